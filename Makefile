@@ -1,0 +1,47 @@
+# The commands that a person needs. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help pretrain stack test test-slow lint clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RECIPE ?= tiny
+STORE ?=
+EVAL_DATA ?=
+SET ?=
+comma := ,
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  RECIPE=micro   another recipe        STORE=s3://bucket/prefix   another store"
+	@echo "  EVAL_DATA=DIR  benchmarks' files     SET='train.lr=1e-3 ...'    other values"
+
+pretrain: $(VENV)/.pipeline$(if $(EVAL_DATA),-eval) ## text to a registered model, recipe tiny: five minutes, no network
+	@$(BIN)/python -m flows $(RECIPE) $(SET) \
+	  $(if $(STORE),--store $(STORE)) $(if $(EVAL_DATA),evaluate.data=$(EVAL_DATA))
+
+stack: $(VENV)/.pipeline ## Prefect, MLflow and a worker for daily use; Ctrl-C stops them
+	@$(BIN)/python -m infra.stack
+
+test: $(VENV)/.test lint ## the tests that run in minutes
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-slow: $(VENV)/.test ## chaos, long distributed and whole-system tests
+	$(BIN)/python -m pytest -m "slow and not gpu"
+
+lint: $(VENV)/.test ## style and types
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+clean: ## remove what runs have made here (var/), not the environment
+	rm -rf var
+
+# The environment: what a target needs is installed when pyproject.toml changes.
+$(VENV)/.pipeline $(VENV)/.pipeline-eval $(VENV)/.test: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
+	  || { echo "error: Python 3.11 or 3.12 is needed: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (once, about two minutes) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --editable '.[$(subst -,$(comma),$(patsubst .%,%,$(notdir $@)))]'
+	@touch $@

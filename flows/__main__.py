@@ -1,0 +1,103 @@
+"""`python -m flows RECIPE [key=value ...]`: a whole run from the command line, its services included.
+
+Starts a Prefect server for the length of the run where neither the environment nor the profile names
+one. The terminal shows what matters to a person; everything else is in the log file.
+"""
+
+import argparse
+import logging
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from infra import services
+from infra.home import folder
+from llama_core.errors import LlamaError, RecipeError
+from tasks.run import open_run
+
+FLOWS = ("pretrain", "corpus", "tokenizer", "train", "evaluate", "register")
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = _parse(argv)
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    log = folder("logs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    try:
+        overrides = _overrides(options.overrides)
+        open_run(options.recipe, overrides, options.store)
+        with services.run_services(meanwhile=lambda: _flow(options.flow)):
+            _log_to(log)
+            try:
+                _flow(options.flow)(options.recipe, overrides, options.store)
+            finally:
+                _flush()
+    except LlamaError as error:
+        return _fail(str(error), log, 2)
+    except KeyboardInterrupt:
+        return _fail("interrupted; run the same command to go on", log, 130)
+    except Exception as error:
+        return _fail(f"{type(error).__name__}: {error}", log, 1)
+    return 0
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m flows", description="Public text to a registered LLaMA.", allow_abbrev=False
+    )
+    parser.add_argument("recipe", help="micro, tiny, 7b, 13b, 33b, 65b, or the path or URL of a YAML recipe")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="such as train.lr=1e-3")
+    parser.add_argument(
+        "--flow", choices=FLOWS, default="pretrain", help="how far to go (default: all the way)"
+    )
+    parser.add_argument("--store", help="fsspec URL of all artifacts, such as s3://bucket/prefix")
+    return parser.parse_intermixed_args(argv)
+
+
+def _overrides(pairs: list[str]) -> dict[str, Any]:
+    for pair in pairs:
+        if "=" not in pair:
+            raise RecipeError(f"override {pair!r} is not of the form key=value")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _flow(name: str) -> Any:
+    """Imported late: Prefect reads its settings when it is imported."""
+    module = __import__(f"flows.{name}", fromlist=[name])
+    return getattr(module, name)
+
+
+def _log_to(log: Path) -> None:
+    """Terminal: what the run says. Log file: everything, tracebacks included."""
+    screen = logging.StreamHandler(sys.stdout)
+    screen.addFilter(lambda record: getattr(record, "said", False))
+    screen.setFormatter(logging.Formatter("%(message)s"))
+    file = logging.FileHandler(log)
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    logging.getLogger().handlers = [file]
+    logging.captureWarnings(True)
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(name).addHandler(screen)
+
+
+def _flush() -> None:
+    """Send Prefect what its own threads still hold: the server may end with this run."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    EventsWorker.drain_all(timeout=10)
+    APILogWorker.drain_all(timeout=10)
+
+
+def _fail(message: str, log: Path, code: int) -> int:
+    """Called while the exception is handled: its traceback goes to the log file."""
+    with log.open("a") as file:
+        traceback.print_exc(file=file)
+    print(f"\nerror: {message}\n       the full log: {log}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

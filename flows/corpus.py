@@ -1,0 +1,33 @@
+"""Public text to a deduplicated corpus."""
+
+from typing import Any
+
+from prefect import flow
+from prefect.events import emit_event
+
+from llama_core.step import Artifact
+from tasks.corpus import final_corpus
+from tasks.dedup import dedup
+from tasks.ingest import ingest
+from tasks.run import Run, open_run
+
+
+def build_corpus(run: Run) -> dict[str, Artifact]:
+    """The stages from raw text to the corpus; their artifacts by name."""
+    ingested = {source: ingest(run, source) for source in run.recipe.corpus.sources}
+    decided = dedup(run, ingested)
+    corpus = final_corpus(run, ingested, decided)
+    return {f"ingest.{source}": artifact for source, artifact in ingested.items()} | {
+        "dedup": decided,
+        "corpus": corpus,
+    }
+
+
+@flow(name="corpus", persist_result=False)
+def corpus(recipe: str = "tiny", overrides: dict[str, Any] | None = None, store: str | None = None) -> str:
+    """Ingest and deduplicate the recipe's sources. Announces the corpus to whoever waits for one."""
+    run = open_run(recipe, overrides, store)
+    artifact = build_corpus(run)["corpus"]
+    resource = {"prefect.resource.id": f"llama.corpus.{artifact.id[:16]}", "llama.recipe": run.recipe.name}
+    emit_event("llama.corpus.ready", resource=resource)
+    return artifact.url

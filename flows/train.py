@@ -1,0 +1,28 @@
+"""A corpus to a trained model."""
+
+from typing import Any
+
+from prefect import flow
+
+from flows.corpus import build_corpus
+from llama_core.step import Artifact
+from tasks.run import Run, open_run
+from tasks.tokenizer import tokenizer
+from tasks.tokens import tokens
+from tasks.train import train as pretrain_model
+
+
+def build_model(run: Run) -> dict[str, Artifact]:
+    """The stages from raw text to the trained model; their artifacts by name."""
+    made = build_corpus(run)
+    made["tokenizer"] = tokenizer(run, made["corpus"])
+    made["tokens"] = tokens(run, made["corpus"], made["tokenizer"])
+    made["train"] = pretrain_model(run, made["tokenizer"], made["tokens"])
+    return made
+
+
+@flow(name="train", persist_result=False)
+def train(recipe: str = "tiny", overrides: dict[str, Any] | None = None, store: str | None = None) -> str:
+    """Pretrain the recipe's model; what it needs and is not there yet is made first."""
+    run = open_run(recipe, overrides, store)
+    return build_model(run)["train"].url

@@ -1,0 +1,90 @@
+"""What a launcher offers against what a recipe needs: said before any work is done."""
+
+from dataclasses import dataclass
+
+from llama_core.errors import LaunchError
+from llama_core.recipe import Recipe
+
+OVERSUBSCRIBED = 4  # processes a CPU core that are still worth starting
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What a launcher offers at most. Memory in bytes; None where the launcher does not tell."""
+
+    launcher: str
+    nodes: int
+    cores: int
+    """CPU cores of a node."""
+    node_memory: int | None
+    gpus: int
+    """GPUs of a node."""
+    gpu_memory: int | None
+
+    def __str__(self) -> str:
+        gpus = f"{self.gpus} GPUs" if self.gpus else "no GPU"
+        if self.gpus and self.gpu_memory:
+            gpus += f" of {self.gpu_memory / 2**30:.0f} GiB"
+        nodes = "this machine" if self.launcher == "local" else f"{self.nodes} nodes"
+        each = " each" if self.nodes > 1 else ""
+        memory = f", {self.node_memory / 2**30:.0f} GiB of memory" if self.node_memory else ""
+        return f"{nodes} with {self.cores} CPU cores{memory} and {gpus}{each}"
+
+
+def check_capacity(recipe: Recipe, capacity: Capacity) -> None:
+    """Raises LaunchError where the recipe asks for more than the launcher has."""
+    launch = recipe.launch
+    missing = []
+    if launch.nodes > capacity.nodes:
+        missing.append("nodes")
+    if launch.device == "cuda":
+        if launch.procs_per_node > capacity.gpus:
+            missing.append("GPUs")
+        memory = capacity.gpu_memory
+    else:
+        if launch.procs_per_node > OVERSUBSCRIBED * capacity.cores:
+            missing.append("CPU cores")
+        memory = capacity.node_memory // launch.procs_per_node if capacity.node_memory else None
+    needed = memory_needed(recipe)
+    if memory and needed > memory:
+        missing.append("memory")
+    if missing:
+        device = "GPU" if launch.device == "cuda" else "process"
+        cluster = (
+            "choose another partition (launch.partition=NAME)"
+            if launch.launcher == "slurm"
+            else "point it at a cluster with launch.launcher=slurm (and launch.partition=NAME)"
+        )
+        raise LaunchError(
+            f"recipe {recipe.name} needs {launch.nodes} nodes x {launch.procs_per_node} processes on "
+            f"{launch.device}, with about {needed / GIB:.1f} GiB of memory for each {device}. "
+            f"Launcher {launch.launcher} offers {capacity}: too little in {' and '.join(missing)}. "
+            f"Either {cluster}, or take a smaller recipe such as tiny."
+        )
+
+
+def memory_needed(recipe: Recipe) -> int:
+    """Bytes on one process, roughly (some 20 % too low or too high).
+
+    float32 parameters, gradients and two Adam moments (16 bytes a parameter) over the shards; a block
+    gathered from all shards with its gradient (8 bytes a parameter of the block, measured);
+    activations kept for the backward pass: about 44 bytes a token, layer and `dim` (after Korthikanti
+    et al. 2022, with SwiGLU and without the attention matrix), or 2 where blocks are recomputed;
+    the logits in float32 and their gradients.
+    """
+    model, layout = recipe.model, recipe.layout
+    vocab = recipe.tokenizer.vocab_size
+    shards = recipe.launch.world_size // layout.dp_replicate
+    state = 16 * model.n_params(vocab) // shards
+    if shards > 1:
+        state += 8 * (model.n_params(vocab) - 2 * vocab * model.dim) // model.n_layers
+    tokens = layout.micro_batch * recipe.train.seq_len
+    recomputed = layout.activation_checkpointing == "full"
+    a_layer = 44 * tokens * model.dim
+    activations = (
+        2 * tokens * model.dim * model.n_layers + a_layer if recomputed else a_layer * model.n_layers
+    )
+    if recipe.train.precision == "fp32":
+        activations *= 2
+    return state + activations + 10 * tokens * vocab

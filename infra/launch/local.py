@@ -1,0 +1,123 @@
+"""One machine: the job is a child process that cannot outlive its launcher.
+
+The child and its ranks read a pipe that only the launcher can write to (`llama_core.lifeline`), so they
+end with it, even when it is killed with -9.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+from infra.launch.capacity import Capacity
+from infra.launch.launcher import GRACE, Handle, Job, State, follow, logs_folder
+from llama_core import lifeline
+from llama_core.program import STOPPED
+
+LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
+EVERY = 0.1  # seconds between two looks at the log
+KILL_AFTER = GRACE + 5  # seconds: the agent itself kills its ranks after GRACE
+
+
+@dataclass(frozen=True)
+class Child(Handle):
+    process: subprocess.Popen[bytes]
+
+
+class LocalLauncher:
+    def capacity(self) -> Capacity:
+        gpus = _gpu_memory()
+        return Capacity(
+            launcher="local",
+            nodes=1,
+            cores=os.cpu_count() or 1,
+            node_memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+            gpus=len(gpus),
+            gpu_memory=min(gpus, default=None),
+        )
+
+    def submit(self, job: Job) -> Handle:
+        number, path = tempfile.mkstemp(prefix=f"{job.name}-", suffix=".log", dir=logs_folder())
+        with open(number, "wb") as log:
+            process = lifeline.start(_command(job), _environment(job), log)
+        return Child(job.name, str(process.pid), Path(path), process)
+
+    def poll(self, handle: Handle) -> State:
+        code = cast(Child, handle).process.poll()
+        if code is None:
+            return State("running")
+        _sweep(cast(Child, handle))
+        if code == 0:
+            return State("succeeded", code=0)
+        if code == STOPPED:
+            return State("preempted", "it was asked to end", code)
+        killer = -code if code < 0 else code - 128  # the agent tells a rank's signal as 128 + number
+        if killer == signal.SIGKILL:
+            return State("failed", "killed by SIGKILL, perhaps for want of memory", code)
+        if killer > 0 and killer in signal.valid_signals():
+            return State("failed", f"killed by {signal.Signals(killer).name}", code)
+        return State("failed", f"exit code {code}", code)
+
+    def cancel(self, handle: Handle) -> None:
+        process = cast(Child, handle).process
+        try:
+            process.terminate()
+            process.wait(KILL_AFTER)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:  # a second interrupt ends the waiting, not the killing
+            _sweep(cast(Child, handle))
+            process.wait()
+
+    def logs(self, handle: Handle) -> Iterator[str]:
+        return follow(handle.log, lambda: self.poll(handle), EVERY)
+
+    def adopt(self, name: str) -> Handle | None:
+        """None: on one machine the job has gone with its launcher."""
+        return None
+
+
+def _command(job: Job) -> list[str]:
+    if job.launch.world_size == 1:
+        return [sys.executable, "-m", job.module, *job.args]
+    rendezvous = ["--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0"]  # a free port, no name to resolve
+    processes = [f"--nproc-per-node={job.launch.procs_per_node}", "--local-addr=127.0.0.1"]
+    return [sys.executable, "-m", "infra.launch.agent", *rendezvous, *processes, "-m", job.module, *job.args]
+
+
+def _environment(job: Job) -> dict[str, str]:
+    threads = max(1, (os.cpu_count() or 1) // job.launch.procs_per_node)
+    defaults = {
+        "GLOO_SOCKET_IFNAME": LOOPBACK,
+        "OMP_NUM_THREADS": str(threads),
+        "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(GRACE),
+    }
+    return defaults | os.environ | job.env | {"PYTHONUNBUFFERED": "1"}
+
+
+def _sweep(child: Child) -> None:
+    """End whatever the child may have left behind: ranks by the lifeline, its own group by a signal."""
+    pipe = cast(IO[bytes], child.process.stdin)
+    if pipe.closed:
+        return
+    pipe.close()
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.process.pid, signal.SIGKILL)
+
+
+def _gpu_memory() -> list[int]:
+    """Bytes of each GPU that a job would see. By nvidia-smi: asking torch takes seconds and a context."""
+    query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        found = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout.split()
+    except (OSError, subprocess.SubprocessError):
+        return []
+    memory = [int(mib) << 20 for mib in found if mib.isdigit()]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return memory if visible is None else memory[: len([v for v in visible.split(",") if v.strip()])]

@@ -1,0 +1,199 @@
+"""Slurm: `sbatch` a script that runs torchrun on every node, and watch the job.
+
+The state comes from `scontrol`, because `sacct` needs a database that many clusters do not run. The log
+lies in a folder that all nodes share (LLAMA_LOGS), and so must this project and its Python. What else a
+site asks for goes into the variables that sbatch reads itself: SBATCH_ACCOUNT, SBATCH_QOS and so on.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from infra.launch.capacity import Capacity
+from infra.launch.launcher import Handle, Job, Phase, State, follow, logs_folder
+from llama_core.errors import LaunchError
+from llama_core.program import STOPPED
+
+PATIENCE = 600  # seconds that Slurm's controller may be away before a watched job is given up
+WARNING = 300  # seconds before its time limit at which a job is asked to save and end
+PHASES: dict[str, Phase] = {
+    **dict.fromkeys(("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"), "pending"),
+    **dict.fromkeys(("SUSPENDED", "STOPPED"), "pending"),
+    **dict.fromkeys(("RUNNING", "COMPLETING", "SIGNALING", "STAGE_OUT", "RESIZING"), "running"),
+    **dict.fromkeys(("PREEMPTED", "TIMEOUT", "DEADLINE", "NODE_FAIL", "BOOT_FAIL", "REVOKED"), "preempted"),
+    "COMPLETED": "succeeded",
+    "CANCELLED": "cancelled",
+}
+
+
+class SlurmLauncher:
+    """`partition`: None is the cluster's default. `every`: seconds between two looks at a job."""
+
+    def __init__(self, partition: str | None = None, every: float = 5.0):
+        self.partition, self.every = partition, every
+
+    def capacity(self) -> Capacity:
+        """What the partition has, busy or not; where its nodes differ, those with the most GPUs."""
+        lines = _slurm("sinfo", "--noheader", "--format=%P|%D|%c|%m|%G").splitlines()
+        rows = [line.split("|") for line in lines]
+        chosen = self.partition or next((r[0] for r in rows if r[0].endswith("*")), rows[0][0])
+        mine = [r for r in rows if r[0].rstrip("*") == chosen.rstrip("*")]
+        if not mine:
+            names = sorted({r[0].rstrip("*") for r in rows})
+            raise LaunchError(
+                f"Slurm has no partition {chosen!r}: launch.partition can be {', '.join(names)}"
+            )
+        gpus = max(_gpus(r[4]) for r in mine)
+        best = [r for r in mine if _gpus(r[4]) == gpus]
+        memory = min(int(r[3].rstrip("+")) for r in best)
+        return Capacity(
+            launcher="slurm",
+            nodes=sum(int(r[1]) for r in best),
+            cores=min(int(r[2].rstrip("+")) for r in best),
+            node_memory=memory << 20 if memory > 1 else None,  # 1 MB means that nobody told Slurm
+            gpus=gpus,
+            gpu_memory=None,
+        )
+
+    def submit(self, job: Job) -> Handle:
+        text = script(job, logs_folder() / f"{job.name}-%j.log", self.partition)
+        # The environment goes beside the script, so that credentials are in no file and no command line.
+        number = _slurm("sbatch", "--parsable", stdin=text, env=os.environ | job.env).strip().split(";")[0]
+        return _handle(job.name, number)
+
+    def poll(self, handle: Handle) -> State:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return _state(_fields(handle.id))
+            except LaunchError as error:
+                if "Invalid job id" in str(error):
+                    return State("failed", f"Slurm has forgotten job {handle.id}")
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(self.every)
+
+    def cancel(self, handle: Handle) -> None:
+        _slurm("scancel", handle.id)
+        while not self.poll(handle).ended:
+            time.sleep(min(self.every, 1.0))
+
+    def logs(self, handle: Handle) -> Iterator[str]:
+        return follow(handle.log, lambda: self.poll(handle), self.every)
+
+    def adopt(self, name: str) -> Handle | None:
+        found = _slurm("squeue", "--me", "--noheader", f"--name={name}", "--sort=i", "--format=%A").split()
+        return _handle(name, found[0]) if found else None
+
+
+def script(job: Job, log: Path, partition: str | None) -> str:
+    """The batch script. `--dependency=singleton`: never two jobs of one name beside each other."""
+    launch = job.launch
+    limit = _seconds(launch.time_limit)
+    warning = min(WARNING, limit // 4)
+    options = {
+        "job-name": job.name,
+        "nodes": launch.nodes,
+        "ntasks-per-node": 1,
+        "time": launch.time_limit,
+        "output": f'"{log}"',
+        "open-mode": "append",
+        "dependency": "singleton",
+        "signal": f"B:USR1@{warning}",
+    }
+    if launch.device == "cuda":
+        options |= {"gpus-per-node": launch.procs_per_node, "exclusive": None}
+    else:
+        options |= {"cpus-per-task": launch.procs_per_node}
+    if partition:
+        options["partition"] = partition
+    lines = ["requeue", *(k if v is None else f"{k}={v}" for k, v in options.items())]
+    agent = [sys.executable, "-m", "infra.launch.agent"]
+    sizes = [f"--nnodes={launch.nodes}", f"--nproc-per-node={launch.procs_per_node}", "-m", job.module]
+    node = '--node-rank="$SLURM_NODEID" --master-addr="$MASTER_ADDR" --master-port="$MASTER_PORT"'
+    ranks = f"exec {shlex.join(agent)} {node} {shlex.join([*sizes, *job.args])}"
+    return (
+        "\n".join(["#!/bin/bash", *(f"#SBATCH --{line}" for line in lines)])
+        + f"""
+
+first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+MASTER_ADDR=$(scontrol show node "$first" | sed -n 's/.*NodeAddr=\\([^ ]*\\).*/\\1/p')
+MASTER_PORT=$((20000 + SLURM_JOB_ID % 10000))
+TORCH_ELASTIC_SHUTDOWN_TIMEOUT={warning}
+export MASTER_ADDR MASTER_PORT TORCH_ELASTIC_SHUTDOWN_TIMEOUT
+
+# Slurm warns this shell before the time limit: the ranks save a checkpoint and end.
+trap 'time_up=yes; scancel --signal=TERM "$SLURM_JOB_ID"' USR1
+srun --kill-on-bad-exit=1 --cpu-bind=none bash -c {shlex.quote(ranks)} &
+srun=$!
+while kill -0 "$srun" 2>/dev/null; do wait "$srun"; done
+wait "$srun"
+code=$?
+if [ "$code" -ne 0 ] && [ "$time_up" ]; then exit {STOPPED}; fi
+exit "$code"
+"""
+    )
+
+
+def _state(fields: dict[str, str]) -> State:
+    name = fields["JobState"]
+    code, _, killer = fields["ExitCode"].partition(":")
+    phase = PHASES.get(name, "failed")
+    if phase == "failed" and int(code) == STOPPED:
+        return State("preempted", "time limit, or asked to end", STOPPED)
+    if phase == "failed":
+        how = f"killed by signal {killer}" if int(killer) else f"exit code {code}"
+        return State("failed", how if name == "FAILED" else f"{name}, {how}", int(code))
+    if phase == "preempted":
+        return State(phase, name)
+    return State(phase, fields["Reason"] if phase == "pending" and fields["Reason"] != "None" else "")
+
+
+def _handle(name: str, number: str) -> Handle:
+    return Handle(name, number, Path(_fields(number)["StdOut"]))
+
+
+def _fields(number: str) -> dict[str, str]:
+    """What scontrol says of a job: {"JobState": "RUNNING", "ExitCode": "0:0", ...}."""
+    text = _slurm("scontrol", "show", "job", number)
+    fields = dict(re.findall(r"(\w+)=(\S*)", text))
+    paths = dict(re.findall(r"^ *(StdOut)=(.*)$", text, re.MULTILINE))  # may hold spaces
+    return fields | paths
+
+
+def _gpus(gres: str) -> int:
+    """`gpu:8`, `gpu:h100:8(S:0-1),nvme:1` or `(null)`."""
+    return sum(int(n) for n in re.findall(r"\bgpu(?::[^:,()]+)?:(\d+)", gres))
+
+
+def _seconds(limit: str) -> int:
+    """Slurm's ways to write a time: minutes, m:s, h:m:s, d-h, d-h:m, d-h:m:s. Raises LaunchError."""
+    match = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", limit)
+    if not match:
+        raise LaunchError(f"launch.time_limit {limit!r} is not a time: write hours:minutes:seconds")
+    days, *rest = (int(g or 0) for g in match.groups())
+    if match[1] or match[4]:
+        return 86400 * days + 3600 * rest[0] + 60 * rest[1] + rest[2]
+    return 60 * rest[0] + rest[1]
+
+
+def _slurm(*command: str, stdin: str | None = None, env: Mapping[str, str] | None = None) -> str:
+    try:
+        done = subprocess.run(command, input=stdin, env=env, capture_output=True, text=True, timeout=120)
+    except FileNotFoundError:
+        raise LaunchError(
+            f"launch.launcher is slurm, but {command[0]} is not installed here: start the flow on a login "
+            "node of the cluster, or take launch.launcher=local"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise LaunchError(
+            f"{command[0]} did not answer: is Slurm's controller up? (`scontrol ping`)"
+        ) from None
+    if done.returncode:
+        raise LaunchError(f"{' '.join(command)}: {done.stderr.strip() or f'exit code {done.returncode}'}")
+    return done.stdout

@@ -1,0 +1,225 @@
+"""The home's Prefect server: one for all runs that use it, gone with the last of them.
+
+`python -m infra.prefect_server` is its holder, a process of its own. It runs the server, starts it again
+when it dies, and stops it when no run is left. Who is there is told by locks, which the kernel frees in
+whatever way a process ends. In `<home>/prefect/`:
+
+    clients.lock  shared by every run that uses the server
+    holder.lock   exclusive: held by whoever runs the server, the holder or the stack
+    server.json   where the server is, or will be in a moment
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import weakref
+from pathlib import Path
+from typing import Any
+
+from infra import tether
+from infra.home import folder
+
+HOST = "127.0.0.1"
+LOOK_EVERY = 0.5  # seconds between two looks at the clients and the server
+ATTEMPTS = 3  # starts in a row without an answer until the holder gives up
+PORT_PATIENCE = 10.0  # seconds for a server that is ending to leave its port
+
+# No work pool is served for the length of a run, so nothing may be scheduled or triggered.
+PRIVATE = {
+    f"PREFECT_SERVER_SERVICES_{service}_ENABLED": "false"
+    for service in ("SCHEDULER", "LATE_RUNS", "TRIGGERS", "FOREMAN", "DB_VACUUM")
+}
+
+# Past proxies: the server is on loopback.
+_open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+
+
+_locks: "weakref.WeakSet[Lock]" = weakref.WeakSet()
+
+
+class Lock:
+    """A file lock of this process alone: a forked child gives up its copy."""
+
+    def __init__(self, name: str):
+        self._file: int | None = os.open(folder("prefect") / name, os.O_RDWR | os.O_CREAT, 0o600)
+        _locks.add(self)
+
+    def share(self) -> None:
+        """Wait for it, if need be."""
+        assert self._file is not None
+        fcntl.flock(self._file, fcntl.LOCK_SH)
+
+    def take(self, shared: bool = False) -> bool:
+        """False where another holds it."""
+        assert self._file is not None
+        try:
+            fcntl.flock(self._file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def _give_up_locks() -> None:
+    """A forked process (of a pool of workers, say) would otherwise hold the locks of a dead run."""
+    for lock in list(_locks):
+        lock.close()
+
+
+os.register_at_fork(after_in_child=_give_up_locks)
+
+
+def is_held() -> bool:
+    """Whether a holder or the stack runs the home's server."""
+    lock = Lock("holder.lock")
+    try:
+        return not lock.take(shared=True)
+    finally:
+        lock.close()
+
+
+def take_holder_lock(patience: float = 1.0) -> Lock | None:
+    """The right to run the home's server; None where another has it.
+
+    Patient for a moment, because `is_held` takes the lock for an instant too.
+    """
+    lock = Lock("holder.lock")
+    deadline = time.monotonic() + patience
+    while not lock.take():
+        if time.monotonic() > deadline:
+            lock.close()
+            return None
+        time.sleep(0.05)
+    return lock
+
+
+def announce(port: int) -> str:
+    """Write down where the server will be; its API's URL."""
+    path = folder("prefect") / "server.json"
+    draft = path.with_suffix(f".{os.getpid()}")
+    url = f"http://{HOST}:{port}/api"
+    draft.write_text(json.dumps({"url": url, "port": port, "holder": os.getpid()}))
+    draft.replace(path)
+    return url
+
+
+def where() -> str | None:
+    """The URL of the server's API, where a living holder or stack has announced it."""
+    last = announced()
+    if last is None or not is_held():
+        return None
+    try:
+        os.kill(last["holder"], 0)  # else a new holder has not yet written down what it does
+    except ProcessLookupError:
+        return None
+    return last["url"]
+
+
+def announced() -> dict[str, Any] | None:
+    """What was announced last; nobody may be there any more."""
+    try:
+        return json.loads((folder("prefect") / "server.json").read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+
+
+def forget() -> None:
+    (folder("prefect") / "server.json").unlink(missing_ok=True)
+
+
+def answers(url: str) -> bool:
+    try:
+        with _open(f"{url}/health", timeout=5) as reply:
+            return reply.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def start(port: int, settings: dict[str, str]) -> subprocess.Popen[bytes]:
+    """A `prefect server` on a tether, on the home's database."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    env |= settings | {
+        "PREFECT_HOME": str(folder("prefect")),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
+    return tether.start(command, log_file(), env, cwd=folder("prefect"))
+
+
+def log_file() -> Path:
+    return folder("logs") / "prefect-server.log"
+
+
+def hold() -> int:
+    """Run the server until no client is left. At once where another holds it already."""
+    lock = take_holder_lock()
+    if lock is None:
+        return 0
+    clients = Lock("clients.lock")
+    port = _port()
+    url = announce(port)
+    server = start(port, PRIVATE)
+    failures = 0
+    try:
+        while not clients.take():
+            time.sleep(LOOK_EVERY)
+            if server.poll() is not None:
+                failures += 1
+                if failures == ATTEMPTS:
+                    return 1
+                server = start(port, PRIVATE)
+            elif failures and answers(url):
+                failures = 0
+        forget()
+        return 0
+    finally:
+        tether.stop(server)
+
+
+def _port() -> int:
+    """A free port: that of a holder that was killed, whose clients still use it, else any."""
+    if last := announced():
+        deadline = time.monotonic() + PORT_PATIENCE
+        while time.monotonic() < deadline:
+            if is_free(last["port"]):
+                return last["port"]
+            time.sleep(0.1)
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return probe.getsockname()[1]
+
+
+def main() -> int:
+    if os.fork():  # the holder is nobody's child: it may outlive the run that started it
+        return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with contextlib.suppress(KeyboardInterrupt):
+        return hold()
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,222 @@
+"""Prefect and MLflow for the length of a run.
+
+What the environment or the active Prefect profile names is checked and used. Otherwise a run has the
+home's own: a Prefect server on loopback (`infra.prefect_server`) and MLflow on a SQLite file.
+"""
+
+import contextlib
+import fcntl
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+
+from infra import prefect_server
+from infra.home import folder
+from llama_core.errors import ServiceError
+
+START_PATIENCE = 120.0  # seconds; a first start on a loaded laptop takes 15
+STARTS = 3  # holders that may end before the server has answered
+KEEP_EVERY = 2.0  # seconds between two looks whether the holder is there
+
+
+@contextlib.contextmanager
+def run_services(meanwhile: Callable[[], object] | None = None) -> Iterator[str]:
+    """Prefect and MLflow, checked and named in the environment; yields the URL of Prefect's API.
+
+    `meanwhile` runs while the server starts: the place for slow imports. Raises ServiceError.
+    """
+    with PrefectServer() as prefect, environment(MLFLOW_TRACKING_URI=mlflow_uri()):
+        if meanwhile:
+            meanwhile()
+        yield prefect.wait()
+
+
+class PrefectServer:
+    """The Prefect server of this run: `with PrefectServer() as server: ...; url = server.wait()`.
+
+    Entering starts the server, or checks the one that the settings name, and puts its URL in the
+    environment and in Prefect's settings; it does not wait for the start. Raises ServiceError.
+    """
+
+    def __enter__(self) -> "PrefectServer":
+        self._stack = contextlib.ExitStack()
+        self._named = _named_server()
+        if self._named:
+            return self
+        with self._stack:
+            self._starts = 0
+            clients = prefect_server.Lock("clients.lock")
+            self._stack.callback(clients.close)
+            clients.share()
+            self._url = self._find()
+            self._stack.enter_context(environment(PREFECT_API_URL=self._url))
+            self._stack.enter_context(self._kept())
+            self._stack = self._stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def wait(self) -> str:
+        """Until the server answers; the URL of its API. Raises ServiceError."""
+        if self._named:
+            return self._named
+        deadline = time.monotonic() + START_PATIENCE
+        while not prefect_server.answers(self._url):
+            if time.monotonic() > deadline:
+                raise _not_started(f"did not answer within {START_PATIENCE:.0f} s")
+            if not prefect_server.is_held():
+                self._start_holder()
+            time.sleep(0.1)
+        return self._url
+
+    def _find(self) -> str:
+        """Where the server is, or will be in a moment."""
+        deadline = time.monotonic() + START_PATIENCE
+        while not (url := prefect_server.where()):
+            if time.monotonic() > deadline:
+                raise _not_started("was not announced")
+            if not prefect_server.is_held():
+                self._start_holder()
+            time.sleep(0.05)
+        return url
+
+    def _start_holder(self) -> None:
+        if self._starts == STARTS:
+            raise _not_started("does not start")
+        self._starts += 1
+        _start_holder()
+
+    @contextlib.contextmanager
+    def _kept(self) -> Iterator[None]:
+        """A holder that is killed has a successor, on the same port."""
+        done = threading.Event()
+
+        def keep() -> None:
+            while not done.wait(KEEP_EVERY):
+                if not prefect_server.is_held():
+                    _start_holder()
+
+        threading.Thread(target=keep, name="prefect-holder", daemon=True).start()
+        try:
+            yield
+        finally:
+            done.set()
+
+
+def mlflow_uri() -> str:
+    """Where MLflow keeps runs and models, checked: MLFLOW_TRACKING_URI, else the home's SQLite file.
+
+    Raises ServiceError.
+    """
+    if named := os.environ.get("MLFLOW_TRACKING_URI"):
+        if named.startswith(("http://", "https://")):
+            _check_mlflow_server(named)
+        return named
+    return prepare_mlflow()
+
+
+def prepare_mlflow() -> str:
+    """The home's SQLite file, its tables made; its URI. Raises ServiceError."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    database = folder("mlflow") / "mlflow.db"
+    # MLflow makes its tables at first use, and two first uses at the same time spoil them.
+    with (database.parent / "mlflow.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _search_mlflow(f"sqlite:///{database}", f"MLflow's database {database} cannot be used")
+    return f"sqlite:///{database}"
+
+
+@contextlib.contextmanager
+def environment(**variables: str) -> Iterator[None]:
+    """Variables of this process and its children, and Prefect's settings in their light."""
+    from prefect.context import refresh_global_settings_context
+
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    refresh_global_settings_context()
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        refresh_global_settings_context()
+
+
+def _named_server() -> str | None:
+    """The Prefect server that the settings name, checked; None where they name none."""
+    from prefect.client.orchestration import get_client
+    from prefect.context import get_settings_context
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    context = get_settings_context()
+    url = context.settings.api.url
+    if url is None:
+        return None
+    if "PREFECT_API_URL" in os.environ:
+        name, instead = "PREFECT_API_URL", "unset PREFECT_API_URL"
+    else:
+        name, instead = f"the Prefect profile {context.profile.name!r}", "take a profile without a server"
+    with get_client(sync_client=True) as client:
+        if error := client.api_healthcheck():
+            raise ServiceError(
+                f"Prefect does not answer at {url}, named by {name} ({type(error).__name__}): start it "
+                f"(`make stack` does, on this machine), or {instead} for a server of the run's own"
+            )
+        try:
+            client.read_flows(limit=1)
+        except PrefectHTTPStatusError as error:
+            raise ServiceError(
+                f"Prefect at {url}, named by {name}, refuses us (HTTP {error.response.status_code}): see "
+                "PREFECT_API_AUTH_STRING and PREFECT_API_KEY"
+            ) from None
+    return url
+
+
+def _check_mlflow_server(url: str) -> None:
+    import httpx
+
+    # MLflow's own client would try again for minutes.
+    try:
+        httpx.get(f"{url.rstrip('/')}/health", timeout=10).raise_for_status()
+    except httpx.HTTPError as error:
+        raise ServiceError(
+            f"MLflow does not answer at {url}, named by MLFLOW_TRACKING_URI ({type(error).__name__}): start "
+            "it (`make stack` does, on this machine), or unset MLFLOW_TRACKING_URI for a database of your own"
+        ) from None
+    _search_mlflow(url, f"MLflow at {url} refuses us: see MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_TOKEN")
+
+
+def _search_mlflow(uri: str, problem: str) -> None:
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
+    try:
+        MlflowClient(uri).search_experiments(max_results=1)
+    except MlflowException as error:
+        raise ServiceError(f"{problem}: {error.message.splitlines()[0]}") from None
+
+
+def _start_holder() -> None:
+    with prefect_server.log_file().open("ab") as log:
+        subprocess.run(
+            [sys.executable, "-m", "infra.prefect_server"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            check=False,
+        )
+
+
+def _not_started(what: str) -> ServiceError:
+    return ServiceError(f"the run's own Prefect server {what}: see {prefect_server.log_file()}")

@@ -1,0 +1,203 @@
+"""`python -m infra.stack`: the services of one machine, in the foreground, until Ctrl-C.
+
+A Prefect server, an MLflow server, and a worker for the `local` pool, on the home that every run here uses.
+Runs started beside it (`make pretrain`) find its Prefect server by themselves. It leaves no process behind,
+not even after kill -9.
+"""
+
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from infra import prefect_server, services, tether
+from infra.home import folder, home
+from llama_core.errors import LlamaError, ServiceError
+
+PATIENCE = 180.0  # seconds for a server to answer
+LOOK_EVERY = 0.5  # seconds between two looks at the services
+TOO_SOON = 10.0  # seconds: a service that ends sooner than this would end again
+
+
+@dataclass
+class Service:
+    """A program of the stack. `start` begins it on a tether."""
+
+    name: str
+    log: Path
+    start: Callable[[], "subprocess.Popen[bytes]"]
+    since: float = 0.0
+    process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+
+    def run(self) -> None:
+        self.since = time.monotonic()
+        self.process = self.start()
+
+    def ended(self) -> bool:
+        return self.process is not None and self.process.poll() is not None
+
+    def stop(self) -> None:
+        if self.process:
+            tether.stop(self.process)
+
+
+class Stack:
+    """The services in the order of their start; they end in the opposite order."""
+
+    def __init__(self, prefect_port: int, mlflow_port: int):
+        self.prefect_api = f"http://{prefect_server.HOST}:{prefect_port}/api"
+        self.mlflow = f"http://{prefect_server.HOST}:{mlflow_port}"
+        self._database = f"sqlite:///{folder('mlflow') / 'mlflow.db'}"
+        self._ports = {"--prefect-port": prefect_port, "--mlflow-port": mlflow_port}
+        logs = folder("logs")
+        self._server = Service(
+            "Prefect",
+            prefect_server.log_file(),
+            lambda: prefect_server.start(prefect_port, _server_settings()),
+        )
+        self._tracker = Service("MLflow", logs / "mlflow-server.log", self._start_mlflow)
+        self._worker = Service("the worker", logs / "prefect-worker.log", self._start_worker)
+
+    def serve(self, until: threading.Event) -> None:
+        """Start everything, say where it is, and keep it up. Raises ServiceError."""
+        lock = prefect_server.take_holder_lock()
+        if lock is None:
+            raise ServiceError(_in_use())
+        for option, port in self._ports.items():
+            if not prefect_server.is_free(port):
+                raise ServiceError(f"port {port} is taken by another program: choose another with {option}")
+        started: list[Service] = []
+        try:
+            self._server.run()
+            started.append(self._server)
+            prefect_server.announce(self._ports["--prefect-port"])
+            services.prepare_mlflow()
+            self._tracker.run()
+            started.append(self._tracker)
+            _await(self._server, lambda: prefect_server.answers(self.prefect_api), until)
+            self._set_up()
+            self._worker.run()
+            started.append(self._worker)
+            _await(self._tracker, lambda: prefect_server.answers(self.mlflow), until)
+            if not until.is_set():
+                print(self._welcome(), flush=True)
+            while not until.wait(LOOK_EVERY):
+                for service in started:
+                    _keep(service)
+        finally:
+            for service in reversed(started):
+                service.stop()
+            tether.kill_descendants()
+            _forget_unless_used()
+            lock.close()
+
+    def _start_mlflow(self) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+        command += ["--host", prefect_server.HOST, "--port", str(self._ports["--mlflow-port"])]
+        command += ["--backend-store-uri", self._database]
+        command += ["--artifacts-destination", (folder("mlflow") / "artifacts").as_uri()]
+        quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        # MLFLOW_TRACKING_URI would make the server a client of itself.
+        env = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_TRACKING_")}
+        return tether.start(command, self._tracker.log, env | quiet, cwd=folder("mlflow"))
+
+    def _start_worker(self) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "local", "--type", "process"]
+        env = os.environ | {
+            "PREFECT_API_URL": self.prefect_api,
+            "LLAMA_HOME": str(home()),
+            "MLFLOW_TRACKING_URI": self.mlflow,
+            # The tracking server refuses versions whose files lie in a local store; its database does not.
+            "MLFLOW_REGISTRY_URI": self._database,
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "DO_NOT_TRACK": "1",
+        }
+        return tether.start(command, self._worker.log, env)
+
+    def _set_up(self) -> None:
+        with services.environment(PREFECT_API_URL=self.prefect_api):
+            from infra import workspace
+
+            workspace.set_up()
+            workspace.reschedule_lost_runs("local")  # nobody else serves this pool
+
+    def _welcome(self) -> str:
+        prefect = os.path.relpath(Path(sys.executable).with_name("prefect"))
+        return f"""
+Prefect   {self.prefect_api.removesuffix("/api")}
+MLflow    {self.mlflow}/#/models
+logs      {folder("logs")}
+
+In another terminal:
+
+  export PREFECT_API_URL={self.prefect_api}
+  {prefect} --no-prompt deploy --all
+  {prefect} deployment run pretrain/tiny --watch
+
+Ctrl-C stops everything."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m infra.stack", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--prefect-port", type=int, default=4200)
+    parser.add_argument("--mlflow-port", type=int, default=5000)
+    options = parser.parse_args(argv)
+    until = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: until.set())
+    tether.adopt_orphans()
+    try:
+        Stack(options.prefect_port, options.mlflow_port).serve(until)
+    except LlamaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _server_settings() -> dict[str, str]:
+    """What a person has set for the server, such as PREFECT_SERVER_API_AUTH_STRING."""
+    return {name: value for name, value in os.environ.items() if name.startswith("PREFECT_SERVER_")}
+
+
+def _await(service: Service, ready: Callable[[], bool], until: threading.Event) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not ready() and not until.is_set():
+        if service.ended() or time.monotonic() > deadline:
+            raise ServiceError(f"{service.name} does not start: see {service.log}")
+        time.sleep(0.2)
+
+
+def _keep(service: Service) -> None:
+    """Start a service again that ended by itself."""
+    if service.ended():
+        if time.monotonic() - service.since < TOO_SOON:
+            raise ServiceError(f"{service.name} ends as soon as it starts: see {service.log}")
+        print(f"{service.name} ended; it is started again (see {service.log})", flush=True)
+        service.run()
+
+
+def _in_use() -> str:
+    where = prefect_server.announced() or {"url": "?"}
+    return (
+        f"a run, or another stack, has a Prefect server on {home()} ({where['url']}): wait until it ends, "
+        "or stop it, then start the stack again"
+    )
+
+
+def _forget_unless_used() -> None:
+    """A run that is left without our server starts its own on the same port."""
+    clients = prefect_server.Lock("clients.lock")
+    with contextlib.closing(clients):
+        if clients.take():
+            prefect_server.forget()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""A document: one row of Parquet, as every stage of the corpus reads and writes it.
+
+Readers yield an outcome for each raw record: a `Document`, `Dropped` or `Quarantined`.
+"""
+
+import contextlib
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass, fields
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from llama_core.step import Artifact
+from llama_core.store import Writer
+
+ROW_GROUP_ROWS = 4096
+ROW_GROUP_BYTES = 16 << 20  # of text: bounds the memory of whoever reads or writes a row group
+
+
+@dataclass(slots=True)
+class Document:
+    """All strings. `id` is unique in the corpus, `url` says where the text came from, `meta` is JSON."""
+
+    id: str
+    text: str
+    source: str
+    url: str
+    license: str
+    language: str
+    date: str
+    meta: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A record that was read and left out, by a named reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A record that could not be read: its name, its byte offset in the decompressed input, the error."""
+
+    record: str
+    offset: int
+    error: str
+
+
+Outcome = Document | Dropped | Quarantined
+
+SCHEMA = pa.schema([(f.name, pa.string()) for f in fields(Document)])
+QUARANTINE_SCHEMA = pa.schema([("record", pa.string()), ("offset", pa.int64()), ("error", pa.string())])
+
+
+def document_id(source: str, place: str) -> str:
+    """32 hex digits from the source's name and the record's place in it."""
+    return hashlib.sha256(f"{source}\0{place}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+class Rows:
+    """A Parquet object written row by row (zstd), in row groups of bounded size.
+
+    Equal rows give equal bytes. Use as a context manager around the writer's own block.
+    """
+
+    def __init__(self, writer: Writer, schema: pa.Schema):
+        self._parquet = pq.ParquetWriter(writer, schema, compression="zstd")
+        self._schema = schema
+        self._rows: list[Sequence[Any]] = []
+        self._bytes = 0
+
+    def __enter__(self) -> "Rows":
+        return self
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        if kind is None:
+            self._flush()
+            self._parquet.close()
+        else:
+            with contextlib.suppress(Exception):  # the object is discarded: the first error is what counts
+                self._parquet.close()
+
+    def append(self, row: Sequence[Any]) -> None:
+        self._rows.append(row)
+        self._bytes += sum(len(value) for value in row if isinstance(value, str))
+        if self._bytes >= ROW_GROUP_BYTES or len(self._rows) >= ROW_GROUP_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._rows:
+            return
+        columns = zip(*self._rows, strict=True)
+        arrays = [pa.array(column, type=f.type) for column, f in zip(columns, self._schema, strict=True)]
+        self._parquet.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
+        self._rows, self._bytes = [], 0
+
+
+def write_documents(writer: Writer, documents: Iterable[Document]) -> None:
+    with Rows(writer, SCHEMA) as rows:
+        for document in documents:
+            rows.append(astuple(document))
+
+
+def read_documents(artifact: Artifact, shard: str, ending: str = "documents.parquet") -> Iterator[Document]:
+    """The documents of one object of a shard, streamed; its digest is checked first.
+
+    Raises DamagedError, and KeyError where the shard has no such object.
+    """
+    for batch in read_batches(artifact, shard, ending):
+        columns = [batch.column(name).to_pylist() for name in SCHEMA.names]
+        for row in zip(*columns, strict=True):
+            yield Document(*row)
+
+
+def read_batches(artifact: Artifact, shard: str, ending: str) -> Iterator[pa.RecordBatch]:
+    """The rows of one Parquet object of a shard, one row group in memory at a time."""
+    entry = artifact.shard(shard).object(ending)
+    artifact.store.verify(entry.name, entry)
+    with artifact.store.open(entry.name) as file, pq.ParquetFile(file) as parquet:
+        for group in range(parquet.num_row_groups):
+            yield from parquet.read_row_group(group).to_batches()

@@ -1,0 +1,102 @@
+"""Which text is kept: pure functions. A filter gives the name of the reason to drop, or None."""
+
+import re
+
+_NOT_LETTERS = re.compile(r"[\W\d_]+")
+_NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
+_WORDS = re.compile(r"[^\W\d_]+")
+_LEGAL = re.compile(r"copyright|licen[sc]e|all rights reserved|spdx-|\(c\) ?\d{4}", re.IGNORECASE)
+_COPYLEFT = re.compile(
+    r"GNU (?:Lesser |Library |Affero )?General Public"
+    r"|SPDX-License-Identifier:\s*(?:[AL]?GPL|MPL|EUPL|CC-BY-NC)",
+    re.IGNORECASE,
+)
+_PREAMBLE = re.compile(r"#!|#.*coding[:=]|#\s*(?:vim?|ex):|#\s*-\*-")
+_DECORATION = re.compile(
+    r"\s*(?:\[?!\[|\.\. (?:\|[^|]*\| )?image::|\.\. _|\|[^|]+\|_?\s*$"
+    r"|</?(?:p|img|a|div|br|picture|source|h1)\b|\[[^]]+\]:\s|:(?:alt|target|width|height|align):|<!--.*-->\s*$|:::)",
+    re.IGNORECASE,
+)
+_STOP_WORD = re.compile(
+    r"\b(?:the|be|to|of|and|that|have|with|is|are|for|in|this|it|if|a|not|or|by)\b", re.IGNORECASE
+)
+
+
+def text_error(text: str) -> str | None:
+    """What makes a text unfit to be stored or tokenized, if anything."""
+    if "\0" in text:
+        return "nul_byte"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "lone_surrogate"
+    return None
+
+
+def text_reason(text: str, min_chars: int) -> str | None:
+    """Of any document."""
+    if not text.strip():
+        return "empty"
+    return "too_short" if len(text) < min_chars else None
+
+
+def code_reason(text: str, *, max_line: int, max_mean_line: float, min_alphanumeric: float) -> str | None:
+    """Of source code: line lengths and the share of letters and digits (Touvron et al. 2023, section 2.1)."""
+    lines = text.split("\n")
+    if max(map(len, lines)) > max_line:
+        return "long_line"
+    if len(text) / len(lines) > max_mean_line:
+        return "long_mean_line"
+    if len(_NOT_ALPHANUMERIC.sub("", text)) < min_alphanumeric * len(text):
+        return "few_alphanumeric"
+    if _share_of_letters(text) < 0.3:  # tables of numbers, as code: a rule of ours
+        return "few_letters"
+    return None
+
+
+def prose_reason(text: str) -> str | None:
+    """Of documentation: tables of data, word lists and markup are not prose."""
+    words = len(_WORDS.findall(text))
+    if _share_of_letters(text) < 0.5:
+        return "few_letters"
+    lines = [line for line in text.split("\n") if line.strip()]
+    if words < 2.5 * len(lines):
+        return "short_lines"
+    if len(_STOP_WORD.findall(text)) < 0.06 * words:
+        return "few_stop_words"
+    return None
+
+
+def _share_of_letters(text: str) -> float:
+    """Of all that is not white space."""
+    return len(_NOT_LETTERS.sub("", text)) / max(1, len("".join(text.split())))
+
+
+def is_copyleft(text: str) -> bool:
+    """Whether the head of a source file says that its licence is not permissive."""
+    return _COPYLEFT.search(text[:4000]) is not None
+
+
+def strip_license_header(text: str) -> str:
+    """Source code without the comment blocks at its top that speak of copyright or licence."""
+    lines = text.split("\n")
+    start = 0
+    while start < len(lines) and _PREAMBLE.match(lines[start]):
+        start += 1
+    body = start
+    while True:
+        first = body
+        while first < len(lines) and not lines[first].strip():
+            first += 1
+        end = first
+        while end < len(lines) and lines[end].lstrip().startswith("#"):
+            end += 1
+        if not _LEGAL.search("\n".join(lines[first:end])):
+            return "\n".join(lines[:start] + lines[body:])
+        body = end
+
+
+def strip_decoration(text: str) -> str:
+    """A README without the lines that hold only badges, images, link targets or layout."""
+    kept = "\n".join(line for line in text.split("\n") if not _DECORATION.match(line))
+    return re.sub(r"\n{3,}", "\n\n", kept).strip()

@@ -1,0 +1,29 @@
+"""Errors for the person who must act. One class a concern; the message says what, where and what to do."""
+
+
+class LlamaError(Exception):
+    """The base of every error that a user can mend: shown as one message, without a traceback."""
+
+
+class RecipeError(LlamaError, ValueError):
+    """A recipe asks for what is not possible: the message names the key and the allowed values."""
+
+
+class StoreError(LlamaError):
+    """The store cannot be reached, refuses us, or is full."""
+
+
+class DamagedError(StoreError):
+    """Bytes on the store differ from what their manifest says."""
+
+
+class InputError(LlamaError):
+    """Input text is missing or unreadable as a whole (a damaged record is quarantined instead)."""
+
+
+class LaunchError(LlamaError):
+    """A launcher has no room for the job, or the job failed."""
+
+
+class ServiceError(LlamaError):
+    """Prefect or MLflow cannot be reached before the launch."""

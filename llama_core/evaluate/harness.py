@@ -1,0 +1,100 @@
+"""Our model in lm-eval's hands: the engine of the paper's benchmarks.
+
+Every rank gives lm-eval the same questions and gets the same scores; the work is shared below it, in
+`Scorer`. lm-eval is imported only where there is a benchmark to run: it takes seconds.
+"""
+
+import logging
+import math
+import os
+from typing import Any
+
+from llama_core import recipe
+from llama_core.evaluate.score import Scorer
+from llama_core.evaluate.tasks import NotRun, Question, harness_version, read_questions
+from llama_core.tokenizer import Tokenizer
+
+
+def run_tasks(scorer: Scorer, tokenizer: Tokenizer, cfg: recipe.Evaluate) -> dict[str, dict[str, Any]]:
+    """Each task's `score` by `metric`, or {"status": "not run", "reason"}: never a made-up number."""
+    results: dict[str, dict[str, Any]] = {}
+    for task in cfg.tasks:
+        try:
+            questions, name = read_questions(task, cfg.data)
+            if harness_version() is None:
+                raise NotRun("lm-eval is not installed: pip install 'llama-pretrain[eval]'")
+        except NotRun as error:
+            results[task] = {"status": "not run", "reason": str(error)}
+        else:
+            scores = run_questions(language_model(scorer, tokenizer), task, questions[: cfg.limit])
+            results[task] = {"status": "done", "file": name, **scores}
+    return results
+
+
+def run_questions(model: Any, task: str, questions: list[Question]) -> dict[str, Any]:
+    """`score`: the paper's, which is lm-eval's `metric` acc_norm; its `stderr`, the plain
+    `acc`, what `chance` gives, and `n` questions. `model`: of lm-eval, `language_model` or another.
+    """
+    os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    import datasets
+    from lm_eval.evaluator import evaluate
+    from lm_eval.tasks import TaskManager
+
+    config = {
+        "task": task,
+        "custom_dataset": lambda **_: {"test": datasets.Dataset.from_list(questions)},
+        "test_split": "test",
+        "output_type": "multiple_choice",
+        "num_fewshot": 0,
+        "doc_to_text": "query",
+        "doc_to_choice": "choices",
+        "doc_to_target": "gold",
+        "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}],
+    }
+    # Below simple_evaluate, which gives its results to the first rank of a node alone.
+    loaded = TaskManager(include_defaults=False).load([config])
+    found = evaluate(model, loaded, bootstrap_iters=0, log_samples=False)
+    scores = found["results"][task]
+    acc_norm, n = float(scores["acc_norm,none"]), len(questions)
+    return {
+        "metric": "acc_norm",
+        "score": acc_norm,
+        "acc": float(scores["acc,none"]),
+        "stderr": math.sqrt(acc_norm * (1 - acc_norm) / n),
+        "chance": sum(1 / len(q["choices"]) for q in questions) / n,
+        "n": n,
+    }
+
+
+def language_model(scorer: Scorer, tokenizer: Tokenizer) -> Any:
+    """`scorer` as an lm-eval model."""
+    from lm_eval.api.model import TemplateLM
+
+    class LanguageModel(TemplateLM):
+        @property
+        def eot_token_id(self) -> int:
+            return tokenizer.eos_id
+
+        @property
+        def prefix_token_id(self) -> int:
+            return tokenizer.bos_id
+
+        def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
+            return tokenizer.encode(string, bos=add_special_tokens is not False)
+
+        def loglikelihood(self, requests: list[Any], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
+            return super().loglikelihood(requests, disable_tqdm)  # the flow shows progress of its own
+
+        def _loglikelihood_tokens(self, requests: list[Any], **_: Any) -> list[tuple[float, bool]]:
+            scores = scorer.score([(context, continuation) for _, context, continuation in requests])
+            return [(s.loglikelihood, s.greedy) for s in scores]
+
+        def loglikelihood_rolling(self, requests: list[Any], **_: Any) -> list[float]:
+            texts = [tokenizer.encode(request.args[0]) for request in requests]
+            return scorer.rolling(texts, tokenizer.bos_id)
+
+        def generate_until(self, requests: list[Any], **_: Any) -> list[str]:
+            raise NotImplementedError("no benchmark of this project generates text")
+
+    return LanguageModel()

@@ -1,0 +1,94 @@
+"""The evaluation of a run: held-out text, benchmarks, and samples for the report."""
+
+import json
+from typing import Any
+
+import torch
+
+from llama_core.evaluate.harness import run_tasks
+from llama_core.evaluate.heldout import heldout
+from llama_core.evaluate.score import Scorer
+from llama_core.generate.engine import complete
+from llama_core.job import Job
+from llama_core.model.llama import Llama
+from llama_core.program import tell
+from llama_core.recipe import Recipe
+from llama_core.store import to_json
+from llama_core.tokenizer import Tokenizer
+from llama_core.tokens.loader import unigram
+from llama_core.train import checkpoint, parallelize
+from llama_core.train.distributed import World
+
+SHARD = "evaluation"
+SAMPLE_TOKENS = 64
+
+
+def run(job: Job, world: World) -> None:
+    """Evaluate and commit the job's step; a step that was committed before is left as it is.
+
+    `job.inputs`: `train`, `tokenizer`, `corpus` and `tokens`. Raises LlamaError.
+    """
+    step = job.step
+    if world.agree(step.finished):
+        return
+    if world.agree(lambda: step.committed(SHARD)) is None:
+        results = evaluate(job, world)
+        world.agree(lambda: _publish(job, results))
+    world.agree(lambda: _commit(job))
+
+
+def evaluate(job: Job, world: World) -> dict[str, Any]:
+    """`heldout`, `tasks` and `samples` of the trained model; the same on every rank."""
+    recipe, cfg = job.recipe, job.recipe.evaluate
+    tokenizer = Tokenizer.load(job.input("tokenizer"))
+    model = load(recipe, job, tokenizer, world)
+    scorer = Scorer(model, recipe.train.seq_len, cfg.batch_tokens, world)
+    frequencies = unigram(job.input("tokens"), recipe.mixture)
+
+    scorer.progress = _progress("held-out text", world)
+    bits = heldout(scorer, tokenizer, job.input("corpus"), frequencies, cfg.heldout_bytes)
+    scorer.progress = _progress("benchmarks", world)
+    tasks = run_tasks(scorer, tokenizer, cfg)
+    texts = complete(
+        model,
+        tokenizer,
+        cfg.prompts,
+        SAMPLE_TOKENS,
+        recipe.train.seq_len,
+        stop=False,  # every rank runs the same number of passes, whatever rounding does to its tokens
+        device=world.device,
+        dtype=torch.bfloat16 if recipe.train.precision == "bf16" else torch.float32,
+    )
+    samples = [{"prompt": prompt, "text": text} for prompt, text in zip(cfg.prompts, texts)]
+    return {"heldout": bits, "tasks": tasks, "samples": samples}
+
+
+def load(recipe: Recipe, job: Job, tokenizer: Tokenizer, world: World) -> Llama:
+    """The trained model, laid out over `world` without what only pays in training."""
+    plain = {"activation_checkpointing": "none", "compile": False}
+    recipe = recipe.model_copy(update={"layout": recipe.layout.model_copy(update=plain)})
+    model = parallelize.build(recipe, tokenizer.n_words, world)
+    train = job.input("train")
+    checkpoint.load_weights(train.store, train.shard(train.facts["final"]), model, world)
+    return model.eval()
+
+
+def _publish(job: Job, results: dict[str, Any]) -> None:
+    with job.step.shard(SHARD) as shard:
+        shard.publish_bytes("results.json", to_json(results))
+
+
+def _commit(job: Job) -> None:
+    """The facts are what was committed: another attempt may have been first."""
+    shard = job.step.committed(SHARD)
+    assert shard is not None
+    entry = shard.object("results.json")
+    job.step.commit([SHARD], facts=json.loads(job.step.folder.read(entry.name, expect=entry)))
+
+
+def _progress(what: str, world: World) -> Any:
+    def show(done: int, total: int) -> None:
+        if world.rank == 0:
+            tell("progress", {"done": min(done, total), "total": total, "what": what})
+
+    return show

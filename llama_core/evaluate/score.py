@@ -1,0 +1,119 @@
+"""Log-likelihoods of token sequences, in batches, over any number of ranks.
+
+Every rank holds the same list of requests and works through the same number of batches, so a model that
+is sharded over the ranks runs its collectives in lockstep. Each rank scores its share; then all know all.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from llama_core.train.distributed import World
+
+Pair = tuple[list[int], list[int]]
+
+
+@dataclass(frozen=True)
+class Score:
+    """`loglikelihood`: in nats, summed over the continuation. `greedy`: whether argmax gives the same."""
+
+    loglikelihood: float
+    greedy: bool
+
+
+class Scorer:
+    """Scores with `model`: tokens int64 (B, S) -> logits (B, S, V).
+
+    `seq_len`: tokens that the model sees at once. `batch_tokens`: padded tokens of one forward pass on one
+    rank. `progress(done, total)` is called after each batch.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        seq_len: int,
+        batch_tokens: int,
+        world: World,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ):
+        self.model, self.seq_len, self.batch_tokens = model, seq_len, batch_tokens
+        self.world, self.progress = world, progress
+
+    def score(self, pairs: Sequence[Pair]) -> list[Score]:
+        """The log-likelihood of each continuation after its context, which has at least one token.
+
+        A context is cut on the left to what the model sees; a continuation must fit in `seq_len` tokens.
+        """
+        sequences = [(context + continuation)[-(self.seq_len + 1) :] for context, continuation in pairs]
+        scored = [len(continuation) for _, continuation in pairs]
+        assert all(n < len(s) for n, s in zip(scored, sequences)), "no context, or too long a continuation"
+        batches = self._batches([len(s) - 1 for s in sequences])
+        results = torch.zeros(len(pairs), 2, dtype=torch.float64)
+        for first in range(0, len(batches), self.world.size):
+            rows = batches[first + self.world.rank]
+            values = self._forward([sequences[i] for i in rows] or [[0, 0]], [scored[i] for i in rows] or [1])
+            results[rows] = values[: len(rows)]
+            self.progress(first + self.world.size, len(batches))
+        flat = self.world.sum(*results.flatten().tolist())  # each row was filled by one rank
+        return [Score(value, bool(greedy)) for value, greedy in zip(flat[::2], flat[1::2])]
+
+    def rolling(self, texts: Sequence[list[int]], bos_id: int) -> list[float]:
+        """The log-likelihood of each whole text, in nats: every token predicted once, BOS never.
+
+        Windows of `seq_len`; the last one reaches back for as much context as the model sees.
+        """
+        pairs, owners = [], []
+        for owner, tokens in enumerate(texts):
+            for pair in windows(tokens, bos_id, self.seq_len):
+                pairs.append(pair)
+                owners.append(owner)
+        sums = [0.0] * len(texts)
+        for owner, score in zip(owners, self.score(pairs)):
+            sums[owner] += score.loglikelihood
+        return sums
+
+    def _batches(self, lengths: list[int]) -> list[list[int]]:
+        """Rows of similar length together, longest first; empty batches until the ranks have equally many."""
+        order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+        batches: list[list[int]] = []
+        start = 0
+        while start < len(order):
+            rows = max(1, self.batch_tokens // lengths[order[start]])
+            batches.append(order[start : start + rows])
+            start += rows
+        return batches + [[] for _ in range(-len(batches) % self.world.size)]
+
+    @torch.no_grad()
+    def _forward(self, sequences: list[list[int]], scored: list[int]) -> Tensor:
+        """(log-likelihood, greedy) of the last `scored` tokens of each sequence: float64 (B, 2)."""
+        width = max(len(s) for s in sequences)
+        rows = [s + [0] * (width - len(s)) for s in sequences]
+        padded = torch.tensor(rows, device=self.world.device)  # (B, S + 1)
+        logits = self.model(padded[:, :-1])  # (B, S, V); padding is right of what is scored
+        values = torch.zeros(len(sequences), 2, dtype=torch.float64, device=self.world.device)
+        for row, (sequence, n) in enumerate(zip(sequences, scored)):
+            end = len(sequence)
+            target = padded[row, end - n : end]
+            tail = logits[row, end - n - 1 : end - 1].float()  # (n, V)
+            values[row, 0] = -F.cross_entropy(tail, target, reduction="none").double().sum()
+            values[row, 1] = (tail.argmax(-1) == target).all()
+        return values.cpu()
+
+
+def windows(tokens: list[int], bos_id: int, seq_len: int) -> list[Pair]:
+    """(context, continuation) pairs that cover `tokens` once, each of at most seq_len + 1 tokens together."""
+    whole = [bos_id, *tokens]
+    pairs = []
+    for start in range(1, len(whole), seq_len):
+        end = min(start + seq_len, len(whole))
+        pairs.append((whole[max(0, end - seq_len - 1) : start], whole[start:end]))
+    return pairs
+
+
+def bits_per_byte(loglikelihood: float, n_bytes: int) -> float:
+    """From nats over a text to bits per UTF-8 byte of it."""
+    return -loglikelihood / (math.log(2) * n_bytes)

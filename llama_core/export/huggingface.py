@@ -1,0 +1,201 @@
+"""A trained model as a Hugging Face checkpoint: what the registry, transformers and vLLM load.
+
+The weights go from the training checkpoint to safetensors one block at a time, so the memory needed is
+one block's. The export is read back by transformers and must give our model's logits before it counts.
+"""
+
+import gc
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from llama_core.errors import LlamaError
+from llama_core.export import names, tensor_files
+from llama_core.export.tokenizer_json import tokenizer_json
+from llama_core.model.llama import Llama
+from llama_core.recipe import Recipe
+from llama_core.step import Artifact, OpenShard, Step
+from llama_core.store import to_json
+from llama_core.tokenizer import Tokenizer
+from llama_core.train import checkpoint
+
+REVISION = 1
+SHARD = "model"
+DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
+TOLERANCE = 1e-3  # of logits, float32 on both sides; a wrong layout is off by whole units
+PROBES = ("def main():\n    return  0\n", "  The model’s text — 3.14 🙂\n\n\tand   more.")
+
+
+def export(
+    step: Step,
+    recipe: Recipe,
+    train: Artifact,
+    tokenizer: Artifact,
+    extra: Mapping[str, bytes] | None = None,
+    file_bytes: int = tensor_files.FILE_BYTES,
+) -> float:
+    """Write and verify the export as shard `model`, committed only when it holds.
+
+    Weights are float32 or bfloat16, as the recipe's precision; files are split at `file_bytes`. `extra`:
+    further files beside them, by name. Returns the largest difference of a logit. Raises LlamaError where
+    the export differs from our model, DamagedError where the checkpoint is damaged.
+    """
+    words = Tokenizer.load(tokenizer)
+    with step.shard(SHARD) as shard:
+        _publish_weights(shard, recipe, train, words.n_words, file_bytes)
+        for name, data in (_texts(recipe, words) | dict(extra or {})).items():
+            shard.publish_bytes(name, data)
+        with _local(step, shard) as folder:
+            difference = verify(folder, recipe, train, words)
+        shard.counts["parameters"] = recipe.model.n_params(words.n_words)
+        shard.facts = {"checkpoint": train.facts["final"], "max_logit_difference": difference}
+    return difference
+
+
+def verify(folder: Path, recipe: Recipe, train: Artifact, tokenizer: Tokenizer) -> float:
+    """The largest difference between the logits of transformers on `folder` and of our model.
+
+    Both compute in float32 on the exported (perhaps rounded) weights; one model is in memory at a time.
+    Raises LlamaError where they differ, or where the tokenizers give other ids.
+    """
+    try:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils.logging import disable_progress_bar
+    except ImportError as error:
+        raise LlamaError("install 'llama-pretrain[pipeline]': transformers checks the export") from error
+    fast = AutoTokenizer.from_pretrained(folder)
+    for text in PROBES:
+        ours, theirs = tokenizer.encode(text, bos=True), fast(text)["input_ids"]
+        if ours != theirs:
+            raise LlamaError(f"the exported tokenizer differs from ours on {text!r}: {theirs}, not {ours}")
+    length = min(64, recipe.train.seq_len)
+    generator = torch.Generator().manual_seed(1)
+    tokens = torch.randint(tokenizer.n_words, (2, length), generator=generator)  # (B, S)
+    with torch.no_grad():
+        expected = _our_model(recipe, train, tokenizer.n_words)(tokens)
+        gc.collect()
+        disable_progress_bar()
+        theirs = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        found = theirs(tokens).logits
+    difference = float((found - expected).abs().max())
+    if not difference <= TOLERANCE:
+        raise LlamaError(
+            f"the export differs from our model by {difference:.3g} in a logit: it was not committed"
+        )
+    return difference
+
+
+def _our_model(recipe: Recipe, train: Artifact, vocab_size: int) -> Llama:
+    model = Llama(recipe.model, vocab_size, attention="sdpa")
+    checkpoint.load_weights(train.store, train.shard(train.facts["final"]), model)
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(DTYPES[recipe.train.precision]).float()
+    return model.eval()
+
+
+def _publish_weights(
+    shard: OpenShard, recipe: Recipe, train: Artifact, vocab_size: int, file_bytes: int
+) -> None:
+    dtype, heads = DTYPES[recipe.train.precision], recipe.model.n_heads
+    with torch.device("meta"):
+        model = Llama(recipe.model, vocab_size)
+    shapes = {names.to_huggingface(name): tuple(p.shape) for name, p in model.named_parameters()}
+    tensors = (
+        (names.to_huggingface(name), names.permute(name, tensor, heads))
+        for name, tensor in _trained_tensors(model, train)
+    )
+    files = tensor_files.split(shapes, dtype, file_bytes)
+    for file, inside in files.items():
+        with shard.publish(file) as writer:
+            tensor_files.write(writer, inside, shapes, dtype, tensors)
+    if len(files) > 1:
+        shard.publish_bytes(tensor_files.INDEX, tensor_files.index(files, shapes, dtype))
+
+
+def _trained_tensors(model: Llama, train: Artifact) -> Iterator[tuple[str, torch.Tensor]]:
+    """The final checkpoint's tensors in the order of `model`, which is on the meta device.
+
+    One block is in memory at a time.
+    """
+    final = train.shard(train.facts["final"])
+    for name, child in model.named_children():
+        for index, part in child.named_children() if child is model.layers else [("", child)]:
+            inner = nn.ModuleDict({index: part}) if index else part
+            alone = nn.ModuleDict({name: inner}).to_empty(device="cpu")  # parameters keep their names
+            checkpoint.load_weights(train.store, final, alone)
+            yield from ((key, parameter.detach()) for key, parameter in alone.named_parameters())
+            alone.to_empty(device="meta")
+
+
+def _texts(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, bytes]:
+    """Everything in the export that is not weights."""
+    specials = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    tokenizer_config = {
+        # LlamaTokenizer would build its own pipeline from the vocabulary; this class takes tokenizer.json.
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "add_bos_token": True,
+        "add_eos_token": False,
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": recipe.train.seq_len,
+        **specials,
+    }
+    ends = {"bos_token_id": tokenizer.bos_id, "eos_token_id": tokenizer.eos_id}
+    return {
+        "config.json": to_json(config(recipe, tokenizer.n_words) | ends),
+        "generation_config.json": to_json(ends),
+        "tokenizer.json": tokenizer_json(tokenizer.model),
+        "tokenizer.model": tokenizer.model,
+        "tokenizer_config.json": to_json(tokenizer_config),
+        "special_tokens_map.json": to_json(specials),
+        "code/llama_pyfunc.py": (resources.files("llama_core.export") / "pyfunc_model.py").read_bytes(),
+    }
+
+
+def config(recipe: Recipe, vocab_size: int) -> dict[str, Any]:
+    """`config.json` of LlamaForCausalLM. What transformers 5 renamed stands under both names."""
+    model = recipe.model
+    dtype = str(DTYPES[recipe.train.precision]).removeprefix("torch.")
+    return {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "attention_bias": False,
+        "mlp_bias": False,
+        "head_dim": model.head_dim,
+        "hidden_act": "silu",
+        "hidden_size": model.dim,
+        "initializer_range": recipe.train.init_std,
+        "intermediate_size": model.ffn_dim,
+        "max_position_embeddings": recipe.train.seq_len,
+        "num_attention_heads": model.n_heads,
+        "num_hidden_layers": model.n_layers,
+        "num_key_value_heads": model.n_heads,
+        "rms_norm_eps": model.norm_eps,
+        "rope_parameters": {"rope_type": "default", "rope_theta": model.rope_theta},
+        "rope_theta": model.rope_theta,
+        "tie_word_embeddings": False,
+        "dtype": dtype,
+        "torch_dtype": dtype,
+        "vocab_size": vocab_size,
+    }
+
+
+@contextmanager
+def _local(step: Step, shard: OpenShard) -> Iterator[Path]:
+    """The attempt's files in a local folder: where they lie, or a temporary copy."""
+    if step.folder.is_local:
+        yield Path(step.folder.path(step.attempt))
+        return
+    with tempfile.TemporaryDirectory(prefix="llama-export-") as folder:
+        for entry in shard.objects:
+            path = Path(folder) / entry.name.removeprefix(f"{step.attempt}/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with step.folder.open(entry.name) as source, path.open("wb") as target:
+                while chunk := source.read(8 << 20):
+                    target.write(chunk)
+        yield Path(folder)

@@ -1,0 +1,49 @@
+"""Our tensors (Meta's names and rotary layout) as Hugging Face's, and back.
+
+Meta rotates neighbouring pairs (0, 1), (2, 3) of a head; Hugging Face rotates (0, d/2), (1, d/2 + 1). The
+rows of the query and key projections are permuted so that both give the same scores.
+"""
+
+from torch import Tensor
+
+TOP = {
+    "tok_embeddings.weight": "model.embed_tokens.weight",
+    "norm.weight": "model.norm.weight",
+    "output.weight": "lm_head.weight",
+}
+BLOCK = {
+    "attention_norm.weight": "input_layernorm.weight",
+    "attention.wq.weight": "self_attn.q_proj.weight",
+    "attention.wk.weight": "self_attn.k_proj.weight",
+    "attention.wv.weight": "self_attn.v_proj.weight",
+    "attention.wo.weight": "self_attn.o_proj.weight",
+    "ffn_norm.weight": "post_attention_layernorm.weight",
+    "feed_forward.w1.weight": "mlp.gate_proj.weight",
+    "feed_forward.w2.weight": "mlp.down_proj.weight",
+    "feed_forward.w3.weight": "mlp.up_proj.weight",
+}
+ROTATED = ("attention.wq.weight", "attention.wk.weight")
+
+
+def to_huggingface(name: str) -> str:
+    """Hugging Face's name of our tensor `name`."""
+    if name in TOP:
+        return TOP[name]
+    layers, i, rest = name.split(".", 2)
+    return f"model.{layers}.{i}.{BLOCK[rest]}"
+
+
+def permute(name: str, tensor: Tensor, n_heads: int) -> Tensor:
+    """Our tensor `name` as Hugging Face lays it out."""
+    if not name.endswith(ROTATED):
+        return tensor
+    rows, columns = tensor.shape
+    return tensor.view(n_heads, rows // n_heads // 2, 2, columns).transpose(1, 2).reshape(rows, columns)
+
+
+def unpermute(name: str, tensor: Tensor, n_heads: int) -> Tensor:
+    """The inverse of `permute`; `name` is ours."""
+    if not name.endswith(ROTATED):
+        return tensor
+    rows, columns = tensor.shape
+    return tensor.view(n_heads, 2, rows // n_heads // 2, columns).transpose(1, 2).reshape(rows, columns)

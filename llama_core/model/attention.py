@@ -1,0 +1,145 @@
+"""Attention behind one small interface: `attention(q, k, v, mask, backend)`.
+
+Backends: `xformers` (memory_efficient_attention, CUDA only) and `sdpa` (PyTorch, everywhere). Both are
+causal. A `DocMask` keeps attention inside documents; a `Cache` holds the keys and values of positions
+that were seen before.
+"""
+
+import functools
+import logging
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from llama_core.errors import RecipeError
+from llama_core.recipe import Model
+
+log = logging.getLogger(__name__)
+
+
+class DocMask:
+    """Which positions of packed sequences belong to the same document.
+
+    Made on the host, once a micro-batch: the xformers mask wants lengths as Python integers, and
+    reading them back from a GPU would stall it.
+    """
+
+    def __init__(self, documents: Tensor, lengths: list[int]):
+        self.documents = documents  # int64 (B, S), on the model's device
+        self.lengths = lengths  # of the documents' parts, in the order of the flattened (1, B * S)
+
+    @classmethod
+    def from_tokens(cls, tokens: Tensor, bos_id: int, device: torch.device | str = "cpu") -> "DocMask":
+        """`tokens`: int64 (B, S) on the host. A document starts at each `bos_id` and each sequence."""
+        starts = tokens == bos_id  # (B, S)
+        documents = starts.cumsum(1)
+        starts[:, 0] = True
+        at = starts.flatten().nonzero().flatten()
+        lengths = torch.diff(at, append=torch.tensor([tokens.numel()])).tolist()
+        return cls(documents.to(device, non_blocking=True), lengths)
+
+    @functools.cached_property
+    def dense(self) -> Tensor:
+        """bool (B, 1, S, S), true where query (dim 2) may see key (dim 3)."""
+        same = self.documents[:, None, :, None] == self.documents[:, None, None, :]
+        return same.tril()
+
+    @functools.cached_property
+    def block_diagonal(self):
+        """The same as an xformers bias over the flattened batch (1, B * S)."""
+        from xformers.ops.fmha.attn_bias import BlockDiagonalCausalMask
+
+        return BlockDiagonalCausalMask.from_seqlens(self.lengths, device=self.documents.device)
+
+    def prepare(self, backend: str) -> None:
+        """Build what `backend` uses, once for all layers and outside of compiled code."""
+        _ = self.block_diagonal if backend == "xformers" else self.dense
+
+
+class Cache:
+    """Keys and values of the positions before: with it, a forward pass continues at `length`.
+
+    Raises ValueError when more than `max_len` positions are put in.
+    """
+
+    def __init__(
+        self,
+        cfg: Model,
+        batch: int,
+        max_len: int,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ):
+        shape = (cfg.n_layers, batch, max_len, cfg.n_heads, cfg.head_dim)
+        self.keys = torch.zeros(shape, device=device, dtype=dtype)
+        self.values = torch.zeros(shape, device=device, dtype=dtype)
+        self.length = 0
+
+    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Store `k` and `v` (B, S, H, D) of one layer; all of its keys and values up to now."""
+        end = self.length + k.shape[1]
+        if end > self.keys.shape[2]:
+            raise ValueError(f"the cache holds {self.keys.shape[2]} positions, not {end}")
+        self.keys[layer][:, self.length : end] = k
+        self.values[layer][:, self.length : end] = v
+        return self.keys[layer][:, :end], self.values[layer][:, :end]
+
+
+@functools.cache
+def backend_for(choice: str, device: str) -> str:
+    """The backend for `layout.attention` on a kind of device. Raises RecipeError; CUDA never falls back."""
+    if choice == "sdpa" or device != "cuda":
+        if choice == "xformers":
+            log.warning("layout.attention: xformers has no kernel for %s, SDPA computes attention", device)
+        return "sdpa"
+    try:
+        _load_xformers()
+    except ImportError as error:
+        raise RecipeError(
+            f"layout.attention {choice!r} needs xformers, which cannot be imported here ({error}): "
+            "install it, or set layout.attention to sdpa"
+        ) from error
+    return "xformers"
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, mask: DocMask | None, backend: str) -> Tensor:
+    """Causal attention, softmax(q kᵀ / sqrt(D)) v.
+
+    `q`: (B, S, H, D); `k`, `v`: (B, T, H, D), where the queries are the last S of T positions.
+    `mask` is None or of the same B and S, with T = S. Returns (B, S, H, D).
+    """
+    if backend == "xformers" and q.shape[1] == k.shape[1]:
+        return _load_xformers()(q, k, v, mask)
+    return _sdpa(q, k, v, mask)
+
+
+def _sdpa(q: Tensor, k: Tensor, v: Tensor, mask: DocMask | None) -> Tensor:
+    q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # (B, H, S or T, D)
+    seen, keys = q.shape[2], k.shape[2]
+    if mask is not None:
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask.dense)
+    elif seen == keys:
+        out = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    else:
+        allowed = torch.ones(seen, keys, dtype=torch.bool, device=q.device).tril(keys - seen)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+    return out.transpose(1, 2)
+
+
+@functools.cache
+def _load_xformers():
+    """xformers' attention, kept out of torch.compile: its mask holds lengths as Python integers, and
+    compiled code would be made anew for each batch's."""
+    from xformers.ops import LowerTriangularMask, memory_efficient_attention
+
+    def run(q: Tensor, k: Tensor, v: Tensor, mask: DocMask | None) -> Tensor:
+        if mask is None:
+            return memory_efficient_attention(q, k, v, attn_bias=LowerTriangularMask())
+        flat = (1, -1, *q.shape[2:])  # (1, B * S, H, D)
+        out = memory_efficient_attention(
+            q.reshape(flat), k.reshape(flat), v.reshape(flat), attn_bias=mask.block_diagonal
+        )
+        return out.view(q.shape)
+
+    return torch.compiler.disable(run)

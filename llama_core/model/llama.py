@@ -1,0 +1,146 @@
+"""The LLaMA model and nothing else: pre-normalisation, rotary positions, SwiGLU, an untied output.
+
+After Touvron et al. 2023, section 2.2, with the released model's parameter names and numerics: RMSNorm
+and rotation in float32, interleaved rotary pairs, no bias, no dropout.
+"""
+
+import hashlib
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from llama_core.model.attention import Cache, DocMask, attention, backend_for
+from llama_core.recipe import Model
+
+Rotation = tuple[Tensor, Tensor]  # cos and sin, float32 (S, D / 2)
+
+
+def rotation(start: int, length: int, head_dim: int, theta: float, device: torch.device) -> Rotation:
+    """cos and sin of the angles of positions `start` to `start + length`.
+
+    Computed at each forward pass, never stored: it costs nothing beside a block, and there is no
+    buffer to lose when a model is built on the meta device or cast to another precision.
+    """
+    pairs = torch.arange(0, head_dim, 2, device=device, dtype=torch.float32) / head_dim
+    positions = torch.arange(start, start + length, device=device, dtype=torch.float32)
+    angles = torch.outer(positions, 1.0 / theta**pairs)  # (S, D / 2)
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, by: Rotation) -> Tensor:
+    """Turn the pairs (0, 1), (2, 3), ... of each head by their angles. `x`: (B, S, H, D)."""
+    cos, sin = by[0][:, None, :], by[1][:, None, :]  # (S, 1, D / 2)
+    even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
+    return torch.stack((even * cos - odd * sin, even * sin + odd * cos), -1).flatten(-2).type_as(x)
+
+
+class RMSNorm(nn.Module):
+    def __init__(self, dim: int, eps: float):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.float()
+        return (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)).type_as(x) * self.weight
+
+
+class Attention(nn.Module):
+    def __init__(self, cfg: Model, layer: int):
+        super().__init__()
+        self.layer, self.n_heads, self.head_dim = layer, cfg.n_heads, cfg.head_dim
+        self.wq = nn.Linear(cfg.dim, cfg.dim, bias=False)
+        self.wk = nn.Linear(cfg.dim, cfg.dim, bias=False)
+        self.wv = nn.Linear(cfg.dim, cfg.dim, bias=False)
+        self.wo = nn.Linear(cfg.dim, cfg.dim, bias=False)
+
+    def forward(
+        self, x: Tensor, by: Rotation, mask: DocMask | None, backend: str, cache: Cache | None
+    ) -> Tensor:
+        heads = (*x.shape[:2], self.n_heads, self.head_dim)
+        q = rotate(self.wq(x).view(heads), by)  # (B, S, H, D)
+        k = rotate(self.wk(x).view(heads), by)
+        v = self.wv(x).view(heads)
+        if cache is not None:
+            k, v = cache.extend(self.layer, k, v)  # (B, T, H, D)
+        return self.wo(attention(q, k, v, mask, backend).flatten(2))
+
+
+class FeedForward(nn.Module):
+    def __init__(self, cfg: Model):
+        super().__init__()
+        self.w1 = nn.Linear(cfg.dim, cfg.ffn_dim, bias=False)
+        self.w2 = nn.Linear(cfg.ffn_dim, cfg.dim, bias=False)
+        self.w3 = nn.Linear(cfg.dim, cfg.ffn_dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.w2(F.silu(self.w1(x)) * self.w3(x))
+
+
+class Block(nn.Module):
+    def __init__(self, cfg: Model, layer: int):
+        super().__init__()
+        self.attention = Attention(cfg, layer)
+        self.feed_forward = FeedForward(cfg)
+        self.attention_norm = RMSNorm(cfg.dim, cfg.norm_eps)
+        self.ffn_norm = RMSNorm(cfg.dim, cfg.norm_eps)
+
+    def forward(
+        self, x: Tensor, by: Rotation, mask: DocMask | None, backend: str, cache: Cache | None
+    ) -> Tensor:
+        x = x + self.attention(self.attention_norm(x), by, mask, backend, cache)
+        return x + self.feed_forward(self.ffn_norm(x))
+
+
+class Llama(nn.Module):
+    """`attention`: `auto`, `xformers` or `sdpa`, as in `layout.attention`."""
+
+    def __init__(self, cfg: Model, vocab_size: int, attention: str = "auto"):
+        super().__init__()
+        self.cfg, self.vocab_size, self.backend = cfg, vocab_size, attention
+        # Not nn.Embedding(...): its own initialisation on the meta device imports all of torch._dynamo.
+        self.tok_embeddings = nn.Embedding.from_pretrained(torch.empty(vocab_size, cfg.dim), freeze=False)
+        self.layers = nn.ModuleList(Block(cfg, layer) for layer in range(cfg.n_layers))
+        self.norm = RMSNorm(cfg.dim, cfg.norm_eps)
+        self.output = nn.Linear(cfg.dim, vocab_size, bias=False)
+
+    def forward(self, tokens: Tensor, mask: DocMask | None = None, cache: Cache | None = None) -> Tensor:
+        """`tokens`: int64 (B, S). Returns logits (B, S, V) in the model's precision.
+
+        With a `cache`, `tokens` continue the positions that it holds, and are added to it.
+        """
+        start = cache.length if cache is not None else 0
+        backend = backend_for(self.backend, tokens.device.type)
+        if mask is not None:
+            mask.prepare(backend)
+        by = rotation(start, tokens.shape[1], self.cfg.head_dim, self.cfg.rope_theta, tokens.device)
+        x = self.tok_embeddings(tokens)  # (B, S, dim)
+        for layer in self.layers:
+            x = layer(x, by, mask, backend, cache)
+        if cache is not None:
+            cache.length += tokens.shape[1]
+        return self.output(self.norm(x))
+
+    @torch.no_grad()
+    def init_weights(
+        self, std: float, seed: int, assign: Callable[[Tensor, Tensor], object] = Tensor.copy_
+    ) -> None:
+        """Draw every parameter from its own generator, seeded by `seed` and the parameter's name.
+
+        So a weight depends neither on the order of parameters nor on how they are sharded; `assign`
+        puts a whole drawn tensor (float32, on the CPU) into a parameter. Matrices are normal with
+        `std`; the two that write into the residual stream (wo, w2) with std / sqrt(2 n_layers), so
+        that the stream's variance does not grow with depth (the paper does not say; GPT-2's choice).
+        """
+        for name, parameter in self.named_parameters():
+            if parameter.ndim == 1:
+                assign(parameter, torch.ones(parameter.shape))
+                continue
+            scale = std
+            if name.endswith(("wo.weight", "w2.weight")):
+                scale /= (2 * self.cfg.n_layers) ** 0.5
+            key = hashlib.sha256(f"{seed} {name}".encode()).digest()
+            generator = torch.Generator().manual_seed(int.from_bytes(key[:8], "big", signed=True))
+            assign(parameter, torch.empty(parameter.shape).normal_(0.0, scale, generator=generator))

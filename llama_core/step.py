@@ -1,0 +1,279 @@
+"""A step: one stage's output, at an address made from what went into it.
+
+    <store>/<stage>/<id>/<attempt>/...        objects, written by one attempt
+    <store>/<stage>/<id>/shards/<name>.json   commits one shard: which attempt's objects count
+    <store>/<stage>/<id>/manifest.json        commits the step; written last
+
+A shard is committed by the exclusive creation of one small object, so a killed step goes on where it
+was, two writers cannot mix, and nobody waits for a lease. No manifest, no artifact.
+"""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import platform
+import secrets
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from llama_core.errors import DamagedError
+from llama_core.store import Object, Store, Writer, to_json
+
+MANIFEST = "manifest.json"
+LIBRARIES = ("torch", "numpy", "pyarrow", "sentencepiece", "fsspec", "s3fs", "xxhash")
+
+Counts = dict[str, int]
+
+
+def digest_of(value: Any) -> str:
+    """sha256 of a JSON value with sorted keys."""
+    return hashlib.sha256(to_json(value)).hexdigest()
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A committed shard: its objects (names relative to the step's folder), counts and other facts."""
+
+    name: str
+    digest: str
+    objects: tuple[Object, ...]
+    counts: Counts
+    facts: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "digest": self.digest,
+            "objects": [o.as_dict() for o in self.objects],
+            "counts": self.counts,
+            "facts": self.facts,
+        }
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> "Shard":
+        objects = tuple(Object(**o) for o in value["objects"])
+        return cls(value["name"], value["digest"], objects, value["counts"], value["facts"])
+
+    def object(self, ending: str) -> Object:
+        """The one object whose name ends so."""
+        found = [o for o in self.objects if o.name.endswith(ending)]
+        if len(found) != 1:
+            raise KeyError(f"shard {self.name} has {len(found)} objects that end in {ending!r}")
+        return found[0]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished step, as the next stage reads it."""
+
+    store: Store  # the step's folder
+    manifest: dict[str, Any]
+
+    @property
+    def stage(self) -> str:
+        return self.manifest["stage"]
+
+    @property
+    def id(self) -> str:
+        return self.manifest["id"]
+
+    @property
+    def digest(self) -> str:
+        """What the next stage's address is made from: equal where the output is the same."""
+        return self.manifest["digest"]
+
+    @property
+    def counts(self) -> Counts:
+        return self.manifest["counts"]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return self.manifest["facts"]
+
+    @property
+    def url(self) -> str:
+        return self.store.url
+
+    @cached_property
+    def shards(self) -> list[Shard]:
+        return [Shard.from_dict(s) for s in self.manifest["shards"]]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Shard]:
+        return {s.name: s for s in self.shards}
+
+    def shard(self, name: str) -> Shard:
+        return self._by_name[name]
+
+    def read(self, entry: Object) -> bytes:
+        """An object's bytes, checked. Raises DamagedError."""
+        return self.store.read(entry.name, expect=entry)
+
+    @classmethod
+    def load(cls, store: Store, folder: str) -> "Artifact":
+        """The artifact in `folder` (`<stage>/<id>`) of the store. Raises FileNotFoundError."""
+        below = store.at(folder)
+        return cls(below, below.read_json(MANIFEST))
+
+
+class OpenShard:
+    """A shard being written: publish objects into it, count, and note facts."""
+
+    def __init__(self, step: "Step", name: str):
+        self._step, self.name = step, name
+        self.objects: list[Object] = []
+        self.counts: Counter[str] = Counter()
+        self.facts: dict[str, Any] = {}
+        self.digest: str | None = None  # set where equal outputs may differ in their bytes
+
+    @contextlib.contextmanager
+    def publish(self, name: str) -> Iterator[Writer]:
+        """Publish `name` in this attempt's folder."""
+        with self._step.folder.publish(f"{self._step.attempt}/{name}") as writer:
+            yield writer
+        assert writer.object is not None
+        self.objects.append(writer.object)
+
+    def publish_bytes(self, name: str, data: bytes) -> Object:
+        with self.publish(name) as file:
+            file.write(data)
+        return self.objects[-1]
+
+    def _sealed(self) -> Shard:
+        objects = tuple(sorted(self.objects, key=lambda o: o.name))
+        plain = [(o.name.split("/", 1)[1], o.size, o.sha256) for o in objects]
+        digest = self.digest or digest_of(plain)
+        return Shard(self.name, digest, objects, dict(sorted(self.counts.items())), self.facts)
+
+
+@dataclass
+class Step:
+    """One stage's work at its address.
+
+    `identity` holds what changes the output, `execution` what changes only how it is made, `inputs`
+    the digests of the artifacts (or of the outside data) that go in. `revision` is raised when the
+    stage's code gives another output for the same inputs.
+    """
+
+    root: Store
+    stage: str
+    revision: int
+    identity: dict[str, Any]
+    inputs: dict[str, str] = field(default_factory=dict)
+    execution: dict[str, Any] = field(default_factory=dict)
+    attempt: str = field(default_factory=lambda: "a-" + secrets.token_hex(4))
+
+    @property
+    def id(self) -> str:
+        return digest_of([self.stage, self.revision, self.identity, self.inputs])
+
+    @property
+    def name(self) -> str:
+        """`<stage>/<id>`, the step's folder on the store."""
+        return f"{self.stage}/{self.id[:16]}"
+
+    @property
+    def folder(self) -> Store:
+        return self.root.at(self.name)
+
+    def finished(self) -> Artifact | None:
+        """The artifact, if a manifest is there and every object still has its size.
+
+        Raises DamagedError where an object is missing or cut: reuse never trusts a name alone.
+        """
+        folder = self.folder
+        try:
+            manifest = folder.read_json(MANIFEST)
+        except FileNotFoundError:
+            return None
+        if manifest["id"] != self.id:
+            raise DamagedError(f"{folder.url_of(MANIFEST)} belongs to another step: {manifest['id']}")
+        artifact = Artifact(folder, manifest)
+        sizes = folder.sizes()
+        for shard in artifact.shards:
+            for entry in shard.objects:
+                if sizes.get(entry.name) != entry.size:
+                    raise DamagedError(
+                        f"{folder.url_of(entry.name)} is missing or cut. "
+                        f"Delete {folder.url} to make this step again."
+                    )
+        return artifact
+
+    def committed(self, name: str) -> Shard | None:
+        """The shard, if an attempt has committed it."""
+        try:
+            return Shard.from_dict(self.folder.read_json(f"shards/{name}.json"))
+        except FileNotFoundError:
+            return None
+
+    @contextlib.contextmanager
+    def shard(self, name: str) -> Iterator[OpenShard]:
+        """Write a shard and commit it at the end of the block. The loser of a race is discarded."""
+        draft = OpenShard(self, name)
+        yield draft
+        sealed = draft._sealed()
+        if not self.folder.create(f"shards/{name}.json", to_json(sealed.as_dict())):
+            self.folder.delete([o.name for o in sealed.objects])
+
+    def commit(
+        self, shards: list[str], digest: str | None = None, facts: dict[str, Any] | None = None
+    ) -> Artifact:
+        """Write the manifest over these shards, all of them committed, and sweep what lost.
+
+        `digest` replaces the digest over the shards where a stage has a better notion of sameness.
+        """
+        folder = self.folder
+        found: list[Shard] = []
+        for name in sorted(shards):
+            shard = self.committed(name)
+            if shard is None:
+                raise AssertionError(f"{self.name}: shard {name} was never committed")
+            found.append(shard)
+        counts: Counter[str] = Counter()
+        for shard in found:
+            counts.update(shard.counts)
+        manifest = {
+            "stage": self.stage,
+            "id": self.id,
+            "revision": self.revision,
+            "identity": self.identity,
+            "inputs": self.inputs,
+            "execution": self.execution,
+            "digest": digest or digest_of([[s.name, s.digest] for s in found]),
+            "counts": dict(sorted(counts.items())),
+            "facts": facts or {},
+            "shards": [s.as_dict() for s in found],
+            "libraries": _versions(),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        folder.create(MANIFEST, to_json(manifest))
+        artifact = Artifact(folder, folder.read_json(MANIFEST))  # another attempt may have been first
+        self._sweep(artifact)
+        return artifact
+
+    def _sweep(self, artifact: Artifact) -> None:
+        """Delete what no shard counts: every shard is committed, so nobody can still need it."""
+        kept = {o.name for s in artifact.shards for o in s.objects}
+        attempts = (n for n in self.folder.list() if "/" in n and not n.startswith("shards/"))
+        self.folder.delete([n for n in attempts if n not in kept])
+
+    def as_dict(self) -> dict[str, Any]:
+        """What a job on another machine needs to write into this step."""
+        names = ("stage", "revision", "identity", "inputs", "execution", "attempt")
+        return {"root": self.root.url} | {n: getattr(self, n) for n in names}
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> "Step":
+        return cls(**(value | {"root": Store(value["root"])}))
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions

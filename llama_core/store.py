@@ -1,0 +1,411 @@
+"""The store: one fsspec URL, and one way to publish an object on it.
+
+An object appears under its name whole or not at all. On S3 it is written without auto-commit and
+committed at the end: a plain `fs.open` whose body raises still completes its upload and publishes a
+truncated object. On a local disk it is a temporary file beside its destination, then `os.replace`.
+Elsewhere it is a temporary file here, sent in one piece.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import random
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+from urllib.parse import urlsplit
+
+import fsspec
+
+from llama_core.errors import DamagedError, StoreError
+
+CHUNK = 8 << 20  # bytes read at a time when a whole object is hashed
+TEMPORARY = ".tmp-"  # marks a local file that was never published
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Object:
+    """What was published: `name` relative to its folder, `size` in bytes, `sha256` of the bytes."""
+
+    name: str
+    size: int
+    sha256: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Writer:
+    """A binary file open for publishing; `object` is set once it is published."""
+
+    def __init__(self, raw: BinaryIO, name: str, url: str):
+        self._raw, self._name, self._url = raw, name, url
+        self._hash = hashlib.sha256()
+        self._size = 0
+        self.object: Object | None = None
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        self._hash.update(view)
+        self._size += len(view)
+        try:
+            self._raw.write(view)
+        except Exception as error:
+            raise StoreError(f"cannot write {self._url}: {_hint(error) or _brief(error)}") from error
+        return len(view)
+
+    def tell(self) -> int:
+        return self._size
+
+    def flush(self) -> None:
+        """Buffering is the store's business; kept because writers of formats call it."""
+
+    @property
+    def closed(self) -> bool:
+        return self.object is not None
+
+    def writable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return False
+
+    def seekable(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Publishing ends with the `with` block, not here: pyarrow closes the files that it is given."""
+
+    def _seal(self) -> None:
+        self.object = Object(self._name, self._size, self._hash.hexdigest())
+
+
+class Store:
+    """A folder on any fsspec URL. Names are relative, with `/` between parts.
+
+    Credentials come from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
+    AWS_ENDPOINT_URL) and appear in no message. Raises StoreError.
+    """
+
+    def __init__(self, url: str):
+        url = os.fspath(url)
+        if "://" not in url or (url.startswith("file://") and not url.startswith("file:///")):
+            url = f"file://{Path(url.removeprefix('file://')).expanduser().absolute()}"
+        self.url = url.rstrip("/")
+        if urlsplit(self.url).password:
+            raise StoreError("a store's URL holds no credentials: put them in the environment")
+        self._fs: fsspec.AbstractFileSystem | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"url": self.url, "_fs": None}  # a file system does not cross to another process
+
+    def __repr__(self) -> str:
+        return f"Store({self.url!r})"
+
+    @property
+    def fs(self) -> fsspec.AbstractFileSystem:
+        if self._fs is None:
+            self._fs = _file_system(self.url)
+        return self._fs
+
+    @property
+    def is_local(self) -> bool:
+        return self.url.startswith("file://")
+
+    @property
+    def is_s3(self) -> bool:
+        return self.url.startswith("s3://")
+
+    def path(self, name: str = "") -> str:
+        """The path that the file system knows `name` by."""
+        return self.fs._strip_protocol(f"{self.url}/{name}" if name else self.url)
+
+    def url_of(self, name: str) -> str:
+        return f"{self.url}/{name}"
+
+    def at(self, folder: str) -> "Store":
+        """The same store, seen from one of its folders."""
+        below = Store(f"{self.url}/{folder}")
+        below._fs = self._fs
+        return below
+
+    def check(self) -> None:
+        """Publish, read and delete a small object. Raises StoreError with what to do.
+
+        Meant for the start of a run, so a server that does not answer is an error at once.
+        """
+        name = f".check-{secrets.token_hex(6)}"
+        patience = getattr(self.fs, "retries", None)
+        if patience:
+            self.fs.retries = 2
+        try:
+            self.publish_bytes(name, b"ok")
+            if self.read(name) != b"ok":
+                raise StoreError(f"{self.url} does not give back what was written to it")
+            self.delete([name])
+        finally:
+            if patience:
+                self.fs.retries = patience
+
+    # --- reading
+
+    def open(self, name: str) -> BinaryIO:
+        return self._call(f"open {name}", lambda: self.fs.open(self.path(name), "rb"))
+
+    def read(self, name: str, expect: Object | None = None) -> bytes:
+        """The whole object. With `expect`, raises DamagedError where size or digest differ."""
+        data = self._call(f"read {name}", lambda: self.fs.cat_file(self.path(name)))
+        if expect and (len(data) != expect.size or hashlib.sha256(data).hexdigest() != expect.sha256):
+            raise DamagedError(_damaged(self.url_of(name)))
+        return data
+
+    def read_range(self, name: str, start: int, end: int) -> bytes:
+        """Bytes [start, end) of an object."""
+        return self._call(f"read {name}", lambda: self.fs.cat_file(self.path(name), start=start, end=end))
+
+    def read_json(self, name: str) -> Any:
+        return json.loads(self.read(name))
+
+    def verify(self, name: str, expect: Object) -> None:
+        """Read an object in pieces and compare it. Raises DamagedError."""
+        digest, size = hashlib.sha256(), 0
+        with self.open(name) as file:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+                size += len(chunk)
+        if (size, digest.hexdigest()) != (expect.size, expect.sha256):
+            raise DamagedError(_damaged(self.url_of(name)))
+
+    def exists(self, name: str) -> bool:
+        return self._call(f"look for {name}", lambda: self.fs.exists(self.path(name)))
+
+    def sizes(self, folder: str = "") -> dict[str, int]:
+        """Names and bytes of all published objects below `folder`, by one listing."""
+        root = self.path(folder)
+        try:
+            found = self._call(f"list {folder}", lambda: self.fs.find(root, detail=True))
+        except FileNotFoundError:
+            return {}
+        start = len(self.path()) + 1
+        names = {path[start:]: info["size"] for path, info in found.items()}
+        return {n: size for n, size in names.items() if n and TEMPORARY not in n.rsplit("/", 1)[-1]}
+
+    def list(self, folder: str = "") -> list[str]:
+        """Names of all published objects below `folder`, sorted."""
+        return sorted(self.sizes(folder))
+
+    # --- writing
+
+    @contextlib.contextmanager
+    def publish(self, name: str) -> Iterator[Writer]:
+        """Write an object that appears whole at the end of the block, or not at all."""
+        open_raw = self._open_local if self.is_local else self._open_s3 if self.is_s3 else self._open_spooled
+        raw, commit, discard = self._call(f"write {name}", lambda: open_raw(name), writes=True)
+        writer = Writer(raw, name, self.url_of(name))
+        try:
+            yield writer
+            self._call(f"publish {name}", commit, writes=True)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                discard()
+            raise
+        writer._seal()
+
+    def publish_bytes(self, name: str, data: bytes) -> Object:
+        with self.publish(name) as file:
+            file.write(data)
+        assert file.object is not None
+        return file.object
+
+    def publish_json(self, name: str, value: Any) -> Object:
+        return self.publish_bytes(name, to_json(value))
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Publish a small object unless there is one already: False where another came first.
+
+        Local: a hard link, which fails on an existing name. S3: `If-None-Match: *`; a server that
+        ignores the condition keeps the last of two writers that came at the same moment.
+        """
+        if self.exists(name):
+            return False
+        if self.is_local:
+            return self._call(f"create {name}", lambda: self._create_local(name, data))
+        return self._call(f"create {name}", lambda: self._create_remote(name, data))
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete objects; a name that is gone already is no error."""
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                self._call(f"delete {name}", partial(self.fs.rm_file, self.path(name)))
+
+    def _open_local(self, name: str) -> tuple[BinaryIO, Callable[[], None], Callable[[], None]]:
+        path = Path(self.path(name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}")
+        file = temporary.open("wb")
+
+        def commit() -> None:
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
+
+        def discard() -> None:
+            with contextlib.suppress(OSError):
+                file.close()
+            temporary.unlink(missing_ok=True)
+
+        return file, commit, discard
+
+    def _open_s3(self, name: str) -> tuple[BinaryIO, Callable[[], None], Callable[[], None]]:
+        file = self.fs.open(self.path(name), "wb", autocommit=False)
+
+        def commit() -> None:
+            file.close()
+            file.commit()
+
+        def discard() -> None:
+            with contextlib.suppress(Exception):
+                file.close()
+            file.discard()
+
+        return file, commit, discard
+
+    def _open_spooled(self, name: str) -> tuple[BinaryIO, Callable[[], None], Callable[[], None]]:
+        file = tempfile.NamedTemporaryFile()  # noqa: SIM115  (closed by commit or discard)
+
+        def commit() -> None:
+            file.flush()
+            self.fs.put_file(file.name, self.path(name))
+            file.close()
+
+        return file, commit, file.close  # type: ignore[return-value]
+
+    def _create_local(self, name: str, data: bytes) -> bool:
+        file, _, discard = self._open_local(name)
+        path = Path(self.path(name))
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            os.link(file.name, path)
+            _sync_folder(path.parent)
+        except FileExistsError:
+            return False
+        finally:
+            discard()
+        return True
+
+    def _create_remote(self, name: str, data: bytes) -> bool:
+        kwargs = {"mode": "create"} if self.is_s3 else {}
+        try:
+            self.fs.pipe_file(self.path(name), data, **kwargs)
+        except FileExistsError:
+            return self._is_mine(name, data)
+        except OSError:
+            # Ceph answers 412 without a message, which s3fs turns into a bare OSError.
+            if self.exists(name):
+                return self._is_mine(name, data)
+            raise
+        return True
+
+    def _is_mine(self, name: str, data: bytes) -> bool:
+        """A create whose answer was lost is sent again, and then meets its own object."""
+        return self.fs.cat_file(self.path(name)) == data
+
+    def _call(self, what: str, call: Callable[[], T], writes: bool = False) -> T:
+        """Run a store operation: retried with back-off where it can heal, else one clear error.
+
+        One that writes is not repeated as a whole, and finds no FileNotFoundError an answer.
+        """
+        tries = 1 if writes or self.is_local else 6
+        for attempt in range(1, tries + 1):
+            try:
+                return call()
+            except StoreError:
+                raise
+            except Exception as error:
+                hint = _hint(error)
+                if isinstance(error, FileNotFoundError) and not hint and not writes:
+                    raise
+                if hint or attempt == tries:
+                    raise StoreError(f"cannot {what} on {self.url}: {hint or _brief(error)}") from error
+                time.sleep(random.uniform(0.5, 1.0) * min(8.0, 0.5 * 2**attempt))
+        raise AssertionError("unreachable")
+
+
+def to_json(value: Any) -> bytes:
+    """JSON with sorted keys: equal values give equal bytes."""
+    return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def _file_system(url: str) -> fsspec.AbstractFileSystem:
+    protocol = urlsplit(url).scheme
+    options: dict[str, Any] = {}
+    if protocol == "s3":
+        _retry_lost_connections()
+        options = {
+            "use_listings_cache": False,
+            "default_block_size": 16 << 20,
+            "config_kwargs": {"connect_timeout": 5, "read_timeout": 60, "retries": {"max_attempts": 2}},
+        }
+        if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
+            options["endpoint_url"] = endpoint
+    try:
+        fs, _ = fsspec.core.url_to_fs(url, **options)
+    except Exception as error:
+        raise StoreError(f"cannot open the store {url}: {_brief(error)}") from error
+    if protocol == "s3":
+        fs.retries = 10  # about 30 s of a server that is away, before a call gives up
+    return fs
+
+
+def _retry_lost_connections() -> None:
+    from botocore.exceptions import ConnectionClosedError, ConnectTimeoutError, EndpointConnectionError
+    from s3fs.core import add_retryable_error
+
+    for error in (EndpointConnectionError, ConnectionClosedError, ConnectTimeoutError):
+        add_retryable_error(error)
+
+
+def _hint(error: Exception) -> str:
+    """What to do about an error that no retry heals; empty for one that may pass."""
+    # s3fs turns the server's answer into a Python error, sometimes without its message.
+    text = f"{type(error).__name__} {error} {error.__cause__}"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "no space is left: free some, or point `store` elsewhere"
+    if "SignatureDoesNotMatch" in text or "InvalidAccessKeyId" in text:
+        return "the server refuses the credentials: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    if isinstance(error, PermissionError) or "AccessDenied" in text or "Forbidden" in text:
+        return "access is denied: check the credentials and the permissions of the store"
+    if "NoSuchBucket" in text or "bucket does not exist" in text:
+        return "the bucket does not exist: create it first"
+    if "NoCredentials" in text or "Unable to locate credentials" in text:
+        return "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    return ""
+
+
+def _brief(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"[:300]
+
+
+def _damaged(url: str) -> str:
+    return f"{url} is damaged: its bytes differ from its manifest. Delete the step's folder to make it again."
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,92 @@
+"""The loader: batch n of training, read from token shards. All of its state is n.
+
+A rank may ask for any batch, in any order, at any world size; the next one is read in the background.
+"""
+
+import io
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llama_core import recipe
+from llama_core.step import Artifact, Shard, digest_of
+from llama_core.tokens import order
+from llama_core.tokens.order import Order, n_windows
+from llama_core.tokens.shards import PageReader
+
+
+class Loader:
+    """Batches of `tokens`, mixed by `mixture`. Raises RecipeError where a weighted source has no window."""
+
+    def __init__(self, tokens: Artifact, train: recipe.Train, mixture: Mapping[str, float]):
+        self._seq_len, self._batch_sequences = train.seq_len, train.batch_sequences
+        shards = sorted(tokens.shards, key=lambda shard: shard.name)
+        self._reader = PageReader(tokens.store, shards)
+        self._places = {name: _Places(shards, name, train.seq_len) for name in mixture}
+        windows = {name: places.total for name, places in self._places.items()}
+        self._order = Order(tokens.digest, mixture, train.seed, windows)
+        shares = {name: float(share) for name, share in mixture.items()}
+        self.fingerprint = digest_of([order.REVISION, tokens.digest, shares, train.seed, train.seq_len])
+        """Equal where batch n is the same for every n."""
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="loader")
+        self._next: tuple[tuple[int, int, int], Future[NDArray[np.int64]]] | None = None
+
+    def batch(self, n: int, rank: int = 0, world: int = 1) -> NDArray[np.int64]:
+        """Rank's part of batch `n`: int64 (batch_sequences / world, seq_len + 1).
+
+        Raises DamagedError naming the object and the bytes, and gives nothing of a damaged page.
+        """
+        asked = (n, rank, world)
+        ready, self._next = self._next, None
+        future = ready[1] if ready and ready[0] == asked else self._read_soon(*asked)
+        batch = future.result()
+        self._next = ((n + 1, rank, world), self._read_soon(n + 1, rank, world))
+        return batch
+
+    def _read_soon(self, n: int, rank: int, world: int) -> Future[NDArray[np.int64]]:
+        size, rest = divmod(self._batch_sequences, world)
+        assert not rest, f"{self._batch_sequences} sequences do not divide over {world} ranks"
+        first = n * self._batch_sequences + rank * size
+        return self._worker.submit(self._sequences, np.arange(first, first + size))
+
+    def _sequences(self, which: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Sequences `which` (N,) of training: int64 (N, seq_len + 1)."""
+        source, window = self._order.locate(which)
+        shard, start = np.empty_like(which), np.empty_like(which)
+        for s, name in enumerate(self._order.sources):
+            mine = source == s
+            shard[mine], start[mine] = self._places[name].find(window[mine])
+        batch = np.empty((len(which), self._seq_len + 1), np.int64)
+        for row in np.lexsort((start, shard)):  # each page once
+            batch[row] = self._reader.read(shard[row], start[row], self._seq_len + 1)
+        return batch
+
+
+class _Places:
+    """Where the windows of one source lie: numbered over its shards, in name order."""
+
+    def __init__(self, shards: list[Shard], source: str, seq_len: int):
+        self._shards = np.array([i for i, s in enumerate(shards) if s.facts["source"] == source], np.int64)
+        counts = [n_windows(shards[i].counts["tokens"], seq_len) for i in self._shards]
+        self._starts = np.cumsum([0, *counts])
+        self._seq_len = seq_len
+        self.total = int(self._starts[-1])
+
+    def find(self, window: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Shard (N,) and first token in it (N,) of each `window` (N,)."""
+        place = np.searchsorted(self._starts, window, side="right") - 1
+        return self._shards[place], (window - self._starts[place]) * self._seq_len
+
+
+def unigram(tokens: Artifact, mixture: Mapping[str, float]) -> NDArray[np.float64]:
+    """log2 of each id's probability in the mixture, float64 (vocab,): one added to every count."""
+    mixed: NDArray[np.float64] | float = 0.0
+    for source, share in mixture.items():
+        counts: NDArray[np.int64] | int = 1
+        for shard in (s for s in tokens.shards if s.facts["source"] == source):
+            data = tokens.read(shard.object(".histogram.npy"))
+            counts = counts + np.load(io.BytesIO(data), allow_pickle=False)
+        mixed = mixed + share * counts / np.sum(counts)
+    return np.log2(mixed)

@@ -1,0 +1,178 @@
+"""Token shards: a corpus shard as ids, in the Megatron indexed-dataset layout.
+
+    <shard>.bin            ids one after the other, each document as <s> text </s>
+    <shard>.idx            where each document starts, as Megatron-LM reads it
+    <shard>.histogram.npy  int64 (vocab,): how often each id occurs
+
+The shard's facts hold a sha256 for each page (4 MiB of the .bin), so that a reader can check what it
+reads without reading the rest.
+"""
+
+import hashlib
+import io
+import struct
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llama_core.corpus.document import read_documents
+from llama_core.errors import DamagedError
+from llama_core.step import Artifact, Shard, Step
+from llama_core.store import Store
+from llama_core.tokenizer import Tokenizer
+
+REVISION = 1
+PAGE_BYTES = 4 << 20
+BATCH_BYTES = 1 << 20  # of text encoded at a time
+CACHED_PAGES = 128  # half a GiB: a group of the order's 64 pages, each of which may lie across two
+
+MAGIC = b"MMIDIDX\x00\x00"
+VERSION = 1
+DTYPE_CODES = {"uint16": 8, "int32": 4}
+
+
+def dtype_for(n_words: int) -> str:
+    """What an id is stored as."""
+    return "uint16" if n_words <= 1 << 16 else "int32"
+
+
+def tokens_shard(step: Step, corpus: Artifact, tokenizer_artifact: Artifact, shard_name: str) -> None:
+    """Encode the training documents of one corpus shard, and commit them under the same name.
+
+    A shard without any becomes an empty one. Raises DamagedError.
+    """
+    tokenizer = Tokenizer.load(tokenizer_artifact)
+    source = corpus.shard(shard_name)
+    dtype = np.dtype(dtype_for(tokenizer.n_words))
+    histogram = np.zeros(tokenizer.n_words, np.int64)
+    lengths: list[int] = []
+    pages = PageDigests()
+    with step.shard(shard_name) as shard:
+        with shard.publish(f"{shard_name}.bin") as file:
+            for texts in _batches(corpus, source):
+                encoded = tokenizer.encode_batch(texts, bos=True, eos=True)
+                ids = np.concatenate(encoded)
+                histogram += np.bincount(ids, minlength=tokenizer.n_words)
+                lengths += map(len, encoded)
+                data = ids.astype(dtype).tobytes()
+                file.write(data)
+                pages.update(data)
+                shard.counts["bytes"] += sum(len(text.encode()) for text in texts)
+        shard.publish_bytes(f"{shard_name}.idx", index(lengths, dtype.name))
+        shard.publish_bytes(f"{shard_name}.histogram.npy", _npy(histogram))
+        shard.counts["documents"] = len(lengths)
+        shard.counts["tokens"] = int(histogram.sum())
+        shard.counts["bytes"] += 0
+        shard.facts = {
+            "source": source.facts["source"],
+            "dtype": dtype.name,
+            "pages": pages.hexdigests(),
+        }
+
+
+def index(lengths: Sequence[int], dtype: str) -> bytes:
+    """The .idx of documents of these lengths (tokens), each a sequence of its own.
+
+    After `megatron/core/datasets/indexed_dataset.py`: lengths int32, byte offsets int64, and the
+    sequence at which each document starts, with the end as one more.
+    """
+    sizes = np.array(lengths, np.int64)
+    offsets = (np.cumsum(sizes) - sizes) * np.dtype(dtype).itemsize
+    head = MAGIC + struct.pack("<QBQQ", VERSION, DTYPE_CODES[dtype], len(sizes), len(sizes) + 1)
+    documents = np.arange(len(sizes) + 1, dtype="<i8")
+    return head + sizes.astype("<i4").tobytes() + offsets.astype("<i8").tobytes() + documents.tobytes()
+
+
+class PageDigests:
+    """sha256 of each PAGE_BYTES of a stream; the last page may be shorter."""
+
+    def __init__(self) -> None:
+        self._digests: list[str] = []
+        self._page = hashlib.sha256()
+        self._room = PAGE_BYTES
+
+    def update(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            self._page.update(view[: self._room])
+            taken = min(len(view), self._room)
+            view, self._room = view[taken:], self._room - taken
+            if not self._room:
+                self._next()
+
+    def hexdigests(self) -> list[str]:
+        if self._room < PAGE_BYTES:
+            self._next()
+        return self._digests
+
+    def _next(self) -> None:
+        self._digests.append(self._page.hexdigest())
+        self._page, self._room = hashlib.sha256(), PAGE_BYTES
+
+
+class PageReader:
+    """Reads ids out of token shards through verified pages, the last used of which are kept.
+
+    Not for several threads at once.
+    """
+
+    def __init__(self, store: Store, shards: Sequence[Shard], cached_pages: int = CACHED_PAGES):
+        self._store = store
+        self._objects = [shard.object(".bin") for shard in shards]
+        self._digests = [shard.facts["pages"] for shard in shards]
+        self._dtypes = [np.dtype(shard.facts["dtype"]) for shard in shards]
+        self._capacity = cached_pages
+        self._pages: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+
+    def read(self, shard: int, start: int, count: int) -> NDArray[np.int64]:
+        """Ids [start, start + count) of the `shard`-th shard, int64 (count,). Raises DamagedError."""
+        dtype = self._dtypes[shard]
+        first, last = start * dtype.itemsize, (start + count) * dtype.itemsize
+        pages = range(first // PAGE_BYTES, (last - 1) // PAGE_BYTES + 1)
+        data = b"".join(self._page(shard, page) for page in pages)
+        offset = first - pages.start * PAGE_BYTES
+        return np.frombuffer(data, dtype, count, offset).astype(np.int64)
+
+    def _page(self, shard: int, page: int) -> bytes:
+        if (shard, page) in self._pages:
+            self._pages.move_to_end((shard, page))
+            return self._pages[shard, page]
+        entry = self._objects[shard]
+        start, end = page * PAGE_BYTES, min((page + 1) * PAGE_BYTES, entry.size)
+        try:
+            data = self._store.read_range(entry.name, start, end)
+        except FileNotFoundError:
+            data = b""
+        if hashlib.sha256(data).hexdigest() != self._digests[shard][page]:
+            raise DamagedError(
+                f"{self._store.url_of(entry.name)} is damaged in page {page} (bytes {start} to {end}): "
+                f"they are missing or differ from the manifest. Delete {self._store.url} to make them again."
+            )
+        self._pages[shard, page] = data
+        if len(self._pages) > self._capacity:
+            self._pages.popitem(last=False)
+        return data
+
+
+def _batches(corpus: Artifact, shard: Shard) -> Iterator[list[str]]:
+    """The texts of a corpus shard, BATCH_BYTES or one document at a time."""
+    if not shard.counts.get("documents.train"):
+        return
+    texts: list[str] = []
+    size = 0
+    for document in read_documents(corpus, shard.name, ending="train.parquet"):
+        texts.append(document.text)
+        size += len(document.text)
+        if size >= BATCH_BYTES:
+            yield texts
+            texts, size = [], 0
+    if texts:
+        yield texts
+
+
+def _npy(array: NDArray[np.int64]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return file.getvalue()

@@ -1,0 +1,203 @@
+"""Checkpoints: each is one shard of the train step, `step-00000050`, written once.
+
+Every process publishes its own part; rank 0 commits them all with one small object, last. So a kill at
+any point leaves the previous checkpoint in force, and a checkpoint loads on any number of processes.
+"""
+
+import contextlib
+import hashlib
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed.checkpoint as dcp
+from torch import Tensor, nn
+from torch.distributed.checkpoint.api import CheckpointException
+
+from llama_core.errors import DamagedError, LlamaError
+from llama_core.step import OpenShard, Shard, Step
+from llama_core.store import Object, Store, to_json
+from llama_core.train.distributed import World
+from llama_core.train.storage import ShardReader, ShardWriter, raw_bytes, read_metadata
+
+log = logging.getLogger(__name__)
+MOMENTS = ("exp_avg", "exp_avg_sq")
+PREFIX = "step-"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come. `data` is the loader's fingerprint, `metrics` one record a step."""
+
+    step: int
+    tokens: int
+    data: str
+    metrics: bytes
+
+    def state(self) -> dict[str, Any]:
+        return {"step": self.step, "tokens": self.tokens, "data": self.data}
+
+
+def name_of(step: int) -> str:
+    """The shard of the checkpoint after `step` updates."""
+    return f"{PREFIX}{step:08d}"
+
+
+def save(
+    step: Step, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, world: World
+) -> None:
+    """Write and commit one checkpoint; all processes call it. Raises StoreError."""
+    name = name_of(progress.step)
+    with step.shard(name) if world.rank == 0 else contextlib.nullcontext(OpenShard(step, name)) as draft:
+        with _plain_errors():
+            dcp.save(
+                _tensors(model, optimizer),
+                storage_writer=ShardWriter(draft, world.rank),
+                no_dist=world.size == 1,
+            )
+        parts = world.gather(draft.objects)
+        if world.rank == 0:
+            draft.objects = [entry for part in parts for entry in part]
+            draft.publish_bytes(f"{name}/metrics.jsonl", progress.metrics)
+            draft.publish_bytes(f"{name}/state.json", to_json(progress.state()))
+            draft.facts |= {"step": progress.step, "tokens": progress.tokens}
+
+
+def load(step: Step, model: nn.Module, optimizer: torch.optim.Optimizer, world: World) -> Progress | None:
+    """Load the newest committed checkpoint that is whole; None where there never was one.
+
+    A damaged one is left for an older one, on all processes or on none, and its commit is taken back
+    once the older one is loaded. Raises DamagedError when no whole one remains.
+    """
+    failed: dict[str, Exception] = {}  # rank 0 decides by it
+    while shard := world.agree(lambda: _newest(step, failed)):
+        try:
+            _read_into(_tensors(model, optimizer), step.folder, shard, world)
+            progress = world.agree(lambda: _read_progress(step.folder, shard))
+        except (DamagedError, FileNotFoundError) as error:
+            # Not found: another attempt has deleted it meanwhile, having committed a newer one.
+            failed[shard.name] = error
+            continue
+        for state in optimizer.state.values():
+            state["step"].fill_(progress.step)
+        if world.rank == 0:
+            for name, why in failed.items():
+                log.warning("checkpoint %s cannot be used, %s goes on instead: %s", name, shard.name, why)
+            _delete(step, [name for name in failed if name > shard.name])
+        return progress
+    return None
+
+
+def finish(step: Step, progress: Progress, digest: str, facts: dict[str, Any]) -> None:
+    """Commit the step over the checkpoints that are kept, the newest as the result. Rank 0 calls it."""
+    with step.shard("metrics") as shard:
+        shard.publish_bytes("metrics/metrics.jsonl", progress.metrics)
+        shard.counts |= {"steps": progress.step, "tokens": progress.tokens}
+    facts |= {"final": name_of(progress.step), "steps": progress.step, "tokens": progress.tokens}
+    step.commit([*committed(step), "metrics"], digest, facts)
+
+
+def load_weights(folder: Store, shard: Shard, model: nn.Module, world: World | None = None) -> None:
+    """Load only the model's weights, onto one process or all of `world`. Raises DamagedError.
+
+    `folder` and `shard`: of the train artifact, `artifact.store` and `artifact.shard(facts["final"])`.
+    """
+    _read_into(_tensors(model), folder, shard, world or World(0, 1, torch.device("cpu")))
+
+
+def committed(step: Step) -> list[str]:
+    """Names of the committed checkpoints, oldest first."""
+    names = (n.removeprefix("shards/").removesuffix(".json") for n in step.folder.list("shards"))
+    return [n for n in names if n.startswith(PREFIX)]
+
+
+def retain(step: Step, keep: int) -> None:
+    """Delete all checkpoints but the newest and `keep` before it."""
+    _delete(step, committed(step)[: -(keep + 1)])
+
+
+def model_digest(model: nn.Module) -> str:
+    """sha256 over the weights in order of their names: equal for equal weights, whatever the layout.
+
+    All processes call it: each tensor is put together from its shards, one at a time.
+    """
+    digest = hashlib.sha256()
+    for name, parameter in sorted(model.named_parameters()):
+        whole = parameter.full_tensor() if hasattr(parameter, "full_tensor") else parameter
+        digest.update(f"{name} {whole.dtype} {list(whole.shape)}\n".encode())
+        digest.update(raw_bytes(whole))
+    return digest.hexdigest()
+
+
+def _tensors(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> dict[str, Tensor]:
+    """What a checkpoint holds. A hyper-parameter is the recipe's, the optimizer's step is the run's."""
+    tensors = {}
+    for name, parameter in model.named_parameters():
+        tensors[f"model.{name}"] = parameter.detach()
+        if optimizer:
+            for moment in MOMENTS:
+                tensors[f"optimizer.{name}.{moment}"] = optimizer.state[parameter][moment]
+    return tensors
+
+
+def _read_into(tensors: dict[str, Tensor], folder: Store, shard: Shard, world: World) -> None:
+    metadata = world.agree(lambda: read_metadata(folder, shard))
+    with _plain_errors():
+        dcp.load(tensors, storage_reader=ShardReader(folder, shard, metadata), no_dist=world.size == 1)
+
+
+def _read_progress(folder: Store, shard: Shard) -> Progress:
+    entries = [shard.object(f"{shard.name}/{name}") for name in ("state.json", "metrics.jsonl")]
+    state, metrics = (folder.read(entry.name, expect=entry) for entry in entries)
+    return Progress(**json.loads(state), metrics=metrics)
+
+
+def _newest(step: Step, failed: dict[str, Exception]) -> Shard | None:
+    """The newest committed checkpoint that has not failed. Raises DamagedError where all of them have."""
+    for name in reversed(committed(step)):
+        try:
+            if name not in failed and (shard := _commit_of(step, name)):
+                return shard
+        except DamagedError as error:
+            failed[name] = error
+    if failed:
+        reasons = "; ".join(f"{name}: {error}" for name, error in failed.items())
+        raise DamagedError(
+            f"no checkpoint of {step.folder.url} is whole ({reasons}). Delete it to start anew."
+        )
+    return None
+
+
+def _commit_of(step: Step, name: str) -> Shard | None:
+    try:
+        return step.committed(name)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedError(f"{step.folder.url_of(f'shards/{name}.json')} is damaged") from error
+
+
+def _delete(step: Step, names: list[str]) -> None:
+    """The commit first: a checkpoint that is named as committed has all its objects."""
+    for name in names:
+        objects: tuple[Object, ...] = ()
+        with contextlib.suppress(DamagedError):
+            if shard := _commit_of(step, name):
+                objects = shard.objects
+        step.folder.delete([f"shards/{name}.json"])
+        step.folder.delete([entry.name for entry in objects])
+
+
+@contextlib.contextmanager
+def _plain_errors() -> Iterator[None]:
+    """DCP tells every process what failed on any: raise that, and not DCP's wrapping of it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "torch.distributed is disabled")
+            yield
+    except CheckpointException as error:
+        causes = [cause for cause, _ in error.failures.values()]
+        known = [c for c in causes if isinstance(c, LlamaError | FileNotFoundError)]
+        raise (known or causes)[0] from None

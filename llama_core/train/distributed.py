@@ -1,0 +1,83 @@
+"""The processes of a run: who we are, and the few words that the processes exchange."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+
+from llama_core.errors import LaunchError
+
+T = TypeVar("T")
+TIMEOUT = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class World:
+    """One process among `size`; `device` is its own. Every method is called by all processes alike."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    def sum(self, *values: float) -> list[float]:
+        """The sums of the values over all processes."""
+        if self.size == 1:
+            return list(values)
+        total = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(total)
+        return total.tolist()
+
+    def agree(self, decide: Callable[[], T]) -> T:
+        """What `decide` returns or raises on rank 0, returned or raised on every rank."""
+        if self.size == 1:
+            return decide()
+        said: list[Any] = [None, None]
+        if self.rank == 0:
+            try:
+                said[0] = decide()
+            except Exception as error:
+                said[1] = error
+        dist.broadcast_object_list(said, src=0, device=torch.device("cpu"))
+        if said[1] is not None:
+            raise said[1]
+        return said[0]
+
+    def gather(self, value: T) -> list[T]:
+        """Every process's value, by rank, on rank 0; an empty list elsewhere."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size if self.rank == 0 else []
+        dist.gather_object(value, values if self.rank == 0 else None)
+        return values
+
+
+def join(device: str) -> World:
+    """Enter the process group that torchrun's environment describes; alone, there is none to enter.
+
+    `device`: `cpu` or `cuda`. Raises LaunchError where the device is missing.
+    """
+    rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    local_rank = int(os.environ.get("LOCAL_RANK", 0))
+    if device == "cuda":
+        if local_rank >= torch.cuda.device_count():
+            raise LaunchError(
+                f"process {local_rank} of this node finds {torch.cuda.device_count()} CUDA devices: "
+                "set launch.procs_per_node to what the node has, or launch.device to cpu"
+            )
+        place = torch.device("cuda", local_rank)
+        torch.cuda.set_device(place)
+    else:
+        place = torch.device("cpu")  # threads a process: OMP_NUM_THREADS, which the launchers set
+    if size > 1:
+        backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
+        dist.init_process_group(backend, timeout=TIMEOUT)
+    return World(rank, size, place)
+
+
+def leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()

@@ -1,0 +1,113 @@
+"""The training loop: fetch, forward and backward a micro-batch at a time, clip, update, log, save."""
+
+import logging
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from llama_core.errors import InputError, LlamaError
+from llama_core.model.attention import DocMask, backend_for
+from llama_core.model.llama import Llama
+from llama_core.recipe import Recipe
+from llama_core.step import MANIFEST, Step
+from llama_core.train import checkpoint
+from llama_core.train.checkpoint import Progress
+from llama_core.train.distributed import World
+from llama_core.train.loss import cross_entropy
+from llama_core.train.metrics import Metrics, is_finite
+from llama_core.train.optimizer import clip, lr_at, make_optimizer
+from llama_core.train.parallelize import build, init_weights
+
+log = logging.getLogger(__name__)
+
+
+class Batches(Protocol):
+    """What the loop asks of `tokens.loader.Loader`; the first batch is number 0."""
+
+    fingerprint: str
+
+    def batch(self, n: int, rank: int, world: int) -> NDArray[np.int64]: ...
+
+
+def train(step: Step, recipe: Recipe, data: Batches, vocab_size: int, bos_id: int, world: World) -> bool:
+    """Train from the newest checkpoint, or from the start, and commit the step's manifest.
+
+    False where SIGTERM stopped it before the end, with its progress saved. Raises LlamaError.
+    """
+    cfg, run = recipe.train, recipe.run
+    model = build(recipe, vocab_size, world)
+    if world.rank == 0:
+        kind = world.device.type
+        log.info("attention by %s on %s", backend_for(recipe.layout.attention, kind), kind)
+    optimizer = make_optimizer(model, cfg)
+    progress = checkpoint.load(step, model, optimizer, world)
+    if progress is None:
+        init_weights(model, cfg.init_std, cfg.seed)
+        progress = Progress(0, 0, data.fingerprint, b"")
+    elif progress.data != data.fingerprint:
+        raise InputError(f"{step.folder.url} was trained on other data: delete it to start anew")
+    elif world.rank == 0:
+        log.info("resuming after step %d of %d, on %d processes", progress.step, cfg.steps, world.size)
+    metrics = Metrics(cfg, progress.metrics)
+
+    with _sigterm() as asked_to_stop:
+        for n in range(progress.step + 1, cfg.steps + 1):
+            batch = torch.from_numpy(data.batch(n - 1, world.rank, world.size))
+            part = _backward(model, batch, recipe, bos_id, world)
+            grad_norm = clip(model.parameters(), cfg.grad_clip, world, recipe.layout.dp_replicate)
+            loss, stopping = world.sum(part, len(asked_to_stop))
+            if not is_finite(loss, grad_norm):
+                raise LlamaError(
+                    f"training diverged at step {n}: loss {loss}, gradient norm {grad_norm}. Nothing of "
+                    "this step is saved: try a lower train.lr or a higher train.warmup_steps"
+                )
+            for group in optimizer.param_groups:
+                group["lr"] = lr_at(n, cfg)
+            optimizer.step()
+            optimizer.zero_grad()
+            metrics.log(n, loss, lr_at(n, cfg), grad_norm, world.rank == 0)
+            if n % run.save_every and n < cfg.steps and not stopping:
+                continue
+            if world.agree(lambda: step.folder.exists(MANIFEST)):
+                return True  # another attempt has finished this step
+            progress = Progress(n, n * cfg.global_batch_tokens, data.fingerprint, metrics.as_jsonl())
+            checkpoint.save(step, model, optimizer, progress, world)
+            if world.rank == 0:
+                checkpoint.retain(step, run.keep)
+            if stopping and n < cfg.steps:
+                return False
+
+    digest = checkpoint.model_digest(model)
+    facts = {"parameters": recipe.model.n_params(vocab_size), "loss": metrics.records[-1]["loss"]}
+    world.agree(lambda: checkpoint.finish(step, progress, digest, facts))
+    return True
+
+
+def _backward(model: Llama, batch: torch.Tensor, recipe: Recipe, bos_id: int, world: World) -> float:
+    """Gradients of this process's part of a batch, int64 (B, S + 1); its part of the batch's mean loss."""
+    cfg = recipe.train
+    total = torch.zeros((), device=world.device)
+    for tokens in batch.split(recipe.layout.micro_batch):
+        inputs, targets = tokens[:, :-1], tokens[:, 1:]  # (B, S)
+        mask = DocMask.from_tokens(inputs, bos_id, world.device) if cfg.document_mask else None
+        logits = model(inputs.to(world.device), mask)  # (B, S, V)
+        loss = cross_entropy(logits, targets.to(world.device), cfg.global_batch_tokens)
+        (loss * world.size).backward()  # FSDP takes the mean over processes
+        total += loss.detach()
+    return total.item()
+
+
+@contextmanager
+def _sigterm() -> Iterator[list[int]]:
+    """A list that holds something as soon as the process was asked to end."""
+    asked: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,13 @@
+"""The training loss."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def cross_entropy(logits: Tensor, targets: Tensor, n_targets: int) -> Tensor:
+    """Summed cross-entropy over `n_targets`, in float32.
+
+    `logits`: (B, S, V); `targets`: int64 (B, S). `n_targets` counts the whole batch, over all
+    micro-batches and processes: so the parts of a batch add up to its mean, however it is split.
+    """
+    return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="sum") / n_targets

@@ -1,0 +1,64 @@
+"""AdamW, the learning rate as a function of the step, and clipping by the global norm."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from llama_core.recipe import Train
+from llama_core.train.distributed import World
+
+
+def lr_at(step: int, cfg: Train) -> float:
+    """Learning rate of update `step` (1 is the first): linear warm-up, then cosine to the last step."""
+    if step <= cfg.warmup_steps:
+        return cfg.lr * step / cfg.warmup_steps
+    done = (step - cfg.warmup_steps) / max(1, cfg.steps - cfg.warmup_steps)
+    cosine = (1 + math.cos(math.pi * min(1.0, done))) / 2
+    return cfg.lr * (cfg.min_lr_ratio + (1 - cfg.min_lr_ratio) * cosine)
+
+
+def make_optimizer(model: nn.Module, cfg: Train) -> torch.optim.AdamW:
+    """AdamW with weight decay on matrices alone; its moments are there from the start, as zeros."""
+    parameters = list(model.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": cfg.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    betas = (cfg.beta1, cfg.beta2)
+    optimizer = torch.optim.AdamW(groups, lr=cfg.lr, betas=betas, eps=cfg.adam_eps, fused=True)
+    for parameter in parameters:
+        optimizer.state[parameter] = {
+            "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+            "exp_avg": torch.zeros_like(parameter),
+            "exp_avg_sq": torch.zeros_like(parameter),
+        }
+    return optimizer
+
+
+def update(optimizer: torch.optim.AdamW, step: int, cfg: Train) -> None:
+    """Make update `step` (1 is the first) and forget the gradients."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr_at(step, cfg)
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+@torch.no_grad()
+def clip(parameters: Iterable[Tensor], max_norm: float, world: World, replicas: int) -> float:
+    """Scale the gradients to a global norm of at most `max_norm`; the norm before that.
+
+    Each process holds one shard of every gradient, the same as `replicas - 1` others do.
+    """
+    gradients = [_local(p.grad) for p in parameters if p.grad is not None]
+    squares = float(torch.nn.utils.get_total_norm(gradients)) ** 2
+    norm = math.sqrt(world.sum(squares)[0] / replicas)
+    if norm > max_norm:
+        torch._foreach_mul_(gradients, max_norm / norm)
+    return norm
+
+
+def _local(gradient: Tensor) -> Tensor:
+    """This process's part of a gradient: clipping it needs no DTensor."""
+    return gradient.to_local() if hasattr(gradient, "to_local") else gradient

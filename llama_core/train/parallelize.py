@@ -1,0 +1,80 @@
+"""From a model to one spread over processes.
+
+In this order: build on the meta device, activation checkpointing, compile each block, FSDP2 on each
+block and on the root; then memory for this process's part alone.
+"""
+
+import functools
+
+import torch
+from torch import Tensor, nn
+
+from llama_core.model.llama import Llama
+from llama_core.recipe import Layout, Recipe
+from llama_core.train.distributed import World
+
+
+def build(recipe: Recipe, vocab_size: int, world: World) -> Llama:
+    """The recipe's model on this process's device, laid out by `recipe.layout`, its weights undefined.
+
+    Next comes `init_weights`, or `checkpoint.load`.
+    """
+    with torch.device("meta"):
+        model = Llama(recipe.model, vocab_size, recipe.layout.attention)
+    parallelize(model, recipe, world)
+    return model.to_empty(device=world.device)
+
+
+def parallelize(model: Llama, recipe: Recipe, world: World) -> None:
+    """Change `model` in place; parameters keep their names."""
+    layout = recipe.layout
+    for layer in model.layers:
+        if layout.activation_checkpointing == "full":
+            _recompute(layer)
+        if layout.compile:
+            layer.compile()
+    if world.size > 1:
+        _shard(model, layout, recipe.train.precision, world)
+    elif recipe.train.precision == "bf16":
+        model.forward = torch.autocast(world.device.type, torch.bfloat16)(model.forward)  # type: ignore[method-assign]
+
+
+def init_weights(model: Llama, std: float, seed: int) -> None:
+    """The same weights on any number of processes."""
+    model.init_weights(std, seed, _assign)
+
+
+def _recompute(block: nn.Module) -> None:
+    from torch.utils.checkpoint import checkpoint
+
+    # Around forward, not around the module: a wrapper would rename the parameters.
+    block.forward = functools.partial(  # type: ignore[method-assign]
+        checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False
+    )
+
+
+def _shard(model: Llama, layout: Layout, precision: str, world: World) -> None:
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
+    shape, names = (world.size,), ("dp_shard",)
+    if layout.dp_replicate > 1:
+        shape = (layout.dp_replicate, world.size // layout.dp_replicate)  # type: ignore[assignment]
+        names = ("dp_replicate", "dp_shard")  # type: ignore[assignment]
+    mesh = init_device_mesh(world.device.type, shape, mesh_dim_names=names)
+    # Inputs are not cast: the rotation's cos and sin stay float32.
+    policy = MixedPrecisionPolicy(cast_forward_inputs=False)
+    if precision == "bf16":
+        policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
+    for layer in model.layers:
+        fully_shard(layer, mesh=mesh, mp_policy=policy)
+    fully_shard(model, mesh=mesh, mp_policy=policy)
+
+
+def _assign(parameter: Tensor, value: Tensor) -> None:
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    value = value.to(parameter.device)
+    if isinstance(parameter, DTensor):  # every process drew the whole: no need to send it
+        value = distribute_tensor(value, parameter.device_mesh, parameter.placements, src_data_rank=None)
+    parameter.copy_(value)

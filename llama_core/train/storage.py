@@ -1,0 +1,193 @@
+"""torch's distributed checkpoint (DCP) on our store, without pickle.
+
+    step-00000050/__{rank}_0.distcp         the raw bytes of a process's items, one after the other
+    step-00000050/__{rank}_0.digests.json   {item: [offset, length, sha256]} of that file
+    step-00000050/metadata.json             {tensor: {dtype, size, chunks: [[offsets, sizes, file]]}}
+
+An item is one process's part of one tensor, named `tensor@offset,offset`. DCP plans who writes and who
+reads what; these two classes only move the bytes. torch's own file format is a pickle, and reading a
+pickle from a store runs whatever code somebody left there.
+"""
+
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.distributed.checkpoint.metadata import (
+    BytesStorageMetadata,
+    ChunkStorageMetadata,
+    Metadata,
+    MetadataIndex,
+    TensorProperties,
+    TensorStorageMetadata,
+)
+from torch.distributed.checkpoint.planner import LoadPlan, LoadPlanner, ReadItem, SavePlan, SavePlanner
+from torch.distributed.checkpoint.storage import StorageReader, StorageWriter, WriteResult
+from torch.futures import Future
+
+from llama_core.errors import DamagedError
+from llama_core.step import OpenShard, Shard
+from llama_core.store import Store, to_json
+
+METADATA = "metadata.json"
+READERS = 8  # threads a process that fetch and check items
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+Table = dict[str, tuple[int, int, str]]  # item -> offset, length, sha256
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where an item lies, and what it is."""
+
+    file: str
+    dtype: torch.dtype
+    sizes: torch.Size
+
+
+class ShardWriter(StorageWriter):
+    """Publishes this process's items into `draft`, and rank 0 the metadata. Commits nothing."""
+
+    def __init__(self, draft: OpenShard, rank: int):
+        self._draft, self._file = draft, f"__{rank}_0"
+
+    def reset(self, checkpoint_id: Any = None) -> None:
+        pass
+
+    def set_up_storage_writer(self, is_coordinator: bool, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def prepare_local_plan(self, plan: SavePlan) -> SavePlan:
+        return plan
+
+    def prepare_global_plan(self, plans: list[SavePlan]) -> list[SavePlan]:
+        return plans
+
+    def write_data(self, plan: SavePlan, planner: SavePlanner) -> Future[list[WriteResult]]:
+        results, table = [], {}
+        with self._draft.publish(f"{self._draft.name}/{self._file}.distcp") as file:
+            for item in plan.items:
+                tensor = planner.resolve_data(item)
+                assert isinstance(tensor, torch.Tensor), f"{item.index.fqn} is no tensor"
+                data = raw_bytes(tensor)
+                table[_item(item.index)] = (file.tell(), data.nbytes, hashlib.sha256(data).hexdigest())
+                if data.nbytes:  # a process may have no part of a small tensor
+                    file.write(data)
+                results.append(WriteResult(item.index, data.nbytes, self._file))
+        self._draft.publish_bytes(f"{self._draft.name}/{self._file}.digests.json", to_json(table))
+        return _done(results)
+
+    def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:
+        files = {result.index: result.storage_data for of_rank in results for result in of_rank}
+        tensors = {}
+        for name, tensor in metadata.state_dict_metadata.items():
+            assert isinstance(tensor, TensorStorageMetadata), f"{name} is no tensor"
+            tensors[name] = {
+                "dtype": str(tensor.properties.dtype).removeprefix("torch."),
+                "size": list(tensor.size),
+                "chunks": [
+                    [list(c.offsets), list(c.sizes), files[MetadataIndex(name, c.offsets)]]
+                    for c in tensor.chunks
+                ],
+            }
+        self._draft.publish_bytes(f"{self._draft.name}/{METADATA}", to_json(tensors))
+
+    @classmethod
+    def validate_checkpoint_id(cls, checkpoint_id: Any) -> bool:
+        return False  # a checkpoint is a shard of a step, never a path
+
+
+class ShardReader(StorageReader):
+    """Reads items of a committed checkpoint and checks each. `metadata`: by `read_metadata`."""
+
+    def __init__(self, folder: Store, shard: Shard, metadata: Metadata):
+        self._folder, self._shard, self._metadata = folder, shard, metadata
+
+    def reset(self, checkpoint_id: Any = None) -> None:
+        pass
+
+    def read_metadata(self, *args: Any) -> Metadata:
+        return self._metadata
+
+    def set_up_storage_reader(self, metadata: Metadata, is_coordinator: bool, *args: Any) -> None:
+        pass
+
+    def prepare_local_plan(self, plan: LoadPlan) -> LoadPlan:
+        return plan
+
+    def prepare_global_plan(self, plans: list[LoadPlan]) -> list[LoadPlan]:
+        return plans
+
+    def read_data(self, plan: LoadPlan, planner: LoadPlanner) -> Future[None]:
+        """Raises DamagedError with the item and the object."""
+        wanted: dict[MetadataIndex, list[ReadItem]] = {}
+        for read in plan.items:
+            wanted.setdefault(read.storage_index, []).append(read)
+        files = sorted({self._metadata.storage_data[index].file for index in wanted})
+        tables = {file: self._table(file) for file in files}
+
+        def copy(index: MetadataIndex) -> None:
+            chunk = self._read(index, tables)
+            for read in wanted[index]:
+                part = chunk
+                for dim, (start, length) in enumerate(zip(read.storage_offsets, read.lengths, strict=True)):
+                    part = part.narrow(dim, start, length)
+                planner.resolve_tensor(read).detach().copy_(part)
+
+        with ThreadPoolExecutor(READERS) as pool:
+            list(pool.map(copy, wanted))
+        return _done(None)
+
+    def _table(self, file: str) -> Table:
+        entry = self._shard.object(f"/{file}.digests.json")
+        return json.loads(self._folder.read(entry.name, expect=entry))
+
+    def _read(self, index: MetadataIndex, tables: dict[str, Table]) -> torch.Tensor:
+        stored = self._metadata.storage_data[index]
+        offset, length, digest = tables[stored.file][_item(index)]
+        entry = self._shard.object(f"/{stored.file}.distcp")
+        data = self._folder.read_range(entry.name, offset, offset + length)
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise DamagedError(f"{_item(index)} of {self._folder.url_of(entry.name)} is damaged")
+        return torch.frombuffer(bytearray(data), dtype=stored.dtype).view(stored.sizes)
+
+    @classmethod
+    def validate_checkpoint_id(cls, checkpoint_id: Any) -> bool:
+        return False
+
+
+def read_metadata(folder: Store, shard: Shard) -> Metadata:
+    """A checkpoint's metadata as DCP wants it. Raises DamagedError."""
+    entry = shard.object(f"/{METADATA}")
+    tensors: dict[str, TensorStorageMetadata | BytesStorageMetadata] = {}
+    items: dict[MetadataIndex, Stored] = {}
+    for name, tensor in json.loads(folder.read(entry.name, expect=entry)).items():
+        dtype = DTYPES[tensor["dtype"]]
+        chunks = []
+        for offsets, sizes, file in tensor["chunks"]:
+            chunks.append(ChunkStorageMetadata(torch.Size(offsets), torch.Size(sizes)))
+            items[MetadataIndex(name, offsets)] = Stored(file, dtype, torch.Size(sizes))
+        tensors[name] = TensorStorageMetadata(
+            TensorProperties(dtype=dtype), torch.Size(tensor["size"]), chunks
+        )
+    return Metadata(tensors, storage_data=items)
+
+
+def raw_bytes(tensor: torch.Tensor) -> memoryview:
+    """A tensor's elements in order, as they lie in memory."""
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    return flat.view(torch.uint8).numpy().data
+
+
+def _item(index: MetadataIndex) -> str:
+    return f"{index.fqn}@{','.join(map(str, index.offset or ()))}"
+
+
+def _done(value: Any) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_result(value)
+    return future

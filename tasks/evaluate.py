@@ -1,0 +1,70 @@
+"""Evaluate: bits per byte on the held-out text, and the benchmarks whose files are at hand."""
+
+import time
+from typing import Any
+
+from llama_core.evaluate import REVISION
+from llama_core.evaluate.tasks import data_digests
+from llama_core.job import Job
+from llama_core.step import Artifact, Step
+from tasks.launch import launch
+from tasks.observe import Progress, say, show_table
+from tasks.run import Run
+from tasks.step import made, reused, stage
+
+
+@stage("evaluate")
+def evaluate(
+    run: Run, corpus: Artifact, tokenizer: Artifact, tokens: Artifact, trained: Artifact
+) -> Artifact:
+    cfg = run.recipe.evaluate
+    roles = {"corpus": corpus, "tokenizer": tokenizer, "tokens": tokens, "train": trained}
+    digests = {role: artifact.digest for role, artifact in roles.items()}
+    outside = {f"data/{name}": digest for name, digest in data_digests(cfg.data, list(cfg.tasks)).items()}
+    identity = cfg.identity() | {"mixture": run.recipe.mixture}
+    step = Step(run.store, "evaluate", REVISION, identity, digests | outside, run.recipe.execution())
+    started = time.monotonic()
+    artifact = step.finished()
+    if artifact:
+        reused(artifact)
+    else:
+        inputs = {role: f"{a.stage}/{a.id[:16]}" for role, a in roles.items()}
+        progress = Progress("evaluate-progress", 1, "parts")
+        artifact = launch(
+            Job(step, run.recipe, inputs),
+            "llama_core.evaluate",
+            on_progress=lambda p: progress.update(p["done"] / p["total"], p["what"]),
+        )
+        made(artifact, time.monotonic() - started)
+    rows = table(artifact)
+    show_table("evaluation", rows, "evaluation")
+    for row in rows:
+        say(f"      {row['what']:<20} {row['value']}  {row['note']}")
+    return artifact
+
+
+def table(evaluation: Artifact) -> list[dict[str, Any]]:
+    """The results as rows: what, value, note."""
+    rows = []
+    for source, r in evaluation.facts["heldout"].items():
+        note = f"bits per byte; unigram {r['unigram_bits_per_byte']:.3f}, ratio {r['ratio']:.3f}"
+        rows.append({"what": f"held-out {source}", "value": f"{r['bits_per_byte']:.3f}", "note": note})
+    for task, r in evaluation.facts["tasks"].items():
+        if r["status"] == "done":
+            rows.append(
+                {
+                    "what": task,
+                    "value": f"{100 * r['score']:.1f}",
+                    "note": f"{r['metric']}, {r['n']} questions",
+                }
+            )
+        else:
+            rows.append({"what": task, "value": "not run", "note": r["reason"]})
+    return rows
+
+
+def scores(evaluation: Artifact) -> dict[str, float]:
+    """The results as metrics."""
+    held = {f"heldout_bits_per_byte.{s}": r["bits_per_byte"] for s, r in evaluation.facts["heldout"].items()}
+    done = {t: r["score"] for t, r in evaluation.facts["tasks"].items() if r["status"] == "done"}
+    return held | done

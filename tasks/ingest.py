@@ -1,0 +1,16 @@
+"""Ingest: raw text to documents, one step a source."""
+
+from functools import partial
+
+from llama_core.corpus import ingest as core
+from llama_core.step import Artifact, Step
+from tasks.run import Run
+from tasks.step import make, stage
+
+
+@stage("ingest", task_run_name="ingest {source}")
+def ingest(run: Run, source: str) -> Artifact:
+    cfg = run.recipe.corpus.sources[source]
+    outside = core.plan(source, cfg)
+    step = Step(run.store, "ingest", core.REVISION, cfg.identity() | {"source": source}, outside)
+    return make(run, step, outside, partial(core.ingest_shard, step, source, cfg), label=f"ingest {source}")

@@ -1,0 +1,42 @@
+"""Run a program of llama_core where the recipe says, and listen to what it prints."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from infra.launch.launcher import Job as LaunchJob
+from infra.launch.launcher import run as run_job
+from llama_core.job import Job
+from llama_core.step import Artifact
+from tasks.observe import say
+from tasks.step import finished_elsewhere
+
+# Bars of libraries are noise in a log; what matters comes as @progress.
+QUIET = {"TQDM_DISABLE": "1"}
+MESSAGE = re.compile(r"@(metrics|progress) (\{.*\})$")
+
+
+def launch(
+    job: Job,
+    module: str,
+    on_metrics: Callable[[dict[str, Any]], None] | None = None,
+    on_progress: Callable[[dict[str, Any]], None] | None = None,
+) -> Artifact:
+    """Start `python -m MODULE JOB` by the recipe's launcher, follow it to its end, return its artifact.
+
+    Raises LaunchError, with the program's own message where it gave one.
+    """
+    hears = {"metrics": on_metrics, "progress": on_progress}
+    name = "llama-" + job.step.name.replace("/", "-")
+    try:
+        for line in run_job(LaunchJob(name, module, [job.publish()], job.recipe.launch, QUIET)):
+            if not (match := MESSAGE.match(line)):
+                say(f"      {line}")
+            elif listener := hears[match[1]]:
+                listener(json.loads(match[2]))
+    except Exception:
+        return finished_elsewhere(job.step)
+    artifact = job.step.finished()
+    assert artifact is not None, f"{module} ended well without its manifest"
+    return artifact

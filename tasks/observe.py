@@ -1,0 +1,148 @@
+"""What a person sees of a stage: lines in the terminal, and progress, tables and links in Prefect.
+
+Observers never kill a run: where Prefect cannot be reached, the terminal says so once, and what was
+missed is sent again later.
+"""
+
+import logging
+import re
+import sys
+import time
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Any
+
+import httpx
+from prefect import get_run_logger
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.exceptions import MissingContextError
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+PROGRESS_EVERY = 3.0  # seconds between two updates of one progress bar
+WAIT_FOR_PREFECT = 900.0  # seconds that a finished stage waits for a server that is away
+
+_missed: list[Callable[[], Any]] = []
+_warned = False
+
+
+def say(text: str, level: int = logging.INFO) -> None:
+    """A line for the person: the terminal shows it, and the run's log in Prefect keeps it."""
+    extra = {"said": True}
+    try:
+        logger: Any = get_run_logger()
+    except MissingContextError:  # a thread, or no flow at all
+        logger = logging.getLogger("prefect.flow_runs")
+        extra["send_to_api"] = False
+    logger.log(level, text, extra=extra)
+
+
+def warn(text: str) -> None:
+    say(text, logging.WARNING)
+
+
+def show_table(key: str, rows: list[dict[str, Any]], description: str) -> None:
+    _send(lambda: create_table_artifact(table=rows, key=_key(key), description=description))
+
+
+def show_link(key: str, url: str, text: str) -> None:
+    _send(lambda: create_link_artifact(link=url, link_text=text, key=_key(key), description=url))
+
+
+def show_markdown(key: str, markdown: str, description: str) -> None:
+    _send(lambda: create_markdown_artifact(markdown=markdown, key=_key(key), description=description))
+
+
+class Progress:
+    """A progress bar in Prefect and, on a terminal, a line that rewrites itself."""
+
+    def __init__(self, key: str, total: int, unit: str):
+        self._key, self._total, self._unit = _key(key), max(1, total), unit
+        self._id: Any = None
+        self._sent = 0.0
+        self._started = time.monotonic()
+
+    def update(self, done: int, detail: str = "") -> None:
+        now = time.monotonic()
+        last = done >= self._total
+        if not last and now - self._sent < PROGRESS_EVERY:
+            return
+        self._sent = now
+        rate = done / max(1e-9, now - self._started)
+        left = (self._total - done) / rate if rate else 0.0
+        text = detail or f"{done:,} of {self._total:,} {self._unit}, {rate:,.1f}/s, {left:.0f} s left"
+        percent = 100.0 * min(1.0, done / self._total)
+        if self._id is None:
+            self._id = _try(lambda: create_progress_artifact(percent, self._key, text))
+        else:
+            _try(lambda: update_progress_artifact(self._id, percent, text))
+
+
+def live(line: str, end: bool = False) -> None:
+    """Show the state of the training: rewritten in place on a terminal, else a line of the log."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[2K      {line}" + ("\n" if end else ""))
+        sys.stderr.flush()
+    else:
+        say(f"      {line}")
+
+
+def wait_for_prefect() -> None:
+    """Before a stage reports its end: wait for a server that is away, and send what it missed.
+
+    The stage's work is committed already; only Prefect's record of it is at stake.
+    """
+    url = PREFECT_API_URL.value()
+    deadline = time.monotonic() + WAIT_FOR_PREFECT
+    while url and not _answers(url):
+        if time.monotonic() > deadline:
+            warn(f"Prefect at {url} did not come back; the run goes on without it")
+            return
+        _warn_once("Prefect cannot be reached: waiting for it (the work so far is committed)")
+        time.sleep(2)
+    missed, _missed[:] = list(_missed), []
+    for send in missed:
+        _send(send)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health", timeout=5).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _send(send: Callable[[], Any]) -> None:
+    """Send now, or later if that fails."""
+    if _try(send) is None:
+        context = copy_context()
+        _missed.append(lambda: context.copy().run(send))
+
+
+def _try(send: Callable[[], Any]) -> Any:
+    try:
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):  # else a server that is away blocks us
+            return send() or True
+    except MissingContextError:
+        return True  # outside a flow there is nobody to show it to
+    except Exception as error:
+        _warn_once(
+            f"Prefect missed an update ({type(error).__name__}): the run goes on, it is sent again later"
+        )
+        return None
+
+
+def _warn_once(text: str) -> None:
+    global _warned
+    if not _warned:
+        _warned = True
+        warn(text)
+
+
+def _key(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

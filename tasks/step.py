@@ -1,0 +1,128 @@
+"""What every stage's task shares: skip what is done, fan out what is not, commit, show."""
+
+import functools
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from llama_core.errors import DamagedError, StoreError
+from llama_core.step import Artifact, Step
+from tasks.fanout import fan_out
+from tasks.observe import Progress, say, show_link, show_table, wait_for_prefect
+from tasks.run import Run
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def stage(name: str, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A Prefect task for one stage. The manifest is the only cache; only store faults are retried."""
+
+    as_task = task(
+        name=name,
+        cache_policy=NO_CACHE,
+        retries=2,
+        retry_delay_seconds=[5, 30],
+        retry_condition_fn=_is_store_fault,
+        **options,
+    )
+
+    def wrap(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def body(*args: P.args, **kwargs: P.kwargs) -> R:
+            result = function(*args, **kwargs)
+            wait_for_prefect()
+            return result
+
+        return as_task(body)
+
+    return wrap
+
+
+def make(
+    run: Run,
+    step: Step,
+    shards: Iterable[str],
+    work: Callable[[str], Any],
+    *,
+    conclude: Callable[[], dict[str, Any]] | None = None,
+    label: str = "",
+) -> Artifact:
+    """The step's artifact: reused if it is finished, else made shard by shard and committed.
+
+    `work(shard)` runs in worker processes, then `conclude` here; what it returns goes to `Step.commit`
+    (its `shards`, where the step's shards are others than those worked on: what is left out was scratch,
+    and is swept).
+    """
+    started = time.monotonic()
+    if artifact := step.finished():
+        return reused(artifact, label)
+    try:
+        artifact = _work(run, step, sorted(shards), work, conclude)
+    except Exception:
+        artifact = finished_elsewhere(step)
+    return made(artifact, time.monotonic() - started, label)
+
+
+def finished_elsewhere(step: Step) -> Artifact:
+    """Called while an error is handled: the artifact, if another run has finished the step meanwhile.
+
+    Its sweep takes what a slower run still works on; that run's error is then nobody's. Otherwise the
+    error goes on.
+    """
+    if artifact := step.finished():
+        say("      another run has finished this step")
+        return artifact
+    raise
+
+
+def _work(
+    run: Run,
+    step: Step,
+    names: list[str],
+    work: Callable[[str], Any],
+    conclude: Callable[[], dict[str, Any]] | None,
+) -> Artifact:
+    todo = [name for name in names if step.committed(name) is None]
+    progress = Progress(f"{step.stage}-progress", len(names), "shards")
+    done = len(names) - len(todo)
+    if done:
+        say(f"      {done} of {len(names)} shards were done before")
+    for _ in fan_out(work, todo, run.recipe.run.workers):
+        done += 1
+        progress.update(done)
+    return step.commit(**({"shards": names} | (conclude() if conclude else {})))
+
+
+def reused(artifact: Artifact, label: str = "") -> Artifact:
+    return _show(artifact, "reused", label)
+
+
+def made(artifact: Artifact, seconds: float, label: str = "") -> Artifact:
+    return _show(artifact, f"{seconds:.1f} s", label)
+
+
+def _show(artifact: Artifact, how: str, label: str) -> Artifact:
+    name = f"{artifact.stage}/{artifact.id[:16]}"
+    label = label or artifact.stage
+    say(f"  {label:<16} {how:>8}  {name:<28}  {headline(artifact)}")
+    rows = [{"count": k, "value": v} for k, v in artifact.counts.items()]
+    if rows:
+        show_table(f"{label}-counts", rows, f"{label}: what went in and out ({how})")
+    show_link(f"{label}-artifact", artifact.url, name)
+    return artifact
+
+
+def headline(artifact: Artifact) -> str:
+    """The few counts that a person looks for, in one line."""
+    wanted = ("raw", "documents", "documents.train", "documents.heldout", "tokens", "bytes", "steps")
+    shown = [f"{artifact.counts[k]:,} {k.replace('.', ' ')}" for k in wanted if k in artifact.counts]
+    return ", ".join(shown)
+
+
+def _is_store_fault(task: Any, task_run: Any, state: Any) -> bool:
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, StoreError) and not isinstance(error, DamagedError)

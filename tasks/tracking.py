@@ -1,0 +1,159 @@
+"""MLflow: one run a training, found by the training's address.
+
+Metrics go through a buffer and a thread of their own: a tracking server that is slow or away costs the
+training nothing, and what it missed is written when it is back.
+"""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import mlflow
+from mlflow.entities import Metric, Param, RunTag, ViewType
+from mlflow.tracking import MlflowClient
+
+from llama_core.step import Artifact
+from tasks.observe import warn
+from tasks.run import Run
+
+EXPERIMENT = "llama-pretrain"
+STEP_TAG = "llama.step"
+FLUSH_EVERY = 2.0  # seconds
+WAIT_FOR_MLFLOW = 900.0  # seconds that the end of a training waits for a server that is away
+BATCH = 1000  # metrics that one call of MLflow takes
+RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+CURVES = ("loss", "lr", "grad_norm", "tokens_per_s", "tokens")
+
+
+def client() -> MlflowClient:
+    return MlflowClient()
+
+
+def open_run(run: Run, step_name: str, tags: dict[str, str]) -> str:
+    """The id of the MLflow run of a training; made if there is none yet."""
+    api = client()
+    experiment = api.get_experiment_by_name(EXPERIMENT)
+    if experiment is None:
+        try:
+            experiment_id = api.create_experiment(EXPERIMENT, artifact_location=run.store.url_of("mlflow"))
+        except mlflow.MlflowException:  # another run was first
+            found = api.get_experiment_by_name(EXPERIMENT)
+            assert found is not None
+            experiment_id = found.experiment_id
+    else:
+        experiment_id = experiment.experiment_id
+    runs = api.search_runs(
+        [experiment_id],
+        f"tags.`{STEP_TAG}` = '{step_name}'",
+        ViewType.ACTIVE_ONLY,
+        order_by=["start_time ASC"],
+    )
+    if runs:
+        run_id = runs[0].info.run_id
+    else:
+        name = f"{run.recipe.name} {step_name.split('/')[1][:8]}"
+        run_id = api.create_run(experiment_id, run_name=name, tags={STEP_TAG: step_name}).info.run_id
+        params = [Param(k, str(v)[:5000]) for k, v in sorted(_flat(run.recipe.identity()).items())]
+        for start in range(0, len(params), 100):
+            api.log_batch(run_id, params=params[start : start + 100])
+    api.log_batch(run_id, tags=[RunTag(k, v) for k, v in tags.items()])
+    return run_id
+
+
+class Tracker:
+    """Buffers the metrics of a training and writes them to its MLflow run."""
+
+    def __init__(self, run_id: str):
+        self._run_id = run_id
+        self._buffer: list[Metric] = []
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._warned = False
+        self._thread = threading.Thread(target=self._flush_until_stopped, daemon=True)
+
+    def __enter__(self) -> "Tracker":
+        # MLflow's client would try for two minutes by itself, and nobody would know why.
+        self._retries = os.environ.get(RETRIES)
+        os.environ[RETRIES] = "0"
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        if not error[0]:
+            deadline = time.monotonic() + WAIT_FOR_MLFLOW
+            while not self._flush() and time.monotonic() < deadline:
+                time.sleep(2)
+        if self._retries is None:
+            del os.environ[RETRIES]
+        else:
+            os.environ[RETRIES] = self._retries
+
+    def log(self, record: dict[str, Any]) -> None:
+        """Take one step's metrics; never blocks, never raises."""
+        with self._lock:
+            self._buffer.extend(_metrics(record))
+
+    def _flush_until_stopped(self) -> None:
+        while not self._stop.wait(FLUSH_EVERY):
+            self._flush()
+
+    def _flush(self) -> bool:
+        with self._lock:
+            batch = self._buffer[:BATCH]
+        if not batch:
+            return True
+        try:
+            client().log_batch(self._run_id, metrics=batch)
+        except Exception as error:
+            if not self._warned:
+                self._warned = True
+                warn(f"MLflow cannot be reached ({type(error).__name__}): metrics wait in memory for it")
+            return False
+        with self._lock:
+            del self._buffer[: len(batch)]
+            return not self._buffer
+
+
+def reconcile(run_id: str, train: Artifact) -> int:
+    """Write what MLflow has not seen of a finished training; the number of steps that were missing.
+
+    The training's own record is the authority: a flow that was killed took its buffer with it.
+    """
+    entry = train.shard("metrics").object("metrics.jsonl")
+    records = [json.loads(line) for line in train.read(entry).splitlines()]
+    api = client()
+    seen = {m.step for m in api.get_metric_history(run_id, "loss")}
+    missing = [r for r in records if r["step"] not in seen]
+    metrics = [m for r in missing for m in _metrics(r)]
+    for start in range(0, len(metrics), BATCH):
+        api.log_batch(run_id, metrics=metrics[start : start + BATCH])
+    return len(missing)
+
+
+def log_results(run_id: str, results: dict[str, float], tags: dict[str, str]) -> None:
+    now = int(time.time() * 1000)
+    metrics = [Metric(k, v, now, 0) for k, v in results.items()]
+    client().log_batch(run_id, metrics=metrics, tags=[RunTag(k, v) for k, v in tags.items()])
+
+
+def finish_run(run_id: str) -> None:
+    client().set_terminated(run_id)
+
+
+def _metrics(record: dict[str, Any]) -> Iterable[Metric]:
+    now = int(record.get("time", time.time()) * 1000)
+    return [Metric(name, float(record[name]), now, record["step"]) for name in CURVES if name in record]
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {path: value}
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        flat |= _flat(inner, f"{path}.{key.rstrip('_')}" if path else key.rstrip("_"))
+    return flat

@@ -1,0 +1,65 @@
+"""Train: pretraining by torchrun, watched in the terminal, in Prefect and in MLflow."""
+
+import time
+from typing import Any
+
+from llama_core.job import Job
+from llama_core.step import Artifact, Step
+from llama_core.train import REVISION
+from tasks import tracking
+from tasks.launch import launch
+from tasks.observe import Progress, live, warn
+from tasks.run import Run
+from tasks.step import made, reused, stage
+
+
+@stage("train")
+def train(run: Run, tokenizer: Artifact, tokens: Artifact) -> Artifact:
+    recipe = run.recipe
+    identity = {
+        "model": recipe.model.identity(),
+        "train": recipe.train.identity(),
+        "mixture": recipe.mixture,
+        "vocab_size": recipe.tokenizer.vocab_size,
+    }
+    step = Step(run.store, "train", REVISION, identity, {"tokens": tokens.digest}, recipe.execution())
+    inputs = {"tokens": f"tokens/{tokens.id[:16]}", "tokenizer": f"tokenizer/{tokenizer.id[:16]}"}
+    run_id = tracking.open_run(run, step.name, {f"llama.{k}": v for k, v in inputs.items()})
+    started = time.monotonic()
+    artifact = step.finished()
+    if artifact:
+        reused(artifact)
+    else:
+        artifact = _follow(Job(step, recipe, inputs), run_id)
+        made(artifact, time.monotonic() - started)
+    if missed := tracking.reconcile(run_id, artifact):
+        warn(f"      {missed} steps that MLflow had missed are written to it")
+    tracking.log_results(run_id, {}, {"llama.checkpoint": artifact.url, "llama.digest": artifact.digest})
+    tracking.finish_run(run_id)
+    return artifact
+
+
+def _follow(job: Job, run_id: str) -> Artifact:
+    every = job.recipe.run.log_every
+    progress = Progress("train-progress", job.recipe.train.steps, "steps")
+    with tracking.Tracker(run_id) as tracker:
+
+        def show(record: dict[str, Any]) -> None:
+            tracker.log(record)
+            step, steps = record["step"], record["steps"]
+            line = (
+                f"step {step}/{steps}  loss {record['loss']:.4f}  lr {record['lr']:.2e}  "
+                f"grad {record['grad_norm']:.3f}  {record['tokens_per_s']:,.0f} tokens/s  "
+                f"{_clock(record['eta_s'])} left"
+            )
+            if step % every == 0 or step in (1, steps):
+                live(line, end=step == steps)
+            progress.update(step, line)
+
+        return launch(job, "llama_core.train", on_metrics=show)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,102 @@
+"""Stops a process of the pipeline at a chosen point, so that a test can kill the whole tree there.
+
+LLAMA_CHAOS=STAGE:POINT names the point (STAGE:POINT@N its N-th time in a process); LLAMA_CHAOS_REACHED
+is the file that says it was reached.
+The product knows nothing of this: the module is found through PYTHONPATH, and only by chaos tests.
+
+    before   the first shard of the stage is not yet begun
+    inside   an object of the stage is half written
+    objects  the objects of a shard are published, the shard is not committed
+    shards   all shards are committed, the manifest is not written
+    after    the manifest is written, and nobody has heard of it
+"""
+
+import contextlib
+import importlib.abc
+import importlib.util
+import os
+import sys
+import time
+
+times: dict[str, int] = {}
+
+
+def stop(point: str) -> None:
+    times[point] = times.get(point, 0) + 1
+    wanted, _, n = os.environ["LLAMA_CHAOS"].partition("@")
+    if point == wanted and times[point] == int(n or 1):
+        with open(os.environ["LLAMA_CHAOS_REACHED"], "a") as file:
+            file.write(f"{point} {os.getpid()}\n")
+        time.sleep(3600)
+
+
+def patch_step(module) -> None:  # type: ignore[no-untyped-def]
+    step, draft = module.Step, module.OpenShard
+    shard, publish, sealed, commit = step.shard, draft.publish, draft._sealed, step.commit
+
+    @contextlib.contextmanager
+    def stopping_shard(self, name):  # type: ignore[no-untyped-def]
+        stop(f"{self.stage}:before")
+        with shard(self, name) as opened:
+            yield opened
+
+    @contextlib.contextmanager
+    def stopping_publish(self, name):  # type: ignore[no-untyped-def]
+        with publish(self, name) as writer:
+            yield writer
+            writer.flush()
+            stop(f"{self._step.stage}:inside")
+
+    def stopping_sealed(self):  # type: ignore[no-untyped-def]
+        stop(f"{self._step.stage}:objects")
+        return sealed(self)
+
+    def stopping_commit(self, *args, **kwargs):  # type: ignore[no-untyped-def]
+        stop(f"{self.stage}:shards")
+        artifact = commit(self, *args, **kwargs)
+        stop(f"{self.stage}:after")
+        return artifact
+
+    step.shard, step.commit = stopping_shard, stopping_commit
+    draft.publish, draft._sealed = stopping_publish, stopping_sealed
+
+
+def patch_registry(module) -> None:  # type: ignore[no-untyped-def]
+    client = module.MlflowClient
+    create, alias = client.create_model_version, client.set_registered_model_alias
+
+    def stopping_create(self, *args, **kwargs):  # type: ignore[no-untyped-def]
+        stop("register:before")
+        version = create(self, *args, **kwargs)
+        stop("register:inside")
+        return version
+
+    def stopping_alias(self, *args, **kwargs):  # type: ignore[no-untyped-def]
+        alias(self, *args, **kwargs)
+        stop("register:after")
+
+    client.create_model_version, client.set_registered_model_alias = stopping_create, stopping_alias
+
+
+PATCHES = {"llama_core.step": patch_step, "mlflow.tracking.client": patch_registry}
+
+
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):  # type: ignore[no-untyped-def]
+        if name not in PATCHES:
+            return None
+        patch = PATCHES.pop(name)
+        spec = importlib.util.find_spec(name)
+        assert spec is not None and spec.loader is not None
+        run = spec.loader.exec_module
+
+        def exec_module(module):  # type: ignore[no-untyped-def]
+            run(module)
+            patch(module)
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+if "LLAMA_CHAOS" in os.environ:
+    sys.meta_path.insert(0, Finder())

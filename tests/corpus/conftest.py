@@ -1,0 +1,76 @@
+"""A corpus of files and of packages, and the three stages over it, as the flow runs them."""
+
+import base64
+import csv
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from llama_core.corpus import dedup, final, ingest
+from llama_core.recipe import Recipe, Source
+from llama_core.step import Artifact, Step
+from llama_core.store import Store
+
+
+@pytest.fixture
+def ingested(store: Store) -> Callable[..., Artifact]:
+    """Ingest a source whole: `ingested(source, name="web")`."""
+
+    def run(source: Source, name: str = "web") -> Artifact:
+        shards = ingest.plan(name, source)
+        step = Step(store, "ingest", ingest.REVISION, source.identity() | {"source": name}, shards)
+        for shard in shards:
+            ingest.ingest_shard(step, name, source, shard)
+        return step.commit(list(shards))
+
+    return run
+
+
+@pytest.fixture
+def corpus(store: Store, ingested: Callable[..., Artifact]) -> Callable[[Recipe], tuple[Artifact, Artifact]]:
+    """All three stages of a recipe: `(decided, corpus)`."""
+
+    def run(recipe: Recipe) -> tuple[Artifact, Artifact]:
+        artifacts = {name: ingested(source, name) for name, source in recipe.corpus.sources.items()}
+        names = [(n, s.name) for n, a in artifacts.items() for s in a.shards]
+        inputs = {n: a.digest for n, a in artifacts.items()}
+        step = Step(store, "dedup", dedup.REVISION, recipe.corpus.identity(), inputs)
+        for source, shard in names:
+            dedup.signatures_shard(step, source, artifacts[source], shard, recipe.corpus.dedup)
+        facts = dedup.decide(step, artifacts, recipe.corpus)
+        decided = step.commit([f"{n}.{s}" for n, s in names], facts=facts)
+        step = Step(store, "corpus", final.REVISION, {}, {"dedup": decided.digest})
+        for source, shard in names:
+            final.final_shard(step, artifacts[source], decided, source, shard)
+        whole = step.commit([s.name for s in decided.shards])
+        final.publish_card(whole, recipe)
+        return decided, whole
+
+    return run
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Install a package as pip would: `site("name", {"name/a.py": "..."}, license="MIT")`."""
+    root = tmp_path / "site-packages"
+    root.mkdir()
+    monkeypatch.syspath_prepend(str(root))
+
+    def install(name: str, files: dict[str, str | bytes], license: str | None = "MIT") -> Path:
+        info = f"{name}-1.0.dist-info"
+        head = f"License-Expression: {license}\n" if license else ""
+        metadata = f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\n{head}\n"
+        rows = [[f"{info}/RECORD", "", ""]]
+        for path, content in (files | {f"{info}/METADATA": metadata}).items():
+            data = content.encode() if isinstance(content, str) else content
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_bytes(data)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+            rows.append([path, f"sha256={digest}", str(len(data))])
+        with (root / info / "RECORD").open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
+        return root
+
+    return install

@@ -1,0 +1,35 @@
+"""What the tests of the corpus write and read."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+from llama_core.corpus.document import Document, read_documents
+from llama_core.recipe import Recipe, load_recipe
+from llama_core.step import Artifact
+
+
+def recipe_of(sources: dict[str, dict[str, Any]], **corpus: Any) -> Recipe:
+    overrides = {
+        "corpus.sources": sources,
+        "corpus.holdout": [],
+        "mixture": {n: 1 / len(sources) for n in sources},
+    }
+    return load_recipe("micro", overrides | {f"corpus.{k}": v for k, v in corpus.items()})
+
+
+def write_jsonl(path: Path, records: list[dict[str, Any]]) -> Path:
+    data = "".join(json.dumps(r) + "\n" for r in records).encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+def documents_of(artifact: Artifact, ending: str = "documents.parquet") -> list[Document]:
+    shards = [s.name for s in artifact.shards if any(o.name.endswith(ending) for o in s.objects)]
+    return [d for name in shards for d in read_documents(artifact, name, ending)]
+
+
+def is_conserved(counts: dict[str, int]) -> bool:
+    lost = sum(v for k, v in counts.items() if k.startswith(("dropped.", "quarantined.")))
+    return counts.get("raw", 0) == counts.get("documents", 0) + lost

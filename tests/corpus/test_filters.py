@@ -1,0 +1,116 @@
+"""Filters and licences: pure functions, on the text that people really write."""
+
+import ast
+from email.message import Message
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llama_core.corpus import filters
+from llama_core.corpus.docstrings import split_docstrings
+from llama_core.corpus.licenses import permissive_license
+
+HEADERS = [
+    "# Copyright (c) 2020 A. Person\n# All rights reserved.\n",
+    "# SPDX-License-Identifier: MIT\n\n# Licensed under the Apache License, Version 2.0\n# (the License)\n",
+]
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_a_licence_header_is_stripped_and_other_comments_are_not(header: str) -> None:
+    assert (
+        filters.strip_license_header(header + "\n# What this does.\nx = 1\n").strip()
+        == "# What this does.\nx = 1"
+    )
+    shebang = "#!/usr/bin/env python\n"
+    assert filters.strip_license_header(shebang + header + "x = 1\n") == shebang + "x = 1\n"
+
+
+@given(st.text(alphabet="ab#\n ©"))
+def test_text_without_a_legal_word_keeps_every_line(text: str) -> None:
+    assert filters.strip_license_header(text) == text
+
+
+def test_prose_is_told_from_lists_tables_and_markup() -> None:
+    prose = "The function returns the value that was set, and it raises an error if there is none.\n" * 5
+    assert filters.prose_reason(prose) is None
+    assert filters.prose_reason("apple\nbanana\ncherry\n" * 30) == "short_lines"
+    assert filters.prose_reason("12 34 56 78 90\n" * 30) == "few_letters"
+    assert filters.prose_reason("Revision ID create table drop column upgrade head\n" * 9) == "few_stop_words"
+
+
+SOURCE = '''"""Module."""
+import os
+def one(): "stays: it shares a line"; return 1
+class A:
+    """Of A.
+
+    é in two lines.
+    """  # noqa
+    def f(self):
+        r"""Of f."""
+        return 1
+    def only(self):
+        """All that there is."""
+if os:
+    async def g():
+        """Of g."""
+        await None
+'''
+
+
+def test_docstrings_are_cut_by_whole_lines_and_named() -> None:
+    code, docs = split_docstrings(SOURCE, "m")
+    assert [name for name, _ in docs] == ["m", "m.A", "m.A.f", "m.g"]
+    assert dict(docs)["m.A"] == "Of A.\n\né in two lines."
+    assert "stays" in code and "All that there is." in code and "Of f." not in code
+    ast.parse(code)
+
+
+@given(st.lists(st.sampled_from(SOURCE.split("\n")), max_size=14).map("\n".join))
+def test_code_that_parses_still_parses_without_its_docstrings(text: str) -> None:
+    code, docs = split_docstrings(text, "m")
+    try:
+        before = ast.parse(text)
+    except SyntaxError:
+        assert (code, docs) == (text, [])
+        return
+    defs = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    after = ast.parse(code)
+    names = [[n.name for n in ast.walk(tree) if isinstance(n, defs)] for tree in (before, after)]
+    assert names[0] == names[1]
+    assert len(code.split("\n")) <= len(text.split("\n"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "license"),
+    [
+        ({"License-Expression": "Apache-2.0 OR GPL-2.0-only"}, "Apache-2.0 OR GPL-2.0-only"),
+        (
+            {"License-Expression": "MIT AND (Apache-2.0 WITH LLVM-exception)"},
+            "MIT AND (Apache-2.0 WITH LLVM-exception)",
+        ),
+        ({"License-Expression": "MPL-2.0 AND MIT"}, None),
+        ({"License-Expression": "MIT AND ("}, None),
+        ({"License-Expression": "GPL-3.0-only", "License": "MIT"}, None),
+        ({"License": "Apache License, Version 2.0"}, "Apache-2.0"),
+        ({"License": "Apache 2.0"}, "Apache-2.0"),
+        ({"License": "BSD 3-Clause"}, "BSD-3-Clause"),
+        ({"License": "BSD", "Classifier": "License :: OSI Approved :: BSD License"}, "BSD"),
+        ({"Classifier": "License :: OSI Approved :: MIT License"}, "MIT"),
+        ({"License": "MIT", "Classifier": "License :: Other/Proprietary License"}, None),
+        ({"Classifier": "License :: OSI Approved"}, None),
+        ({"License": "Permission is hereby granted, free of charge, to any person " * 5}, "MIT"),
+        ({"License": "Redistribution and use in source and binary forms. GNU General Public " * 5}, None),
+        ({"License": "Mozilla Public License 2.0"}, None),
+        ({}, None),
+    ],
+)
+def test_only_a_licence_that_says_it_is_permissive_counts(
+    fields: dict[str, str], license: str | None
+) -> None:
+    metadata = Message()
+    for name, value in fields.items():
+        metadata[name] = value
+    assert permissive_license(metadata) == license

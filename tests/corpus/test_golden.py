@@ -1,0 +1,70 @@
+"""What a stage makes of a fixed input. Output may change only together with the stage's REVISION."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import fsspec
+from corpus.helpers import documents_of, recipe_of
+
+from llama_core.corpus import dedup, final, ingest
+from llama_core.corpus.document import read_batches
+from llama_core.recipe import Recipe
+from llama_core.step import Artifact
+
+GOLDEN = {
+    ("ingest", 1): "194c6c6a9cc6bb9bee47375ef23be8a73e97536278aa7bae2475cbb2029c7c4c",
+    ("dedup", 1): "053dbb5fb91ef3bc8b0544686c0a81c8f87bd41a1f0c87495cee46b27ee8a027",
+    ("corpus", 1): "f8274f3c3f540e2e6923c93da683d8abbdd01dcfc13b1b64fad28a59d055c03b",
+}
+MODULE = '''# Copyright Somebody
+"""A module about the weather, and about what it is for the people that are out in it."""
+import math
+
+
+def wind(speed: float) -> float:
+    """The force of the wind, which is what it does to a person of ordinary size, at a speed."""
+    return math.sqrt(speed) * {factor}
+
+
+class Rain(Exception):
+    """Falls."""
+'''
+
+
+def digest(rows: list[dict[str, object]]) -> str:
+    return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
+
+
+def test_output_changes_only_with_the_revision(
+    site: Callable[..., Path],
+    ingested: Callable[..., Artifact],
+    corpus: Callable[[Recipe], tuple[Artifact, Artifact]],
+) -> None:
+    for name, factor in {"dry": 2, "wet": 2, "held": 3}.items():
+        body = MODULE.format(factor=factor) + "\n".join(f"value_{i} = {i}" for i in range(60))
+        site(name, {f"{name}/__init__.py": body + f"\nlast = '{name}'\n"})
+    words = [f"word{i * i % 97}" for i in range(200)]
+    lines = [" ".join(words), " ".join(words[1:]), " ".join(words), "\xe9t\xe9 " * 60, "short"]
+    data = "".join(json.dumps({"text": t, "n": 1}) + "\n" for t in lines).encode() + b"\xff\n"
+    fsspec.filesystem("memory").pipe("/golden/a.jsonl", data)
+    packages = {"kind": "packages", "packages": ["dry", "wet", "held"]}
+    sources = {
+        "code": packages,
+        "docs": packages | {"part": "docs"},
+        "web": {"kind": "files", "urls": ["memory://golden/a.jsonl"]},
+    }
+    decided, whole = corpus(recipe_of(sources, holdout=["held"]))
+    read = [
+        documents_of(ingested(source, name)) for name, source in recipe_of(sources).corpus.sources.items()
+    ]
+    decisions = (b for s in decided.shards for b in read_batches(decided, s.name, "decisions.parquet"))
+    kept = [d for split in final.SPLITS for d in documents_of(whole, f"{split}.parquet")]
+    assert {
+        ("ingest", ingest.REVISION): digest([asdict(d) for documents in read for d in documents]),
+        ("dedup", dedup.REVISION): digest([row for b in decisions for row in b.to_pylist()]),
+        ("corpus", final.REVISION): digest([asdict(d) for d in kept]),
+    } == GOLDEN
+    assert decided.counts["dropped.near"] and decided.counts["dropped.heldout_near"]

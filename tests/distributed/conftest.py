@@ -1,0 +1,125 @@
+"""A small corpus as tokens, and training jobs on it as real processes."""
+
+import os
+import random
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from llama_core.corpus.document import Document, document_id, write_documents
+from llama_core.job import Job
+from llama_core.recipe import Recipe, load_recipe
+from llama_core.step import Artifact, Step
+from llama_core.store import Store
+from llama_core.tokenizer import train_tokenizer
+from llama_core.tokens.shards import tokens_shard
+from llama_core.train import REVISION, checkpoint
+from llama_core.train.metrics import Metrics
+
+SMALL = {
+    "tokenizer.vocab_size": 400,
+    "tokenizer.sample_bytes": 100_000,
+    "train.tokens": 20 * 1024,
+    "train.init_std": 0.1,
+    "train.grad_clip": 0.3,
+    "layout.micro_batch": 4,
+    "run.save_every": 100,
+}
+
+
+@dataclass
+class Training:
+    """One train step, run by as many processes as one likes."""
+
+    job: Job
+
+    @property
+    def step(self) -> Step:
+        return self.job.step
+
+    def command(self, processes: int = 1, **layout: Any) -> tuple[list[str], dict[str, str]]:
+        """The command and environment of a launch in an attempt of its own."""
+        recipe = self.job.recipe.model_dump(mode="json", by_alias=True)
+        recipe["layout"] |= layout
+        recipe["launch"]["procs_per_node"] = processes
+        old = self.step
+        step = Step(old.root, old.stage, old.revision, old.identity, old.inputs)
+        url = Job(step, Recipe.model_validate(recipe), self.job.inputs).publish()
+        launcher = [sys.executable]
+        if processes > 1:
+            launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+            launcher += ["--local-addr=127.0.0.1"]
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+        environment.pop("LLAMA_LIFELINE", None)
+        return [*launcher, "-m", "llama_core.train", url], environment
+
+    def run(self, processes: int = 1, expect: int = 0, **layout: Any) -> str:
+        """Run to the end; what it printed. The agent of several processes turns any failure into 1."""
+        command, environment = self.command(processes, **layout)
+        done = subprocess.run(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240
+        )
+        assert done.returncode == expect, done.stdout
+        return done.stdout
+
+    def committed(self) -> list[str]:
+        return checkpoint.committed(self.step)
+
+    def records(self) -> list[dict[str, Any]]:
+        """One record a step, as the finished artifact holds them."""
+        artifact = self.artifact()
+        entry = artifact.shard("metrics").object("metrics.jsonl")
+        return Metrics(self.job.recipe.train, artifact.read(entry)).records
+
+    def artifact(self) -> Artifact:
+        artifact = self.step.finished()
+        assert artifact is not None
+        return artifact
+
+
+@pytest.fixture(scope="session")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Artifact, Artifact]:
+    """A store with the tokenizer and the tokens of a corpus of made-up sentences."""
+    store = Store(str(tmp_path_factory.mktemp("tokens")))
+    rng = random.Random(1)
+    words = ["".join(rng.choices("abcdefghij", k=rng.randint(2, 6))) for _ in range(300)]
+    corpus = Step(store, "corpus", 1, {})
+    for source in ("code", "docs"):
+        with corpus.shard(f"{source}.one") as shard:
+            texts = [" ".join(rng.choices(words, k=rng.randint(20, 200))) for _ in range(200)]
+            rows = [
+                Document(document_id(source, str(i)), text, source, "", "", "", "", "{}")
+                for i, text in enumerate(texts)
+            ]
+            with shard.publish(f"{source}.one/train.parquet") as file:
+                write_documents(file, rows)
+            shard.counts |= {"documents.train": len(texts), "bytes.train": sum(map(len, texts))}
+            shard.facts = {"source": source, "group": "one"}
+    corpus_artifact = corpus.commit(["code.one", "docs.one"])
+    recipe = load_recipe("micro", SMALL)
+    tokenizer = Step(store, "tokenizer", 1, {})
+    train_tokenizer(tokenizer, corpus_artifact, recipe.tokenizer, recipe.mixture)
+    tokenizer_artifact = tokenizer.commit(["tokenizer"])
+    step = Step(store, "tokens", 1, {})
+    for name in ("code.one", "docs.one"):
+        tokens_shard(step, corpus_artifact, tokenizer_artifact, name)
+    return store, tokenizer_artifact, step.commit(["code.one", "docs.one"])
+
+
+@pytest.fixture(scope="session")
+def training(tokens: tuple[Store, Artifact, Artifact]) -> Callable[..., Training]:
+    """`training(**{"train.lr": 1e-2})`: a train step at an address of its own."""
+    store, tokenizer, data = tokens
+
+    def make(**overrides: Any) -> Training:
+        recipe = load_recipe("micro", SMALL | overrides)
+        step = Step(store, "train", REVISION, {"test": secrets.token_hex(8)}, {"tokens": data.digest})
+        inputs = {"tokens": f"tokens/{data.id[:16]}", "tokenizer": f"tokenizer/{tokenizer.id[:16]}"}
+        return Training(Job(step, recipe, inputs))
+
+    return make

@@ -1,0 +1,148 @@
+"""A run that was stopped, killed or damaged goes on from its last whole checkpoint, to the same end."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from llama_core.program import STOPPED
+
+EVERY_5 = {"run.save_every": 5, "run.keep": 2}
+
+
+def end_of(training):
+    """What two runs that ended alike have in common, bit for bit."""
+    return training.artifact().digest, [(r["step"], r["loss"], r["grad_norm"]) for r in training.records()]
+
+
+def run_and_die(training, at, processes=1):
+    """Run until an object whose name ends in `at` is half published, and die there of SIGKILL."""
+    command, environment = training.command(processes)
+    script = f"""
+import os, signal, sys
+from llama_core import store
+write = store.Writer.write
+def write_half(self, data):
+    if self._name.endswith({at!r}):
+        write(self, memoryview(data).cast("B")[: len(data) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+    return write(self, data)
+store.Writer.write = write_half
+create = store.Store.create
+def create_or_die(self, name, data):
+    if name.endswith({at!r}):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return create(self, name, data)
+store.Store.create = create_or_die
+from llama_core.train.__main__ import main
+sys.exit(main({command[-1]!r}))
+"""
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
+
+
+def damage(training, name, ending="", at=100):
+    """Turn over one byte of an object of a checkpoint, or of its commit."""
+    entry = training.step.committed(name).object(ending).name if ending else f"shards/{name}.json"
+    path = Path(training.step.folder.path(entry))
+    data = bytearray(path.read_bytes())
+    data[at] ^= 255
+    path.write_bytes(data)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(training):
+    run = training(**EVERY_5)
+    run.run(1)
+    return run
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        "step-00000010/__0_0.distcp",
+        "shards/step-00000010.json",
+        pytest.param("step-00000010/state.json", marks=pytest.mark.slow),
+        pytest.param("manifest.json", marks=pytest.mark.slow),
+    ],
+)
+def test_killed_inside_a_save_it_goes_on_to_the_same_bits(training, undisturbed, at):
+    killed = training(**EVERY_5)
+    run_and_die(killed, at)
+    last = "step-00000020" if at == "manifest.json" else "step-00000005"
+    assert killed.committed()[-1] == last
+    killed.run(1)
+    assert end_of(killed) == end_of(undisturbed)
+
+
+def test_a_finished_run_holds_the_record_of_every_step_and_only_the_kept_checkpoints(undisturbed):
+    artifact = undisturbed.artifact()
+    assert [r["step"] for r in undisturbed.records()] == list(range(1, 21))
+    kept = ["step-00000010", "step-00000015", "step-00000020"]
+    assert [s.name for s in artifact.shards] == ["metrics", *kept]
+    assert artifact.facts["final"] == "step-00000020"
+    assert artifact.counts == {"steps": 20, "tokens": 20 * 1024}
+    listed = {entry.name for shard in artifact.shards for entry in shard.objects}
+    lying = {n for n in artifact.store.list() if n != "manifest.json" and not n.startswith("shards/")}
+    assert lying == listed
+    started = time.monotonic()
+    assert "@metrics" not in undisturbed.run(1), "a finished step is not trained again"
+    assert time.monotonic() - started < 60
+
+
+def test_sigterm_saves_and_another_layout_goes_on(training, undisturbed):
+    moved = training(**{"run.save_every": 100})
+    command, environment = moved.command(1)
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.startswith("@metrics") and '"step": 7,' in line:
+            process.send_signal(signal.SIGTERM)
+            break
+    process.communicate()
+    assert process.returncode == STOPPED
+    (saved,) = moved.committed()
+    assert "step-00000007" <= saved < "step-00000020"
+    moved.run(2)
+    for (_, loss, norm), (_, loss_moved, norm_moved) in zip(
+        end_of(undisturbed)[1], end_of(moved)[1], strict=True
+    ):
+        assert loss_moved == pytest.approx(loss, abs=1e-5)
+        assert norm_moved == pytest.approx(norm, rel=1e-5)
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(training, undisturbed):
+    run = training(**EVERY_5)
+    run_and_die(run, "manifest.json")
+    damage(run, "step-00000015", "/__0_0.distcp")
+    damage(run, "step-00000020", at=0)
+    output = run.run(2)
+    assert "step-00000020 cannot be used" in output and "shards/step-00000020.json is damaged" in output
+    assert re.search(
+        r"step-00000015 cannot be used.* (model|optimizer)\.\S+@0\S* of \S+__0_0.distcp is damaged", output
+    )
+    assert '"step": 11,' in output and '"step": 10,' not in output
+    for (step, loss, _), (_, expected, _) in zip(end_of(run)[1], end_of(undisturbed)[1], strict=True):
+        assert loss == pytest.approx(expected, abs=1e-5), step
+
+
+def test_with_no_whole_checkpoint_left_nothing_is_trained(training):
+    run = training(**{"run.save_every": 10, "run.keep": 1})
+    run_and_die(run, "manifest.json")
+    damage(run, "step-00000010", "/metadata.json")
+    damage(run, "step-00000020", "/__0_0.distcp", at=-1)
+    output = run.run(1, expect=2)
+    assert "@error no checkpoint of" in output and "step-00000010" in output
+    assert "@metrics" not in output
+    assert run.committed() == ["step-00000010", "step-00000020"], "nothing is deleted"
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_is_never_saved(training):
+    run = training(**{"train.lr": 1e20, "train.warmup_steps": 0, "run.save_every": 1})
+    output = run.run(1, expect=2)
+    assert "@error training diverged at step" in output
+    steps = [int(name.removeprefix("step-")) for name in run.committed()]
+    assert f"diverged at step {steps[-1] + 1}" in output

@@ -1,0 +1,57 @@
+"""lm-eval with its own Hugging Face model on the export agrees with us on ours."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from trained import Trained
+
+from llama_core.evaluate.harness import language_model, run_questions
+from llama_core.evaluate.score import Scorer
+from llama_core.export import huggingface
+from llama_core.step import Step
+from llama_core.store import Store
+from llama_core.train.distributed import World
+
+WORDS = ["the", "function", "returns", "a", "value", "None", "when", "self.x", "= [1,", "is", "empty"]
+
+
+@pytest.mark.slow
+def test_our_scores_are_those_of_lm_evals_own_model_on_the_export(trained: Trained, store: Store) -> None:
+    pytest.importorskip("accelerate", reason="lm-eval's own model needs it")
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    step = Step(store, "export", huggingface.REVISION, {})
+    huggingface.export(step, trained.recipe, trained.inputs["train"], trained.inputs["tokenizer"])
+    shard = step.committed(huggingface.SHARD)
+    assert shard is not None
+    folder = Path(step.folder.path(shard.object("/config.json").name)).parent
+    theirs = HFLM(pretrained=str(folder), device="cpu", batch_size=4, dtype="float32")
+    seq_len = trained.recipe.train.seq_len
+    ours = language_model(
+        Scorer(trained.model(), seq_len, 512, World(0, 1, torch.device("cpu"))), trained.tokenizer
+    )
+
+    generator = torch.Generator().manual_seed(1)
+
+    def words(n: int) -> str:
+        return " ".join(WORDS[i] for i in torch.randint(len(WORDS), (n,), generator=generator))
+
+    pairs = [(words(5 + 3 * i), " " + words(1 + i % 5)) for i in range(24)]  # the longest are cut
+    requests = [Instance("loglikelihood", {}, pair, i) for i, pair in enumerate(pairs)]
+    for mine, other in zip(ours.loglikelihood(requests), theirs.loglikelihood(requests)):
+        assert mine[0] == pytest.approx(other[0], abs=2e-3)
+        assert mine[1] == other[1]
+
+    questions = [
+        {"query": words(12), "choices": [words(1 + i) for i in range(4)], "gold": n % 4} for n in range(30)
+    ]
+    assert run_questions(ours, "made_up", questions) == run_questions(theirs, "made_up", questions)
+
+    # Told to add no BOS to a text, HFLM does not score one either.
+    plain = HFLM(pretrained=str(folder), device="cpu", batch_size=1, dtype="float32", add_bos_token=False)
+    texts = [Instance("loglikelihood_rolling", {}, (words(n),), i) for i, n in enumerate((4, 60, 150))]
+    expected = plain.loglikelihood_rolling(texts)
+    assert ours.loglikelihood_rolling(texts) == pytest.approx(expected, rel=1e-4), json.dumps(expected)

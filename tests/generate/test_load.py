@@ -1,0 +1,103 @@
+"""A model can be talked to from wherever it lies."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from trained import Trained
+
+from llama_core.errors import DamagedError, InputError
+from llama_core.export import huggingface
+from llama_core.generate.load import load
+from llama_core.step import Artifact, Step
+from llama_core.store import Store
+
+TOKENS = torch.tensor([[1, 40, 300, 7, 7, 12]])
+
+
+def export(trained: Trained, store: Store, **options: int) -> Artifact:
+    step = Step(store, "export", huggingface.REVISION, {})
+    huggingface.export(step, trained.recipe, trained.inputs["train"], trained.inputs["tokenizer"], **options)
+    return step.commit([huggingface.SHARD])
+
+
+def folder_of(artifact: Artifact) -> str:
+    attempt = artifact.shard("model").object("/config.json").name.split("/")[0]
+    return artifact.store.url_of(attempt)
+
+
+def test_export_folder_export_step_and_train_step_give_the_trained_model(
+    trained: Trained, store: Store
+) -> None:
+    exported = export(trained, store, file_bytes=60_000)
+    with torch.no_grad():
+        expected = trained.model()(TOKENS)
+        for url in (folder_of(exported), exported.url, trained.inputs["train"].url):
+            model, tokenizer, seq_len = load(url)
+            assert torch.equal(model(TOKENS), expected)
+            assert tokenizer.model == trained.tokenizer.model
+            assert seq_len == trained.recipe.train.seq_len
+
+
+def test_a_model_loads_from_any_fsspec_url(trained: Trained) -> None:
+    assert load(export(trained, Store("memory://talk")).url).seq_len == 64
+
+
+def test_a_changed_byte_in_the_weights_is_found(trained: Trained, store: Store) -> None:
+    exported = export(trained, store)
+    entry = exported.shard("model").object("model.safetensors")
+    data = bytearray(store.at(exported.store.url.removeprefix(store.url + "/")).read(entry.name))
+    data[-5] ^= 1
+    exported.store.publish_bytes(entry.name, bytes(data))
+    with pytest.raises(DamagedError, match="damaged"):
+        load(exported.url)
+
+
+def test_a_file_cut_short_is_found_even_without_a_manifest(trained: Trained, store: Store) -> None:
+    exported = export(trained, store)
+    folder = Store(folder_of(exported))
+    folder.publish_bytes("model.safetensors", folder.read("model.safetensors")[:-100])
+    with pytest.raises(DamagedError, match="cut short"):
+        load(folder.url)
+
+
+def test_what_is_no_llama_of_ours_is_refused_by_name(trained: Trained, store: Store) -> None:
+    with pytest.raises(InputError, match="no model"):
+        load(store.url_of("nothing"))
+    with pytest.raises(InputError, match="stage tokenizer"):
+        load(trained.inputs["tokenizer"].url)
+    folder = Store(folder_of(export(trained, store)))
+    config = folder.read_json("config.json")
+    folder.publish_json("config.json", config | {"num_key_value_heads": 1})
+    with pytest.raises(InputError, match="grouped heads"):
+        load(folder.url)
+
+
+def talk(*arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "llama_core.generate", *arguments],
+        input=typed,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+
+
+def test_the_command_continues_a_prompt_and_then_lines(trained: Trained) -> None:
+    url = trained.inputs["train"].url
+    once = talk(url, "--prompt", "def main", "--max-new-tokens", "8")
+    assert once.returncode == 0, once.stderr
+    assert once.stdout.startswith("def main")
+    lines = talk(url, "--max-new-tokens", "8", typed="def main\nimport\n")
+    assert lines.stdout.startswith(once.stdout)
+    assert "\nimport" in lines.stdout
+
+
+def test_the_command_says_what_is_wrong_in_one_line(store: Store) -> None:
+    done = talk(store.url, "--prompt", "x")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: there is no model at") and done.stderr.count("\n") == 1
+    assert done.stdout == ""

@@ -1,0 +1,267 @@
+"""The local launcher with real processes: torchrun, pipes, signals."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from infra.launch.capacity import Capacity, check_capacity, memory_needed
+from infra.launch.launcher import Job, run
+from llama_core.errors import LaunchError
+from llama_core.recipe import Launch, load_recipe
+
+# A rank that writes its process id into a file and then waits for ever.
+SLEEPER = """
+    import os, time
+    from llama_core import lifeline
+    lifeline.watch()
+    rank = os.environ.get("RANK", "0")
+    with open(f"rank-{rank}.tmp", "w") as file:
+        file.write(str(os.getpid()))
+    os.rename(f"rank-{rank}.tmp", f"rank-{rank}.pid")
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Job]:
+    """job(program, *args, procs=1): a job that runs the program's text."""
+    monkeypatch.setenv("LLAMA_LOGS", str(tmp_path / "logs"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.chdir(tmp_path)
+
+    def make(program: str, *args: str, procs: int = 1, max_restarts: int = 0) -> Job:
+        (tmp_path / "program.py").write_text(textwrap.dedent(program))
+        launch = Launch(procs_per_node=procs, max_restarts=max_restarts)
+        return Job("llama-train-4f2a", "program", list(args), launch, {"PYTHONPATH": str(tmp_path)})
+
+    return make
+
+
+def test_the_log_has_every_line_of_both_streams_in_order(job) -> None:
+    lines = list(
+        run(
+            job(
+                'import sys\nprint("one")\nprint("two", file=sys.stderr)\nprint(sys.argv[1], end="")', "three"
+            )
+        )
+    )
+    assert lines == ["one", "two", "three"]
+
+
+def test_a_failure_shows_the_exit_code_and_the_end_of_the_log(job) -> None:
+    with pytest.raises(LaunchError, match=r"(?s)llama-train-4f2a failed \(exit code 3\).*line 99$"):
+        list(run(job('import sys\nfor i in range(100): print(f"line {i}")\nsys.exit(3)')))
+
+
+def test_an_error_that_the_job_explains_is_the_whole_message_and_final(job) -> None:
+    seen = []
+    with pytest.raises(LaunchError) as error:
+        seen.extend(run(job('import sys\nprint("@error no such store")\nsys.exit(2)', max_restarts=5)))
+    assert str(error.value) == "no such store"
+    assert seen == ["@error no such store"], "it was started again"
+
+
+def test_a_killed_job_says_by_which_signal(job) -> None:
+    with pytest.raises(LaunchError, match="killed by SIGSEGV"):
+        list(run(job("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)")))
+
+
+CRASHES_TWICE = """
+    import os, pathlib, sys
+    tries = pathlib.Path("tries")
+    n = len(tries.read_text()) if tries.exists() else 0
+    tries.write_text("x" * (n + 1))
+    print("@metrics {}")
+    sys.exit(1 if n < 2 else 0)
+"""
+
+
+def test_a_crashed_job_is_started_again(job) -> None:
+    lines = list(run(job(CRASHES_TWICE, max_restarts=2)))
+    assert lines.count("@metrics {}") == 3
+    assert sum("started again" in line for line in lines) == 2
+
+
+def test_a_job_is_not_started_more_often_than_the_recipe_says(job) -> None:
+    with pytest.raises(LaunchError, match="exit code 1"):
+        list(run(job(CRASHES_TWICE, max_restarts=1)))
+    assert Path("tries").read_text() == "xx"
+
+
+def test_ranks_under_torchrun_reduce_over_loopback(job) -> None:
+    program = """
+        import sys, torch, torch.distributed as dist
+        dist.init_process_group("gloo")
+        total = torch.tensor(dist.get_rank() + 1.0)
+        dist.all_reduce(total)
+        sys.stdout.write(f"total {total.item()}\\n")
+        dist.destroy_process_group()
+    """
+    assert list(run(job(program, procs=2))) == ["total 3.0", "total 3.0"]
+
+
+def test_under_torchrun_the_exit_code_is_that_of_the_rank_that_failed_first(job) -> None:
+    program = """
+        import os, sys, time
+        if os.environ["RANK"] == "1":
+            sys.exit(7)
+        time.sleep(600)
+    """
+    with pytest.raises(
+        LaunchError, match=r"\(exit code 7\)(?s:.*)rank 1 failed first: it exited with code 7"
+    ):
+        list(run(job(program, procs=2)))
+
+
+def test_under_torchrun_a_killed_rank_is_told(job) -> None:
+    with pytest.raises(LaunchError, match=r"killed by SIGKILL(?s:.*)rank 0 failed first"):
+        list(run(job("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", procs=2)))
+
+
+@pytest.mark.parametrize("procs", [1, 2])
+def test_a_caller_who_stops_reading_ends_the_job_and_what_it_started(job, procs: int) -> None:
+    program = """
+        import os, subprocess, sys, time
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        sys.stdout.write(f"{os.getpid()} {child.pid}\\n")
+        time.sleep(600)
+    """
+    lines = run(job(program, procs=procs))
+    pids = [int(pid) for _ in range(procs) for pid in next(lines).split()]
+    lines.close()
+    _wait_until_gone(pids, seconds=5)
+
+
+def test_a_job_that_ignores_the_polite_signal_is_killed(job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.launch.local.KILL_AFTER", 1)
+    program = """
+        import os, signal, time
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print(os.getpid())
+        time.sleep(600)
+    """
+    lines = run(job(program))
+    pid = int(next(lines))
+    lines.close()
+    _wait_until_gone([pid], seconds=1)
+
+
+# A flow that starts the job, reads its log, and may have forked a pool of workers.
+FLOW = """
+    import multiprocessing, sys, time
+    from infra.launch.launcher import Job
+    from infra.launch.local import LocalLauncher
+    from llama_core.recipe import Launch
+
+    procs, forked = int(sys.argv[1]), sys.argv[2] == "forked"
+    launcher = LocalLauncher()
+    job = Job("llama-train-4f2a", "program", [], Launch(procs_per_node=procs), {})
+    handle = launcher.submit(job)
+    if forked:
+        child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+        child.start()
+        print(child.pid, flush=True)
+    for line in launcher.logs(handle):
+        pass
+"""
+
+
+@pytest.mark.parametrize(("procs", "forked"), [(1, "alone"), (2, "alone"), (2, "forked")])
+def test_no_rank_outlives_a_launcher_that_was_killed(job, tmp_path: Path, procs: int, forked: str) -> None:
+    job(SLEEPER)
+    (tmp_path / "flow.py").write_text(textwrap.dedent(FLOW))
+    command = [sys.executable, "flow.py", str(procs), forked]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    flow = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    worker = int(flow.stdout.readline()) if forked == "forked" else None
+    try:
+        ranks = [_pid_of(tmp_path / f"rank-{rank}.pid") for rank in range(procs)]
+        family = [p.pid for p in psutil.Process(flow.pid).children(recursive=True) if p.pid != worker]
+        assert set(ranks) <= set(family)
+        flow.kill()
+        _wait_until_gone(family, seconds=5)
+    finally:
+        flow.kill()
+        if worker:
+            os.kill(worker, signal.SIGKILL)
+
+
+def test_a_rank_that_no_longer_answers_is_killed_by_the_agent(job, tmp_path: Path) -> None:
+    """A hang inside a library can hold Python's lock, and then no thread sees that the pipe has closed."""
+    job(
+        """
+        import ctypes, os, signal
+        from llama_core import lifeline
+        lifeline.watch()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        rank = os.environ["RANK"]
+        with open(f"rank-{rank}.tmp", "w") as file:
+            file.write(str(os.getpid()))
+        os.rename(f"rank-{rank}.tmp", f"rank-{rank}.pid")
+        ctypes.PyDLL(None).sleep(600)
+        """
+    )
+    (tmp_path / "flow.py").write_text(textwrap.dedent(FLOW))
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "1"}
+    flow = subprocess.Popen([sys.executable, "flow.py", "2", "alone"], env=environment)
+    ranks = [_pid_of(tmp_path / f"rank-{rank}.pid") for rank in range(2)]
+    flow.kill()
+    _wait_until_gone(ranks, seconds=8)
+
+
+def test_a_recipe_that_does_not_fit_is_refused_before_any_work() -> None:
+    here = Capacity("local", nodes=1, cores=2, node_memory=24 << 30, gpus=0, gpu_memory=None)
+    check_capacity(load_recipe("tiny"), here)
+    with pytest.raises(LaunchError) as error:
+        check_capacity(load_recipe("65b"), here)
+    assert "256 nodes x 8 processes on cuda" in str(error.value)
+    assert "no GPU: too little in nodes and GPUs" in str(error.value)
+    assert "launch.launcher=slurm" in str(error.value) and "tiny" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "missing"),
+    [
+        ({"launch.nodes": 2}, "nodes"),
+        ({"launch.procs_per_node": 16}, "CPU cores"),
+        ({"launch.device": "cuda"}, "GPUs"),
+        ({"model.dim": 8192, "model.n_layers": 80}, "memory"),
+    ],
+)
+def test_the_refusal_names_what_is_missing(overrides: dict, missing: str) -> None:
+    here = Capacity("local", nodes=1, cores=2, node_memory=24 << 30, gpus=0, gpu_memory=None)
+    with pytest.raises(LaunchError, match=f"too little in {missing}"):
+        check_capacity(load_recipe("micro", overrides | {"layout.micro_batch": 1}), here)
+
+
+def test_the_estimate_of_memory_is_near_what_a_dry_run_of_one_rank_measured() -> None:
+    """GiB at the peak under a memory tracker, FSDP over 8 GPUs with blocks recomputed, and with none."""
+    one_server = load_recipe("7b", {"launch.nodes": 1})
+    assert memory_needed(one_server) / 2**30 == pytest.approx(14.67, rel=0.1)
+    kept = load_recipe(
+        "7b", {"launch.nodes": 1, "layout.micro_batch": 4, "layout.activation_checkpointing": "none"}
+    )
+    assert memory_needed(kept) / 2**30 == pytest.approx(58.39, rel=0.1)
+    assert memory_needed(load_recipe("65b")) / 2**30 == pytest.approx(11.38, rel=0.2)
+
+
+def _pid_of(path: Path) -> int:
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline, f"no rank wrote {path.name}"
+        time.sleep(0.05)
+    return int(path.read_text())
+
+
+def _wait_until_gone(pids: list[int], seconds: float) -> None:
+    _, alive = psutil.wait_procs([psutil.Process(p) for p in pids if psutil.pid_exists(p)], seconds)
+    alive = [p for p in alive if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    assert not alive, alive

@@ -1,0 +1,174 @@
+"""A real S3 server for tests: one Ceph monitor, manager, in-memory OSD and RADOS gateway, on loopback."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+import uuid
+from pathlib import Path
+
+PROGRAMS = ("ceph-mon", "ceph-mgr", "ceph-osd", "radosgw", "radosgw-admin", "ceph-authtool", "monmaptool")
+ACCESS_KEY, SECRET_KEY = "testaccesskey", "testsecretkey"
+
+CONFIG = """
+[global]
+fsid = {fsid}
+mon host = [v1:127.0.0.1:{mon_port}]
+mon initial members = a
+public network = 127.0.0.0/8
+auth cluster required = none
+auth service required = none
+auth client required = none
+osd pool default size = 1
+osd pool default min size = 1
+osd pool default pg num = 4
+osd pool default pgp num = 4
+mon allow pool size one = true
+osd crush chooseleaf type = 0
+mon warn on pool no redundancy = false
+mon max pg per osd = 1000
+run dir = {folder}
+pid file = {folder}/$name.pid
+log file = {folder}/$name.log
+admin socket = {folder}/$name.asok
+keyring = {folder}/keyring
+ms bind ipv6 = false
+[mon.a]
+mon data = {folder}/mon
+[mgr.x]
+mgr data = {folder}/mgr
+[osd.0]
+osd data = {folder}/osd
+osd objectstore = memstore
+memstore device bytes = 4294967296
+[client.rgw.a]
+rgw frontends = beast endpoint=127.0.0.1:{port}
+rgw data = {folder}/rgw
+"""
+
+
+def missing_programs() -> list[str]:
+    return [p for p in PROGRAMS if shutil.which(p) is None]
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class Ceph:
+    """Start it with `start`; `endpoint` is the S3 URL. Needs root, no disks and no systemd."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.port = free_port()
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self._conf = str(folder / "ceph.conf")
+        self._daemons: list[subprocess.Popen[bytes]] = []
+        self._gateway: subprocess.Popen[bytes] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "MLFLOW_S3_ENDPOINT_URL": self.endpoint,
+        }
+
+    def start(self) -> None:
+        folder, mon_port = self.folder, free_port()
+        for name in ("mon", "mgr", "osd", "rgw"):
+            (folder / name).mkdir(parents=True)
+        fsid = str(uuid.uuid4())
+        (folder / "ceph.conf").write_text(
+            CONFIG.format(fsid=fsid, folder=folder, mon_port=mon_port, port=self.port)
+        )
+        keyring, monmap = str(folder / "keyring"), str(folder / "monmap")
+        caps = ["--cap", "mon", "allow *", "--cap", "osd", "allow *"]
+        self._run("ceph-authtool", "--create-keyring", keyring, "--gen-key", "-n", "mon.", *caps[:3])
+        self._run("ceph-authtool", keyring, "--gen-key", "-n", "client.admin", *caps)
+        address = f"[v1:127.0.0.1:{mon_port}]"
+        self._run("monmaptool", "--create", "--clobber", "--fsid", fsid, "--addv", "a", address, monmap)
+        self._run("ceph-mon", "--mkfs", "-i", "a", "--monmap", monmap, "--keyring", keyring)
+        self._daemon("ceph-mon", "-i", "a")
+        self._wait(lambda: self._succeeds("ceph", "-s"), 60, "the monitor")
+        self._daemon("ceph-mgr", "-i", "x")
+        osd = str(uuid.uuid4())
+        self._run("ceph", "osd", "new", osd)
+        self._run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd)
+        self._daemon("ceph-osd", "-i", "0")
+        self.start_gateway()
+        self._run(
+            "radosgw-admin", "user", "create", "--uid=test", "--display-name=test",
+            f"--access-key={ACCESS_KEY}", f"--secret-key={SECRET_KEY}",
+        )  # fmt: skip
+
+    def make_bucket(self, name: str) -> None:
+        import boto3
+
+        keys = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": SECRET_KEY}
+        client = boto3.client("s3", endpoint_url=self.endpoint, region_name="us-east-1", **keys)
+        client.create_bucket(Bucket=name)
+
+    def start_gateway(self) -> None:
+        self._gateway = self._daemon("radosgw", "-n", "client.rgw.a")
+        self._wait(self._answers, 90, "the gateway")
+
+    def kill_gateway(self) -> None:
+        """kill -9: connections break, and nothing answers until `start_gateway`."""
+        assert self._gateway is not None
+        self._gateway.kill()
+        self._gateway.wait()
+
+    def stop(self) -> None:
+        for process in reversed(self._daemons):
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+
+    def _daemon(self, program: str, *args: str) -> subprocess.Popen[bytes]:
+        log = (self.folder / f"{program}.out").open("ab")
+        process = subprocess.Popen([program, "-c", self._conf, "-f", *args], stdout=log, stderr=log)
+        self._daemons.append(process)
+        return process
+
+    def _run(self, program: str, *args: str) -> None:
+        configured = [] if program in ("ceph-authtool", "monmaptool") else ["-c", self._conf]
+        done = subprocess.run([program, *configured, *args], capture_output=True, text=True, timeout=120)
+        if done.returncode:
+            raise RuntimeError(f"{program} {' '.join(args)}: {done.stderr[-2000:]}")
+
+    def _succeeds(self, *command: str) -> bool:
+        try:
+            return subprocess.run(
+                [command[0], "-c", self._conf, *command[1:]], capture_output=True, timeout=5
+            ).returncode == 0  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return False
+
+    def _answers(self) -> bool:
+        try:
+            urllib.request.urlopen(self.endpoint, timeout=2).close()
+        except urllib.error.HTTPError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    @staticmethod
+    def _wait(ready, seconds: float, what: str) -> None:  # type: ignore[no-untyped-def]
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{what} of the test S3 server did not come up in {seconds:.0f} s")
+            time.sleep(0.5)
+
+
+def is_root() -> bool:
+    return os.geteuid() == 0

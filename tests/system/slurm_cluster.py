@@ -1,0 +1,158 @@
+"""A real Slurm on this machine: munged, slurmctld and two slurmd, without systemd and without cgroups.
+
+Everything lies in one folder and listens on loopback. Needs the Debian packages
+slurmctld, slurmd, slurm-client and munge.
+"""
+
+import getpass
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+NODES = 2
+CPUS = 2
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
+
+CONFIGURATION = r"""
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={ctld_port}
+SlurmUser={user}
+SlurmdUser={user}
+AuthType=auth/munge
+CredType=cred/munge
+AuthInfo=socket={folder}/munge.socket,cred_expire=5
+StateSaveLocation={folder}/state
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdSpoolDir={folder}/spool-%n
+SlurmdPidFile={folder}/slurmd-%n.pid
+SlurmdLogFile={folder}/slurmd-%n.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+MpiDefault=none
+SwitchType=switch/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1
+SlurmdParameters=config_overrides
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+MailProg=/bin/true
+ReturnToService=2
+KillWait=5
+GresTypes=gpu
+NodeName=n[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first}-{last}] CPUs={cpus} \
+    RealMemory=2000 Gres=gpu:2
+PartitionName=main Nodes=n[1-{nodes}] Default=YES MaxTime=INFINITE State=UP
+PartitionName=half Nodes=n1 MaxTime=INFINITE State=UP
+"""
+# A GPU is a character device; any will do.
+DEVICES = """
+NodeName=n[1-{nodes}] Name=gpu File=/dev/null
+NodeName=n[1-{nodes}] Name=gpu File=/dev/zero
+"""
+
+
+def missing() -> list[str]:
+    """The programs that are not installed here."""
+    return [p for p in PROGRAMS if not _which(p)]
+
+
+class SlurmCluster:
+    """`with SlurmCluster(folder) as cluster:`; `cluster.environment` is what Slurm's commands need."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.environment = {"SLURM_CONF": str(folder / "slurm.conf")}
+        self._daemons: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> "SlurmCluster":
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for daemon in reversed(self._daemons):
+            daemon.terminate()
+        for daemon in self._daemons:
+            try:
+                daemon.wait(10)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+
+    def command(self, *command: str) -> str:
+        return subprocess.run(
+            command, env=os.environ | self.environment, capture_output=True, text=True, check=True
+        ).stdout
+
+    def _start(self) -> None:
+        folder, first = self.folder, _free_ports(NODES + 1)
+        values = {
+            "host": socket.gethostname().split(".")[0],
+            "user": getpass.getuser(),
+            "folder": folder,
+            "nodes": NODES,
+            "cpus": CPUS,
+            "ctld_port": first,
+            "first": first + 1,
+            "last": first + NODES,
+        }
+        (folder / "state").mkdir(parents=True)
+        (folder / "slurm.conf").write_text(CONFIGURATION.format(**values))
+        (folder / "gres.conf").write_text(DEVICES.format(**values))
+        key = folder / "munge.key"
+        key.touch(0o600)
+        key.write_bytes(secrets.token_bytes(1024))
+        files = {"socket": "socket", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
+        options = [f"--{option}={folder}/munge.{ending}" for option, ending in files.items()]
+        self._daemon("munged", "--foreground", "--force", f"--key-file={key}", *options)
+        self._daemon("slurmctld", "-D")
+        for n in range(1, NODES + 1):
+            self._daemon("slurmd", "-D", "-N", f"n{n}")
+        self._wait_until_idle()
+
+    def _daemon(self, name: str, *options: str) -> None:
+        with (self.folder / f"{name}.out").open("ab") as out:
+            command = [str(_which(name)), *options]
+            environment = os.environ | self.environment
+            self._daemons.append(
+                subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment)
+            )
+
+    def _wait_until_idle(self) -> None:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                if self.command("sinfo", "-h", "-p", "main", "-t", "idle", "-o", "%D").strip() == str(NODES):
+                    return
+            except subprocess.CalledProcessError:
+                pass
+            if time.monotonic() > deadline:
+                logs = [f"{p.name}: {p.read_text()[-2000:]}" for p in self.folder.glob("*.out")]
+                raise RuntimeError("Slurm did not start.\n" + "\n".join(logs))
+            time.sleep(0.5)
+
+
+def _which(program: str) -> str | None:
+    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+
+
+def _free_ports(count: int) -> int:
+    """The first of `count` ports in a row that are free now."""
+    for first in range(17000, 19000, count):
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return first
+    raise RuntimeError("no free ports")

@@ -1,0 +1,185 @@
+"""Deployments as a person uses them: the stack, `prefect deploy`, a run, and what is seen of it."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from mlflow.tracking import MlflowClient
+from pipeline import ROOT, Pipeline
+from system.ceph import free_port
+
+from llama_core.recipe import load_recipe
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+PREFECT = str(Path(sys.executable).with_name("prefect"))
+
+
+class Stack:
+    """`python -m infra.stack` on a home of its own, with every deployment on it."""
+
+    def __init__(self, home: Path):
+        self.ports = {"--prefect-port": free_port(), "--mlflow-port": free_port()}
+        self.api = f"http://127.0.0.1:{self.ports['--prefect-port']}/api"
+        self.pipeline = Pipeline(home, f"file://{home}/store", {"PREFECT_API_URL": self.api})
+        self._log = home / "stack.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        options = [str(part) for option in self.ports.items() for part in option]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "infra.stack", *options],
+                env=self.pipeline.environment(),
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + 200
+        while "Ctrl-C" not in self._log.read_text():
+            assert self._process.poll() is None and time.monotonic() < deadline, self._log.read_text()
+            time.sleep(0.2)
+
+    def interrupt(self) -> None:
+        assert self._process
+        self._process.send_signal(2)
+        assert self._process.wait(timeout=60) == 0, self._log.read_text()
+        assert not self.pipeline.ends(within=10)
+
+    def kill(self) -> None:
+        assert self._process
+        self._process.kill()
+        assert not self.pipeline.ends(within=30)
+
+    def prefect(self, *args: str) -> str:
+        done = subprocess.run(
+            [PREFECT, *args], cwd=ROOT, env=self.pipeline.environment(), text=True, capture_output=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def ask(self, what: str, **body: Any) -> list[dict[str, Any]]:
+        """POST /WHAT/filter of Prefect's REST API."""
+        return httpx.post(f"{self.api}/{what}/filter", json=body, timeout=30).raise_for_status().json()
+
+    def begin(self, store: str) -> str:
+        """Start a run of micro by pretrain/tiny; its id, once it trains."""
+        before = {run["id"] for run in self.ask("flow_runs")}
+        self.prefect("deployment", "run", "pretrain/tiny", "-p", "recipe=micro", "-p", f"store={store}")
+        [run] = [r["id"] for r in self.ask("flow_runs") if r["id"] not in before]
+        deadline = time.monotonic() + 300
+        while not self.ask(
+            "task_runs", task_runs={"name": {"like_": "train"}}, flow_runs={"id": {"any_": [run]}}
+        ):
+            assert time.monotonic() < deadline, self.state(run)
+            time.sleep(0.5)
+        return run
+
+    def state(self, run: str) -> dict[str, Any]:
+        return httpx.get(f"{self.api}/flow_runs/{run}", timeout=30).raise_for_status().json()
+
+    def await_completed(self, run: str, within: float = 400) -> dict[str, Any]:
+        deadline = time.monotonic() + within
+        while (state := self.state(run))["state_type"] != "COMPLETED":
+            assert state["state_type"] not in ("FAILED", "CANCELLED"), state
+            assert time.monotonic() < deadline, state
+            time.sleep(1)
+        return state
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "PREFECT_API_URL", "LLAMA_STORE"):
+            patch.delenv(name, raising=False)
+        stack = Stack(tmp_path_factory.mktemp("stack"))
+        try:
+            stack.start()
+            stack.prefect("--no-prompt", "deploy", "--all")
+            yield stack
+        finally:
+            stack.pipeline.kill()
+
+
+def test_every_size_and_every_stage_has_a_deployment_and_the_large_sizes_their_pools(stack: Stack) -> None:
+    flows = {flow["id"]: flow["name"] for flow in stack.ask("flows")}
+    pools = {f"{flows[d['flow_id']]}/{d['name']}": d["work_pool_name"] for d in stack.ask("deployments")}
+    large = {f"pretrain/{size}": f"gpu-{size}" for size in ("7b", "13b", "33b", "65b")}
+    small = ("pretrain", "corpus", "tokenizer", "train", "evaluate", "register")
+    assert pools == large | {f"{flow}/tiny": "local" for flow in small}
+
+
+def test_the_parameters_of_every_deployment_are_a_recipe_that_loads(stack: Stack) -> None:
+    for deployment in stack.ask("deployments"):
+        load_recipe(deployment["parameters"]["recipe"], deployment["parameters"].get("overrides"))
+
+
+def test_a_watched_run_completes_and_shows_progress_tables_a_report_and_the_registered_model(
+    stack: Stack,
+) -> None:
+    stack.prefect(
+        "deployment", "run", "pretrain/tiny", "--watch",
+        "-p", "recipe=micro", "-p", f"store={stack.pipeline.store_url}",
+        "-p", 'overrides={"run.log_every": 5}',
+    )  # fmt: skip
+    [run] = [r for r in stack.ask("flow_runs") if r["parameters"].get("recipe") == "micro"]
+    assert run["state_type"] == "COMPLETED"
+    shown = {a["type"] for a in stack.ask("artifacts", flow_runs={"id": {"any_": [run["id"]]}})}
+    assert {"progress", "table", "markdown"} <= shown
+
+    steps = load_recipe("micro").train.steps
+    for tracker in (
+        MlflowClient(f"sqlite:///{stack.pipeline.home}/mlflow/mlflow.db"),
+        MlflowClient(f"http://127.0.0.1:{stack.ports['--mlflow-port']}"),
+    ):
+        experiment = tracker.get_experiment_by_name("llama-pretrain")
+        assert experiment
+        [tracked] = tracker.search_runs([experiment.experiment_id])
+        assert [m.step for m in tracker.get_metric_history(tracked.info.run_id, "loss")] == list(
+            range(1, steps + 1)
+        )
+        [version] = tracker.search_model_versions("name = 'llama-micro'")
+        assert version.run_id == tracked.info.run_id
+
+
+def test_a_killed_flow_run_starts_again_by_itself_and_completes(stack: Stack, tmp_path: Path) -> None:
+    run = stack.begin(f"file://{tmp_path}")
+    [flow] = [p for p in stack.pipeline.processes() if p.environ().get("PREFECT__FLOW_RUN_ID") == run and
+              "prefect.engine" in p.cmdline()]  # fmt: skip
+    flow.kill()
+    assert stack.await_completed(run)["run_count"] == 2
+
+
+def test_a_run_that_was_lost_with_the_stack_goes_on_when_the_stack_is_back(
+    stack: Stack, tmp_path: Path
+) -> None:
+    run = stack.begin(f"file://{tmp_path}")
+    stack.kill()
+    stack.start()
+    assert stack.await_completed(run)["run_count"] == 2
+
+
+def test_a_corpus_that_is_ready_starts_the_training_of_its_recipe(stack: Stack) -> None:
+    stack.prefect("work-pool", "pause", "local")  # the run is to be seen, not to be done
+    emit = (
+        "from prefect.events import emit_event; "
+        "emit_event('llama.corpus.ready', {'prefect.resource.id': 'llama.corpus.0', 'llama.recipe': %r})"
+    )
+    for recipe in ("7b", "tiny"):
+        subprocess.run([sys.executable, "-c", emit % recipe], env=stack.pipeline.environment(), check=True)
+    deadline = time.monotonic() + 60
+    train = {"flows": {"name": {"any_": ["train"]}}}
+    while not (runs := stack.ask("flow_runs", **train)):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    time.sleep(3)
+    runs = stack.ask("flow_runs", **train)
+    assert [run["parameters"]["recipe"] for run in runs] == ["tiny"]
+
+
+def test_ctrl_c_ends_every_process_of_the_stack(stack: Stack) -> None:
+    stack.interrupt()

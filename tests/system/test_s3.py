@@ -1,0 +1,68 @@
+"""The same pipeline on a real S3 server, which is killed for some seconds while it runs."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pipeline import Pipeline, how_made
+from system import ceph
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(ceph.missing_programs()), reason=f"not installed: {ceph.missing_programs()}"),
+    pytest.mark.skipif(not ceph.is_root(), reason="Ceph is started as root"),
+]
+
+AWAY = 6.0  # seconds that the server is gone
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ceph.Ceph]:
+    server = ceph.Ceph(tmp_path_factory.mktemp("ceph"))
+    try:
+        server.start()
+        server.make_bucket("llama")
+        yield server
+    finally:
+        server.stop()
+
+
+def test_a_run_on_s3_makes_the_same_model_though_the_server_is_killed_three_times(
+    micro: Pipeline, s3: ceph.Ceph, tmp_path: Path, prefect_url: str
+) -> None:
+    env = s3.environment | {"PREFECT_API_URL": prefect_url}
+    pipeline = Pipeline(tmp_path / "home", "s3://llama/killed", env)
+    process = pipeline.start()
+    lines: list[str] = []
+    reader = threading.Thread(target=lambda: lines.extend(process.stdout or []))
+    reader.start()
+    for _ in range(3):
+        time.sleep(5)
+        s3.kill_gateway()
+        time.sleep(AWAY)
+        s3.start_gateway()
+    reader.join(300)
+    assert process.wait(10) == 0, "".join(lines)
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in env.items():
+            patch.setenv(key, value)
+        assert pipeline.digests() == micro.digests()
+        second = pipeline.ok()
+        assert set(how_made(second).values()) == {"reused"}
+
+
+def test_a_wrong_secret_is_one_clear_message(s3: ceph.Ceph, tmp_path: Path, prefect_url: str) -> None:
+    env = s3.environment | {"PREFECT_API_URL": prefect_url, "AWS_SECRET_ACCESS_KEY": "not-the-secret"}
+    code, output = Pipeline(tmp_path / "home", "s3://llama/wrong", env).run()
+    assert code == 2
+    assert "credentials" in output
+    assert "Traceback" not in output and "not-the-secret" not in output
+
+
+def test_a_missing_bucket_is_one_clear_message(s3: ceph.Ceph, tmp_path: Path, prefect_url: str) -> None:
+    env = s3.environment | {"PREFECT_API_URL": prefect_url}
+    code, output = Pipeline(tmp_path / "home", "s3://no-such-bucket/x", env).run()
+    assert code == 2
+    assert "create it first" in output and "Traceback" not in output

@@ -1,0 +1,298 @@
+"""The Slurm launcher with a real Slurm of two nodes on this machine."""
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from system.slurm_cluster import SlurmCluster, missing
+
+from infra.launch.capacity import Capacity, check_capacity
+from infra.launch.launcher import Job, run
+from infra.launch.slurm import SlurmLauncher, script
+from llama_core.errors import LaunchError
+from llama_core.recipe import Launch, load_recipe
+
+needs_slurm = pytest.mark.skipif(bool(missing()), reason=f"Slurm is not installed: no {', '.join(missing())}")
+REDUCE = """
+    import os, sys, time, torch, torch.distributed as dist
+    dist.init_process_group("gloo")
+    total = torch.tensor(dist.get_rank() + 1.0)
+    dist.all_reduce(total)
+    sys.stdout.write(f"rank {dist.get_rank()} on {os.environ['SLURMD_NODENAME']}: {total.item()}\\n")
+    dist.destroy_process_group()
+"""
+SLEEPER = """
+    import os, sys, time
+    sys.stdout.write(f"rank {os.environ['RANK']} is {os.getpid()}\\n")
+    time.sleep(600)
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
+    with SlurmCluster(tmp_path_factory.mktemp("slurm") / "s") as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def slurm(cluster: SlurmCluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SlurmLauncher]:
+    for name, value in cluster.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("LLAMA_LOGS", str(tmp_path / "logs of jobs"))
+    monkeypatch.chdir(tmp_path)
+    yield SlurmLauncher(every=0.3)
+    cluster.command("scancel", "--full", "--user", str(os.getuid()))
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Callable[..., Job]:
+    """job(program, *args): a job that runs the program's text on two nodes with two processes each."""
+
+    def make(program: str, *args: str, name: str = "", max_restarts: int = 0, **launch: object) -> Job:
+        (tmp_path / "program.py").write_text(textwrap.dedent(program))
+        settings = {"nodes": 2, "procs_per_node": 2, "time_limit": "00:10:00", "max_restarts": max_restarts}
+        environment = {"PYTHONPATH": str(tmp_path), "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+        where = Launch(launcher="slurm", **(settings | launch))
+        return Job(name or f"llama-{tmp_path.name}", "program", list(args), where, environment)
+
+    return make
+
+
+@needs_slurm
+@pytest.mark.slow
+def test_two_nodes_reduce_and_rank_0_is_on_the_first(slurm: SlurmLauncher, job) -> None:
+    lines = sorted(line for line in run(job(REDUCE), slurm) if line.startswith("rank"))
+    assert [line.split(": ")[1] for line in lines] == ["10.0"] * 4
+    assert [line.split(":")[0] for line in lines] == [
+        "rank 0 on n1",
+        "rank 1 on n1",
+        "rank 2 on n2",
+        "rank 3 on n2",
+    ]
+
+
+@needs_slurm
+@pytest.mark.slow
+def test_arguments_reach_the_job_as_they_are(slurm: SlurmLauncher, job) -> None:
+    argument = """file:///a b/$HOME/"x"/'y'"""
+    lines = list(run(job("import sys; print(sys.argv[1])", argument, nodes=1, procs_per_node=1), slurm))
+    assert argument in lines
+
+
+@needs_slurm
+@pytest.mark.slow
+def test_a_failed_job_shows_its_own_error_and_is_not_tried_again(slurm: SlurmLauncher, job) -> None:
+    program = 'import os, sys\nif os.environ["RANK"] == "0": print("@error no such store"); sys.exit(2)'
+    with pytest.raises(LaunchError, match="^no such store$"):
+        list(run(job(program, max_restarts=3), slurm))
+
+
+@needs_slurm
+@pytest.mark.slow
+def test_an_unexplained_failure_shows_in_the_log_which_rank_failed_first(slurm: SlurmLauncher, job) -> None:
+    with pytest.raises(
+        LaunchError, match=r"(?s)failed \(exit code.*rank 3 failed first: it exited with code 7"
+    ):
+        list(run(job("import os, sys; sys.exit(7 * (os.environ['RANK'] == '3'))"), slurm))
+
+
+@needs_slurm
+@pytest.mark.slow
+def test_a_caller_who_stops_reading_cancels_the_job(slurm: SlurmLauncher, job) -> None:
+    lines = run(job(SLEEPER), slurm)
+    pids = _ranks(lines)
+    lines.close()
+    _wait_until_gone(pids)
+    assert slurm.adopt(job(SLEEPER).name) is None
+
+
+@needs_slurm
+@pytest.mark.slow
+def test_a_job_that_a_person_cancels_is_not_started_again(
+    slurm: SlurmLauncher, job, cluster: SlurmCluster
+) -> None:
+    lines = run(job(SLEEPER, max_restarts=3), slurm)
+    _ranks(lines)
+    cluster.command("scancel", "--name", job(SLEEPER).name)
+    with pytest.raises(LaunchError, match="cancelled"):
+        list(lines)
+
+
+@needs_slurm
+@pytest.mark.slow
+def test_a_job_outlives_its_flow_and_the_next_flow_adopts_it(
+    slurm: SlurmLauncher, job, tmp_path: Path
+) -> None:
+    program = """
+        import os, pathlib, sys, time
+        sys.stdout.write(f"rank {os.environ['RANK']} is {os.getpid()}\\n")
+        while not pathlib.Path("finish").exists():
+            time.sleep(0.2)
+    """
+    flow = f"""
+        import sys
+        from infra.launch.launcher import Job, run
+        from infra.launch.slurm import SlurmLauncher
+        from llama_core.recipe import Launch
+        for line in run({job(program)!r}, SlurmLauncher(every=0.3)):
+            print(line, flush=True)
+    """
+    (tmp_path / "flow.py").write_text(textwrap.dedent(flow))
+    first = subprocess.Popen([sys.executable, "flow.py"], stdout=subprocess.PIPE, text=True)
+    pids = _ranks(iter(first.stdout))
+    first.kill()
+    first.wait()
+    time.sleep(1)
+    assert all(psutil.pid_exists(p) for p in pids)
+
+    second = run(job(program), slurm)
+    assert _ranks(second) == pids, "not the same job"
+    (tmp_path / "finish").touch()
+    list(second)
+
+
+@needs_slurm
+@pytest.mark.slow
+def test_a_requeued_job_starts_again_under_the_same_log(
+    slurm: SlurmLauncher, job, cluster: SlurmCluster
+) -> None:
+    program = """
+        import os, sys, time
+        again = os.environ.get("SLURM_RESTART_COUNT")
+        sys.stdout.write(f"rank {os.environ['RANK']} is {os.getpid()}\\n")
+        time.sleep(0 if again else 600)
+    """
+    the_job = job(program)
+    lines = run(the_job, slurm)
+    first = _ranks(lines)
+    handle = slurm.adopt(the_job.name)
+    cluster.command("scontrol", "requeue", handle.id)
+    rest = list(lines)
+    second = [int(pid) for line in rest for pid in re.findall(r"rank \d is (\d+)", line)]
+    assert len(second) == 4 and not set(first) & set(second)
+    assert any(line.startswith("[launcher] pending") for line in rest)
+
+
+@needs_slurm
+@pytest.mark.slow
+def test_a_job_at_its_time_limit_saves_and_goes_on_in_the_next(slurm: SlurmLauncher, job) -> None:
+    program = """
+        import os, pathlib, signal, sys, time
+        saved = pathlib.Path(f"checkpoint-{os.environ['RANK']}")
+        if saved.exists():
+            sys.exit(0)
+        def save(*_):
+            saved.touch()
+            sys.exit(1)
+        signal.signal(signal.SIGTERM, save)
+        if os.environ["RANK"] == "0":
+            sys.stdout.write("@metrics {}\\n")
+        time.sleep(600)
+    """
+    lines = list(run(job(program, time_limit="1"), slurm))
+    assert any("preempted (time limit" in line for line in lines)
+
+
+@needs_slurm
+@pytest.mark.slow
+def test_two_jobs_of_one_name_never_run_beside_each_other(slurm: SlurmLauncher, job) -> None:
+    the_job = job(SLEEPER, nodes=1, procs_per_node=1)
+    first, second = slurm.submit(the_job), slurm.submit(the_job)
+    _wait_for(lambda: slurm.poll(first).phase == "running")
+    _wait_for(lambda: "Dependency" in slurm.poll(second).reason)
+    assert slurm.adopt(the_job.name).id == first.id
+    for handle in (second, first):
+        slurm.cancel(handle)
+        assert slurm.poll(handle).phase == "cancelled"
+
+
+@needs_slurm
+@pytest.mark.slow
+def test_a_job_on_gpus_gets_all_of_its_nodes_gpus(slurm: SlurmLauncher, job) -> None:
+    program = 'import os; print(os.environ["CUDA_VISIBLE_DEVICES"])'
+    assert "0,1" in list(run(job(program, nodes=1, device="cuda"), slurm))
+
+
+@needs_slurm
+@pytest.mark.slow
+def test_capacity_is_that_of_the_partition(slurm: SlurmLauncher) -> None:
+    whole = Capacity("slurm", nodes=2, cores=2, node_memory=2000 << 20, gpus=2, gpu_memory=None)
+    assert slurm.capacity() == whole
+    assert str(whole) == "2 nodes with 2 CPU cores, 2 GiB of memory and 2 GPUs each"
+    assert SlurmLauncher("half").capacity().nodes == 1
+    with pytest.raises(LaunchError, match="no partition 'gpus': launch.partition can be half, main"):
+        SlurmLauncher("gpus").capacity()
+    with pytest.raises(LaunchError, match="too little in nodes and GPUs.*choose another partition"):
+        check_capacity(load_recipe("7b", {"launch.launcher": "slurm"}), whole)
+
+
+@needs_slurm
+@pytest.mark.slow
+def test_what_sbatch_refuses_is_told_in_its_words(slurm: SlurmLauncher, job) -> None:
+    with pytest.raises(LaunchError, match="sbatch.*invalid partition"):
+        SlurmLauncher("gpus").submit(job(SLEEPER))
+
+
+@needs_slurm
+@pytest.mark.slow
+def test_what_a_queued_job_waits_for_is_a_line_of_its_log(slurm: SlurmLauncher, job) -> None:
+    lines = run(job(SLEEPER, nodes=5), slurm)
+    assert next(line for line in lines if "(" in line) == "[launcher] pending (PartitionConfig)"
+    lines.close()
+
+
+def test_without_slurm_the_message_says_where_to_start_the_flow(job, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("LLAMA_LOGS", str(tmp_path))
+    for verb in (lambda: SlurmLauncher().capacity(), lambda: SlurmLauncher().submit(job(SLEEPER))):
+        with pytest.raises(LaunchError, match="is not installed here: start the flow on a login node"):
+            verb()
+
+
+@pytest.mark.parametrize(
+    ("limit", "warning"), [("24:00:00", 300), ("2-0", 300), ("1-00:00:10", 300), ("10", 150), ("4:20", 65)]
+)
+def test_a_job_is_warned_five_minutes_before_its_limit_or_less_where_it_is_short(job, limit, warning) -> None:
+    text = script(job(SLEEPER, time_limit=limit), Path("/logs/x-%j.log"), None)
+    assert f"#SBATCH --signal=B:USR1@{warning}\n" in text
+
+
+def test_a_time_limit_that_is_no_time_is_refused(job) -> None:
+    with pytest.raises(LaunchError, match="launch.time_limit 'a day' is not a time"):
+        script(job(SLEEPER, time_limit="a day"), Path("/logs/x-%j.log"), None)
+
+
+def test_no_credential_is_written_into_the_script(job) -> None:
+    the_job = job(SLEEPER)
+    the_job.env["AWS_SECRET_ACCESS_KEY"] = "do-not-tell"
+    assert "do-not-tell" not in script(the_job, Path("/logs/x-%j.log"), None)
+
+
+def _ranks(lines: Iterator[str], count: int = 4) -> list[int]:
+    """The process ids that the ranks print, read until all have."""
+    pids: dict[str, int] = {}
+    for line in lines:
+        if found := re.match(r"rank (\d) is (\d+)", line):
+            pids[found[1]] = int(found[2])
+        if len(pids) == count:
+            break
+    return [pids[rank] for rank in sorted(pids)]
+
+
+def _wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def _wait_until_gone(pids: list[int]) -> None:
+    assert len(pids) == 4
+    _wait_for(lambda: not any(psutil.pid_exists(p) for p in pids), seconds=10)

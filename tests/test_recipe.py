@@ -1,0 +1,90 @@
+"""A recipe says what it can, and a wrong one says what is wrong."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llama_core.errors import RecipeError
+from llama_core.recipe import PRESETS, Recipe, Section, load_recipe
+
+# Touvron et al. 2023, Table 2: parameters, dimension, heads, layers, learning rate, batch, tokens.
+TABLE_2 = {
+    "7b": (6.7e9, 4096, 32, 32, 3.0e-4, 4e6, 1.0e12),
+    "13b": (13.0e9, 5120, 40, 40, 3.0e-4, 4e6, 1.0e12),
+    "33b": (32.5e9, 6656, 52, 60, 1.5e-4, 4e6, 1.4e12),
+    "65b": (65.2e9, 8192, 64, 80, 1.5e-4, 4e6, 1.4e12),
+}
+
+
+@pytest.mark.parametrize("name", TABLE_2)
+def test_the_papers_table_2_is_the_recipes(name: str) -> None:
+    params, dim, heads, layers, lr, batch, tokens = TABLE_2[name]
+    r = load_recipe(name)
+    assert (r.model.dim, r.model.n_heads, r.model.n_layers) == (dim, heads, layers)
+    assert (r.train.lr, r.train.tokens) == (lr, tokens)
+    assert r.model.n_params(r.tokenizer.vocab_size) == pytest.approx(params, rel=0.01)
+    assert r.train.global_batch_tokens == pytest.approx(batch, rel=0.05)
+    assert (r.train.beta1, r.train.beta2, r.train.weight_decay) == (0.9, 0.95, 0.1)
+    assert (r.train.grad_clip, r.train.warmup_steps, r.train.min_lr_ratio) == (1.0, 2000, 0.1)
+    shares = {"commoncrawl": 67, "c4": 15, "github": 4.5, "wikipedia": 4.5, "books": 4.5, "arxiv": 2.5}
+    assert {k: round(100 * v, 1) for k, v in r.mixture.items()} == shares | {"stackexchange": 2.0}
+
+
+def sections(section: type[Section]) -> list[type[Section]]:
+    below = [f.annotation for f in section.model_fields.values()]
+    nested = [a for a in below if isinstance(a, type) and issubclass(a, Section)]
+    return [section, *(s for n in nested for s in sections(n))]
+
+
+@pytest.mark.parametrize("section", sections(Recipe), ids=lambda s: s.__name__)
+def test_every_field_is_declared_identity_or_execution(section: type[Section]) -> None:
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            continue
+        assert {"identity", "execution"} & set(map(str, field.metadata)), f"{section.__name__}.{name}"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"model.dmi": 64}, "did you mean 'dim'"),
+        ({"trian.lr": 1}, "did you mean 'train'"),
+        ({"train.lr": "fast"}, "train.lr"),
+        ({"train.seq_len": 100}, "multiple of seq_len"),
+        ({"model.n_heads": 5}, "even head size"),
+        ({"mixture.code": 2}, "add up to 1"),
+        ({"launch.procs_per_node": 3}, "does not divide"),
+        ({"corpus.sources.code.kind": "magic"}, "'packages' or 'files'"),
+        ({"corpus.sources.code.pakages": []}, "did you mean 'packages'"),
+        ({"name.x": 1}, "is a value, not a section"),
+    ],
+)
+def test_a_wrong_recipe_names_the_key_and_what_is_allowed(overrides: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load_recipe("tiny", overrides)
+
+
+def test_an_unknown_recipe_lists_the_known_ones() -> None:
+    with pytest.raises(RecipeError, match="micro, tiny, 7b"):
+        load_recipe("8b")
+
+
+def test_a_recipe_of_ones_own_extends_a_preset(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: tiny\nname: mine\nmodel: {dim: 128}\n")
+    r = load_recipe(str(path), {"train.lr": "1e-4"})
+    assert (r.name, r.model.dim, r.model.n_layers) == ("mine", 128, load_recipe("tiny").model.n_layers)
+    assert r.train.lr == 1e-4
+    sources = "{notes: {kind: files, urls: [x.txt]}}"
+    path.write_text(f"extends: tiny\nname: mine\ncorpus: {{sources: {sources}}}\nmixture: {{notes: 1.0}}\n")
+    assert load_recipe(str(path)).corpus.holdout == [], "packages that are no longer read"
+    path.write_text(f"extends: {path}\n")
+    with pytest.raises(RecipeError, match="extends itself"):
+        load_recipe(str(path))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_recipe_survives_being_written_as_json(name: str) -> None:
+    r = load_recipe(name)
+    assert Recipe.model_validate(r.model_dump(mode="json", by_alias=True)) == r

@@ -1,0 +1,160 @@
+"""The store publishes whole objects or nothing, wherever it lies."""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from llama_core.errors import DamagedError, StoreError
+from llama_core.store import Object, Store
+
+
+@pytest.fixture(scope="module")
+def s3_server() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    _, port = server.get_host_and_port()
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
+
+
+@pytest.fixture(params=["file", "memory", "s3"])
+def any_store(request: pytest.FixtureRequest, tmp_path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    if request.param == "file":
+        yield Store(str(tmp_path / "store"))
+    elif request.param == "memory":
+        yield Store(f"memory://{tmp_path.name}")
+    else:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue("s3_server"))
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testaccess")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testsecretkey")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        bucket = f"bucket-{abs(hash(tmp_path.name)) % 10**8}"
+        store = Store(f"s3://{bucket}/prefix")
+        store.fs.mkdir(bucket)
+        yield store
+
+
+def test_an_object_is_read_back_with_its_size_and_digest(any_store: Store) -> None:
+    data = os.urandom(100_000)
+    entry = any_store.publish_bytes("a/b.bin", data)
+    assert (entry.name, entry.size) == ("a/b.bin", len(data))
+    assert any_store.read("a/b.bin", expect=entry) == data
+    assert any_store.read_range("a/b.bin", 10, 20) == data[10:20]
+    assert any_store.list() == ["a/b.bin"]
+    assert any_store.sizes() == {"a/b.bin": len(data)}
+    any_store.verify("a/b.bin", entry)
+
+
+def test_an_object_larger_than_one_part_is_published_whole(any_store: Store) -> None:
+    piece = os.urandom(1 << 20)
+    with any_store.publish("large.bin") as file:
+        for _ in range(40):
+            file.write(piece)
+    assert any_store.sizes()["large.bin"] == 40 << 20
+    assert file.object is not None
+    any_store.verify("large.bin", file.object)
+
+
+@pytest.mark.parametrize("megabytes", [0, 1, 40])
+def test_a_write_that_fails_leaves_no_object(any_store: Store, megabytes: int) -> None:
+    with pytest.raises(RuntimeError, match="halfway"), any_store.publish("half.bin") as file:
+        file.write(b"x" * (megabytes << 20))
+        raise RuntimeError("halfway")
+    assert any_store.list() == []
+    assert not any_store.exists("half.bin")
+
+
+def test_of_two_creators_of_a_name_one_wins(any_store: Store) -> None:
+    assert any_store.create("commit.json", b"first")
+    assert not any_store.create("commit.json", b"second")
+    assert any_store.read("commit.json") == b"first"
+
+
+def test_the_server_itself_refuses_the_second_of_two_conditional_writes(
+    any_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if any_store.url.startswith("memory"):
+        pytest.skip("memory has no second writer")
+    assert any_store.create("commit.json", b"first")
+    monkeypatch.setattr(Store, "exists", lambda self, name: False)  # both looked before either wrote
+    assert not any_store.create("commit.json", b"second")
+    assert any_store.read("commit.json") == b"first"
+
+
+def test_damaged_bytes_are_named(any_store: Store) -> None:
+    entry = any_store.publish_bytes("a.bin", b"right")
+    any_store.publish_bytes("a.bin", b"wrong")
+    with pytest.raises(DamagedError, match="a.bin is damaged"):
+        any_store.read("a.bin", expect=entry)
+    with pytest.raises(DamagedError, match="a.bin is damaged"):
+        any_store.verify("a.bin", entry)
+    with pytest.raises(DamagedError):
+        any_store.read("a.bin", expect=Object("a.bin", 3, entry.sha256))
+
+
+def test_a_name_that_is_not_there_is_file_not_found(any_store: Store) -> None:
+    with pytest.raises(FileNotFoundError):
+        any_store.read("nothing")
+    assert any_store.list("nothing") == []
+    any_store.delete(["nothing"])
+
+
+def _write_for_ever(url: str) -> None:
+    with Store(url).publish("killed.bin") as file:
+        while True:
+            file.write(b"x" * (1 << 16))
+            time.sleep(0.01)
+
+
+def test_kill_9_inside_an_object_publishes_nothing(store: Store) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=_write_for_ever, args=(store.url,))
+    process.start()
+    assert process.pid
+    folder = store.path()
+    deadline = time.monotonic() + 30
+    while not (os.path.isdir(folder) and any(".tmp-" in n for n in os.listdir(folder))):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert store.list() == []
+
+
+def test_a_full_disk_is_one_clear_error(store: Store) -> None:
+    with (
+        pytest.raises(StoreError, match="no space is left"),
+        store.publish("x.bin") as file,
+        open("/dev/full", "wb", buffering=0) as always_full,
+    ):
+        file._raw = always_full
+        file.write(b"x")
+    assert store.list() == []
+
+
+def test_wrong_secrets_and_missing_buckets_say_what_to_do(
+    s3_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testaccess")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testsecretkey")
+    with pytest.raises(StoreError, match="create it first"):
+        Store("s3://there-is-no-such-bucket/x").check()
+
+
+def test_a_url_with_credentials_is_refused() -> None:
+    with pytest.raises(StoreError, match="environment") as caught:
+        Store("ftp://user:hunter2@host/path")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_folder_may_have_any_name(tmp_path) -> None:
+    store = Store(str(tmp_path / "a b ü%20"))
+    store.publish_bytes("x", b"1")
+    assert (tmp_path / "a b ü%20" / "x").read_bytes() == b"1"
+    assert Store(store.url).read("x") == b"1"

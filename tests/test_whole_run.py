@@ -1,0 +1,126 @@
+"""One whole run of `micro`, from raw text to the registry, and what a person finds afterwards."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from mlflow.tracking import MlflowClient
+from pipeline import ROOT, Pipeline, how_made
+
+from llama_core.recipe import load_recipe
+
+STAGES = ["corpus", "dedup", "evaluate", "export", "ingest", "report", "tokenizer", "tokens", "train"]
+
+
+def test_every_stage_leaves_a_finished_artifact(micro: Pipeline) -> None:
+    assert sorted(micro.artifacts()) == STAGES
+
+
+def test_nothing_is_left_running(micro: Pipeline) -> None:
+    assert micro.ends(within=10) == []
+
+
+def test_conservation_holds_at_every_stage(micro: Pipeline) -> None:
+    for artifact in micro.artifacts()["ingest"]:
+        for shard in artifact.shards:
+            c = shard.counts
+            lost = sum(v for k, v in c.items() if k.startswith(("dropped.", "quarantined.")))
+            assert c["raw"] == c.get("documents", 0) + lost, shard.name
+    ingested = sum(a.counts["documents"] for a in micro.artifacts()["ingest"])
+    dedup, corpus = micro.artifact("dedup").counts, micro.artifact("corpus").counts
+    parts = sum(v for k, v in dedup.items() if k.startswith(("kept.", "dropped.")))
+    assert ingested == dedup["documents"] == parts
+    assert corpus["documents.train"] == dedup["kept.train"] > 0
+    assert corpus["documents.heldout"] == dedup["kept.heldout"] > 0
+    tokens = micro.artifact("tokens")
+    assert tokens.counts["documents"] == corpus["documents.train"]
+    seq_len = load_recipe("micro").train.seq_len
+    for shard in tokens.shards:
+        n = shard.counts["tokens"]
+        assert micro.store.at(tokens.url.rsplit("/", 2)[1]) and shard.object(".bin").size == 2 * n
+        assert 0 <= n - max(0, n - 1) // seq_len * seq_len <= seq_len
+
+
+def test_the_report_shows_that_the_sums_hold(micro: Pipeline) -> None:
+    report = micro.artifact("report")
+    text = report.read(report.shard("report").object(".md")).decode()
+    sums = [line for line in text.splitlines() if line.endswith("| yes |")]
+    assert len(sums) == 5, "two sources, dedup, corpus, tokens"
+    assert "| NO |" not in text
+    assert "near" in text.split("## Duplicates")[1].split("##")[0]
+    page = report.read(report.shard("report").object(".html")).decode()
+    assert "<svg" in page and "<table>" in page
+
+
+def test_the_model_is_better_than_a_unigram_model(micro: Pipeline) -> None:
+    for source, result in micro.artifact("evaluate").facts["heldout"].items():
+        assert 0 < result["bits_per_byte"] < result["unigram_bits_per_byte"], source
+
+
+def test_benchmarks_without_data_are_not_run_and_have_no_score(micro: Pipeline) -> None:
+    for task, result in micro.artifact("evaluate").facts["tasks"].items():
+        assert result["status"] == "not run", task
+        assert "score" not in result
+
+
+@pytest.fixture
+def registry(micro: Pipeline, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+    uri = f"sqlite:///{micro.home}/mlflow/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    return MlflowClient(uri)
+
+
+def test_the_registered_version_points_at_the_store_and_knows_where_it_came_from(
+    micro: Pipeline, registry: MlflowClient
+) -> None:
+    version = registry.get_model_version_by_alias("llama-micro", "candidate")
+    assert version.source.startswith(micro.artifact("export").url)
+    for stage in ("corpus", "tokenizer", "tokens", "train"):
+        assert version.tags[f"llama.{stage}"] == micro.artifact(stage).url
+    assert version.tags["llama.digest"] == micro.artifact("train").digest
+    history = registry.get_metric_history(version.run_id, "loss")
+    assert sorted(m.step for m in history) == list(range(1, load_recipe("micro").train.steps + 1))
+
+
+def test_the_model_loads_from_the_registry_and_predicts(micro: Pipeline, registry: MlflowClient) -> None:
+    program = """
+import mlflow, json
+model = mlflow.pyfunc.load_model("models:/llama-micro@candidate")
+import pandas
+short, long = ({"max_new_tokens": n} for n in (2, 8))
+prompts = pandas.DataFrame({"prompt": ["def main():"]})
+print(json.dumps([*model.predict(["def main():"], params=long), *model.predict(prompts, params=short)]))
+"""
+    env = os.environ | {"PYTHONPATH": "", "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=micro.home, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    long, short = json.loads(done.stdout.splitlines()[-1])
+    assert len(long) > len(short) > 0 and long.startswith(short)
+
+
+def test_a_second_run_reuses_every_step(micro: Pipeline) -> None:
+    before = set(micro.store.list())
+    output = micro.ok()
+    made = how_made(output)
+    assert sorted(made) == sorted([*STAGES[:4], "ingest code", "ingest docs", "register", *STAGES[5:]])
+    assert set(made.values()) == {"reused"}
+    assert set(micro.store.list()) == before
+
+
+def test_an_execution_field_changes_no_address(micro: Pipeline) -> None:
+    before = micro.digests()
+    output = micro.ok("launch.procs_per_node=1", "layout.micro_batch=2", "run.workers=1", "run.log_every=7")
+    assert micro.digests() == before
+    assert how_made(output)["train"] == "reused"
+
+
+def test_the_deployed_flows_take_what_prefect_yaml_gives_them() -> None:
+    import yaml
+
+    for deployment in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]:
+        if recipe := deployment.get("parameters", {}).get("recipe"):
+            assert load_recipe(recipe)

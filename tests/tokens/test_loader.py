@@ -1,0 +1,119 @@
+"""The loader gives each rank its part of batch n: the same data at any world size, after any restart."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from llama_core import recipe
+from llama_core.errors import DamagedError, RecipeError
+from llama_core.step import Artifact
+from llama_core.tokens.loader import Loader, unigram
+from llama_core.tokens.order import n_windows
+
+SIZES = {"code.a": 60, "code.b": 30, "code.empty": 0, "docs.a": 40}
+MIXTURE = {"code": 0.6, "docs": 0.4}
+TRAIN = recipe.Train(tokens=10_000, seq_len=32, global_batch_tokens=12 * 32, lr=1e-3, seed=3)
+
+
+@pytest.fixture
+def tokens(make_tokens: Callable[..., Artifact]) -> Artifact:
+    return make_tokens(SIZES)
+
+
+def ids_of(tokens: Artifact, name: str) -> np.ndarray:
+    return np.frombuffer(tokens.read(tokens.shard(name).object(".bin")), np.uint16).astype(np.int64)
+
+
+def windows_of(tokens: Artifact, source: str) -> list[bytes]:
+    """Every window of a source, read directly."""
+    names = [n for n in SIZES if n.startswith(source)]
+    return [
+        ids_of(tokens, name)[i * 32 : i * 32 + 33].tobytes()
+        for name in names
+        for i in range(n_windows(len(ids_of(tokens, name)), 32))
+    ]
+
+
+@pytest.mark.parametrize("world", [2, 3, 4, 12])
+def test_ranks_share_a_batch_at_any_world_size(tokens: Artifact, world: int) -> None:
+    whole = Loader(tokens, TRAIN, MIXTURE)
+    for n in (0, 1, 7, 10**9):
+        parts = [Loader(tokens, TRAIN, MIXTURE).batch(n, rank, world) for rank in range(world)]
+        assert parts[0].shape == (12 // world, 33) and parts[0].dtype == np.int64
+        assert (np.concatenate(parts) == whole.batch(n)).all()
+
+
+def test_batches_do_not_depend_on_what_was_asked_before(tokens: Artifact) -> None:
+    straight = Loader(tokens, TRAIN, MIXTURE)
+    batches = [straight.batch(n) for n in range(8)]
+    jumping = Loader(tokens, TRAIN, MIXTURE)
+    for n in (5, 2, 3, 3, 7, 0):
+        assert (jumping.batch(n) == batches[n]).all()
+
+
+def test_another_process_reads_the_same_batch(tokens: Artifact) -> None:
+    program = (
+        "import hashlib, sys; from llama_core import recipe; from llama_core.step import Artifact\n"
+        "from llama_core.store import Store; from llama_core.tokens.loader import Loader\n"
+        "train = recipe.Train.model_validate_json(sys.argv[2])\n"
+        f"loader = Loader(Artifact.load(Store(sys.argv[1]), '.'), train, {MIXTURE})\n"
+        "print(loader.fingerprint, loader.batch(11).tolist())"
+    )
+    command = [sys.executable, "-c", program, tokens.url, TRAIN.model_dump_json()]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    loader = Loader(tokens, TRAIN, MIXTURE)
+    assert found == f"{loader.fingerprint} {loader.batch(11).tolist()}"
+
+
+def test_an_epoch_of_batches_holds_each_window_of_a_source_once(tokens: Artifact) -> None:
+    loader = Loader(tokens, TRAIN, {"code": 1.0, "docs": 0.0})
+    expected = windows_of(tokens, "code")
+    seen = np.concatenate([loader.batch(n) for n in range(2 * len(expected) // 12 + 1)])
+    for epoch in range(2):
+        found = seen[epoch * len(expected) : (epoch + 1) * len(expected)]
+        assert sorted(row.tobytes() for row in found) == sorted(expected)
+
+
+def test_a_fingerprint_follows_what_changes_the_data(tokens: Artifact) -> None:
+    fingerprint = Loader(tokens, TRAIN, MIXTURE).fingerprint
+    assert Loader(tokens, TRAIN, dict(reversed(MIXTURE.items()))).fingerprint == fingerprint
+    other_lr = TRAIN.model_copy(update={"lr": 1.0, "tokens": 5})
+    assert Loader(tokens, other_lr, MIXTURE).fingerprint == fingerprint
+    for change in ({"seed": 4}, {"seq_len": 16}):
+        assert Loader(tokens, TRAIN.model_copy(update=change), MIXTURE).fingerprint != fingerprint
+    assert Loader(tokens, TRAIN, {"code": 0.5, "docs": 0.5}).fingerprint != fingerprint
+
+
+def test_a_damaged_shard_is_named_and_not_trained_on(tokens: Artifact) -> None:
+    path = Path(tokens.store.path(tokens.shard("docs.a").object(".bin").name))
+    data = bytearray(path.read_bytes())
+    data[100] ^= 1
+    path.write_bytes(data)
+    loader = Loader(tokens, TRAIN, MIXTURE)
+    for _ in range(2):
+        with pytest.raises(DamagedError, match=r"docs\.a\.bin is damaged in page 0 \(bytes 0 to [0-9]+\)"):
+            loader.batch(0)
+    assert Loader(tokens, TRAIN, {"code": 1.0}).batch(0).shape == (12, 33)
+
+
+def test_a_source_without_a_window_is_an_error_of_the_recipe(make_tokens: Callable[..., Artifact]) -> None:
+    tokens = make_tokens({"code.a": 60, "docs.a": 0})
+    with pytest.raises(RecipeError, match="mixture.docs"):
+        Loader(tokens, TRAIN, MIXTURE)
+    assert Loader(tokens, TRAIN, {"code": 1.0, "docs": 0.0}).batch(3).shape == (12, 33)
+
+
+def test_the_unigram_baseline_is_the_mixture_of_the_sources(tokens: Artifact) -> None:
+    found = unigram(tokens, MIXTURE)
+    expected = np.zeros(300)
+    for source, share in MIXTURE.items():
+        ids = np.concatenate([ids_of(tokens, n) for n in SIZES if n.startswith(source)])
+        counts = np.bincount(ids, minlength=300) + 1
+        expected += share * counts / counts.sum()
+    assert found.shape == (300,)
+    assert np.allclose(found, np.log2(expected))
+    assert np.isclose(np.exp2(found).sum(), 1)

@@ -1,0 +1,140 @@
+"""Token shards: readable by Megatron, checked page by page."""
+
+import hashlib
+import io
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llama_core.corpus.document import read_documents
+from llama_core.errors import DamagedError
+from llama_core.step import Artifact, Shard, Step
+from llama_core.store import Store
+from llama_core.tokenizer import Tokenizer
+from llama_core.tokens.shards import PAGE_BYTES, PageDigests, PageReader, dtype_for, index
+
+SIZES = {"code.a": 60, "code.b": 0, "docs.a": 40}
+
+
+def documents_of(tokens: Artifact, name: str) -> list[list[int]]:
+    """A shard's documents, found through the .idx as Megatron-LM lays it out."""
+    shard = tokens.shard(name)
+    data = tokens.read(shard.object(".idx"))
+    assert data[:9] == b"MMIDIDX\x00\x00"
+    version, code, sequences, documents = struct.unpack_from("<QBQQ", data, 9)
+    assert (version, documents) == (1, sequences + 1)
+    dtype = {8: np.uint16, 4: np.int32}[code]
+    lengths = np.frombuffer(data, "<i4", sequences, 34)
+    pointers = np.frombuffer(data, "<i8", sequences, 34 + 4 * sequences)
+    ends = np.frombuffer(data, "<i8", documents, 34 + 12 * sequences)
+    assert len(data) == 34 + 12 * sequences + 8 * documents
+    assert ends.tolist() == list(range(sequences + 1))
+    ids = tokens.read(shard.object(".bin"))
+    return [np.frombuffer(ids, dtype, n, p).tolist() for n, p in zip(lengths, pointers, strict=True)]
+
+
+def make_shard(store: Store, ids: np.ndarray) -> tuple[Store, Shard]:
+    """A shard that holds these ids, whatever they are."""
+    step, pages = Step(store, "tokens", 1, {"ids": len(ids)}), PageDigests()
+    pages.update(ids.tobytes())
+    with step.shard("web.a") as shard:
+        shard.publish_bytes("web.a.bin", ids.tobytes())
+        shard.facts = {"source": "web", "dtype": ids.dtype.name, "pages": pages.hexdigests()}
+    return step.folder, step.commit(["web.a"]).shard("web.a")
+
+
+def test_each_document_is_a_sequence_between_its_marks(
+    make_tokens: Callable[..., Artifact], tokenizer_artifact: Artifact, store: Store
+) -> None:
+    tokens = make_tokens(SIZES)
+    tokenizer = Tokenizer.load(tokenizer_artifact)
+    (manifest,) = [name for name in store.list("corpus") if name.endswith("manifest.json")]
+    corpus = Artifact.load(store, manifest.rsplit("/", 1)[0])
+    for name in ("code.a", "docs.a"):
+        texts = [d.text for d in read_documents(corpus, name, ending="train.parquet")]
+        assert documents_of(tokens, name) == [tokenizer.encode(t, bos=True, eos=True) for t in texts]
+
+
+def test_counts_and_histogram_account_for_every_token(make_tokens: Callable[..., Artifact]) -> None:
+    tokens = make_tokens(SIZES)
+    for name, size in SIZES.items():
+        shard = tokens.shard(name)
+        histogram = np.load(io.BytesIO(tokens.read(shard.object(".histogram.npy"))))
+        assert histogram.dtype == np.int64 and histogram.shape == (300,)
+        assert shard.counts["documents"] == size == histogram[1] == histogram[2]
+        assert shard.counts["tokens"] == histogram.sum() == shard.object(".bin").size // 2
+        assert shard.facts["source"] == name.split(".")[0]
+    assert tokens.counts["bytes"] > tokens.counts["tokens"] > 0
+
+
+def test_a_shard_without_documents_is_empty(make_tokens: Callable[..., Artifact]) -> None:
+    tokens = make_tokens(SIZES)
+    assert documents_of(tokens, "code.b") == []
+    assert tokens.shard("code.b").counts == {"bytes": 0, "documents": 0, "tokens": 0}
+    assert tokens.shard("code.b").facts["pages"] == []
+
+
+def test_the_shards_of_fixed_text_never_change_silently(make_tokens: Callable[..., Artifact]) -> None:
+    golden = "d1e98cc2e602f2029689af548ea389071bb513898d86dc0e3a3bd5386c48b9de"
+    assert make_tokens(SIZES).digest == golden, "raise shards.REVISION, then this digest"
+
+
+def test_ids_are_two_bytes_where_the_vocabulary_allows() -> None:
+    assert [dtype_for(n) for n in (32_000, 65_536, 65_537)] == ["uint16", "uint16", "int32"]
+    assert index([3, 2], "int32")[17] == 4
+    assert np.frombuffer(index([3, 2], "int32"), "<i8", 2, 34 + 8).tolist() == [0, 12]
+
+
+@given(sizes=st.lists(st.sampled_from([1, 1000, PAGE_BYTES - 1, PAGE_BYTES, PAGE_BYTES + 1]), max_size=4))
+@settings(max_examples=15, deadline=None)
+def test_page_digests_do_not_depend_on_how_the_stream_is_cut(sizes: list[int]) -> None:
+    data = bytes(sum(sizes))
+    pages = PageDigests()
+    for size in sizes:
+        pages.update(bytes(size))
+    expected = [data[i : i + PAGE_BYTES] for i in range(0, len(data), PAGE_BYTES)]
+    assert pages.hexdigests() == [hashlib.sha256(page).hexdigest() for page in expected]
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "int32"])
+def test_a_reader_gives_ids_across_pages(store: Store, dtype: str) -> None:
+    ids = (np.arange(5_000_000) % 50_021).astype(dtype)
+    folder, shard = make_shard(store, ids)
+    reader = PageReader(folder, [shard], cached_pages=2)
+    page = PAGE_BYTES // ids.dtype.itemsize
+    for start, count in [(0, 10), (page - 3, 7), (2 * page - 1, 1), (len(ids) - 5, 5), (0, len(ids))]:
+        found = reader.read(0, start, count)
+        assert found.dtype == np.int64
+        assert (found == ids[start : start + count]).all()
+
+
+@pytest.mark.parametrize("damage", ["a changed byte", "a cut end"])
+def test_a_damaged_page_is_named_and_others_are_still_read(store: Store, damage: str) -> None:
+    ids = (np.arange(5_000_000) % 50_021).astype(np.uint16)
+    folder, shard = make_shard(store, ids)
+    path = Path(folder.path(shard.object(".bin").name))
+    data = bytearray(path.read_bytes())
+    if damage == "a changed byte":
+        data[PAGE_BYTES + 77] ^= 1
+    else:
+        del data[2 * PAGE_BYTES - 1 :]
+    path.write_bytes(data)
+
+    reader = PageReader(folder, [shard])
+    with pytest.raises(DamagedError, match=r"web.a.bin is damaged in page 1 \(bytes 4194304 to 8388608\)"):
+        reader.read(0, PAGE_BYTES // 2 - 3, 10)  # begins in page 0
+    with pytest.raises(DamagedError):
+        reader.read(0, PAGE_BYTES // 2, 10)  # not kept after a failure
+    assert (reader.read(0, 0, 1000) == ids[:1000]).all()
+
+
+def test_a_lost_object_is_named(store: Store) -> None:
+    folder, shard = make_shard(store, np.arange(1000, dtype=np.uint16))
+    folder.delete([shard.object(".bin").name])
+    with pytest.raises(DamagedError, match=r"web.a.bin is damaged in page 0 \(bytes 0 to 2000\)"):
+        PageReader(folder, [shard]).read(0, 0, 10)
