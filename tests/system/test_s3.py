@@ -38,8 +38,11 @@ def test_a_run_on_s3_makes_the_same_model_though_the_server_is_killed_three_time
     lines: list[str] = []
     reader = threading.Thread(target=lambda: lines.extend(process.stdout or []))
     reader.start()
+    begun = time.monotonic() + 120
+    while not any("ingest" in line for line in lines) and time.monotonic() < begun:
+        time.sleep(0.2)  # before the first stage a store that is away is an error, and rightly
     for _ in range(3):
-        time.sleep(5)
+        time.sleep(4)
         s3.kill_gateway()
         time.sleep(AWAY)
         s3.start_gateway()
