@@ -1,100 +1,20 @@
-"""A recipe: everything about a run, as typed fields.
-
-Each size is a short YAML file that extends a shared base. Every field is declared *identity* (it
-changes what comes out, and so the address of a step) or *execution* (it changes only how: a run may go
-on with other values). Unknown keys are errors.
-"""
+"""A recipe: everything about a run, as typed fields. Each size is a short YAML file that extends a base."""
 
 import difflib
-import json
 from collections.abc import Mapping
 from importlib import resources
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import fsspec
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from llama_core.corpus.recipe import Corpus, Source
 from llama_core.errors import RecipeError
-
-T = TypeVar("T")
-Identity = Annotated[T, "identity"]
-Execution = Annotated[T, "execution"]
+from llama_core.section import Execution, Identity, Section
 
 RECIPES = resources.files("llama_core") / "recipes"
 PRESETS = ("micro", "tiny", "7b", "13b", "33b", "65b")
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    def identity(self) -> dict[str, Any]:
-        """The identity fields as a JSON value, sections below included."""
-        return self._having("identity")
-
-    def execution(self) -> dict[str, Any]:
-        return self._having("execution")
-
-    def _having(self, role: str) -> dict[str, Any]:
-        chosen: dict[str, Any] = {}
-        for name, info in type(self).model_fields.items():
-            value = getattr(self, name)
-            if isinstance(value, Section):
-                chosen[name] = value._having(role)
-            elif role in info.metadata:
-                chosen[name] = _plain(value)
-        return chosen
-
-
-class Source(Section):
-    """Where one part of the corpus comes from."""
-
-    kind: Identity[Literal["packages", "files"]]
-    """`packages`: open-source Python packages as installed here. `files`: any path or fsspec URL."""
-    packages: Identity[list[str]] = []
-    """packages: distribution names, in the order that they are read."""
-    part: Identity[Literal["code", "docs"]] = "code"
-    """packages: source files, or their prose (docstrings, README and documentation files)."""
-    urls: Identity[list[str]] = []
-    """files: paths or URLs, globs allowed, of text, JSONL (.gz, .zst) or Parquet with a `text` column."""
-    license: Identity[str] = "unknown"
-    """files: licence written on each document; a package's own comes from its metadata."""
-    max_line: Identity[int] = Field(1000, gt=0)
-    """code: drop a file with a longer line (characters)."""
-    max_mean_line: Identity[float] = Field(100.0, gt=0)
-    """code: drop a file with a longer mean line (characters)."""
-    min_alphanumeric: Identity[float] = Field(0.25, ge=0, le=1)
-    """code: drop a file with a smaller share of letters and digits."""
-    min_chars: Identity[int] = Field(200, ge=1)
-    """Drop a document with fewer characters."""
-    max_record_bytes: Identity[int] = Field(16 << 20, gt=0)
-    """Quarantine a longer record; bounds the memory of reading."""
-
-    @model_validator(mode="after")
-    def _has_something_to_read(self) -> "Source":
-        if self.kind == "packages" and not self.packages:
-            raise ValueError("kind 'packages' needs `packages`, a list of distribution names")
-        return self
-
-
-class Dedup(Section):
-    """MinHash LSH over word shingles; exact duplicates are always removed."""
-
-    shingle_words: Identity[int] = Field(5, ge=1)
-    bands: Identity[int] = Field(14, ge=1)
-    rows: Identity[int] = Field(8, ge=1)
-    threshold: Identity[float] = Field(0.8, gt=0, le=1)
-    """Smallest estimated Jaccard similarity of a pair that counts as near-duplicate."""
-    seed: Identity[int] = 1
-
-
-class Corpus(Section):
-    sources: Identity[dict[str, Source]]
-    holdout: Identity[list[str]] = []
-    """Groups (packages) that are kept out of training and used for evaluation."""
-    holdout_fraction: Identity[float] = Field(0.0, ge=0, lt=1)
-    """Share of the remaining groups that is held out, chosen by keyed hash."""
-    dedup: Dedup = Dedup()
 
 
 class Tokenizer(Section):
@@ -350,37 +270,40 @@ def _set(values: dict[str, Any], dotted: str, value: Any) -> None:
 
 def _explain(error: Any) -> str:
     """One pydantic error as a person would say it."""
-    key = ".".join(str(part) for part in error["loc"]) or "recipe"
+    loc = _without_kind(error["loc"])
+    key = ".".join(map(str, loc)) or "recipe"
     if error["type"] == "extra_forbidden":
         allowed = _allowed(error["loc"][:-1])
-        near = difflib.get_close_matches(str(error["loc"][-1]), allowed, 1)
+        near = difflib.get_close_matches(str(loc[-1]), allowed, 1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         return f"{key} is not a key{hint}; allowed: {', '.join(allowed)}"
     if error["type"] == "missing":
         return f"{key} is missing"
+    if error["type"].startswith("union_tag"):
+        return f"{key}.kind must be one of {', '.join(_source_kinds())}"
     message = error["msg"].removeprefix("Value error, ")
     given = "" if isinstance(error["input"], dict | Section) else f" (given: {error['input']!r})"
     return f"{key}: {message}{given}"
 
 
+def _source_kinds() -> dict[str, type[Section]]:
+    return {get_args(k.model_fields["kind"].annotation)[0]: k for k in get_args(get_args(Source)[0])}
+
+
+def _without_kind(loc: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The place as it is written: pydantic puts a source's kind behind its name."""
+    if len(loc) > 3 and loc[:2] == ("corpus", "sources"):
+        return loc[:3] + loc[4:]
+    return loc
+
+
 def _allowed(path: tuple[Any, ...]) -> list[str]:
-    section: type[BaseModel] = Recipe
-    skip = False
+    """The keys of the section at a path that pydantic gave."""
+    section: Any = Recipe
+    if len(path) > 3 and path[:2] == ("corpus", "sources"):
+        section, path = _source_kinds()[path[3]], path[4:]
     for key in path:
-        if skip:
-            skip = False
-            continue
         field = next(f for n, f in section.model_fields.items() if key in (n, f.alias))
-        inner: Any = field.annotation
-        if key == "sources":  # a mapping of names to sections: the next key is a name
-            inner, skip = get_args(inner)[1], True
-        section = inner
+        candidates = (field.annotation, *get_args(field.annotation))  # `Section | None` among them
+        section = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
     return [f.alias or n for n, f in section.model_fields.items()]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Section):
-        return value.identity()
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return json.loads(json.dumps(value))

@@ -113,7 +113,7 @@ class Store:
     @property
     def fs(self) -> fsspec.AbstractFileSystem:
         if self._fs is None:
-            self._fs = _file_system(self.url)
+            self._fs = file_system(self.url)
         return self._fs
 
     @property
@@ -348,7 +348,7 @@ def to_json(value: Any) -> bytes:
     return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
-def _file_system(url: str) -> fsspec.AbstractFileSystem:
+def file_system(url: str, **storage_options: Any) -> fsspec.AbstractFileSystem:
     protocol = urlsplit(url).scheme
     options: dict[str, Any] = {}
     if protocol == "s3":
@@ -361,7 +361,7 @@ def _file_system(url: str) -> fsspec.AbstractFileSystem:
         if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
             options["endpoint_url"] = endpoint
     try:
-        fs, _ = fsspec.core.url_to_fs(url, **options)
+        fs, _ = fsspec.core.url_to_fs(url, **(options | storage_options))
     except Exception as error:
         raise StoreError(f"cannot open the store {url}: {_brief(error)}") from error
     if protocol == "s3":

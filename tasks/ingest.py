@@ -11,6 +11,7 @@ from tasks.step import make, stage
 @stage("ingest", task_run_name="ingest {source}")
 def ingest(run: Run, source: str) -> Artifact:
     cfg = run.recipe.corpus.sources[source]
-    outside = core.plan(source, cfg)
-    step = Step(run.store, "ingest", core.REVISION, cfg.identity() | {"source": source}, outside)
-    return make(run, step, outside, partial(core.ingest_shard, step, source, cfg), label=f"ingest {source}")
+    raws = {raw.name: raw for raw in core.plan(source, cfg)}
+    outside = {raw.name: raw.digest for raw in raws.values()}
+    step = Step(run.store, "ingest", core.REVISION, core.identity(source, cfg), outside)
+    return make(run, step, raws, partial(core.ingest_shard, step, source, cfg), label=f"ingest {source}")

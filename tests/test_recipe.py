@@ -1,12 +1,13 @@
 """A recipe says what it can, and a wrong one says what is wrong."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from llama_core.errors import RecipeError
-from llama_core.recipe import PRESETS, Recipe, Section, load_recipe
+from llama_core.recipe import PRESETS, Recipe, load_recipe
+from llama_core.section import Section
 
 # Touvron et al. 2023, Table 2: parameters, dimension, heads, layers, learning rate, batch, tokens.
 TABLE_2 = {
@@ -32,9 +33,13 @@ def test_the_papers_table_2_is_the_recipes(name: str) -> None:
 
 
 def sections(section: type[Section]) -> list[type[Section]]:
-    below = [f.annotation for f in section.model_fields.values()]
-    nested = [a for a in below if isinstance(a, type) and issubclass(a, Section)]
-    return [section, *(s for n in nested for s in sections(n))]
+    def named_in(annotation: Any) -> list[type[Section]]:
+        if isinstance(annotation, type) and issubclass(annotation, Section):
+            return sections(annotation)
+        return [s for inner in get_args(annotation) for s in named_in(inner)]
+
+    below = [s for f in section.model_fields.values() for s in named_in(f.annotation)]
+    return list(dict.fromkeys([section, *below]))
 
 
 @pytest.mark.parametrize("section", sections(Recipe), ids=lambda s: s.__name__)
@@ -55,7 +60,7 @@ def test_every_field_is_declared_identity_or_execution(section: type[Section]) -
         ({"model.n_heads": 5}, "even head size"),
         ({"mixture.code": 2}, "add up to 1"),
         ({"launch.procs_per_node": 3}, "does not divide"),
-        ({"corpus.sources.code.kind": "magic"}, "'packages' or 'files'"),
+        ({"corpus.sources.code.kind": "magic"}, "kind must be one of packages, files, commoncrawl"),
         ({"corpus.sources.code.pakages": []}, "did you mean 'packages'"),
         ({"name.x": 1}, "is a value, not a section"),
     ],

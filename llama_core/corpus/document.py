@@ -1,12 +1,12 @@
 """A document: one row of Parquet, as every stage of the corpus reads and writes it.
 
-Readers yield an outcome for each raw record: a `Document`, `Dropped` or `Quarantined`.
+Readers yield an outcome for the raw records: a `Document`, `NonContent`, `Dropped` or `Quarantined`.
 """
 
 import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pyarrow as pa
@@ -21,7 +21,10 @@ ROW_GROUP_BYTES = 16 << 20  # of text: bounds the memory of whoever reads or wri
 
 @dataclass(slots=True)
 class Document:
-    """All strings. `id` is unique in the corpus, `url` says where the text came from, `meta` is JSON."""
+    """A row of strings: `id` is unique in the corpus, `url` says where the text came from, `meta` is JSON.
+
+    `members`, which is no column: the raw records that the text was made of.
+    """
 
     id: str
     text: str
@@ -31,13 +34,27 @@ class Document:
     language: str
     date: str
     meta: str
+    members: int = 1
+
+    def row(self) -> tuple[str, ...]:
+        return tuple(getattr(self, name) for name in SCHEMA.names)
+
+
+@dataclass(frozen=True, slots=True)
+class NonContent:
+    """Records that hold no text by their nature, as figures, redirects or votes, by kind."""
+
+    kind: str
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A record that was read and left out, by a named reason."""
+    """A record that was read and left out, by a named reason. `text` is kept of some, to be read by eye."""
 
     reason: str
+    record: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +66,10 @@ class Quarantined:
     error: str
 
 
-Outcome = Document | Dropped | Quarantined
+Outcome = Document | NonContent | Dropped | Quarantined
 
-SCHEMA = pa.schema([(f.name, pa.string()) for f in fields(Document)])
+SCHEMA = pa.schema([(f.name, pa.string()) for f in fields(Document) if f.type is str])
+DROPPED_SCHEMA = pa.schema([("reason", pa.string()), ("record", pa.string()), ("text", pa.string())])
 QUARANTINE_SCHEMA = pa.schema([("record", pa.string()), ("offset", pa.int64()), ("error", pa.string())])
 
 
@@ -101,7 +119,7 @@ class Rows:
 def write_documents(writer: Writer, documents: Iterable[Document]) -> None:
     with Rows(writer, SCHEMA) as rows:
         for document in documents:
-            rows.append(astuple(document))
+            rows.append(document.row())
 
 
 def read_documents(artifact: Artifact, shard: str, ending: str = "documents.parquet") -> Iterator[Document]:

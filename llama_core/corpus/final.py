@@ -3,7 +3,6 @@
 import contextlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import astuple
 from typing import Any
 
 import yaml
@@ -41,7 +40,7 @@ def final_shard(step: Step, ingested: Artifact, decided: Artifact, source_name: 
                     out.counts[f"dropped.{decision['reason']}"] += 1
                     continue
                 split = decision["split"]
-                rows[split].append(astuple(document))
+                rows[split].append(document.row())
                 licenses[document.license] += 1
                 out.counts[f"documents.{split}"] += 1
                 out.counts[f"bytes.{split}"] += len(document.text.encode())

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from llama_core.corpus import dedup, final, ingest
-from llama_core.recipe import Recipe, Source
+from llama_core.corpus.recipe import Source
+from llama_core.recipe import Recipe
 from llama_core.step import Artifact, Step
 from llama_core.store import Store
 
@@ -19,11 +20,12 @@ def ingested(store: Store) -> Callable[..., Artifact]:
     """Ingest a source whole: `ingested(source, name="web")`."""
 
     def run(source: Source, name: str = "web") -> Artifact:
-        shards = ingest.plan(name, source)
-        step = Step(store, "ingest", ingest.REVISION, source.identity() | {"source": name}, shards)
-        for shard in shards:
-            ingest.ingest_shard(step, name, source, shard)
-        return step.commit(list(shards))
+        raws = ingest.plan(name, source)
+        inputs = {raw.name: raw.digest for raw in raws}
+        step = Step(store, "ingest", ingest.REVISION, ingest.identity(name, source), inputs)
+        for raw in raws:
+            ingest.ingest_shard(step, name, source, raw)
+        return step.commit([raw.name for raw in raws])
 
     return run
 

@@ -16,16 +16,16 @@ import zstandard
 from corpus.helpers import documents_of, is_conserved, write_jsonl
 
 from llama_core.corpus import ingest
+from llama_core.corpus.recipe import Files
 from llama_core.errors import DamagedError, InputError
-from llama_core.recipe import Source
 from llama_core.step import Artifact, Step
 from llama_core.store import Store
 
 TEXT = "The quick brown fox jumps over the lazy dog. " * 8
 
 
-def files(*urls: object, **fields: object) -> Source:
-    return Source(kind="files", urls=[str(u) for u in urls], **fields)
+def files(*urls: object, **fields: object) -> Files:
+    return Files(kind="files", urls=[str(u) for u in urls], **fields)
 
 
 def test_every_broken_record_is_quarantined_by_its_reason_and_the_next_one_is_read(
@@ -49,6 +49,7 @@ def test_every_broken_record_is_quarantined_by_its_reason_and_the_next_one_is_re
     artifact = ingested(files(tmp_path / "web.jsonl", max_record_bytes=65_536))
     assert artifact.counts == {
         "raw": 11,
+        "members": 2,
         "documents": 2,
         "bytes": 2 * len(TEXT) + 9,
         "dropped.too_short": 1,
@@ -176,11 +177,11 @@ def test_input_that_changed_after_it_was_planned_is_not_taken_for_the_old(
     tmp_path: Path, store: Store
 ) -> None:
     source = files(write_jsonl(tmp_path / "a.jsonl", [{"text": TEXT}]))
-    shards = ingest.plan("web", source)
+    [raw] = ingest.plan("web", source)
     write_jsonl(tmp_path / "a.jsonl", [{"text": TEXT}, {"text": TEXT}])
-    step = Step(store, "ingest", 1, {}, shards)
+    step = Step(store, "ingest", 1, {}, {raw.name: raw.digest})
     with pytest.raises(InputError, match="has changed"):
-        ingest.ingest_shard(step, "web", source, next(iter(shards)))
+        ingest.ingest_shard(step, "web", source, raw)
 
 
 def test_ingest_gives_the_same_bytes_again_and_an_id_to_each_record(

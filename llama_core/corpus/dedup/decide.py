@@ -19,8 +19,8 @@ from llama_core.corpus.dedup.exact import first_of_equals
 from llama_core.corpus.dedup.minhash import Signatures, components, near_pairs, similarity
 from llama_core.corpus.dedup.signatures import SIGNATURES
 from llama_core.corpus.document import Rows
+from llama_core.corpus.recipe import Corpus
 from llama_core.errors import InputError
-from llama_core.recipe import Corpus
 from llama_core.step import Artifact, Step
 
 EXAMPLES = 10

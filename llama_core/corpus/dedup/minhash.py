@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from llama_core.recipe import Dedup
+from llama_core.corpus.recipe import Dedup
 
 Signatures = npt.NDArray[np.uint32]  # (documents, bands * rows)
 Pairs = npt.NDArray[np.int64]  # (pairs, 2)

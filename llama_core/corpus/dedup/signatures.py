@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from llama_core.corpus.dedup.minhash import MinHash
 from llama_core.corpus.document import read_documents
-from llama_core.recipe import Dedup
+from llama_core.corpus.recipe import Dedup
 from llama_core.step import Artifact, Step
 
 SIGNATURES = "sig."  # marks the scratch shards of the dedup step

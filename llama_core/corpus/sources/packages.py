@@ -20,8 +20,9 @@ from llama_core.corpus import filters
 from llama_core.corpus.docstrings import split_docstrings
 from llama_core.corpus.document import Document, Dropped, Outcome, Quarantined, document_id
 from llama_core.corpus.licenses import permissive_license
+from llama_core.corpus.recipe import Packages
+from llama_core.corpus.sources.raw import Raw
 from llama_core.errors import InputError
-from llama_core.recipe import Source
 from llama_core.step import digest_of
 
 PROSE = (".md", ".rst", ".txt")
@@ -116,24 +117,24 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def plan(source: Source, key: str) -> dict[str, str]:
-    packages = (Package(name, f"{key}.packages") for name in source.packages)
-    return {package.name: package.digest for package in packages}
+def plan(source: Packages, key: str) -> list[Raw]:
+    packages = [Package(name, f"{key}.packages") for name in source.packages]
+    return [Raw(p.name, f"pypi:{p.name}=={p.version}", p.digest) for p in packages]
 
 
-def digest(source: Source, shard: str) -> str:
-    return Package(shard, "packages").digest
-
-
-def describe(source: Source, shard: str) -> dict[str, Any]:
+def describe(source: Packages, raw: Raw) -> dict[str, Any]:
     """The facts of a shard: its group is what is held out as a whole."""
-    package = Package(shard, "packages")
+    package = Package(raw.name, "packages")
     return {"group": package.name, "version": package.version, "license": package.license}
 
 
-def read(source_name: str, source: Source, shard: str) -> Iterator[Outcome]:
+def read(source_name: str, source: Packages, raw: Raw) -> Iterator[Outcome]:
     """An outcome for each source file (`part: code`), or source and documentation file (`part: docs`)."""
-    package = Package(shard, f"corpus.sources.{source_name}.packages")
+    package = Package(raw.name, f"corpus.sources.{source_name}.packages")
+    if package.digest != raw.digest:
+        raise InputError(
+            f"{raw.name} of source {source_name} has changed since this run planned it: run again"
+        )
     forbidden = package.forbidden()
     for _, file in sorted(package.files.items()):
         if not _is_record(file.path, source.part):
@@ -171,7 +172,7 @@ def read(source_name: str, source: Source, shard: str) -> Iterator[Outcome]:
         )
 
 
-def _code(text: str, source: Source) -> str | Dropped:
+def _code(text: str, source: Packages) -> str | Dropped:
     code, _ = split_docstrings(text, "")
     code = filters.strip_license_header(code).strip("\n") + "\n"
     reason = filters.text_reason(code, source.min_chars) or filters.code_reason(
@@ -183,7 +184,7 @@ def _code(text: str, source: Source) -> str | Dropped:
     return Dropped(reason) if reason else code
 
 
-def _prose(path: str, text: str, source: Source) -> str | Dropped:
+def _prose(path: str, text: str, source: Packages) -> str | Dropped:
     if path.endswith(".py"):
         _, docs = split_docstrings(text, _module(path))
         if not docs:

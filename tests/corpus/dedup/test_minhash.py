@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from llama_core.corpus.dedup.exact import first_of_equals
 from llama_core.corpus.dedup.minhash import EMPTY, MinHash, components, near_pairs, similarity
-from llama_core.recipe import Dedup
+from llama_core.corpus.recipe import Dedup
 
 CFG = Dedup()
 WORDS = [f"word{i}" for i in range(5000)]
@@ -114,7 +114,7 @@ def test_texts_without_words_are_not_near_each_other() -> None:
 
 def test_signatures_are_the_same_in_every_process() -> None:
     code = (
-        "from llama_core.corpus.dedup.minhash import MinHash; from llama_core.recipe import Dedup;"
+        "from llama_core.corpus.dedup.minhash import MinHash; from llama_core.corpus.recipe import Dedup;"
         "print(MinHash(Dedup()).sign('one two three four five six seven ä').tobytes().hex())"
     )
     runs = {

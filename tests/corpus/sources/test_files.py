@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llama_core.corpus.document import Document, Dropped, Quarantined
-from llama_core.corpus.sources import files
-from llama_core.recipe import Source
+from llama_core.corpus.recipe import Files
+from llama_core.corpus.sources import files, streams
 
 
 def cut(data: bytes, sizes: list[int]) -> list[bytes]:
@@ -30,7 +30,7 @@ def test_lines_do_not_depend_on_how_the_stream_was_cut(
     lines: list[bytes], sizes: list[int], limit: int
 ) -> None:
     data = b"\n".join(lines)
-    found = [line for _, line in files._lines(iter(cut(data, sizes)), limit)]
+    found = [line for _, line in streams.lines(iter(cut(data, sizes)), limit)]
     expected = [line if len(line) <= limit else "too_long" for line in lines]
     if expected and expected[-1] == b"":
         expected.pop()  # what follows the last line end is no line
@@ -40,7 +40,7 @@ def test_lines_do_not_depend_on_how_the_stream_was_cut(
 @given(lines=st.lists(st.binary(min_size=1, max_size=9).map(lambda b: b.replace(b"\n", b" ")), max_size=9))
 def test_the_offset_of_a_line_is_where_it_stands(lines: list[bytes]) -> None:
     data = b"\n".join(lines)
-    for offset, line in files._lines(iter([data]), 100):
+    for offset, line in streams.lines(iter([data]), 100):
         assert isinstance(line, bytes) and data[offset : offset + len(line)] == line
 
 
@@ -54,9 +54,9 @@ def test_a_compressed_stream_is_read_to_its_end_or_said_to_be_cut(
 ) -> None:
     pack = gzip.compress if which == "gz" else zstandard.ZstdCompressor().compress
     packed = b"".join(map(pack, parts))
-    whole = list(files._chunks(io.BytesIO(packed), f"a.{which}"))
+    whole = list(streams.chunks(io.BytesIO(packed), f"a.{which}"))
     assert b"".join(whole) == b"".join(parts)
-    found = list(files._chunks(io.BytesIO(packed[:at]), f"a.{which}"))
+    found = list(streams.chunks(io.BytesIO(packed[:at]), f"a.{which}"))
     errors = [c for c in found if isinstance(c, str)]
     text = b"".join(c for c in found if isinstance(c, bytes))
     assert b"".join(parts).startswith(text)
@@ -68,8 +68,8 @@ def test_a_compressed_stream_is_read_to_its_end_or_said_to_be_cut(
 @given(data=st.binary(max_size=400), which=st.sampled_from(["a.jsonl", "a.jsonl.gz", "a.jsonl.zst", "a.txt"]))
 def test_noise_never_raises(data: bytes, which: str) -> None:
     reader = files._read_text if which.endswith("txt") else files._read_jsonl
-    source = Source(kind="files", urls=[which])
-    for record, offset, found in reader(io.BytesIO(data), which, 50):
+    source = Files(kind="files", urls=[which])
+    for record, offset, found in reader(io.BytesIO(data), which, 50, "text"):
         if isinstance(found, dict):
             outcome = files._outcome(found, "web", source, f"{which}#{record}", offset)
             assert isinstance(outcome, Document | Dropped | Quarantined)
@@ -86,9 +86,9 @@ json_values = st.recursive(
 def test_any_json_object_becomes_strings_that_can_be_stored(fields: dict[str, object]) -> None:
     parsed = files._parse(json.dumps(fields).encode())
     assert isinstance(parsed, dict)
-    source = Source(kind="files", urls=["a"], min_chars=1)
+    source = Files(kind="files", urls=["a"], min_chars=1)
     outcome = files._outcome(parsed, "web", source, "a#0", 0)
     if isinstance(outcome, Document):
-        for name in Document.__slots__:
-            assert "\0" not in getattr(outcome, name).encode().decode()
+        for value in outcome.row():
+            assert "\0" not in value.encode().decode()
         json.loads(outcome.meta)

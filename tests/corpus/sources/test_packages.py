@@ -9,9 +9,10 @@ import pytest
 from corpus.helpers import documents_of
 
 from llama_core.corpus import ingest
+from llama_core.corpus.recipe import Packages
 from llama_core.corpus.sources.packages import Package
 from llama_core.errors import InputError
-from llama_core.recipe import Source, load_recipe
+from llama_core.recipe import load_recipe
 from llama_core.step import Artifact
 
 CODE = '''# Copyright 2020 Somebody. All rights reserved.
@@ -32,8 +33,8 @@ class Missing(Exception):
 '''
 
 
-def packages(*names: str, part: str = "code", **fields: object) -> Source:
-    return Source(kind="packages", packages=list(names), part=part, min_chars=20, **fields)
+def packages(*names: str, part: str = "code", **fields: object) -> Packages:
+    return Packages(kind="packages", packages=list(names), part=part, min_chars=20, **fields)
 
 
 def test_a_source_file_is_split_into_code_and_prose_without_its_licence_header(

@@ -1,0 +1,102 @@
+"""Decisions: what the stages between ingest and the final corpus write instead of text.
+
+A stage has one row for each document that reached it, in the order of ingest: keep or drop, the reason,
+the evidence, and the spans to cut. Spans are in characters of the text as it reached the stage, so that
+decisions are applied one after another.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from llama_core.corpus.document import Document, Rows, read_batches, read_documents
+from llama_core.step import Artifact
+from llama_core.store import Writer
+
+ENDING = "decisions.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Characters [start, end) of a text give way to `put`."""
+
+    start: int
+    end: int
+    put: str = ""
+
+
+@dataclass(slots=True)
+class Decision:
+    """`reason` is empty where the document is kept. `evidence`: JSON, what the decision was made on."""
+
+    id: str
+    reason: str = ""
+    evidence: dict[str, Any] = field(default_factory=dict)
+    cuts: Sequence[Cut] = ()
+    language: str = ""  # where this stage has identified it
+
+    @property
+    def keep(self) -> bool:
+        return not self.reason
+
+
+_CUT = pa.struct([("start", pa.int64()), ("end", pa.int64()), ("put", pa.string())])
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("keep", pa.bool_()),
+        ("reason", pa.string()),
+        ("evidence", pa.string()),
+        ("cuts", pa.list_(_CUT)),
+        ("language", pa.string()),
+    ]
+)
+
+
+def write_decisions(writer: Writer, decisions: Iterable[Decision]) -> None:
+    with Rows(writer, SCHEMA) as rows:
+        for d in decisions:
+            cuts = [{"start": c.start, "end": c.end, "put": c.put} for c in d.cuts]
+            evidence = json.dumps(d.evidence, sort_keys=True) if d.evidence else ""
+            rows.append((d.id, d.keep, d.reason, evidence, cuts, d.language))
+
+
+def read_decisions(artifact: Artifact, shard: str) -> Iterator[Decision]:
+    """The decisions of one shard, streamed; their digest is checked first. Raises DamagedError."""
+    for batch in read_batches(artifact, shard, ENDING):
+        for row in batch.to_pylist():
+            cuts = [Cut(c["start"], c["end"], c["put"]) for c in row["cuts"]]
+            evidence = json.loads(row["evidence"]) if row["evidence"] else {}
+            yield Decision(row["id"], row["reason"], evidence, cuts, row["language"])
+
+
+def apply_cuts(text: str, cuts: Sequence[Cut]) -> str:
+    """`text` without the spans, which stand in order and do not overlap."""
+    if not cuts:
+        return text
+    parts, at = [], 0
+    for cut in cuts:
+        parts += (text[at : cut.start], cut.put)
+        at = cut.end
+    return "".join((*parts, text[at:]))
+
+
+def read_decided(ingested: Artifact, shard: str, decided: Sequence[Artifact]) -> Iterator[Document]:
+    """The documents of an ingest shard that every stage of `decided` kept, as they left the last of them.
+
+    Each stage's shard has the name of the ingest shard. Raises DamagedError.
+    """
+    streams = [read_decisions(artifact, shard) for artifact in decided]
+    for document in read_documents(ingested, shard):
+        if all(_passes(document, next(stream)) for stream in streams):
+            yield document
+
+
+def _passes(document: Document, decision: Decision) -> bool:
+    assert decision.id == document.id, f"the decision on {decision.id} is not about {document.id}"
+    document.text = apply_cuts(document.text, decision.cuts)
+    document.language = decision.language or document.language
+    return decision.keep

@@ -1,0 +1,276 @@
+"""The corpus in a recipe: where each source lies, how its text is cleaned, deduplicated and checked."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from llama_core.section import Execution, Identity, Section
+
+# The 20 languages of Touvron et al. 2023, section 2.1.
+LANGUAGES = [
+    "bg",
+    "ca",
+    "cs",
+    "da",
+    "de",
+    "en",
+    "es",
+    "fr",
+    "hr",
+    "hu",
+    "it",
+    "nl",
+    "pl",
+    "pt",
+    "ro",
+    "ru",
+    "sl",
+    "sr",
+    "sv",
+    "uk",
+]
+
+
+# --- cleaning: decisions about documents, made after they were ingested
+
+
+class Lines(Section):
+    """Lines seen twice in a group of shards are dropped with every copy (CCNet, Wenzek et al. 2019)."""
+
+    shards: Identity[int] = Field(1600, ge=1)
+    """A crawl's files, sorted by name, are dealt into this many shards (or one a file, if there are fewer)."""
+    group_shards: Identity[int] = Field(50, ge=1)
+    """Shards, next to one another, whose lines are compared."""
+
+
+class Language(Section):
+    """fastText language identification on the whole text."""
+
+    keep: Identity[list[str]] = ["en"]
+    """Codes of the languages that stay."""
+    min_score: Identity[float] = Field(0.5, ge=0, le=1)
+    model: Identity[str] = "lid.176.ftz"
+    """`lid.176.ftz` is inside a package; any other value is the URL of a fastText model, known by its sha256."""
+
+
+class Perplexity(Section):
+    """Buckets by the perplexity of a 5-gram model that this pipeline trains on a source of the recipe."""
+
+    train_on: Identity[str] = "wikipedia"
+    """Source whose documents the language model is trained on."""
+    keep: Identity[list[Literal["head", "middle", "tail"]]] = ["head", "middle"]
+    head: Identity[float] = Field(0.3, gt=0, lt=1)
+    """Share of a language's documents, the least perplexing, that makes `head` (CCNet's code)."""
+    middle: Identity[float] = Field(0.6, gt=0, le=1)
+    """Share that makes `head` and `middle` together."""
+
+
+class References(Section):
+    """A linear classifier of pages that Wikipedia cites against random pages; what it refuses is dropped."""
+
+    wikipedia: Identity[str] = "wikipedia"
+    """Source whose external references are the positive examples."""
+    threshold: Identity[float] = Field(0.25, ge=0, le=1)
+    examples: Identity[int] = Field(300_000, ge=2)
+    """Largest number of pages of each kind to train on."""
+    seed: Identity[int] = 1
+
+
+class Filters(Section):
+    """Published quality filters; a text that one refuses is dropped under the filter's own name."""
+
+    c4: Identity[bool] = False
+    """Raffel et al. 2020, section 2.2: lines and pages."""
+    gopher_repetition: Identity[bool] = False
+    """Rae et al. 2021, table A1."""
+    gopher_quality: Identity[bool] = False
+    """Rae et al. 2021, appendix A.1.1."""
+    fineweb: Identity[bool] = False
+    """Penedo et al. 2024, section 3.6."""
+
+
+class Pii(Section):
+    """Masks put in the place of personal data."""
+
+    email: Identity[bool] = False
+    ip: Identity[bool] = False
+    """Public IPv4 and IPv6 addresses."""
+
+
+class Clean(Section):
+    """What is decided about a source's documents, in this order."""
+
+    lines: Identity[Lines | None] = None
+    language: Identity[Language | None] = None
+    filters: Filters = Filters()
+    perplexity: Identity[Perplexity | None] = None
+    references: Identity[References | None] = None
+    pii: Pii = Pii()
+
+
+# --- sources
+
+
+class _Source(Section):
+    min_chars: Identity[int] = Field(200, ge=1)
+    """Drop a document with fewer characters."""
+    max_record_bytes: Identity[int] = Field(16 << 20, gt=0)
+    """Quarantine a longer record; bounds the memory of reading."""
+    clean: Clean = Clean()
+
+
+class _CodeRules(Section):
+    max_line: Identity[int] = Field(1000, gt=0)
+    """Drop a file with a longer line (characters)."""
+    max_mean_line: Identity[float] = Field(100.0, gt=0)
+    """Drop a file with a longer mean line (characters)."""
+    min_alphanumeric: Identity[float] = Field(0.25, ge=0, le=1)
+    """Drop a file with a smaller share of letters and digits."""
+
+
+class Packages(_Source, _CodeRules):
+    """Open-source Python packages as installed here: the corpus that needs no network."""
+
+    kind: Identity[Literal["packages"]]
+    packages: Identity[list[str]] = Field(min_length=1)
+    """Distribution names, in the order that they are read."""
+    part: Identity[Literal["code", "docs"]] = "code"
+    """Source files, or their prose (docstrings, README and documentation files)."""
+
+
+class _Urls(_Source):
+    urls: Identity[list[str]] = []
+    """Paths or fsspec URLs, globs allowed. `list+URL` is a file that lists paths, one a line, .gz or not."""
+    license: Identity[str] = "unknown"
+    """Written on each document that does not say its own."""
+    storage_options: Execution[dict[str, Any]] = {}
+    """Given to fsspec: {anon: true} for public S3 buckets, {requester_pays: true}. No credentials."""
+
+
+class Files(_Urls):
+    """Text, JSONL (.gz, .zst) or Parquet with a `text` column."""
+
+    kind: Identity[Literal["files"]]
+
+
+class CommonCrawl(_Urls):
+    """WET text, or WARC pages whose HTML is extracted. One shard a file."""
+
+    kind: Identity[Literal["commoncrawl"]]
+    min_chars: Identity[int] = Field(300, ge=1)
+    """CCNet's own limit."""
+    license: Identity[str] = "Common Crawl Terms of Use"
+    max_record_bytes: Identity[int] = Field(4 << 20, gt=0)
+
+
+class C4(_Urls):
+    """C4 as published: JSONL of `text`, `timestamp`, `url`."""
+
+    kind: Identity[Literal["c4"]]
+    min_chars: Identity[int] = Field(1, ge=1)
+    """As published: nothing is dropped."""
+    license: Identity[str] = "ODC-BY-1.0"
+
+
+class GitHub(_Urls, _CodeRules):
+    """Source code: BigQuery-style exports (JSONL or Parquet of `content`, `path`, `repo_name`, `license`),
+    archives (.zip, .tar, .tar.gz, .tgz, .tar.zst) or checkouts (a folder)."""
+
+    kind: Identity[Literal["github"]]
+    licenses: Identity[list[str]] = ["Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT"]
+    """The paper keeps Apache, BSD and MIT projects."""
+    min_chars: Identity[int] = Field(100, ge=1)
+
+
+class Wikipedia(_Urls):
+    """`pages-articles` dumps (XML, .bz2 or not). One shard a dump file."""
+
+    kind: Identity[Literal["wikipedia"]]
+    languages: Identity[list[str]] = LANGUAGES
+    """A dump of another language is an error; its language is read off its head."""
+    license: Identity[str] = "CC-BY-SA-4.0"
+
+
+class Books(_Urls):
+    """Project Gutenberg texts (.txt, .zip) or any books of yours (text, JSONL, Parquet)."""
+
+    kind: Identity[Literal["books"]]
+    license: Identity[str] = "public domain in the USA"
+    min_chars: Identity[int] = Field(1000, ge=1)
+    max_record_bytes: Identity[int] = Field(64 << 20, gt=0)
+    max_overlap: Identity[float] = Field(0.9, gt=0, le=1)
+    """Drop a book more of whose content than this is in another, longer one."""
+
+
+class Arxiv(_Urls):
+    """LaTeX sources: the bulk tars (arXiv_src_*.tar), or single bundles (.tar.gz, .gz, .tex)."""
+
+    kind: Identity[Literal["arxiv"]]
+    license: Identity[str] = "arXiv"
+
+
+class StackExchange(_Urls):
+    """Official dumps: .7z of a site, or its Posts.xml. One document a question with its answers."""
+
+    kind: Identity[Literal["stackexchange"]]
+    license: Identity[str] = "CC-BY-SA-4.0"
+    min_chars: Identity[int] = Field(100, ge=1)
+
+
+Source = Annotated[
+    Packages | Files | CommonCrawl | C4 | GitHub | Wikipedia | Books | Arxiv | StackExchange,
+    Field(discriminator="kind"),
+]
+UrlSource = Files | CommonCrawl | C4 | GitHub | Wikipedia | Books | Arxiv | StackExchange
+
+
+# --- the whole corpus
+
+
+class Dedup(Section):
+    """MinHash LSH over word shingles; exact duplicates are always removed."""
+
+    shingle_words: Identity[int] = Field(5, ge=1)
+    bands: Identity[int] = Field(14, ge=1)
+    rows: Identity[int] = Field(8, ge=1)
+    threshold: Identity[float] = Field(0.8, gt=0, le=1)
+    """Smallest estimated Jaccard similarity of a pair that counts as near-duplicate."""
+    seed: Identity[int] = 1
+    unit_bytes: Execution[int] = Field(1 << 30, gt=0)
+    """Text of the shards that are signed together."""
+    partition_bytes: Execution[int] = Field(512 << 20, gt=0)
+    """Keys that are grouped at a time: the memory of a global step is about four times this."""
+
+
+class Decontaminate(Section):
+    """Documents that share a run of words with an evaluation set are kept out of training."""
+
+    ngram: Identity[int] = Field(13, ge=1)
+    """Words (Brown et al. 2020, appendix C)."""
+
+
+class Corpus(Section):
+    sources: Identity[dict[str, Source]]
+    holdout: Identity[list[str]] = []
+    """Groups (packages) that are kept out of training and used for evaluation."""
+    holdout_fraction: Identity[float] = Field(0.0, ge=0, lt=1)
+    """Share of the remaining groups that is held out, chosen by keyed hash."""
+    dedup: Dedup = Dedup()
+    decontaminate: Identity[Decontaminate | None] = Decontaminate()
+    """null: training text is not compared with the evaluation sets."""
+
+    @model_validator(mode="after")
+    def _models_name_sources(self) -> "Corpus":
+        for name, source in self.sources.items():
+            clean = source.clean
+            named = {
+                "perplexity.train_on": clean.perplexity and clean.perplexity.train_on,
+                "references.wikipedia": clean.references and clean.references.wikipedia,
+            }
+            for key, other in named.items():
+                if other and other not in self.sources:
+                    raise ValueError(
+                        f"sources.{name}.clean.{key} names {other!r}, which is no source: "
+                        f"there are {', '.join(self.sources)}"
+                    )
+        return self

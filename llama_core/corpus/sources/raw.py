@@ -1,0 +1,172 @@
+"""Raw shards: files outside the store, known by URL, size and ETag, and never read before their turn."""
+
+import glob
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+from urllib.parse import urlsplit
+
+import fsspec
+
+from llama_core.corpus.recipe import UrlSource
+from llama_core.corpus.sources.listing import LISTED, Entry, parse_listing
+from llama_core.errors import InputError, StoreError
+from llama_core.step import digest_of
+from llama_core.store import file_system
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A raw shard. `digest`: of the outside data, without reading it. `checksum`: published, if any is."""
+
+    name: str
+    url: str
+    digest: str
+    checksum: str = ""
+
+
+def plan_urls(source: UrlSource, key: str, endings: Iterable[str], folders: bool = False) -> list[Raw]:
+    """The files of a source, one shard each, in the order of their names. Raises InputError."""
+    if not source.urls:
+        raise InputError(f"{key}.urls is empty: set it to the paths or URLs of this source's files")
+    found: dict[str, Raw] = {}
+    try:
+        for pattern in source.urls:
+            raws = [*_find(source, pattern)]
+            if not raws:
+                raise InputError(f"there is no file at {pattern}")
+            for raw in raws:
+                _check_ending(raw.url, endings, folders)
+                found[raw.name] = raw
+    except InputError as error:
+        raise InputError(f"{key}.urls: {error}") from error
+    return [found[name] for name in sorted(found)]
+
+
+def check_unchanged(source: UrlSource, raw: Raw) -> None:
+    """Raises InputError where the file is another one than was planned."""
+    if not raw.checksum and _identity(source, raw.url) != raw.digest:
+        raise InputError(f"{raw.url} has changed since this run planned it: run again")
+
+
+def shard_name(url: str) -> str:
+    """The file's name and a hash of its URL, in characters that every store takes."""
+    name = re.sub(r"[^a-z0-9_-]+", "-", url.rstrip("/").rsplit("/", 1)[-1].lower()).strip("-")[:60]
+    return f"{name}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
+
+
+def open_raw(source: UrlSource, url: str) -> BinaryIO:
+    """The file, whose failing reads are StoreErrors. Raises InputError."""
+    fs, path = file_system_of(source, url)
+    return RawFile(_call(url, lambda: fs.open(path, "rb")), url)  # type: ignore[return-value]
+
+
+class RawFile:
+    """An open file whose failing reads are faults of the store, and never taken for damaged data."""
+
+    closed = False
+
+    def __init__(self, raw: BinaryIO, url: str):
+        self._raw, self._url = raw, url
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return self._raw.read(size)
+        except Exception as error:
+            raise StoreError(f"cannot read {self._url}: {error}") from error
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._raw.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._raw.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._raw.close()
+
+    def __enter__(self) -> "RawFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _find(source: UrlSource, pattern: str) -> Iterable[Raw]:
+    if pattern.startswith(LISTED):
+        for entry in _listed(source, pattern):
+            yield Raw(shard_name(entry.url), entry.url, digest_of(entry.identity()), entry.checksum)
+        return
+    for url in _expand(source, pattern):
+        yield Raw(shard_name(url), url, _identity(source, url))
+
+
+def _listed(source: UrlSource, pattern: str) -> list[Entry]:
+    """The files that a published list names. What it says of them is trusted: nothing else is asked for."""
+    url = pattern.removeprefix(LISTED).partition("#")[0]
+    with open_raw(source, url) as file:
+        return parse_listing(pattern, file.read())
+
+
+def _expand(source: UrlSource, pattern: str) -> list[str]:
+    """The URLs that a path, URL or glob stands for, sorted."""
+    fs, path = file_system_of(source, pattern)
+    if not glob.has_magic(path):
+        return [fs.unstrip_protocol(path)] if _call(pattern, lambda: fs.exists(path)) else []
+    return sorted(map(fs.unstrip_protocol, _call(pattern, lambda: fs.glob(path))))
+
+
+def _identity(source: UrlSource, url: str) -> str:
+    """Digest of the URL, the size, and the ETag or the time of change: the file is not read.
+
+    Of a folder: of the path, size and time of change of every file in it.
+    """
+    fs, path = file_system_of(source, url)
+    info = _call(url, lambda: fs.info(path))
+    if info["type"] != "directory":
+        return digest_of([url, *_state(info)])
+    files = _call(url, lambda: fs.find(path, detail=True))
+    return digest_of([url, sorted([name, *_state(info)] for name, info in files.items())])
+
+
+def _state(info: dict[str, Any]) -> list[Any]:
+    changed = next((info[k] for k in ("ETag", "mtime", "created", "LastModified") if info.get(k)), None)
+    return [info.get("size"), str(changed)]
+
+
+def _check_ending(url: str, endings: Iterable[str], folders: bool) -> None:
+    fs_path = url.removeprefix("file://")
+    is_folder = url.startswith("file://") and Path(fs_path).is_dir()
+    if is_folder and folders:
+        return
+    if is_folder:
+        raise InputError(f"{url} is a folder: name its files, as in {url}/*")
+    if not url.lower().endswith(tuple(endings)):
+        raise InputError(f"{url} is none of the formats that are read: {', '.join(endings)}")
+
+
+def file_system_of(source: UrlSource, url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """The file system of a path or URL, and the path on it. Raises InputError."""
+    if "://" not in url:
+        url = str(Path(url).expanduser().absolute())
+    if urlsplit(url).password:
+        raise InputError("a URL of a source holds no credentials: put them in the environment")
+    fs = _call(url, lambda: file_system(url, **source.storage_options))
+    return fs, fs._strip_protocol(url)
+
+
+def _call(url: str, call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except (OSError, ValueError, StoreError, ImportError) as error:
+        raise InputError(f"cannot read {url}: {error}") from error

@@ -1,0 +1,79 @@
+"""Compressed streams and their lines, in bounded memory. A broken stream ends in the error's name."""
+
+import bz2
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+import zstandard
+
+PIECE = 1 << 20  # bytes read at a time
+# A zstd block of 4 bytes may hold 128 KiB, and its decompressor knows no limit of output: small pieces.
+ZSTD_PIECE = 1 << 10
+
+
+def chunks(file: BinaryIO, url: str) -> Iterator[bytes | str]:
+    """The decompressed bytes in pieces; last, the error's name where the stream is cut or damaged."""
+    if url.endswith(".gz"):
+        yield from _inflate(file, lambda: zlib.decompressobj(wbits=31), zlib.error, PIECE >> 4)
+    elif url.endswith(".zst"):
+        decompressor = zstandard.ZstdDecompressor()
+        yield from _inflate(file, decompressor.decompressobj, zstandard.ZstdError, ZSTD_PIECE)
+    elif url.endswith(".bz2"):
+        yield from _inflate(file, bz2.BZ2Decompressor, OSError, PIECE >> 10)
+    else:
+        while piece := file.read(PIECE):
+            yield piece
+
+
+def _inflate(
+    file: BinaryIO, start: Callable[[], Any], failure: type[Exception], piece: int
+) -> Iterator[bytes | str]:
+    """Members one after another, as gzip and zstd allow."""
+    member = None
+    while block := file.read(PIECE):
+        for at in range(0, len(block), piece):
+            data = block[at : at + piece]
+            while data:
+                if member is None:
+                    data = data.lstrip(b"\0")  # padding between members
+                    if not data:
+                        break
+                    member = start()
+                try:
+                    out = member.decompress(data)
+                except failure:
+                    yield "damaged_stream"
+                    return
+                if out:
+                    yield out
+                data = b""
+                if member.eof:
+                    data, member = member.unused_data, None
+    if member is not None:
+        yield "truncated_stream"
+
+
+def lines(chunks: Iterator[bytes | str], limit: int) -> Iterator[tuple[int, bytes | str]]:
+    """(offset, line) for each line; an error's name for a line over `limit` bytes, which is never held."""
+    held: list[bytes] = []
+    size = start = 0  # of the line being read
+    for chunk in chunks:
+        if isinstance(chunk, str):
+            yield start, chunk  # the line that it cut is lost with it
+            return
+        at = 0
+        while (end := chunk.find(b"\n", at)) >= 0:
+            size += end - at
+            if size <= limit:
+                yield start, b"".join((*held, chunk[at:end]))
+            else:
+                yield start, "too_long"
+            held, start, at, size = [], start + size + 1, end + 1, 0
+        size += len(chunk) - at
+        if size <= limit:
+            held.append(chunk[at:])
+        else:
+            held = []
+    if size:
+        yield start, b"".join(held) if size <= limit else "too_long"
