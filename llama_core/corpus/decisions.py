@@ -77,7 +77,8 @@ def apply_cuts(text: str, cuts: Sequence[Cut]) -> str:
     """`text` without the spans, which stand in order and do not overlap."""
     if not cuts:
         return text
-    parts, at = [], 0
+    parts: list[str] = []
+    at = 0
     for cut in cuts:
         parts += (text[at : cut.start], cut.put)
         at = cut.end

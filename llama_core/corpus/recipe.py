@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from llama_core.section import Execution, Identity, Section
 
 # The 20 languages of Touvron et al. 2023, section 2.1.
-LANGUAGES = [
+LANGUAGES = [*"bg ca cs da de en es fr hr hu it nl pl pt ro ru sl sr sv uk".split()]
     "bg",
     "ca",
     "cs",
@@ -38,7 +38,7 @@ class Lines(Section):
     """Lines seen twice in a group of shards are dropped with every copy (CCNet, Wenzek et al. 2019)."""
 
     shards: Identity[int] = Field(1600, ge=1)
-    """A crawl's files, sorted by name, are dealt into this many shards (or one a file, if there are fewer)."""
+    """A crawl's files, sorted by name, are dealt into this many shards (one a file, if there are fewer)."""
     group_shards: Identity[int] = Field(50, ge=1)
     """Shards, next to one another, whose lines are compared."""
 
@@ -50,7 +50,7 @@ class Language(Section):
     """Codes of the languages that stay."""
     min_score: Identity[float] = Field(0.5, ge=0, le=1)
     model: Identity[str] = "lid.176.ftz"
-    """`lid.176.ftz` is inside a package; any other value is the URL of a fastText model, known by its sha256."""
+    """`lid.176.ftz` is inside a package; else the URL of a fastText model, known by its sha256."""
 
 
 class Perplexity(Section):
