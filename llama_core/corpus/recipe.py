@@ -8,27 +8,6 @@ from llama_core.section import Execution, Identity, Section
 
 # The 20 languages of Touvron et al. 2023, section 2.1.
 LANGUAGES = [*"bg ca cs da de en es fr hr hu it nl pl pt ro ru sl sr sv uk".split()]
-    "bg",
-    "ca",
-    "cs",
-    "da",
-    "de",
-    "en",
-    "es",
-    "fr",
-    "hr",
-    "hu",
-    "it",
-    "nl",
-    "pl",
-    "pt",
-    "ro",
-    "ru",
-    "sl",
-    "sr",
-    "sv",
-    "uk",
-]
 
 
 # --- cleaning: decisions about documents, made after they were ingested
