@@ -2,7 +2,7 @@
 
     <store>/<stage>/<id>/<attempt>/...        objects, written by one attempt
     <store>/<stage>/<id>/shards/<name>.json   commits one shard: which attempt's objects count
-    <store>/<stage>/<id>/manifest.json        commits the step; written last
+    <store>/<stage>/<id>/manifest.json        commits the step; written last. Names the index of the shards
 
 A shard is committed by the exclusive creation of one small object, so a killed step goes on where it
 was, two writers cannot mix, and nobody waits for a lease. No manifest, no artifact.
@@ -11,22 +11,30 @@ was, two writers cannot mix, and nobody waits for a lease. No manifest, no artif
 import contextlib
 import hashlib
 import importlib.metadata
+import io
+import json
 import platform
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from llama_core.errors import DamagedError
 from llama_core.store import Object, Store, Writer, to_json
 
 MANIFEST = "manifest.json"
+INDEX = "index.parquet"  # the shards of the manifest, of which a large step has hundreds of thousands
 LIBRARIES = ("torch", "numpy", "pyarrow", "sentencepiece", "fsspec", "s3fs", "xxhash")
 
 Counts = dict[str, int]
+
+_INDEX_SCHEMA = pa.schema([(n, pa.string()) for n in ("name", "digest", "objects", "counts", "facts")])
 
 
 def digest_of(value: Any) -> str:
@@ -100,7 +108,11 @@ class Artifact:
 
     @cached_property
     def shards(self) -> list[Shard]:
-        return [Shard.from_dict(s) for s in self.manifest["shards"]]
+        """In the order of their names. Raises DamagedError."""
+        return _read_index(self.read(Object(**self.manifest["index"])))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"store": self.store, "manifest": self.manifest}  # another process reads the index itself
 
     @cached_property
     def _by_name(self) -> dict[str, Shard]:
@@ -108,6 +120,15 @@ class Artifact:
 
     def shard(self, name: str) -> Shard:
         return self._by_name[name]
+
+    def has(self, shard: str) -> bool:
+        return shard in self._by_name
+
+    def objects(self) -> Iterator[Object]:
+        """Everything that the manifest stands for: its index first."""
+        yield Object(**self.manifest["index"])
+        for shard in self.shards:
+            yield from shard.objects
 
     def read(self, entry: Object) -> bytes:
         """An object's bytes, checked. Raises DamagedError."""
@@ -194,13 +215,12 @@ class Step:
             raise DamagedError(f"{folder.url_of(MANIFEST)} belongs to another step: {manifest['id']}")
         artifact = Artifact(folder, manifest)
         sizes = folder.sizes()
-        for shard in artifact.shards:
-            for entry in shard.objects:
-                if sizes.get(entry.name) != entry.size:
-                    raise DamagedError(
-                        f"{folder.url_of(entry.name)} is missing or cut. "
-                        f"Delete {folder.url} to make this step again."
-                    )
+        for entry in artifact.objects():
+            if sizes.get(entry.name) != entry.size:
+                raise DamagedError(
+                    f"{folder.url_of(entry.name)} is missing or cut. "
+                    f"Delete {folder.url} to make this step again."
+                )
         return artifact
 
     def committed(self, name: str) -> Shard | None:
@@ -209,6 +229,17 @@ class Step:
             return Shard.from_dict(self.folder.read_json(f"shards/{name}.json"))
         except FileNotFoundError:
             return None
+
+    def committed_names(self) -> set[str]:
+        """The names of all committed shards, by one listing."""
+        prefix, ending = "shards/", ".json"
+        return {n.removeprefix(prefix).removesuffix(ending) for n in self.folder.list("shards")}
+
+    def committed_shards(self, names: Iterable[str]) -> list[Shard]:
+        """These shards, all of them committed, in the order of their names."""
+        names = sorted(names)
+        read = self.folder.read_many([f"shards/{name}.json" for name in names])
+        return [Shard.from_dict(json.loads(data)) for data in read]
 
     @contextlib.contextmanager
     def shard(self, name: str) -> Iterator[OpenShard]:
@@ -222,17 +253,12 @@ class Step:
     def commit(
         self, shards: list[str], digest: str | None = None, facts: dict[str, Any] | None = None
     ) -> Artifact:
-        """Write the manifest over these shards, all of them committed, and sweep what lost.
+        """Write the manifest and its index over these shards, all of them committed, and sweep what lost.
 
         `digest` replaces the digest over the shards where a stage has a better notion of sameness.
         """
         folder = self.folder
-        found: list[Shard] = []
-        for name in sorted(shards):
-            shard = self.committed(name)
-            if shard is None:
-                raise AssertionError(f"{self.name}: shard {name} was never committed")
-            found.append(shard)
+        found = self.committed_shards(shards)
         counts: Counter[str] = Counter()
         for shard in found:
             counts.update(shard.counts)
@@ -246,7 +272,7 @@ class Step:
             "digest": digest or digest_of([[s.name, s.digest] for s in found]),
             "counts": dict(sorted(counts.items())),
             "facts": facts or {},
-            "shards": [s.as_dict() for s in found],
+            "index": folder.publish_bytes(f"{self.attempt}/{INDEX}", _write_index(found)).as_dict(),
             "libraries": _versions(),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
@@ -257,7 +283,7 @@ class Step:
 
     def _sweep(self, artifact: Artifact) -> None:
         """Delete what no shard counts: every shard is committed, so nobody can still need it."""
-        kept = {o.name for s in artifact.shards for o in s.objects}
+        kept = {o.name for o in artifact.objects()}
         attempts = (n for n in self.folder.list() if "/" in n and not n.startswith("shards/"))
         self.folder.delete([n for n in attempts if n not in kept])
 
@@ -269,6 +295,22 @@ class Step:
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> "Step":
         return cls(**(value | {"root": Store(value["root"])}))
+
+
+def _write_index(shards: list[Shard]) -> bytes:
+    """One row a shard, with zstd; equal shards give equal bytes."""
+    rows = [
+        {k: v if isinstance(v, str) else to_json(v).decode() for k, v in s.as_dict().items()} for s in shards
+    ]
+    file = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=_INDEX_SCHEMA), file, compression="zstd")
+    return file.getvalue()
+
+
+def _read_index(data: bytes) -> list[Shard]:
+    rows = pq.read_table(pa.BufferReader(data)).to_pylist()
+    plain = ("name", "digest")
+    return [Shard.from_dict({k: v if k in plain else json.loads(v) for k, v in row.items()}) for row in rows]
 
 
 def _versions() -> dict[str, str]:

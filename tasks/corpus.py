@@ -3,6 +3,7 @@
 from functools import partial
 
 from llama_core.corpus import final as core
+from llama_core.phases import one_phase
 from llama_core.step import Artifact, Step
 from tasks.run import Run
 from tasks.step import make, stage
@@ -13,7 +14,8 @@ def final_corpus(run: Run, ingested: dict[str, Artifact], decided: Artifact) -> 
     inputs = {source: artifact.digest for source, artifact in ingested.items()}
     step = Step(run.store, "corpus", core.REVISION, {}, inputs | {"dedup": decided.digest})
     names = [s.name for s in decided.shards]
-    artifact = make(run, step, names, partial(write, step, ingested, decided))
+    work = partial(write, step, ingested, decided)
+    artifact = make(run, step, one_phase({name: name for name in names}, work))
     core.publish_card(artifact, run.recipe)
     return artifact
 

@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 from llama_core.corpus import dedup as core
+from llama_core.phases import Phase, Plan
 from llama_core.step import Artifact, Step
 from tasks.observe import show_table
 from tasks.run import Run
@@ -22,11 +23,12 @@ def dedup(run: Run, ingested: dict[str, Artifact]) -> Artifact:
     step = Step(run.store, "dedup", core.REVISION, identity, inputs)
     names = [f"{source}.{s.name}" for source, artifact in ingested.items() for s in artifact.shards]
 
-    def decide() -> dict[str, Any]:
+    def plan() -> Plan:
+        signed = {core.SIGNATURES + name: core.SIGNATURES + name for name in names}
+        yield Phase("signatures", signed, partial(sign, step, ingested, cfg.dedup))
         return {"shards": names, "facts": core.decide(step, ingested, cfg)}
 
-    work = partial(sign, step, ingested, cfg.dedup)
-    artifact = make(run, step, [core.SIGNATURES + name for name in names], work, conclude=decide)
+    artifact = make(run, step, plan())
     if examples := artifact.facts["examples"]:
         show_table("dedup-examples", examples, "near-duplicates that were found")
     return artifact

@@ -3,6 +3,7 @@
 from functools import partial
 
 from llama_core.corpus import ingest as core
+from llama_core.phases import one_phase
 from llama_core.step import Artifact, Step
 from tasks.run import Run
 from tasks.step import make, stage
@@ -14,4 +15,5 @@ def ingest(run: Run, source: str) -> Artifact:
     raws = {raw.name: raw for raw in core.plan(source, cfg)}
     outside = {raw.name: raw.digest for raw in raws.values()}
     step = Step(run.store, "ingest", core.REVISION, core.identity(source, cfg), outside)
-    return make(run, step, raws, partial(core.ingest_shard, step, source, cfg), label=f"ingest {source}")
+    plan = one_phase(raws, partial(core.ingest_shard, step, source, cfg))
+    return make(run, step, plan, label=f"ingest {source}")

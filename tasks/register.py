@@ -10,6 +10,7 @@ from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schem
 
 from llama_core.errors import ServiceError
 from llama_core.export import huggingface
+from llama_core.phases import one_phase
 from llama_core.step import Artifact, Step
 from tasks import tracking
 from tasks.evaluate import scores
@@ -37,10 +38,10 @@ def export(run: Run, tokenizer: Artifact, trained: Artifact) -> Artifact:
     inputs = {"train": trained.digest, "tokenizer": tokenizer.digest}
     step = Step(run.store, "export", huggingface.REVISION, {}, inputs)
 
-    def write(_: str) -> None:
+    def write(_: None) -> None:
         huggingface.export(step, run.recipe, trained, tokenizer, extra={"MLmodel": _mlmodel()})
 
-    return make(run, step, ["model"], write)
+    return make(run, step, one_phase({"model": None}, write))
 
 
 @stage("register")

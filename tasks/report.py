@@ -6,6 +6,7 @@ from typing import Any
 
 from markdown_it import MarkdownIt
 
+from llama_core.phases import one_phase
 from llama_core.step import Artifact, Step, digest_of
 from tasks.evaluate import table as evaluation_rows
 from tasks.observe import say, show_link, show_markdown
@@ -39,7 +40,7 @@ def report(run: Run, made: dict[str, Artifact], version: Version) -> str:
             shard.publish_bytes("report.md", text.encode())
             shard.publish_bytes("report.html", page(text, records).encode())
 
-    artifact = make(run, step, ["report"], write)
+    artifact = make(run, step, one_phase({"report": "report"}, write))
     url = artifact.store.url_of(artifact.shard("report").object(".html").name)
     show_markdown("report", text, f"report of {version.model}, version {version.version}")
     show_link("report-page", url, "the report as a page")

@@ -2,15 +2,16 @@
 
 import functools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from llama_core.errors import DamagedError, StoreError
+from llama_core.phases import Phase, Plan, execute
 from llama_core.step import Artifact, Step
-from tasks.fanout import fan_out
+from tasks.fanout import engine_of
 from tasks.observe import Progress, say, show_link, show_table, wait_for_prefect
 from tasks.run import Run
 
@@ -42,26 +43,24 @@ def stage(name: str, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R
     return wrap
 
 
-def make(
-    run: Run,
-    step: Step,
-    shards: Iterable[str],
-    work: Callable[[str], Any],
-    *,
-    conclude: Callable[[], dict[str, Any]] | None = None,
-    label: str = "",
-) -> Artifact:
-    """The step's artifact: reused if it is finished, else made shard by shard and committed.
-
-    `work(shard)` runs in worker processes, then `conclude` here; what it returns goes to `Step.commit`
-    (its `shards`, where the step's shards are others than those worked on: what is left out was scratch,
-    and is swept).
-    """
+def make(run: Run, step: Step, plan: Plan, *, label: str = "") -> Artifact:
+    """The step's artifact: reused if it is finished, else made phase by phase and committed."""
     started = time.monotonic()
     if artifact := step.finished():
         return reused(artifact, label)
+    bars: dict[str, Progress] = {}
+
+    def progress(phase: Phase, done: int) -> None:
+        if phase.label not in bars:
+            name = f"{label or step.stage}-{phase.label}"
+            bars[phase.label] = Progress(name, len(phase.shards), phase.label)
+            if done:
+                say(f"      {done} of {len(phase.shards)} {phase.label} were done before")
+            return
+        bars[phase.label].update(done)
+
     try:
-        artifact = _work(run, step, sorted(shards), work, conclude)
+        artifact = execute(step, plan, engine_of(run.recipe.run), progress)
     except Exception:
         artifact = finished_elsewhere(step)
     return made(artifact, time.monotonic() - started, label)
@@ -77,24 +76,6 @@ def finished_elsewhere(step: Step) -> Artifact:
         say("      another run has finished this step")
         return artifact
     raise
-
-
-def _work(
-    run: Run,
-    step: Step,
-    names: list[str],
-    work: Callable[[str], Any],
-    conclude: Callable[[], dict[str, Any]] | None,
-) -> Artifact:
-    todo = [name for name in names if step.committed(name) is None]
-    progress = Progress(f"{step.stage}-progress", len(names), "shards")
-    done = len(names) - len(todo)
-    if done:
-        say(f"      {done} of {len(names)} shards were done before")
-    for _ in fan_out(work, todo, run.recipe.run.workers):
-        done += 1
-        progress.update(done)
-    return step.commit(**({"shards": names} | (conclude() if conclude else {})))
 
 
 def reused(artifact: Artifact, label: str = "") -> Artifact:

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from llama_core.phases import one_phase
 from llama_core.step import Artifact, Step
 from llama_core.tokens import shards as core
 from tasks.run import Run
@@ -12,5 +13,5 @@ from tasks.step import make, stage
 def tokens(run: Run, corpus: Artifact, tokenizer: Artifact) -> Artifact:
     inputs = {"corpus": corpus.digest, "tokenizer": tokenizer.digest}
     step = Step(run.store, "tokens", core.REVISION, {}, inputs)
-    names = [s.name for s in corpus.shards if s.counts.get("documents.train")]
-    return make(run, step, names, partial(core.tokens_shard, step, corpus, tokenizer))
+    names = {s.name: s.name for s in corpus.shards if s.counts.get("documents.train")}
+    return make(run, step, one_phase(names, partial(core.tokens_shard, step, corpus, tokenizer)))

@@ -7,13 +7,13 @@ decisions are applied one after another.
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 
 from llama_core.corpus.document import Document, Rows, read_batches, read_documents
-from llama_core.step import Artifact
+from llama_core.step import Artifact, Shard
 from llama_core.store import Writer
 
 ENDING = "decisions.parquet"
@@ -85,15 +85,38 @@ def apply_cuts(text: str, cuts: Sequence[Cut]) -> str:
     return "".join((*parts, text[at:]))
 
 
-def read_decided(ingested: Artifact, shard: str, decided: Sequence[Artifact]) -> Iterator[Document]:
-    """The documents of an ingest shard that every stage of `decided` kept, as they left the last of them.
+@dataclass(frozen=True)
+class Documents:
+    """The documents of a source as a sequence of stages left them: ingested text, and decisions about it."""
 
-    Each stage's shard has the name of the ingest shard. Raises DamagedError.
-    """
-    streams = [read_decisions(artifact, shard) for artifact in decided]
-    for document in read_documents(ingested, shard):
-        if all(_passes(document, next(stream)) for stream in streams):
-            yield document
+    source: str
+    ingested: Artifact
+    decided: tuple[Artifact, ...] = ()
+
+    def after(self, *decided: Artifact) -> "Documents":
+        """As further stages left them."""
+        return replace(self, decided=(*self.decided, *decided))
+
+    def inputs(self) -> dict[str, str]:
+        """What the address of a step that reads them is made from."""
+        stages = {f"{self.source}.{a.stage}": a.digest for a in self.decided}
+        return {self.source: self.ingested.digest} | stages
+
+    @property
+    def shards(self) -> list[Shard]:
+        """Of ingest."""
+        return self.ingested.shards
+
+    def read(self, shard: str) -> Iterator[Document]:
+        """The documents of an ingest shard that every stage kept, cut as they decided. Raises DamagedError."""
+        streams = [read_decisions(artifact, self._name(artifact, shard)) for artifact in self.decided]
+        for document in read_documents(self.ingested, shard):
+            if all(_passes(document, next(stream)) for stream in streams):
+                yield document
+
+    def _name(self, artifact: Artifact, shard: str) -> str:
+        """A step over several sources names its shards by source too."""
+        return shard if artifact.has(shard) else f"{self.source}.{shard}"
 
 
 def _passes(document: Document, decision: Decision) -> bool:

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from llama_core.section import Execution, Identity, Section
 
 # The 20 languages of Touvron et al. 2023, section 2.1.
-LANGUAGES = [*"bg ca cs da de en es fr hr hu it nl pl pt ro ru sl sr sv uk".split()]
+LANGUAGES = "bg ca cs da de en es fr hr hu it nl pl pt ro ru sl sr sv uk".split()  # noqa: SIM905
 
 
 # --- cleaning: decisions about documents, made after they were ingested

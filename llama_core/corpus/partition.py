@@ -1,0 +1,97 @@
+"""Keys grouped through the store: what every global step of the corpus is made of.
+
+A map shard writes its rows as runs, one for each partition of the key, into one object. A reduce shard
+reads its run out of every object. Keys move, never text; memory holds one partition.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from llama_core.errors import DamagedError
+from llama_core.step import OpenShard, Shard
+from llama_core.store import Store
+
+Rows = npt.NDArray[Any]  # (n,) of a structured or plain dtype
+
+
+def partition_of(keys: npt.NDArray[np.uint64], n: int) -> npt.NDArray[np.int64]:
+    """int64 (len(keys),): the partition of each key, by its high bits, so that partitions are in order."""
+    return ((keys >> np.uint64(32)) * np.uint64(n) >> np.uint64(32)).astype(np.int64)
+
+
+def publish_runs(out: OpenShard, name: str, rows: Rows, partition: npt.NDArray[np.int64], n: int) -> None:
+    """Publish `rows` as the object `<shard>/<name>.runs`, in n runs, each in the order of the rows.
+
+    `partition`: int64 (len(rows),), of each row.
+    """
+    order = np.argsort(partition, kind="stable")
+    bounds = np.searchsorted(partition[order], np.arange(n + 1))
+    data = np.ascontiguousarray(rows[order])
+    with out.publish(f"{out.name}/{name}.runs") as file:
+        digests = []
+        for first, last in pairwise(bounds):
+            run = data[first:last].tobytes()
+            digests.append(xxhash.xxh3_64_intdigest(run))
+            file.write(run)
+    out.facts[f"{name}.runs"] = {"bounds": bounds.tolist(), "digests": [f"{d:016x}" for d in digests]}
+
+
+@dataclass
+class Runs:
+    """The runs of one kind that the shards of a phase have written, for the reduce shards to read."""
+
+    store: Store
+    dtype: np.dtype[Any]
+    names: list[str]  # of the shards
+    objects: list[str]
+    bounds: npt.NDArray[np.int64]  # (shards, partitions + 1), in rows
+    digests: npt.NDArray[np.uint64]  # (shards, partitions)
+
+    @classmethod
+    def of(cls, store: Store, shards: Iterable[Shard], name: str, dtype: Any) -> "Runs":
+        """`store`: the step's folder; `shards`: committed, with an object `<name>.runs` each."""
+        shards = list(shards)
+        facts = [shard.facts[f"{name}.runs"] for shard in shards]
+        return cls(
+            store,
+            np.dtype(dtype),
+            [shard.name for shard in shards],
+            [shard.object(f"/{name}.runs").name for shard in shards],
+            np.array([f["bounds"] for f in facts], np.int64),
+            np.array([[int(d, 16) for d in f["digests"]] for f in facts], np.uint64),
+        )
+
+    def count(self, partition: int) -> int:
+        """Rows of a partition."""
+        return int((self.bounds[:, partition + 1] - self.bounds[:, partition]).sum())
+
+    def read(self, partition: int) -> Rows:
+        """The rows of a partition, shard by shard. Raises DamagedError."""
+        whole = np.empty(self.count(partition), self.dtype)
+        at = 0
+        for index in range(len(self.objects)):
+            rows = self.read_one(index, partition)
+            whole[at : at + len(rows)] = rows
+            at += len(rows)
+        return whole
+
+    def read_one(self, shard: int, partition: int) -> Rows:
+        """The rows of a partition that the `shard`-th shard has written. Raises DamagedError."""
+        first, last = self.bounds[shard, partition : partition + 2]
+        if first == last:
+            return np.empty(0, self.dtype)
+        size = self.dtype.itemsize
+        name = self.objects[shard]
+        data = self.store.read_range(name, int(first) * size, int(last) * size)
+        if xxhash.xxh3_64_intdigest(data) != int(self.digests[shard, partition]):
+            raise DamagedError(
+                f"{self.store.url_of(name)} is damaged in its run {partition}: "
+                f"delete {self.store.url} to make this step again"
+            )
+        return np.frombuffer(data, self.dtype)
