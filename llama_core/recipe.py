@@ -153,8 +153,12 @@ class Launch(Section):
 
 
 class Run(Section):
+    engine: Execution[Literal["processes", "dask", "ray"]] = "processes"
+    """Where the shards of the data stages are worked on: processes of this machine, or a cluster."""
+    address: Execution[str | None] = None
+    """Of the Dask scheduler or the Ray cluster; null: one is started on this machine."""
     workers: Execution[int] = Field(2, ge=1)
-    """Processes of the data stages."""
+    """Processes of the data stages on this machine."""
     save_every: Execution[int] = Field(1000, ge=1)
     """Steps between checkpoints."""
     keep: Execution[int] = Field(2, ge=1)

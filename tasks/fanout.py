@@ -1,32 +1,43 @@
 """Fan the shards of a phase out over an engine, which knows shards and never what they hold.
 
 The work itself (a function with the step and its inputs) crosses to a worker once, not with every shard.
+A worker that is lost takes nothing with it: its shards are worked on again elsewhere, and only those.
 """
 
+import logging
 import os
+import re
+import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import as_completed
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
 from loky import get_reusable_executor
+from loky.process_executor import TerminatedWorkerError
 
+from llama_core.errors import LaunchError
 from llama_core.phases import Engine, Phase, in_turn
 from llama_core.recipe import Run
 
-IDLE_SECONDS = 60  # then a worker ends by itself
+IDLE_SECONDS = 60  # then a worker process ends by itself
+TRIES = 4  # of a shard whose worker was lost
+QUEUED = 3  # shards handed to the engine, for each of its workers
 
 
 def engine_of(cfg: Run) -> Engine:
-    """The recipe's engine."""
-    if cfg.workers == 1:
-        return in_turn
-    return lambda phase, todo: on_processes(phase, todo, cfg.workers)
+    """The recipe's engine. Raises LaunchError where its library is missing or no cluster answers."""
+    if cfg.engine == "dask":
+        return partial(on_dask, cfg=cfg)
+    if cfg.engine == "ray":
+        return partial(on_ray, cfg=cfg)
+    return in_turn if cfg.workers == 1 else partial(on_processes, workers=cfg.workers)
 
 
 def on_processes(phase: Phase, todo: list[str], workers: int) -> Iterable[str]:
@@ -37,43 +48,46 @@ def on_processes(phase: Phase, todo: list[str], workers: int) -> Iterable[str]:
     if len(todo) <= 1:
         yield from in_turn(phase, todo)
         return
+    left = dict.fromkeys(todo)
+    with tempfile.NamedTemporaryFile(prefix="llama-work-") as file:
+        cloudpickle.dump(phase.work, file)
+        file.flush()
+        lost = 0
+        while left:
+            try:
+                for name in _on_one_pool(phase, list(left), workers, file.name):
+                    del left[name]
+                    yield name
+            except TerminatedWorkerError as error:  # a pool is lost with its worker
+                lost += 1
+                if lost == TRIES:
+                    raise LaunchError(
+                        f"worker processes were lost {TRIES} times while they worked on {phase.label}: "
+                        "did the machine run out of memory? Set a lower run.workers"
+                    ) from error
+
+
+def _on_one_pool(phase: Phase, todo: list[str], workers: int, work: str) -> Iterator[str]:
     pool = get_reusable_executor(
         max_workers=workers, timeout=IDLE_SECONDS, initializer=_end_with_parent, initargs=(os.getpid(),)
     )
-    with _shipped(phase.work) as path:
-        futures = {pool.submit(_call, path, phase.shards[name]): name for name in todo}
-        try:
-            for future in as_completed(futures):
-                future.result()
-                yield futures[future]
-        finally:
-            for future in futures:
-                future.cancel()
+    futures = {pool.submit(_work_on, work, phase.shards[name]): name for name in todo}
+    try:
+        for future in as_completed(futures):
+            future.result()
+            yield futures[future]
+    finally:
+        for future in futures:
+            future.cancel()
 
 
-class _shipped:
-    """A file that holds the pickled work."""
-
-    def __init__(self, work: Callable[[Any], None]):
-        self._work = work
-
-    def __enter__(self) -> str:
-        with tempfile.NamedTemporaryFile(prefix="llama-work-", delete=False) as file:
-            cloudpickle.dump(self._work, file)
-        self._path = file.name
-        return file.name
-
-    def __exit__(self, *_: object) -> None:
-        Path(self._path).unlink(missing_ok=True)
+def _work_on(path: str, argument: Any) -> None:
+    _work_at(path)(argument)
 
 
 @lru_cache(maxsize=1)
 def _work_at(path: str) -> Callable[[Any], None]:
     return cloudpickle.loads(Path(path).read_bytes())
-
-
-def _call(path: str, argument: Any) -> None:
-    _work_at(path)(argument)
 
 
 def _end_with_parent(parent: int) -> None:
@@ -83,3 +97,84 @@ def _end_with_parent(parent: int) -> None:
         os._exit(113)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def on_dask(phase: Phase, todo: list[str], cfg: Run) -> Iterable[str]:
+    """Workers of a Dask cluster at `run.address`, or of a cluster of processes started here."""
+    try:
+        from distributed import Client, KilledWorker
+        from distributed import as_completed as as_they_end
+        from distributed.client import FutureCancelledError
+    except ModuleNotFoundError as error:
+        raise LaunchError("run.engine is dask: pip install 'llama-pretrain[dask]'") from error
+    here = {"n_workers": cfg.workers, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    try:
+        client = Client(cfg.address, timeout=20) if cfg.address else Client(**here)
+    except (OSError, TimeoutError) as error:
+        raise LaunchError(f"no Dask scheduler answers at run.address {cfg.address}: {error}") from error
+    with client:
+        waiting, tries = iter(todo), dict.fromkeys(todo, 0)
+        work = client.scatter(phase.work, broadcast=True, hash=False)
+        slots = QUEUED * max(1, sum(client.nthreads().values()))
+
+        def submit(name: str) -> Any:
+            tries[name] += 1
+            return client.submit(_apply, work, phase.shards[name], key=f"{name}-{tries[name]}", pure=False)
+
+        names = {submit(name): name for name in islice(waiting, slots)}
+        ended = as_they_end(list(names), raise_errors=False)
+        for future in ended:
+            name = names.pop(future)
+            fault = future.exception()
+            if isinstance(fault, KilledWorker | FutureCancelledError) and tries[name] < TRIES:
+                work = client.scatter(phase.work, broadcast=True, hash=False)  # it may be gone as well
+                again = submit(name)
+                names[again] = name
+                ended.add(again)
+                continue
+            if fault:
+                raise fault
+            yield name
+            for following in islice(waiting, 1):
+                new = submit(following)
+                names[new] = following
+                ended.add(new)
+
+
+def _apply(work: Callable[[Any], None], argument: Any) -> None:
+    work(argument)
+
+
+def on_ray(phase: Phase, todo: list[str], cfg: Run) -> Iterator[str]:
+    """Workers of a Ray cluster at `run.address`, or of a Ray started here."""
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise LaunchError("run.engine is ray: pip install 'llama-pretrain[ray]'") from error
+    if not ray.is_initialized():
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        here = {"num_cpus": cfg.workers, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        where = {"address": cfg.address} if cfg.address else here
+        try:
+            if host_and_port := re.search(r"([^/]+):(\d+)$", cfg.address or ""):
+                socket.create_connection((host_and_port[1], int(host_and_port[2])), timeout=10).close()
+            ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, OSError) as error:  # Ray itself would ask for minutes
+            raise LaunchError(f"no Ray cluster answers at run.address {cfg.address}: {error}") from error
+    work = ray.put(phase.work)
+    remote = ray.remote(num_cpus=1, max_retries=TRIES)(_apply)
+    slots = QUEUED * max(1, int(ray.cluster_resources().get("CPU", 1)))
+    waiting = iter(todo)
+    names = {remote.remote(work, phase.shards[name]): name for name in islice(waiting, slots)}
+    try:
+        while names:
+            [ready], _ = ray.wait(list(names), num_returns=1)
+            ray.get(ready)
+            yield names.pop(ready)
+            for following in islice(waiting, 1):
+                names[remote.remote(work, phase.shards[following])] = following
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause if error.cause is not None else error from error
+    finally:
+        for future in names:
+            ray.cancel(future)

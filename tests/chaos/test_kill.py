@@ -54,7 +54,7 @@ def test_killed_at_every_point_of_every_stage_it_ends_with_the_same_model(
     objects = set(pipeline.store.list())
     for artifacts in pipeline.artifacts().values():
         for artifact in artifacts:
-            attempts = {o.name for shard in artifact.shards for o in shard.objects}
+            attempts = {o.name for o in artifact.objects()}
             prefix = artifact.url.removeprefix(pipeline.store.url + "/")
             below = {n.removeprefix(prefix + "/") for n in objects if n.startswith(prefix)}
             half = {n for n in below if "/" in n and not n.startswith("shards/")} - attempts

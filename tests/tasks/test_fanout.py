@@ -1,0 +1,78 @@
+"""The engines: every shard is worked on, a lost worker's shards again, and only those."""
+
+import os
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+from pipeline import ROOT
+
+from llama_core.phases import Phase
+from llama_core.recipe import Run
+from tasks.fanout import engine_of
+
+ENGINES = [
+    "processes",
+    pytest.param("dask", marks=pytest.mark.slow),
+    pytest.param("ray", marks=pytest.mark.slow),
+]
+
+
+def note(folder: Path, number: int, lost: int | None = None) -> None:
+    """Leave a mark for each time that a shard is begun; the `lost` one takes its worker with it, once."""
+    began = folder / f"{number}.began"
+    first = not began.exists()
+    with began.open("a") as file:
+        file.write("x")
+    if number == lost and first:
+        os._exit(9)
+    time.sleep(0.02)
+    (folder / f"{number}.done").touch()
+
+
+def refuse(number: int) -> None:
+    if number == 5:
+        raise ValueError("shard 5 has no text")
+
+
+def phase(work: object) -> Phase:
+    return Phase("shards", {f"s{i:02}": i for i in range(24)}, work)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_lost_workers_shards_are_worked_on_again_and_no_finished_one_is(
+    engine: str, tmp_path: Path
+) -> None:
+    work = partial(note, tmp_path, lost=7)
+    todo = [f"s{i:02}" for i in range(1, 24)]
+    done = list(engine_of(Run(engine=engine))(phase(work), todo))  # type: ignore[arg-type]
+    assert sorted(done) == todo, "each once, and nothing that was not asked for"
+    began = {int(p.stem): len(p.read_text()) for p in tmp_path.glob("*.began")}
+    assert set(began) == set(range(1, 24)) and began[7] == 2
+    assert sum(began.values()) <= 23 + 2 + 1, "those that the lost pool was working on, and no others"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_error_in_a_shard_ends_the_phase_and_is_the_shards_own(engine: str) -> None:
+    with pytest.raises(ValueError, match="shard 5 has no text"):
+        list(engine_of(Run(engine=engine))(phase(refuse), list(phase(refuse).shards)))  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("engine", "address"), [("dask", "tcp://127.0.0.1:9"), ("ray", "127.0.0.1:9")])
+def test_a_cluster_that_does_not_answer_is_one_clear_error(engine: str, address: str) -> None:
+    script = f"""
+from llama_core.errors import LaunchError
+from llama_core.phases import Phase
+from llama_core.recipe import Run
+from tasks.fanout import engine_of
+try:
+    list(engine_of(Run(engine={engine!r}, address={address!r}))(Phase("shards", {{"a": 1}}, print), ["a"]))
+except LaunchError as error:
+    print("said:", error)
+"""  # in a process of its own: Ray is one for a whole process
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
+    assert f"answers at run.address {address}" in run.stdout, run.stderr
