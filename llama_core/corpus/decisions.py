@@ -108,7 +108,7 @@ class Documents:
         return self.ingested.shards
 
     def read(self, shard: str) -> Iterator[Document]:
-        """The documents of an ingest shard that every stage kept, cut as they decided. Raises DamagedError."""
+        """The documents of an ingest shard that every stage kept, cut as decided. Raises DamagedError."""
         streams = [read_decisions(artifact, self._name(artifact, shard)) for artifact in self.decided]
         for document in read_documents(self.ingested, shard):
             if all(_passes(document, next(stream)) for stream in streams):
