@@ -1,0 +1,142 @@
+"""The small HTML of posts to plain text: a pure function, one pass, no tree, linear in the text.
+
+Kept: words, labels of links, code with its white space, formulas between dollars, list items as lines.
+Not kept: tags, pictures, comments, scripts. Entities are decoded once.
+"""
+
+import html
+import re
+
+_TOKEN = re.compile(
+    r"<!--|<(/?)([a-zA-Z][a-zA-Z0-9]*)\b((?>[^<>\"']+|\"[^\"<]*\"|'[^'<]*'|[\"'])*+)>", re.DOTALL
+)
+_SPACES = re.compile(r"[ \t\r\f\v]+")
+_PARAGRAPHS = frozenset({
+    "p", "div", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "dl", "table", "hr", "section",
+    "article", "details", "summary", "figure",
+})  # fmt: skip
+_LINES = frozenset(("br", "dt", "dd", "tr"))
+_HIDDEN = frozenset(("script", "style", "template", "noscript", "iframe", "object"))
+_SMALL = re.compile(r"[+−–-]?\d{1,9}")
+_RESERVED = dict.fromkeys(range(1, 9))
+_INVISIBLE = _RESERVED | dict.fromkeys(map(ord, "\u00ad\u200b\u200e\u200f\u2060\ufeff")) | {0xA0: " "}
+_MAX_INDENT = 20  # levels of lists that are shown
+
+_PARAGRAPH, _INDENT, _KEPT, _KEPT_END = "\x01", "\x02", "\x03", "\x04"  # no text holds these
+
+
+def to_text(markup: str) -> str:
+    """The text of an HTML fragment, paragraphs parted by an empty line."""
+    builder = _Builder()
+    at = 0
+    for found in _TOKEN.finditer(markup):
+        if found.start() < at:
+            continue  # inside a comment
+        builder.add(markup[at : found.start()])
+        at = found.end()
+        if found[2]:
+            builder.tag(found[2].lower(), found[1] == "")
+        else:
+            end = markup.find("-->", at)
+            at = end + 3 if end >= 0 else len(markup)
+    builder.add(markup[at:])
+    return builder.text()
+
+
+class _Builder:
+    def __init__(self) -> None:
+        self._out: list[str] = []
+        self._code: list[str] = []  # what is kept as it is
+        self._held: list[str] = []  # of the code that is open
+        self._depth = 0  # of <pre> and <code> in one another
+        self._is_block = False
+        self._lists: list[int | None] = []  # the next number; None where items have none
+        self._fresh = False  # whether an item has no words yet
+        self._hidden = ""
+        self._raised: list[int] = []  # where each <sup> began
+
+    def add(self, text: str) -> None:
+        if not text or self._hidden:
+            return
+        text = html.unescape(text)
+        if self._depth:
+            self._held.append(text.translate(_RESERVED))
+            return
+        self._fresh = self._fresh and not text.strip()
+        self._out.append(_SPACES.sub(" ", text.translate(_INVISIBLE)))
+
+    def tag(self, name: str, opens: bool) -> None:
+        if self._hidden:
+            self._hidden = "" if name == self._hidden and not opens else self._hidden
+        elif name in _HIDDEN:
+            self._hidden = name if opens else ""
+        elif name in ("pre", "code"):
+            self._verbatim(name, opens)
+        elif self._depth:
+            self._held += ["\n"] * (name == "br")
+        elif name == "li":
+            self._item(opens)
+        elif name == "sup":
+            self._power(opens)
+        elif name in ("td", "th"):
+            self._out.append(" | " if opens and self._out and self._out[-1] != "\n" else "")
+        elif name in _LINES:
+            self._out.append("\n")
+        elif name in _PARAGRAPHS:
+            self._paragraph(name, opens)
+
+    def text(self) -> str:
+        self._close_code()
+        paragraphs = []
+        for paragraph in "".join(self._out).split(_PARAGRAPH):
+            lines = [line for raw in paragraph.split("\n") if (line := raw.strip())]
+            paragraphs += ["\n".join(lines)] * bool(lines)
+        text = "\n\n".join(paragraphs).replace(_INDENT, "  ")
+        return re.sub(rf"{_KEPT}(\d+){_KEPT_END}", lambda found: self._code[int(found[1])], text)
+
+    def _paragraph(self, name: str, opens: bool) -> None:
+        if name in ("ul", "ol"):
+            self._lists = [*self._lists, 1 if name == "ol" else None] if opens else self._lists[:-1]
+            in_list = len(self._lists) > (1 if opens else 0)
+            self._out.append("\n" if in_list else _PARAGRAPH)
+        elif not self._fresh:  # else <li><p>
+            self._out.append(_PARAGRAPH)
+
+    def _item(self, opens: bool) -> None:
+        if not opens:
+            self._fresh = False
+            return
+        number = self._lists[-1] if self._lists else None
+        if number is not None:
+            self._lists[-1] = number + 1
+        indent = _INDENT * min(_MAX_INDENT, len(self._lists) - 1)
+        self._out.append(f"\n{indent}{'-' if number is None else f'{number}.'} ")
+        self._fresh = True
+
+    def _power(self, opens: bool) -> None:
+        """10<sup>6</sup> as 10^6."""
+        if opens:
+            self._raised.append(len(self._out))
+        elif self._raised:
+            start = self._raised.pop()
+            raised = "".join(self._out[start:]).strip() if len(self._out) - start < 3 else ""
+            if start and _SMALL.fullmatch(raised) and self._out[start - 1][-1:].isalnum():
+                self._out[start:] = ["^", raised]
+
+    def _verbatim(self, name: str, opens: bool) -> None:
+        if opens:
+            if name == "pre" and not self._depth:
+                self._is_block = True
+            self._depth += 1
+        elif self._depth:
+            self._depth -= 1
+            if not self._depth:
+                self._close_code()
+
+    def _close_code(self) -> None:
+        code, self._held = "".join(self._held), []
+        if code.strip():
+            place = f"{_KEPT}{len(self._code)}{_KEPT_END}"
+            self._code.append(code.strip("\r\n").rstrip() if self._is_block else code)
+            self._out.append(f"{_PARAGRAPH}{place}{_PARAGRAPH}" if self._is_block else place)
+        self._fresh, self._is_block = False, False

@@ -1,0 +1,136 @@
+"""Wikipedia's `pages-articles` dumps: one document an article, as plain text (`wikitext`).
+
+A raw record is a page. Redirects, pages outside of the article namespace and pages that are no wikitext are
+non-content; disambiguation pages, which are lists of links, are dropped by that name.
+"""
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator
+from urllib.parse import quote
+from xml.etree import ElementTree
+
+from llama_core.corpus import filters
+from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined, document_id
+from llama_core.corpus.recipe import Wikipedia
+from llama_core.corpus.sources.raw import Raw, open_raw
+from llama_core.corpus.sources.streams import chunks
+from llama_core.corpus.sources.wikitext import read_page
+from llama_core.corpus.sources.wikitext_nesting import TooDeepError
+from llama_core.corpus.sources.xml_stream import Elements, parse
+from llama_core.errors import InputError
+
+_PLAIN = re.compile(r"\.xml(?:-p\d+p\d+)?$")
+# `.xml-p1p41242` is how Wikimedia names the parts of a large dump; `.bz2` and `.gz` are the whole endings,
+# as parts are also named `….xml-p1p41242.bz2`.
+ENDINGS = (".xml", ".bz2", ".xml.gz", ".xml.zst", ".gz")
+
+_DBNAME = re.compile(rb"<dbname>\s*([a-z0-9_]{1,40}?)wiki\s*</dbname>")
+_BASE = re.compile(rb"<base>\s*https?://([a-z-]{2,20})\.(?:m\.)?wikipedia\.org/")
+_OTHER_PROJECT = re.compile(rb"<dbname>\s*([a-z0-9_]{1,40})\s*</dbname>")
+_NAMESPACE = re.compile(r'<namespace key="(-2|6|14)"[^>]{0,80}>([^<]{1,80})</namespace>')
+_FILE_NAME = re.compile(r"(?:^|/)([a-z_]{2,20})wiki-[^/]*$")
+_REDIRECT = re.compile(r"\s*#\s*redirect\b", re.IGNORECASE)
+
+
+def read(source_name: str, source: Wikipedia, raw: Raw) -> Iterator[Outcome]:
+    """An outcome for every page of a dump.
+
+    Raises InputError where the dump is not of a language of the recipe, and StoreError where the file
+    cannot be read on.
+    """
+    with contextlib.closing(open_raw(source, raw.url)) as file:
+        pages = Elements(
+            chunks(file, raw.url.lower()), "mediawiki", rb"<page>", rb"</page>", source.max_record_bytes
+        )
+        dump: _Dump | None = None
+        for offset, data in pages:
+            if isinstance(data, str):
+                yield Quarantined(f"{raw.url}#{offset}", offset, data)
+                continue
+            dump = dump or _Dump(source_name, source, raw.url, pages.head)
+            yield dump.outcome(offset, data)
+
+
+class _Dump:
+    """What the head of a dump says about all of its pages. Raises InputError."""
+
+    def __init__(self, source_name: str, source: Wikipedia, url: str, head: bytes):
+        self._source_name, self._source, self._url = source_name, source, url
+        self._language = language_of(head, url)
+        if self._language not in source.languages:
+            raise InputError(
+                f"{url} is a dump of {self._language or 'no Wikipedia that its head names'}: "
+                f"the source's `languages` are {', '.join(source.languages)}"
+            )
+        names = _NAMESPACE.findall(head.decode("utf-8", "replace"))
+        self._hidden = frozenset(name.strip().lower() for _, name in names)
+
+    def outcome(self, offset: int, data: bytes) -> Outcome:
+        record = f"{self._url}#{offset}"
+        page = parse(data)
+        if isinstance(page, str):
+            return Quarantined(record, offset, page)
+        namespace, number = _text(page, "ns") or "0", _text(page, "id")
+        revisions = page.findall("revision")
+        if not revisions or not namespace.lstrip("-").isdecimal():
+            return Quarantined(record, offset, "no_revision" if not revisions else "bad_fields")
+        if int(namespace) != 0:
+            return NonContent(f"namespace_{int(namespace)}")
+        revision = revisions[-1]
+        wikitext = _text(revision, "text")
+        if page.find("redirect") is not None or _REDIRECT.match(wikitext):
+            return NonContent("redirect")
+        if (_text(revision, "model") or "wikitext") != "wikitext":
+            return NonContent("not_wikitext")
+        return self._article(_text(page, "title"), number, revision, wikitext, offset)
+
+    def _article(
+        self, title: str, number: str, revision: ElementTree.Element, wikitext: str, offset: int
+    ) -> Outcome:
+        record = f"{self._url}#{offset}"
+        try:
+            found = read_page(wikitext, title, self._hidden)
+        except TooDeepError:
+            return Quarantined(record, offset, "too_deep")
+        if error := filters.text_error(found.text + title):
+            return Quarantined(record, offset, error)
+        if found.is_disambiguation:
+            return Dropped("disambiguation", record, found.text)
+        if reason := filters.text_reason(found.text, self._source.min_chars):
+            return Dropped(reason, record, found.text)
+        meta = {
+            "page": number,
+            "revision": _text(revision, "id"),
+            "title": title,
+            "offset": offset,
+            "references": found.references,
+        }
+        return Document(
+            # The page's number stays the same in every part and packing of a dump; without it, its place.
+            id=document_id(self._source_name, f"{self._language}#{number}" if number else record),
+            text=found.text,
+            source=self._source_name,
+            url=f"https://{self._language}.wikipedia.org/wiki/{quote(title.replace(' ', '_'), safe='/:(),')}",
+            license=self._source.license,
+            language=self._language,
+            date=_text(revision, "timestamp"),
+            meta=json.dumps(meta, ensure_ascii=False),
+        )
+
+
+def language_of(head: bytes, url: str) -> str:
+    """The language of a dump by its head, else by the name of its file; empty if neither says."""
+    if found := _DBNAME.search(head):
+        return found[1].decode().replace("_", "-")
+    if _OTHER_PROJECT.search(head):
+        return ""
+    if found := _BASE.search(head):
+        return found[1].decode()
+    named = _FILE_NAME.search(url.lower())
+    return named[1].replace("_", "-") if named else ""
+
+
+def _text(element: ElementTree.Element, name: str) -> str:
+    return (element.findtext(name) or "").strip() if name != "text" else element.findtext(name) or ""

@@ -1,0 +1,187 @@
+"""Wikitext to plain text: pure functions, linear in the page, that never look anything up.
+
+Kept: words, labels of links, headings and list items as lines, formulas as TeX between dollars, code as it
+was written, templates that carry words (`wikitext_templates`). Not kept: hyperlinks, comments, tables,
+pictures, references, categories, all other templates, and sections that only list links or references.
+"""
+
+import html
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from llama_core.corpus.sources.wikitext_lines import layout
+from llama_core.corpus.sources.wikitext_names import CATEGORIES, DISAMBIGUATION, MEDIA
+from llama_core.corpus.sources.wikitext_nesting import HOLE, Nesting
+
+MAX_REFERENCES = 1000
+
+_FORMULAS = ("math", "chem", "ce")
+_BLOCKS = ("pre", "syntaxhighlight", "source", "poem")
+_CODE = ("code", "tt", "samp", "kbd", "nowiki")
+_REMOVED = (
+    "ref", "references", "gallery", "timeline", "imagemap", "score", "hiero", "mapframe", "maplink", "graph",
+    "templatestyles", "inputbox", "categorytree", "indicator", "includeonly", "section", "charinsert",
+    "languages", "templatedata",
+)  # fmt: skip
+_SPECIAL = re.compile(
+    rf"<!--|<({'|'.join((*_FORMULAS, *_BLOCKS, *_CODE, *_REMOVED))})\b([^<>]*?)(/?)>", re.IGNORECASE
+)
+_TAG = re.compile(
+    r"<(/?)(abbr|b|bdi|bdo|big|blockquote|br|caption|center|cite|code|data|dd|del|dfn|div|dl|dt|em|font|h[1-6]|hr"
+    r"|i|ins|kbd|li|mark|noinclude|nowiki|ol|onlyinclude|p|pre|poem|q|rb|ref|references|rp|rt|ruby|s|samp|small"
+    r"|span|strike|strong|sub|sup|table|td|th|time|tr|tt|u|ul|var|wbr|gallery|source|syntaxhighlight|math"
+    r"|includeonly|noinclude|section|chem|ce)\b[^<>]*>",
+    re.IGNORECASE,
+)
+_BREAKS = frozenset({
+    "br", "p", "div", "li", "blockquote", "center", "dd", "dt", "dl", "ul", "ol", "hr", "table", "tr", "h1",
+    "h2", "h3", "h4", "h5", "h6", "poem",
+})  # fmt: skip
+_SUPERSCRIPT = re.compile(r"(?<=[\w)\]])<sup\b[^<>]*>\s*([+−–-]?\d{1,9})\s*</sup\s*>", re.IGNORECASE)
+_EXTERNAL = re.compile(
+    r"\[(?:(?:https?|ftp|irc|news|gopher):)?//[^\s\[\]<>]*([^\[\]\n]*)\]"
+    r"|\[mailto:[^\s\]]*([^\]\n]*)\]"
+)
+_BARE = re.compile(r"\b(?:https?|ftp)://[^\s\[\]<>|\"\x03]+")
+_MAGIC = re.compile(r"__[^\W\d_a-zа-яё]{3,}__")
+_VARIANT = re.compile(r"-\{(?:[^{}|]*\|)?([^{}|]*)\}-")  # of the Serbian Wikipedia's two scripts
+_LEFT_OPEN = re.compile(r"\{\{+|\}\}+|\[\[+|\]\]+")
+_RESERVED = dict.fromkeys(range(1, 9))
+_INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200e\u200f\u2060\ufeff"))
+_INVISIBLE |= dict.fromkeys(map(ord, "\u00a0\u2002\u2003\u2009\u200a\u202f"), " ")
+_WIKIS = ("wikipedia.org", "wikimedia.org", "wikidata.org", "wiktionary.org")
+_ARCHIVED = re.compile(r"https?://(?:web\.|www\.)?archive\.org/(?:web/)?\d+\w*/(https?://.*)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`references`: the distinct web addresses that the page cites, in its order, at most 1,000."""
+
+    text: str
+    references: list[str]
+    is_disambiguation: bool
+
+
+def read_page(wikitext: str, title: str = "", hidden: Collection[str] = ()) -> Page:
+    """The text of a page. `hidden`: more names of namespaces of pictures and categories, lower case.
+
+    Raises TooDeepError where more is nested than MediaWiki would read.
+    """
+    kept: list[str] = []
+    cited: list[str] = []
+    nesting = Nesting(title, MEDIA | CATEGORIES | set(hidden))
+    text = _set_aside(wikitext.replace("\r", "").translate(_RESERVED), kept, cited)
+    text = nesting.flatten(text)
+    text = _inline(text)
+    text = layout(text)
+    text = _put_back(text, kept)
+    addresses = _addresses([*cited, *nesting.citations])
+    return Page(text.strip(), addresses, bool(nesting.templates & DISAMBIGUATION))
+
+
+def _set_aside(text: str, kept: list[str], cited: list[str]) -> str:
+    """Comments and references go; what is no wikitext inside is replaced by its number in `kept`."""
+    out: list[str] = []
+    at = 0
+    without_end: set[str] = set()  # names of which there is no end any more
+    for found in _SPECIAL.finditer(text):
+        if found.start() < at:
+            continue
+        out.append(text[at : found.start()])
+        name = (found[1] or "--").lower()
+        at = found.end()
+        if found[1] and found[3]:
+            continue
+        end = None if name in without_end else _END[name].search(text, at)
+        if end is None:
+            without_end.add(name)
+            if name == "--":
+                at = len(text)  # as MediaWiki does
+                break
+            continue
+        inside = text[at : end.start()]
+        if name == "--":
+            alone = text[: found.start()].endswith("\n") and text.startswith("\n", end.end())
+            at = end.end() + alone
+        elif name in _REMOVED:
+            at = end.end()
+            cited += [inside] * (name in ("ref", "references"))
+            out.append("" if name == "ref" else HOLE)
+        elif name not in _CODE or name == "nowiki" or not _is_wikitext(inside):
+            at = end.end()
+            out.append(_keep(name, found[2], inside, kept))
+        # else: code whose words are wikitext is read on as such
+    out.append(text[at:])
+    return "".join(out)
+
+
+_END = {
+    name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in (*_FORMULAS, *_BLOCKS, *_CODE, *_REMOVED)
+}
+_END["--"] = re.compile("-->")
+
+
+def _is_wikitext(code: str) -> bool:
+    return "<nowiki" not in code and any(mark in code for mark in ("''", "[[", "{{"))
+
+
+def _keep(name: str, attributes: str, inside: str, kept: list[str]) -> str:
+    if name == "poem":
+        return "\n" + inside.strip("\n") + "\n"
+    place = f"\x01{len(kept)}\x02"
+    if name in _FORMULAS:
+        mark = "$$" if "block" in attributes else "$"
+        kept.append(f"{mark}{' '.join(inside.split())}{mark}" if inside.strip() else "")
+        return place
+    if name in ("syntaxhighlight", "source"):
+        kept.append(inside.strip("\n").rstrip())
+        return place if re.search(r"\binline\b", attributes) else f"\n{place}\n"
+    inside = html.unescape(re.sub(r"</?nowiki\s*/?>", "", inside)).translate(_RESERVED)
+    kept.append(inside.strip("\n").rstrip() if name == "pre" else inside)
+    return f"\n{place}\n" if name == "pre" else place
+
+
+def _put_back(text: str, kept: list[str]) -> str:
+    return re.sub(r"\x01(\d+)\x02", lambda found: kept[int(found[1])], text)
+
+
+def _inline(text: str) -> str:
+    """Without external links, HTML tags, magic words and entities."""
+    text = _VARIANT.sub(r"\1", text)
+    text = _EXTERNAL.sub(lambda found: (found[1] or found[2] or "").strip() or HOLE, text)
+    text = _BARE.sub(HOLE, text)
+    text = _SUPERSCRIPT.sub(_power, text)
+    text = _TAG.sub(lambda found: "\n" if found[2].lower() in _BREAKS else "", text)
+    text = _MAGIC.sub(HOLE, text)
+    text = _LEFT_OPEN.sub("", text)
+    return html.unescape(text).translate(_INVISIBLE)
+
+
+def _power(found: re.Match[str]) -> str:
+    digits = found[1].replace("−", "-").replace("–", "-")
+    return {"2": "²", "3": "³"}.get(digits, f"^{digits}")
+
+
+def _addresses(cited: list[str]) -> list[str]:
+    found: dict[str, None] = {}
+    for text in cited:
+        for match in _BARE.finditer(html.unescape(text)):
+            url = match[0].split("''")[0].rstrip(".,;:!?)'}")
+            if archived := _ARCHIVED.fullmatch(url):
+                url = archived[1]
+            if _is_outside(url):
+                found.setdefault(url)
+            if len(found) >= MAX_REFERENCES:
+                return list(found)
+    return list(found)
+
+
+def _is_outside(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and "." in host and not host.endswith(_WIKIS)

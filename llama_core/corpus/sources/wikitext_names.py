@@ -1,0 +1,137 @@
+"""What wikitext calls things in the paper's 20 languages: namespaces, sections, templates. Lower case."""
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(name.strip() for name in text.replace("\n", ",").split(",") if name.strip())
+
+
+# Links to these are no words of the page: pictures and sound, and categories.
+MEDIA = _names("""
+file, image, media, файл, картинка, медия, fitxer, imatge, soubor, fil, billede, datei, bild, medium,
+archivo, imagen, medio, fichier, média, datoteka, slika, mediji, fájl, kép, immagine, file multimediale,
+bestand, afbeelding, plik, grafika, ficheiro, imagem, arquivo, fișier, imagine, изображение, медиа,
+датотека,
+слика, медиј, зображення, медіа, mediafile, multimedia
+""")
+CATEGORIES = _names("""
+category, категория, categoria, kategorie, kategori, categoría, catégorie, kategorija, kategória,
+categorie, kategoria, категорија, категорія
+""")
+
+# Other Wikipedias, as in [[de:Titel]]: a link at the margin, not in the text.
+LANGUAGE_CODES = _names("""
+aa, ab, ace, af, ak, als, am, an, ang, ar, arc, ary, arz, as, ast, av, ay, az, azb, ba, ban, bar, bat-smg,
+bcl, be, be-tarask, be-x-old, bg, bh, bi, bjn, bm, bn, bo, bpy, br, bs, bug, bxr, ca, cbk-zam, cdo, ce, ceb,
+ch, chr, chy, ckb, co, cr, crh, cs, csb, cu, cv, cy, da, de, din, diq, dsb, dv, dz, ee, el, eml, en, eo, es,
+et, eu, ext, fa, ff, fi, fiu-vro, fj, fo, fr, frp, frr, fur, fy, ga, gag, gan, gd, gl, glk, gn, gom, got,
+gu, gv, ha, hak, haw, he, hi, hif, hr, hsb, ht, hu, hy, hyw, ia, id, ie, ig, ik, ilo, inh, io, is, it, iu,
+ja, jam, jbo, jv, ka, kaa, kab, kbd, kbp, kg, ki, kk, kl, km, kn, ko, koi, krc, ks, ksh, ku, kv, kw, ky, la,
+lad, lb, lbe, lez, lfn, lg, li, lij, lmo, ln, lo, lrc, lt, ltg, lv, mai, map-bms, mdf, mg, mhr, mi, min, mk,
+ml, mn, mr, mrj, ms, mt, mwl, my, myv, mzn, na, nah, nap, nds, nds-nl, ne, new, nl, nn, no, nov, nrm, nso,
+nv, ny, oc, olo, om, or, os, pa, pag, pam, pap, pcd, pdc, pfl, pi, pih, pl, pms, pnb, pnt, ps, pt, qu, rm,
+rmy, rn, ro, roa-rup, roa-tara, ru, rue, rw, sa, sah, sat, sc, scn, sco, sd, se, sg, sh, si, simple, sk, sl,
+sm, sn, so, sq, sr, srn, ss, st, stq, su, sv, sw, szl, ta, tcy, te, tet, tg, th, ti, tk, tl, tn, to, tpi,
+tr, ts, tt, tum, tw, ty, tyv, udm, ug, uk, ur, uz, ve, vec, vep, vi, vls, vo, wa, war, wo, wuu, xal, xh,
+xmf, yi, yo, za, zea, zh, zh-classical, zh-min-nan, zh-yue, zu
+""")
+
+# Sections of links and of references.
+LINK_SECTIONS = _names("""
+see also, references, external links, further reading, notes, footnotes, bibliography, sources, citations,
+notes and references, references and notes, works cited, literature cited, general references,
+explanatory notes,
+citations and references, notes and citations, additional references, gallery, external link,
+sources and references,
+siehe auch, einzelnachweise, weblinks, literatur, quellen, anmerkungen, belege, fußnoten, nachweise,
+einzelnachweise und anmerkungen, anmerkungen und einzelnachweise, literatur und quellen,
+voir aussi, références, liens externes, notes et références, bibliographie, articles connexes, annexes,
+lien externe,
+sources et bibliographie, références et notes, notes,
+véase también, referencias, enlaces externos, bibliografía, notas, fuentes, notas y referencias,
+notas al pie,
+note, bibliografia, voci correlate, altri progetti, collegamenti esterni, riferimenti, fonti,
+ver também, referências, ligações externas, bibliografia, notas, notas e referências, leitura adicional,
+fontes,
+zie ook, referenties, externe links, externe link, bronnen, noten, literatuur, voetnoten, bronnen,
+noten en referenties,
+zobacz też, przypisy, linki zewnętrzne, bibliografia, uwagi, źródła,
+см. также, примечания, ссылки, литература, источники, комментарии, сноски, библиография,
+див. також, дивіться також, примітки, посилання, література, джерела, виноски, зноски,
+виж също, вижте също, бележки, източници, външни препратки, литература, използвана литература, препратки,
+бележки и източници, вижте още,
+vegeu també, referències, enllaços externs, bibliografia, notes i referències,
+reference, externí odkazy, související články, literatura, poznámky, odkazy, zdroje, citace,
+se også, referencer, kilder, eksterne henvisninger, noter, fodnoter, henvisninger, litteratur,
+ekstern henvisning,
+povezani članci, vanjske poveznice, izvori, bilješke, vidi još, vanjske veze, povezano,
+források, jegyzetek, külső hivatkozások, kapcsolódó szócikkek, további információk, hivatkozások, irodalom,
+lásd még,
+vezi și, referințe, legături externe, bibliografie, note și referințe, surse, lectură suplimentară,
+glej tudi, viri, sklici, zunanje povezave, opombe, literatura, reference, sklici in opombe,
+види још, референце, спољашње везе, извори, напомене, литература, види такође, белешке, vidi još,
+spoljašnje veze,
+se även, källor, externa länkar, fotnoter, noter, litteratur, referenser, vidare läsning, tryckta källor,
+webbkällor
+""")
+
+DISAMBIGUATION = _names("""
+disambig, disambiguation, dab, disamb, hndis, geodis, human name disambiguation, place name disambiguation,
+disambiguation page, mathdab, schooldis, numberdis, letter-number combination disambiguation, roaddis,
+begriffsklärung, bks, homonymie, patronyme, toponyme, desambiguación, desambiguacion, disambigua,
+desambiguação, desambig,
+dp, doorverwijspagina, ujednoznacznienie, неоднозначность, disambigp, багатозначність,
+förgrening, gren, robotskapad förgrening, rozcestník, flertydig, razdvojba, višeznačna odrednica, egyért,
+egyértelműsítő lap, dezambiguizare, dezamb, razločitev, вишезначна одредница, вишезначност, пояснение,
+desambiguació
+""")
+
+# Templates of citations: their addresses are what the page cites.
+CITATIONS = (
+    "cite", "citation", "vcite", "cita ", "citar", "citáz", "citace", "cytuj", "citat", "citeer", "cit web",
+    "literatur", "internetquelle", "lien web", "ouvrage", "article", "lien brisé", "книга", "статья",
+    "публикация", "навођење", "cite", "цитат", "webref", "webbref", "bokref", "tidskriftsref", "hiv-web",
+    "ref-web", "ref-llibre", "ref-publicació", "ref-notícia", "kilde", "navedi", "citiraj", "navod",
+)  # fmt: skip
+
+# Templates whose words stay, by how they are read.
+FIRST = _names("""
+nowrap, nobr, nobreak, nobold, noitalic, nobreaks, small, smaller, big, large, larger, sc, sc2,
+small caps, smallcaps, allcaps, sub, em, strong, strike, u, underline, overline, abbr, abbrv, tooltip,
+hover title,
+vanchor, visible anchor, visibleanchor, mvar, math, mathbf, bigmath, var, varserif, tt, code, codes, mono,
+kbd, key,
+keypress, samp, pre, quote, cquote, bquote, blockquote, quotation, block quote, blockindent, rquote,
+poemquote,
+poem quote, centered pull quote, center, indent, resize, font, sic, not a typo, as written, nts, number,
+num,
+formatnum, flag, flagcountry, flagu, script, nastaliq, rtl-lang, semitic, unicode, polytonic, linktext,
+plainlist, flatlist, plain list, columns-list, usurped, ipa, ipa link, ipalink, ipaslink,
+ipa soft, music note, railgauge, track gauge, longitem, native name,
+zitat, citation bloc, cita, citazione, citação, citat, цитата, цитат, cytat, citát, dts, dát, comment,
+нобр, нет переносов, s, число, nombre, fmtn, fmt, exp, ind, ié, nobel, hilite, highlight, kern,
+bold, italic, ital, gras, italique, hebrew, arabic, stylized
+""")
+SECOND = _names("""
+lang, langx, langue, color, font color, fontcolor, fgcolor, sort, wikt-lang, wt, abbrlink
+""")
+LAST = _names("transl, translit, transliteration, translation, tlit")
+SPACED = {
+    "nbsp": " ", "space": " ", "spaces": " ", "thinsp": " ", "hairsp": " ", "nnbsp": " ", "emsp": " ",
+    "ensp": " ", "snd": " – ", "snds": " – ", "spnd": " – ", "spaced ndash": " – ", "ndash": "–",
+    "endash": "–", "en dash": "–", "mdash": "—", "emdash": "—", "em dash": "—", "mdashb": "—", "sms": " – ",
+    "dash": " – ", "–": " – ", "—": " — ", "·": " · ", "dot": " · ", "•": " • ", "bullet": " • ", "\\": " / ",
+    "pipe": "|", "!": "|", "=": "=", "'": "'", "'s": "'s", "' \"": "' \"", "\" '": "\" '", "pi": "π",
+    "times": "×", "minus": "−", "zwj": "", "zwnj": "", "circa": "c.", "c.": "c.", "ca.": "c.", "ca": "c.",
+    "1er": "1er", "1re": "1re", "ère": "ère", "n°": "n°", "no.": "No.", "av jc": "av. J.-C.",
+    "av. j.-c.": "av. J.-C.", "ap. j.-c.": "apr. J.-C.", "h-": "", "(!": "[", "!)": "]", "ft": "ft",
+    "lbrace": "{", "rbrace": "}", "bracket": "[", "lsqb": "[", "rsqb": "]", "hash": "#",
+}  # fmt: skip
+UNITS = {
+    "sqmi": "sq mi", "sqft": "sq ft", "sqyd": "sq yd", "cuft": "cu ft", "cuin": "cu in", "cuyd": "cu yd",
+    "cumi": "cu mi", "km2": "km²", "m2": "m²", "cm2": "cm²", "mm2": "mm²", "km3": "km³", "m3": "m³",
+    "cm3": "cm³", "C": "°C", "F": "°F", "K": "K", "C-change": "°C", "F-change": "°F", "kn": "knots",
+    "nmi": "nautical miles", "acre": "acres", "mi": "miles", "foot": "ft", "mile": "miles", "inch": "in",
+    "PD/sqmi": "per sq mi", "PD/km2": "per km²", "/sqmi": "per sq mi", "/km2": "per km²", "ha": "hectares",
+    "LT": "long tons", "ST": "short tons", "t": "tonnes", "MT": "tonnes", "lbf": "lbf", "floz": "fl oz",
+    "USgal": "US gallons", "impgal": "imp gallons", "m/s2": "m/s²", "ft2": "sq ft", "psi": "psi", "deg": "°",
+}  # fmt: skip

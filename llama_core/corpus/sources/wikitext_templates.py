@@ -1,0 +1,207 @@
+"""Templates that carry words of the page: numbers with units, foreign words, quotes, dates, punctuation.
+
+All others (infoboxes, navigation, notices, citations) give nothing: their values are not prose. What is read
+is what stands in the call; nothing is looked up or expanded.
+"""
+
+import re
+
+from llama_core.corpus.sources.wikitext_names import CITATIONS, FIRST, LAST, SECOND, SPACED, UNITS
+
+_NAMED = re.compile(r"\s*([\w .-]{1,40}?)\s*=(.*)", re.DOTALL)
+_NUMBER = re.compile(r"[\d.,+−-]*\d[\d.,/+]*(?:e[+-]?\d+)?")
+_IPA_WORDS = frozenset(("us", "uk", "en", "lang", "pron", "local", "also", "ipa", "audio"))
+_SHIPS = frozenset(
+    ("uss", "hms", "ss", "ms", "mv", "rms", "hmas", "hmcs", "usat", "usns", "css", "sms", "rmv")
+)
+_CURRENCIES = {
+    "us$": "US$", "usd": "US$", "gbp": "£", "£": "£", "euro": "€", "€": "€", "eur": "€", "a$": "A$",
+    "aud": "A$", "inr": "₹", "indian rupee": "₹", "c$": "C$", "cad": "C$", "jpy": "¥", "¥": "¥",
+}  # fmt: skip
+
+
+def render(parts: list[str], title: str = "") -> str | None:
+    """The words of a call whose parts stood between bars, the name first. None: it has none."""
+    name = " ".join(parts[0].replace("_", " ").split())
+    key = name.lower().removeprefix("template:")
+    if ":" in key:
+        return _function(key, name, parts)
+    if key in SPACED and len(parts) == 1:
+        return SPACED[key]
+    if key == "pagename":
+        return title
+    args, named = _arguments(parts[1:])
+    first = args[0].strip() if args else named.get("text", named.get("quote", "")).strip()
+    if re.fullmatch(r"[a-z]{2,3}S", name):  # {{frS|mot}} of the German Wikipedia
+        return first or None
+    text = _known(key, args, named, first)
+    return text if text is None or text.strip() else None
+
+
+def is_citation(name: str) -> bool:
+    return name.strip().lower().startswith(CITATIONS)
+
+
+def _function(key: str, name: str, parts: list[str]) -> str | None:
+    """Parser functions: those that only change the look of their argument."""
+    function, _, value = key.partition(":")
+    if function in ("formatnum", "lc", "nowrap"):
+        return value.strip() or None
+    if function in ("uc", "ucfirst", "lcfirst"):
+        value = name.partition(":")[2].strip()
+        return (value.upper() if function == "uc" else value) or None
+    return None
+
+
+def _arguments(parts: list[str]) -> tuple[list[str], dict[str, str]]:
+    """By position, in order, and by name."""
+    places: dict[int, str] = {}
+    named: dict[str, str] = {}
+    count = 0
+    for part in parts:
+        if found := _NAMED.fullmatch(part):
+            key, value = found[1], found[2]
+            if key.isascii() and key.isdigit() and len(key) < 4:
+                places[int(key)] = value
+            else:
+                named[key.lower()] = value
+        else:
+            count += 1
+            places[count] = part
+    return [places[place] for place in sorted(places)], named
+
+
+def _known(key: str, args: list[str], named: dict[str, str], first: str) -> str | None:
+    if key in FIRST:
+        if key == "ipa" and len(args) > 1:
+            return args[1].strip()
+        return first
+    if key in SECOND:
+        return args[1] if len(args) > 1 else named.get("text", first)
+    if key in LAST:
+        return args[-1] if args else None
+    if key in SPACED:  # {{space|2}}, {{circa|1900}}
+        return f"{SPACED[key]} {first}" if SPACED[key].endswith(".") else SPACED[key]
+    if key.startswith(("lang-", "ipa-")):
+        return f"[{first}]" if key.startswith("ipa-") else first
+    if key in _CURRENCIES:
+        return f"{_CURRENCIES[key]}{first}" if first else _CURRENCIES[key]
+    if key in _SHIPS:
+        return f"{key.upper()} {first}"
+    reader = _READERS.get(key)
+    return reader(args, named) if reader and (args or named) else None
+
+
+def _convert(args: list[str], named: dict[str, str]) -> str | None:
+    """{{convert|10|km|mi}} and {{convert|10|-|20|km}}: the values as they were given, with their unit."""
+    words = [arg.strip() for arg in args]
+    out: list[str] = []
+    at = 0
+    while at < len(words) and _NUMBER.fullmatch(words[at]):
+        out.append(words[at])
+        at += 1
+        if at >= len(words):
+            break
+        word = words[at]
+        follows = at + 1 < len(words) and _NUMBER.fullmatch(words[at + 1]) is not None
+        if follows and word in ("-", "–", "to", "and", "or", "x", "×", "by", "+/-", "±", "to(-)"):
+            joint = {"-": "–", "to(-)": "–", "x": "×", "+/-": "±"}.get(word, word)
+            out.append(joint)
+        else:
+            out.append(UNITS.get(word, word))
+            if not (follows and word in ("ft", "foot", "lb", "st", "mi", "yd")):
+                break
+        at += 1
+    text = " ".join(out).replace(" – ", "–")
+    return text or (words[0] if words else None)
+
+
+def _value(args: list[str], named: dict[str, str]) -> str | None:
+    text = args[0].strip() if args else ""
+    if len(args) > 1 and _NUMBER.fullmatch(args[1].strip()):
+        text += f"±{args[1].strip()}"
+    if "e" in named:
+        text += f"×10^{named['e'].strip()}"
+    unit = named.get("u", named.get("ul", named.get("unit", ""))).strip()
+    return f"{text} {unit}".strip()
+
+
+def _units(args: list[str], named: dict[str, str]) -> str | None:
+    """{{unité|10|km}}, {{unidad|10|km}}, {{M|10|ul=km}}."""
+    units = [arg.strip() for arg in args[1:2]] or [named.get("u", named.get("ul", "")).strip()]
+    return " ".join([args[0].strip(), *units]).strip() if args else None
+
+
+def _date(args: list[str], named: dict[str, str]) -> str | None:
+    """{{start date|1990|1|2}} as 1990-01-02, {{date|1|janvier|2000}} as it is written."""
+    words = [arg.strip() for arg in args if arg.strip()]
+    if words and len(words[0]) == 4 and all(w.isascii() and w.isdigit() for w in words[:3]):
+        return "-".join([words[0], *(word.zfill(2) for word in words[1:3])])
+    return " ".join(words[:3]) or None
+
+
+def _as_of(args: list[str], named: dict[str, str]) -> str | None:
+    since = "Since" if "since" in named else "As of"
+    return named.get("alt") or f"{since if 'lc' not in named else since.lower()} {_date(args, {})}"
+
+
+def _fraction(args: list[str], named: dict[str, str]) -> str | None:
+    words = [arg.strip() for arg in args]
+    if len(words) == 1:
+        return f"1/{words[0]}"
+    return f"{words[0]}/{words[1]}" if len(words) == 2 else f"{words[0]} {words[1]}/{words[2]}"
+
+
+def _nihongo(args: list[str], named: dict[str, str]) -> str | None:
+    words = [arg.strip() for arg in args[:3]] + ["", ""]
+    inner = ", ".join(word for word in words[1:3] if word)
+    return f"{words[0]} ({inner})" if inner and words[0] else words[0] or inner
+
+
+def _phonemes(args: list[str], named: dict[str, str]) -> str | None:
+    sounds = [arg.strip() for arg in args if arg.strip().lower() not in _IPA_WORDS]
+    return f"/{''.join(sounds)}/" if sounds else None
+
+
+def _interlanguage(args: list[str], named: dict[str, str]) -> str | None:
+    return named.get("lt") or (args[0] if args else None)
+
+
+def _russian_interlanguage(args: list[str], named: dict[str, str]) -> str | None:
+    return args[1] if len(args) > 1 and args[1].strip() else args[0] if args else named.get("текст")
+
+
+def _lines(args: list[str], named: dict[str, str]) -> str | None:
+    return "\n".join(f"* {arg.strip()}" for arg in args if arg.strip())
+
+
+_READERS = {
+    "convert": _convert, "cvt": _convert, "val": _value, "as of": _as_of, "nihongo": _nihongo,
+    "frac": _fraction, "sfrac": _fraction, "fraction": _fraction, "ipac-en": _phonemes,
+    "ill": _interlanguage, "interlanguage link": _interlanguage, "illm": _interlanguage,
+    "нп": _russian_interlanguage, "нп3": _russian_interlanguage, "нп5": _russian_interlanguage,
+    "не переведено": _russian_interlanguage, "не переведено 5": _russian_interlanguage,
+    "unbulleted list": _lines, "ubl": _lines, "vunblist": _lines, "bulleted list": _lines,
+    "ordered list": _lines,
+    "hlist": lambda args, named: ", ".join(a.strip() for a in args if a.strip()),
+    "respell": lambda args, named: "-".join(a.strip() for a in args),
+    "chem": lambda args, named: "".join(a.strip() for a in args),
+    "chem2": lambda args, named: "".join(a.strip() for a in args),
+    "gaps": lambda args, named: "".join(a.strip() for a in args),
+    "simplenuclide": lambda args, named: "-".join(a.strip() for a in args[:2]),
+    "simplenuclide2": lambda args, named: "-".join(a.strip() for a in args[:2]),
+    "nuclide": lambda args, named: "-".join(a.strip() for a in args[:2]),
+    "bibleverse": lambda args, named: " ".join(a.strip() for a in args[:2]),
+    "marriage": lambda args, named: args[0] if args else None,
+    "e": lambda args, named: f"×10^{args[0].strip()}" if args else None,
+    "esp": lambda args, named: f"×10^{args[0].strip()}" if args else None,
+    "sup": lambda args, named: f"<sup>{args[0].strip()}</sup>" if args else None,
+    "pow": lambda args, named: f"{args[0]}^{args[1]}" if len(args) > 1 else None,
+    "angbr": lambda args, named: f"⟨{args[0]}⟩" if args else None,
+    "angle bracket": lambda args, named: f"⟨{args[0]}⟩" if args else None,
+    "\"": lambda args, named: f"„{args[0]}“" if args else None,
+    "unité": _units, "unidad": _units, "m": _units,
+    "start date": _date, "end date": _date, "start-date": _date, "end-date": _date, "birth date": _date,
+    "death date": _date, "birth date and age": _date, "start date and age": _date, "date": _date,
+    "film date": _date, "date de naissance": _date, "death date and age": _date, "fecha": _date,
+}  # fmt: skip
