@@ -1,0 +1,91 @@
+"""The parsers of files from outside, as functions of bytes, for `test_fuzz.py` and `benchmarks/fuzz.py`.
+
+To add one: put a line into `PARSERS`. The seeds are small and valid, and hold what the format has. The
+function returns, whatever the bytes are: an exception is a fault of the parser. For a kind of source,
+`_source` makes it.
+"""
+
+import gzip
+from collections.abc import Callable
+from typing import Any, get_args
+
+import fsspec
+from corpus import warcs
+from pydantic import TypeAdapter
+
+from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined
+from llama_core.corpus.ingest import reader
+from llama_core.corpus.recipe import Source
+from llama_core.corpus.sources.raw import Raw
+from llama_core.errors import InputError
+
+Parser = tuple[str, list[bytes], Callable[[bytes], None]]  # ending of the file's name, seeds, function
+
+
+def _source(suffix: str, seeds: list[bytes], **source: Any) -> Parser:
+    """A kind of source that reads a file of the name `a<suffix>`: `source` are its fields in a recipe."""
+    cfg = TypeAdapter(Source).validate_python({"urls": ["a"], "max_record_bytes": 1 << 16} | source)
+    url = f"memory://fuzz-{source['kind']}/a{suffix}"
+    read = reader(source["kind"]).read
+
+    def parse(data: bytes) -> None:
+        fsspec.filesystem("memory").pipe(url, data)
+        ids: set[str] = set()
+        try:
+            for outcome in read("fuzz", cfg, Raw("fuzz", url, "")):
+                check(outcome, cfg.max_record_bytes * 64)
+                if isinstance(outcome, Document):
+                    assert outcome.id not in ids, "two documents have one id"
+                    ids.add(outcome.id)
+        except InputError:
+            pass  # a user's mistake, said clearly
+
+    return suffix, seeds, parse
+
+
+def check(outcome: Outcome, most: int) -> None:
+    """An outcome can be written to Parquet, and is counted under a name."""
+    assert isinstance(outcome, get_args(Outcome)), outcome
+    if isinstance(outcome, Document):
+        assert outcome.text.strip() and outcome.members >= 1
+        for value in outcome.row():
+            assert "\0" not in value.encode().decode()
+            assert len(value) <= most
+    elif isinstance(outcome, NonContent):
+        assert outcome.count >= 0 and outcome.kind.encode().isascii()
+    elif isinstance(outcome, Dropped):
+        assert outcome.reason.isidentifier() and (outcome.record + outcome.text).encode() is not None
+    else:
+        assert isinstance(outcome, Quarantined)
+        assert outcome.error.isidentifier() and outcome.record.encode() is not None
+        assert 0 <= outcome.offset < 1 << 62
+
+
+_TEXT = "A title\nA line of text, which goes on.\n\xc9t\xe9 and winter.\n" * 4
+_WET = [warcs.info(), warcs.page(1, _TEXT), warcs.page(2, _TEXT, warcs.OLD), warcs.page(3, "")]
+_HTML = f"<!doctype html><html><head><title>T &amp; U</title></head><body>{warcs.ARTICLE}<ul><li>a</ul>"
+_WARC = [
+    warcs.info(),
+    warcs.record(
+        "request", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "application/http; msgtype=request", "http://a/"
+    ),
+    warcs.response(1, _HTML),
+    warcs.response(2, gzip.compress(_HTML.encode()), "Content-Type: text/html", "Content-Encoding: gzip"),
+    warcs.response(
+        3, f"{len(_HTML):x}\r\n{_HTML}\r\n0\r\n\r\n", "Transfer-Encoding: chunked", "Content-Type: text/html"
+    ),
+]
+_JSONL = b'{"text":"A line of text.\\nAnother \\u00e9.","timestamp":"2019-04-25T12:57:54Z","url":"https://a.b/c"}\n'
+
+PARSERS: dict[str, Parser] = {
+    "wet": _source(".warc.wet", [b"".join(_WET), b"".join(_WET[1:2])], kind="commoncrawl", min_chars=1),
+    "wet.gz": _source(
+        ".wet.gz",
+        [warcs.members(*_WET), gzip.compress(b"".join(_WET), mtime=0)],
+        kind="commoncrawl",
+        min_chars=1,
+    ),
+    "warc": _source(".warc", [b"".join(_WARC), *_WARC[2:]], kind="commoncrawl", min_chars=1),
+    "jsonl": _source(".jsonl", [_JSONL * 2], kind="files", min_chars=1),
+    "jsonl.gz": _source(".jsonl.gz", [gzip.compress(_JSONL * 2, mtime=0)], kind="files", min_chars=1),
+}
