@@ -106,6 +106,16 @@ class Artifact:
     def url(self) -> str:
         return self.store.url
 
+    @property
+    def name(self) -> str:
+        """`<stage>/<id>`, the step's folder on the store."""
+        return f"{self.stage}/{self.id[:16]}"
+
+    @property
+    def parents(self) -> dict[str, list[str]]:
+        """The folders (`<stage>/<id>`) of the artifacts that went in, by role, in the order of their use."""
+        return self.manifest["parents"]
+
     @cached_property
     def shards(self) -> list[Shard]:
         """In the order of their names. Raises DamagedError."""
@@ -176,8 +186,9 @@ class Step:
     """One stage's work at its address.
 
     `identity` holds what changes the output, `execution` what changes only how it is made, `inputs`
-    the digests of the artifacts (or of the outside data) that go in. `revision` is raised when the
-    stage's code gives another output for the same inputs.
+    the digests of the artifacts (or of the outside data) that go in; `parents`, which change nothing,
+    the folders of the artifacts that they are the digests of. `revision` is raised when the stage's code
+    gives another output for the same inputs.
     """
 
     root: Store
@@ -186,6 +197,7 @@ class Step:
     identity: dict[str, Any]
     inputs: dict[str, str] = field(default_factory=dict)
     execution: dict[str, Any] = field(default_factory=dict)
+    parents: dict[str, list[str]] = field(default_factory=dict)
     attempt: str = field(default_factory=lambda: "a-" + secrets.token_hex(4))
 
     @property
@@ -268,6 +280,7 @@ class Step:
             "revision": self.revision,
             "identity": self.identity,
             "inputs": self.inputs,
+            "parents": self.parents,
             "execution": self.execution,
             "digest": digest or digest_of([[s.name, s.digest] for s in found]),
             "counts": dict(sorted(counts.items())),
@@ -289,7 +302,7 @@ class Step:
 
     def as_dict(self) -> dict[str, Any]:
         """What a job on another machine needs to write into this step."""
-        names = ("stage", "revision", "identity", "inputs", "execution", "attempt")
+        names = ("stage", "revision", "identity", "inputs", "execution", "parents", "attempt")
         return {"root": self.root.url} | {n: getattr(self, n) for n in names}
 
     @classmethod

@@ -102,6 +102,10 @@ class Documents:
         stages = {f"{self.source}.{a.stage}": a.digest for a in self.decided}
         return {self.source: self.ingested.digest} | stages
 
+    def parents(self) -> dict[str, list[str]]:
+        """The folders of those artifacts, for the manifest of a step that reads them."""
+        return {self.source: [a.name for a in (self.ingested, *self.decided)]}
+
     @property
     def shards(self) -> list[Shard]:
         """Of ingest."""
