@@ -66,7 +66,7 @@ def prose(text: str, code: Iterable[str] = ()) -> str:
 
 
 def residues(text: str, kind: str, code: Iterable[str] = ()) -> Counter[str]:
-    """How often each pattern of `kind` occurs in the prose of a text. Patterns of no occurrence are left out."""
+    """How often each pattern of `kind` occurs in the prose of a text, where it does."""
     left = prose(text, code)
     return Counter({name: n for name, pattern in PATTERNS[kind].items() if (n := len(pattern.findall(left)))})
 
