@@ -3,7 +3,7 @@
 import bz2
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 import zstandard
 
@@ -12,7 +12,11 @@ PIECE = 1 << 20  # bytes read at a time
 ZSTD_PIECE = 1 << 10
 
 
-def chunks(file: BinaryIO, url: str) -> Iterator[bytes | str]:
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+def chunks(file: Readable, url: str) -> Iterator[bytes | str]:
     """The decompressed bytes in pieces; last, the error's name where the stream is cut or damaged."""
     if url.endswith(".gz"):
         yield from _inflate(file, lambda: zlib.decompressobj(wbits=31), zlib.error, PIECE >> 4)
@@ -27,7 +31,7 @@ def chunks(file: BinaryIO, url: str) -> Iterator[bytes | str]:
 
 
 def _inflate(
-    file: BinaryIO, start: Callable[[], Any], failure: type[Exception], piece: int
+    file: Readable, start: Callable[[], Any], failure: type[Exception], piece: int
 ) -> Iterator[bytes | str]:
     """Members one after another, as gzip and zstd allow."""
     member = None

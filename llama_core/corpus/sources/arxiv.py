@@ -1,0 +1,84 @@
+"""arXiv's sources: the bulk tars, or single bundles. One document a paper, as running text (`latex`).
+
+A raw record is a file of a paper: those that its text was made of are the members of the document, the
+others are non-content by kind (figures, bibliographies, styles), or dropped as `unused_file`. Each file of a
+bundle that is a paper by itself gives a document, as arXiv prints it. Archives are read as streams, member
+by member, and in a tar every `.gz` is a bundle.
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+from llama_core.corpus.document import NonContent, Outcome, Quarantined
+from llama_core.corpus.recipe import Arxiv
+from llama_core.corpus.sources.archive_tar import Stream, Tar, is_tar
+from llama_core.corpus.sources.arxiv_paper import Bundle, Place, is_bundle, is_plain, kind_of_paper
+from llama_core.corpus.sources.raw import Raw, open_raw
+from llama_core.corpus.sources.streams import chunks
+
+ENDINGS = (".tar", ".tar.gz", ".tgz", ".gz", ".tex", ".ltx")
+
+_GZIP = b"\x1f\x8b"
+_HEAD = 1024  # bytes that tell what a file is
+
+
+def read(source_name: str, source: Arxiv, raw: Raw) -> Iterator[Outcome]:
+    """An outcome for every file of every paper. Raises StoreError where the file cannot be read on."""
+    with contextlib.closing(open_raw(source, raw.url)) as file:
+        packed = file.read(2) == _GZIP
+        file.seek(0)
+        stream = Stream(chunks(file, ".gz" if packed else ""))
+        yield from _read(stream, Place(source_name, source, raw.url))
+
+
+def _read(stream: Stream, place: Place) -> Iterator[Outcome]:
+    """A tar of bundles, a bundle, or the one file of a paper."""
+    if not is_tar(stream.peek(_HEAD)):
+        yield from _read_single(stream, place)
+        return
+    bundle, tar, places = Bundle(place), Tar(stream), set[str]()
+    for member in tar:
+        name = member.name.removeprefix("./")
+        record = place.record(name or f"@{member.offset}")
+        if member.error:
+            yield Quarantined(record, member.offset, member.error)
+        elif member.kind != "file":
+            yield NonContent(member.kind)
+        elif not is_plain(name):
+            yield Quarantined(record, member.offset, "unsafe_path")
+        elif place.in_tar or not is_bundle(name):
+            yield from bundle.take(name, tar.read(), member.offset)
+        else:
+            inner = place.inside(name, member.offset, again=name in places)
+            places.add(name)
+            yield from _read_packed(tar.read(), inner)
+    yield from bundle.papers()
+
+
+def _read_packed(pieces: Iterator[bytes | str], place: Place) -> Iterator[Outcome]:
+    """A bundle that is a member of a tar."""
+    member = Stream(pieces)
+    if member.peek(2) == _GZIP:
+        yield from _read(Stream(chunks(member, ".gz")), place)
+    else:
+        yield from _read(member, place)
+
+
+def _read_single(stream: Stream, place: Place) -> Iterator[Outcome]:
+    if kind := kind_of_paper(stream.peek(_HEAD)):
+        yield NonContent(kind)
+        while stream.read(1 << 20):
+            pass
+        if stream.error:
+            yield Quarantined(place.record(f"@{stream.at}"), stream.at, stream.error)
+        return
+    bundle = Bundle(place)
+    yield from bundle.take(place.stem + ".tex", _pieces(stream), 0)
+    yield from bundle.papers()
+
+
+def _pieces(stream: Stream) -> Iterator[bytes | str]:
+    while piece := stream.read(1 << 20):
+        yield piece
+    if stream.error:
+        yield stream.error

@@ -1,0 +1,273 @@
+"""What LaTeX's own commands and environments become in running text: tables, read by `latex.py`.
+
+A command that stands in no table is left out, and the text in its braces stays.
+
+The arguments that go with a command are written as letters: `*` a star, `o` [...], `m` {...}, `p` (...),
+`d` a length or number as plain TeX reads it, `w` one word or control word.
+"""
+
+
+def words(names: str) -> frozenset[str]:
+    """The names of a list, separated by white space."""
+    return frozenset(names.split())
+
+
+def _table(lines: str) -> dict[str, str]:
+    """`letters: names` to a letter string by control word."""
+    found: dict[str, str] = {}
+    for line in lines.strip().splitlines():
+        letters, _, names = line.strip().partition(":")
+        found |= {f"\\{name}": letters for name in names.split()}
+    return found
+
+
+# Commands that are left out with the arguments named; what follows them stays.
+ARGUMENTS = _table(r"""
+*m: vspace hspace label inst tag
+m: pagestyle thispagestyle bibliographystyle bibliography addbibresource index glossary nocite graphicspath
+m: hypersetup lstset tikzset usetikzlibrary pgfplotsset sisetup hyphenation stepcounter refstepcounter
+m: phantom hphantom vphantom markright newsavebox newlength newdimen usebox pagenumbering theoremstyle date
+m: author affiliation address affil institute email keywords pacs preprint subjclass thanksref orcid
+m: cntext hypertarget setstretch linespread selectlanguage urlstyle ccsdesc
+m: Needspace needspace lhead rhead lfoot rfoot chead cfoot setcopyright acmDOI
+m: acmYear acmConference acmISBN settopmatter listoffixmes DOI doi arxivnumber PACS received accepted
+m: revised published altaffilmark bibinfo corref cortext fnref tnoteref tnotetext graphicalabstract
+m: bibliographyfont nobibliography TPMargin contentsname sethead
+om: color textcolor pagecolor includepdf captionsetup todo missingfigure marginpar sidenote
+om: thanks altaffiliation lstinputlisting documentclass documentstyle
+om: rowcolor cellcolor columncolor fancyhead fancyfoot fancyhf bibitem acro
+m: verbatiminput VerbatimInput psfig epsfig epsffile epsfbox plotone special href hyperlink
+*oom: includegraphics includesvg
+mm: setlength addtolength setcounter addtocounter settowidth fontsize markboth setbeamercolor
+mm: setbeamertemplate counterwithin plottwo DeclareUnicodeCharacter textblockcolour
+mm: fancypagestyle titleformat* SetKwInOut SetKwFunction SetKw SetKwData DeclareSIUnit newglossaryentry
+m: usepgfplotslibrary arrayrulecolor
+mom: newcolumntype
+mmm: definecolor addcontentsline contentsline titlespacing titlespacing* newacronym DeclareCaptionFormat
+mm: addtocontents colorlet hypercolor
+om: bookmark
+o: footnotemark linebreak nolinebreak pagebreak nopagebreak allowdisplaybreaks printbibliography
+o: hyperref twocolumn printindex listoftodos
+omm: rule pdfbookmark
+mo: newcounter scalebox
+m: raisebox cline rotate
+om: rotatebox
+mm: resizebox resizebox* multicolumn fcolorbox
+m: colorbox
+oo: makebox framebox savebox
+ooom: parbox
+o: makecell thead twocolumn shortstack
+m: adjustbox
+d: hskip vskip kern mskip mkern penalty raise lower moveleft moveright baselineskip parskip parindent hsize
+d: vsize textwidth textheight topmargin oddsidemargin evensidemargin headheight headsep footskip tabcolsep
+d: hoffset voffset arraycolsep columnsep abovedisplayskip belowdisplayskip leftskip rightskip magnification
+d: tolerance hangindent hangafter pageno footnotesep topskip parfillskip abovecaptionskip belowcaptionskip
+d: hfuzz vfuzz hbadness vbadness widowpenalty clubpenalty emergencystretch lineskip itemsep parsep topsep
+d: unitlength fboxsep fboxrule jot epsfxsize epsfysize spaceskip arrayrulewidth doublerulesep columnwidth
+d: mathsurround displaywidowpenalty brokenpenalty interlinepenalty looseness floatsep textfloatsep intextsep
+d: marginparwidth overfullrule secnumdepth
+w: font catcode advance multiply divide fontname skew write immediate openout message
+p: put line vector setcoordinatesystem
+omomo: multirow
+opm: cmidrule
+""")
+
+HEADINGS = {
+    "\\part": 0,
+    "\\chapter": 0,
+    "\\section": 1,
+    "\\newsec": 1,
+    "\\subsection": 2,
+    "\\subsec": 2,
+    "\\subsubsection": 3,
+    "\\paragraph": 4,
+    "\\subparagraph": 5,
+}
+# Of AMS-TeX and plain TeX: the heading ends at a word of its own, or with the paragraph.
+PLAIN_HEADINGS = {
+    "\\head": "\\endhead",
+    "\\heading": "\\endheading",
+    "\\subhead": "\\endsubhead",
+    "\\subheading": "",
+    "\\beginsection": "",
+}
+
+CITATIONS = frozenset(
+    f"\\{name}"
+    for name in words(
+        "cite citep citealp citealt citet Citet Citep citeyear citeyearpar citeauthor Citeauthor citenum "
+        "citeauthoryear textcite Textcite parencite Parencite autocite Autocite footcite footfullcite "
+        "supercite smartcite fullcite onlinecite citetalias citepalias shortcite shortciteN citeN citeNP "
+        "citeANP citeA citeasnoun possessivecite nocitep citeindexfalse cites parencites textcites "
+        "autocites refcite citeonline newcite bibentry citestar footcitetext rcite ocite"
+    )
+)
+REFERENCES = words(
+    "\\ref \\eqref \\pageref \\autoref \\cref \\Cref \\vref \\nameref \\subref \\prettyref \\fref \\Fref "
+    "\\sref \\tref \\figref \\secref \\labelcref \\cpageref \\fullref"
+)
+FOOTNOTES = words("\\footnote \\endnote \\footnotetext \\tablefootnote")
+
+MATH = frozenset(
+    name + star
+    for name in words(
+        "equation align eqnarray gather multline alignat flalign displaymath math dmath IEEEeqnarray "
+        "subeqnarray eqnarray dgroup darray xalignat xxalignat empheq"
+    )
+    for star in ("", "*")
+)
+ONE_NUMBER = frozenset(("equation", "multline", "dmath"))
+FLOATS = dict.fromkeys(
+    words("figure figure* wrapfigure SCfigure sidewaysfigure sidewaysfigure* teaserfigure floatingfigure"),
+    "Figure",
+) | dict.fromkeys(
+    words("table table* wraptable sidewaystable sidewaystable* deluxetable deluxetable* longrotatetable"),
+    "Table",
+)
+TABULAR = {
+    "tabular": "om",
+    "tabular*": "mom",
+    "tabularx": "mom",
+    "tabulary": "mom",
+    "tabu": "m",
+    "longtable": "om",
+    "supertabular": "m",
+    "array": "om",
+    "deluxetable": "m",
+    "deluxetable*": "m",
+    "tblr": "om",
+    "tabbing": "",
+    "NiceTabular": "om",
+}
+LISTS = words(
+    "itemize enumerate description compactitem compactenum inparaenum inparaitem list trivlist enumerate* "
+    "itemize* asparaenum asparaitem compactdesc enumitem"
+)
+NUMBERED = frozenset(("enumerate", "compactenum", "inparaenum", "enumerate*", "asparaenum"))
+# Environments whose content is no text.
+DROPPED = words(
+    "thebibliography references tikzpicture picture pspicture pspicture* pgfpicture axis keywords "
+    "CCSXML pdfpicture keyword MSCcodes frontmatter filecontents tikzcd xy psfrags overpic asy feynman "
+    "feynmandiagram fmffile fmfgraph fmfgraph* refcontext biblist thereferences chart forest AMS"
+)
+# Arguments after `\begin{name}` of environments whose content stays.
+ENVIRONMENT_ARGUMENTS = {
+    "minipage": "ooom",
+    "multicols": "mo",
+    "wrapfigure": "omom",
+    "wraptable": "omom",
+    "floatingfigure": "om",
+    "SCfigure": "oo",
+    "figure": "o",
+    "figure*": "o",
+    "table": "o",
+    "table*": "o",
+    "sidewaystable": "o",
+    "sidewaysfigure": "o",
+    "subfigure": "om",
+    "subtable": "om",
+    "adjustbox": "m",
+    "adjustwidth": "mm",
+    "spacing": "m",
+    "CJK": "mm",
+    "CJK*": "mm",
+    "otherlanguage": "m",
+    "algorithm": "o",
+    "algorithm*": "o",
+    "algorithmic": "o",
+    "algorithm2e": "o",
+    "list": "mm",
+    "itemize": "o",
+    "enumerate": "o",
+    "enumerate*": "o",
+    "description": "o",
+    "compactitem": "o",
+    "compactenum": "o",
+    "inparaenum": "o",
+    "tcolorbox": "o",
+    "mdframed": "o",
+    "framed": "o",
+    "threeparttable": "o",
+    "tablenotes": "o",
+    "thebibliography": "m",
+    "turn": "m",
+    "rotate": "m",
+    "resizebox": "mm",
+    "scope": "o",
+    "alignat": "m",
+    "alignat*": "m",
+    "IEEEeqnarray": "om",
+    "IEEEeqnarray*": "om",
+    "xalignat": "m",
+    "textblock": "mp",
+    "column": "m",
+    "frame": "oom",
+    "block": "m",
+    "restatable": "omm",
+}
+# Theorem-like environments of the usual classes; \newtheorem adds to them.
+THEOREMS = {
+    name.lower(): name
+    for name in words(
+        "Theorem Lemma Corollary Proposition Definition Remark Example Claim Conjecture Observation Fact "
+        "Assumption Question Problem Exercise Note Property Axiom Hypothesis"
+    )
+}
+SHORT_THEOREMS = {
+    "thm": "Theorem",
+    "lem": "Lemma",
+    "lemm": "Lemma",
+    "cor": "Corollary",
+    "coro": "Corollary",
+    "prop": "Proposition",
+    "defn": "Definition",
+    "defi": "Definition",
+    "rem": "Remark",
+    "rmk": "Remark",
+    "conj": "Conjecture",
+    "exa": "Example",
+    "obs": "Observation",
+}
+# Environments that are paragraphs of their own.
+PARAGRAPHS = words(
+    "abstract quote quotation verse center flushleft flushright algorithm algorithm* itemize enumerate "
+    "description tcolorbox mdframed framed appendices acknowledgments acknowledgements acknowledgement acks"
+)
+# Steps of the algorithmic packages: each is a line that begins so.
+ALGORITHMIC = {
+    f"\\{name}": text
+    for names, text in {
+        "STATE State Statex Comment COMMENT BEGIN Begin": "",
+        "IF If": "if ",
+        "ELSIF ElsIf ElseIf": "else if ",
+        "ELSE Else": "else ",
+        "FOR For": "for ",
+        "FORALL ForAll ForEach": "for all ",
+        "WHILE While": "while ",
+        "LOOP Loop": "loop ",
+        "REPEAT Repeat": "repeat ",
+        "UNTIL Until": "until ",
+        "RETURN Return": "return ",
+        "ENDIF EndIf": "end if",
+        "ENDFOR EndFor": "end for",
+        "ENDWHILE EndWhile": "end while",
+        "ENDLOOP EndLoop": "end loop",
+        "REQUIRE Require": "Require: ",
+        "ENSURE Ensure": "Ensure: ",
+        "INPUT Input KwIn KwData": "Input: ",
+        "OUTPUT Output KwOut KwResult": "Output: ",
+        "PROCEDURE Procedure": "procedure ",
+        "FUNCTION Function": "function ",
+        "EndProcedure EndFunction": "end",
+    }.items()
+    for name in names.split()
+}
+# Whose length may be a control word (`\\hskip\\parindent`), and which read a number that has no unit.
+TAKES_WORD = words(
+    "\\hskip \\vskip \\kern \\mskip \\mkern \\raise \\lower \\moveleft \\moveright \\font \\catcode "
+    "\\advance \\multiply \\divide \\fontname \\write \\immediate \\openout"
+)
+TAKES_NUMBER = words(
+    "\\penalty \\tolerance \\hbadness \\vbadness \\widowpenalty \\clubpenalty \\pageno \\hangafter "
+    "\\magnification \\secnumdepth \\looseness \\interlinepenalty \\brokenpenalty"
+)
