@@ -25,6 +25,7 @@ from prefect.exceptions import MissingContextError
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 PROGRESS_EVERY = 3.0  # seconds between two updates of one progress bar
+SAY_EVERY = 60.0  # seconds between two lines of a log about one progress bar
 WAIT_FOR_PREFECT = 900.0  # seconds that a finished stage waits for a server that is away
 
 _missed: list[Callable[[], Any]] = []
@@ -59,28 +60,52 @@ def show_markdown(key: str, markdown: str, description: str) -> None:
 
 
 class Progress:
-    """A progress bar in Prefect and, on a terminal, a line that rewrites itself."""
+    """A progress bar in Prefect. Without a detail of the caller's, its rate is shown in the terminal too.
 
-    def __init__(self, key: str, total: int, unit: str):
-        self._key, self._total, self._unit = _key(key), max(1, total), unit
+    `before`: how much of the total was done before this run; the rate does not count it.
+    """
+
+    def __init__(self, key: str, total: int, unit: str, before: float = 0):
+        self._key, self._total, self._unit, self._before = _key(key), max(1, total), unit, before
         self._id: Any = None
+        self._started = self._said = time.monotonic()
         self._sent = 0.0
-        self._started = time.monotonic()
 
-    def update(self, done: int, detail: str = "") -> None:
+    def update(self, done: float, detail: str = "") -> None:
         now = time.monotonic()
         last = done >= self._total
         if not last and now - self._sent < PROGRESS_EVERY:
             return
         self._sent = now
-        rate = done / max(1e-9, now - self._started)
-        left = (self._total - done) / rate if rate else 0.0
-        text = detail or f"{done:,} of {self._total:,} {self._unit}, {rate:,.1f}/s, {left:.0f} s left"
-        percent = 100.0 * min(1.0, done / self._total)
+        if not detail:
+            detail = self._rate(done, now - self._started)
+            self._show(detail, now, last)
+        text, percent = detail, 100.0 * min(1.0, done / self._total)
         if self._id is None:
             self._id = _try(lambda: create_progress_artifact(percent, self._key, text))
         else:
             _try(lambda: update_progress_artifact(self._id, percent, text))
+
+    def _rate(self, done: float, seconds: float) -> str:
+        rate = (done - self._before) / max(1e-9, seconds)
+        left = f", {clock((self._total - done) / rate)} left" if rate > 0 else ""
+        return f"{done:,} of {self._total:,} {self._unit}, {rate:,.1f}/s{left}"
+
+    def _show(self, text: str, now: float, last: bool) -> None:
+        """Rewritten in place on a terminal, in a log a line now and then; nothing for what is quick."""
+        if sys.stderr.isatty():
+            if now - self._started >= PROGRESS_EVERY:
+                live(text, end=last)
+        elif not last and now - self._said >= SAY_EVERY:
+            self._said = now
+            say(f"      {text}")
+
+
+def clock(seconds: float) -> str:
+    """Such as 1:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def live(line: str, end: bool = False) -> None:

@@ -53,7 +53,7 @@ def make(run: Run, step: Step, plan: Plan, *, label: str = "") -> Artifact:
     def progress(phase: Phase, done: int) -> None:
         if phase.label not in bars:
             name = f"{label or step.stage}-{phase.label}"
-            bars[phase.label] = Progress(name, len(phase.shards), phase.label)
+            bars[phase.label] = Progress(name, len(phase.shards), phase.label, before=done)
             if done:
                 say(f"      {done} of {len(phase.shards)} {phase.label} were done before")
             return

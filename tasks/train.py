@@ -8,7 +8,7 @@ from llama_core.step import Artifact, Step
 from llama_core.train import REVISION
 from tasks import tracking
 from tasks.launch import launch
-from tasks.observe import Progress, live, warn
+from tasks.observe import Progress, clock, live, warn
 from tasks.run import Run
 from tasks.step import made, reused, stage
 
@@ -50,16 +50,10 @@ def _follow(job: Job, run_id: str) -> Artifact:
             line = (
                 f"step {step}/{steps}  loss {record['loss']:.4f}  lr {record['lr']:.2e}  "
                 f"grad {record['grad_norm']:.3f}  {record['tokens_per_s']:,.0f} tokens/s  "
-                f"{_clock(record['eta_s'])} left"
+                f"{clock(record['eta_s'])} left"
             )
             if step % every == 0 or step in (1, steps):
                 live(line, end=step == steps)
             progress.update(step, line)
 
         return launch(job, "llama_core.train", on_metrics=show)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
