@@ -17,10 +17,11 @@ EVERY_POINT += [f"register:{point}" for point in ("before", "inside", "after")]
 EVERY_POINT += [f"report:{point}" for point in POINTS]
 
 
-def run_until(pipeline: Pipeline, point: str, reached: Path) -> None:
+def run_until(pipeline: Pipeline, point: str, reached: Path, *args: str, recipe: str = "micro") -> None:
     """Run, and kill the whole tree with signal 9 when some process stands at `point`."""
     reached.unlink(missing_ok=True)
-    process = pipeline.start(PYTHONPATH=INJECT, LLAMA_CHAOS=point, LLAMA_CHAOS_REACHED=str(reached))
+    chaos = {"PYTHONPATH": INJECT, "LLAMA_CHAOS": point, "LLAMA_CHAOS_REACHED": str(reached)}
+    process = pipeline.start(*args, recipe=recipe, **chaos)
     deadline = time.monotonic() + 120
     while not reached.exists():
         if process.poll() is not None or time.monotonic() > deadline:

@@ -1,0 +1,71 @@
+"""The corpus of seven sources: killed whole, or robbed of workers, it ends with the same bytes."""
+
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import seven_sources
+from chaos.test_kill import run_until
+from pipeline import Pipeline
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+
+STAGES = ("ingest", "lines", "quality", "perplexity", "references", "dedup", "corpus", "decontaminate")
+POINTS = ("before", "inside", "objects", "shards", "after")
+KILLS = 16  # of the whole tree, at points drawn by seed: two for each stage
+WORKERS_LOST = 6
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return seven_sources.write_recipe(tmp_path_factory.mktemp("seven"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    recipe: Path, prefect_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Pipeline]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    pipeline = Pipeline(folder / "home", f"file://{folder}/store", {"PREFECT_API_URL": prefect_url})
+    pipeline.ok("--flow", "corpus", recipe=str(recipe))
+    yield pipeline
+    pipeline.kill()
+
+
+def test_killed_at_points_of_every_stage_the_corpus_has_the_same_bytes(
+    undisturbed: Pipeline, pipeline: Pipeline, recipe: Path, tmp_path: Path
+) -> None:
+    rng = random.Random(7)
+    points = [f"{stage}:{point}" for stage in STAGES for point in rng.sample(POINTS, KILLS // len(STAGES))]
+    for point in sorted(points, key=lambda p: (STAGES.index(p.split(":")[0]), POINTS.index(p.split(":")[1]))):
+        run_until(pipeline, point, tmp_path / "reached", "--flow", "corpus", recipe=str(recipe))
+        assert pipeline.ends(within=0) == []
+    pipeline.ok("--flow", "corpus", recipe=str(recipe))
+    assert pipeline.digests() == undisturbed.digests()
+
+
+def test_workers_that_are_killed_at_random_cost_nothing_but_time(
+    undisturbed: Pipeline, pipeline: Pipeline, recipe: Path
+) -> None:
+    rng, lost = random.Random(11), 0
+    process = pipeline.start("--flow", "corpus", recipe=str(recipe))
+    while process.poll() is None:
+        time.sleep(rng.uniform(0.3, 1.2))
+        workers = [p for p in pipeline.processes() if "loky" in " ".join(_command(p))]
+        if workers and lost < WORKERS_LOST:
+            rng.choice(workers).kill()
+            lost += 1
+    output = process.communicate()[0]
+    assert process.returncode == 0, output
+    assert lost >= 2, "the run was over before a worker could be killed"
+    assert pipeline.digests() == undisturbed.digests()
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
