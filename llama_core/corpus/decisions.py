@@ -6,6 +6,7 @@ decisions are applied one after another.
 """
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -83,6 +84,52 @@ def apply_cuts(text: str, cuts: Sequence[Cut]) -> str:
         parts += (text[at : cut.start], cut.put)
         at = cut.end
     return "".join((*parts, text[at:]))
+
+
+def compose(first: Sequence[Cut], then: Sequence[Cut]) -> list[Cut]:
+    """One sequence of cuts that does what `first`, and `then` on what it left, do together."""
+    pieces: list[tuple[int, int, str]] = []  # of what is left: spans of the text, or strings put into it
+    rest = _pieces_after(first)
+    at = 0
+    for cut in then:
+        pieces += _take(rest, cut.start - at)
+        _take(rest, cut.end - cut.start)
+        pieces.append((0, 0, cut.put))
+        at = cut.end
+    composed: list[Cut] = []
+    at, put = 0, ""
+    for start, end, string in (*pieces, *reversed(rest)):
+        if start == end:
+            put += string
+            continue
+        if start > at or put:
+            composed.append(Cut(at, start, put))
+        at, put = end, ""
+    return composed
+
+
+def _pieces_after(cuts: Sequence[Cut]) -> list[tuple[int, int, str]]:
+    """Last piece first; it has no end, as the text's length is not known."""
+    pieces: list[tuple[int, int, str]] = []
+    at = 0
+    for cut in cuts:
+        pieces += ((at, cut.start, ""), (0, 0, cut.put))
+        at = cut.end
+    return [*pieces, (at, sys.maxsize, "")][::-1]
+
+
+def _take(rest: list[tuple[int, int, str]], n: int) -> list[tuple[int, int, str]]:
+    """The next n characters."""
+    taken: list[tuple[int, int, str]] = []
+    while n > 0:
+        start, end, string = rest.pop()
+        size = end - start or len(string)
+        if size > n:
+            rest.append((start + n, end, "") if end else (0, 0, string[n:]))
+            end, string = (start + n, "") if end else (0, string[:n])
+        taken.append((start, end, string))
+        n -= min(n, size)
+    return taken
 
 
 @dataclass(frozen=True)

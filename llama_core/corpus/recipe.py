@@ -29,7 +29,15 @@ class Language(Section):
     """Codes of the languages that stay."""
     min_score: Identity[float] = Field(0.5, ge=0, le=1)
     model: Identity[str] = "lid.176.ftz"
-    """`lid.176.ftz` is inside a package; else the URL of a fastText model, known by its sha256."""
+    """`lid.176.ftz` is inside a package; else the URL of a fastText model, as lid.176.bin."""
+    sha256: Identity[str] = Field("", pattern="^([0-9a-f]{64})?$")
+    """Of the model at that URL."""
+
+    @model_validator(mode="after")
+    def _model_is_known(self) -> "Language":
+        if self.model != "lid.176.ftz" and not self.sha256:
+            raise ValueError(f"language.model {self.model} needs `sha256`: that of the file")
+        return self
 
 
 class Perplexity(Section):
@@ -55,15 +63,28 @@ class References(Section):
     seed: Identity[int] = 1
 
 
+class C4Filter(Section):
+    """Lines and pages after Raffel et al. 2020, section 2.2. The values are those that C4 was made with."""
+
+    min_line_words: Identity[int] = Field(5, ge=1)
+    """Cut a line with fewer words (3 in the paper's first version)."""
+    min_sentences: Identity[int] = Field(3, ge=1)
+    """Drop a page with fewer sentences (5 in the paper's first version)."""
+    end_marks: Identity[bool] = True
+    """Cut a line that does not end in `.`, `?`, `!` or `"` (FineWeb keeps it)."""
+    bad_words: Identity[list[str]] = []
+    """Drop a page that holds one of these words or phrases (C4 has a list of its own)."""
+
+
 class Filters(Section):
     """Published quality filters; a text that one refuses is dropped under the filter's own name."""
 
-    c4: Identity[bool] = False
-    """Raffel et al. 2020, section 2.2: lines and pages."""
     gopher_repetition: Identity[bool] = False
     """Rae et al. 2021, table A1."""
     gopher_quality: Identity[bool] = False
-    """Rae et al. 2021, appendix A.1.1."""
+    """Rae et al. 2021, appendix A.1.1. Its stop words are English: it refuses text of other languages."""
+    c4: Identity[C4Filter | None] = None
+    """`{}`: with the published values. The only filter that also cuts lines."""
     fineweb: Identity[bool] = False
     """Penedo et al. 2024, section 3.6."""
 
@@ -85,6 +106,11 @@ class Clean(Section):
     perplexity: Identity[Perplexity | None] = None
     references: Identity[References | None] = None
     pii: Pii = Pii()
+
+    @property
+    def has_quality(self) -> bool:
+        """Whether anything is decided by a text's language, the filters or personal data."""
+        return self.language is not None or self.filters != Filters() or self.pii != Pii()
 
 
 # --- sources

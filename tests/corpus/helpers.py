@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from llama_core.corpus.decisions import Documents
 from llama_core.corpus.document import Document, read_documents
 from llama_core.recipe import Recipe, load_recipe
 from llama_core.step import Artifact
@@ -35,6 +36,11 @@ def write_jsonl(path: Path, records: list[dict[str, Any]]) -> Path:
 def documents_of(artifact: Artifact, ending: str = "documents.parquet") -> list[Document]:
     shards = [s.name for s in artifact.shards if any(o.name.endswith(ending) for o in s.objects)]
     return [d for name in shards for d in read_documents(artifact, name, ending)]
+
+
+def texts_of(documents: Documents) -> list[str]:
+    """What every stage has kept, shard by shard."""
+    return [d.text for shard in documents.shards for d in documents.read(shard.name)]
 
 
 def is_conserved(counts: dict[str, int]) -> bool:

@@ -1,0 +1,1 @@
+"""Cleaning between ingest and dedup: stages that write decisions about the documents of one source."""

@@ -1,0 +1,51 @@
+"""One shard of decisions: what every stage of cleaning writes of an ingest shard."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from llama_core.corpus.decisions import ENDING, Decision, Documents, apply_cuts, write_decisions
+from llama_core.corpus.document import DROPPED_SCHEMA, Document, Rows
+from llama_core.corpus.ingest import SAMPLE_CHARS, SAMPLES
+from llama_core.step import Step
+
+
+def decide_shard(
+    step: Step,
+    documents: Documents,
+    shard: str,
+    decide: Callable[[Document], Decision],
+    tally: Counter[str] | None = None,
+) -> None:
+    """Commit the decisions on an ingest shard's documents, and samples of what was dropped.
+
+    Counts: `documents` in, `kept`, `dropped.<reason>`, `bytes` (UTF-8) of the text that stays, and what
+    `decide` has counted in `tally`.
+    """
+    samples: list[tuple[str, str, str]] = []
+    sampled: Counter[str] = Counter()
+    with step.shard(shard) as out:
+        counts = out.counts
+        counts.update(documents=0, kept=0, bytes=0)
+
+        def decided() -> Iterator[Decision]:
+            for document in documents.read(shard):
+                decision = decide(document)
+                counts["documents"] += 1
+                if decision.keep:
+                    counts["kept"] += 1
+                    counts["bytes"] += len(apply_cuts(document.text, decision.cuts).encode())
+                else:
+                    reason = decision.reason
+                    counts[f"dropped.{reason}"] += 1
+                    if sampled[reason] < SAMPLES:
+                        sampled[reason] += 1
+                        samples.append((reason, document.id, document.text[:SAMPLE_CHARS]))
+                yield decision
+
+        with out.publish(f"{shard}/{ENDING}") as writer:
+            write_decisions(writer, decided())
+        counts.update(tally or {})
+        if samples:
+            with out.publish(f"{shard}/dropped.parquet") as writer, Rows(writer, DROPPED_SCHEMA) as rows:
+                for sample in samples:
+                    rows.append(sample)

@@ -1,0 +1,188 @@
+"""Lines seen twice anywhere in a group of a crawl's shards are dropped, every copy (Wenzek et al. 2019).
+
+Lines are normalised and hashed as CCNet's code does it. Each file writes its keys in runs; a reduce shard
+finds, in one partition of a group, the keys that were seen twice, and writes them back in a run for each
+file; a file then decides with the keys that are its own. So memory holds eight bytes for each different
+line of a file, or of a partition.
+"""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from llama_core.corpus.clean.decide import decide_shard
+from llama_core.corpus.decisions import Cut, Decision, Documents
+from llama_core.corpus.document import Document
+from llama_core.corpus.partition import Runs, partition_of, publish_runs
+from llama_core.corpus.recipe import Lines
+from llama_core.phases import Phase, Plan
+from llama_core.step import Shard, Step
+
+REVISION = 1
+HASHES, DUPLICATES = "hashes.", "duplicates."  # mark the scratch shards of the step
+PARTITION_BYTES = 4 << 30  # of text, whose different lines are compared at a time: some 64 million
+
+Keys = npt.NDArray[np.uint64]
+
+_CRAWL = re.compile(r"CC-MAIN-\d{4}-\d{2}")
+_PUNCTUATION = (
+    "，。、„”“«»１」「《》´∶：？！（）；–—．～’…━〈〉【】％►"  # CCNet's, and no other: `,` and `.` stay
+)
+_DIGIT = re.compile(r"[^\D0-9]")
+_REMOVED = re.compile(f"[{_PUNCTUATION}\x80-\x9f]")
+_ASCII_DIGITS = bytes.maketrans(b"0123456789", b"0" * 10)
+_ASCII_CONTROLS = bytes(i for i in (*range(32), 127) if i != ord("\n"))
+
+
+def line_keys(text: str) -> Keys:
+    """uint64 (lines,): the first 8 bytes of the SHA-1 of each line, normalised.
+
+    As CCNet does it for dedup: white space at the ends, case, digits (all become 0), its set of
+    punctuation and control characters do not count. Accents do.
+    """
+    text = "\n".join(map(str.strip, text.split("\n"))).lower()
+    if not text.isascii():
+        text = _REMOVED.sub("", _DIGIT.sub("0", text))
+    lines = text.encode().translate(_ASCII_DIGITS, _ASCII_CONTROLS).split(b"\n")
+    sha1 = hashlib.sha1
+    return np.frombuffer(b"".join([sha1(line).digest()[:8] for line in lines]), "<u8")
+
+
+def groups_of(shards: Iterable[Shard], cfg: Lines) -> list[list[str]]:
+    """The names of the ingest shards whose lines are compared with one another.
+
+    The files of each crawl, by name, are dealt into `cfg.shards`, and those put into groups, next to one
+    another. A crawl is known by its name in the URL; files without one are one crawl together.
+    """
+    crawls: dict[str, list[str]] = {}
+    for shard in sorted(shards, key=lambda s: s.name):
+        found = _CRAWL.search(shard.facts.get("url", ""))
+        crawls.setdefault(found[0] if found else "", []).append(shard.name)
+    groups = []
+    for _, names in sorted(crawls.items()):
+        n = min(cfg.shards, len(names))
+        bounds = [i * len(names) // n for i in range(n + 1)]
+        starts = bounds[:-1][:: cfg.group_shards]
+        groups += [names[a:b] for a, b in zip(starts, [*starts[1:], len(names)], strict=True)]
+    return groups
+
+
+@dataclass(frozen=True)
+class Group:
+    """Files whose lines are compared, in so many partitions. `digits` tells its shards from other groups'."""
+
+    number: int
+    shards: tuple[str, ...]
+    partitions: int
+
+    def reduced(self) -> list[str]:
+        return [f"{DUPLICATES}{self.number:05d}.{p:05d}" for p in range(self.partitions)]
+
+
+def plan(step: Step, documents: Documents, cfg: Lines, min_chars: int) -> Plan:
+    """The phases: keys of each file, duplicates of each partition of a group, decisions of each file."""
+    groups = _groups(documents, cfg)
+    group_of = {name: group for group in groups for name in group.shards}
+    names = {HASHES + name: name for name in group_of}
+    partitions = {name: group.partitions for name, group in group_of.items()}
+    yield Phase("lines", names, partial(_hash_shard, step, documents, partitions))
+
+    reduced = {name: (group, p) for group in groups for p, name in enumerate(group.reduced())}
+    yield Phase("duplicates", reduced, partial(_duplicates_shard, step))
+
+    decided = {name: name for name in group_of}
+    yield Phase("decisions", decided, partial(_decide_shard, step, documents, group_of, min_chars))
+    return {"shards": list(decided), "facts": {"groups": len(groups)}}
+
+
+def _groups(documents: Documents, cfg: Lines) -> list[Group]:
+    sizes = {shard.name: shard.counts.get("bytes", 0) for shard in documents.shards}
+    return [
+        Group(number, tuple(names), 1 + sum(sizes[n] for n in names) // PARTITION_BYTES)
+        for number, names in enumerate(groups_of(documents.shards, cfg))
+    ]
+
+
+def _hash_shard(step: Step, documents: Documents, partitions: Mapping[str, int], name: str) -> None:
+    """The keys of a file: one that it holds once, once; one that it holds more often, twice."""
+    with step.shard(HASHES + name) as out:
+        found = [line_keys(document.text) for document in documents.read(name)]
+        keys, counts = np.unique(np.concatenate([*found, np.empty(0, np.uint64)]), return_counts=True)
+        keys = np.repeat(keys, np.minimum(counts, 2))
+        n = partitions[name]
+        publish_runs(out, "keys", keys, partition_of(keys, n), n)
+
+
+def _duplicates_shard(step: Step, argument: tuple[Group, int]) -> None:
+    """Of one partition of a group: the keys seen twice, in a run for each file that holds them."""
+    group, partition = argument
+    hashed = step.committed_shards(HASHES + name for name in group.shards)
+    runs = Runs.of(step.folder, hashed, "keys", np.uint64)
+    with step.shard(group.reduced()[partition]) as out:
+        keys = runs.read(partition)
+        keys.sort()
+        twice = keys[1:][keys[1:] == keys[:-1]]
+        twice = twice[np.append(True, twice[1:] != twice[:-1])] if len(twice) else twice
+        del keys
+        own = [_members(runs.read_one(i, partition), twice) for i in range(len(group.shards))]
+        files = np.repeat(np.arange(len(own)), [len(found) for found in own])
+        publish_runs(out, "keys", np.concatenate(own), files, len(own))
+
+
+def _members(sorted_keys: Keys, of: Keys) -> Keys:
+    """The different keys that are in `of`, both being sorted."""
+    keys = np.unique(sorted_keys)
+    return keys[_is_in(keys, of)]
+
+
+def _is_in(keys: Keys, ordered: Keys) -> npt.NDArray[np.bool_]:
+    if not len(ordered):
+        return np.zeros(len(keys), bool)
+    at = np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)
+    return ordered[at] == keys
+
+
+def _decide_shard(
+    step: Step, documents: Documents, group_of: Mapping[str, Group], min_chars: int, name: str
+) -> None:
+    group = group_of[name]
+    runs = Runs.of(step.folder, step.committed_shards(group.reduced()), "keys", np.uint64)
+    duplicates = runs.read(group.shards.index(name))  # partition by partition, so in order
+    tally: Counter[str] = Counter()
+    decide = partial(_decide, duplicates=duplicates, min_chars=min_chars, tally=tally)
+    decide_shard(step, documents, name, decide, tally)
+
+
+def _decide(document: Document, duplicates: Keys, min_chars: int, tally: Counter[str]) -> Decision:
+    text = document.text
+    is_dropped = _is_in(line_keys(text), duplicates)
+    n_dropped = int(np.count_nonzero(is_dropped))
+    tally.update({"lines": len(is_dropped), "lines.duplicate": n_dropped})
+    if not n_dropped:
+        return Decision(document.id)
+    evidence = {"lines": len(is_dropped), "duplicates": n_dropped}
+    if n_dropped == len(is_dropped):
+        return Decision(document.id, "duplicate_lines", evidence)
+    cuts = cut_lines(text, is_dropped)
+    left = len(text) - sum(cut.end - cut.start for cut in cuts)
+    return Decision(document.id, "too_short" if left < min_chars else "", evidence, cuts)
+
+
+def cut_lines(text: str, is_dropped: npt.NDArray[np.bool_]) -> list[Cut]:
+    """The cuts that leave the other lines, with a line break between; some line must be left."""
+    lengths = np.fromiter(map(len, text.split("\n")), np.int64, len(is_dropped))
+    starts = np.append(0, np.cumsum(lengths + 1))  # of lines, and one after the end
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], is_dropped, [False])).astype(np.int8)))
+    cuts = []
+    for first, last in edges.reshape(-1, 2).tolist():
+        start, end = int(starts[first]), int(starts[last])
+        if last == len(lengths):  # takes the line break before it
+            start, end = start - 1, len(text)
+        cuts.append(Cut(start, end))
+    return cuts

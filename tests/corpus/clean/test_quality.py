@@ -1,0 +1,102 @@
+"""Language, filters and masks, text by text."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from corpus.helpers import SAMPLES, needs_samples, texts_of
+from pydantic import ValidationError
+
+from llama_core.corpus.clean import language, quality
+from llama_core.corpus.decisions import Documents, read_decisions
+from llama_core.corpus.document import read_batches
+from llama_core.corpus.recipe import C4Filter, Clean, Filters, Language, Pii
+from llama_core.errors import InputError
+from llama_core.step import Artifact
+
+ENGLISH = (
+    "The committee met in the morning and agreed that the bridge should be built with local stone.\n"
+    "It was the first time that the people of the valley were asked to vote about it.\n"
+    "A second vote was held in the spring of the next year, and it had the same result."
+)
+GERMAN = "Der Ausschuss hat am Morgen beschlossen, dass die Brücke aus Stein gebaut werden soll."
+NO_TEXT = "12 34 56 78 90"
+
+
+def test_what_is_not_in_the_languages_to_keep_is_dropped_and_the_language_is_set(
+    documents: Callable[..., Documents], decide: Callable[..., Artifact]
+) -> None:
+    web = documents({"a": [ENGLISH, GERMAN, NO_TEXT]})
+    cfg = Clean(language=Language(keep=["en"], min_score=0.6))
+    decided = decide(web, lambda step, d: quality.plan(step, d, cfg))
+    first, second, third = read_decisions(decided, "a")
+    assert (first.reason, first.language) == ("", "en")
+    assert (second.reason, second.evidence["language"]) == ("language_other", "de")
+    assert third.reason == "language_unsure"
+    assert [d.language for d in web.after(decided).read("a")] == ["en"]
+    assert {k: v for k, v in decided.counts.items() if not k.startswith("language.")} == {
+        "documents": 3,
+        "kept": 1,
+        "dropped.language_other": 1,
+        "dropped.language_unsure": 1,
+        "bytes": len(ENGLISH),
+    }
+    assert decided.counts["language.en"] == decided.counts["language.de"] == 1
+    dropped = [row for batch in read_batches(decided, "a", "dropped.parquet") for row in batch.to_pylist()]
+    assert {row["text"] for row in dropped} == {GERMAN, NO_TEXT}
+
+
+def test_masks_go_into_what_the_filters_left(
+    documents: Callable[..., Documents], decide: Callable[..., Artifact]
+) -> None:
+    text = f"Home | Contact\n{ENGLISH}\nWrite to the chair of it at ann@corp.org or to 8.8.4.4 by June."
+    web = documents({"a": [text]})
+    cfg = Clean(filters=Filters(c4=C4Filter()), pii=Pii(email=True, ip=True))
+    decided = decide(web, lambda step, d: quality.plan(step, d, cfg))
+    masked = "Write to the chair of it at email@example.com or to 192.0.2.1 by June."
+    assert texts_of(web.after(decided)) == [f"{ENGLISH}\n{masked}"]
+    assert decided.counts["masks.email"] == decided.counts["masks.ip"] == 1
+
+
+def test_a_filter_drops_under_its_own_name(
+    documents: Callable[..., Documents], decide: Callable[..., Artifact]
+) -> None:
+    web = documents({"a": [ENGLISH, "Too few words."]})
+    cfg = Clean(filters=Filters(gopher_quality=True))
+    decided = decide(web, lambda step, d: quality.plan(step, d, cfg))
+    assert [d.reason for d in read_decisions(decided, "a")] == ["", "gopher_short"]
+
+
+def test_text_that_would_break_fasttext_is_identified_too() -> None:
+    identifier = language.Identifier(Language())
+    assert identifier.identify(ENGLISH.replace(" ", "\0"))[0] == "en"
+    assert identifier.identify("") == ("", 0.0) or identifier.identify("")[1] < 0.5
+    assert all(0 <= identifier.identify(text)[1] <= 1 for text in (ENGLISH * 50, GERMAN, "\n\n", "🙂"))
+
+
+def test_a_model_of_ones_own_is_known_by_its_sha256(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    data = language._embedded().read_bytes()
+    (tmp_path / "mine.ftz").write_bytes(data)
+    url, digest = f"file://{tmp_path}/mine.ftz", hashlib.sha256(data).hexdigest()
+    assert language.Identifier(Language(model=url, sha256=digest)).identify(ENGLISH)[0] == "en"
+    with pytest.raises(InputError, match="sha256"):
+        language.Identifier(Language(model=url, sha256="0" * 64))
+    with pytest.raises(InputError, match="no language model"):
+        language.Identifier(Language(model=f"{url}.gone", sha256="1" * 64))
+    with pytest.raises(ValidationError, match="sha256"):
+        Language(model=url)
+
+
+@needs_samples
+def test_sentences_in_ten_languages_are_identified() -> None:
+    rows = (SAMPLES / "lid" / "ud_pud_sentences.tsv").read_text().splitlines()
+    identifier = language.Identifier(Language())
+    right: Counter[str] = Counter()
+    for code, sentence in (row.split("\t", 1) for row in rows):
+        right[code] += identifier.identify(sentence)[0] == code
+    print(dict(right), "of 60 each")
+    assert sum(right.values()) >= 0.97 * len(rows)
+    assert min(right.values()) >= 0.9 * 60
