@@ -2,16 +2,29 @@
 
 import re
 
+from llama_core.corpus.code_languages import HASH, Comments
+
 _NOT_LETTERS = re.compile(r"[\W\d_]+")
 _NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
 _WORDS = re.compile(r"[^\W\d_]+")
-_LEGAL = re.compile(r"copyright|licen[sc]e|all rights reserved|spdx-|\(c\) ?\d{4}", re.IGNORECASE)
+_LEGAL = re.compile(
+    r"copyright|licen[sc]ed? (?:under|to|as|:)|licen[sc]e\s*:|under the (?:terms|\S+ licen[sc]e)|spdx-"
+    r"|all rights reserved|(?:\(c\)|©) ?\d{4}|permission is hereby granted|redistribution and use"
+    r"|public domain|warrant(?:y|ies)"
+    r"|(?:mit|bsd|apache|general public|mozilla public)(?:[- ]style)? licen[sc]e",
+    re.IGNORECASE,
+)
+_MAX_COMMENT = 400  # lines
+_LATE, _LATE_IN_STRING = 20, 3  # lines
+_NOTHING = ("\0",)  # starts no line
 _COPYLEFT = re.compile(
     r"GNU (?:Lesser |Library |Affero )?General Public"
     r"|SPDX-License-Identifier:\s*(?:[AL]?GPL|MPL|EUPL|CC-BY-NC)",
     re.IGNORECASE,
 )
-_PREAMBLE = re.compile(r"#!|#.*coding[:=]|#\s*(?:vim?|ex):|#\s*-\*-")
+_PREAMBLE = re.compile(
+    r"#!|#.*coding[:=]|\S+\s*(?:vim?|ex):|\S+\s*-\*-|<\?|<!doctype|@echo off|['\"]use strict", re.IGNORECASE
+)
 _DECORATION = re.compile(
     r"\s*(?:\[?!\[|\.\. (?:\|[^|]*\| )?image::|\.\. _|\|[^|]+\|_?\s*$"
     r"|</?(?:p|img|a|div|br|picture|source|h1)\b|\[[^]]+\]:\s|:(?:alt|target|width|height|align):|<!--.*-->\s*$|:::)",
@@ -77,23 +90,54 @@ def is_copyleft(text: str) -> bool:
     return _COPYLEFT.search(text[:4000]) is not None
 
 
-def strip_license_header(text: str) -> str:
-    """Source code without the comment blocks at its top that speak of copyright or licence."""
+def strip_license_header(text: str, comments: Comments = HASH) -> str:
+    """Source code without the comments at its top that speak of copyright or licence.
+
+    Comments, of lines or blocks, are looked at one by one as long as nothing but comments, blank lines and
+    first lines (`#!`, `<?xml`) has come; one that speaks of something else stays.
+    """
     lines = text.split("\n")
-    start = 0
-    while start < len(lines) and _PREAMBLE.match(lines[start]):
-        start += 1
-    body = start
-    while True:
-        first = body
-        while first < len(lines) and not lines[first].strip():
-            first += 1
-        end = first
-        while end < len(lines) and lines[end].lstrip().startswith("#"):
-            end += 1
-        if not _LEGAL.search("\n".join(lines[first:end])):
-            return "\n".join(lines[:start] + lines[body:])
-        body = end
+    kept: list[str] = []
+    at = 0
+    while at < len(lines):
+        if not lines[at].strip() or (_PREAMBLE.match(lines[at]) and not _LEGAL.search(lines[at])):
+            kept.append(lines[at])
+            at += 1
+            continue
+        end = _end_of_comment(lines, at, comments)
+        if end == at:
+            break
+        if not _is_legal(lines[at:end]):
+            kept += lines[at:end]
+        else:
+            while kept and not kept[-1].strip():
+                kept.pop()
+        at = end
+    return "\n".join(kept + lines[at:]) if at > len(kept) else text
+
+
+def _end_of_comment(lines: list[str], at: int, comments: Comments) -> int:
+    """The line after the comment that starts at line `at`; `at` where none does, or code stands behind it."""
+    first = lines[at].lstrip()
+    for begin, close in comments.block:
+        if not first.startswith(begin):
+            continue
+        for number in range(at, min(len(lines), at + _MAX_COMMENT)):
+            line = first[len(begin) :] if number == at else lines[number]
+            _, found, after = line.partition(close)
+            if found:
+                return at if after.strip() else number + 1
+        return at
+    end = at
+    while end < len(lines) and lines[end].lstrip().startswith(comments.line or _NOTHING):
+        end += 1
+    return end
+
+
+def _is_legal(comment: list[str]) -> bool:
+    """A comment that comes to its licence late is documentation, a docstring even more so."""
+    late = _LATE_IN_STRING if comment[0].lstrip().startswith(('"""', "'''")) else _LATE
+    return any(_LEGAL.search(line) for line in comment[:late])
 
 
 def strip_decoration(text: str) -> str:

@@ -1,6 +1,7 @@
-"""Whether a package may be trained on: its own metadata must say that its licence is permissive."""
+"""Which licence a name, a text or a package's metadata states, as SPDX identifiers."""
 
 import re
+from collections.abc import Callable
 from email.message import Message
 
 _SPDX = re.compile(
@@ -10,7 +11,7 @@ _SPDX = re.compile(
     re.IGNORECASE,
 )
 
-# How people write them, in the License field and in classifiers.
+# How people write them: in metadata, in classifiers, in exports.
 _NAMES = [
     (r"(the )?mit( license)?", "MIT"),
     (r"(the )?(new |revised |modified )?bsd( license)?", "BSD"),
@@ -24,13 +25,79 @@ _NAMES = [
     (r"historical permission notice and disclaimer \(hpnd\)", "HPND"),
 ]
 
-# What stands in a licence's own text, where the License field holds all of it.
+# What stands in the texts of licences, in words of lower case, and the most words that such a text has.
 _TEXTS = [
-    (r"permission is hereby granted, free of charge", "MIT"),
-    (r"redistribution and use in source and binary forms", "BSD"),
-    (r"apache license\s+version 2\.0", "Apache-2.0"),
-    (r"permission to use, copy, modify,? and/?(or)? distribute this software", "ISC"),
+    (
+        "Apache-2.0",
+        2200,
+        ["apache license version 2 0", "terms and conditions for use reproduction and distribution"],
+    ),
+    (
+        "Apache-2.0",
+        400,
+        ["licensed under the apache license version 2 0", "may not use this file except in compliance"],
+    ),
+    (
+        "BSD",
+        700,
+        [
+            "redistribution and use in source and binary forms with or without modification are permitted",
+            "redistributions of source code must retain the above copyright notice",
+            "redistributions in binary form must reproduce the above copyright notice",
+        ],
+    ),
+    (
+        "MIT",
+        400,
+        [
+            "permission is hereby granted free of charge to any person obtaining a copy of this software",
+            "without restriction including without limitation the rights to use copy modify merge publish",
+            "as is without warranty of any kind",
+        ],
+    ),
+    ("ISC", 300, ["permission to use copy modify and or distribute this software for any purpose"]),
 ]
+# Terms that none of these has: a text with one of them is another licence, or more than one.
+_OTHER_TERMS = re.compile(
+    r"\b(?:gnu|general public|commons clause|non ?commercial|creative commons|mozilla public|eclipse public"
+    r"|business source|elastic license|server side public|functional source|good not evil|research purposes"
+    r"|academic (?:use|research|free)|ethical|nuclear|all advertising|no express or implied licenses"
+    r"|common development|european union public|open software license|polyform"
+    r"|except as contained in this notice)\b"
+)
+_NO_ENDORSEMENT = re.compile(r"\bneither the names?\b|\bmay not be used to endorse\b")
+_MAX_TEXT, _MAX_EXPRESSION = 40_000, 1000  # characters
+
+
+def spdx(name: str) -> str:
+    """The identifier of a licence as people and exports write it: `mit`, `bsd-3-clause`, `Apache 2.0`.
+
+    A name that is not known comes back as it is.
+    """
+    name = " ".join(name.split())
+    for known in ("0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "Unlicense"):
+        if name.lower() == known.lower():
+            return known
+    return next((i for pattern, i in _NAMES if re.fullmatch(pattern, name, re.IGNORECASE)), name)
+
+
+def license_of_text(text: str) -> str | None:
+    """The licence that a LICENSE or COPYING file holds: Apache-2.0, BSD-2-Clause, BSD-3-Clause, ISC, MIT,
+    MIT-0, or several of them with AND. None where it is another one, or holds further terms."""
+    words = re.findall(r"[a-z0-9]+", text[: _MAX_TEXT + 1].lower())
+    joined = " ".join(words)
+    if len(text) > _MAX_TEXT or _OTHER_TERMS.search(joined):
+        return None
+    found = {name: most for name, most, phrases in _TEXTS[::-1] if all(p in joined for p in phrases)}
+    if not found or len(words) > sum(found.values()):
+        return None
+    return " AND ".join(sorted(_variant(name, joined) for name in found))
+
+
+def _variant(name: str, words: str) -> str:
+    if name == "BSD":
+        return "BSD-3-Clause" if _NO_ENDORSEMENT.search(words) else "BSD-2-Clause"
+    return "MIT-0" if name == "MIT" and "this permission notice" not in words else name
 
 
 def permissive_license(metadata: Message) -> str | None:
@@ -40,7 +107,7 @@ def permissive_license(metadata: Message) -> str | None:
     `License` field, a name or a whole text. None where it is unknown or anything else.
     """
     if expression := metadata.get("License-Expression"):
-        return expression if _holds(expression) else None
+        return expression if meets(expression, _is_permissive) else None
     field = _named(metadata.get("License") or "")
     classifiers = [
         c.split("::")[-1].strip()
@@ -57,19 +124,22 @@ def permissive_license(metadata: Message) -> str | None:
 
 def _named(text: str) -> str | None:
     text = text.strip()
-    if _SPDX.fullmatch(text):
+    if _is_permissive(text):
         return text
     for pattern, name in _NAMES:
         if re.fullmatch(pattern, text, re.IGNORECASE):
             return name
-    if len(text) < 200 or re.search(r"\bGNU\b|General Public", text):
-        return None
-    found = (name for pattern, name in _TEXTS if re.search(pattern, text, re.IGNORECASE))
-    return next(found, None)
+    return license_of_text(text)
 
 
-def _holds(expression: str) -> bool:
-    """Whether an SPDX expression can be met by permissive licences alone."""
+def _is_permissive(identifier: str) -> bool:
+    return _SPDX.fullmatch(identifier) is not None
+
+
+def meets(expression: str, is_allowed: Callable[[str], bool]) -> bool:
+    """Whether an SPDX expression, as `MIT OR GPL-2.0-only`, can be met by allowed licences alone."""
+    if len(expression) > _MAX_EXPRESSION:
+        return False
     expression = re.sub(r"\s+WITH\s+", "-WITH-", expression, flags=re.IGNORECASE)
     tokens = re.findall(r"[()]|[^\s()]+", expression)
 
@@ -90,7 +160,7 @@ def _holds(expression: str) -> bool:
     def one() -> bool:
         token = tokens.pop(0)
         if token != "(":
-            return _SPDX.fullmatch(token) is not None
+            return is_allowed(token)
         value = either()
         tokens.pop(0)
         return value

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from llama_core.corpus import code_languages
 from llama_core.section import Execution, Identity, Section
 
 # The 20 languages of Touvron et al. 2023, section 2.1.
@@ -184,6 +185,13 @@ class GitHub(_Urls, _CodeRules):
     kind: Identity[Literal["github"]]
     licenses: Identity[list[str]] = ["Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT"]
     """The paper keeps Apache, BSD and MIT projects."""
+    file_names: Identity[list[str]] = code_languages.NAMES
+    """Endings (`.py`) and names (`makefile`) of the files that are source code, in lower case. A choice of
+    ours: the paper has none, RedPajama 66. Left out is what is data, as .json, .csv or .svg."""
+    vendored: Identity[bool] = False
+    """Keep files in folders of other projects' code (`node_modules`, `third_party`)."""
+    generated: Identity[bool] = False
+    """Keep files that say that a program wrote them, and minified ones."""
     min_chars: Identity[int] = Field(100, ge=1)
 
 

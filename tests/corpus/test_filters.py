@@ -11,6 +11,19 @@ from llama_core.corpus import filters
 from llama_core.corpus.docstrings import split_docstrings
 from llama_core.corpus.licenses import permissive_license
 
+MIT = """Copyright (c) 2020 A. Person
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and
+associated documentation files (the "Software"), to deal in the Software without restriction, including
+without limitation the rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
+copies of the Software, and to permit persons to whom the Software is furnished to do so, subject to the
+following conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or substantial
+portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED.
+"""
 HEADERS = [
     "# Copyright (c) 2020 A. Person\n# All rights reserved.\n",
     "# SPDX-License-Identifier: MIT\n\n# Licensed under the Apache License, Version 2.0\n# (the License)\n",
@@ -101,7 +114,8 @@ def test_code_that_parses_still_parses_without_its_docstrings(text: str) -> None
         ({"Classifier": "License :: OSI Approved :: MIT License"}, "MIT"),
         ({"License": "MIT", "Classifier": "License :: Other/Proprietary License"}, None),
         ({"Classifier": "License :: OSI Approved"}, None),
-        ({"License": "Permission is hereby granted, free of charge, to any person " * 5}, "MIT"),
+        ({"License": MIT}, "MIT"),
+        ({"License": MIT + "\nThe Software shall be used for Good, not Evil."}, None),
         ({"License": "Redistribution and use in source and binary forms. GNU General Public " * 5}, None),
         ({"License": "Mozilla Public License 2.0"}, None),
         ({}, None),
