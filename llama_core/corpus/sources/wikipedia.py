@@ -17,6 +17,7 @@ from llama_core.corpus.recipe import Wikipedia
 from llama_core.corpus.sources.raw import Raw, open_raw
 from llama_core.corpus.sources.streams import chunks
 from llama_core.corpus.sources.wikitext import read_page
+from llama_core.corpus.sources.wikitext_names import REDIRECTS
 from llama_core.corpus.sources.wikitext_nesting import TooDeepError
 from llama_core.corpus.sources.xml_stream import Elements, parse
 from llama_core.errors import InputError
@@ -31,7 +32,7 @@ _BASE = re.compile(rb"<base>\s*https?://([a-z-]{2,20})\.(?:m\.)?wikipedia\.org/"
 _OTHER_PROJECT = re.compile(rb"<dbname>\s*([a-z0-9_]{1,40})\s*</dbname>")
 _NAMESPACE = re.compile(r'<namespace key="(-2|6|14)"[^>]{0,80}>([^<]{1,80})</namespace>')
 _FILE_NAME = re.compile(r"(?:^|/)([a-z_]{2,20})wiki-[^/]*$")
-_REDIRECT = re.compile(r"\s*#\s*redirect\b", re.IGNORECASE)
+_REDIRECT = re.compile(rf"\s*#\s*(?:{'|'.join(sorted(REDIRECTS))})\s*:?\s*\[\[", re.IGNORECASE)
 
 
 def read(source_name: str, source: Wikipedia, raw: Raw) -> Iterator[Outcome]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from llama_core.corpus.sources.wikitext_lines import layout
-from llama_core.corpus.sources.wikitext_names import CATEGORIES, DISAMBIGUATION, MEDIA
+from llama_core.corpus.sources.wikitext_names import CATEGORIES, MEDIA, is_disambiguation
 from llama_core.corpus.sources.wikitext_nesting import HOLE, Nesting
 
 MAX_REFERENCES = 1000
@@ -26,7 +26,7 @@ _REMOVED = (
     "languages", "templatedata",
 )  # fmt: skip
 _SPECIAL = re.compile(
-    rf"<!--|<({'|'.join((*_FORMULAS, *_BLOCKS, *_CODE, *_REMOVED))})\b([^<>]*?)(/?)>", re.IGNORECASE
+    rf"<!--|<({'|'.join((*_FORMULAS, *_BLOCKS, *_CODE, *_REMOVED))})\b([^<>]*?)(/?)\s*>", re.IGNORECASE
 )
 _TAG = re.compile(
     r"<(/?)(abbr|b|bdi|bdo|big|blockquote|br|caption|center|cite|code|data|dd|del|dfn|div|dl|dt|em|font|h[1-6]|hr"
@@ -39,14 +39,19 @@ _BREAKS = frozenset({
     "br", "p", "div", "li", "blockquote", "center", "dd", "dt", "dl", "ul", "ol", "hr", "table", "tr", "h1",
     "h2", "h3", "h4", "h5", "h6", "poem",
 })  # fmt: skip
-_SUPERSCRIPT = re.compile(r"(?<=[\w)\]])<sup\b[^<>]*>\s*([+−–-]?\d{1,9})\s*</sup\s*>", re.IGNORECASE)
+_SUPERSCRIPT = re.compile(
+    r"(?<=[\w)\]>'])<sup\b[^<>]*>\s*([+−–-]?\d{1,9}(?:[./]\d{1,9})?|''[+−–-]?\w''|[+−–-]\w)\s*</sup\s*>",
+    re.IGNORECASE,
+)
 _EXTERNAL = re.compile(
-    r"\[(?:(?:https?|ftp|irc|news|gopher):)?//[^\s\[\]<>]*([^\[\]\n]*)\]"
-    r"|\[mailto:[^\s\]]*([^\]\n]*)\]"
+    r"\[(?:(?:https?|ftp|irc|news|gopher):)?//[^\s\[\]<>]*+([^\[\]\n]*+)\]"
+    r"|\[mailto:[^\s\[\]]*+([^\[\]\n]*+)\]"
 )
 _BARE = re.compile(r"\b(?:https?|ftp)://[^\s\[\]<>|\"\x03]+")
 _MAGIC = re.compile(r"__[^\W\d_a-zа-яё]{3,}__")
-_VARIANT = re.compile(r"-\{(?:[^{}|]*\|)?([^{}|]*)\}-")  # of the Serbian Wikipedia's two scripts
+_VARIANT = re.compile(r"-\{(?:[^{}|]*+\|)?([^{}|]*+)\}-")  # of the Serbian Wikipedia's two scripts
+_SCRIPT = re.compile(r"\s*sr(?:-ec|-el|-cyrl|-latn)?\s*:([^;]*)")
+_PARAMETER = re.compile(r"\{\{\{[^{}|]*+\|?([^{}]*+)\}\}\}")  # of a template's own page
 _LEFT_OPEN = re.compile(r"\{\{+|\}\}+|\[\[+|\]\]+")
 _RESERVED = dict.fromkeys(range(1, 9))
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200e\u200f\u2060\ufeff"))
@@ -73,12 +78,14 @@ def read_page(wikitext: str, title: str = "", hidden: Collection[str] = ()) -> P
     cited: list[str] = []
     nesting = Nesting(title, MEDIA | CATEGORIES | set(hidden))
     text = _set_aside(wikitext.replace("\r", "").translate(_RESERVED), kept, cited)
+    text = _PARAMETER.sub(r"\1", text)
     text = nesting.flatten(text)
     text = _inline(text)
     text = layout(text)
     text = _put_back(text, kept)
     addresses = _addresses([*cited, *nesting.citations])
-    return Page(text.strip(), addresses, bool(nesting.templates & DISAMBIGUATION))
+    disambiguates = "__DISAMBIG__" in wikitext or any(map(is_disambiguation, nesting.templates))
+    return Page(text.strip(), addresses, disambiguates)
 
 
 def _set_aside(text: str, kept: list[str], cited: list[str]) -> str:
@@ -86,13 +93,14 @@ def _set_aside(text: str, kept: list[str], cited: list[str]) -> str:
     out: list[str] = []
     at = 0
     without_end: set[str] = set()  # names of which there is no end any more
+    as_wikitext: dict[str, int] = {}  # where code ends that is read as wikitext, by name
     for found in _SPECIAL.finditer(text):
         if found.start() < at:
             continue
         out.append(text[at : found.start()])
         name = (found[1] or "--").lower()
         at = found.end()
-        if found[1] and found[3]:
+        if found[1] and (found[3] or found.start() < as_wikitext.get(name, 0)):
             continue
         end = None if name in without_end else _END[name].search(text, at)
         if end is None:
@@ -103,7 +111,7 @@ def _set_aside(text: str, kept: list[str], cited: list[str]) -> str:
             continue
         inside = text[at : end.start()]
         if name == "--":
-            alone = text[: found.start()].endswith("\n") and text.startswith("\n", end.end())
+            alone = text.endswith("\n", 0, found.start()) and text.startswith("\n", end.end())
             at = end.end() + alone
         elif name in _REMOVED:
             at = end.end()
@@ -112,7 +120,8 @@ def _set_aside(text: str, kept: list[str], cited: list[str]) -> str:
         elif name not in _CODE or name == "nowiki" or not _is_wikitext(inside):
             at = end.end()
             out.append(_keep(name, found[2], inside, kept))
-        # else: code whose words are wikitext is read on as such
+        else:
+            as_wikitext[name] = end.start()
     out.append(text[at:])
     return "".join(out)
 
@@ -149,7 +158,7 @@ def _put_back(text: str, kept: list[str]) -> str:
 
 def _inline(text: str) -> str:
     """Without external links, HTML tags, magic words and entities."""
-    text = _VARIANT.sub(r"\1", text)
+    text = _VARIANT.sub(_variant, text)
     text = _EXTERNAL.sub(lambda found: (found[1] or found[2] or "").strip() or HOLE, text)
     text = _BARE.sub(HOLE, text)
     text = _SUPERSCRIPT.sub(_power, text)
@@ -159,8 +168,14 @@ def _inline(text: str) -> str:
     return html.unescape(text).translate(_INVISIBLE)
 
 
+def _variant(found: re.Match[str]) -> str:
+    """The first of the variants of a text: `sr-ec:кафа; sr-el:kafa`."""
+    first = _SCRIPT.match(found[1])
+    return first[1].strip() if first else found[1]
+
+
 def _power(found: re.Match[str]) -> str:
-    digits = found[1].replace("−", "-").replace("–", "-")
+    digits = found[1].strip("'").replace("−", "-").replace("–", "-")
     return {"2": "²", "3": "³"}.get(digits, f"^{digits}")
 
 

@@ -11,6 +11,7 @@ _LIST = re.compile(r"[*#:;]+")
 _RULE = re.compile(r"-{4,}")
 _SPACES = re.compile(r"[ \t]{2,}")
 _SEPARATOR = r"[ ;,:/–-]"
+_ONLY_BRACKETS = re.compile(rf"[ ']*+{HOLE}[ {HOLE}']*+(?:\([^()]*+\)[ '.,;]*+)*+")
 _HOLES = (
     (re.compile(rf"{HOLE}(?:[ ;,/]*+{HOLE})+"), HOLE),
     (re.compile(rf" ?\({_SEPARATOR}*+{HOLE}{_SEPARATOR}*\)"), ""),
@@ -18,7 +19,7 @@ _HOLES = (
     (re.compile(rf"(?<![ ;,:]){'[ ;,:]'}*+{HOLE} ?\)"), ")"),
     (re.compile(rf" {HOLE}(?=[ .,;:!?)\n]|$)"), ""),
     (re.compile(rf"{HOLE} ?(?=[.,;:!?)])"), ""),
-    (re.compile(rf"(?m)^{HOLE} *"), ""),
+    (re.compile(rf"(?m)^([*#:;]*+ *+){HOLE}[ .,;:]*+"), r"\1"),
     (re.compile(HOLE), ""),
 )
 
@@ -31,12 +32,20 @@ def layout(text: str) -> str:
 
 def _clean(lines: Iterable[str]) -> Iterable[str]:
     for line in lines:
-        if HOLE in line and not line.strip(f"{HOLE} \t*#:;,.·•|'"):
+        if HOLE in line and not _words_left(line):
             continue
         line = _unquote(line)
         if HOLE in line:
             line = fill_holes(line)
         yield line
+
+
+def _words_left(line: str) -> bool:
+    """Whether a line still says something, now that its templates and links are holes."""
+    item = _LIST.match(line)
+    if item and _ONLY_BRACKETS.fullmatch(line, item.end()):
+        return False  # `* {{FRO}} (DEN)`: what the brackets are about is gone
+    return bool(line.strip(f"{HOLE} \t*#:;,.·•|'"))
 
 
 def fill_holes(text: str) -> str:
@@ -54,7 +63,7 @@ def _sections(lines: Iterable[str]) -> Iterable[str]:
         if level:
             if skipped and level > skipped:
                 continue
-            skipped = level if title.lower().rstrip(" :") in LINK_SECTIONS else 0
+            skipped = level if title.lower().replace(",", "").rstrip(" :") in LINK_SECTIONS else 0
             waiting = [w for w in waiting if w[0] < level]
             if not skipped:
                 waiting.append((level, title))

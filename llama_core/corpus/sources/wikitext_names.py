@@ -10,8 +10,7 @@ MEDIA = _names("""
 file, image, media, файл, картинка, медия, fitxer, imatge, soubor, fil, billede, datei, bild, medium,
 archivo, imagen, medio, fichier, média, datoteka, slika, mediji, fájl, kép, immagine, file multimediale,
 bestand, afbeelding, plik, grafika, ficheiro, imagem, arquivo, fișier, imagine, изображение, медиа,
-датотека,
-слика, медиј, зображення, медіа, mediafile, multimedia
+датотека, слика, медиј, зображення, медіа, mediafile, multimedia
 """)
 CATEGORIES = _names("""
 category, категория, categoria, kategorie, kategori, categoría, catégorie, kategorija, kategória,
@@ -35,55 +34,78 @@ tr, ts, tt, tum, tw, ty, tyv, udm, ug, uk, ur, uz, ve, vec, vep, vi, vls, vo, wa
 xmf, yi, yo, za, zea, zh, zh-classical, zh-min-nan, zh-yue, zu
 """)
 
-# Sections of links and of references.
+# Sections of links, of references and of pictures; without commas.
 LINK_SECTIONS = _names("""
-see also, references, external links, further reading, notes, footnotes, bibliography, sources, citations,
-notes and references, references and notes, works cited, literature cited, general references,
-explanatory notes,
-citations and references, notes and citations, additional references, gallery, external link,
-sources and references,
-siehe auch, einzelnachweise, weblinks, literatur, quellen, anmerkungen, belege, fußnoten, nachweise,
+see also, references, external links, external link, further reading, notes, footnotes, bibliography,
+sources, citations, notes and references, references and notes, references and sources, works cited,
+sources and references, literature cited, general references, explanatory notes, citations and references,
+notes and citations, additional references, references and footnotes, gallery, image gallery,
+references and further reading, notes and sources, endnotes, web links,
+siehe auch, einzelnachweise, weblinks, literatur, quellen, anmerkungen, belege, fußnoten, nachweise, galerie,
 einzelnachweise und anmerkungen, anmerkungen und einzelnachweise, literatur und quellen,
-voir aussi, références, liens externes, notes et références, bibliographie, articles connexes, annexes,
-lien externe,
-sources et bibliographie, références et notes, notes,
-véase también, referencias, enlaces externos, bibliografía, notas, fuentes, notas y referencias,
-notas al pie,
-note, bibliografia, voci correlate, altri progetti, collegamenti esterni, riferimenti, fonti,
-ver também, referências, ligações externas, bibliografia, notas, notas e referências, leitura adicional,
-fontes,
-zie ook, referenties, externe links, externe link, bronnen, noten, literatuur, voetnoten, bronnen,
-noten en referenties,
-zobacz też, przypisy, linki zewnętrzne, bibliografia, uwagi, źródła,
-см. также, примечания, ссылки, литература, источники, комментарии, сноски, библиография,
-див. також, дивіться також, примітки, посилання, література, джерела, виноски, зноски,
+quellen und literatur, quellen und einzelnachweise, weblinks und quellen, einzelnachweise und quellen,
+literatur und weblinks, anmerkungen und quellen, bilder, weblink, quelle, einzelnachweis,
+voir aussi, références, liens externes, lien externe, notes et références, références et notes,
+bibliographie, articles connexes, article connexe, annexes, sources et bibliographie, liens internes,
+voir également, notes, sources et références, références bibliographiques, notes et sources, galerie photos,
+véase también, véase además, referencias, enlaces externos, enlace externo, bibliografía, notas, fuentes,
+notas y referencias, referencias y notas, notas al pie, bibliografía adicional, galería, lecturas adicionales,
+note, bibliografia, voci correlate, altri progetti, collegamenti esterni, riferimenti, fonti, galleria,
+note e riferimenti, galleria d'immagini, riferimenti bibliografici,
+ver também, veja também, referências, ligações externas, links externos, bibliografia, notas, galeria,
+notas e referências, referências bibliográficas, leitura adicional, leituras adicionais, fontes,
+zie ook, referenties, externe links, externe link, externe koppelingen, bronnen, noten, literatuur,
+voetnoten, noten en referenties, bronnen en referenties, bronnen en noten, galerij, literatuur en bronnen,
+bronnen noten en/of referenties, bronnen noten en referenties, literatuurverwijzingen,
+zobacz też, zobacz również, przypisy, linki zewnętrzne, bibliografia, uwagi, źródła, galeria,
+literatura dodatkowa, uwagi i przypisy,
+см. также, примечания, ссылки, литература, источники, комментарии, сноски, библиография, галерея,
+примечания и ссылки, литература и источники, источники и литература, ссылки и источники,
+примечания и источники, внешние ссылки, использованная литература,
+див. також, дивіться також, дивись також, примітки, посилання, література, джерела, виноски, зноски, галерея,
+література та джерела, джерела та література, джерела та посилання, примітки та джерела, бібліографія,
 виж също, вижте също, бележки, източници, външни препратки, литература, използвана литература, препратки,
-бележки и източници, вижте още,
-vegeu també, referències, enllaços externs, bibliografia, notes i referències,
-reference, externí odkazy, související články, literatura, poznámky, odkazy, zdroje, citace,
-se også, referencer, kilder, eksterne henvisninger, noter, fodnoter, henvisninger, litteratur,
-ekstern henvisning,
-povezani članci, vanjske poveznice, izvori, bilješke, vidi još, vanjske veze, povezano,
+бележки и източници, източници и бележки, вижте още, галерия, библиография, допълнителна литература,
+vegeu també, referències, enllaços externs, bibliografia, notes i referències, referències i notes, galeria,
+reference, externí odkazy, související články, literatura, poznámky, odkazy, zdroje, citace, galerie,
+poznámky a reference, literatura a odkazy, podobné články, související stránky, použitá literatura,
+se også, referencer, kilder, eksterne henvisninger, noter, fodnoter, henvisninger, litteratur, galleri,
+ekstern henvisning, eksterne links, eksterne kilder/henvisninger, noter og referencer, kilder og henvisninger,
+povezani članci, vanjske poveznice, izvori, bilješke, vidi još, vidi i, vanjske veze, povezano, literatura,
+bilješke i izvori, galerija, vanjska poveznica,
 források, jegyzetek, külső hivatkozások, kapcsolódó szócikkek, további információk, hivatkozások, irodalom,
-lásd még,
-vezi și, referințe, legături externe, bibliografie, note și referințe, surse, lectură suplimentară,
-glej tudi, viri, sklici, zunanje povezave, opombe, literatura, reference, sklici in opombe,
-види још, референце, спољашње везе, извори, напомене, литература, види такође, белешке, vidi još,
-spoljašnje veze,
-se även, källor, externa länkar, fotnoter, noter, litteratur, referenser, vidare läsning, tryckta källor,
-webbkällor
+lásd még, galéria, képgaléria, fordítás, további irodalom, megjegyzések, irodalmi források,
+vezi și, vezi şi, referințe, referinţe, legături externe, bibliografie, note și referințe, surse,
+lectură suplimentară, note, galerie de imagini, legătură externă, lecturi suplimentare,
+glej tudi, viri, sklici, zunanje povezave, opombe, literatura, reference, sklici in opombe, opombe in sklici,
+viri in literatura, sklici in viri, zunanja povezava, galerija slik,
+види још, види и, референце, спољашње везе, спољашње повезнице, извори, напомене, литература, види такође,
+белешке, галерија, vidi još, vidi i, spoljašnje veze, reference, napomene, literatura, galerija slika,
+se även, se också, källor, externa länkar, extern länk, fotnoter, noter, litteratur, referenser,
+vidare läsning, tryckta källor, webbkällor, källor och noter, noter och referenser, källhänvisningar,
+bildgalleri
 """)
 
+# What a page of links to pages of one name says that it is.
 DISAMBIGUATION = _names("""
-disambig, disambiguation, dab, disamb, hndis, geodis, human name disambiguation, place name disambiguation,
-disambiguation page, mathdab, schooldis, numberdis, letter-number combination disambiguation, roaddis,
-begriffsklärung, bks, homonymie, patronyme, toponyme, desambiguación, desambiguacion, disambigua,
-desambiguação, desambig,
-dp, doorverwijspagina, ujednoznacznienie, неоднозначность, disambigp, багатозначність,
-förgrening, gren, robotskapad förgrening, rozcestník, flertydig, razdvojba, višeznačna odrednica, egyért,
-egyértelműsítő lap, dezambiguizare, dezamb, razločitev, вишезначна одредница, вишезначност, пояснение,
-desambiguació
+disambig, disambiguation, dab, disamb, hndis, geodis, mathdab, schooldis, numberdis, roaddis, wpdis,
+begriffsklärung, bks, homonymie, homonymes, patronyme, toponyme, paronymie, internationalisation,
+desambiguación, desambiguacion, des, disambigua, desambiguação, desambig, dp, doorverwijspagina,
+ujednoznacznienie, неоднозначность, disambigp, багатозначність, disambigg, однофамильцы, тёзки, förgrening,
+gren, robotskapad förgrening, rozcestník, flertydig, razdvojba, višeznačna odrednica, egyért,
+egyértelműsítő lap, dezambiguizare, dezamb, razločitev, вишезначна одредница, вишезначност, взо, пояснение,
+пояснителна страница, desambiguació, desambigua, неоднозначність
 """)
+
+
+def is_disambiguation(template: str) -> bool:
+    """Whether a template says so of the page: not of a link in it, nor of another page of the same name."""
+    name = template.partition("|")[0].strip()
+    return name in DISAMBIGUATION or name.endswith(" disambiguation") or name.startswith(_DISAMBIGUATES)
+
+
+_DISAMBIGUATES = ("disambiguation page", "disambiguation cleanup", "rozcestník ", "förgrening ", "egyért-")
+
 
 # Templates of citations: their addresses are what the page cites.
 CITATIONS = (
@@ -95,24 +117,22 @@ CITATIONS = (
 
 # Templates whose words stay, by how they are read.
 FIRST = _names("""
-nowrap, nobr, nobreak, nobold, noitalic, nobreaks, small, smaller, big, large, larger, sc, sc2,
-small caps, smallcaps, allcaps, sub, em, strong, strike, u, underline, overline, abbr, abbrv, tooltip,
-hover title,
+nowrap, nobr, nobreak, nobold, noitalic, nobreaks, small, smaller, big, large, larger, sc, sc2, small caps,
+smallcaps, allcaps, sub, em, strong, strike, u, underline, overline, abbr, abbrv, tooltip, hover title,
 vanchor, visible anchor, visibleanchor, mvar, math, mathbf, bigmath, var, varserif, tt, code, codes, mono,
-kbd, key,
-keypress, samp, pre, quote, cquote, bquote, blockquote, quotation, block quote, blockindent, rquote,
-poemquote,
-poem quote, centered pull quote, center, indent, resize, font, sic, not a typo, as written, nts, number,
-num,
-formatnum, flag, flagcountry, flagu, script, nastaliq, rtl-lang, semitic, unicode, polytonic, linktext,
-plainlist, flatlist, plain list, columns-list, usurped, ipa, ipa link, ipalink, ipaslink,
-ipa soft, music note, railgauge, track gauge, longitem, native name,
-zitat, citation bloc, cita, citazione, citação, citat, цитата, цитат, cytat, citát, dts, dát, comment,
-нобр, нет переносов, s, число, nombre, fmtn, fmt, exp, ind, ié, nobel, hilite, highlight, kern,
+kbd, key, keypress, samp, pre, quote, cquote, bquote, blockquote, quotation, block quote, blockindent,
+rquote, poemquote, poem quote, centered pull quote, center, indent, resize, font, sic, not a typo,
+as written, nts, number, num, formatnum, flag, flagcountry, flagu, nastaliq, rtl-lang, semitic, unicode,
+polytonic, linktext, plainlist, flatlist, plain list, columns-list, usurped, ipa, ipa link, ipalink,
+ipaslink, ipa soft, music note, railgauge, track gauge, longitem, native name, zitat, citation bloc, cita,
+citazione, citação, citat, цитата, цитат, cytat, citát, dts, dát, comment, нобр, нет переносов, число,
+nombre, fmtn, fmt, ind, szám, citaat, citació, idézet, navedek, versalita, versales, maiuscoletto,
+petites capitales, afi, api, esd, nq, midsize, vr, ruby, quote1, bq, tq, ié, nobel, hilite, highlight, kern,
 bold, italic, ital, gras, italique, hebrew, arabic, stylized
 """)
 SECOND = _names("""
-lang, langx, langue, color, font color, fontcolor, fgcolor, sort, wikt-lang, wt, abbrlink
+lang, langx, langue, script, cizojazyčně, foreign, jezik, color, font color, fontcolor, fgcolor, sort,
+wikt-lang, wt, abbrlink
 """)
 LAST = _names("transl, translit, transliteration, translation, tlit")
 SPACED = {
@@ -124,7 +144,8 @@ SPACED = {
     "times": "×", "minus": "−", "zwj": "", "zwnj": "", "circa": "c.", "c.": "c.", "ca.": "c.", "ca": "c.",
     "1er": "1er", "1re": "1re", "ère": "ère", "n°": "n°", "no.": "No.", "av jc": "av. J.-C.",
     "av. j.-c.": "av. J.-C.", "ap. j.-c.": "apr. J.-C.", "h-": "", "(!": "[", "!)": "]", "ft": "ft",
-    "lbrace": "{", "rbrace": "}", "bracket": "[", "lsqb": "[", "rsqb": "]", "hash": "#",
+    "sic": "[sic]", "eqm": "⇌", "carbon": "C", "hydrogen": "H", "oxygen": "O", "nitrogen": "N", "lbrace": "{",
+    "rbrace": "}", "bracket": "[", "lsqb": "[", "rsqb": "]", "hash": "#",
 }  # fmt: skip
 UNITS = {
     "sqmi": "sq mi", "sqft": "sq ft", "sqyd": "sq yd", "cuft": "cu ft", "cuin": "cu in", "cuyd": "cu yd",
@@ -135,3 +156,11 @@ UNITS = {
     "LT": "long tons", "ST": "short tons", "t": "tonnes", "MT": "tonnes", "lbf": "lbf", "floz": "fl oz",
     "USgal": "US gallons", "impgal": "imp gallons", "m/s2": "m/s²", "ft2": "sq ft", "psi": "psi", "deg": "°",
 }  # fmt: skip
+
+
+# The first word of a redirect, where a dump does not mark it: MediaWiki's own names.
+REDIRECTS = _names("""
+redirect, пренасочване, виж, přesměruj, omdirigering, weiterleitung, redirección, redireccion, redirection,
+preusmjeri, átirányítás, rinvia, rinvio, rimando, doorverwijzing, patrz, przekieruj, tam, redirecionamento,
+redirecteaza, перенаправление, перенапр, preusmeritev, преусмери, преусмјери, preusmeri, перенаправлення
+""")

@@ -13,6 +13,7 @@ from llama_core.corpus.sources.wikitext_templates import is_citation, render
 
 HOLE = "\x03"  # stands where something was that has no words
 MAX_DEPTH = 100  # the limit of MediaWiki's own preprocessor
+MAX_PARTS = 10_000  # arguments of a template: bounds memory where a page is all bars
 
 _TOKENS = re.compile(r"\{\{|\}\}|\[\[|\]\]|\||\n[ \t:*#;]*+\{\||\n[ \t]*+\|\}(?!\})")
 _PROJECTS = frozenset({
@@ -45,10 +46,11 @@ class Nesting:
             stack[-1][1][-1].append(text[at : found.start()])
             at = found.end()
             if token == "|":
-                if stack[-1][0] in ("{{", "[["):
-                    stack[-1][1].append([])
-                elif stack[-1][0] == "":
-                    stack[-1][1][-1].append("|")
+                kind, parts = stack[-1]
+                if kind in ("{{", "[[") and len(parts) < MAX_PARTS:
+                    parts.append([])
+                elif kind != "{|":
+                    parts[-1].append("|")
             elif token in ("{{", "[[") or token.endswith("{|"):
                 if len(stack) > MAX_DEPTH:
                     raise TooDeepError
@@ -79,7 +81,7 @@ class Nesting:
             return "\n" + HOLE
         if kind == "[[":
             return self._link(parts)
-        name = parts[0].strip().lower()
+        name = " ".join(parts[0].replace("_", " ").lower().split())
         self.templates.add(name)
         if is_citation(name):
             self.citations.append("|".join(parts))
@@ -98,6 +100,8 @@ class Nesting:
         label = "|".join(parts[1:])
         if label.strip():
             return label
-        if prefix in _PROJECTS or not prefix:
+        while colon and (prefix in _PROJECTS or prefix in LANGUAGE_CODES or not prefix):  # [[:de:Titel]]
             target = rest.strip() or target.strip(":")
+            prefix, colon, rest = target.partition(":")
+            prefix = prefix.strip().lower()
         return _QUALIFIER.sub("", target) if len(parts) > 1 else target.removeprefix("#")

@@ -10,6 +10,11 @@ from llama_core.corpus.sources.wikitext_names import CITATIONS, FIRST, LAST, SEC
 
 _NAMED = re.compile(r"\s*([\w .-]{1,40}?)\s*=(.*)", re.DOTALL)
 _NUMBER = re.compile(r"[\d.,+−-]*\d[\d.,/+]*(?:e[+-]?\d+)?")
+_ROMAN = re.compile(r"[IVXLCivxlc]+")
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+    "November", "December",
+)  # fmt: skip
 _IPA_WORDS = frozenset(("us", "uk", "en", "lang", "pron", "local", "also", "ipa", "audio"))
 _SHIPS = frozenset(
     ("uss", "hms", "ss", "ms", "mv", "rms", "hmas", "hmcs", "usat", "usns", "css", "sms", "rmv")
@@ -82,7 +87,9 @@ def _known(key: str, args: list[str], named: dict[str, str], first: str) -> str 
         return args[-1] if args else None
     if key in SPACED:  # {{space|2}}, {{circa|1900}}
         return f"{SPACED[key]} {first}" if SPACED[key].endswith(".") else SPACED[key]
-    if key.startswith(("lang-", "ipa-")):
+    if key.startswith("script/"):
+        return first
+    if key.startswith(("lang-", "ipa-", "јез-", "jez-")):
         return f"[{first}]" if key.startswith("ipa-") else first
     if key in _CURRENCIES:
         return f"{_CURRENCIES[key]}{first}" if first else _CURRENCIES[key]
@@ -104,16 +111,24 @@ def _convert(args: list[str], named: dict[str, str]) -> str | None:
             break
         word = words[at]
         follows = at + 1 < len(words) and _NUMBER.fullmatch(words[at + 1]) is not None
-        if follows and word in ("-", "–", "to", "and", "or", "x", "×", "by", "+/-", "±", "to(-)"):
-            joint = {"-": "–", "to(-)": "–", "x": "×", "+/-": "±"}.get(word, word)
+        if follows and word in ("-", "–", "to", "and", "or", "x", "×", "by", "+/-", "±", "to(-)", "and(-)"):
+            joint = {"-": "–", "to(-)": "–", "and(-)": "and", "x": "×", "+/-": "±"}.get(word, word)
             out.append(joint)
         else:
-            out.append(UNITS.get(word, word))
+            out.append(_unit(word))
             if not (follows and word in ("ft", "foot", "lb", "st", "mi", "yd")):
                 break
         at += 1
     text = " ".join(out).replace(" – ", "–")
     return text or (words[0] if words else None)
+
+
+def _unit(word: str) -> str:
+    """{{convert}}'s own names: `e6carat` is a million carats."""
+    if found := re.fullmatch(r"e(3|6|9|12)(\S+)", word):
+        power = {"3": "thousand", "6": "million", "9": "billion", "12": "trillion"}[found[1]]
+        return f"{power} {UNITS.get(found[2], found[2])}"
+    return UNITS.get(word, word)
 
 
 def _value(args: list[str], named: dict[str, str]) -> str | None:
@@ -142,7 +157,10 @@ def _date(args: list[str], named: dict[str, str]) -> str | None:
 
 def _as_of(args: list[str], named: dict[str, str]) -> str | None:
     since = "Since" if "since" in named else "As of"
-    return named.get("alt") or f"{since if 'lc' not in named else since.lower()} {_date(args, {})}"
+    words = [arg.strip() for arg in args[:3] if arg.strip()]
+    if len(words) > 1 and words[1].isascii() and words[1].isdigit() and 0 < int(words[1][:3]) < 13:
+        words[1] = _MONTHS[int(words[1]) - 1]
+    return named.get("alt") or f"{since if 'lc' not in named else since.lower()} {' '.join(reversed(words))}"
 
 
 def _fraction(args: list[str], named: dict[str, str]) -> str | None:
@@ -160,7 +178,7 @@ def _nihongo(args: list[str], named: dict[str, str]) -> str | None:
 
 def _phonemes(args: list[str], named: dict[str, str]) -> str | None:
     sounds = [arg.strip() for arg in args if arg.strip().lower() not in _IPA_WORDS]
-    return f"/{''.join(sounds)}/" if sounds else None
+    return f"/{''.join(sounds).replace('_', ' ')}/" if sounds else None
 
 
 def _interlanguage(args: list[str], named: dict[str, str]) -> str | None:
@@ -169,6 +187,74 @@ def _interlanguage(args: list[str], named: dict[str, str]) -> str | None:
 
 def _russian_interlanguage(args: list[str], named: dict[str, str]) -> str | None:
     return args[1] if len(args) > 1 and args[1].strip() else args[0] if args else named.get("текст")
+
+
+def _harvard(args: list[str], named: dict[str, str]) -> str | None:
+    """{{harvtxt|Boolos|Jeffrey|1974}} as Boolos & Jeffrey (1974)."""
+    words = [arg.strip() for arg in args if arg.strip()]
+    if len(words) < 2:
+        return None
+    return f"{' & '.join(filter(None, (', '.join(words[:-2]), words[-2])))} ({words[-1]})"
+
+
+def _density(args: list[str], named: dict[str, str]) -> str | None:
+    """{{pop density|3645257|640081.87|km2|sqmi}}: people by area."""
+    try:
+        people, area = (float(arg.replace(",", "").strip()) for arg in args[:2])
+        return f"{people / area:,.1f}/{UNITS.get(args[2].strip(), args[2].strip())}"
+    except (ValueError, IndexError, ZeroDivisionError, OverflowError):
+        return None
+
+
+def _verse(args: list[str], named: dict[str, str]) -> str | None:
+    """{{bibleverse|1|John|3:16|KJV}}."""
+    words = [arg.strip() for arg in args if arg.strip()]
+    return " ".join(words[: 3 if words and words[0] in ("1", "2", "3", "4") else 2]) or None
+
+
+def _raised(args: list[str], named: dict[str, str]) -> str | None:
+    return f"<sup>{args[0].strip()}</sup>" if args else None
+
+
+def _music(args: list[str], named: dict[str, str]) -> str | None:
+    signs = {"flat": "♭", "sharp": "♯", "natural": "♮", "b": "♭", "#": "♯"}
+    return signs.get(args[0].strip().lower()) if args else None
+
+
+def _quotation(args: list[str], named: dict[str, str]) -> str | None:
+    """{{Citation|« Je pense. »}} of the French Wikipedia; the English template of that name has no words."""
+    text = args[0].strip() if args else named.get("texte", "").strip()
+    return text if len(text) > 1 and not {"title", "titre", "last", "url"} & named.keys() else None
+
+
+def _siecle(args: list[str], named: dict[str, str]) -> str | None:
+    """{{s|XIX|e}} of the French Wikipedia; in the Russian one, {{s}} keeps words on a line."""
+    words = [arg.strip() for arg in args if arg.strip()]
+    if not words or not _ROMAN.fullmatch(words[0]):
+        return words[0] if words else None
+    return f"{words[0]}{words[1] if len(words) > 1 else 'e'} siècle"
+
+
+def _siecles(args: list[str], named: dict[str, str]) -> str | None:
+    """{{sp|XIX|e|et|XX|e}}."""
+    words = [arg.strip() for arg in args]
+    return f"{words[0]}{words[1]} {words[2]} {words[3]}{words[4]} siècles" if len(words) > 4 else None
+
+
+def _before_christ(args: list[str], named: dict[str, str]) -> str | None:
+    century = _siecle(args, named)
+    return f"{century} av. J.-C." if century else None
+
+
+def _chinese(args: list[str], named: dict[str, str]) -> str | None:
+    """{{zh|t=臺北|p=Táiběi}}: the scripts and spellings that are given."""
+    given = [named[key].strip() for key in ("c", "t", "s", "p", "w", "j", "l") if named.get(key, "").strip()]
+    return ", ".join(dict.fromkeys([*(arg.strip() for arg in args if arg.strip()), *given])) or None
+
+
+def _russian_date(args: list[str], named: dict[str, str]) -> str | None:
+    """{{дата|1|5|1945}} as it is written."""
+    return " ".join(arg.strip() for arg in args[:3] if arg.strip()) or None
 
 
 def _lines(args: list[str], named: dict[str, str]) -> str | None:
@@ -180,6 +266,7 @@ _READERS = {
     "frac": _fraction, "sfrac": _fraction, "fraction": _fraction, "ipac-en": _phonemes,
     "ill": _interlanguage, "interlanguage link": _interlanguage, "illm": _interlanguage,
     "нп": _russian_interlanguage, "нп3": _russian_interlanguage, "нп5": _russian_interlanguage,
+    "не перекладено": _russian_interlanguage, "нп4": _russian_interlanguage, "нп2": _russian_interlanguage,
     "не переведено": _russian_interlanguage, "не переведено 5": _russian_interlanguage,
     "unbulleted list": _lines, "ubl": _lines, "vunblist": _lines, "bulleted list": _lines,
     "ordered list": _lines,
@@ -191,17 +278,31 @@ _READERS = {
     "simplenuclide": lambda args, named: "-".join(a.strip() for a in args[:2]),
     "simplenuclide2": lambda args, named: "-".join(a.strip() for a in args[:2]),
     "nuclide": lambda args, named: "-".join(a.strip() for a in args[:2]),
-    "bibleverse": lambda args, named: " ".join(a.strip() for a in args[:2]),
+    "nuclide2": lambda args, named: "-".join(a.strip() for a in args[:2]),
+    "bibleverse": _verse, "bibleref": _verse, "bibleref2": _verse, "bibelstelle": _verse, "bibel": _verse,
+    "harvtxt": _harvard, "harvp": _harvard, "pop density": _density, "music": _music,
+    "citation": _quotation, "citation étrangère": _quotation, "дата": _russian_date, "date-": _russian_date,
+    "oldstyledate": lambda args, named: " ".join(
+        [*(a.strip() for a in args[:2]), *(f"[O.S. {a.strip()}]" for a in args[2:3])]
+    ),
+    "us patent": lambda args, named: f"U.S. Patent {args[0].strip()}" if args else None,
+    "s": _siecle, "s-": _siecle, "s mini": _siecle, "s mini-": _siecle, "siècle": _siecle, "sp": _siecles,
+    "sp-": _siecles, "-s": _before_christ, "-s-": _before_christ, "zh": _chinese, "lang-zh": _chinese,
+    "siglo": lambda args, named: f"siglo {args[0].strip()}" if args else None,
+    "segle": lambda args, named: f"segle {args[0].strip()}" if args else None,
+    "séc": lambda args, named: f"século {args[0].strip()}" if args else None,
+    "höhe": lambda args, named: f"{args[0].strip()} m" if args else None,
     "marriage": lambda args, named: args[0] if args else None,
     "e": lambda args, named: f"×10^{args[0].strip()}" if args else None,
     "esp": lambda args, named: f"×10^{args[0].strip()}" if args else None,
-    "sup": lambda args, named: f"<sup>{args[0].strip()}</sup>" if args else None,
+    "sup": _raised, "exp": _raised,
     "pow": lambda args, named: f"{args[0]}^{args[1]}" if len(args) > 1 else None,
     "angbr": lambda args, named: f"⟨{args[0]}⟩" if args else None,
     "angle bracket": lambda args, named: f"⟨{args[0]}⟩" if args else None,
     "\"": lambda args, named: f"„{args[0]}“" if args else None,
-    "unité": _units, "unidad": _units, "m": _units,
+    "unité": _units, "unidad": _units, "unitats": _units, "unid": _units, "unitate": _units, "m": _units,
     "start date": _date, "end date": _date, "start-date": _date, "end-date": _date, "birth date": _date,
     "death date": _date, "birth date and age": _date, "start date and age": _date, "date": _date,
     "film date": _date, "date de naissance": _date, "death date and age": _date, "fecha": _date,
+    "dată": _date, "dtlink": _date, "datum": _date,
 }  # fmt: skip
