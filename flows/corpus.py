@@ -6,7 +6,9 @@ from prefect import flow
 from prefect.events import emit_event
 
 from llama_core.step import Artifact
-from tasks.corpus import final_corpus
+from tasks.clean import clean
+from tasks.corpus import corpus_page, final_corpus
+from tasks.decontaminate import decontaminate
 from tasks.dedup import dedup
 from tasks.ingest import ingest
 from tasks.run import Run, open_run
@@ -15,17 +17,23 @@ from tasks.run import Run, open_run
 def build_corpus(run: Run) -> dict[str, Artifact]:
     """The stages from raw text to the corpus; their artifacts by name."""
     ingested = {source: ingest(run, source) for source in run.recipe.corpus.sources}
-    decided = dedup(run, ingested)
-    corpus = final_corpus(run, ingested, decided)
-    return {f"ingest.{source}": artifact for source, artifact in ingested.items()} | {
-        "dedup": decided,
-        "corpus": corpus,
-    }
+    cleaned = clean(run, ingested)
+    deduped = dedup(run, cleaned)
+    documents = {source: d.after(deduped) for source, d in cleaned.items()}
+    corpus = final_corpus(run, documents)
+    decontaminated = decontaminate(run, corpus)
+    page = corpus_page(run, documents, corpus, decontaminated)
+
+    made = {f"ingest.{source}": artifact for source, artifact in ingested.items()}
+    made |= {f"{a.stage}.{source}": a for source, d in cleaned.items() for a in d.decided}
+    made |= {"dedup": deduped, "corpus": corpus}
+    made |= {"decontaminate": decontaminated} if decontaminated else {}
+    return made | {"corpus_page": page}
 
 
 @flow(name="corpus", persist_result=False)
 def corpus(recipe: str = "tiny", overrides: dict[str, Any] | None = None, store: str | None = None) -> str:
-    """Ingest and deduplicate the recipe's sources. Announces the corpus to whoever waits for one."""
+    """Ingest, clean and deduplicate the recipe's sources. Announces the corpus to whoever waits for one."""
     run = open_run(recipe, overrides, store)
     artifact = build_corpus(run)["corpus"]
     resource = {"prefect.resource.id": f"llama.corpus.{artifact.id[:16]}", "llama.recipe": run.recipe.name}

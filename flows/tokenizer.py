@@ -13,4 +13,5 @@ from tasks.tokenizer import tokenizer as train_tokenizer
 def tokenizer(recipe: str = "tiny", overrides: dict[str, Any] | None = None, store: str | None = None) -> str:
     """Train the recipe's tokenizer, on the corpus that is there or is made now."""
     run = open_run(recipe, overrides, store)
-    return train_tokenizer(run, build_corpus(run)["corpus"]).url
+    made = build_corpus(run)
+    return train_tokenizer(run, made["corpus"], made.get("decontaminate")).url

@@ -15,8 +15,9 @@ from tasks.train import train as pretrain_model
 def build_model(run: Run) -> dict[str, Artifact]:
     """The stages from raw text to the trained model; their artifacts by name."""
     made = build_corpus(run)
-    made["tokenizer"] = tokenizer(run, made["corpus"])
-    made["tokens"] = tokens(run, made["corpus"], made["tokenizer"])
+    corpus, decontaminated = made["corpus"], made.get("decontaminate")
+    made["tokenizer"] = tokenizer(run, corpus, decontaminated)
+    made["tokens"] = tokens(run, corpus, made["tokenizer"], decontaminated)
     made["train"] = pretrain_model(run, made["tokenizer"], made["tokens"])
     return made
 

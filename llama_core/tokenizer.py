@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from sentencepiece.sentencepiece_model_pb2 import ModelProto  # type: ignore[attr-defined]
 
 from llama_core import recipe
-from llama_core.corpus.document import read_documents
+from llama_core.corpus.decontaminate import training_documents
 from llama_core.errors import InputError, RecipeError
 from llama_core.step import Artifact, Shard, Step, digest_of
 
@@ -97,15 +97,19 @@ class Tokenizer:
 
 
 def train_tokenizer(
-    step: Step, corpus: Artifact, cfg: recipe.Tokenizer, mixture: Mapping[str, float]
+    step: Step,
+    corpus: Artifact,
+    cfg: recipe.Tokenizer,
+    mixture: Mapping[str, float],
+    decontaminated: Artifact | None = None,
 ) -> None:
-    """Train on a sample of the corpus, and commit the shard `tokenizer`.
+    """Train on a sample of the corpus without its contaminated documents, and commit the shard `tokenizer`.
 
     Raises RecipeError where the sample does not support `tokenizer.vocab_size`, InputError where
     there is no text.
     """
     samples = {
-        source: draw(corpus, source, int(share * cfg.sample_bytes), cfg.seed)
+        source: draw(corpus, source, int(share * cfg.sample_bytes), cfg.seed, decontaminated)
         for source, share in sorted(mixture.items())
         if share > 0
     }
@@ -153,7 +157,9 @@ class Sample:
         }
 
 
-def draw(corpus: Artifact, source: str, quota: int, seed: int) -> Sample:
+def draw(
+    corpus: Artifact, source: str, quota: int, seed: int, decontaminated: Artifact | None = None
+) -> Sample:
     """The documents of `source` with the smallest keyed hashes, `quota` bytes of them or all there are.
 
     Does not depend on the order of reading. Memory: the sample and one document.
@@ -161,7 +167,7 @@ def draw(corpus: Artifact, source: str, quota: int, seed: int) -> Sample:
     heap: list[tuple[int, str, str]] = []  # the largest hash first
     total = 0
     for shard in _shards_to_read(corpus, source, quota, seed):
-        for document in read_documents(corpus, shard.name, ending="train.parquet"):
+        for document in training_documents(corpus, decontaminated, shard.name):
             key = xxhash.xxh3_64_intdigest(document.id.encode(), seed=seed)
             if total >= quota and key >= -heap[0][0]:
                 continue

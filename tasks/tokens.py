@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from llama_core.corpus.decontaminate import inputs
 from llama_core.phases import one_phase
 from llama_core.step import Artifact, Step
 from llama_core.tokens import shards as core
@@ -10,8 +11,11 @@ from tasks.step import make, stage
 
 
 @stage("tokens")
-def tokens(run: Run, corpus: Artifact, tokenizer: Artifact) -> Artifact:
-    inputs = {"corpus": corpus.digest, "tokenizer": tokenizer.digest}
-    step = Step(run.store, "tokens", core.REVISION, {}, inputs)
+def tokens(run: Run, corpus: Artifact, tokenizer: Artifact, decontaminated: Artifact | None) -> Artifact:
+    digests = inputs(corpus, decontaminated) | {"tokenizer": tokenizer.digest}
+    parents = {"corpus": [corpus.name], "tokenizer": [tokenizer.name]}
+    parents |= {"decontaminate": [decontaminated.name]} if decontaminated else {}
+    step = Step(run.store, "tokens", core.REVISION, {}, digests, parents=parents)
     names = {s.name: s.name for s in corpus.shards if s.counts.get("documents.train")}
-    return make(run, step, one_phase(names, partial(core.tokens_shard, step, corpus, tokenizer)))
+    work = partial(core.tokens_shard, step, corpus, tokenizer, decontaminated=decontaminated)
+    return make(run, step, one_phase(names, work))

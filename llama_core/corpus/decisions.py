@@ -158,6 +158,11 @@ class Documents:
         """Of ingest."""
         return self.ingested.shards
 
+    def shards_of(self, artifact: Artifact) -> list[Shard]:
+        """Of a stage, ingest or later: those about this source, in the order of ingest."""
+        names = (self._name(artifact, shard.name) for shard in self.shards)
+        return [artifact.shard(name) for name in names if artifact.has(name)]
+
     def read(self, shard: str) -> Iterator[Document]:
         """The documents of an ingest shard that every stage kept, cut as decided. Raises DamagedError."""
         streams = [read_decisions(artifact, self._name(artifact, shard)) for artifact in self.decided]

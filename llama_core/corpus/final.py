@@ -1,106 +1,106 @@
-"""The corpus: the documents that stay, as text, one object a split, with a dataset card beside them."""
+"""The corpus: the documents that every stage kept, as text, one object a split.
+
+Beside the text, each shard has tables of what its documents are: licences, languages, domains, lengths.
+"""
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
-import yaml
+from llama_core.corpus.decisions import Documents
+from llama_core.corpus.document import SCHEMA, Document, Rows
+from llama_core.corpus.recipe import Corpus
+from llama_core.corpus.split import is_heldout
+from llama_core.step import OpenShard, Step
 
-from llama_core.corpus.document import SCHEMA, Rows, read_batches, read_documents
-from llama_core.recipe import Recipe
-from llama_core.step import Artifact, Step
-
-REVISION = 1
+REVISION = 2
 SPLITS = ("train", "heldout")
+TOP = 50  # rows of a table that a shard keeps; the others are counted together
+HELD = 100_000  # rows of a table while it is being made
+OTHER = "(other)"
 
 
-def final_shard(step: Step, ingested: Artifact, decided: Artifact, source_name: str, shard: str) -> None:
-    """Write shard `<source>.<shard>`: `train.parquet` and `heldout.parquet`, each if it has documents.
+def identity(cfg: Corpus) -> dict[str, Any]:
+    """What the split depends on, beside the documents."""
+    return {"holdout": cfg.holdout, "holdout_fraction": cfg.holdout_fraction, "seed": cfg.dedup.seed}
 
-    documents.in = documents.train + documents.heldout + dropped.<reason>. Raises DamagedError.
+
+def final_shard(step: Step, documents: Documents, cfg: Corpus, shard: str) -> None:
+    """Write `<source>.<shard>`: `train.parquet` and `heldout.parquet`, each if it has documents.
+
+    `shard`: of ingest. documents = documents.train + documents.heldout. Raises DamagedError.
     """
-    name = f"{source_name}.{shard}"
-    counts = decided.shard(name).counts
+    name = f"{documents.source}.{shard}"
+    group = documents.ingested.shard(shard).facts["group"]
     with step.shard(name) as out:
-        facts = ingested.shard(shard).facts
-        out.facts |= {"source": source_name, "group": facts["group"]}
-        licenses: Counter[str] = Counter()
+        out.facts |= {"source": documents.source, "group": group}
+        tables = Tables()
         with contextlib.ExitStack() as stack:
             rows: dict[str, Rows] = {}
-            for split in SPLITS:
-                if counts.get(f"kept.{split}"):
-                    writer = stack.enter_context(out.publish(f"{name}/{split}.parquet"))
-                    rows[split] = stack.enter_context(Rows(writer, SCHEMA))
-            documents = read_documents(ingested, shard)
-            for document, decision in zip(documents, _decisions(decided, name), strict=True):
-                assert document.id == decision["id"], f"{name}: decisions are not of these documents"
-                out.counts["documents.in"] += 1
-                if not decision["keep"]:
-                    out.counts[f"dropped.{decision['reason']}"] += 1
-                    continue
-                split = decision["split"]
+            for document in documents.read(shard):
+                split = SPLITS[is_heldout(group, document.id, cfg)]
+                if split not in rows:
+                    rows[split] = _open(out, stack, split)
                 rows[split].append(document.row())
-                licenses[document.license] += 1
+                tables.add(document)
+                out.counts["documents"] += 1
                 out.counts[f"documents.{split}"] += 1
                 out.counts[f"bytes.{split}"] += len(document.text.encode())
-        out.facts["licenses"] = dict(sorted(licenses.items()))
+        out.facts |= tables.facts()
 
 
-def _decisions(decided: Artifact, name: str) -> Iterator[dict[str, Any]]:
-    for batch in read_batches(decided, name, "decisions.parquet"):
-        yield from batch.to_pylist()
+def _open(out: OpenShard, stack: contextlib.ExitStack, split: str) -> Rows:
+    writer = stack.enter_context(out.publish(f"{out.name}/{split}.parquet"))
+    return stack.enter_context(Rows(writer, SCHEMA))
 
 
-def publish_card(corpus: Artifact, recipe: Recipe) -> None:
-    """Write README.md into the corpus's folder, so that `datasets.load_dataset(folder)` reads it."""
-    corpus.store.publish_bytes("README.md", dataset_card(corpus, recipe).encode())
+class Tables:
+    """How many documents there are of each licence, language, domain and length; bounded in memory.
+
+    The common rows are exact; a row may lose documents to OTHER only where a shard has more than HELD.
+    """
+
+    def __init__(self) -> None:
+        self._tables: dict[str, Counter[str]] = {
+            name: Counter() for name in ("licenses", "languages", "domains", "lengths")
+        }
+
+    def add(self, document: Document) -> None:
+        self._count("licenses", document.license)
+        self._count("languages", document.language)
+        self._count("domains", domain(document.url))
+        self._count("lengths", str(length_bound(len(document.text))))
+
+    def facts(self) -> dict[str, dict[str, int]]:
+        """`lengths`: documents by the power of two (of characters) that they are shorter than."""
+        return {name: dict(sorted(_top(table, TOP).items())) for name, table in self._tables.items()}
+
+    def _count(self, name: str, key: str) -> None:
+        table = self._tables[name]
+        table[key] += 1
+        if len(table) > HELD:
+            self._tables[name] = _top(table, HELD // 2)
 
 
-def dataset_card(corpus: Artifact, recipe: Recipe) -> str:
-    """Markdown with YAML at its top: a configuration with everything, and one a source."""
-    sources = sorted(recipe.corpus.sources)
-    configs = [_config("default", corpus, sources), *(_config(s, corpus, [s]) for s in sources)]
-    head = yaml.safe_dump(
-        {
-            "pretty_name": f"{recipe.name} pretraining corpus",
-            "configs": [c for c in configs if c["data_files"]],
-        },
-        sort_keys=False,
-    )
-    table = [
-        "| source | documents | MB | held-out documents | MB |",
-        "|---|---:|---:|---:|---:|",
-        *(_row(source, corpus) for source in sources),
-    ]
-    licenses: Counter[str] = Counter()
-    for shard in corpus.shards:
-        licenses.update(shard.facts["licenses"])
-    lines = [
-        f"# {recipe.name} pretraining corpus",
-        f"Made by the recipe `{recipe.name}`; step `corpus/{corpus.id[:16]}`. Each row is a document: "
-        "`id, text, source, url, license, language, date, meta`. The held-out split shares no exact and no "
-        "near-duplicate document with the training split.",
-        "\n".join(table),
-        "Licences, by number of documents: "
-        + "; ".join(f"{name} ({count:,})" for name, count in licenses.most_common())
-        + ".",
-    ]
-    return f"---\n{head}---\n" + "\n\n".join(lines) + "\n"
+def _top(table: Counter[str], n: int) -> Counter[str]:
+    """The n largest rows, equals by name, and the others as one."""
+    other = table.pop(OTHER, 0)
+    first = sorted(table.items(), key=lambda row: (-row[1], row[0]))
+    kept = Counter(dict(first[:n]))
+    if other := other + sum(count for _, count in first[n:]):
+        kept[OTHER] = other
+    return kept
 
 
-def _config(name: str, corpus: Artifact, sources: list[str]) -> dict[str, Any]:
-    objects = [o.name for s in corpus.shards if s.facts["source"] in sources for o in s.objects]
-    files = [
-        {"split": split, "path": [n for n in objects if n.endswith(f"/{split}.parquet")]} for split in SPLITS
-    ]
-    return {"config_name": name, "data_files": [f for f in files if f["path"]]}
+def domain(url: str) -> str:
+    """The host of a URL; empty where there is none, as for files and packages."""
+    try:
+        return (urlsplit(url).hostname or "").removeprefix("www.")
+    except ValueError:  # a web page may give itself any URL
+        return ""
 
 
-def _row(source: str, corpus: Artifact) -> str:
-    counts: Counter[str] = Counter()
-    for shard in corpus.shards:
-        if shard.facts["source"] == source:
-            counts.update(shard.counts)
-    cells = [f"{counts[f'documents.{s}']:,} | {counts[f'bytes.{s}'] / 1e6:.2f}" for s in SPLITS]
-    return f"| {source} | {' | '.join(cells)} |"
+def length_bound(chars: int) -> int:
+    """The smallest power of two above `chars`."""
+    return 1 << chars.bit_length()

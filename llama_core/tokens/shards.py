@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from llama_core.corpus.document import read_documents
+from llama_core.corpus.decontaminate import training_documents
 from llama_core.errors import DamagedError
 from llama_core.step import Artifact, Shard, Step
 from llama_core.store import Store
@@ -38,10 +38,16 @@ def dtype_for(n_words: int) -> str:
     return "uint16" if n_words <= 1 << 16 else "int32"
 
 
-def tokens_shard(step: Step, corpus: Artifact, tokenizer_artifact: Artifact, shard_name: str) -> None:
+def tokens_shard(
+    step: Step,
+    corpus: Artifact,
+    tokenizer_artifact: Artifact,
+    shard_name: str,
+    decontaminated: Artifact | None = None,
+) -> None:
     """Encode the training documents of one corpus shard, and commit them under the same name.
 
-    A shard without any becomes an empty one. Raises DamagedError.
+    Contaminated ones are left out. A shard without any becomes an empty one. Raises DamagedError.
     """
     tokenizer = Tokenizer.load(tokenizer_artifact)
     source = corpus.shard(shard_name)
@@ -51,7 +57,7 @@ def tokens_shard(step: Step, corpus: Artifact, tokenizer_artifact: Artifact, sha
     pages = PageDigests()
     with step.shard(shard_name) as shard:
         with shard.publish(f"{shard_name}.bin") as file:
-            for texts in _batches(corpus, source):
+            for texts in _batches(corpus, source, decontaminated):
                 encoded = tokenizer.encode_batch(texts, bos=True, eos=True)
                 ids = np.concatenate(encoded)
                 histogram += np.bincount(ids, minlength=tokenizer.n_words)
@@ -156,13 +162,13 @@ class PageReader:
         return data
 
 
-def _batches(corpus: Artifact, shard: Shard) -> Iterator[list[str]]:
+def _batches(corpus: Artifact, shard: Shard, decontaminated: Artifact | None) -> Iterator[list[str]]:
     """The texts of a corpus shard, BATCH_BYTES or one document at a time."""
     if not shard.counts.get("documents.train"):
         return
     texts: list[str] = []
     size = 0
-    for document in read_documents(corpus, shard.name, ending="train.parquet"):
+    for document in training_documents(corpus, decontaminated, shard.name):
         texts.append(document.text)
         size += len(document.text)
         if size >= BATCH_BYTES:

@@ -5,16 +5,18 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from corpus.helpers import documents_of, recipe_of
+from corpus.stages import decide_all, finish, ingest_recipe, keep, recipe_of_files
 
+from llama_core.corpus.card import dataset_card, publish_card
+from llama_core.corpus.decisions import Cut, Decision, Documents
+from llama_core.corpus.document import SCHEMA, Document
+from llama_core.corpus.final import HELD, OTHER, Tables, domain
 from llama_core.recipe import Recipe
 from llama_core.step import Artifact
 from llama_core.store import Store
-
-Run = Callable[[Recipe], tuple[Artifact, Artifact]]
 
 LOAD = """
 import datasets, json, sys
@@ -25,30 +27,103 @@ print(json.dumps(splits | {"code": code["train"].num_rows}))
 """
 
 
-def small() -> Recipe:
-    """httpcore holds itself twice, once made from the other: real near-duplicates."""
+def rows(n: int) -> list[dict[str, str]]:
+    return [
+        {"text": f"document {i} of some length", "url": f"https://www.site{i % 3}.org/{i}"} for i in range(n)
+    ]
+
+
+def drop_some(document: Document) -> Decision:
+    """Of each ten: one dropped, one cut, the others kept."""
+    number = int(document.text.split()[1])
+    if number % 10 == 0:
+        return Decision(document.id, "tenth")
+    cuts = [Cut(0, 9, "D ")] if number % 10 == 1 else []
+    return Decision(document.id, cuts=cuts, language="en")
+
+
+def packages() -> Recipe:
     names = ["httpcore", "s3fs"]
     sources = {part: {"kind": "packages", "part": part, "packages": names} for part in ("code", "docs")}
     return recipe_of(sources, holdout=["s3fs"])
 
 
-def test_the_corpus_is_conserved_and_is_the_same_again(corpus: Run, store: Store) -> None:
-    decided, whole = corpus(small())
-    counts = decided.counts
-    assert counts["documents"] == sum(v for k, v in counts.items() if k != "documents")
-    assert counts["dropped.near"] > 0 and decided.facts["examples"]
+def through(store: Store, recipe: Recipe) -> tuple[dict[str, Documents], Artifact]:
+    """Two stages of decisions, and the corpus."""
+    documents = ingest_recipe(store, recipe)
+    for stage, decide in (("first", keep), ("second", drop_some if "web" in documents else keep)):
+        artifact = decide_all(store, stage, documents, decide)
+        documents = {name: d.after(artifact) for name, d in documents.items()}
+    return documents, finish(store, documents, recipe)
+
+
+def test_the_corpus_is_what_every_stage_kept_with_its_cuts(store: Store, tmp_path: Path) -> None:
+    recipe = recipe_of_files(tmp_path / "raw", {"web": rows(100)}, holdout_fraction=0.2)
+    documents, whole = through(store, recipe)
     train, heldout = documents_of(whole, "train.parquet"), documents_of(whole, "heldout.parquet")
-    assert whole.counts["documents.in"] == counts["documents"]
-    assert whole.counts["documents.train"] == counts["kept.train"] == len(train)
-    assert whole.counts["bytes.heldout"] == sum(len(d.text.encode()) for d in heldout)
-    assert {json.loads(d.meta)["package"] for d in heldout} == {"s3fs"}
+    expected = [d for s in documents["web"].shards for d in documents["web"].read(s.name)]
+    assert sorted(d.text for d in train + heldout) == sorted(d.text for d in expected)
+    assert len(expected) == 90 and sum(d.text.startswith("D 1 ") for d in train + heldout) == 1
+    counts = whole.counts
+    assert counts["documents"] == 90 == len(train) + len(heldout)
+    assert (counts["documents.train"], counts["documents.heldout"]) == (len(train), len(heldout))
+    assert 0 < len(heldout) < len(train)
+    assert counts["bytes.heldout"] == sum(len(d.text.encode()) for d in heldout)
+
+
+def test_the_same_documents_give_the_same_corpus(store: Store, tmp_path: Path) -> None:
+    recipe = recipe_of_files(tmp_path / "raw", {"web": rows(100)}, holdout_fraction=0.2)
+    digest = through(store, recipe)[1].digest
     shutil.rmtree(store.path())
-    again_decided, again = corpus(small())
-    assert (again_decided.digest, again.digest) == (decided.digest, whole.digest)
+    assert through(store, recipe)[1].digest == digest
 
 
-def test_the_folder_of_the_corpus_is_a_dataset(corpus: Run, tmp_path: Path) -> None:
-    _, whole = corpus(small())
+def test_a_group_is_held_out_whole(store: Store) -> None:
+    _, whole = through(store, packages())
+    packages_of = {
+        split: {json.loads(d.meta)["package"] for d in documents_of(whole, f"{split}.parquet")}
+        for split in ("train", "heldout")
+    }
+    assert packages_of == {"train": {"httpcore"}, "heldout": {"s3fs"}}
+
+
+def test_a_shard_tells_what_its_documents_are(store: Store, tmp_path: Path) -> None:
+    recipe = recipe_of_files(tmp_path / "raw", {"web": rows(30)})
+    _, whole = through(store, recipe)
+    [shard] = whole.shards
+    assert shard.facts["domains"] == {"site0.org": 9, "site1.org": 9, "site2.org": 9}
+    assert shard.facts["languages"] == {"en": 27}
+    assert shard.facts["licenses"] == {"unknown": 27}
+    assert shard.facts["lengths"] == {"32": 27}, "all are of 16 to 31 characters"
+
+
+def test_a_table_is_bounded_and_loses_no_document() -> None:
+    tables = Tables()
+    for i in range(HELD + 10):
+        name = f"https://{'common' if i % 3 == 0 else i}.org/"
+        tables.add(Document("id", "text", "web", name, "MIT", "en", "", "{}"))
+    domains = tables.facts()["domains"]
+    assert len(domains) == 51 and sum(domains.values()) == HELD + 10
+    assert domains["common.org"] == len(range(0, HELD + 10, 3)) and domains[OTHER] > HELD // 2
+
+
+def test_a_url_that_is_none_has_no_domain() -> None:
+    urls = ("https://www.Example.org:80/a", "file:///a/b.txt", "pkg/a.py", "http://[::1", "")
+    assert [domain(url) for url in urls] == ["example.org", "", "", "", ""]
+
+
+def test_a_manifest_leads_back_to_ingest(store: Store, tmp_path: Path) -> None:
+    recipe = recipe_of_files(tmp_path / "raw", {"web": rows(10)})
+    documents, whole = through(store, recipe)
+    folders = [a.name for a in (documents["web"].ingested, *documents["web"].decided)]
+    assert whole.parents == {"web": folders}
+    assert [Artifact.load(store, folder).stage for folder in folders] == ["ingest", "first", "second"]
+
+
+def test_the_folder_of_the_corpus_is_a_dataset(store: Store, tmp_path: Path) -> None:
+    recipe = packages()
+    _, whole = through(store, recipe)
+    publish_card(whole, recipe, None)
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")}
     folder = whole.store.path()
     run = subprocess.run(
@@ -56,9 +131,28 @@ def test_the_folder_of_the_corpus_is_a_dataset(corpus: Run, tmp_path: Path) -> N
     )
     assert run.returncode == 0, run.stderr
     found = json.loads(run.stdout.splitlines()[-1])
-    assert found["train"][0] == whole.counts["documents.train"]
+    assert found["train"] == [whole.counts["documents.train"], SCHEMA.names]
     assert found["heldout"][0] == whole.counts["documents.heldout"]
-    assert found["train"][1] == ["id", "text", "source", "url", "license", "language", "date", "meta"]
     assert 0 < found["code"] < found["train"][0]
     card = (Path(folder) / "README.md").read_text()
     assert str(tmp_path) not in card
+
+
+def test_the_card_says_how_the_recipe_decided_what_the_paper_leaves_open(
+    store: Store, tmp_path: Path
+) -> None:
+    recipe = recipe_of_files(tmp_path / "raw", {"web": rows(10)})
+    values = recipe.model_dump(mode="json", by_alias=True)
+    values["corpus"]["sources"]["web"]["clean"] |= {
+        "lines": {"shards": 7, "group_shards": 3},
+        "filters": {"c4": {"min_line_words": 4}, "fineweb": True},
+        "pii": {"email": True},
+    }
+    _, whole = through(store, recipe)
+    card = dataset_card(whole, Recipe.model_validate(values), None)
+    row = next(line for line in card.splitlines() if line.startswith("| web |") and "lines" in line)
+    assert "lines (shards 7, group_shards 3)" in row
+    assert "filters (c4 (min_line_words 4, min_sentences 3, end_marks" in row and "fineweb)" in row
+    assert "pii (email)" in row and "gopher" not in row
+    assert "Decontamination: not run (no evaluation sets were given)." in card
+    assert "14" in next(line for line in card.splitlines() if line.startswith("- Duplicates"))

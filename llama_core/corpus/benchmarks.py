@@ -1,0 +1,113 @@
+"""The evaluation sets as passages: every text that their files hold, whatever their shape.
+
+Read are JSON lines, JSON, CSV, TSV and Parquet. Licences, READMEs, manifests and files of other formats
+are named as not read.
+"""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from llama_core.errors import InputError
+from llama_core.store import Store
+
+NO_TEXT = ("license", "licence", "readme", "manifest", "sources", "notice")  # how their names begin
+MAX_FIELD = 1 << 27  # characters of a CSV field
+
+Item = Any  # a JSON value
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A text of an evaluation set. `item`: the row's number in its file, from 1; `field`: as `endings.3`."""
+
+    benchmark: str
+    file: str
+    item: int
+    field: str
+    text: str
+
+
+def files(data: str) -> tuple[list[str], list[str]]:
+    """The names of the files below the folder `data` that are read, and of those that are not."""
+    read: list[str] = []
+    left: list[str] = []
+    for name in Store(data).list():
+        begins = name.rsplit("/", 1)[-1].lower().startswith(NO_TEXT)
+        (left if begins or _reader(name) is None else read).append(name)
+    return read, left
+
+
+def digests(data: str) -> dict[str, str]:
+    """Of each file that is read: its size and sha256, by name."""
+    store = Store(data)
+    found = {}
+    for name in files(data)[0]:
+        content = store.read(name)
+        found[name] = f"{len(content)}:{hashlib.sha256(content).hexdigest()}"
+    return found
+
+
+def passages(store: Store, name: str) -> Iterator[Passage]:
+    """The texts of one file. Raises InputError where it is not what its name says."""
+    read = _reader(name)
+    assert read is not None, f"{name} is none of the files that are read"
+    benchmark = name.split("/", 1)[0].split(".", 1)[0]
+    number = 0
+    try:
+        for number, item in enumerate(read(store.read(name)), 1):
+            for field, text in texts(item):
+                yield Passage(benchmark, name, number, field, text)
+    except (ValueError, csv.Error, pa.ArrowException, RecursionError) as error:
+        raise InputError(
+            f"{store.url_of(name)}, row {number + 1}: cannot be read for decontamination: {error!r}"
+        ) from error
+
+
+def texts(item: Item, field: str = "") -> Iterator[tuple[str, str]]:
+    """Every string in a JSON value, with its place in it."""
+    if isinstance(item, str):
+        yield field, item
+    elif isinstance(item, dict):
+        for key, value in item.items():
+            yield from texts(value, f"{field}.{key}" if field else str(key))
+    elif isinstance(item, list):
+        for index, value in enumerate(item):
+            yield from texts(value, f"{field}.{index}" if field else str(index))
+
+
+def _reader(name: str) -> Callable[[bytes], Iterator[Item]] | None:
+    ending = name.lower().rsplit(".", 1)[-1]
+    return {"jsonl": _jsonl, "json": _json, "csv": _csv, "tsv": _tsv, "parquet": _parquet}.get(ending)
+
+
+def _jsonl(data: bytes) -> Iterator[Item]:
+    return (json.loads(line) for line in data.decode().split("\n") if line.strip())
+
+
+def _json(data: bytes) -> Iterator[Item]:
+    whole = json.loads(data)
+    yield from whole if isinstance(whole, list) else [whole]
+
+
+def _csv(data: bytes, delimiter: str = ",") -> Iterator[Item]:
+    """Rows by the names of the first line; a row may be longer or shorter than that."""
+    csv.field_size_limit(MAX_FIELD)
+    for row in csv.DictReader(io.StringIO(data.decode("utf-8-sig")), delimiter=delimiter):
+        yield {str(key): value for key, value in row.items()}
+
+
+def _tsv(data: bytes) -> Iterator[Item]:
+    return _csv(data, "\t")
+
+
+def _parquet(data: bytes) -> Iterator[Item]:
+    for batch in pq.ParquetFile(pa.BufferReader(data)).iter_batches():
+        yield from batch.to_pylist()

@@ -1,0 +1,177 @@
+"""The dataset card: what is in a corpus and how it was made, for a person and for `datasets`.
+
+It lies beside the corpus and is no part of it: decontamination and the tokens come later, and say more.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+
+from llama_core.corpus.decontaminate import DROPPED
+from llama_core.corpus.final import SPLITS
+from llama_core.recipe import Recipe
+from llama_core.section import Section
+from llama_core.step import Artifact
+
+CARD = "README.md"
+SHOWN = 30  # rows of a table of licences, languages, domains
+
+
+def publish_card(
+    corpus: Artifact, recipe: Recipe, decontaminated: Artifact | None, tokens: Artifact | None = None
+) -> None:
+    """Write README.md into the corpus's folder, so that `datasets.load_dataset(folder)` reads it."""
+    corpus.store.publish_bytes(CARD, dataset_card(corpus, recipe, decontaminated, tokens).encode())
+
+
+def dataset_card(
+    corpus: Artifact, recipe: Recipe, decontaminated: Artifact | None, tokens: Artifact | None = None
+) -> str:
+    """Markdown with YAML at its top: a configuration with everything, and one a source."""
+    sources = sorted(recipe.corpus.sources)
+    configs = [_config("default", corpus, sources), *(_config(s, corpus, [s]) for s in sources)]
+    head = {
+        "pretty_name": f"{recipe.name} pretraining corpus",
+        "task_categories": ["text-generation"],
+        "language": [code for code, _ in _merged(corpus, "languages") if 2 <= len(code) <= 3],
+        "configs": [c for c in configs if c["data_files"]],
+    }
+    parts = [
+        f"# {recipe.name} pretraining corpus",
+        f"Made by the recipe `{recipe.name}`; step `{corpus.name}`. Each row is a document: `id, text, "
+        "source, url, license, language, date, meta`. The held-out split shares no exact and no "
+        "near-duplicate document with the training split.",
+        "\n".join(_contents(corpus, recipe, tokens)),
+        *(
+            f"{title}, by number of documents: {_list(_merged(corpus, fact))}."
+            for title, fact in (("Licences", "licenses"), ("Languages", "languages"), ("Domains", "domains"))
+        ),
+        "## How it was made",
+        "What the paper (Touvron et al. 2023, section 2) leaves open is decided by the recipe, as follows. "
+        "A source's text is what its publisher offers, under the publisher's licence.",
+        "\n".join(_cleaning(recipe)),
+        "\n".join(f"- {choice}" for choice in _choices(recipe, decontaminated)),
+    ]
+    return f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n" + "\n\n".join(parts) + "\n"
+
+
+def _config(name: str, corpus: Artifact, sources: list[str]) -> dict[str, Any]:
+    objects = [o.name for s in corpus.shards if s.facts["source"] in sources for o in s.objects]
+    files = [
+        {"split": split, "path": [n for n in objects if n.endswith(f"/{split}.parquet")]} for split in SPLITS
+    ]
+    return {"config_name": name, "data_files": [f for f in files if f["path"]]}
+
+
+def _contents(corpus: Artifact, recipe: Recipe, tokens: Artifact | None) -> Iterable[str]:
+    """A row for each source: what is in it, and how often training sees it."""
+    epochs = " | tokens | epochs" if tokens else ""
+    yield f"| source | kind | documents | MB | held out | MB | share of training{epochs} |"
+    yield "|---|---|---:|---:|---:|---:|---:" + ("|---:|---:" if tokens else "") + "|"
+    for source, cfg in sorted(recipe.corpus.sources.items()):
+        counts = _counts(corpus, source)
+        cells = [f"{counts[f'documents.{s}']:,} | {counts[f'bytes.{s}'] / 1e6:,.2f}" for s in SPLITS]
+        share = recipe.mixture[source]
+        row = f"| {source} | {cfg.kind} | {' | '.join(cells)} | {100 * share:.4g} %"
+        if tokens:
+            held = _counts(tokens, source)["tokens"]
+            row += f" | {held:,} | {share * recipe.train.tokens / held:.2f}" if held else " | 0 | "
+        yield row + " |"
+
+
+def _cleaning(recipe: Recipe) -> Iterable[str]:
+    yield "| source | reading | cleaning |"
+    yield "|---|---|---|"
+    for source, cfg in sorted(recipe.corpus.sources.items()):
+        reading = {k: v for k, v in cfg.identity().items() if k not in ("kind", "urls", "packages", "clean")}
+        cleaning = _settings(_on(cfg.clean)) or "none"
+        yield f"| {source} | {_settings(reading)} | {cleaning} |"
+
+
+def _on(section: Section) -> dict[str, Any]:
+    """What a section switches on, with its values."""
+    found: dict[str, Any] = {}
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if value is None or value is False:
+            continue
+        if isinstance(value, Section):
+            inner = _on(value)
+            if inner or name not in ("filters", "pii"):  # a section that is there by itself
+                found[name] = inner
+        else:
+            found[name] = value
+    return found
+
+
+def _settings(values: dict[str, Any]) -> str:
+    """`lines (shards 1600, group_shards 50), language (keep en, ...)`."""
+    shown = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            shown.append(f"{name} ({_settings(value)})" if value else name)
+        elif value is True:
+            shown.append(name)
+        elif isinstance(value, list):
+            shown.append(f"{name} {' '.join(map(str, value)) or 'none'}")
+        else:
+            shown.append(f"{name} {value}")
+    return ", ".join(shown).replace("|", "\\|")
+
+
+def _choices(recipe: Recipe, decontaminated: Artifact | None) -> Iterable[str]:
+    corpus, tokenizer = recipe.corpus, recipe.tokenizer
+    yield f"Duplicates: exact ones are removed; near ones by {_settings(corpus.dedup.identity())}."
+    named = f"the groups {', '.join(corpus.holdout)}, and " if corpus.holdout else ""
+    yield (
+        f"Held out: {named}{100 * corpus.holdout_fraction:g} % of the other groups, by keyed hash. "
+        "Held-out documents that repeat training documents are dropped."
+    )
+    yield f"Decontamination: {decontamination(recipe, decontaminated)}"
+    yield (
+        f"Tokenizer: SentencePiece BPE, {_settings(tokenizer.identity())}, trained on a sample drawn by the "
+        "mixture."
+    )
+    masked = "does not cross" if recipe.train.document_mask else "crosses"
+    yield (
+        f"Training: {recipe.train.tokens:,} tokens in windows of {recipe.train.seq_len:,}; documents are "
+        f"joined as `<s> text </s>`, and attention {masked} from one into the next. The order is computed, "
+        "not stored."
+    )
+
+
+def decontamination(recipe: Recipe, decontaminated: Artifact | None) -> str:
+    """Its state, in a sentence."""
+    if decontaminated is None:
+        why = "switched off" if recipe.corpus.decontaminate is None else "no evaluation sets were given"
+        return f"not run ({why})."
+    facts, counts = decontaminated.facts, decontaminated.counts
+    sets = ", ".join(facts["benchmarks"])
+    n = decontaminated.manifest["identity"]["ngram"]
+    return (
+        f"{counts.get(DROPPED, 0):,} of {counts['documents']:,} training documents share {n} words in a row "
+        f"with an evaluation set ({sets}). They are in the training split here, and tokenizer and tokens "
+        f"leave them out; `{decontaminated.name}` lists them."
+    )
+
+
+def _counts(artifact: Artifact, source: str) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for shard in artifact.shards:
+        if shard.facts["source"] == source:
+            counts.update(shard.counts)
+    return counts
+
+
+def _merged(corpus: Artifact, fact: str) -> list[tuple[str, int]]:
+    merged: Counter[str] = Counter()
+    for shard in corpus.shards:
+        merged.update(shard.facts[fact])
+    return merged.most_common()
+
+
+def _list(rows: list[tuple[str, int]]) -> str:
+    shown = [f"{name or 'none'} ({count:,})" for name, count in rows[:SHOWN]]
+    return "; ".join(shown + ([f"and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else [])) or "none"

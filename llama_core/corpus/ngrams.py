@@ -1,0 +1,136 @@
+"""Runs of n words as 64-bit hashes, in numpy: how texts are compared with the evaluation sets.
+
+A word is a run of letters and digits, in lower case: neither punctuation nor white space counts. Hashes
+are polynomials over words, which are polynomials over characters, so that all runs of a text cost a few
+passes over it. They find candidates only: whoever needs certainty compares the words.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+PIECE = 1 << 16  # characters hashed at a time: what the processor's cache holds
+BREAK = "\0"  # a word of its own, which stands between texts that are hashed together
+
+_WORD = re.compile(r"[^\W_]+")
+_CHAR_BASE, _WORD_BASE = 0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F
+_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+
+Hashes = NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs of a text: run i holds the words i to i + n - 1."""
+
+    hashes: Hashes  # (runs,)
+    words: Hashes  # (words,), a hash of each
+    starts: NDArray[np.int64]  # (words,), in characters of the text
+    ends: NDArray[np.int64]  # (words,)
+
+
+def words_of(text: str) -> list[str]:
+    return _WORD.findall(text.lower())
+
+
+def plain(text: str) -> str:
+    """A text as `runs` takes it."""
+    return text.replace(BREAK, " ").lower()
+
+
+def joined(texts: list[str]) -> tuple[str, NDArray[np.int64]]:
+    """Plain texts as one, and where each begins in it. The runs between two of them hold a BREAK."""
+    joint = f" {BREAK} "
+    begins = np.cumsum([0, *(len(text) + len(joint) for text in texts)])
+    return joint.join(texts), begins[:-1]
+
+
+def runs(text: str, n: int) -> Iterator[Runs]:
+    """The runs of a plain text of any size, piece by piece. Each run comes once."""
+    at = 0
+    while at < len(text):
+        piece = text[at : at + PIECE]
+        words, starts, ends = _words(piece)
+        complete = len(words)
+        is_last = at + PIECE >= len(text)
+        if not is_last and complete and ends[-1] == len(piece):
+            complete -= 1  # it may go on in the next piece
+        first_left = complete - n + 1  # the run that begins there goes on in the next piece
+        if first_left > 0:
+            chosen = slice(0, complete)
+            yield Runs(_hashes(words[chosen], n), words[chosen], starts[chosen] + at, ends[chosen] + at)
+        if is_last:
+            return
+        at += int(starts[first_left]) if first_left > 0 else PIECE
+
+
+def _words(piece: str) -> tuple[Hashes, NDArray[np.int64], NDArray[np.int64]]:
+    """The hash, first character and end of each word."""
+    codes = _codes(piece)
+    is_word = np.zeros(len(codes) + 2, np.bool_)
+    np.not_equal(codes, 0, out=is_word[1:-1])
+    edges = np.flatnonzero(is_word[1:] != is_word[:-1])
+    starts, ends = edges[::2], edges[1::2]
+    powers, inverse = _powers(_CHAR_BASE, PIECE)
+    return _mixed(_between(codes * powers[: len(codes)], starts, ends, inverse)), starts, ends
+
+
+def _hashes(words: Hashes, n: int) -> Hashes:
+    powers, inverse = _powers(_WORD_BASE, PIECE)
+    first = np.arange(len(words) - n + 1)
+    return _mixed(_between(words * powers[: len(words)], first, first + n, inverse))
+
+
+def _between(terms: Hashes, starts: NDArray[np.int64], ends: NDArray[np.int64], inverse: Hashes) -> Hashes:
+    """The sums of terms [start, end), as if each began at the power 0."""
+    sums = np.empty(len(terms) + 1, np.uint64)
+    sums[0] = 0
+    np.cumsum(terms, out=sums[1:])
+    return (sums[ends] - sums[starts]) * inverse[starts]
+
+
+def _mixed(hashes: Hashes) -> Hashes:
+    """After Steele et al. 2014: every bit of the result depends on every bit of the hash."""
+    mixed = (hashes ^ (hashes >> np.uint64(30))) * _MIX[0]
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * _MIX[1]
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+def _codes(piece: str) -> Hashes:
+    """The code of each character, 0 where it is in no word."""
+    if piece.isascii():
+        return _ascii_table()[np.frombuffer(piece.encode(), np.uint8)]
+    codes = np.frombuffer(piece.encode("utf-32-le", "surrogatepass"), np.uint32)
+    return _table()[codes]
+
+
+@cache
+def break_hash() -> np.uint64:
+    """Of BREAK, as a word."""
+    return _words(BREAK)[0][0]
+
+
+@cache
+def _table() -> Hashes:
+    """uint64 (0x110000,): of each character its code, or 0."""
+    return np.array([c if c and chr(c).isalnum() else c == ord(BREAK) for c in range(0x110000)], np.uint64)
+
+
+@cache
+def _ascii_table() -> Hashes:
+    return _table()[:128].copy()
+
+
+@cache
+def _powers(base: int, n: int) -> tuple[Hashes, Hashes]:
+    """Powers 0 to n of an odd number and of its inverse, modulo 2**64."""
+    both = []
+    for factor in (base, pow(base, -1, 1 << 64)):
+        factors = np.full(n + 1, factor, np.uint64)
+        factors[0] = 1
+        both.append(np.cumprod(factors))
+    return both[0], both[1]

@@ -1,0 +1,216 @@
+"""The corpus page: one HTML file, pictures included."""
+
+import html
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from llama_core.corpus import report
+from llama_core.corpus.card import decontamination
+from llama_core.corpus.decisions import Documents
+from llama_core.corpus.report import Excerpt, Passage, named
+from llama_core.recipe import Recipe
+from llama_core.step import Artifact
+
+REVISION = 1
+ROWS = 15  # of a table of languages, licences, domains
+REASONS = 6  # that are named in the picture of a stage
+WIDTH, COLUMN, BAND, LINE = 1080, 150, 80, 15  # pixels of the picture
+CHARS = 24  # of a label in a column
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def page(
+    recipe: Recipe, sources: Iterable[Documents], corpus: Artifact, decontaminated: Artifact | None
+) -> str:
+    """The page. Reads the manifests, and a few texts of each source."""
+    sources = list(sources)
+    ways = {d.source: report.passages(d, corpus, decontaminated) for d in sources}
+    parts = [
+        f"<h1>{_e(recipe.name)} corpus</h1>",
+        f"<p><code>{_e(corpus.url)}</code></p>",
+        f"<p>Decontamination: {_e(decontamination(recipe, decontaminated)).replace('`', '')}</p>",
+        table([_summary(source, way) for source, way in ways.items()]),
+    ]
+    for documents in sources:
+        parts += _section(documents, ways[documents.source], corpus, decontaminated)
+    examples = [e for d in sources[:1] for a in d.decided for e in a.facts.get("examples", [])]
+    parts += ["<h2>Duplicates that were found</h2>", table(examples)]
+    if decontaminated:
+        parts += ["<h2>Passages of evaluation sets that were found</h2>", _sets(decontaminated)]
+        parts += [table(decontaminated.facts["examples"])]
+    return (
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{_e(recipe.name)} corpus</title>"
+        f"<meta name=viewport content='width=device-width'><style>{STYLE}</style>"
+        f"<body>{''.join(parts)}</body></html>\n"
+    )
+
+
+def _summary(source: str, way: Sequence[Passage]) -> dict[str, str]:
+    first, last = way[0], way[-1]
+    return {
+        "source": source,
+        "raw records": f"{first.into:,}",
+        "documents read": f"{first.handed:,}",
+        "MB read": f"{(first.bytes_out or 0) / 1e6:,.2f}",
+        "training documents": f"{last.handed:,}",
+        "MB for training": f"{(last.bytes_out or 0) / 1e6:,.2f}",
+        "balance": "holds" if all(p.holds for p in way) else "DOES NOT HOLD",
+    }
+
+
+def _section(
+    documents: Documents, way: Sequence[Passage], corpus: Artifact, decontaminated: Artifact | None
+) -> Iterator[str]:
+    yield f"<h2>{_e(documents.source)}</h2>{picture(way)}{table(report.balance(way))}"
+    yield "<div class=facts>"
+    for title, fact in (("Languages", "languages"), ("Licences", "licenses"), ("Domains", "domains")):
+        rows = report.merged_facts(documents, corpus, fact)
+        if any(rows):
+            yield f"<div><h3>{title}</h3>{bars(rows.most_common(ROWS), len(rows) - ROWS)}</div>"
+    if lengths := report.merged_facts(documents, corpus, "lengths"):
+        by_length = sorted(((int(bound), n) for bound, n in lengths.items()))
+        yield f"<div><h3>Characters</h3>{bars([(f'under {b:,}', n) for b, n in by_length])}</div>"
+    yield "</div>"
+    kept = report.kept_texts(documents, corpus)
+    dropped = report.dropped_texts(documents, decontaminated)
+    yield f"<div class=pair><div><h3>Kept</h3>{''.join(map(_excerpt, kept)) or 'None.'}</div>"
+    yield f"<div><h3>Left out</h3>{''.join(map(_excerpt, dropped)) or 'None.'}</div></div>"
+
+
+def _sets(decontaminated: Artifact) -> str:
+    hits = Counter(
+        {k.removeprefix("hits."): v for k, v in decontaminated.counts.items() if k.startswith("hits.")}
+    )
+    return table(
+        [
+            {
+                "evaluation set": name,
+                "items": f"{counts['items']:,}",
+                "texts compared": f"{counts['passages']:,}",
+                "texts too short to tell": f"{counts['short_passages']:,}",
+                "training documents that hold some": f"{hits[name]:,}",
+            }
+            for name, counts in decontaminated.facts["benchmarks"].items()
+        ]
+    )
+
+
+# --- pictures
+
+
+def picture(way: Sequence[Passage]) -> str:
+    """A Sankey picture: the band that goes on from stage to stage, and what leaves it at each.
+
+    The band's height is the share that is left of what came in, stage upon stage, since the unit changes
+    from records to documents on the way.
+    """
+    column = min(COLUMN, (WIDTH - 120) / max(1, len(way)))
+    top, share, shapes, lowest = 34.0, 1.0, [], 0
+    for i, p in enumerate(way):
+        x0, x1 = i * column, (i + 1) * column
+        total = max(1, p.into)
+        high, low = BAND * share, BAND * share * p.out / total
+        shapes.append(
+            f"<path class=on d='{_band(x0, top, high, x1, top, low)}'>"
+            f"<title>{_e(p.stage)}: {p.out:,} of {p.into:,} {p.unit} go on</title></path>"
+            f"<text x='{x0 + 3:.1f}' y=12>{_e(p.stage)}</text>"
+            f"<text class=small x='{x0 + 3:.1f}' y=26>{p.into:,} {p.unit}</text>"
+        )
+        leaving = [("aside", "held out", p.aside)] + [("off", named(k), v) for k, v in p.lost.items()]
+        leaving = [entry for entry in leaving if entry[2]]
+        y = top + low  # of the edge that the next one leaves from
+        for line, (kind, reason, count) in enumerate(leaving):
+            thick = BAND * share * count / total
+            if line < REASONS:
+                label = top + BAND + 22 + line * LINE
+                end = min(thick, LINE - 4)
+                band = _band(x0 + 1, y, thick, x0 + 12, label - end / 2, max(1, end))
+                shapes.append(
+                    f"<path class={kind} d='{band}'>"
+                    f"<title>{_e(reason)}: {count:,}</title></path>"
+                    f"<text class=small x='{x0 + 16:.1f}' y='{label + 4:.1f}'>{_e(_short(reason, count))}"
+                    f"<title>{_e(reason)}: {count:,}</title></text>"
+                )
+            y += thick
+        if len(leaving) > REASONS:
+            rest = sum(count for _, _, count in leaving[REASONS:])
+            label = top + BAND + 22 + REASONS * LINE
+            more = f"{len(leaving) - REASONS} more: {rest:,}"
+            shapes.append(f"<text class=small x='{x0 + 16:.1f}' y='{label + 4:.1f}'>{more}</text>")
+        lowest = max(lowest, min(len(leaving), REASONS + 1))
+        share *= p.out / total
+    if way:
+        x = len(way) * column
+        shapes.append(f"<text x='{x + 6:.1f}' y='{top + 12}'>{way[-1].handed:,}</text>")
+        shapes.append(f"<text class=small x='{x + 6:.1f}' y='{top + 26}'>for training</text>")
+    height = top + BAND + 22 + lowest * LINE
+    return (
+        f"<svg viewBox='0 0 {WIDTH} {height:.0f}' width='100%' role=img aria-label='what is kept'>"
+        f"{''.join(shapes)}</svg>"
+    )
+
+
+def _band(x0: float, y0: float, high: float, x1: float, y1: float, low: float) -> str:
+    """The path of a band from (x0, y0), `high` thick, to (x1, y1), `low` thick."""
+    middle = (x0 + x1) / 2
+    return (
+        f"M{x0:.1f},{y0:.1f} C{middle:.1f},{y0:.1f} {middle:.1f},{y1:.1f} {x1:.1f},{y1:.1f} V{y1 + low:.1f} "
+        f"C{middle:.1f},{y1 + low:.1f} {middle:.1f},{y0 + high:.1f} {x0:.1f},{y0 + high:.1f} Z"
+    )
+
+
+def _short(reason: str, count: int) -> str:
+    number = f"{count:,}"
+    room = CHARS - len(number) - 1
+    return f"{reason if len(reason) <= room else reason[: room - 1] + '…'} {number}"
+
+
+def bars(rows: Sequence[tuple[str, int]], more: int = 0) -> str:
+    """Names and counts as horizontal bars. `more`: rows that are not shown."""
+    most = max((count for _, count in rows), default=1)
+    cells = "".join(
+        f"<tr><td>{_e(name or 'none')}</td><td class=bar><i style='width:{100 * count / most:.1f}%'></i></td>"
+        f"<td class=number>{count:,}</td></tr>"
+        for name, count in rows
+    )
+    return f"<table class=bars>{cells}</table>" + (f"<p class=what>and {more:,} more</p>" if more > 0 else "")
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    if not rows:
+        return "<p>None.</p>"
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    head = "".join(f"<th>{_e(named(name))}</th>" for name in names)
+    body = "".join(f"<tr>{''.join(f'<td>{_e(row.get(n, str()))}</td>' for n in names)}</tr>" for row in rows)
+    return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"
+
+
+def _excerpt(excerpt: Excerpt) -> str:
+    return f"<p class=what>{_e(excerpt.what)}</p><pre>{_e(excerpt.text)}</pre>"
+
+
+def _e(value: Any) -> str:
+    """Escaped; control characters, which HTML forbids, become visible."""
+    return html.escape(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(value)))
+
+
+STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; color: #1b1f24; max-width: 1080px; margin: 2em auto }
+body { padding: 0 1em }
+h2 { margin-top: 2.2em; border-bottom: 1px solid #d8dee4 } h3 { margin: 1em 0 .3em; font-size: 15px }
+table { border-collapse: collapse; font-size: 13px } .wide { overflow-x: auto; margin: 1em 0 }
+td, th { border-bottom: 1px solid #d8dee4; padding: 3px 10px 3px 0; text-align: left; vertical-align: top }
+pre { background: #f6f8fa; font-size: 12px; padding: 8px; margin: 0; white-space: pre-wrap }
+pre { max-height: 15em; overflow: auto; overflow-wrap: anywhere }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(240px, 1fr)); gap: 0 2em }
+.pair { display: grid; grid-template-columns: 1fr 1fr; gap: 1.5em } .pair > div { min-width: 0 }
+.bars { width: 100% } .bars td { border: 0; padding: 1px 6px 1px 0; overflow-wrap: anywhere }
+.bar { width: 45% } .bar i { display: block; height: 10px; margin-top: 5px; background: #80ccff }
+.number { text-align: right }
+.what { color: #57606a; font-size: 12px; margin: .6em 0 .2em; overflow-wrap: anywhere }
+svg text { font-size: 13px; fill: #1b1f24 } svg .small { font-size: 11px; fill: #57606a }
+.on { fill: #80ccff } .off { fill: #ffaba8 } .aside { fill: #bbdb9b }
+"""

@@ -1,0 +1,149 @@
+"""What the corpus page tells: what went in, what each stage took out and why, and texts to be read by eye."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice, pairwise
+from typing import Any
+
+from llama_core.corpus.decisions import Documents
+from llama_core.corpus.document import read_batches, read_documents
+from llama_core.step import Artifact, Counts, Shard
+
+KEPT_TEXTS = 6  # shown of a source
+DROPPED_TEXTS = 12
+EXCERPT = 900  # characters of a text that are shown
+SHARDS_READ = 20  # of a source, for samples of dropped texts
+LOST = ("non_content.", "dropped.", "quarantined.")
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What a stage did with what reached it: into = out + lost + aside, if nothing is lost by mistake.
+
+    `handed`: the documents that go on. Of ingest, `into` and `out` are raw records, of which a document may
+    be made of several.
+    """
+
+    stage: str
+    into: int
+    out: int
+    handed: int
+    lost: dict[str, int] = field(default_factory=dict)  # by reason, most first
+    aside: int = 0  # held out of training
+    bytes_out: int | None = None
+    came: int | None = None  # what the stage before has handed on
+
+    @property
+    def unit(self) -> str:
+        return "records" if self.stage == "ingest" else "documents"
+
+    @property
+    def holds(self) -> bool:
+        """Conservation, inside the stage and on the way to it."""
+        balanced = self.into == self.out + self.aside + sum(self.lost.values())
+        return balanced and self.came in (None, self.into)
+
+
+def passage(stage: str, counts: Counts) -> Passage | None:
+    """The balance of a stage by its counts; None where it passes no documents on."""
+    lost = {k.split(".", 1)[1]: v for k, v in counts.items() if k.startswith(LOST) and v}
+    lost = dict(sorted(lost.items(), key=lambda row: (-row[1], row[0])))
+    documents, n_bytes = counts.get("documents", 0), counts.get("bytes")
+    if stage == "ingest":
+        return Passage(stage, counts.get("raw", 0), counts.get("members", 0), documents, lost, 0, n_bytes)
+    if stage == "corpus":
+        train, heldout = counts.get("documents.train", 0), counts.get("documents.heldout", 0)
+        return Passage(stage, documents, train, train, lost, heldout, counts.get("bytes.train", 0))
+    if "kept" in counts:
+        return Passage(stage, documents, counts["kept"], counts["kept"], lost, 0, n_bytes)
+    return None
+
+
+def passages(documents: Documents, corpus: Artifact, decontaminated: Artifact | None) -> list[Passage]:
+    """The way of one source through the stages, from raw records to training text."""
+    stages = [documents.ingested, *documents.decided, corpus, *([decontaminated] if decontaminated else [])]
+    found = [passage(artifact.stage, counts_of(documents, artifact)) for artifact in stages]
+    way = [p for p in found if p is not None]
+    return way[:1] + [replace(after, came=before.handed) for before, after in pairwise(way)]
+
+
+def balance(way: Sequence[Passage]) -> list[dict[str, str]]:
+    """A row for each stage, for a table."""
+    return [
+        {
+            "stage": p.stage,
+            "in": f"{p.into:,} {p.unit}",
+            "out": f"{p.handed:,} documents",
+            "MB out": "" if p.bytes_out is None else f"{p.bytes_out / 1e6:,.2f}",
+            "held out": f"{p.aside:,}" if p.aside else "",
+            "left out": ", ".join(f"{named(k)} {v:,}" for k, v in p.lost.items()),
+            "balance": "holds" if p.holds else "DOES NOT HOLD",
+        }
+        for p in way
+    ]
+
+
+def named(reason: str) -> str:
+    """A reason as a person reads it."""
+    return reason.replace("_", " ").replace(".", " ")
+
+
+def counts_of(documents: Documents, artifact: Artifact) -> Counter[str]:
+    """The counts of a stage that are about one source."""
+    counts: Counter[str] = Counter()
+    for shard in documents.shards_of(artifact):
+        counts.update(shard.counts)
+    return counts
+
+
+def merged_facts(documents: Documents, artifact: Artifact, name: str) -> Counter[str]:
+    """A table that each shard keeps of its documents, such as `languages`, for the whole source."""
+    merged: Counter[str] = Counter()
+    for shard in documents.shards_of(artifact):
+        merged.update(shard.facts.get(name, {}))
+    return merged
+
+
+# --- texts to be read
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    what: str
+    text: str
+
+
+def kept_texts(documents: Documents, corpus: Artifact) -> list[Excerpt]:
+    """The beginnings of the first training documents of some shards."""
+    shards = [s for s in documents.shards_of(corpus) if s.counts.get("documents.train")]
+    chosen = _spread(shards, KEPT_TEXTS)
+    found = []
+    for shard in chosen:
+        first = islice(read_documents(corpus, shard.name, "train.parquet"), -(-KEPT_TEXTS // len(chosen)))
+        found += [Excerpt(d.url or d.id, d.text[:EXCERPT]) for d in first]
+    return found[:KEPT_TEXTS]
+
+
+def dropped_texts(documents: Documents, decontaminated: Artifact | None) -> list[Excerpt]:
+    """A text for each reason that something was left out for, of the samples that the stages keep."""
+    found: dict[str, Excerpt] = {}
+    stages = (documents.ingested, *documents.decided, *([decontaminated] if decontaminated else []))
+    for artifact in stages:
+        for shard in _spread(documents.shards_of(artifact), SHARDS_READ):
+            if not any(o.name.endswith("/dropped.parquet") for o in shard.objects):
+                continue
+            for row in _rows(artifact, shard.name, "dropped.parquet"):
+                what = f"{artifact.stage}: {named(row['reason'])}"
+                found.setdefault(what, Excerpt(f"{what} ({row['record']})", row["text"][:EXCERPT]))
+    return list(found.values())[:DROPPED_TEXTS]
+
+
+def _rows(artifact: Artifact, shard: str, ending: str) -> Iterator[dict[str, Any]]:
+    for batch in read_batches(artifact, shard, ending):
+        yield from batch.to_pylist()
+
+
+def _spread(shards: list[Shard], n: int) -> list[Shard]:
+    """At most n of them, evenly spread."""
+    return [shards[i * len(shards) // n] for i in range(n)] if len(shards) > n else shards

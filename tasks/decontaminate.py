@@ -1,0 +1,54 @@
+"""Decontaminate: which training documents hold passages of the evaluation sets. It writes decisions."""
+
+from llama_core.corpus import benchmarks
+from llama_core.corpus import decontaminate as core
+from llama_core.step import Artifact, Step
+from tasks.observe import say, show_table
+from tasks.run import Run
+from tasks.step import make, stage
+
+
+@stage("decontaminate")
+def decontaminate(run: Run, corpus: Artifact) -> Artifact | None:
+    """None, and a line that says why, where it is not run."""
+    cfg, data = run.recipe.corpus.decontaminate, run.recipe.evaluate.data
+    if why := not_run(run):
+        say(f"  {'decontaminate':<16} {'not run':>8}  {why}")
+        return None
+    assert cfg is not None and data is not None
+    outside = {f"data/{name}": digest for name, digest in benchmarks.digests(data).items()}
+    step = Step(
+        run.store,
+        "decontaminate",
+        core.REVISION,
+        cfg.identity(),
+        {"corpus": corpus.digest} | outside,
+        parents={"corpus": [corpus.name]},
+    )
+    artifact = make(run, step, core.plan(step, corpus, cfg, data))
+    say(f"      {summary(artifact)}")
+    if examples := artifact.facts["examples"]:
+        show_table("contaminated", examples, "training documents that hold passages of the evaluation sets")
+    return artifact
+
+
+def not_run(run: Run) -> str:
+    """Why training text is not compared with the evaluation sets; empty where it is."""
+    data = run.recipe.evaluate.data
+    if run.recipe.corpus.decontaminate is None:
+        return "switched off: corpus.decontaminate is null"
+    if data is None:
+        return "no evaluation sets: set evaluate.data to the folder with their files"
+    if not benchmarks.files(data)[0]:
+        return f"there is no evaluation set in {data}"
+    return ""
+
+
+def summary(artifact: Artifact) -> str:
+    """What was compared and what was found, in a line."""
+    sets = artifact.facts["benchmarks"]
+    short = sum(b["short_passages"] for b in sets.values())
+    return (
+        f"{artifact.counts.get(core.DROPPED, 0):,} documents share {artifact.manifest['identity']['ngram']} "
+        f"words in a row with {len(sets)} evaluation sets; {short:,} of their texts are too short to tell"
+    )
