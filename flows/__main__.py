@@ -18,7 +18,7 @@ from infra.home import folder
 from llama_core.errors import LlamaError, RecipeError
 from tasks.run import open_run
 
-FLOWS = ("pretrain", "corpus", "tokenizer", "train", "evaluate", "register")
+FLOWS = ("pretrain", "corpus", "tokenizer", "tokens", "train", "evaluate", "register")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -4,20 +4,15 @@ from typing import Any
 
 from prefect import flow
 
-from flows.corpus import build_corpus
+from flows.tokens import build_tokens
 from llama_core.step import Artifact
 from tasks.run import Run, open_run
-from tasks.tokenizer import tokenizer
-from tasks.tokens import tokens
 from tasks.train import train as pretrain_model
 
 
 def build_model(run: Run) -> dict[str, Artifact]:
     """The stages from raw text to the trained model; their artifacts by name."""
-    made = build_corpus(run)
-    corpus, decontaminated = made["corpus"], made.get("decontaminate")
-    made["tokenizer"] = tokenizer(run, corpus, decontaminated)
-    made["tokens"] = tokens(run, corpus, made["tokenizer"], decontaminated)
+    made = build_tokens(run)
     made["train"] = pretrain_model(run, made["tokenizer"], made["tokens"])
     return made
 

@@ -1,0 +1,165 @@
+"""The whole data path over generated text of growing size: is it linear, and what would 5 TB take?
+
+    python -m benchmarks.scale [--gb 0.8 8] [--workers 2] [--folder DIR]
+
+JSONL.zst goes through ingest, line dedup, language, filters, dedup, the corpus, a tokenizer and the token
+shards, as the flow `tokens` runs them, in worker processes on a local store. Prints seconds (wall clock, and
+CPU of all processes) by stage and size. The last line is JSON: `ratio` is the time per GB at the smallest
+size over that at the largest: 1 is linear, more is better than linear. The tokenizer is left out: it trains
+on a sample of fixed size.
+"""
+
+import argparse
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+import zstandard
+
+from benchmarks.text import documents
+
+SHARD_BYTES = 100_000_000
+TARGET_GB = 5_000
+_STAGE = re.compile(r"  (\w+(?: \w+)?) +([\d.]+) s  ")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Of one size. `stages`: wall-clock seconds by label; `cpu`: seconds of all processes together."""
+
+    gb: float
+    stages: dict[str, float]
+    cpu: float
+    stored: int
+    objects: int
+
+    @property
+    def seconds(self) -> float:
+        return sum(seconds for stage, seconds in self.stages.items() if stage != "tokenizer")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--gb", type=float, nargs="+", default=[0.8, 8.0], help="sizes, growing")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--folder", type=Path, help="for text and store; kept. Default: a temporary one")
+    options = parser.parse_args()
+    folder = options.folder or Path(tempfile.mkdtemp(prefix="llama-scale-"))
+    try:
+        texts = generate(folder / "text", max(options.gb), options.workers)
+        measured = [run(folder, texts, gb, options.workers) for gb in options.gb]
+    finally:
+        if not options.folder:
+            shutil.rmtree(folder)
+    show(measured, options.workers)
+
+
+def generate(folder: Path, gb: float, workers: int) -> list[Path]:
+    """Files of 100 MB of text each, the same for every size."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"text-{i:04}.jsonl.zst" for i in range(round(gb * 1e9 / SHARD_BYTES))]
+    with ProcessPoolExecutor(workers) as pool:
+        list(pool.map(_write, [p for p in paths if not p.exists()]))
+    return paths
+
+
+def _write(path: Path) -> None:
+    partial_path = path.with_suffix(".part")
+    with partial_path.open("wb") as file, zstandard.ZstdCompressor(level=1).stream_writer(file) as out:
+        for text in documents(SHARD_BYTES, seed=int(path.name[5:9])):
+            out.write(json.dumps({"text": text}).encode() + b"\n")
+    partial_path.rename(path)
+
+
+def run(folder: Path, texts: list[Path], gb: float, workers: int) -> Measured:
+    """One run of the flow `tokens` over the first `gb` of the text, on an empty store."""
+    place = folder / f"run-{gb:g}"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    chosen = texts[: round(gb * 1e9 / SHARD_BYTES)]
+    (place / "recipe.yaml").write_text(yaml.safe_dump(recipe([str(p) for p in chosen], workers)))
+    store = place / "store"
+    command = [sys.executable, "-m", "flows", str(place / "recipe.yaml"), "--flow", "tokens"]
+    before = _cpu()
+    done = subprocess.run(
+        [*command, "--store", f"file://{store}"],
+        env=os.environ | {"LLAMA_HOME": str(place / "home"), "DO_NOT_TRACK": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    stages = {m[1]: float(m[2]) for line in done.stdout.splitlines() if (m := _STAGE.match(line))}
+    files = [p for p in store.rglob("*") if p.is_file()]
+    print(f"{gb:g} GB: {sum(stages.values()):,.0f} s", file=sys.stderr)
+    return Measured(gb, stages, _cpu() - before, sum(p.stat().st_size for p in files), len(files))
+
+
+def recipe(urls: list[str], workers: int) -> dict[str, object]:
+    # The text has English letters and stop words, but its words are made up: a low score is enough.
+    clean = {
+        "lines": {"shards": len(urls), "group_shards": 50},
+        "language": {"keep": ["en"], "min_score": 0.05},
+        "filters": {"gopher_repetition": True, "gopher_quality": True, "c4": {}, "fineweb": True},
+        "pii": {"email": True, "ip": True},
+    }
+    return {
+        "extends": "micro",
+        "name": "scale",
+        "corpus": {
+            "sources": {"web": {"kind": "files", "urls": urls, "clean": clean}},
+            "holdout": [],
+            "holdout_fraction": 0.001,
+        },
+        "mixture": {"web": 1.0},
+        "tokenizer": {"vocab_size": 8000, "sample_bytes": 50_000_000},
+        "run": {"workers": workers},
+    }
+
+
+def _cpu() -> float:
+    """Seconds of all processes that this one has started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def show(measured: list[Measured], workers: int) -> None:
+    small, large = measured[0], measured[-1]
+    sizes = "".join(f"{m.gb:>9g} GB" for m in measured)
+    print(f"{'stage':<16}{sizes}   (wall seconds, {workers} workers)")
+    for stage in large.stages:
+        print(f"{stage:<16}" + "".join(f"{m.stages.get(stage, 0):>12.1f}" for m in measured))
+    rows = {
+        "seconds a GB": [m.seconds / m.gb for m in measured],
+        "CPU seconds a GB": [m.cpu / m.gb for m in measured],
+        "GB stored a GB": [m.stored / m.gb / 1e9 for m in measured],
+        "objects a GB": [m.objects / m.gb for m in measured],
+    }
+    for name, values in rows.items():
+        print(f"{name:<16}" + "".join(f"{value:>12.2f}" for value in values))
+    hours = large.cpu / large.gb * TARGET_GB / 3600
+    print(f"5 TB at this rate: {hours:,.0f} core-hours, {large.objects / large.gb * TARGET_GB:,.0f} objects")
+    results = [
+        {
+            "what": f"{name} at {large.gb:g} GB against {small.gb:g} GB",
+            "ours": round(values[-1], 3),
+            "peer": "linear",
+            "theirs": round(values[0], 3),
+            "ratio": round(values[0] / values[-1], 3),
+            "unit": name,
+        }
+        for name, values in list(rows.items())[:2]
+    ]
+    print(json.dumps({"name": "scale", "results": results}))
+
+
+if __name__ == "__main__":
+    main()

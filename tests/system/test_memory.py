@@ -1,0 +1,174 @@
+"""A shard's work stays under 2 GB of memory, whatever the shard holds: bombs of their real size."""
+
+import gzip
+import io
+import json
+import subprocess
+import sys
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import py7zr
+import pytest
+from pipeline import ROOT
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+GIB = 1 << 30
+LIMIT = 2 * 10**9
+PIECE = 64 << 20
+MEMBERS = 100_000
+TEXT = "The quick brown fox jumps over the lazy dog, and nobody knows what for. " * 8
+
+INGEST = """
+import json, resource, sys
+from llama_core.corpus import ingest
+from llama_core.recipe import load_recipe
+from llama_core.step import Step
+from llama_core.store import Store
+source = json.loads(sys.argv[1])
+recipe = load_recipe("micro", {"corpus.sources": {"s": source}, "mixture": {"s": 1}, "corpus.holdout": []})
+source = recipe.corpus.sources["s"]
+[raw] = ingest.plan("s", source)
+step = Step(Store(sys.argv[2]), "ingest", 1, {}, {raw.name: raw.digest})
+ingest.ingest_shard(step, "s", source, raw)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print(json.dumps([peak, step.commit([raw.name]).counts]))
+"""
+
+
+def packed(first: bytes, filling: bytes, size: int, last: bytes) -> Iterator[bytes]:
+    """A gzip stream of one member: `first`, `size` bytes of `filling`, `last`. Made in no time."""
+    deflate = zlib.compressobj(1, zlib.DEFLATED, 31)
+    yield deflate.compress(first)
+    piece = filling * (PIECE // len(filling))
+    for _ in range(size // len(piece)):
+        yield deflate.compress(piece)
+    yield deflate.compress(last) + deflate.flush()
+
+
+def write(path: Path, chunks: Iterator[bytes]) -> Path:
+    with path.open("wb") as file:
+        file.writelines(chunks)
+    return path
+
+
+def a_line_of_10_gb(folder: Path) -> Path:
+    good = json.dumps({"text": TEXT}).encode() + b"\n"
+    return write(folder / "a.jsonl.gz", packed(good, b"x", 10 * GIB, b"\n" + good))
+
+
+def a_page_of_10_gb(folder: Path) -> Path:
+    def record(body: bytes, size: int) -> bytes:
+        head = "WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: https://a.example/\r\n"
+        return f"{head}Content-Length: {size}\r\n\r\n".encode() + body
+
+    end = b"\r\n\r\n"
+    good = record(TEXT.encode(), len(TEXT)) + end
+    filled = 10 * GIB // PIECE * PIECE
+    return write(folder / "a.warc.wet.gz", packed(good + record(b"", filled), b"x", filled, end + good))
+
+
+def an_article_of_2_gb(folder: Path) -> Path:
+    def page(number: int, text: str) -> str:
+        return (
+            f"<page><title>A{number}</title><ns>0</ns><id>{number}</id><revision><id>{number}</id>"
+            f"<text>{text}</text></revision></page>"
+        )
+
+    head = "<mediawiki><siteinfo><dbname>enwiki</dbname></siteinfo>" + page(1, TEXT)
+    long, tail = page(2, "\0").split("\0")
+    last = tail + page(3, TEXT) + "</mediawiki>"
+    return write(
+        folder / "enwiki-pages-articles.xml.gz", packed((head + long).encode(), b"x", 2 * GIB, last.encode())
+    )
+
+
+def a_post_of_2_gb(folder: Path) -> Path:
+    row = '<row Id="{}" PostTypeId="1" Score="1" Title="What?" Body="{}" />'
+    long, tail = row.format(2, "\0").split("\0")
+    head = "<posts>" + row.format(1, TEXT) + long
+    return write(
+        folder / "a.xml.gz",
+        packed(head.encode(), b"x", 2 * GIB, (tail + row.format(3, TEXT) + "</posts>").encode()),
+    )
+
+
+def an_archive_7z_of_2_gb(folder: Path) -> Path:
+    class Zeros(io.RawIOBase):
+        left = 2 * GIB
+
+        def readable(self) -> bool:
+            return True
+
+        def read(self, size: int = -1) -> bytes:
+            size = min(self.left, size if size >= 0 else PIECE)
+            self.left -= size
+            return b"x" * size
+
+    path = folder / "a.stackexchange.com.7z"
+    filters = [{"id": py7zr.FILTER_DEFLATE}]
+    with py7zr.SevenZipFile(path, "w", filters=filters) as archive:
+        archive.writef(Zeros(), "Posts.xml")
+    return path
+
+
+def a_paper_of_10_gb(folder: Path) -> Path:
+    bomb = b"".join(packed(b"\\documentclass{article}", b"x", 10 * GIB, b""))
+    good = gzip.compress(
+        (r"\documentclass{article}\begin{document}\section{One}" + TEXT + r"\end{document}").encode()
+    )
+    path = folder / "arXiv_src_2001_001.tar"
+    with tarfile.open(path, "w") as bulk:
+        for name, data in {"2001/2001.00001.gz": bomb, "2001/2001.00002.gz": good}.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            bulk.addfile(info, io.BytesIO(data))
+    return path
+
+
+def a_tar_of_100_000_members(folder: Path) -> Path:
+    path = folder / "somebody-tools.tar.gz"
+    with gzip.open(path, "wb", 1) as packed_file, tarfile.open(fileobj=packed_file, mode="w|") as archive:
+        for i in range(MEMBERS):
+            info = tarfile.TarInfo(f"tools/src/module_{i}.py")
+            archive.addfile(info, io.BytesIO())
+    return path
+
+
+def a_zip_of_10_gb(folder: Path) -> Path:
+    path = folder / "somebody-tools.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with archive.open("tools/bomb.py", "w", force_zip64=True) as member:
+            for _ in range(10 * GIB // PIECE):
+                member.write(b"x" * PIECE)
+        archive.writestr("tools/a.py", "a = 1\n" * 100)
+    return path
+
+
+BOMBS: list[tuple[Callable[[Path], Path], str]] = [
+    (a_line_of_10_gb, "files"),
+    (a_page_of_10_gb, "commoncrawl"),
+    (an_article_of_2_gb, "wikipedia"),
+    (a_post_of_2_gb, "stackexchange"),
+    (an_archive_7z_of_2_gb, "stackexchange"),
+    (a_paper_of_10_gb, "arxiv"),
+    (a_tar_of_100_000_members, "github"),
+    (a_zip_of_10_gb, "github"),
+]
+
+
+@pytest.mark.parametrize(("bomb", "kind"), BOMBS, ids=[bomb.__name__ for bomb, _ in BOMBS])
+def test_a_shard_is_read_in_less_than_2_gb(bomb: Callable[[Path], Path], kind: str, tmp_path: Path) -> None:
+    path = bomb(tmp_path)
+    source = {"kind": kind, "urls": [str(path)], "min_chars": 50}
+    command = [sys.executable, "-c", INGEST, json.dumps(source), str(tmp_path / "store")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    peak, counts = json.loads(done.stdout.splitlines()[-1])
+    assert peak < LIMIT, f"{peak / 1e9:.2f} GB"
+    lost = sum(v for k, v in counts.items() if k.startswith(("non_content.", "dropped.", "quarantined.")))
+    assert lost >= 1 and counts["raw"] == counts.get("members", 0) + lost
