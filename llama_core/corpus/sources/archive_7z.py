@@ -1,40 +1,32 @@
 """The members of a 7z archive as streams. Nothing is ever extracted: a member's name is only read.
 
-py7zr reads the directory of the archive, which stands at its end: of a truncated archive nothing is known.
-The streams are decompressed here, as it bounds neither their memory nor the size of their pieces.
+A stream is decompressed once, in pieces, whatever number of members lie in it; what it may ask for in memory
+and in size is bounded before it is begun.
 """
 
 import bz2
-import io
 import lzma
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, Protocol
 
-import py7zr
 import pyppmd
 
-from llama_core.errors import LlamaError
+from llama_core.corpus.sources.directory_7z import Directory, DirectoryError, Folder, Member, read_directory
 
 PIECE = 1 << 20  # bytes of output at a time
 _INPUT = 1 << 16
 _MAX_DICTIONARY = 512 << 20  # that a stream may ask for: what the largest presets of 7-Zip need, and more
+_BOMB_BYTES, _BOMB_RATIO = 1 << 30, 1000  # more than both is no text
 
 _COPY, _LZMA2, _LZMA, _PPMD = b"\x00", b"\x21", b"\x03\x01\x01", b"\x03\x04\x01"
-_DEFLATE, _BZIP2, _AES = b"\x04\x01\x08", b"\x04\x02\x02", b"\x06\xf1\x07\x01"
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A file of the archive. `error`: why it cannot be read, if it cannot."""
-
-    name: str
-    size: int
-    kind: str  # file, folder, link
-    error: str
-    crc: int | None
-    entry: Any  # py7zr's own
+_DEFLATE, _BZIP2 = b"\x04\x01\x08", b"\x04\x02\x02"
+_ENCRYPTED = b"\x06\xf1"
+_FILTERS = {
+    b"\x03": lzma.FILTER_DELTA, b"\x04": lzma.FILTER_X86, b"\x03\x03\x01\x03": lzma.FILTER_X86,
+    b"\x05": lzma.FILTER_POWERPC, b"\x06": lzma.FILTER_IA64, b"\x07": lzma.FILTER_ARM,
+    b"\x08": lzma.FILTER_ARMTHUMB, b"\x09": lzma.FILTER_SPARC,
+}  # fmt: skip
 
 
 class Archive:
@@ -42,55 +34,55 @@ class Archive:
 
     def __init__(self, file: BinaryIO):
         self._file = file
-        self.members: list[Member] = []
         self.error = ""
+        self._directory = Directory()
         try:
-            self._archive = py7zr.SevenZipFile(_Seekable(file))  # type: ignore[arg-type]
-            self._starts = self._folder_starts()
-            self.members = [self._member(entry) for entry in getattr(self._archive, "files", ())]
-        except LlamaError:
-            raise
-        except py7zr.exceptions.PasswordRequired:
-            self.error = "encrypted"
-        except Exception:  # a hostile directory may fail anywhere in its parser
-            self.error = "damaged_archive"
+            self._directory = read_directory(file, self._whole)
+        except DirectoryError as error:
+            self.error = str(error)
 
-    def read(self, member: Member) -> Iterator[bytes | str]:
-        """The bytes of a member in pieces; last, the error's name where they are cut or damaged."""
-        if member.error:
-            yield member.error
-            return
-        if member.entry.emptystream:
-            return
-        folder = member.entry.folder
-        skip = 0  # the members before it in the same stream
-        for other in self._archive.files:
-            if other.id == member.entry.id:
-                break
-            if not other.emptystream and other.folder is folder:
-                skip += other.uncompressed
-        left, crc = member.size, 0
-        for piece in self._unpack(folder):
-            if isinstance(piece, str):
-                yield piece
-                return
-            if skip >= len(piece):
-                skip -= len(piece)
-                continue
-            piece, skip = piece[skip : skip + left], 0
-            crc = zlib.crc32(piece, crc)
-            left -= len(piece)
-            yield piece
-            if not left:
-                break
-        if left:
-            yield "truncated_stream"
-        elif member.crc is not None and crc != member.crc:
-            yield "wrong_checksum"
+    def members(self) -> Iterator[tuple[Member, str]]:
+        """Each member, and why it cannot be read, if it cannot."""
+        for folder in self._directory.folders:
+            refusal = _refusal(folder)
+            yield from ((m, refusal if _is_plain(m.name) else "unsafe_path") for m in folder.members)
+        yield from ((m, "" if _is_plain(m.name) else "unsafe_path") for m in self._directory.empty)
 
-    def _unpack(self, folder: Any) -> Iterator[bytes | str]:
-        start, left = self._starts[id(folder)]
-        self._file.seek(start)
+    def read(self, wanted: Callable[[Member], bool]) -> Iterator[tuple[Member, Iterator[bytes | str]]]:
+        """(member, its bytes in pieces) for those wanted that can be read, to be taken one after another.
+
+        Last of the pieces comes the name of the error where they are cut or damaged.
+        """
+        for folder in self._directory.folders:
+            left = sum(wanted(m) and _is_plain(m.name) for m in folder.members)
+            stream = _Stream(self._unpack(folder)) if left and not _refusal(folder) else None
+            for member in folder.members if stream else ():
+                pieces = stream.take(member)  # type: ignore[union-attr]
+                if wanted(member) and _is_plain(member.name):
+                    yield member, pieces
+                    left -= 1
+                if not left:
+                    break
+                for _ in pieces:  # what was not wanted, or not taken
+                    pass
+        for member in self._directory.empty:
+            if wanted(member) and _is_plain(member.name):
+                yield member, iter(())
+
+    def _whole(self, folder: Folder) -> bytes:
+        """A directory, which `read_directory` has found to be small. Raises DirectoryError."""
+        if refusal := _refusal(folder):
+            raise DirectoryError(refusal)
+        pieces = [*_Stream(self._unpack(folder)).take(Member("", folder.size))]
+        if pieces and isinstance(pieces[-1], str):
+            raise DirectoryError(
+                "truncated_archive" if pieces[-1] == "truncated_stream" else "damaged_archive"
+            )
+        return b"".join(piece for piece in pieces if isinstance(piece, bytes))
+
+    def _unpack(self, folder: Folder) -> Iterator[bytes | str]:
+        self._file.seek(folder.start)
+        left = folder.packed
         try:
             decoder = _decoder(folder.coders)
         except (lzma.LZMAError, ValueError):
@@ -109,32 +101,30 @@ class Archive:
             elif not data:
                 return
 
-    def _folder_starts(self) -> dict[int, tuple[int, int]]:
-        """(position, size) of each stream in the archive."""
-        streams = getattr(getattr(self._archive, "header", None), "main_streams", None)
-        if streams is None:
-            return {}
-        sizes = streams.packinfo.packsizes
-        at = self._archive.afterheader + streams.packinfo.packpos
-        starts: dict[int, tuple[int, int]] = {}
-        number = 0
-        for folder in streams.unpackinfo.folders:
-            count = len(folder.packed_indices) or 1
-            starts[id(folder)] = (at, sizes[number])
-            at += sum(sizes[number : number + count])
-            number += count
-        return starts
 
-    def _member(self, entry: Any) -> Member:
-        kind = "file"
-        if entry.is_directory:
-            kind = "folder"
-        elif entry.is_symlink or entry.is_junction or entry.is_socket:
-            kind = "link"
-        error = "" if entry.emptystream or entry.folder is None else _refusal(entry.folder.coders)
-        if not _is_plain(entry.filename):
-            error = "unsafe_path"
-        return Member(entry.filename, entry.uncompressed or 0, kind, error, entry.crc32, entry)
+class _Stream:
+    """A decompressed stream, which is taken in order. After an error every further member ends in it."""
+
+    def __init__(self, pieces: Iterator[bytes | str]):
+        self._pieces = pieces
+        self._held = b""
+        self._error = ""
+
+    def take(self, member: Member) -> Iterator[bytes | str]:
+        left, crc = member.size, 0
+        while left and not self._error:
+            piece = self._held or next(self._pieces, "truncated_stream")
+            if isinstance(piece, str):
+                self._error = piece
+                break
+            piece, self._held = piece[:left], piece[left:]
+            crc = zlib.crc32(piece, crc)
+            left -= len(piece)
+            yield piece
+        if self._error:
+            yield self._error
+        elif member.crc is not None and crc != member.crc:
+            yield "wrong_checksum"
 
 
 class _Decoder(Protocol):
@@ -186,8 +176,9 @@ class _Ppmd:
         return self._decoder.decode(data, max_length)
 
 
-def _decoder(coders: list[dict[str, Any]]) -> _Decoder:
-    method, properties = coders[0]["method"], coders[0].get("properties") or b""
+def _decoder(coders: list[tuple[bytes, bytes]]) -> _Decoder:
+    """Of coders that `_refusal` has let through."""
+    method, properties = coders[0]
     if method == _COPY:
         return _Copy()
     if method == _BZIP2:
@@ -196,19 +187,25 @@ def _decoder(coders: list[dict[str, Any]]) -> _Decoder:
         return _Deflate()
     if method == _PPMD:
         return _Ppmd(properties)
-    filters: dict[str, int]
+    packing: dict[str, int]
     if method == _LZMA2:
-        filters = {"id": lzma.FILTER_LZMA2, "dict_size": max(4096, _dictionary(method, properties))}
+        packing = {"id": lzma.FILTER_LZMA2, "dict_size": max(4096, _dictionary(method, properties))}
     else:
         packed = properties[0]
-        filters = {
+        packing = {
             "id": lzma.FILTER_LZMA1,
             "dict_size": max(4096, _dictionary(method, properties)),
             "lc": packed % 9,
             "lp": packed // 9 % 5,
             "pb": packed // 45,
         }
-    return lzma.LZMADecompressor(format=lzma.FORMAT_RAW, filters=[filters])
+    before = [
+        {"id": lzma.FILTER_DELTA, "dist": (settings or b"\0")[0] + 1}
+        if name == b"\x03"
+        else {"id": _FILTERS[name]}
+        for name, settings in reversed(coders[1:])
+    ]
+    return lzma.LZMADecompressor(format=lzma.FORMAT_RAW, filters=[*before, packing])
 
 
 def _dictionary(method: bytes, properties: bytes) -> int:
@@ -218,18 +215,24 @@ def _dictionary(method: bytes, properties: bytes) -> int:
     return int.from_bytes(properties[1:5], "little")
 
 
-def _refusal(coders: list[dict[str, Any]]) -> str:
+def _refusal(folder: Folder) -> str:
     """Why a stream cannot be read, or nothing."""
-    if any(coder["method"] == _AES for coder in coders):
+    (method, properties), *filters = folder.coders
+    if any(name.startswith(_ENCRYPTED) for name, _ in folder.coders):
         return "encrypted"
-    method, properties = coders[0]["method"], coders[0].get("properties") or b""
-    if len(coders) > 1 or method not in (_COPY, _LZMA, _LZMA2, _PPMD, _DEFLATE, _BZIP2):
+    if method not in (_COPY, _LZMA, _LZMA2, _PPMD, _DEFLATE, _BZIP2):
         return "unsupported_method"
+    if filters and (method not in (_LZMA, _LZMA2) or any(name not in _FILTERS for name, _ in filters)):
+        return "unsupported_method"
+    if folder.size > _BOMB_BYTES and folder.size > _BOMB_RATIO * folder.packed:
+        return "compression_bomb"
     needed = {_LZMA: 5, _LZMA2: 1, _PPMD: 5}.get(method)
     if needed is None:
         return ""
     if len(properties) < needed or (method == _LZMA2 and properties[0] > 40):
-        return "damaged_archive"
+        return "damaged_stream"
+    if method == _PPMD and not 2 <= properties[0] <= 64:
+        return "damaged_stream"
     return "too_much_memory" if _dictionary(method, properties) > _MAX_DICTIONARY else ""
 
 
@@ -237,30 +240,3 @@ def _is_plain(name: str) -> bool:
     """Whether a name stays inside its archive: such names alone are those of a dump."""
     parts = name.replace("\\", "/").split("/")
     return bool(name) and ".." not in parts and parts[0] != "" and ":" not in parts[0] and "\0" not in name
-
-
-class _Seekable(io.RawIOBase):
-    """What py7zr takes for a file: it refuses whatever is no `IOBase`."""
-
-    def __init__(self, file: BinaryIO):
-        self._inner = file
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._inner.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def read(self, size: int = -1) -> bytes:
-        return self._inner.read(size)
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._inner.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._inner.tell()

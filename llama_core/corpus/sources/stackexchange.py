@@ -21,7 +21,8 @@ from urllib.parse import unquote
 from llama_core.corpus import filters
 from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined, document_id
 from llama_core.corpus.recipe import StackExchange
-from llama_core.corpus.sources.archive_7z import Archive, Member
+from llama_core.corpus.sources.archive_7z import Archive
+from llama_core.corpus.sources.directory_7z import Member
 from llama_core.corpus.sources.html_text import to_text
 from llama_core.corpus.sources.raw import Raw, open_raw
 from llama_core.corpus.sources.spill import Spill
@@ -108,21 +109,22 @@ def read(source_name: str, source: StackExchange, raw: Raw) -> Iterator[Outcome]
     """
     with contextlib.closing(open_raw(source, raw.url)) as file:
         if not raw.url.lower().endswith(".7z"):
-            yield from _read_posts(chunks(file, raw.url.lower()), source_name, source, raw.url)
+            yield from _read_posts(chunks(file, raw.url.lower()), _Place(source_name, source, raw.url))
             return
         archive = Archive(file)
         if archive.error:
             yield Quarantined(raw.url, 0, archive.error)
-        for member in archive.members:
-            place = f"{raw.url}#{member.name}"
+        for member, error in archive.members():
             if member.kind != "file":
                 yield NonContent(member.kind)
-            elif member.error:
-                yield Quarantined(_printable(place), 0, member.error)
+            elif error and (_is_posts(member) or error == "unsafe_path"):
+                yield Quarantined(_printable(f"{raw.url}#{member.name}"), 0, error)
             elif not _is_posts(member):
                 yield NonContent(_kind_of_member(member))
-            else:
-                yield from _read_posts(archive.read(member), source_name, source, raw.url)
+        for member, pieces in archive.read(_is_posts):
+            yield from _read_posts(
+                pieces, _Place(source_name, source, _printable(f"{raw.url}#{member.name}"))
+            )
 
 
 def site_of(url: str) -> str:
@@ -139,7 +141,8 @@ def language_of(site: str) -> str:
 
 
 def _is_posts(member: Member) -> bool:
-    return member.name.replace("\\", "/").rsplit("/", 1)[-1].lower() == "posts.xml"
+    name = member.name.replace("\\", "/").rsplit("/", 1)[-1]
+    return member.kind == "file" and name.lower() == "posts.xml"
 
 
 def _kind_of_member(member: Member) -> str:
@@ -151,10 +154,9 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "replace").decode().replace("\0", "")
 
 
-def _read_posts(
-    pieces: Iterator[bytes | str], source_name: str, source: StackExchange, url: str
-) -> Iterator[Outcome]:
-    rows = Elements(pieces, "posts", rb"<row[\s/>]", rb"[\"']\s{0,8}/>|</row>", source.max_record_bytes)
+def _read_posts(pieces: Iterator[bytes | str], place: "_Place") -> Iterator[Outcome]:
+    limit = place.source.max_record_bytes
+    rows = Elements(pieces, "posts", rb"<row[\s/>]", rb"[\"']\s{0,8}/>|</row>", limit)
     others: Counter[str] = Counter()
     with Spill(width=5) as spill:
         for offset, data in rows:
@@ -163,13 +165,13 @@ def _read_posts(
                 if found.startswith("kind."):
                     others[found.removeprefix("kind.")] += 1
                 else:
-                    yield Quarantined(f"{url}#{offset}", offset, found)
+                    yield Quarantined(f"{place.posts}#{offset}", offset, found)
             else:
                 assert isinstance(data, bytes)
                 spill.put(found, data)
         for kind, count in sorted(others.items()):
             yield NonContent(kind, count)
-        yield from _documents(spill, _Place(source_name, source, url, site_of(url)))
+        yield from _documents(spill, place)
 
 
 def _key(data: bytes, offset: int) -> tuple[int, ...] | str:
@@ -197,10 +199,15 @@ def _score(row: dict[str, str]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
+    """Where posts stand. `posts`: the URL of a Posts.xml; of a member, with its name after a `#`."""
+
     source_name: str
     source: StackExchange
-    url: str
-    site: str
+    posts: str
+
+    @property
+    def site(self) -> str:
+        return site_of(self.posts.partition("#")[0])
 
 
 def _documents(rows: Iterable[tuple[tuple[int, ...], bytes]], place: _Place) -> Iterator[Outcome]:
@@ -219,7 +226,7 @@ def _add(
     question: _Question, kind: int, post_id: int, offset: int, data: bytes, place: _Place
 ) -> Iterator[Outcome]:
     """Take a post in, or say why not."""
-    record = f"{place.url}#{post_id}"
+    record = f"{place.posts}#{post_id}"
     if kind == _ANSWER and question.question is None:
         yield Dropped("orphan_answer", record)
         return
@@ -251,11 +258,11 @@ def _finish(question: _Question, place: _Place) -> Iterator[Outcome]:
         return
     members = 1 + len(question.answers)
     text = "\n\n".join(question.texts)
-    record = f"{place.url}#{post.id}"
+    record = f"{place.posts}#{post.id}"
     if reason := filters.text_reason(text, place.source.min_chars):
         yield Dropped(reason, record, text)
         for answer in question.answers:
-            yield Dropped(reason, f"{place.url}#{answer.id}")
+            yield Dropped(reason, f"{place.posts}#{answer.id}")
         return
     meta: dict[str, Any] = {
         "question": post.id,

@@ -109,8 +109,7 @@ class _Dump:
             "references": found.references,
         }
         return Document(
-            # The page's number stays the same in every part and packing of a dump; without it, its place.
-            id=document_id(self._source_name, f"{self._language}#{number}" if number else record),
+            id=document_id(self._source_name, record),
             text=found.text,
             source=self._source_name,
             url=f"https://{self._language}.wikipedia.org/wiki/{quote(title.replace(' ', '_'), safe='/:(),')}",

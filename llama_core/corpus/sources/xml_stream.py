@@ -4,6 +4,7 @@ Memory is bounded by one record, every record has its byte offset, and a broken 
 record holds no DTD, so no entity but XML's own five can expand, whatever the file declares.
 """
 
+import codecs
 import re
 from collections.abc import Iterator
 from xml.etree import ElementTree
@@ -21,7 +22,8 @@ class Elements:
 
     `opening` and `closing` are patterns. A record that runs into the next one is `unclosed`, other bytes
     between two are `stray_bytes`, a longer one than `limit` is `too_long`; without an end of the element
-    `root` the file is `truncated`. An error of the stream comes last, with the record that it cut.
+    `root` the file is `truncated`. An error of the stream comes last, with the record that it cut. UTF-16
+    is read as well, by its byte order mark; offsets are then those of the same file in UTF-8.
     """
 
     def __init__(self, chunks: Iterator[bytes | str], root: str, opening: bytes, closing: bytes, limit: int):
@@ -40,7 +42,7 @@ class Elements:
         record: int | None = None  # offset of the record that is open
         seen = too_long = stray = False
         failure = ""
-        for piece in _pieces(self._chunks):
+        for piece in _as_utf8(_pieces(self._chunks)):
             if isinstance(piece, str):
                 failure = piece
                 break
@@ -102,6 +104,26 @@ def parse(data: bytes) -> ElementTree.Element | str:
     except UnicodeDecodeError:
         return "invalid_utf8"
     return "not_xml"
+
+
+def _as_utf8(pieces: Iterator[bytes | str]) -> Iterator[bytes | str]:
+    """UTF-16 recoded. A half of a surrogate pair becomes bytes that are no UTF-8: its record is refused."""
+    first = next(pieces, b"")
+    order = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+    name = order.get(first[:2]) if isinstance(first, bytes) else None
+    if name is None or not isinstance(first, bytes):
+        yield first
+        yield from pieces
+        return
+    decoder = codecs.getincrementaldecoder(name)("surrogatepass")
+    yield decoder.decode(first[2:]).encode("utf-8", "surrogatepass")
+    for piece in pieces:
+        if isinstance(piece, str):
+            yield piece
+            return
+        yield decoder.decode(piece).encode("utf-8", "surrogatepass")
+    if decoder.getstate()[0]:
+        yield "truncated"
 
 
 def _pieces(chunks: Iterator[bytes | str]) -> Iterator[bytes | str]:
