@@ -60,7 +60,8 @@ def plan(source_name: str, source: Source) -> list[Raw]:
     if isinstance(source, Packages):
         return packages.plan(source, key)
     module = reader(source.kind)
-    return plan_urls(source, key, module.ENDINGS, folders=getattr(module, "FOLDERS", False))
+    raws = plan_urls(source, key, module.ENDINGS, folders=getattr(module, "FOLDERS", False))
+    return module.choose(raws) if hasattr(module, "choose") else raws  # of several forms of one text
 
 
 def ingest_shard(step: Step, source_name: str, source: Source, raw: Raw) -> None:

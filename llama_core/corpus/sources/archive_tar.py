@@ -92,9 +92,11 @@ class Tar:
     """The members of an archive, in order. `read` gives the bytes of the member that came last.
 
     Ends with a member whose error says so where the archive is cut, damaged, or without its end mark.
+    `comment`: of the archive as a whole, once its members are read: git writes the commit there.
     """
 
     def __init__(self, stream: Stream):
+        self.comment = ""
         self._stream = stream
         self._left = self._padding = 0  # of the member that came last
         self._told = False  # the stream's error went to whoever read the member
@@ -135,6 +137,8 @@ class Tar:
                     break
                 if kind in b"xX":
                     names |= _records(data)
+                elif kind == ord("g"):
+                    self.comment = _records(data).get(b"comment", b"").decode("utf-8", "replace")
                 elif kind == ord("L"):
                     names[b"path"] = data.rstrip(b"\0")
                 continue
@@ -207,7 +211,7 @@ def _name(block: bytes) -> bytes:
 
 
 def _records(data: bytes) -> dict[bytes, bytes]:
-    """`path` and `size` of a pax header: records of `length key=value\\n`."""
+    """`path`, `size` and `comment` of a pax header: records of `length key=value\\n`."""
     found: dict[bytes, bytes] = {}
     at = 0
     while at < len(data):
@@ -215,7 +219,7 @@ def _records(data: bytes) -> dict[bytes, bytes]:
         if not digits.isdigit() or int(digits) <= len(digits) + 1:
             break
         key, _, value = data[at + len(digits) + 1 : at + int(digits)].rstrip(b"\n").partition(b"=")
-        if key in (b"path", b"size"):
+        if key in (b"path", b"size", b"comment"):
             found[key] = value
         at += int(digits)
     return found

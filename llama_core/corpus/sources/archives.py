@@ -1,16 +1,16 @@
-"""The members of tar and zip archives, one after another. Nothing is ever extracted: a name is only read.
+"""The members of tar and zip archives, one after another, with the content of those that are wanted.
 
-Memory is bounded by the limit of a member's size, whatever the archive says of itself. Both formats are
-parsed here (`tar_members`, `zip_members`): the standard library keeps every header of an archive, takes a
-header's word for how much there is to read, and ends a truncated tar without a word.
+Nothing is ever extracted: a name is only read. Memory is bounded by the limit of a member's size, whatever
+the archive says of itself (`archive_tar`, `archive_zip`).
 """
 
 from collections.abc import Iterator
 from typing import BinaryIO, Protocol
 
-from llama_core.corpus.sources.archive_member import Member, Wanted
-from llama_core.corpus.sources.tar_members import Tar
-from llama_core.corpus.sources.zip_members import Zip
+from llama_core.corpus.sources.archive_member import Member, Wanted, name_error
+from llama_core.corpus.sources.archive_tar import Stream, Tar
+from llama_core.corpus.sources.archive_zip import Zip
+from llama_core.corpus.sources.streams import chunks
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.bz2")
 
@@ -29,4 +29,35 @@ class Archive(Protocol):
 def open_archive(file: BinaryIO, url: str, limit: int, wanted: Wanted = lambda name: True) -> Archive:
     """The archive at `url`, by its ending. A file's content comes with it where it is `wanted`; one over
     `limit` bytes has the error `too_long`, and is never held."""
-    return Zip(file, limit, wanted) if url.lower().endswith(".zip") else Tar(file, url, limit, wanted)
+    return Zip(file, limit, wanted) if url.lower().endswith(".zip") else _Tar(file, url, limit, wanted)
+
+
+class _Tar:
+    def __init__(self, file: BinaryIO, url: str, limit: int, wanted: Wanted):
+        name = url.lower().removesuffix(".tgz")
+        pieces = chunks(file, name if name == url.lower() else f"{name}.tar.gz")
+        self._tar = Tar(Stream(pieces))
+        self._limit, self._wanted = limit, wanted
+
+    @property
+    def comment(self) -> str:
+        return self._tar.comment
+
+    def __iter__(self) -> Iterator[tuple[Member, bytes]]:
+        for found in self._tar:
+            if found.error:
+                yield Member("", found.offset, error=found.error), b""
+                continue
+            error, data = name_error(found.name), b""
+            if found.kind == "file" and not error and self._wanted(found.name):
+                content: bytes | str = "too_long" if found.size > self._limit else self._content()
+                error, data = (content, b"") if isinstance(content, str) else ("", content)
+            yield Member(found.name, found.offset, found.kind, error), data
+
+    def _content(self) -> bytes | str:
+        pieces: list[bytes] = []
+        for piece in self._tar.read():
+            if isinstance(piece, str):
+                return piece
+            pieces.append(piece)
+        return b"".join(pieces)

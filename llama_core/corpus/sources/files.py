@@ -64,7 +64,7 @@ def _outcome(fields: dict[str, Any], source_name: str, source: Files, place: str
         return Quarantined(place, offset, error)
     if reason := filters.text_reason(text, source.min_chars):
         return Dropped(reason)
-    known = {name: _take(fields, names) for name, names in _FIELDS.items()}
+    known = take_fields(fields)
     return Document(
         id=document_id(source_name, place),
         text=text,
@@ -75,6 +75,11 @@ def _outcome(fields: dict[str, Any], source_name: str, source: Files, place: str
         date=known["date"],
         meta=json.dumps(fields, default=str),
     )
+
+
+def take_fields(fields: dict[str, Any]) -> dict[str, str]:
+    """Take `url`, `license`, `language` and `date` out of a record, by any of their names; else empty."""
+    return {name: _take(fields, names) for name, names in _FIELDS.items()}
 
 
 def _take(fields: dict[str, Any], names: tuple[str, ...]) -> str:

@@ -1,0 +1,149 @@
+"""Books, one document each: Project Gutenberg's (`gutenberg`), or any others as text, JSONL or Parquet.
+
+Gutenberg has a book in up to three encodings (`11-0.txt` is UTF-8, `11-8.txt` Latin-1, `11.txt` ASCII): of
+those that lie in one folder one is read, in this order, and the others are no raw shards. Lines stay broken
+as they were printed.
+"""
+
+import codecs
+import contextlib
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from llama_core.corpus import filters
+from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined, document_id
+from llama_core.corpus.recipe import Books
+from llama_core.corpus.sources import archives, files
+from llama_core.corpus.sources.gutenberg import declared_encoding, read_book
+from llama_core.corpus.sources.raw import Raw, open_raw
+
+_TABLES = tuple(e for e, kind in files.FORMATS.items() if kind != "text")
+ENDINGS = (".txt", ".zip", *_TABLES)
+
+_VARIANT = re.compile(r"((?:.*/)?\d+)(?:-([0a-z]|8))?\.(txt|zip)")
+_BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+# What headers call an encoding; Windows' form of Latin-1 holds all of the other's text, and ASCII's.
+_ENCODINGS = {
+    **dict.fromkeys(
+        ("iso-8859-1", "iso8859-1", "iso latin-1", "iso-latin-1", "latin-1", "latin1", "windows-1252"),
+        "cp1252",
+    ),
+    **dict.fromkeys(("us-ascii", "ascii", "iso-646-us", "codepage 1252"), "cp1252"),
+    "cp-1251": "cp1251",
+    "ibm850": "cp850",
+    "macintosh": "mac-roman",
+}
+
+
+def choose(raws: list[Raw]) -> list[Raw]:
+    """Of the encodings of one book in one folder, the one that loses the least."""
+    found: dict[str, tuple[tuple[int, bool, str], Raw]] = {}
+    for raw in raws:
+        variant = _VARIANT.fullmatch(raw.url)
+        book = variant[1] if variant else raw.url
+        rank = ("0", "8").index(variant[2]) if variant and variant[2] in ("0", "8") else 2
+        key = (rank, raw.url.endswith(".zip"), raw.url)
+        if book not in found or key < found[book][0]:
+            found[book] = key, raw
+    return sorted((raw for _, raw in found.values()), key=lambda raw: raw.name)
+
+
+def read(source_name: str, source: Books, raw: Raw) -> Iterator[Outcome]:
+    """An outcome for each text file, member of a zip, line of JSONL or row of Parquet.
+
+    Raises InputError, and StoreError where the file cannot be read on.
+    """
+    url = raw.url.lower()
+    if url.endswith(_TABLES):
+        for record, offset, row in files.read_records(source, raw.url):
+            place = f"{raw.url}#{record}"
+            if isinstance(row, str):
+                yield Quarantined(place, offset, row)
+            elif not isinstance(text := row.pop("text", None), str):
+                yield Quarantined(place, offset, "no_text")
+            else:
+                yield _outcome(source_name, source, place, offset, text, row)
+        return
+    with contextlib.closing(open_raw(source, raw.url)) as file:
+        if not url.endswith(".zip"):
+            data = file.read(source.max_record_bytes + 1)
+            yield _decoded(source_name, source, raw.url, 0, data)
+            return
+        archive = archives.open_archive(file, raw.url, source.max_record_bytes, _is_text)
+        seen: set[str] = set()
+        for member, data in archive:
+            place = _plain(f"{raw.url}#{member.name}" if member.name else raw.url)
+            if member.error:
+                yield Quarantined(place, member.offset, member.error)
+            elif member.kind != "file" or not _is_text(member.name):
+                yield NonContent(member.kind if member.kind != "file" else "other_file")
+            else:
+                place = place if place not in seen else f"{place}@{member.offset}"
+                seen.add(place)
+                yield _decoded(source_name, source, place, member.offset, data)
+
+
+def decode(data: bytes) -> str | None:
+    """The text of a book: by its byte order mark, else UTF-8, else what its Gutenberg header declares."""
+    for bom, encoding in _BOMS:
+        if data.startswith(bom):
+            return _decode(data, encoding)
+    text = _decode(data, "utf-8")
+    if text is None and (declared := declared_encoding(data)):
+        text = _decode(data, _ENCODINGS.get(declared, declared))
+        if text is None and _ENCODINGS.get(declared) == "cp1252":  # five bytes mean nothing in it
+            text = data.decode("latin-1")
+    elif text is None and b"Gutenberg" in data[:20_000]:  # before headers said so, all were Latin-1
+        text = data.decode("cp1252", "replace").replace("\ufffd", "")
+    return text
+
+
+def _decode(data: bytes, encoding: str) -> str | None:
+    try:
+        return data.decode(encoding)
+    except (UnicodeError, LookupError):
+        return None
+
+
+def _decoded(source_name: str, source: Books, place: str, offset: int, data: bytes) -> Outcome:
+    if len(data) > source.max_record_bytes:
+        return Quarantined(place, offset, "too_long")
+    text = decode(data)
+    if text is None:
+        return Quarantined(place, offset, "invalid_utf8")
+    return _outcome(source_name, source, place, offset, text, {})
+
+
+def _outcome(
+    source_name: str, source: Books, place: str, offset: int, text: str, fields: dict[str, Any]
+) -> Outcome:
+    if error := filters.text_error(text):
+        return Quarantined(place, offset, error)
+    book = read_book(text.replace("\r\n", "\n").replace("\r", "\n"))
+    if book.is_copyrighted:
+        return Dropped("copyrighted", place, text)
+    if reason := filters.text_reason(book.text, source.min_chars):
+        return Dropped(reason, place, book.text)
+    own = files.take_fields(fields)
+    url = f"https://www.gutenberg.org/ebooks/{book.number}" if book.number else place
+    meta = {"number": book.number, "title": book.title, "author": book.author, "offset": offset}
+    return Document(
+        id=document_id(source_name, place),
+        text=book.text,
+        source=source_name,
+        url=own["url"] or url,
+        license=own["license"] or source.license,
+        language=own["language"] or book.language,
+        date=own["date"] or book.date,
+        meta=json.dumps({k: v for k, v in meta.items() if v != ""} | fields, default=str),
+    )
+
+
+def _is_text(name: str) -> bool:
+    return name.lower().endswith(".txt")
+
+
+def _plain(place: str) -> str:
+    return place.encode("utf-8", "replace").decode().replace("\0", "")

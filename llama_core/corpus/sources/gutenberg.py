@@ -1,0 +1,283 @@
+"""A Project Gutenberg text without what is not the book: header, licence, credits, transcriber's notes.
+
+The markers changed over fifty years. Since about 2003 a text stands between `*** START OF THE PROJECT
+GUTENBERG EBOOK` and `*** END OF`; before, a header ended with `*END*THE SMALL PRINT!`; the oldest have no
+marker at all, and their header is the paragraphs at the top that speak of the project. Text that is not from
+there stays as it is.
+"""
+
+import re
+from dataclasses import dataclass
+
+_PROJECT = r"pro[jy]e[ck]t\s+gutenberg"
+_IS_GUTENBERG = re.compile(_PROJECT, re.IGNORECASE)
+_START = re.compile(
+    rf"\W*(?:start|beginning)\s+of\s+(?:the|this)\s+(?:copyrighted\s+)?{_PROJECT}"
+    r"|\W*end\W*(?:of\s+)?the\s+small\s+print",
+    re.IGNORECASE,
+)
+_END = re.compile(rf"\s*\*+\s*end\s+of\s+(?:the|this)\s+(?:copyrighted\s+)?{_PROJECT}", re.IGNORECASE)
+_SOFT_END = re.compile(
+    rf"\W*(?:(?:this\s+is\s+the\s+)?end\s+of\s+(?:(?:the|this)\s+)?(?:e-?text\s+of\s+)?(?:the\s+)?{_PROJECT}"
+    rf"|ende\s+(?:diese[sr]?|des)\s+{_PROJECT}|fin\s+d[eu]\s+(?:ce\s+)?{_PROJECT}|fine\s+del\s+{_PROJECT}"
+    rf"|this\s+is\s+a\s+copyrighted\s+{_PROJECT}.*above)",
+    re.IGNORECASE,
+)
+_LICENSE = re.compile(
+    rf"\W*(?:start:\s+full\s+license|the\s+full\s+{_PROJECT}\s+license|updated\s+editions\s+will\s+replace"
+    r"|(?:this|the)\s+file\s+should\s+be\s+named|section\s+1\.\s+general\s+terms\s+of\s+use)",
+    re.IGNORECASE,
+)
+_COPYRIGHTED = re.compile(
+    rf"copyrighted\s+{_PROJECT}|this\s+(?:e-?text|e-?book)\s+is\s+copyright", re.IGNORECASE
+)
+
+# Of the oldest headers, and of what volunteers put before and behind a book.
+_HEADER = re.compile(
+    rf"{_PROJECT}|\be-?texts?\b"
+    r"|^[^\w\n]*(?:title|author|release date|posting date|language|edition|character set encoding)\s*:"
+    r"|copyright laws are changing|plain vanilla|information on contacting|please do not remove this"
+    r"|\[e-?(?:text|book) ?#\d+\]",
+    re.IGNORECASE | re.MULTILINE,
+)
+_CREDIT = re.compile(
+    r"\W*(?:produced\s+by|transcribed\s+(?:by|from)|scanned\s+(?:by|and)|digiti[sz]ed\s+by|proof-?read\s+by"
+    r"|html\s+(?:version|file)"
+    r"|e-?(?:text|book)s?\s+(?:\w+\s+){0,4}?(?:by|from)\b|this\s+e-?(?:text|book)\b"
+    r"|this\s+(?:file|text|book)\s+was\s+(?:first\s+)?(?:produced|prepared|transcribed|scanned|converted|typed))"
+    rf"|.*(?:distributed\s+proofread|proofreading\s+team|pgdp\.net|{_PROJECT}|www\.gutenberg\."
+    r"|https?://(?:www\.)?archive\.org|generously\s+made\s+available)",
+    re.IGNORECASE | re.DOTALL,
+)
+_NOTE = re.compile(
+    r"[\W_]*(?:transcriber|transcription|transcriptor)(?:['’]?s?['’]?)?\s+(?:end\s*)?notes?\b", re.IGNORECASE
+)
+_FIELD = re.compile(r"(title|author|language|release date|character set encoding)\s*:\s*(.*)", re.IGNORECASE)
+_NUMBER = re.compile(r"\[\s*e-?(?:book|text)\s*(?:#|no\.?)\s*(\d{1,6})\s*\]", re.IGNORECASE)
+_OF = re.compile(
+    rf"^[^\w\n]*(?:the\s+|this\s+is\s+the\s+)?{_PROJECT}(?:['’]?s|\s+e-?(?:text|book)\s+(?:of|,)?)"
+    r"\s*([^\n].{0,200}?),?\s+by\s+(.{1,100}?)[^\w\n]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_DATE = re.compile(
+    r"(?:([a-z]{3,9}),?\s+(?:(\d{1,2}),?\s+)?)?((?:19|20)\d\d)(?:-(\d\d)(?:-(\d\d))?)?", re.IGNORECASE
+)
+_MONTHS = ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october"]
+_MONTHS += ["november", "december"]
+_LANGUAGES = {
+    "bulgarian": "bg", "catalan": "ca", "chinese": "zh", "croatian": "hr", "czech": "cs", "danish": "da",
+    "dutch": "nl", "english": "en", "esperanto": "eo", "finnish": "fi", "french": "fr", "german": "de",
+    "greek": "el", "hungarian": "hu", "icelandic": "is", "irish": "ga", "italian": "it", "japanese": "ja", "latin": "la",
+    "norwegian": "no", "polish": "pl", "portuguese": "pt", "romanian": "ro", "russian": "ru", "serbian": "sr",
+    "slovenian": "sl", "spanish": "es", "swedish": "sv", "tagalog": "tl", "ukrainian": "uk", "welsh": "cy",
+}  # fmt: skip
+
+_TAIL_LINES = 800  # the licence has some 400 lines
+_HEAD_LINES = 1000
+_HEAD_PARAGRAPHS, _TAIL_PARAGRAPHS = 12, 8  # in which credits are looked for
+_NOTE_LINES = 250  # from the end, in which a transcriber's notes begin
+_CREDIT_LINES = 15
+_LINE = 300  # characters of a line that are looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """`number`: of Project Gutenberg, empty if not from there. `date`: of its release there, ISO 8601."""
+
+    text: str
+    number: str = ""
+    title: str = ""
+    author: str = ""
+    language: str = ""
+    date: str = ""
+    is_copyrighted: bool = False
+
+
+def read_book(text: str) -> Book:
+    """The book in a file's text, which has `\\n` at the end of its lines."""
+    lines = text.split("\n")
+    short = [line[:_LINE] for line in lines]
+    if not _IS_GUTENBERG.search("\n".join(short[:_HEAD_LINES] + short[-_TAIL_LINES:])):
+        return Book(text)
+    start = _start(short)
+    end = _end(short, start)
+    header = "\n".join(short[:start])
+    body = [
+        line for line in lines[start:end] if not _START.match(line[:_LINE]) and not _END.match(line[:_LINE])
+    ]
+    paragraphs = _trim(_paragraphs(body))
+    fields = _fields(header)
+    number = _NUMBER.search(header)
+    named = _OF.search(header)
+    return Book(
+        text="\n".join("\n" * gap + "\n".join(p) for gap, p in paragraphs).strip("\n") + "\n",
+        number=number[1] if number else "",
+        title=fields.get("title") or (" ".join(named[1].split()) if named else ""),
+        author=fields.get("author") or (" ".join(named[2].split()) if named else ""),
+        language=_LANGUAGES.get(fields.get("language", "").lower(), ""),
+        date=_date(fields.get("release date", "")),
+        is_copyrighted=_COPYRIGHTED.search(header) is not None,
+    )
+
+
+def declared_encoding(head: bytes) -> str:
+    """What a header says of the file's encoding; empty if it does not."""
+    found = re.search(rb"character set encoding:\s*([\w /-]{1,30})", head[:20_000], re.IGNORECASE)
+    return found[1].decode("ascii", "replace").strip().lower() if found else ""
+
+
+def _start(lines: list[str]) -> int:
+    """The line that the book begins at, before credits are taken off."""
+    marks = [i for i, line in enumerate(lines[:_HEAD_LINES]) if _START.match(line)]
+    if marks:
+        return _end_of_mark(lines, marks[-1])
+    header = [
+        at for at, p in _placed(lines[: _HEAD_LINES // 2]) if len(p) <= 60 and _HEADER.search("\n".join(p))
+    ]
+    last = 0
+    for at in header:  # further down, a mention is the book's own
+        if at - last > 60:
+            break
+        last = at
+    end = next((at + len(p) for at, p in _placed(lines[: _HEAD_LINES // 2]) if at == last), 0)
+    return end if header else 0
+
+
+def _end_of_mark(lines: list[str], at: int) -> int:
+    """A long title runs over to the line that has the closing stars."""
+    if "*" not in lines[at].lstrip(" *"):
+        for number in range(at + 1, min(at + 4, len(lines))):
+            if not lines[number].strip():
+                break
+            if lines[number].rstrip().endswith("***"):
+                return number + 1
+    return at + 1
+
+
+def _end(lines: list[str], start: int) -> int:
+    """The line after the book, before credits are taken off."""
+    marks = [i for i in range(start, len(lines)) if _END.match(lines[i])]
+    if not marks:
+        first = max(start, len(lines) - _TAIL_LINES)
+        marks = [i for i in range(first, len(lines)) if _LICENSE.match(lines[i])][:1]
+        marks = marks or [i for i in range(first, len(lines)) if _SOFT_END.match(lines[i])]
+    return marks[-1] if marks else len(lines)
+
+
+Paragraph = tuple[int, list[str]]  # blank lines before it, its lines
+
+
+def _paragraphs(lines: list[str]) -> list[Paragraph]:
+    found: list[Paragraph] = []
+    end = 0
+    for at, paragraph in _placed(lines):
+        found.append((at - end, paragraph))
+        end = at + len(paragraph)
+    return found
+
+
+def _placed(lines: list[str]) -> list[tuple[int, list[str]]]:
+    """Paragraphs, each with the number of its first line."""
+    found: list[tuple[int, list[str]]] = []
+    at: int | None = None
+    for number, line in enumerate([*lines, ""]):
+        if line.strip():
+            at = number if at is None else at
+        elif at is not None:
+            found.append((at, lines[at:number]))
+            at = None
+    return found
+
+
+def _trim(paragraphs: list[Paragraph]) -> list[Paragraph]:
+    """Without credits and transcriber's notes before and behind the book."""
+    kept: list[Paragraph] = []
+    at = 0
+    while at < min(len(paragraphs), _HEAD_PARAGRAPHS):
+        end = _end_of_note(paragraphs, at)
+        if end == at:
+            kept += _without_credit(paragraphs[at])
+            end = at + 1
+        at = end
+    kept += paragraphs[at:]
+    number, lines_after = len(kept) - 1, 0
+    while number > len(kept) // 2 and lines_after < _NOTE_LINES:
+        end = _end_of_note(kept, number)
+        if end > number:  # one in brackets has its end, any other is the last thing in the file
+            del kept[number : end if _joined(kept[number]).lstrip().startswith("[") else None]
+        lines_after += len(kept[number][1]) + kept[number][0] if number < len(kept) else 0
+        number -= 1
+    for number in range(len(kept) - 1, max(0, len(kept) - _TAIL_PARAGRAPHS) - 1, -1):
+        kept[number : number + 1] = _without_credit(kept[number])
+    return kept
+
+
+def _without_credit(paragraph: Paragraph) -> list[Paragraph]:
+    gap, lines = paragraph
+    if len(lines) <= _CREDIT_LINES:
+        text = _joined(paragraph)
+        return [] if _CREDIT.match(text) or _SOFT_END.match(text) else [paragraph]
+    start, end = 0, len(lines)  # a file without blank lines
+    while start < end and _CREDIT.match(lines[start][:_LINE]):
+        start += 1
+    while start < end and _SOFT_END.match(lines[end - 1][:_LINE]):
+        end -= 1
+    return [(gap, lines[start:end])] if start < end else []
+
+
+def _joined(paragraph: Paragraph) -> str:
+    """What of a paragraph is looked at."""
+    return "\n".join(line[:_LINE] for line in paragraph[1][: 2 * _CREDIT_LINES])
+
+
+def _end_of_note(paragraphs: list[Paragraph], at: int) -> int:
+    """The paragraph after the transcriber's notes that begin at one; the same one where none do."""
+    text = _joined(paragraphs[at])
+    found = _NOTE.match(text)
+    if not found:
+        return at
+    end = at + 1
+    if "[" in found[0]:
+        while "]" not in text and end < min(len(paragraphs), at + 20):
+            text = _joined(paragraphs[end])
+            end += 1
+        return end
+    is_box = text.lstrip()[0] in "+|"
+    is_heading = not text[found.end() :].strip(" :.*_=-\n|+")
+    while end < min(len(paragraphs), at + 20):
+        gap, lines = paragraphs[end]
+        is_inside = lines[0].lstrip()[0] in "+|" if is_box else is_heading and gap < 2
+        if not is_inside:
+            break
+        end += 1
+    return end
+
+
+def _fields(header: str) -> dict[str, str]:
+    """What the lines `Title:`, `Author:` and so on say, first of each; titles run over indented lines."""
+    fields: dict[str, str] = {}
+    lines = header.split("\n")
+    for number, line in enumerate(lines):
+        found = _FIELD.match(line)
+        if not found or found[1].lower() in fields:
+            continue
+        parts = [found[2]]
+        for more in lines[number + 1 : number + 4]:
+            if not more.startswith((" ", "\t")) or not more.strip():
+                break
+            parts.append(more)
+        fields[found[1].lower()] = " ".join(" ".join(parts).split())
+    return fields
+
+
+def _date(text: str) -> str:
+    found = _DATE.search(text)
+    if not found:
+        return ""
+    month = found[1].lower() if found[1] else ""
+    if found[4]:
+        return "-".join(part for part in (found[3], found[4], found[5]) if part)
+    if month not in _MONTHS:
+        return found[3]
+    date = f"{found[3]}-{_MONTHS.index(month) + 1:02}"
+    return f"{date}-{int(found[2]):02}" if found[2] else date
