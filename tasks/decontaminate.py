@@ -47,8 +47,8 @@ def not_run(run: Run) -> str:
 def summary(artifact: Artifact) -> str:
     """What was compared and what was found, in a line."""
     sets = artifact.facts["benchmarks"]
-    short = sum(b["short_passages"] for b in sets.values())
+    items, short = (sum(b[k] for b in sets.values()) for k in ("items", "unchecked_items"))
     return (
         f"{artifact.counts.get(core.DROPPED, 0):,} documents share {artifact.manifest['identity']['ngram']} "
-        f"words in a row with {len(sets)} evaluation sets; {short:,} of their texts are too short to tell"
+        f"words in a row with {len(sets)} evaluation sets; {short:,} of their {items:,} items are too short"
     )

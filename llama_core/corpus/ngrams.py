@@ -59,13 +59,14 @@ def runs(text: str, n: int) -> Iterator[Runs]:
         is_last = at + PIECE >= len(text)
         if not is_last and complete and ends[-1] == len(piece):
             complete -= 1  # it may go on in the next piece
-        first_left = complete - n + 1  # the run that begins there goes on in the next piece
+        first_left = complete - n + 1  # the first run that does not end in this piece
         if first_left > 0:
             chosen = slice(0, complete)
             yield Runs(_hashes(words[chosen], n), words[chosen], starts[chosen] + at, ends[chosen] + at)
         if is_last:
             return
-        at += int(starts[first_left]) if first_left > 0 else PIECE
+        # A run that is longer than a piece is in no evaluation set.
+        at += int(starts[first_left]) if 0 < first_left < len(starts) else PIECE
 
 
 def _words(piece: str) -> tuple[Hashes, NDArray[np.int64], NDArray[np.int64]]:

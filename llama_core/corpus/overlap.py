@@ -4,6 +4,7 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, fields
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from llama_core.store import Store
 
 RUNS, PASSAGES = "runs.npy", "passages.parquet"
 FILTER_BITS = 32  # of the bitmap, for each run: one look-up of 32 passes by chance
+
+COUNTED = ("items", "unchecked_items", "passages", "short_passages")
 
 _RUN = np.dtype([("hash", "<u8"), ("passage", "<i4"), ("start", "<u4"), ("end", "<u4")])
 _PASSAGE = pa.schema([(f.name, pa.int64() if f.type is int else pa.string()) for f in fields(Passage)])
@@ -105,30 +108,32 @@ def _extend(spans: list[Span], new: Span) -> None:
 def write_index(out: OpenShard, passages: Iterable[Passage], n: int) -> None:
     """Publish the index of these passages as objects of a shard, with counts by evaluation set.
 
-    A passage of fewer than n words is in no index: it is counted as `short_passages`.
+    A passage of fewer than n words is in no index: it is counted as `short_passages`, and an item without
+    a longer one as `unchecked_items`.
     """
     tables: list[NDArray[Any]] = []
     batch: list[str] = []
     first = number = size = 0
     counts: dict[str, Counter[str]] = {}
-    last: dict[str, tuple[str, int]] = {}
     with out.publish(f"{out.name}/{PASSAGES}") as writer, Rows(writer, _PASSAGE) as rows:
-        for passage in passages:
-            text = plain(passage.text)
-            count = counts.setdefault(passage.benchmark, Counter(items=0, passages=0, short_passages=0))
-            if last.get(passage.benchmark) != (passage.file, passage.item):
-                last[passage.benchmark] = (passage.file, passage.item)
-                count["items"] += 1
-            if len(words_of(text)) < n:
-                count["short_passages"] += 1
-                continue
-            count["passages"] += 1
-            rows.append((*astuple(passage)[:-1], text))
-            batch.append(text)
-            number, size = number + 1, size + len(text)
-            if size >= PIECE:
-                tables.append(_runs_of(batch, first, n))
-                batch, first, size = [], number, 0
+        for _, item in groupby(passages, key=lambda p: (p.file, p.item)):
+            checked = 0
+            for passage in item:
+                text = plain(passage.text)
+                count = counts.setdefault(passage.benchmark, Counter(dict.fromkeys(COUNTED, 0)))
+                if len(words_of(text)) < n:
+                    count["short_passages"] += 1
+                    continue
+                checked += 1
+                rows.append((*astuple(passage)[:-1], text))
+                batch.append(text)
+                number, size = number + 1, size + len(text)
+                if size >= PIECE:
+                    tables.append(_runs_of(batch, first, n))
+                    batch, first, size = [], number, 0
+            count["items"] += 1
+            count["passages"] += checked
+            count["unchecked_items"] += not checked
     tables.append(_runs_of(batch, first, n))
     table = np.concatenate(tables)
     table = table[np.unique(table["hash"], return_index=True)[1]]

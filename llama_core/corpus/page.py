@@ -89,6 +89,7 @@ def _sets(decontaminated: Artifact) -> str:
             {
                 "evaluation set": name,
                 "items": f"{counts['items']:,}",
+                "items too short to tell": f"{counts['unchecked_items']:,}",
                 "texts compared": f"{counts['passages']:,}",
                 "texts too short to tell": f"{counts['short_passages']:,}",
                 "training documents that hold some": f"{hits[name]:,}",
