@@ -1,7 +1,8 @@
 """Keys grouped through the store: what every global step of the corpus is made of.
 
 A map shard writes its rows as runs, one for each partition of the key, into one object. A reduce shard
-reads its run out of every object. Keys move, never text; memory holds one partition.
+reads its run out of every object. Keys move, never text; memory holds one partition. A reduce shard may
+answer: a row for each row that it read, in that order, partitioned by the map shard that asked.
 """
 
 from collections.abc import Iterable
@@ -18,28 +19,55 @@ from llama_core.step import OpenShard, Shard
 from llama_core.store import Store
 
 Rows = npt.NDArray[Any]  # (n,) of a structured or plain dtype
+Partition = npt.NDArray[np.int64]  # (n,) of each row
+
+_MIX = np.uint64(0xBF58476D1CE4E5B9)  # an odd constant of splitmix64
 
 
-def partition_of(keys: npt.NDArray[np.uint64], n: int) -> npt.NDArray[np.int64]:
-    """int64 (len(keys),): the partition of each key, by its high bits, so that partitions are in order."""
+def partition_of(keys: npt.NDArray[np.uint64], n: int) -> Partition:
+    """The partition of each key, by its high bits, so that partitions are in the order of the keys."""
     return ((keys >> np.uint64(32)) * np.uint64(n) >> np.uint64(32)).astype(np.int64)
 
 
-def publish_runs(out: OpenShard, name: str, rows: Rows, partition: npt.NDArray[np.int64], n: int) -> None:
-    """Publish `rows` as the object `<shard>/<name>.runs`, in n runs, each in the order of the rows.
+def scattered(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """uint64: keys for numbers that are not spread over all 64 bits, such as those of rows."""
+    keys = numbers * _MIX
+    keys ^= keys >> np.uint64(32)
+    return keys * _MIX
 
-    `partition`: int64 (len(rows),), of each row.
-    """
-    order = np.argsort(partition, kind="stable")
+
+def partitions_for(n_bytes: int, partition_bytes: int) -> int:
+    """How many partitions hold `n_bytes` of rows; at least one."""
+    return max(1, -(-n_bytes // partition_bytes))
+
+
+def publish_runs(out: OpenShard, name: str, rows: Rows, partition: Partition, n: int) -> None:
+    """Publish `rows` as the object `<shard>/<name>.runs`, in n runs, each in the order of the rows."""
+    order = _in_runs(partition)
     bounds = np.searchsorted(partition[order], np.arange(n + 1))
-    data = np.ascontiguousarray(rows[order])
     with out.publish(f"{out.name}/{name}.runs") as file:
         digests = []
         for first, last in pairwise(bounds):
-            run = data[first:last].tobytes()
+            run = rows[order[first:last]].tobytes()
             digests.append(xxhash.xxh3_64_intdigest(run))
             file.write(run)
     out.facts[f"{name}.runs"] = {"bounds": bounds.tolist(), "digests": [f"{d:016x}" for d in digests]}
+
+
+def as_asked(answers: Rows, partition: Partition) -> Rows:
+    """Answers to the rows that were published with `partition`, in the order of those rows.
+
+    `answers`: of one map shard, partition by partition, as `Runs.read` gives them.
+    """
+    back = np.empty_like(answers)
+    back[_in_runs(partition)] = answers
+    return back
+
+
+def _in_runs(partition: Partition) -> Partition:
+    """The order of rows in runs. A stable sort of 16-bit numbers is linear in numpy."""
+    few = not len(partition) or partition.max() < 1 << 16
+    return np.argsort(partition.astype(np.uint16) if few else partition, kind="stable")
 
 
 @dataclass
@@ -67,9 +95,14 @@ class Runs:
             np.array([[int(d, 16) for d in f["digests"]] for f in facts], np.uint64),
         )
 
+    @property
+    def total(self) -> int:
+        """Rows of all partitions."""
+        return int(self.bounds[:, -1].sum()) if self.objects else 0
+
     def count(self, partition: int) -> int:
         """Rows of a partition."""
-        return int((self.bounds[:, partition + 1] - self.bounds[:, partition]).sum())
+        return int(self._counts(partition).sum())
 
     def read(self, partition: int) -> Rows:
         """The rows of a partition, shard by shard. Raises DamagedError."""
@@ -80,6 +113,10 @@ class Runs:
             whole[at : at + len(rows)] = rows
             at += len(rows)
         return whole
+
+    def owners(self, partition: int) -> Partition:
+        """The shard that has written each row of `read(partition)`: whom an answer is for."""
+        return np.repeat(np.arange(len(self.objects)), self._counts(partition))
 
     def read_one(self, shard: int, partition: int) -> Rows:
         """The rows of a partition that the `shard`-th shard has written. Raises DamagedError."""
@@ -95,3 +132,8 @@ class Runs:
                 f"delete {self.store.url} to make this step again"
             )
         return np.frombuffer(data, self.dtype)
+
+    def _counts(self, partition: int) -> Partition:
+        if not self.objects:
+            return np.zeros(0, np.int64)
+        return self.bounds[:, partition + 1] - self.bounds[:, partition]

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from llama_core.corpus import dedup, final, ingest
+from llama_core.corpus import card, dedup, final, ingest
+from llama_core.corpus.decisions import Documents
 from llama_core.corpus.recipe import Source
+from llama_core.phases import execute
 from llama_core.recipe import Recipe
 from llama_core.step import Artifact, Step
 from llama_core.store import Store
@@ -36,18 +38,16 @@ def corpus(store: Store, ingested: Callable[..., Artifact]) -> Callable[[Recipe]
 
     def run(recipe: Recipe) -> tuple[Artifact, Artifact]:
         artifacts = {name: ingested(source, name) for name, source in recipe.corpus.sources.items()}
-        names = [(n, s.name) for n, a in artifacts.items() for s in a.shards]
-        inputs = {n: a.digest for n, a in artifacts.items()}
-        step = Step(store, "dedup", dedup.REVISION, recipe.corpus.identity(), inputs)
-        for source, shard in names:
-            dedup.signatures_shard(step, source, artifacts[source], shard, recipe.corpus.dedup)
-        facts = dedup.decide(step, artifacts, recipe.corpus)
-        decided = step.commit([f"{n}.{s}" for n, s in names], facts=facts)
-        step = Step(store, "corpus", final.REVISION, {}, {"dedup": decided.digest})
-        for source, shard in names:
-            final.final_shard(step, artifacts[source], decided, source, shard)
+        documents = {name: Documents(name, artifact) for name, artifact in artifacts.items()}
+        inputs = {name: digest for d in documents.values() for name, digest in d.inputs().items()}
+        step = Step(store, "dedup", dedup.REVISION, dedup.identity(recipe.corpus), inputs)
+        decided = execute(step, dedup.plan(step, documents, recipe.corpus))
+        step = Step(store, "corpus", final.REVISION, final.identity(recipe.corpus), {"dedup": decided.digest})
+        for source, artifact in artifacts.items():
+            for shard in artifact.shards:
+                final.final_shard(step, documents[source].after(decided), recipe.corpus, shard.name)
         whole = step.commit([s.name for s in decided.shards])
-        final.publish_card(whole, recipe)
+        card.publish_card(whole, recipe, None)
         return decided, whole
 
     return run

@@ -1,8 +1,9 @@
-"""Dedup: exact and near-duplicates among all sources, as decisions; the text is not touched."""
+"""Dedup: equal texts, near texts, and books within books, among all sources, as decisions.
 
-from llama_core.corpus.dedup.decide import decide
-from llama_core.corpus.dedup.signatures import SIGNATURES, signatures_shard
+Text is read once. The plan is a chain of phases over hash-partitioned runs on the store: each of their shards
+holds one unit of documents or one partition of keys in memory, whatever the size of the corpus.
+"""
 
-REVISION = 1
+from llama_core.corpus.dedup.plan import REVISION, identity, plan
 
-__all__ = ["REVISION", "SIGNATURES", "decide", "signatures_shard"]
+__all__ = ["REVISION", "identity", "plan"]

@@ -1,10 +1,39 @@
-"""Exact duplicates: rows of equal text."""
+"""Equal texts: of each group one stays, which stands for all of them from then on."""
 
 import numpy as np
 import numpy.typing as npt
 
+from llama_core.corpus.dedup.scratch import HELDOUT, Scratch, Table, copies_dtype
+from llama_core.corpus.partition import Runs, publish_runs
 
-def first_of_equals(digests: npt.NDArray[np.bytes_]) -> npt.NDArray[np.int64]:
-    """int64 (n,): for each row the first row with the same digest; itself where it is the first."""
-    _, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
-    return first[inverse]
+
+def group_texts(scratch: Scratch, texts: Runs, n_units: int, partition: int) -> None:
+    """Answer about each text of a partition: `copies` by unit."""
+    rows = texts.read(partition)
+    with scratch.shard("exact", partition) as out:
+        publish_runs(out, "copies", copies_of(rows), texts.owners(partition), n_units)
+
+
+def copies_of(texts: Table) -> Table:
+    """For each text who stays in its place, and how many it stands for."""
+    order = np.lexsort([texts[name] for name in ("lo", "hi", "rank", "digest_lo", "digest")])
+    first = firsts(texts["digest"][order], texts["digest_lo"][order])
+    starts = np.flatnonzero(first)
+    group = np.cumsum(first) - 1
+    winners = texts[order[starts]]
+    sizes = np.diff(np.r_[starts, len(order)])
+    answers = np.empty(len(texts), copies_dtype())
+    answers["copies"][order] = np.where(first, sizes[group], 0)
+    answers["heldout"][order] = (winners["rank"] & HELDOUT != 0)[group]
+    answers["kept_hi"][order] = winners["hi"][group]
+    answers["kept_lo"][order] = winners["lo"][group]
+    return answers
+
+
+def firsts(*keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    """bool (rows,): where a new key begins, in rows that are sorted by their keys."""
+    begins = np.ones(len(keys[0]), bool)
+    begins[1:] = False
+    for key in keys:
+        begins[1:] |= key[1:] != key[:-1]
+    return begins

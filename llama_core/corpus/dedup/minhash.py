@@ -1,10 +1,17 @@
-"""MinHash signatures and their LSH buckets: which pairs may be near-duplicates (Broder 1997).
+"""MinHash signatures of many texts at once (Broder 1997), in numpy.
 
-A pair of Jaccard similarity J agrees in each of the signature's values with probability J, and shares
-a bucket in one of b bands of r rows with probability 1 - (1 - J^r)^b.
+A pair of Jaccard similarity J agrees in each of a signature's values with probability J, and shares a bucket
+in one of b bands of r rows with probability 1 - (1 - J^r)^b. Of a signature are kept the keys of its bands,
+which put documents into buckets, and a sketch of 4 bits a value, which the pairs of a bucket are verified by.
+
+A word is a run of letters, digits and underscores, lower-cased, in UTF-16 code units (surrogates count as
+letters). Its hash is a polynomial over its units, taken from the running sum over the whole batch.
 """
 
 import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,121 +19,183 @@ import xxhash
 
 from llama_core.corpus.recipe import Dedup
 
-Signatures = npt.NDArray[np.uint32]  # (documents, bands * rows)
-Pairs = npt.NDArray[np.int64]  # (pairs, 2)
+U8 = npt.NDArray[np.uint64]
+U4 = npt.NDArray[np.uint32]
 
 EMPTY = np.uint32(0xFFFFFFFF)  # every value of the signature of a text without words
+SKETCH_BITS = 4  # of a value: two that differ agree in one of 16 cases, which `similarity` takes off
 
-_WORD = re.compile(r"\w+")
-_SHINGLES_AT_ONCE = 1024  # with 112 values: 448 KiB, which fits a core's cache
-_PAIRS_AT_ONCE = 1 << 16
-_WORDS_REMEMBERED = 1 << 20
+_CHARS_AT_ONCE = 1 << 18  # of texts signed together: what is worked on fits a core's cache
+_PIECE = 2 * _CHARS_AT_ONCE + 2  # code units: all of them
+_SHINGLES_AT_ONCE = 4096
+_BASE = 0x9E3779B97F4A7C15  # odd: it has an inverse modulo 2^64
 _MIX = np.uint64(0xBF58476D1CE4E5B9)  # an odd constant of splitmix64
-
-
-class _WordHashes(dict[str, int]):
-    """xxh64 of words, remembered: most words of a text were seen before."""
-
-    def __missing__(self, word: str) -> int:
-        if len(self) >= _WORDS_REMEMBERED:
-            self.clear()
-        value = self[word] = xxhash.xxh64_intdigest(word.encode("utf-8", "surrogatepass"))
-        return value
+_NIBBLES = np.uint64(0x1111111111111111)
 
 
 class MinHash:
-    """Signs texts. Signatures of equal settings are comparable."""
+    """Signs texts. Signatures of equal settings are comparable; they do not depend on the other texts."""
 
     def __init__(self, cfg: Dedup):
-        self._words = _WordHashes()
-        size = cfg.bands * cfg.rows
-        self._multiply = _constants("multiply", cfg.seed, size).astype(np.uint32) | np.uint32(1)
-        self._add = _constants("add", cfg.seed, size).astype(np.uint32)[:, None]
+        self._bands, self._rows = cfg.bands, cfg.rows
+        self.size = cfg.bands * cfg.rows
+        self._multiply = _constants("multiply", cfg.seed, self.size).astype(np.uint32) | np.uint32(1)
+        self._add = _constants("add", cfg.seed, self.size).astype(np.uint32)
         self._places = _constants("place", cfg.seed, cfg.shingle_words) | np.uint64(1)
+        self._band = _constants("band", cfg.seed, cfg.bands)
+        self._values = np.empty((self.size, _SHINGLES_AT_ONCE), np.uint32)
 
-    def sign(self, text: str) -> npt.NDArray[np.uint32]:
-        """uint32 (bands * rows,): the least value of each hash function over the text's shingles."""
-        shingles = self.shingles(text)
-        signature = np.full(len(self._multiply), EMPTY)
-        for start in range(0, len(shingles), _SHINGLES_AT_ONCE):
-            values = np.multiply.outer(self._multiply, shingles[start : start + _SHINGLES_AT_ONCE])
-            values += self._add
-            np.minimum(signature, values.min(axis=1), out=signature)
-        return signature
+    def sign(self, texts: Sequence[str]) -> U4:
+        """uint32 (len(texts), bands * rows): the least value of each hash function over a text's shingles."""
+        signatures = np.full((len(texts), self.size), EMPTY)
+        for first, last in _batches(texts):
+            hashes, counts = self._shingles(texts[first:last])
+            self._least((hashes >> np.uint64(32)).astype(np.uint32), counts, signatures[first:last])
+        return signatures
 
-    def shingles(self, text: str) -> npt.NDArray[np.uint32]:
-        """A hash of each run of `shingle_words` lower-cased words; of all words, where they are fewer."""
-        words = _WORD.findall(text.lower())
-        hashes = np.fromiter(map(self._words.__getitem__, words), np.uint64, len(words))
-        if not words:
-            return hashes.astype(np.uint32)
-        width = min(len(self._places), len(words))
-        count = len(words) - width + 1
-        mixed = np.zeros(count, np.uint64)
-        for place in range(width):
-            mixed += hashes[place : place + count] * self._places[place]
+    def shingles(self, text: str) -> U8:
+        """uint64: a hash of each run of `shingle_words` words; of all words, where they are fewer."""
+        return self._shingles([text])[0]
+
+    def keys(self, signatures: U4) -> U8:
+        """uint64 (documents, bands): the bucket of each band. A collision only adds pairs to verify."""
+        values = signatures.reshape(len(signatures), self._bands, self._rows)
+        keys = np.tile(self._band, (len(signatures), 1))
+        for row in range(self._rows):
+            keys = (keys ^ values[:, :, row]) * _MIX
+            keys ^= keys >> np.uint64(31)
+        return keys
+
+    def _shingles(self, texts: Sequence[str]) -> tuple[U8, npt.NDArray[np.int64]]:
+        """The shingles of texts one after another, and how many each has."""
+        words, bounds = _word_hashes(texts)
+        width = len(self._places)
+        padded = np.concatenate([words, np.zeros(width, np.uint64)])
+        mixed = np.zeros(len(words), np.uint64)
+        for place, factor in enumerate(self._places):
+            mixed += padded[place : place + len(words)] * factor
+        whole = np.ones(len(words), bool)
+        for place in range(1, width):
+            ends = bounds[1:] - place
+            whole[ends[ends >= bounds[:-1]]] = False
+        sizes = np.diff(bounds)
+        for text in np.flatnonzero((sizes > 0) & (sizes < width)):
+            start, size = bounds[text], sizes[text]
+            mixed[start] = (words[start : start + size] * self._places[:size]).sum()
+            whole[start] = True
         mixed ^= mixed >> np.uint64(29)
         mixed *= _MIX
-        return (mixed >> np.uint64(32)).astype(np.uint32)
+        mixed ^= mixed >> np.uint64(32)
+        return mixed[whole], np.where(sizes >= width, sizes - width + 1, sizes > 0)
+
+    def _least(self, shingles: U4, counts: npt.NDArray[np.int64], out: U4) -> None:
+        """Lower the rows of `out` to the least values of their texts' shingles."""
+        filled = np.flatnonzero(counts)
+        starts = (np.cumsum(counts) - counts)[filled]
+        for at in range(0, len(shingles), _SHINGLES_AT_ONCE):
+            some = shingles[at : at + _SHINGLES_AT_ONCE]
+            values = self._values[:, : len(some)]
+            np.multiply(self._multiply[:, None], some, out=values)
+            values += self._add[:, None]
+            first = np.searchsorted(starts, at, side="right") - 1  # the text that `at` lies in
+            last = np.searchsorted(starts, at + len(some))
+            begins = np.maximum(starts[first:last] - at, 0)
+            rows = filled[first:last]
+            out[rows] = np.minimum(out[rows], np.minimum.reduceat(values, begins, axis=1).T)
 
 
-def _constants(what: str, seed: int, count: int) -> npt.NDArray[np.uint64]:
+def sketches(signatures: U4) -> U8:
+    """uint64 (documents, ceil(values / 16)): 4 bits of each value."""
+    documents, size = signatures.shape
+    nibbles = np.zeros((documents, -(-size // 16) * 16), np.uint64)
+    nibbles[:, :size] = (signatures * np.uint32(_BASE & 0xFFFFFFFF)) >> np.uint32(32 - SKETCH_BITS)
+    shifts = np.arange(16, dtype=np.uint64) * np.uint64(SKETCH_BITS)
+    return np.bitwise_or.reduce(nibbles.reshape(documents, -1, 16) << shifts, axis=2)
+
+
+def similarity(left: U8, right: U8, size: int) -> npt.NDArray[np.float64]:
+    """float64 (pairs,): the Jaccard similarity as two rows of sketches of `size` values estimate it."""
+    differ = left ^ right
+    differ |= differ >> np.uint64(2)
+    differ |= differ >> np.uint64(1)
+    unequal = np.bitwise_count(differ & _NIBBLES).sum(axis=1, dtype=np.int64)
+    return np.maximum(0.0, 1 - unequal / size * 16 / 15)
+
+
+def _batches(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """[first, last) of texts to be worked on together. A text that is too long is so by itself."""
+    first, units = 0, 0
+    for index, text in enumerate(texts):
+        size = len(text) + 1
+        if units and units + size > _CHARS_AT_ONCE:
+            yield first, index
+            first, units = index, 0
+        units += size
+    if first < len(texts):
+        yield first, len(texts)
+
+
+def _word_hashes(texts: Sequence[str]) -> tuple[U8, npt.NDArray[np.int64]]:
+    """A hash of each word of the texts, and the words [bounds[i], bounds[i + 1]) of text i."""
+    ascii_only = all(map(str.isascii, texts))
+    encoded = [t.encode("ascii" if ascii_only else "utf-16-le", "surrogatepass") for t in texts]
+    unit: np.dtype[Any] = np.dtype("u1" if ascii_only else "<u2")
+    table: npt.NDArray[Any] = _table()[:128].astype(unit) if ascii_only else _table()
+    gap = bytes(unit.itemsize)
+    joined = np.frombuffer(b"".join((gap, gap.join(encoded), gap)), unit)
+    ends = np.cumsum([len(e) // unit.itemsize + 1 for e in encoded])  # the gap after each text
+    hashes, starts = [], []
+    at = 0
+    while at < len(joined):  # once, but for a text that is a batch by itself
+        piece = table[joined[at : at + _PIECE]]
+        if at + len(piece) < len(joined) and (gaps := np.flatnonzero(piece[1:] == 0)).size:
+            piece = piece[: gaps[-1] + 1]  # no word is cut that is not as long as a piece
+        found, where = _hash_piece(piece)
+        hashes.append(found)
+        starts.append(where + at)
+        at += len(piece)
+    return np.concatenate(hashes), np.searchsorted(np.concatenate(starts), [0, *ends])
+
+
+def _hash_piece(units: npt.NDArray[Any]) -> tuple[U8, npt.NDArray[np.int64]]:
+    """The hashes and starts of the words among units, of which 0 stands for what is no word."""
+    powers, inverses = _powers()
+    inside = np.zeros(len(units) + 2, bool)
+    inside[1:-1] = units != 0
+    edges = np.flatnonzero(inside[1:] != inside[:-1])
+    starts, ends = edges[::2], edges[1::2]
+    sums = np.zeros(len(units) + 1, np.uint64)
+    np.multiply(units, powers[: len(units)], out=sums[1:], dtype=np.uint64)
+    np.cumsum(sums, out=sums)
+    hashes = (sums[ends] - sums[starts]) * inverses[starts]
+    hashes ^= hashes >> np.uint64(32)
+    hashes *= _MIX
+    hashes ^= hashes >> np.uint64(29)
+    return hashes, starts
+
+
+@cache
+def _powers() -> tuple[U8, U8]:
+    """Powers of the base and of its inverse, modulo 2^64."""
+    both = []
+    for base in (_BASE, pow(_BASE, -1, 1 << 64)):
+        powers = np.full(_PIECE + 1, base, np.uint64)
+        powers[0] = 1
+        both.append(np.multiply.accumulate(powers))
+    return both[0], both[1]
+
+
+@cache
+def _table() -> npt.NDArray[np.uint16]:
+    """uint16 (65536,): each UTF-16 code unit in lower case; 0 where it belongs to no word."""
+    units = "".join(chr(u) if not 0xD800 <= u < 0xE000 else "a" for u in range(0x10000))
+    lower = re.sub(r"\W", "\0", units).replace("\u0130", "i").lower()  # U+0130 alone becomes two characters
+    table = np.frombuffer(lower.encode("utf-16-le"), "<u2").copy()
+    table[0xD800:0xE000] = np.arange(0xD800, 0xE000)
+    return table
+
+
+def _constants(what: str, seed: int, count: int) -> U8:
     """Drawn by hash: numpy does not promise the same random numbers in its next version."""
     values = [xxhash.xxh64_intdigest(f"{seed}.{what}.{i}".encode()) for i in range(count)]
     return np.array(values, dtype=np.uint64)
-
-
-def similarity(signatures: Signatures, pairs: Pairs) -> npt.NDArray[np.float64]:
-    """Share of equal values of each pair: an unbiased estimate of the Jaccard similarity."""
-    agree = np.empty(len(pairs))
-    for start in range(0, len(pairs), _PAIRS_AT_ONCE):
-        left, right = pairs[start : start + _PAIRS_AT_ONCE].T
-        agree[start : start + _PAIRS_AT_ONCE] = (signatures[left] == signatures[right]).mean(axis=1)
-    return agree
-
-
-def near_pairs(signatures: Signatures, cfg: Dedup) -> Pairs:
-    """Pairs that share a bucket and agree in at least `threshold` of their values; (low, high) rows.
-
-    In a bucket every row is compared with the first, and with the row before it: two pairs a row, so
-    a bucket that holds half the corpus costs no more than its size.
-    """
-    filled = np.flatnonzero((signatures != EMPTY).any(axis=1))
-    found = [np.empty((0, 2), np.int64)]
-    if not len(filled):
-        return found[0]
-    for band in range(cfg.bands):
-        keys = _band_keys(signatures[filled, band * cfg.rows : (band + 1) * cfg.rows])
-        order = np.argsort(keys, kind="stable")
-        rows, keys = filled[order], keys[order]
-        starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
-        sizes = np.diff(np.r_[starts, len(rows)])
-        firsts = np.repeat(rows[starts], sizes)
-        star = np.stack([firsts, rows], axis=1)[firsts != rows]
-        chain = np.stack([rows[:-1], rows[1:]], axis=1)[keys[1:] == keys[:-1]]
-        pairs = np.unique(np.concatenate([star, chain]), axis=0)
-        found.append(pairs[similarity(signatures, pairs) >= cfg.threshold])
-    return np.unique(np.concatenate(found), axis=0)
-
-
-def _band_keys(band: Signatures) -> npt.NDArray[np.uint64]:
-    """uint64 (documents,): the hash of a band's values. A collision only adds a pair to verify."""
-    keys = np.zeros(len(band), np.uint64)
-    for column in band.T:
-        keys = (keys ^ column) * _MIX
-        keys ^= keys >> np.uint64(31)
-    return keys
-
-
-def components(n: int, pairs: Pairs) -> npt.NDArray[np.int64]:
-    """int64 (n,): the smallest row of each row's connected component."""
-    parent = np.arange(n)
-    while True:
-        roots = parent[pairs]
-        low, high = roots.min(axis=1), roots.max(axis=1)
-        apart = low != high
-        if not apart.any():
-            return parent
-        np.minimum.at(parent, high[apart], low[apart])
-        while not np.array_equal(parent, parent[parent]):
-            parent = parent[parent]

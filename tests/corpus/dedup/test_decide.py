@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from corpus.helpers import documents_of, recipe_of, write_jsonl
 
-from llama_core.corpus.document import read_batches
+from llama_core.corpus.decisions import Decision, read_decisions
 from llama_core.errors import InputError
 from llama_core.recipe import Recipe
 from llama_core.step import Artifact
@@ -27,9 +27,8 @@ def variant(words: list[str], at: int, longer: bool = False) -> str:
     return " ".join(changed + (["tail"] if longer else []))
 
 
-def decisions_of(decided: Artifact) -> dict[str, dict[str, object]]:
-    batches = (b for s in decided.shards for b in read_batches(decided, s.name, "decisions.parquet"))
-    return {row["id"]: row for batch in batches for row in batch.to_pylist()}
+def decisions_of(decided: Artifact) -> dict[str, Decision]:
+    return {d.id: d for shard in decided.shards for d in read_decisions(decided, shard.name)}
 
 
 def package_files(name: str, texts: list[str]) -> dict[str, str]:
@@ -94,8 +93,8 @@ def test_a_fraction_holds_out_the_same_documents_whatever_else_there_is(tmp_path
     def held(count: int) -> set[str]:
         path = write_jsonl(tmp_path / "a.jsonl", [{"text": " ".join(sentences(i))} for i in range(count)])
         source = {"kind": "files", "urls": [str(path)]}
-        decided, _ = corpus(recipe_of({"web": source}, holdout_fraction=0.2))
-        return {i for i, row in decisions_of(decided).items() if row["split"] == "heldout"}
+        _, whole = corpus(recipe_of({"web": source}, holdout_fraction=0.2))
+        return {d.id for d in documents_of(whole, "heldout.parquet")}
 
     few, many = held(100), held(300)
     assert few and few <= many and 30 < len(many) < 90
@@ -121,8 +120,10 @@ def test_every_drop_names_a_document_that_its_reader_can_look_up(tmp_path: Path,
     texts = [variant(words, i) for i in range(0, 120, 8)] + [" ".join(words)] * 3
     write_jsonl(tmp_path / "a.jsonl", [{"text": t} for t in texts])
     decided, _ = corpus(recipe_of({"web": {"kind": "files", "urls": [str(tmp_path / "a.jsonl")]}}))
-    rows = decisions_of(decided)
-    assert sum(bool(r["keep"]) for r in rows.values()) == 1
-    for row in rows.values():
-        assert row["keep"] == (row["reason"] is None) == (row["evidence"] is None)
-        assert row["keep"] or row["evidence"] in rows
+    decisions = decisions_of(decided)
+    assert sum(d.keep for d in decisions.values()) == 1
+    for decision in decisions.values():
+        assert decision.keep == (not decision.evidence)
+        assert decision.keep or (
+            decision.evidence["kept"] in decisions and decision.evidence["similarity"] > 0.7
+        )

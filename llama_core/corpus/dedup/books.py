@@ -1,0 +1,100 @@
+"""Books whose content is in another, longer one: containment, which the Jaccard similarity does not see.
+
+Of a book's shingles are kept those whose hash is small, the same share of every book, so that the share of a
+book's sample that is in another's estimates the share of its content that is. Only books that are left after
+the removal of equal and near texts are compared.
+"""
+
+import numpy as np
+
+from llama_core.corpus.dedup.exact import firsts
+from llama_core.corpus.dedup.scratch import ID, KEPT, Layout, Scratch, Table
+from llama_core.corpus.dedup.verdicts import judge
+from llama_core.corpus.partition import Runs, partition_of, publish_runs, scattered
+
+HOLDERS = 16  # of a shingle, by rank, that a book is compared with: what is in all books costs their number
+
+SHINGLES = np.dtype([("hash", "<u8"), ("row", "<u8"), ("rank", "<u8"), *ID, ("sampled", "<u8")])
+PAIRS = np.dtype([("row", "<u8"), ("holder", "<u8"), *KEPT, ("shared", "<u8"), ("sampled", "<u8")])
+OVERLAPS = np.dtype([("row", "<u8"), *KEPT, ("share", "<f8")])
+
+
+def gather_samples(
+    scratch: Scratch, layout: Layout, signed: Runs, copies: Runs, near: Runs, samples: Runs, n: int, unit: int
+) -> None:
+    """Write the samples of a unit's books that are left: `shingles` in n partitions of their hashes."""
+    table = layout.signed(signed, unit)
+    left = judge(layout, table, layout.copies(copies, table, unit), near.read(unit), unit)["reason"] == 0
+    sample = samples.read_one(unit, 0)
+    sample = sample[left[sample["row"].astype(np.int64)]]
+    at = sample["row"].astype(np.int64)
+    shingles = np.empty(len(sample), SHINGLES)
+    shingles["hash"], shingles["row"] = sample["hash"], layout.rows_of(unit)[at]
+    shingles["sampled"] = np.bincount(at, minlength=len(table))[at]
+    for name in ("rank", "hi", "lo"):
+        shingles[name] = table[name][at]
+    with scratch.shard("shingles", unit) as out:
+        publish_runs(out, "shingles", shingles, partition_of(shingles["hash"], n), n)
+
+
+def pair_books(scratch: Scratch, shingles: Runs, n: int, partition: int) -> None:
+    """Write which books share a partition's shingles with one of a better rank: `pairs` in n partitions."""
+    pairs = shared_with_better(shingles.read(partition))
+    with scratch.shard("pairs", partition) as out:
+        publish_runs(out, "pairs", pairs, partition_of(scattered(pairs["row"]), n), n)
+
+
+def shared_with_better(shingles: Table) -> Table:
+    """For each pair of a book and one before it in rank, how many of the shingles they share.
+
+    Of a shingle's books the first `HOLDERS` are taken: if a book lies in more than so many others, it lies in
+    the first of them too.
+    """
+    order = np.lexsort([shingles[name] for name in ("lo", "hi", "rank", "hash")])
+    sorted_ = shingles[order]
+    first = firsts(sorted_["hash"])
+    starts = np.flatnonzero(first)
+    group = np.cumsum(first) - 1
+    place = np.arange(len(sorted_)) - starts[group] if len(starts) else np.zeros(0, np.int64)
+    found = []
+    for holder in range(HOLDERS):
+        later = np.flatnonzero(place > holder)
+        if not len(later):
+            break
+        before = sorted_[starts[group[later]] + holder]
+        pairs = np.empty(len(later), PAIRS)
+        pairs["row"], pairs["sampled"] = sorted_["row"][later], sorted_["sampled"][later]
+        pairs["holder"], pairs["shared"] = before["row"], 1
+        pairs["kept_hi"], pairs["kept_lo"] = before["hi"], before["lo"]
+        found.append(_summed(pairs))
+    return _summed(np.concatenate([np.empty(0, PAIRS), *found]))
+
+
+def measure_overlaps(scratch: Scratch, layout: Layout, pairs: Runs, partition: int) -> None:
+    """Write of each book the one that holds most of it: `overlaps` by unit."""
+    overlaps = largest_overlaps(pairs.read(partition))
+    with scratch.shard("overlaps", partition) as out:
+        publish_runs(out, "overlaps", overlaps, layout.unit_of(overlaps["row"]), layout.units)
+
+
+def largest_overlaps(pairs: Table) -> Table:
+    """For each book the largest share of its sample that is in another."""
+    pairs = _summed(pairs)
+    share = pairs["shared"] / np.maximum(pairs["sampled"], 1)
+    order = np.lexsort([pairs["kept_lo"], pairs["kept_hi"], -share, pairs["row"]])
+    best = order[firsts(pairs["row"][order])]
+    overlaps = np.empty(len(best), OVERLAPS)
+    overlaps["share"] = share[best]
+    for name in ("row", "kept_hi", "kept_lo"):
+        overlaps[name] = pairs[name][best]
+    return overlaps
+
+
+def _summed(pairs: Table) -> Table:
+    """One row a pair, `shared` added up."""
+    pairs = pairs[np.lexsort([pairs["holder"], pairs["row"]])]
+    starts = np.flatnonzero(firsts(pairs["row"], pairs["holder"]))
+    whole = pairs[starts]
+    if len(starts):
+        whole["shared"] = np.add.reduceat(pairs["shared"], starts)
+    return whole

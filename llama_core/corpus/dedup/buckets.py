@@ -1,0 +1,102 @@
+"""Texts that share a bucket of the LSH, and which of them are near by their sketches.
+
+Buckets that hold more than one text are found from keys alone; only for these are sketches moved, so that a
+document without duplicates costs the keys of its bands and no more.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from llama_core.corpus.dedup.components import both_ways, by_node, stars_of
+from llama_core.corpus.dedup.exact import firsts
+from llama_core.corpus.dedup.minhash import similarity
+from llama_core.corpus.dedup.scratch import Layout, Scratch, Table, bucket_dtype, edge_dtype
+from llama_core.corpus.dedup.sign import keys_of
+from llama_core.corpus.partition import Runs, as_asked, partition_of, publish_runs
+from llama_core.corpus.recipe import Dedup
+
+STARS = 4  # centres, at most, that a text of a bucket is compared with
+
+
+def find_shared(scratch: Scratch, keys: Runs, n_units: int, partition: int) -> None:
+    """Answer about each key of a partition whether it occurs again: `shared` by unit."""
+    with scratch.shard("shared", partition) as out:
+        shared = is_shared(keys.read(partition))
+        out.facts["shared"] = int(shared.sum())
+        publish_runs(out, "shared", shared, keys.owners(partition), n_units)
+
+
+def is_shared(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    """bool (keys,): whether a key occurs more than once."""
+    order = np.argsort(keys)
+    first = firsts(keys[order])
+    shared = np.empty(len(keys), bool)
+    shared[order] = ~first | ~np.append(first[1:], True)
+    return shared
+
+
+def fill_buckets(
+    scratch: Scratch, layout: Layout, signed: Runs, copies: Runs, shared: Runs, n: int, unit: int
+) -> None:
+    """Write the sketches of a unit's texts, one of equal ones, for every shared bucket that they are in:
+    `buckets` in n partitions."""
+    table = layout.signed(signed, unit)
+    stays = layout.copies(copies, table, unit)["copies"] > 0
+    keys = keys_of(table)
+    flags = as_asked(shared.read(unit), partition_of(keys, layout.n_keys)).reshape(
+        -1, scratch.cfg.dedup.bands
+    )
+    worded = np.flatnonzero(table["words"])
+    texts, bands = np.nonzero(flags & stays[worded, None])
+    rows = worded[texts]
+    filled = np.empty(len(rows), bucket_dtype(scratch.cfg.dedup))
+    filled["key"] = table["keys"][rows, bands]
+    filled["row"] = layout.rows_of(unit)[rows]
+    filled["sketch"] = table["sketch"][rows]
+    with scratch.shard("buckets", unit) as out:
+        publish_runs(out, "buckets", filled, partition_of(filled["key"], n), n)
+
+
+def link_buckets(scratch: Scratch, buckets: Runs, n: int, partition: int) -> None:
+    """Write which texts of a partition's buckets are near: `edges`, by both their ends, in n partitions."""
+    pairs, compared = near_pairs(buckets.read(partition), scratch.cfg.dedup)
+    edges = both_ways(stars_of(pairs))
+    with scratch.shard("links", partition) as out:
+        out.facts["compared"] = compared
+        publish_runs(out, "edges", edges, by_node(edges, n), n)
+
+
+def near_pairs(buckets: Table, cfg: Dedup) -> tuple[Table, int]:
+    """Edges between texts that share a bucket and are similar enough, and how many pairs were compared.
+
+    The texts of a bucket are sorted by their sketches, so that the most alike stand side by side. Each is
+    compared with the one before it and with the first of all; those that are not near the first, with the
+    first among themselves, and so on, at most `STARS` times: a hot bucket costs its size, and a centre that
+    few are near to does not hide the others from each other.
+    """
+    size = cfg.bands * cfg.rows
+    sketch = buckets["sketch"]
+    order = np.lexsort([*sketch.T[::-1], buckets["key"]])
+    keys, rows, sketch = buckets["key"][order], buckets["row"][order], sketch[order]
+    found = []
+    compared = 0
+
+    def compare(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        nonlocal compared
+        compared += len(left)
+        near = similarity(sketch[left], sketch[right], size) >= cfg.threshold
+        edges = np.empty(int(near.sum()), edge_dtype())
+        edges["node"], edges["other"] = rows[left[near]], rows[right[near]]
+        found.append(edges)
+        return near
+
+    chained = np.flatnonzero(keys[1:] == keys[:-1])
+    compare(chained, chained + 1)
+    left = np.arange(len(keys))
+    for _ in range(STARS):
+        first = firsts(keys[left])
+        centres = left[np.flatnonzero(first)[np.cumsum(first) - 1]]
+        others = ~first
+        left, centres = left[others], centres[others]
+        left = left[~compare(centres, left)]
+    return np.concatenate(found), compared

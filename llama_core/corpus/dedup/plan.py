@@ -1,0 +1,145 @@
+"""The phases of dedup, in their order."""
+
+from collections.abc import Generator
+from functools import partial
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from llama_core.corpus.decisions import Documents
+from llama_core.corpus.dedup import books, buckets, components, decide, exact, sign, survivors
+from llama_core.corpus.dedup.scratch import (
+    Layout,
+    Scratch,
+    bucket_dtype,
+    copies_dtype,
+    edge_dtype,
+    member_dtype,
+    near_dtype,
+    signed_dtype,
+    texts_dtype,
+    units_of,
+)
+from llama_core.corpus.dedup.verdicts import VERDICTS
+from llama_core.corpus.partition import Runs, partitions_for
+from llama_core.corpus.recipe import Corpus
+from llama_core.errors import InputError
+from llama_core.phases import Phase, Plan
+from llama_core.step import Step
+
+REVISION = 2
+
+
+def identity(cfg: Corpus) -> dict[str, Any]:
+    """What the decisions depend on, beside the documents."""
+    overlap = {n: getattr(s, "max_overlap", None) for n, s in cfg.sources.items()}
+    return {
+        "dedup": cfg.dedup.identity(),
+        "holdout": cfg.holdout,
+        "holdout_fraction": cfg.holdout_fraction,
+        "max_overlap": {name: most for name, most in overlap.items() if most is not None},
+    }
+
+
+def plan(step: Step, documents: dict[str, Documents], cfg: Corpus) -> Plan:
+    """Decisions on all documents, a shard `<source>.<ingest shard>` each.
+
+    Raises InputError where `corpus.holdout` names no group, DamagedError.
+    """
+    _check_holdout(documents, cfg)
+    units = units_of(documents, cfg.dedup.unit_bytes)
+    scratch = Scratch.of(step, cfg, units)
+    n_units = len(units)
+
+    def parts_of(rows: int, dtype: np.dtype[Any]) -> int:
+        return partitions_for(rows * dtype.itemsize, cfg.dedup.partition_bytes)
+
+    expected = sum(s.counts.get("documents", 0) for d in documents.values() for s in d.shards)
+    n_texts = parts_of(expected, texts_dtype())
+    n_keys = parts_of(expected * cfg.dedup.bands, np.dtype("<u8"))
+    yield scratch.phase("sign", n_units, partial(sign.sign, scratch, documents, units, (n_texts, n_keys)))
+    sizes = [shard.facts["documents"] for shard in scratch.committed("sign", n_units)]
+    layout = Layout(np.cumsum([0, *sizes]), [len(u.shards) for u in units], n_texts, n_keys)
+    signed = scratch.runs("sign", n_units, "signed", signed_dtype(cfg.dedup))
+
+    texts = scratch.runs("sign", n_units, "texts", texts_dtype())
+    yield scratch.phase("exact", n_texts, partial(exact.group_texts, scratch, texts, n_units))
+    copies = scratch.runs("exact", n_texts, "copies", copies_dtype())
+
+    keys = scratch.runs("sign", n_units, "keys", np.dtype("<u8"))
+    yield scratch.phase("shared", n_keys, partial(buckets.find_shared, scratch, keys, n_units))
+    shared = scratch.runs("shared", n_keys, "shared", np.dtype("?"))
+
+    n_shared = sum(shard.facts["shared"] for shard in scratch.committed("shared", n_keys))
+    n_buckets = parts_of(n_shared, bucket_dtype(cfg.dedup))
+    fill = partial(buckets.fill_buckets, scratch, layout, signed, copies, shared, n_buckets)
+    yield scratch.phase("buckets", n_units, fill)
+    filled = scratch.runs("buckets", n_units, "buckets", bucket_dtype(cfg.dedup))
+
+    n_nodes = parts_of(2 * filled.total, edge_dtype())
+    yield scratch.phase("links", n_buckets, partial(buckets.link_buckets, scratch, filled, n_nodes))
+    edges = scratch.runs("links", n_buckets, "edges", edge_dtype())
+    stars = yield from _contract(scratch, edges, n_nodes)
+
+    yield scratch.phase("labels", n_nodes, partial(survivors.name_clusters, scratch, layout, stars))
+    labels = scratch.runs("labels", n_nodes, "labels", edge_dtype())
+    n_members = parts_of(labels.total, member_dtype(cfg.dedup))
+    gather = partial(survivors.gather_members, scratch, layout, signed, copies, labels, n_members)
+    yield scratch.phase("members", n_units, gather)
+    members = scratch.runs("members", n_units, "members", member_dtype(cfg.dedup))
+    yield scratch.phase("near", n_members, partial(survivors.choose_survivors, scratch, layout, members))
+    near = scratch.runs("near", n_members, "near", near_dtype())
+
+    overlaps = yield from _compare_books(scratch, layout, signed, copies, near)
+    verdict = partial(decide.write_verdicts, scratch, layout, units, signed, copies, near, overlaps)
+    yield scratch.phase("verdicts", n_units, verdict)
+    verdicts = scratch.runs("verdicts", n_units, "verdicts", VERDICTS)
+
+    shards = {
+        f"{source}.{shard}": (source, shard, unit.index, place)
+        for unit in units
+        for place, (source, shard) in enumerate(unit.shards)
+    }
+    yield Phase("decisions", shards, partial(decide.write_shard, step, documents, verdicts))
+    judged = scratch.committed("verdicts", n_units)
+    return {"shards": list(shards), "facts": decide.facts_of(units, layout, signed, judged, documents)}
+
+
+def _contract(scratch: Scratch, edges: Runs, n: int) -> Generator[Phase, None, Runs]:
+    """Rounds of star contraction, until one changes nothing. Edges are kept by both their ends."""
+    for number in count(1):
+        changed = 0
+        for label, star in (("large", components.large_star), ("small", components.small_star)):
+            label = f"{label}{number}"
+            yield scratch.phase(label, n, partial(star, scratch, label, edges, n))
+            edges = scratch.runs(label, n, "edges", edge_dtype())
+            changed += sum(shard.facts["changed"] for shard in scratch.committed(label, n))
+        if not changed:
+            return edges
+    raise AssertionError("unreachable")
+
+
+def _compare_books(
+    scratch: Scratch, layout: Layout, signed: Runs, copies: Runs, near: Runs
+) -> Generator[Phase, None, Runs | None]:
+    """How much of each book is in another; None where no source has books."""
+    n_units, partition_bytes = layout.units, scratch.cfg.dedup.partition_bytes
+    samples = scratch.runs("sign", n_units, "samples", sign.SAMPLES)
+    if not samples.total:
+        return None
+    n = partitions_for(samples.total * books.SHINGLES.itemsize, partition_bytes)
+    gather = partial(books.gather_samples, scratch, layout, signed, copies, near, samples, n)
+    yield scratch.phase("shingles", n_units, gather)
+    shingles = scratch.runs("shingles", n_units, "shingles", books.SHINGLES)
+    yield scratch.phase("pairs", n, partial(books.pair_books, scratch, shingles, n))
+    pairs = scratch.runs("pairs", n, "pairs", books.PAIRS)
+    yield scratch.phase("overlaps", n, partial(books.measure_overlaps, scratch, layout, pairs))
+    return scratch.runs("overlaps", n, "overlaps", books.OVERLAPS)
+
+
+def _check_holdout(documents: dict[str, Documents], cfg: Corpus) -> None:
+    groups = {shard.facts["group"] for d in documents.values() for shard in d.shards} - {None}
+    if unknown := sorted(set(cfg.holdout) - groups):
+        known = ", ".join(sorted(groups)) or "none"
+        raise InputError(f"corpus.holdout names {', '.join(unknown)}, which is no group; there are: {known}")

@@ -1,0 +1,180 @@
+"""The scratch shards of a dedup step, and the rows that move through them.
+
+A document is known by its row: its place among all documents, sources and ingest shards in the order of their
+names. Which rows are worked on together (units, partitions) changes no result: it stands in the names of the
+scratch shards, so that a step that is taken up with another layout begins anew.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from llama_core.corpus.decisions import Documents
+from llama_core.corpus.partition import Partition, Runs, as_asked, partition_of
+from llama_core.corpus.recipe import Corpus, Dedup
+from llama_core.phases import Phase
+from llama_core.step import OpenShard, Shard, Step, digest_of
+
+Table = npt.NDArray[Any]
+
+ID = [("hi", "<u8"), ("lo", "<u8")]  # the 32 hex digits of a document's id
+KEPT = [("kept_hi", "<u8"), ("kept_lo", "<u8")]
+HELDOUT = np.uint64(1 << 63)  # of a rank
+
+
+def texts_dtype() -> np.dtype[Any]:
+    """What equal texts are found by. The smallest (rank, hi, lo) stays: see `rank_of`."""
+    return np.dtype([("digest", "<u8"), ("digest_lo", "<u8"), ("rank", "<u8"), *ID])
+
+
+def signed_dtype(cfg: Dedup) -> np.dtype[Any]:
+    """A document as its unit remembers it. `words` is false where it has none, and so no buckets."""
+    keys = ("keys", "<u8", (cfg.bands,))
+    digest = [("digest", "<u8"), ("digest_lo", "<u8")]
+    return np.dtype([*ID, ("rank", "<u8"), *digest, ("words", "?"), keys, _sketch(cfg)])
+
+
+def copies_dtype() -> np.dtype[Any]:
+    """The answer about equal texts. `copies`: how many there are; 0 for one that gave way to `kept`."""
+    return np.dtype([("copies", "<u8"), ("heldout", "?"), *KEPT])
+
+
+def bucket_dtype(cfg: Dedup) -> np.dtype[Any]:
+    return np.dtype([("key", "<u8"), ("row", "<u8"), _sketch(cfg)])
+
+
+def edge_dtype() -> np.dtype[Any]:
+    """A link of two rows, kept by `node`."""
+    return np.dtype([("node", "<u8"), ("other", "<u8")])
+
+
+def member_dtype(cfg: Dedup) -> np.dtype[Any]:
+    """A document of a cluster, which `label` names."""
+    return np.dtype([("label", "<u8"), ("row", "<u8"), ("rank", "<u8"), *ID, ("copies", "<u8"), _sketch(cfg)])
+
+
+def near_dtype() -> np.dtype[Any]:
+    """The answer about near texts. `cluster`: its documents, copies counted; 0 for one that gave way."""
+    kept = [*KEPT, ("kept_row", "<u8"), ("similarity", "<f8")]
+    return np.dtype([("row", "<u8"), ("cluster", "<u8"), ("heldout", "?"), *kept])
+
+
+def _sketch(cfg: Dedup) -> tuple[str, str, tuple[int]]:
+    return ("sketch", "<u8", (-(-cfg.bands * cfg.rows // 16),))
+
+
+def rank_of(heldout: bool, chars: int) -> int:
+    """The smaller, the better: training before held-out, then the longer text."""
+    return (int(heldout) << 63) | ((1 << 62) - chars)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Ingest shards, next to one another, that are worked on together."""
+
+    index: int
+    shards: tuple[tuple[str, str], ...]  # (source, ingest shard)
+
+
+def units_of(documents: dict[str, Documents], unit_bytes: int) -> list[Unit]:
+    """All ingest shards in the order of their names, in units of at least `unit_bytes` of text."""
+    units: list[Unit] = []
+    shards: list[tuple[str, str]] = []
+    size = 0
+    for source in sorted(documents):
+        for shard in documents[source].shards:
+            shards.append((source, shard.name))
+            size += shard.counts.get("bytes", 0)
+            if size >= unit_bytes:
+                units.append(Unit(len(units), tuple(shards)))
+                shards, size = [], 0
+    if shards:
+        units.append(Unit(len(units), tuple(shards)))
+    return units
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """The scratch shards of one layout of a step; it crosses to the workers."""
+
+    step: Step
+    cfg: Corpus
+    layout: str
+
+    @classmethod
+    def of(cls, step: Step, cfg: Corpus, units: list[Unit]) -> "Scratch":
+        layout = digest_of([[u.shards for u in units], cfg.dedup.partition_bytes])
+        return cls(step, cfg, layout[:8])
+
+    def max_overlap(self, source: str) -> float | None:
+        """Of a source of books; None where whole texts are compared only."""
+        return getattr(self.cfg.sources[source], "max_overlap", None)
+
+    def phase(self, label: str, count: int, work: Callable[[int], None]) -> Phase:
+        """A phase of `count` scratch shards, each worked on by its number."""
+        return Phase(label, {self._name(label, i): i for i in range(count)}, work)
+
+    @contextlib.contextmanager
+    def shard(self, label: str, index: int) -> Iterator[OpenShard]:
+        with self.step.shard(self._name(label, index)) as out:
+            yield out
+
+    def committed(self, label: str, count: int) -> list[Shard]:
+        """The shards of a finished phase, by their number."""
+        return self.step.committed_shards([self._name(label, i) for i in range(count)])
+
+    def runs(self, label: str, count: int, name: str, dtype: np.dtype[Any]) -> Runs:
+        """What the shards of a finished phase have written under a name."""
+        return Runs.of(self.step.folder, self.committed(label, count), name, dtype)
+
+    def _name(self, label: str, index: int) -> str:
+        return f"_{self.layout}.{label}.{index:06d}"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the rows of the documents lie, known when all are signed."""
+
+    starts: npt.NDArray[np.int64]  # (units + 1,): the first row of each unit
+    shards: list[int]  # ingest shards of each unit
+    n_texts: int  # partitions of equal texts
+    n_keys: int  # partitions of band keys
+
+    @property
+    def units(self) -> int:
+        return len(self.shards)
+
+    @property
+    def most_shards(self) -> int:
+        """Ingest shards of the unit that has most."""
+        return max(self.shards, default=0)
+
+    def rows_of(self, unit: int) -> npt.NDArray[np.uint64]:
+        return np.arange(self.starts[unit], self.starts[unit + 1], dtype=np.uint64)
+
+    def within(self, rows: npt.NDArray[np.uint64], unit: int) -> npt.NDArray[np.int64]:
+        """The place of rows in their unit."""
+        return rows.astype(np.int64) - self.starts[unit]
+
+    def unit_of(self, rows: npt.NDArray[np.uint64]) -> Partition:
+        return np.searchsorted(self.starts, rows.astype(np.int64), side="right") - 1
+
+    def signed(self, signed: Runs, unit: int) -> Table:
+        """The documents of a unit, in order."""
+        return np.concatenate([signed.read_one(unit, shard) for shard in range(self.shards[unit])])
+
+    def shard_of(self, signed: Runs, unit: int) -> Partition:
+        """The ingest shard that each document of a unit is in, by its place in the unit."""
+        return np.repeat(np.arange(self.most_shards), np.diff(signed.bounds[unit]))
+
+    def copies(self, copies: Runs, signed: Table, unit: int) -> Table:
+        """What was answered about the equal texts of a unit's documents."""
+        return as_asked(copies.read(unit), partition_of(signed["digest"], self.n_texts))
+
+
+def hex_of(hi: int, lo: int) -> str:
+    return f"{hi:016x}{lo:016x}"

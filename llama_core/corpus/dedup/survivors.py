@@ -1,0 +1,88 @@
+"""Who stays of each cluster of near texts, and how near the others are to it.
+
+A cluster is a connected component: the similarity to its survivor may lie below the threshold where the two
+are linked by others between them.
+"""
+
+import numpy as np
+
+from llama_core.corpus.dedup.exact import firsts
+from llama_core.corpus.dedup.minhash import similarity
+from llama_core.corpus.dedup.scratch import (
+    HELDOUT,
+    Layout,
+    Scratch,
+    Table,
+    edge_dtype,
+    member_dtype,
+    near_dtype,
+)
+from llama_core.corpus.partition import Runs, partition_of, publish_runs, scattered
+
+
+def name_clusters(scratch: Scratch, layout: Layout, edges: Runs, partition: int) -> None:
+    """Write of each text of a cluster the least one, which names it: `labels` by unit.
+
+    `edges`: stars, kept by both their ends.
+    """
+    labels = stars_to_labels(edges.read(partition))
+    with scratch.shard("labels", partition) as out:
+        publish_runs(out, "labels", labels, layout.unit_of(labels["node"]), layout.units)
+
+
+def stars_to_labels(edges: Table) -> Table:
+    """One edge for each node: to the least one of its star, which may be itself."""
+    order = np.lexsort([edges["other"], edges["node"]])
+    edges = edges[order][firsts(edges["node"][order])]
+    labels = np.empty(len(edges), edge_dtype())
+    labels["node"], labels["other"] = edges["node"], np.minimum(edges["node"], edges["other"])
+    return labels
+
+
+def gather_members(
+    scratch: Scratch, layout: Layout, signed: Runs, copies: Runs, labels: Runs, n: int, unit: int
+) -> None:
+    """Write what is known of a unit's texts that are in a cluster: `members` in n partitions of its name."""
+    table = layout.signed(signed, unit)
+    answers = layout.copies(copies, table, unit)
+    named = labels.read(unit)
+    at = layout.within(named["node"], unit)
+    members = np.empty(len(named), member_dtype(scratch.cfg.dedup))
+    members["row"], members["label"] = named["node"], named["other"]
+    members["copies"] = answers["copies"][at]
+    for name in ("hi", "lo", "rank", "sketch"):
+        members[name] = table[name][at]
+    with scratch.shard("members", unit) as out:
+        publish_runs(out, "members", members, partition_of(scattered(members["label"]), n), n)
+
+
+def choose_survivors(scratch: Scratch, layout: Layout, members: Runs, partition: int) -> None:
+    """Answer about the members of a partition's clusters: `near` by unit."""
+    rows = members.read(partition)
+    size = scratch.cfg.dedup.bands * scratch.cfg.dedup.rows
+    with scratch.shard("near", partition) as out:
+        publish_runs(out, "near", survivors_of(rows, size), members.owners(partition), layout.units)
+
+
+def survivors_of(members: Table, size: int) -> Table:
+    """For each member who stays of its cluster (the smallest rank, hi, lo) and how near it is to that one.
+
+    `size`: values of a signature.
+    """
+    order = np.lexsort([members[name] for name in ("lo", "hi", "rank", "label")])
+    first = firsts(members["label"][order])
+    starts = np.flatnonzero(first)
+    survivors = members[order[starts]]
+    sizes = np.add.reduceat(members["copies"][order], starts) if len(starts) else np.zeros(0, np.uint64)
+    group = np.empty(len(members), np.int64)
+    group[order] = np.cumsum(first) - 1
+    stays = np.empty(len(members), bool)
+    stays[order] = first
+    answers = np.empty(len(members), near_dtype())
+    answers["row"] = members["row"]
+    answers["cluster"] = np.where(stays, sizes[group], 0)
+    answers["heldout"] = (survivors["rank"] & HELDOUT != 0)[group]
+    answers["kept_hi"], answers["kept_lo"] = survivors["hi"][group], survivors["lo"][group]
+    answers["kept_row"] = survivors["row"][group]
+    answers["similarity"] = similarity(members["sketch"], survivors["sketch"][group], size)
+    return answers

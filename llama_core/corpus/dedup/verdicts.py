@@ -1,0 +1,66 @@
+"""What became of each document of a unit, put together from the answers about it."""
+
+import numpy as np
+import numpy.typing as npt
+
+from llama_core.corpus.dedup.scratch import HELDOUT, ID, KEPT, Layout, Table
+
+REASONS = ("", "exact", "near", "heldout_near", "book_overlap")  # a verdict holds the number
+_KEEP, _EXACT, _NEAR, _HELDOUT, _BOOK = range(len(REASONS))
+
+VERDICTS = np.dtype(
+    [
+        *ID,
+        ("heldout", "?"),
+        ("reason", "u1"),
+        ("near", "?"),  # it gave way to a near text, in row `kept_row`
+        *KEPT,
+        ("kept_row", "<u8"),
+        ("similarity", "<f8"),
+        ("cluster", "<u8"),
+    ]
+)
+
+
+def judge(layout: Layout, signed: Table, copies: Table, near: Table, unit: int) -> Table:
+    """VERDICTS on a unit's documents, in order. Who gave way names who stayed and the similarity to it; who
+    stayed, the documents of its `cluster`, itself counted.
+
+    A held-out document that gives way to a training document is `heldout_near`, be it equal or near.
+    """
+    verdicts = np.zeros(len(signed), VERDICTS)
+    verdicts["hi"], verdicts["lo"] = signed["hi"], signed["lo"]
+    verdicts["heldout"] = signed["rank"] & HELDOUT != 0
+    verdicts["cluster"] = copies["copies"]
+    copied = np.flatnonzero(copies["copies"] == 0)
+    verdicts["similarity"][copied] = 1.0
+    _give_way(verdicts, copied, copies[copied], _EXACT)
+
+    at = layout.within(near["row"], unit)
+    verdicts["cluster"][at] = near["cluster"]
+    lost = near["cluster"] == 0
+    at, near = at[lost], near[lost]
+    verdicts["near"][at] = True
+    for name in ("kept_row", "similarity"):
+        verdicts[name][at] = near[name]
+    _give_way(verdicts, at, near, _NEAR)
+    return verdicts
+
+
+def drop_books(layout: Layout, verdicts: Table, overlaps: Table, unit: int) -> None:
+    """Drop the books of a unit that another holds: `overlaps` are those that are large enough."""
+    at = layout.within(overlaps["row"], unit)
+    verdicts["similarity"][at] = overlaps["share"]
+    verdicts["reason"][at] = _BOOK
+    _name_kept(verdicts, at, overlaps)
+
+
+def _give_way(verdicts: Table, at: npt.NDArray[np.int64], to: Table, reason: int) -> None:
+    outside = verdicts["heldout"][at] & ~to["heldout"]
+    verdicts["reason"][at] = np.where(outside, _HELDOUT, reason)
+    _name_kept(verdicts, at, to)
+
+
+def _name_kept(verdicts: Table, at: npt.NDArray[np.int64], to: Table) -> None:
+    verdicts["kept_hi"][at], verdicts["kept_lo"][at] = to["kept_hi"], to["kept_lo"]
+    verdicts["cluster"][at] = 0
