@@ -22,7 +22,9 @@ _RESERVED = dict.fromkeys(range(1, 9))
 _INVISIBLE = _RESERVED | dict.fromkeys(map(ord, "\u00ad\u200b\u200e\u200f\u2060\ufeff")) | {0xA0: " "}
 _MAX_INDENT = 20  # levels of lists that are shown
 
-_PARAGRAPH, _INDENT, _KEPT, _KEPT_END = "\x01", "\x02", "\x03", "\x04"  # no text holds these
+_PARAGRAPH, _INDENT, _KEPT, _KEPT_END, _MARK = "\x01", "\x02", "\x03", "\x04", "\x05"  # no text holds these
+_EMPTY_ITEM = re.compile(rf"{_INDENT}*{_MARK}(?:-|\d+\.)")
+_LONG_REFERENCE = re.compile(r"&#(?:\d{9,}|[xX][0-9a-fA-F]{9,});?")
 
 
 def to_text(markup: str) -> str:
@@ -43,6 +45,13 @@ def to_text(markup: str) -> str:
     return builder.text()
 
 
+def unescape(text: str) -> str:
+    """Entities as characters, once. `html.unescape` raises ValueError on numbers of thousands of digits."""
+    if "&" not in text:
+        return text
+    return html.unescape(_LONG_REFERENCE.sub("\ufffd", text))
+
+
 class _Builder:
     def __init__(self) -> None:
         self._out: list[str] = []
@@ -58,11 +67,13 @@ class _Builder:
     def add(self, text: str) -> None:
         if not text or self._hidden:
             return
-        text = html.unescape(text)
+        text = unescape(text)
         if self._depth:
             self._held.append(text.translate(_RESERVED))
             return
-        self._fresh = self._fresh and not text.strip()
+        if self._fresh:
+            text = text.lstrip()
+            self._fresh = not text
         self._out.append(_SPACES.sub(" ", text.translate(_INVISIBLE)))
 
     def tag(self, name: str, opens: bool) -> None:
@@ -81,7 +92,7 @@ class _Builder:
         elif name in ("td", "th"):
             self._out.append(" | " if opens and self._out and self._out[-1] != "\n" else "")
         elif name in _LINES:
-            self._out.append("\n")
+            self._out += ["\n"] * (not self._fresh)
         elif name in _PARAGRAPHS:
             self._paragraph(name, opens)
 
@@ -90,13 +101,17 @@ class _Builder:
         paragraphs = []
         for paragraph in "".join(self._out).split(_PARAGRAPH):
             lines = [line for raw in paragraph.split("\n") if (line := raw.strip())]
+            lines = [line for line in lines if not _EMPTY_ITEM.fullmatch(line)]
             paragraphs += ["\n".join(lines)] * bool(lines)
-        text = "\n\n".join(paragraphs).replace(_INDENT, "  ")
+        text = "\n\n".join(paragraphs).replace(_INDENT, "  ").replace(_MARK, "")
         return re.sub(rf"{_KEPT}(\d+){_KEPT_END}", lambda found: self._code[int(found[1])], text)
 
     def _paragraph(self, name: str, opens: bool) -> None:
         if name in ("ul", "ol"):
-            self._lists = [*self._lists, 1 if name == "ol" else None] if opens else self._lists[:-1]
+            if opens:
+                self._lists.append(1 if name == "ol" else None)
+            elif self._lists:
+                self._lists.pop()
             in_list = len(self._lists) > (1 if opens else 0)
             self._out.append("\n" if in_list else _PARAGRAPH)
         elif not self._fresh:  # else <li><p>
@@ -110,7 +125,7 @@ class _Builder:
         if number is not None:
             self._lists[-1] = number + 1
         indent = _INDENT * min(_MAX_INDENT, len(self._lists) - 1)
-        self._out.append(f"\n{indent}{'-' if number is None else f'{number}.'} ")
+        self._out.append(f"\n{indent}{_MARK}{'-' if number is None else f'{number}.'} ")
         self._fresh = True
 
     def _power(self, opens: bool) -> None:

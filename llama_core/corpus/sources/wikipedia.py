@@ -22,9 +22,7 @@ from llama_core.corpus.sources.wikitext_nesting import TooDeepError
 from llama_core.corpus.sources.xml_stream import Elements, parse
 from llama_core.errors import InputError
 
-_PLAIN = re.compile(r"\.xml(?:-p\d+p\d+)?$")
-# `.xml-p1p41242` is how Wikimedia names the parts of a large dump; `.bz2` and `.gz` are the whole endings,
-# as parts are also named `….xml-p1p41242.bz2`.
+# Not `.xml.bz2`: the parts of a large dump are named `….xml-p1p41242.bz2`.
 ENDINGS = (".xml", ".bz2", ".xml.gz", ".xml.zst", ".gz")
 
 _DBNAME = re.compile(rb"<dbname>\s*([a-z0-9_]{1,40}?)wiki\s*</dbname>")
@@ -75,7 +73,7 @@ class _Dump:
             return Quarantined(record, offset, page)
         namespace, number = _text(page, "ns") or "0", _text(page, "id")
         revisions = page.findall("revision")
-        if not revisions or not namespace.lstrip("-").isdecimal():
+        if not revisions or not re.fullmatch(r"-?[0-9]{1,6}", namespace):
             return Quarantined(record, offset, "no_revision" if not revisions else "bad_fields")
         if int(namespace) != 0:
             return NonContent(f"namespace_{int(namespace)}")

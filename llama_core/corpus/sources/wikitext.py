@@ -5,12 +5,12 @@ was written, templates that carry words (`wikitext_templates`). Not kept: hyperl
 pictures, references, categories, all other templates, and sections that only list links or references.
 """
 
-import html
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from llama_core.corpus.sources.html_text import unescape
 from llama_core.corpus.sources.wikitext_lines import layout
 from llama_core.corpus.sources.wikitext_names import CATEGORIES, MEDIA, is_disambiguation
 from llama_core.corpus.sources.wikitext_nesting import HOLE, Nesting
@@ -147,7 +147,7 @@ def _keep(name: str, attributes: str, inside: str, kept: list[str]) -> str:
     if name in ("syntaxhighlight", "source"):
         kept.append(inside.strip("\n").rstrip())
         return place if re.search(r"\binline\b", attributes) else f"\n{place}\n"
-    inside = html.unescape(re.sub(r"</?nowiki\s*/?>", "", inside)).translate(_RESERVED)
+    inside = unescape(re.sub(r"</?nowiki\s*/?>", "", inside)).translate(_RESERVED)
     kept.append(inside.strip("\n").rstrip() if name == "pre" else inside)
     return f"\n{place}\n" if name == "pre" else place
 
@@ -165,7 +165,7 @@ def _inline(text: str) -> str:
     text = _TAG.sub(lambda found: "\n" if found[2].lower() in _BREAKS else "", text)
     text = _MAGIC.sub(HOLE, text)
     text = _LEFT_OPEN.sub("", text)
-    return html.unescape(text).translate(_INVISIBLE)
+    return unescape(text).translate(_INVISIBLE)
 
 
 def _variant(found: re.Match[str]) -> str:
@@ -182,7 +182,7 @@ def _power(found: re.Match[str]) -> str:
 def _addresses(cited: list[str]) -> list[str]:
     found: dict[str, None] = {}
     for text in cited:
-        for match in _BARE.finditer(html.unescape(text)):
+        for match in _BARE.finditer(unescape(text)):
             url = match[0].split("''")[0].rstrip(".,;:!?)'}")
             if archived := _ARCHIVED.fullmatch(url):
                 url = archived[1]

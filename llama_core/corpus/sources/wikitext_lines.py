@@ -8,6 +8,7 @@ from llama_core.corpus.sources.wikitext_nesting import HOLE
 
 _QUOTES = re.compile(r"('{2,})")
 _LIST = re.compile(r"[*#:;]+")
+_MAX_INDENT = 20  # levels of lists that are shown
 _RULE = re.compile(r"-{4,}")
 _SPACES = re.compile(r"[ \t]{2,}")
 _SEPARATOR = r"[ ;,:/–-]"
@@ -95,7 +96,7 @@ def _line(line: str) -> str | None:
         words = _SPACES.sub(" ", line[marks.end() :].strip())
         if not words:
             return None
-        depth = marks[0].count("*") + marks[0].count("#")
+        depth = min(_MAX_INDENT, marks[0].count("*") + marks[0].count("#"))
         return "  " * (depth - 1) + "- " + words if marks[0][-1] in "*#" else words
     if line.startswith(" ") and line.strip():
         return line[1:].rstrip()  # preformatted: its spaces count
