@@ -37,7 +37,8 @@ _KINDS = {
     for kind, endings in {
         "tex": "tex ltx latex",
         "figure": "eps ps epsf epsi epsfi pdf png jpg jpeg gif svg bmp tif tiff ai fig emf wmf webp jp2 xbm",
-        "bibliography": "bbl bib",
+        "bibliography": "bbl",
+        "bibliography_data": "bib",
         "style": "sty cls bst clo cfg def fd ist ldf dtx ins bbx cbx lbx",
         "font": "ttf otf pfb pfm tfm afm vf mf pk enc map",
         "archive": "gz tgz tar zip bz2 xz 7z rar z",
@@ -106,7 +107,7 @@ class Bundle:
         if kind not in _TEXT:
             yield NonContent("pdf" if kind == "figure" and _is_paper(name) else kind)
             return
-        data = b"" if kind == "bibliography" else self._collect(kind, pieces)
+        data = self._collect(kind, pieces)
         if data in ("too_long", "too_many_files") and kind != "tex":
             yield NonContent(kind)
             return

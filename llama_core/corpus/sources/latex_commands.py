@@ -3,7 +3,7 @@
 A command that stands in no table is left out, and the text in its braces stays.
 
 The arguments that go with a command are written as letters: `*` a star, `o` [...], `m` {...}, `p` (...),
-`d` a length or number as plain TeX reads it, `w` one word or control word.
+`a` <...>, `d` a length or number as plain TeX reads it, `w` one word or control word.
 """
 
 
@@ -37,7 +37,7 @@ om: color textcolor pagecolor includepdf captionsetup todo missingfigure marginp
 om: thanks altaffiliation lstinputlisting documentclass documentstyle
 om: rowcolor cellcolor columncolor fancyhead fancyfoot fancyhf bibitem acro
 m: verbatiminput VerbatimInput psfig epsfig epsffile epsfbox plotone special href hyperlink
-*oom: includegraphics includesvg
+a*oom: includegraphics includesvg
 mm: setlength addtolength setcounter addtocounter settowidth fontsize markboth setbeamercolor
 mm: setbeamertemplate counterwithin plottwo DeclareUnicodeCharacter textblockcolour
 mm: fancypagestyle titleformat* SetKwInOut SetKwFunction SetKw SetKwData DeclareSIUnit newglossaryentry
@@ -50,7 +50,8 @@ o: footnotemark linebreak nolinebreak pagebreak nopagebreak allowdisplaybreaks p
 o: hyperref twocolumn printindex listoftodos
 omm: rule pdfbookmark
 mo: newcounter scalebox
-m: raisebox cline rotate
+m: raisebox cline rotate tablewidth tabletypesize tablecolumns tablerefs tablenum tablenotemark notetoeditor
+m: figurenum tablenotetext dataset object facility software
 om: rotatebox
 mm: resizebox resizebox* multicolumn fcolorbox
 m: colorbox
@@ -66,11 +67,20 @@ d: hfuzz vfuzz hbadness vbadness widowpenalty clubpenalty emergencystretch lines
 d: unitlength fboxsep fboxrule jot epsfxsize epsfysize spaceskip arrayrulewidth doublerulesep columnwidth
 d: mathsurround displaywidowpenalty brokenpenalty interlinepenalty looseness floatsep textfloatsep intextsep
 d: marginparwidth overfullrule secnumdepth
-w: font catcode advance multiply divide fontname skew write immediate openout message
+d: advance multiply divide
+w: font catcode fontname skew write immediate openout message
 p: put line vector setcoordinatesystem
 omomo: multirow
 opm: cmidrule
 """)
+
+# Whose argument is text of the line that it stands in.
+FONTS = words(
+    r"\emph \textbf \textit \texttt \textsc \textrm \textsf \textsl \textmd \textup \textnormal \text "
+    r"\mbox \hbox \fbox \underline \uline \ul \uppercase \lowercase \MakeUppercase \MakeLowercase \bf "
+    r"\it \em \sc \sl \tt \rm \sf \bfseries \itshape \scshape \ttfamily \rmfamily \sffamily \st \sout "
+    r"\textsubscript \centerline \large \small \footnotesize \normalsize \Large"
+)
 
 HEADINGS = {
     "\\part": 0,
@@ -201,7 +211,7 @@ ENVIRONMENT_ARGUMENTS = {
     "xalignat": "m",
     "textblock": "mp",
     "column": "m",
-    "frame": "oom",
+    "frame": "oo",
     "block": "m",
     "restatable": "omm",
 }

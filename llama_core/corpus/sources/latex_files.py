@@ -59,6 +59,10 @@ _BOMS = (
 _CONTROL = re.compile(r"[\x01-\x08\x0b\x0e-\x1f\x7f\x80-\x9f\ue000-\ue00f\ufeff]")
 
 
+def uncommented(text: str) -> str:
+    return _COMMENT.sub("", text)
+
+
 def _one_byte(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeDecodeError)
     bad = error.object[error.start : error.end]
@@ -110,8 +114,8 @@ class Files(dict[str, str]):
         for path in files:
             self._by_name.setdefault(posixpath.basename(path).lower(), []).append(path)
 
-    def find(self, name: str, beside: str = "") -> str | None:
-        """The file that a name in \\input stands for: relative to the top, then to the file it stands in.
+    def find(self, name: str, *folders: str) -> str | None:
+        """The file that a name in \\input stands for, relative to the first of the folders that has it.
 
         A name is only a name: what it would reach outside the bundle is not there. The file's own name
         alone, in any case of letters, is tried last, in any folder.
@@ -119,7 +123,7 @@ class Files(dict[str, str]):
         name = name.strip().strip('"').replace("\\", "/")
         if not name or len(name) > _MAX_NAME:
             return None
-        for folder in ("", posixpath.dirname(beside)):
+        for folder in (*folders, ""):
             path = posixpath.normpath(posixpath.join(folder, name))
             for candidate in (path + ".tex", path, path + ".ltx", path + ".latex"):
                 if candidate in self:
@@ -134,12 +138,14 @@ class Files(dict[str, str]):
 
 def top_files(files: Mapping[str, str]) -> list[str]:
     """The files that papers start in, the paper's own first: the ones that 00README names, or the best of
-    those that look it, with every other that is a document by itself."""
+    those that look it, with every other beside it that is a document by itself."""
     named = _named_by_readme(files)
     ranks = {path: _rank(files, path) for path in files if is_tex(path)}
     ranked = sorted(ranks, key=lambda path: ([-n for n in ranks[path]], path))
     best = named or [path for path in ranked[:1] if ranks[path][0]]
-    return [*best, *(path for path in ranked if ranks[path][0] == _DOCUMENT and path not in best)]
+    folders = {posixpath.dirname(path) for path in best}
+    others = (p for p in ranked if ranks[p][0] == _DOCUMENT and posixpath.dirname(p) in folders)
+    return [*best, *(path for path in others if path not in best)]
 
 
 def language_of(text: str) -> str:

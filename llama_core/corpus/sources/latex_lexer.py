@@ -6,6 +6,7 @@ other characters. The tokens of a text, comments apart, are the text: formulas s
 """
 
 import re
+from collections.abc import Collection
 
 from llama_core.corpus.sources.latex_commands import words
 
@@ -37,7 +38,7 @@ _BLOCKS = words(
     "verbatim verbatim* Verbatim Verbatim* BVerbatim LVerbatim lstlisting minted alltt verbatimtab "
     "boxedverbatim python pythoncode code Code"
 )
-_COMMENTS = words("comment filecontents filecontents* luacode luacode* pycode asy")
+COMMENTS = words("comment filecontents filecontents* luacode luacode* pycode asy")
 _BLOCK_OPTIONS = re.compile(r"[ \t]*+(?:\[[^]\n]*\]|\{[^{}\n]*\})*+[ \t]*+\n?")
 
 
@@ -54,14 +55,13 @@ class Listing(Verbatim):
 
 
 class Lexer:
-    """The tokens of one file, one at a time. `name`: of the file."""
+    """The tokens of one file, one at a time. `name`: of the file. `comments`: environments that are none."""
 
-    def __init__(self, text: str, name: str = "", style: bool = False):
+    def __init__(self, text: str, name: str = "", comments: Collection[str] = COMMENTS):
         self.name = name
-        self.style = style
-        self.comments = _COMMENTS
+        self._comments = comments
         self._text, self._at = text, 0
-        self._pattern = _STYLE if style else _TEX
+        self._pattern = _STYLE if name.endswith((".sty", ".cls")) else _TEX
         self._endless: set[str] = set()  # block environments that are not closed in the rest of the text
 
     def at_is_letter(self, yes: bool) -> None:
@@ -94,7 +94,7 @@ class Lexer:
         if token.startswith(("\\begin", "\\end")) and token.endswith("}"):
             head, _, name = token[1:-1].partition("{")
             name = name.strip()
-            if head.rstrip() == "begin" and (name in _BLOCKS or name in self.comments):
+            if head.rstrip() == "begin" and (name in _BLOCKS or name in self._comments):
                 return self._block(name)
             return f"\\{head.rstrip()}{{{name}}}"
         word = token.rstrip()
@@ -123,7 +123,7 @@ class Lexer:
             self._endless.add(name)
             return f"\\begin{{{name}}}"
         self._at = end + len(closing)
-        if name in self.comments:
+        if name in self._comments:
             return ""
         if options := _BLOCK_OPTIONS.match(self._text, start, end):
             start = options.end()

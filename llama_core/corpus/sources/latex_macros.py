@@ -4,35 +4,13 @@ Only what a paper defines is expanded: the commands of LaTeX itself pass through
 end of the paper (groups do not end them). Conditionals that cannot be decided take the branch of \\else.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+import posixpath
+from collections.abc import Callable, Collection, Mapping
 
 from llama_core.corpus.sources.latex_commands import words
+from llama_core.corpus.sources.latex_definitions import NO_VALUE, Definitions, Frozen, Macro, fill
 from llama_core.corpus.sources.latex_files import Files
-from llama_core.corpus.sources.latex_lexer import PAR, Lexer, Verbatim
-from llama_core.corpus.sources.latex_reader import MacroBomb, TokenReader
-
-__all__ = ["Expander", "MacroBomb"]
-
-
-class Frozen(str):
-    """A control word that \\let has saved: it is not expanded any more."""
-
-    __slots__ = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Macro:
-    """`after[i]`: what ends argument i, empty where it is a group. `before`: what stands ahead of the first.
-
-    `body`: tokens, and the numbers of arguments. `option`: what the first argument is where it is left out.
-    """
-
-    after: tuple[str, ...]
-    body: Sequence[str | int]
-    before: str = ""
-    option: list[str] | None = None
-
+from llama_core.corpus.sources.latex_lexer import COMMENTS, Lexer
 
 _PREFIXES = words("\\long \\global \\outer \\protected \\relax \\expandafter \\noexpand \\protect")
 _DEFINES = words("\\def \\gdef \\edef \\xdef")
@@ -44,6 +22,7 @@ _DOCUMENT_COMMANDS = words(
 )
 _REGISTERS = words("\\newcount \\newdimen \\newskip \\newtoks \\newbox \\newmuskip \\newread \\newwrite")
 _INPUTS = words("\\input \\include \\subfile \\subfileinclude \\InputIfFileExists \\@input")
+_IMPORTS = words("\\import \\subimport \\inputfrom \\includefrom \\subincludefrom")
 _PACKAGES = words("\\usepackage \\RequirePackage")
 _CONDITIONS = words(
     "\\if \\ifcat \\ifnum \\ifdim \\ifodd \\ifvmode \\ifhmode \\ifmmode \\ifinner \\ifvoid \\ifhbox \\ifvbox "
@@ -53,13 +32,14 @@ _CONDITIONS = words(
 _NO_CONDITIONS = words(
     "\\iff \\ifthenelse \\ifblank \\ifstrempty \\ifstrequal \\ifbool \\iftoggle \\ifdef \\ifundef \\ifcsdef"
 )
-_INTERNAL = words(
-    "\\expandafter \\csname \\futurelet \\catcode \\@ifnextchar \\@ifstar \\afterassignment \\aftergroup "
-    "\\lowercase \\uppercase \\scantokens \\afterassignment \\read"
-)
+_VALUES = {
+    f"\\If{kind}{branches}": (kind, branches)
+    for kind in ("Value", "NoValue", "Boolean")
+    for branches in ("TF", "T", "F")
+}
 
 
-class Expander(TokenReader):
+class Expander(Definitions):
     """The tokens of a paper, its inputs in their places and its macros expanded.
 
     `files`: text by path. `known`: control words whose meaning a paper cannot change. `math` is set by
@@ -67,16 +47,17 @@ class Expander(TokenReader):
     """
 
     def __init__(self, files: Mapping[str, str], main: str, known: Collection[str] = ()):
-        super().__init__(sum(map(len, files.values())))
-        self.files, self.known = Files(files), known
+        super().__init__(sum(map(len, files.values())), known)
+        self.files = Files(files)
         self.used: list[str] = []
         self.missing: list[str] = []
-        self.macros: dict[str, Macro] = {}
-        self.environments: dict[str, tuple[Macro, list[str]]] = {}
         self.math = False
+        self._registers: set[str] = set()
+        self._comments = set(COMMENTS)
         self._flags: dict[str, bool] = {}
         self._setters: dict[str, tuple[str, bool]] = {}
         self._branches = 0  # open conditionals whose branch is being read
+        self._main = main
         self._open_file(main)
 
     def next(self) -> str | None:
@@ -103,14 +84,16 @@ class Expander(TokenReader):
         if macro.before and self.until(macro.before) is None:
             return
         for i, end in enumerate(macro.after):
-            if i == 0 and macro.option is not None:
+            if i < len(macro.options) and (default := macro.options[i]) is not None:
                 found = self.option()
-                arguments.append(macro.option if found is None else found)
+                arguments.append(default if found is None else found)
+            elif end == "*":
+                arguments.append(["*"] if self.star() else [])
             elif end:
                 arguments.append(self.until(end) or [])
             else:
                 arguments.append(self.argument())
-        self.put_back(_fill(macro.body, arguments))
+        self.put_back(fill(macro.body, arguments))
 
     def _expand_environment(self, name: str) -> bool:
         kind, _, environment = name[1:-1].partition("{")
@@ -126,152 +109,44 @@ class Expander(TokenReader):
     # --- what TeX obeys while it reads
 
     def _obey(self, name: str) -> bool:
-        if name in _PREFIXES:
-            pass
-        elif name in _DEFINES:
-            self._define()
-        elif name in _COMMANDS:
-            self._new_command(name)
-        elif name in _DOCUMENT_COMMANDS:
-            self._new_document_command()
-        elif name == "\\let":
-            self._let()
-        elif name in ("\\newenvironment", "\\renewenvironment"):
-            self._new_environment()
-        elif name in ("\\DeclareMathOperator", "\\operatorname@def"):
-            star = "*" if self.star() else ""
-            macro = self._name()
-            body = self.argument()
-            self._learn(macro, Macro((), [f"\\operatorname{star}", "{", *body, "}"]))
-        elif name in _INPUTS:
-            self._input(name)
-        elif name in ("\\import", "\\subimport", "\\inputfrom", "\\includefrom", "\\subincludefrom"):
-            self.star()
-            folder, file = self.word(), self.word()
-            self._open_file(f"{folder}/{file}")
-        elif name in _PACKAGES:
-            self.option()
-            for package in self.word().split(","):
-                self._open_style(package.strip())
-        elif name == "\\newif":
-            self._new_if()
+        if obeyed := _OBEYED.get(name):
+            obeyed(self, name)
+        elif name in self._flags:
+            self._condition(name)
         elif name in self._setters:
             flag, value = self._setters[name]
             self._flags[flag] = value
-        elif name in self._flags or name in _CONDITIONS:
-            self._condition(name)
-        elif name in ("\\else", "\\or"):
-            if self._branches:
-                self._branches -= 1
-                self._skip_branch(to_else=False)
-        elif name == "\\fi":
-            self._branches = max(0, self._branches - 1)
-        elif name in ("\\ifthenelse", "\\IfFileExists"):
-            test, yes, no = self.argument(), self.argument(), self.argument()
-            self.put_back(yes if self._is_true(test) else no)
-        elif name in ("\\makeatletter", "\\makeatother"):
-            self.lexer.at_is_letter(name == "\\makeatletter")
-        elif name == "\\excludecomment":
-            self.lexer.comments |= {self.word()}
-        elif name in _REGISTERS:
-            self.argument()
-        elif name == "\\endinput":
-            self.lexer.stop()
+        elif name in self._registers:
+            self.length(name)
         elif name in ("\\begin", "\\end") and self.peek() == "{":
             self.put_back([f"{name}{{{self.word()}}}"])
-        elif name == "\\csname":
-            letters = self.until("\\endcsname")
-            self.put_back(["\\" + "".join(letters).strip()] if letters and len(letters) == 1 else [])
         else:
             return False
         return True
 
-    # --- definitions
+    def _new_register(self) -> None:
+        if register := self._name():
+            self._registers.add(register)
+            self.macros.pop(register, None)
 
-    def _name(self) -> str:
-        """The control word that is defined: `\\name` or `{\\name}`."""
-        tokens = [t for t in self.argument(long=False) if t.strip()]
-        name = tokens[0].rstrip() if len(tokens) == 1 else ""
-        return name if name.startswith("\\") and len(name) > 1 else ""
+    def _advance(self, name: str) -> None:
+        self.argument()
+        if (token := self.solid()) is not None:
+            self.put_back([token.removeprefix("by") if type(token) is str else token])
+        self.length(name)
 
-    def _learn(self, name: str, macro: Macro | None) -> None:
-        if not name or name in self.known:
-            return
-        if macro is None or any(_is_internal(t) for t in macro.body):
-            self.macros.pop(name, None)
-        else:
-            self.macros[name] = macro
+    def _csname(self) -> None:
+        letters = self.until("\\endcsname")
+        self.put_back(["\\" + "".join(letters).strip()] if letters and len(letters) == 1 else [])
 
-    def _define(self) -> None:
-        name = self._name()
-        pattern: list[str] = []
-        while (token := self.raw()) is not None and token != "{":
-            if token == PAR or len(pattern) > 40:
-                self.put_back([token])
-                return
-            pattern.append(token)
-        body = _body(self._group(long=True))
-        self._learn(name, _pattern(pattern, body))
-
-    def _new_command(self, kind: str) -> None:
-        self.star()
-        name = self._name()
-        macro = self._signature()
-        if kind == "\\providecommand" and name in self.macros:
-            return
-        self._learn(name, macro)
-
-    def _signature(self) -> Macro:
-        """`[n][default]{body}`."""
-        count = "".join(self.option() or ["0"]).strip()
-        option = self.option() if count.isdecimal() and count != "0" else None
-        n = int(count) if len(count) == 1 and count.isdecimal() else 0
-        return Macro(("",) * n, _body(self.argument()), option=option)
-
-    def _new_document_command(self) -> None:
-        name, letters = self._name(), self.argument()
-        body = _body(self.argument())
-        signature = "".join(t for t in letters if t.strip()).replace(" ", "").replace("+", "")
-        if set(signature) <= {"m"}:
-            self._learn(name, Macro(("",) * len(signature), body))
-        elif signature.startswith(("o", "O{")):
-            default, _, rest = (
-                signature.removeprefix("O{").partition("}")
-                if signature[0] == "O"
-                else ("", "", signature[1:])
-            )
-            if set(rest) <= {"m"}:
-                self._learn(name, Macro(("",) * (1 + len(rest)), body, option=[default] if default else []))
-
-    def _let(self) -> None:
-        name = self._name()
-        token = self.solid()
-        if token is not None and token.startswith("="):
-            self.put_back([token[1:]])
-            token = self.solid()
-        if token is None:
-            return
-        if type(token) is str and token[0] not in "\\{}" and len(token) > 1:
-            self.put_back([token[1:]])
-            token = token[0]
-        target = token.rstrip()
-        if target in self.macros:
-            self._learn(name, self.macros[target])
-        elif target in ("\\undefined", "\\relax"):
-            self.macros.pop(name, None)
-        elif target != name and target not in "{}":
-            self._learn(name, Macro((), [Frozen(target + " " if target[-1:].isalpha() else target)]))
-
-    def _new_environment(self) -> None:
-        self.star()
-        name = self.word()
-        begin = self._signature()
-        end = [t for t in _body(self.argument()) if isinstance(t, str)]
-        if f"\\begin{{{name}}}" in self.known or not name:
-            return
-        if any(map(_is_internal, begin.body)):
-            begin = Macro(begin.after, [], option=begin.option)
-        self.environments[name] = (begin, [t for t in end if not _is_internal(t)])
+    def _value(self, name: str) -> None:
+        """The tests of an optional argument, or a star, of \\NewDocumentCommand."""
+        kind, branches = _VALUES[name]
+        test = "".join(self.argument()).strip()
+        holds = test == "*" if kind == "Boolean" else (test != NO_VALUE) == (kind == "Value")
+        yes = self.argument() if "T" in branches else []
+        no = self.argument() if "F" in branches else []
+        self.put_back(yes if holds else no)
 
     # --- files
 
@@ -289,22 +164,39 @@ class Expander(TokenReader):
                 self.put_back([space + rest])
         if kind == "\\InputIfFileExists":
             yes, no = self.argument(), self.argument()
-            self.put_back(yes if self.files.find(name, self.lexer.name) else no)
-        self._open_file(name)
+            self.put_back(yes if self._find(name) else no)
+        self._input_file(name)
 
-    def _open_file(self, name: str) -> None:
-        found = self.files.find(name, self.lexer.name if self._frames else "")
+    def _find(self, name: str) -> str | None:
+        beside = self.lexer.name if self._frames else ""
+        return self.files.find(name, posixpath.dirname(self._main), posixpath.dirname(beside))
+
+    def _input_file(self, name: str) -> None:
+        found = self._find(name)
         if found is None:
             self.missing.append(name)
-            return
-        text = self.files[found]
-        if self.open(Lexer(text, found, found.endswith(".sty")), len(text)) and found not in self.used:
-            self.used.append(found)
+        else:
+            self._open_file(found)
+
+    def _open_file(self, path: str) -> None:
+        text = self.files[path]
+        if self.open(Lexer(text, path, self._comments), len(text)) and path not in self.used:
+            self.used.append(path)
 
     def _open_style(self, name: str) -> None:
-        found = self.files.find(name + ".sty", self.lexer.name) if name else None
+        found = self._find(name + ".sty") if name else None
         if found and found not in self.used:
             self._open_file(found)
+
+    def _import(self) -> None:
+        self.star()
+        folder, file = self.word(), self.word()
+        self._input_file(f"{folder}/{file}")
+
+    def _packages(self) -> None:
+        self.option()
+        for package in self.word().split(","):
+            self._open_style(package.strip())
 
     # --- conditionals
 
@@ -329,6 +221,18 @@ class Expander(TokenReader):
             self._branches += 1
         else:
             self._skip_branch(to_else=True)
+
+    def _else(self) -> None:
+        if self._branches:
+            self._branches -= 1
+            self._skip_branch(to_else=False)
+
+    def _fi(self) -> None:
+        self._branches = max(0, self._branches - 1)
+
+    def _if_then_else(self) -> None:
+        test, yes, no = self.argument(), self.argument(), self.argument()
+        self.put_back(yes if self._is_true(test) else no)
 
     def _same(self, first: str, second: str) -> bool:
         a, b = self.macros.get(first), self.macros.get(second)
@@ -364,48 +268,28 @@ class Expander(TokenReader):
         return False
 
 
-def _is_internal(token: str | int) -> bool:
-    return isinstance(token, str) and token[0] == "\\" and ("@" in token or token.rstrip() in _INTERNAL)
-
-
-def _body(tokens: Sequence[str]) -> list[str | int]:
-    """A body as it is kept: `#1` is a number, and `##` of an inner definition is one `#` less."""
-    body: list[str | int] = []
-    doubled = False
-    for token in tokens:
-        if token == "#" and not doubled:
-            doubled = True
-            continue
-        if token[0] == "#" and len(token) == 2 and not doubled:
-            body.append(int(token[1]))
-        else:
-            body.append(token)
-        doubled = False
-    return body
-
-
-def _fill(body: Sequence[str | int], arguments: Sequence[Sequence[str]]) -> list[str]:
-    filled: list[str] = []
-    for token in body:
-        if isinstance(token, str):
-            filled.append(token)
-        elif token <= len(arguments):
-            filled.extend(arguments[token - 1])
-    return filled
-
-
-def _pattern(pattern: Sequence[str], body: Sequence[str | int]) -> Macro | None:
-    """The macro of \\def with its parameter text; None for what is not simply delimited."""
-    parts: list[str] = [""]
-    for token in pattern:
-        if token[0] == "#" and len(token) == 2:
-            if int(token[1]) != len(parts):
-                return None
-            parts.append("")
-        elif isinstance(token, Verbatim) or (parts[-1] and (token[0] == "\\" or parts[-1][0] == "\\")):
-            return None
-        else:
-            parts[-1] += token.rstrip() if token[0] == "\\" else token
-    if len(parts) == 1:
-        return Macro((), body) if not parts[0].strip() else Macro((), body, before=parts[0].strip())
-    return Macro(tuple(parts[1:]), body, before=parts[0].strip())
+_OBEYED: dict[str, Callable[[Expander, str], None]] = {
+    **dict.fromkeys(_PREFIXES, lambda e, name: None),
+    **dict.fromkeys(_DEFINES, lambda e, name: e._define()),
+    **dict.fromkeys(_COMMANDS, lambda e, name: e._new_command(name)),
+    **dict.fromkeys(_DOCUMENT_COMMANDS, lambda e, name: e._new_document_command()),
+    **dict.fromkeys(_INPUTS, lambda e, name: e._input(name)),
+    **dict.fromkeys(_IMPORTS, lambda e, name: e._import()),
+    **dict.fromkeys(_PACKAGES, lambda e, name: e._packages()),
+    **dict.fromkeys(_CONDITIONS, lambda e, name: e._condition(name)),
+    **dict.fromkeys(_REGISTERS, lambda e, name: e._new_register()),
+    **dict.fromkeys(_VALUES, lambda e, name: e._value(name)),
+    **dict.fromkeys(words("\\advance \\multiply \\divide"), lambda e, name: e._advance(name)),
+    **dict.fromkeys(words("\\newenvironment \\renewenvironment"), lambda e, name: e._new_environment()),
+    **dict.fromkeys(words("\\else \\or"), lambda e, name: e._else()),
+    **dict.fromkeys(words("\\ifthenelse \\IfFileExists"), lambda e, name: e._if_then_else()),
+    "\\let": lambda e, name: e._let(),
+    "\\newif": lambda e, name: e._new_if(),
+    "\\fi": lambda e, name: e._fi(),
+    "\\DeclareMathOperator": lambda e, name: e._new_operator(),
+    "\\makeatletter": lambda e, name: e.lexer.at_is_letter(True),
+    "\\makeatother": lambda e, name: e.lexer.at_is_letter(False),
+    "\\excludecomment": lambda e, name: e._comments.add(e.word()),
+    "\\endinput": lambda e, name: e.lexer.stop(),
+    "\\csname": lambda e, name: e._csname(),
+}

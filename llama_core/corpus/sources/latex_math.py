@@ -84,7 +84,10 @@ def _joint(before: str, token: str) -> str:
 def _close(pieces: list[str], closing: str) -> str:
     body = "".join(pieces[1:])
     if pieces[0] in ("$", "\\("):
-        return f"{pieces[0]}{' '.join(body.split())}{closing}" if body.strip() else ""
+        body = " ".join(body.split())
+        if body.endswith("\\") and pieces[-1] != "\\\\":
+            body += " "  # of the control space at its end
+        return f"{pieces[0]}{body}{closing}" if body else ""
     lines = "\n".join(line.rstrip() for line in body.split("\n") if line.strip())
     if not lines.strip():
         return ""

@@ -1,8 +1,16 @@
 """Unexpanded tokens from a stack of files, with the arguments that TeX reads off them, within a budget."""
 
+import re
 from collections.abc import Iterable
 
+from llama_core.corpus.sources.latex_commands import TAKES_NUMBER, TAKES_WORD
 from llama_core.corpus.sources.latex_lexer import PAR, Lexer
+
+_DIMENSION = re.compile(
+    r"[\s=]*(?:[-+\s]*(?P<number>\d+[.,]?\d*|[.,]\d+)\s*"
+    r"(?P<unit>(?:true\s*)?(?:pt|cm|mm|em|ex|in|pc|bp|dd|cc|sp|mu|fil+))?"
+    r"(?:\s*(?:plus|minus)\s*\d*[.,]?\d*\s*(?:pt|cm|mm|em|ex|in|fil+))*+|[-+])?"
+)
 
 _BUDGET, _BUDGET_PER_CHAR = 4 << 20, 4
 _DEPTH = 50  # of files that input one another
@@ -157,3 +165,22 @@ class TokenReader:
         starred = type(token) is str and token.startswith("*")
         self.put_back([token[1:] if starred else token])
         return starred
+
+    def length(self, name: str) -> None:
+        """Leave out what plain TeX reads after `name`: a length, a number or the target of an assignment."""
+        token = self.raw()
+        if token is None:
+            return
+        word_follows = name in TAKES_WORD
+        if type(token) is str and token[0] not in "\\{}$&#^_~" and token != PAR:
+            found = _DIMENSION.match(token)
+            assert found is not None, "every part may be empty"
+            rest = token[found.end() :]
+            word_follows = (
+                not rest and not found["unit"] and (word_follows or bool(found["number"] or "=" in found[0]))
+            )
+            word_follows &= name not in TAKES_NUMBER
+            self.put_back([rest])
+            token = self.raw() if word_follows else None
+        if token is not None and not (word_follows and token[0] == "\\" and token.rstrip()[-1:].isalpha()):
+            self.put_back([token])

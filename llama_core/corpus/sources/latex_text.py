@@ -16,6 +16,7 @@ _CITED_ASIDE = re.compile(rf"[ ]?[(\[]{_HEDGE}*+(?:{_CITE}{_HEDGE}*+)++[)\]]")
 _CITES = re.compile(rf"(?:[ ]?{_CITE})++")
 _REFERENCE = re.compile(rf"([ ]?){_REF}([^{_REF_END}]*){_REF_END}")
 _EMPTY = re.compile(r"[ ]?\([ ,;]*+\)|[ ]?\[[ ,;]*+\](?![(\[])")
+_BEFORE_MARK = re.compile(r"(?<=[\w$)\]\"']) (?=[,.](?:\s|$))")
 _LOOSE = re.compile(r"[ ]+(?=[,.;:!?)\]](?:\s|$))")
 
 
@@ -36,14 +37,18 @@ class Writer:
         self.notes: list[list[str]] = []
         self._line: list[str] = []
         self._muted = muted
+        self._head = -1  # pieces of the line that are a head, which the text goes on after
 
     def write(self, piece: str) -> None:
         if not self._muted:
             self._line.append(piece)
 
     def end_line(self, row: bool = False) -> None:
+        self._head = -1
         if self._line:
             line = _SPACE.sub(" ", "".join(self._line)).strip()
+            if " ," in line or " ." in line:
+                line = _BEFORE_MARK.sub("", line)
             self._line = []
             if line and not (row and _NO_ROW.fullmatch(line)):
                 self.lines.append(line)
@@ -53,7 +58,13 @@ class Writer:
         if text.strip() and not self._muted:
             self.lines.append(Block(text))
 
+    def run_in(self) -> None:
+        """What has been written of this line is a head: a paragraph's end does not part it from its text."""
+        self._head = len(self._line)
+
     def par(self) -> None:
+        if self._head >= 0 and not "".join(self._line[self._head :]).strip():
+            return
         self.end_line()
         if self.lines and self.lines[-1]:
             self.lines.append("")
@@ -63,13 +74,14 @@ class Writer:
 
     def finish(self) -> list[str]:
         """All lines; no blank one at either end."""
+        self._head = -1
         self.par()
         while self.lines and not self.lines[-1]:
             self.lines.pop()
         return self.lines
 
     def clear(self) -> None:
-        self.lines, self.notes, self._line = [], [], []
+        self.lines, self.notes, self._line, self._head = [], [], [], -1
 
     def last(self) -> str:
         """The last character of the line that is being written, or nothing."""

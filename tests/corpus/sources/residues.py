@@ -48,6 +48,31 @@ PATTERNS: dict[str, dict[str, re.Pattern[str]]] = {
         "row of XML": re.compile(r"<row\b|\bPostTypeId="),
         "empty list item": re.compile(r"(?m)^\s*(?:-|\d+\.)\s*$"),
     },
+    "arxiv": {
+        "command": re.compile(r"\\[A-Za-z@]+"),
+        "control symbol": re.compile(r"\\[^A-Za-z@\s]"),
+        "environment": re.compile(r"\\(?:begin|end)\s*\{"),
+        "brace": re.compile(r"[{}]"),
+        "comment": re.compile(r"(?m)^\s*%|(?<=[a-z.,]) ?%(?=\s|$)"),
+        "bibliography": re.compile(
+            r"(?m)bibitem|thebibliography|\\newblock|^(?:References|Bibliography|Literatur|Références)$"
+            r"|^\[\d+\] [A-Z]\. "
+        ),
+        "dollar": re.compile(r"\$(?!\d)"),
+        "parameter": re.compile(r"#\d"),
+        "tie": re.compile(r"(?<=\w)~(?=\w)"),
+        "quotes or dashes": re.compile(r"``|''|(?<!-)--(?!-)"),
+        "option": re.compile(
+            r"\[[!htbpH]{1,5}\]|\b(?:width|height|scale|angle|trim|label|caption)\s?=\s?[\w.\\{]|\[-?[\d.]+(?:pt|cm|mm|em|ex|in)\]"
+        ),
+        "length": re.compile(r"(?<![\w.])-?\d*\.?\d+(?:pt|em|ex|truecm|truein)\b"),
+        "citation without a name": re.compile(r"\[\?+\]|\(\?+\)|\?\?"),
+        "empty brackets": re.compile(r"(?<!\w)\(\s*[;,:]*\s*\)|(?<!\w)\[\s*[;,:]*\s*\]"),
+        "bracket with a hole": re.compile(r"\(\s*[;,:]\s|\s[;,:]\s*\)"),
+        "space before a mark": re.compile(r"(?<=\w) [,;](?=\s)"),
+        "empty list item": re.compile(r"(?m)^\s*(?:-|\d+\.)\s*$"),
+        "glued sentences": re.compile(r"(?<=[a-z]{3}[.!?])[A-Z][a-z]{2,}"),
+    },
 }  # fmt: skip
 
 _FORMULAS = re.compile(
@@ -56,18 +81,29 @@ _FORMULAS = re.compile(
     r"|\\\(.{1,1000}?\\\)",
     re.DOTALL,
 )
+# In a paper a dollar is TeX's own, also next to a number, and \text{...} may hold other formulas.
+_DISPLAYS = (
+    "equation|align|eqnarray|gather|multline|alignat|flalign|math|displaymath|dmath|IEEEeqnarray|subeqnarray"
+    "|xalignat|xxalignat|empheq"
+)
+_TEX_FORMULAS = re.compile(
+    rf"\\begin\{{(?P<name>(?:{_DISPLAYS})\*?)\}}.{{1,40000}}?\\end\{{(?P=name)\}}"
+    r"|\$\$.{1,8000}?\$\$|\\\[.{1,8000}?\\\]|\\\(.{1,4000}?\\\)"
+    r"|\$(?:[^$\n{}\\]|\\.|\{(?:[^\n{}\\]|\\.|\{(?:[^\n{}\\]|\\.|\{[^\n{}]*\})*\})*\})+\$|\$[^$\n]{1,4000}\$",
+    re.DOTALL,
+)
 
 
-def prose(text: str, code: Iterable[str] = ()) -> str:
+def prose(text: str, code: Iterable[str] = (), kind: str = "") -> str:
     """The text with a word in the place of each formula and of each passage of `code`."""
     for passage in sorted(code, key=len, reverse=True):
         text = text.replace(passage, "code", 1) if passage.strip() else text
-    return _FORMULAS.sub("formula", text)
+    return (_TEX_FORMULAS if kind == "arxiv" else _FORMULAS).sub("formula", text)
 
 
 def residues(text: str, kind: str, code: Iterable[str] = ()) -> Counter[str]:
     """How often each pattern of `kind` occurs in the prose of a text, where it does."""
-    left = prose(text, code)
+    left = prose(text, code, kind)
     return Counter({name: n for name, pattern in PATTERNS[kind].items() if (n := len(pattern.findall(left)))})
 
 

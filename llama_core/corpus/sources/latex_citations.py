@@ -1,0 +1,140 @@
+"""What citations print, after the labels of the bibliography: `[3]`, or authors and year."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from llama_core.corpus.sources.latex_commands import words
+from llama_core.corpus.sources.latex_files import uncommented
+from llama_core.corpus.sources.latex_lexer import tokens
+
+_ITEM = re.compile(r"\\bibitem\s*(?=[\[{])|\\harvarditem\s*(?=[\[{])|\\entry(?=\{)")
+_KEY = re.compile(r"\s*\{([^{}]{1,200})\}")
+_AUTHOR_YEAR = re.compile(
+    r"\s*(?P<authors>[^()]{1,200}?)\s*\((?P<year>[^()]{0,20}\d[^()]{0,20}|n\.d\.|in press)\)"
+)
+_GROUPS = re.compile(r"(?:\\protect\s*)?\\(?:citeauthoryear|astroncite|citename|showciteauthoryear)\s*")
+_NUMERIC = re.compile(
+    r"\\usepackage\s*\[[^]]*\bnumbers\b[^]]*\]\s*\{natbib\}|\\setcitestyle\s*\{[^}]*\bnumbers\b"
+    r"|\\bibpunct\s*(?:\[[^]]*\])?\s*\{[^}]*\}\s*\{[^}]*\}\s*\{[^}]*\}\s*\{[ns]\}"
+    r"|\\documentclass\s*(?:\[[^]]*\])?\s*\{revtex"
+)
+_MAX_LABEL = 2000
+
+_TEXTUAL = words(
+    r"\citet \Citet \textcite \Textcite \citeasnoun \citeN \shortciteN \newcite \possessivecite \citetalias"
+)
+_BARE = words("\\citealt \\citealp \\citeNP \\Citealt \\Citealp")
+_AUTHORS = words("\\citeauthor \\Citeauthor \\citeA \\citeANP")
+_YEAR = words("\\citeyear \\citeyearpar \\citeyearNP")
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    number: str
+    authors: str = ""
+    year: str = ""
+
+
+class Citations:
+    """The entries of a paper's bibliography by key. Without one, keys are numbered as they are cited."""
+
+    def __init__(self, files: Mapping[str, str], main: str):
+        self._entries: dict[str, _Entry] = {}
+        self._by_number = _NUMERIC.search(files[main]) is not None
+        for text in _bibliographies(files, main):
+            self._learn(uncommented(text))
+        self._known = bool(self._entries)
+
+    def tokens(self, command: str, keys: str, before: list[str], after: list[str]) -> list[str] | None:
+        """TeX for a citation with the notes around it; None: its keys are in no bibliography."""
+        entries = [e for key in keys.split(",") if (e := self._entry(key.strip()))]
+        if not entries:
+            return None
+        named = all(e.year for e in entries)
+        tail = [", ", *after] if after else []
+        head = [*before, " "] if before else []
+        if command in _YEAR and named:
+            years = ", ".join(e.year for e in entries)
+            return tokens(f"({years})" if command == "\\citeyearpar" else years)
+        if named and (command in _AUTHORS or not self._by_number):
+            if command in _AUTHORS:
+                return tokens(" and ".join(e.authors for e in entries))
+            if command in _TEXTUAL:
+                last = entries.pop()
+                first = "".join(f"{e.authors} ({e.year}), " for e in entries)
+                return [*head, *tokens(f"{first}{last.authors} ({last.year}"), *tail, ")"]
+            inner = [*head, *tokens("; ".join(f"{e.authors}, {e.year}" for e in entries)), *tail]
+            return inner if command in _BARE else ["(", *inner, ")"]
+        numbers = ", ".join(e.number for e in entries)
+        authors = (
+            tokens(entries[0].authors + " ") if command in _TEXTUAL and len(entries) == 1 and named else []
+        )
+        return [*authors, "[", *head, *tokens(numbers), *tail, "]"]
+
+    def _entry(self, key: str) -> _Entry | None:
+        if key and not self._known and key not in self._entries:
+            self._entries[key] = _Entry(str(len(self._entries) + 1))
+        return self._entries.get(key)
+
+    def _learn(self, text: str) -> None:
+        for item in _ITEM.finditer(text):
+            at, label = item.end(), ""
+            if text.startswith("[", at):
+                label, at = _balanced(text, at, "]")
+            groups: list[str] = []
+            if item[0].startswith("\\harvarditem"):
+                for _ in range(2):
+                    group, at = _balanced(text, at, "}")
+                    groups.append(group)
+            key = _KEY.match(text, at)
+            if key and (name := key[1].strip()) not in self._entries:
+                authors, year = groups if groups else _author_year(label)
+                short = label if groups and label else authors
+                number = label if label and not year and "\\" not in label else str(len(self._entries) + 1)
+                self._entries[name] = _Entry(number, short.strip(), year.strip())
+
+
+def _bibliographies(files: Mapping[str, str], main: str) -> list[str]:
+    """The paper's own .bbl, or whatever holds entries."""
+    own = files.get(main.rpartition(".")[0] + ".bbl")
+    return (
+        [own] if own else [text for text in files.values() if "\\bibitem" in text or "\\harvarditem" in text]
+    )
+
+
+def _author_year(label: str) -> tuple[str, str]:
+    """Of a label as natbib and its forerunners write it; twice nothing for any other."""
+    label = " ".join(label.split())
+    if label.startswith("{"):
+        inner, end = _balanced(label, 0, "}")
+        label = inner if end == len(label) else label
+    if marked := _GROUPS.match(label):
+        groups: list[str] = []
+        at = marked.end()
+        while label.startswith("{", at):
+            group, at = _balanced(label, at, "}")
+            groups.append(group)
+            while label.startswith(" ", at):
+                at += 1
+        groups = groups if len(groups) > 1 else [*groups, label[at:]]
+        return (groups[-2], groups[-1]) if len(groups) > 1 else ("", "")
+    found = _AUTHOR_YEAR.match(label)
+    if found is None or _depth(found["authors"]) or "\\citenamefont" in label:
+        return "", ""
+    return found["authors"], found["year"]
+
+
+def _depth(text: str) -> int:
+    return text.count("{") - text.count("}")
+
+
+def _balanced(text: str, at: int, closing: str) -> tuple[str, int]:
+    """What stands between the bracket at `at` and the one that closes it, and the place after."""
+    depth, end = 0, min(len(text), at + _MAX_LABEL)
+    for i in range(at + 1, end):
+        char = text[i]
+        if depth == 0 and char == closing:
+            return text[at + 1 : i], i + 1
+        depth += (char == "{") - (char == "}")
+    return "", end
