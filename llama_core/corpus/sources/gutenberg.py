@@ -45,7 +45,9 @@ _CREDIT = re.compile(
     r"|html\s+(?:version|file)"
     r"|e-?(?:text|book)s?\s+(?:\w+\s+){0,4}?(?:by|from)\b|this\s+e-?(?:text|book)\b"
     r"|this\s+(?:file|text|book)\s+was\s+(?:first\s+)?(?:produced|prepared|transcribed|scanned|converted|typed))"
-    rf"|.*(?:distributed\s+proofread|proofreading\s+team|pgdp\.net|{_PROJECT}|www\.gutenberg\."
+    r"|.*(?:distributed\s+proofread|proofreading\s+team|pgdp\.net|www\.gutenberg\."
+    rf"|{_PROJECT}\s+(?:also\s+has|e-?texts?\s+was|edition|volunteer)"
+    rf"|(?:for|of\s+the)\s+{_PROJECT}\s+(?:by|e-?text)"
     r"|https?://(?:www\.)?archive\.org|generously\s+made\s+available)",
     re.IGNORECASE | re.DOTALL,
 )
@@ -67,13 +69,15 @@ _MONTHS += ["november", "december"]
 _LANGUAGES = {
     "bulgarian": "bg", "catalan": "ca", "chinese": "zh", "croatian": "hr", "czech": "cs", "danish": "da",
     "dutch": "nl", "english": "en", "esperanto": "eo", "finnish": "fi", "french": "fr", "german": "de",
-    "greek": "el", "hungarian": "hu", "icelandic": "is", "irish": "ga", "italian": "it", "japanese": "ja", "latin": "la",
-    "norwegian": "no", "polish": "pl", "portuguese": "pt", "romanian": "ro", "russian": "ru", "serbian": "sr",
-    "slovenian": "sl", "spanish": "es", "swedish": "sv", "tagalog": "tl", "ukrainian": "uk", "welsh": "cy",
+    "greek": "el", "hungarian": "hu", "icelandic": "is", "irish": "ga", "italian": "it", "japanese": "ja",
+    "latin": "la", "norwegian": "no", "polish": "pl", "portuguese": "pt", "romanian": "ro", "russian": "ru",
+    "serbian": "sr", "slovenian": "sl", "spanish": "es", "swedish": "sv", "tagalog": "tl", "ukrainian": "uk",
+    "welsh": "cy",
 }  # fmt: skip
 
 _TAIL_LINES = 800  # the licence has some 400 lines
 _HEAD_LINES = 1000
+_HEADER_GAP, _HEADER_PARAGRAPH = 15, 60  # lines
 _HEAD_PARAGRAPHS, _TAIL_PARAGRAPHS = 12, 8  # in which credits are looked for
 _NOTE_LINES = 250  # from the end, in which a transcriber's notes begin
 _CREDIT_LINES = 15
@@ -131,16 +135,14 @@ def _start(lines: list[str]) -> int:
     marks = [i for i, line in enumerate(lines[:_HEAD_LINES]) if _START.match(line)]
     if marks:
         return _end_of_mark(lines, marks[-1])
-    header = [
-        at for at, p in _placed(lines[: _HEAD_LINES // 2]) if len(p) <= 60 and _HEADER.search("\n".join(p))
-    ]
-    last = 0
-    for at in header:  # further down, a mention is the book's own
-        if at - last > 60:
-            break
-        last = at
-    end = next((at + len(p) for at, p in _placed(lines[: _HEAD_LINES // 2]) if at == last), 0)
-    return end if header else 0
+    end = 0
+    for at, paragraph in _placed(lines[: _HEAD_LINES // 2]):
+        if at - end > _HEADER_GAP or len(paragraph) > _HEADER_PARAGRAPH:
+            break  # what is said of the project further down, the book says
+        text = "\n".join(paragraph)
+        if _HEADER.search(text) and not _SOFT_END.match(text):
+            end = at + len(paragraph)
+    return end
 
 
 def _end_of_mark(lines: list[str], at: int) -> int:
