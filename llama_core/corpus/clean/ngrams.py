@@ -1,0 +1,154 @@
+"""An n-gram language model with modified Kneser-Ney smoothing, from counts to an ARPA file.
+
+Interpolated, with the discounts of Chen and Goodman (1998), as KenLM's lmplz estimates it (Heafield et al.
+2013): an n-gram is counted by the words that stand before it, the longest and those at the start of a
+sentence by their occurrences. An n-gram is known by its row in the table of its order, so that counting is
+sorting integers. Memory: some 100 bytes for a token and order.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+FALLBACK = (0.5, 1.0, 1.5)  # lmplz --discount_fallback: where counts of 1, 2, 3 or 4 are missing
+NEVER = -99.0  # log10 of a probability of 0
+_ROWS = 1 << 19  # written at a time
+
+
+@dataclass
+class Order:
+    """The n-grams of one order, in rows.
+
+    `context`: of the first n - 1 words in the order below; `last`: the last word; `suffix`: of the last n - 1
+    words in the order below. Of order 1, `last` is the row.
+    """
+
+    context: Ints
+    last: Ints
+    suffix: Ints
+    count: Ints  # adjusted
+    log_prob: Floats
+    log_backoff: Floats
+
+
+@dataclass(frozen=True)
+class Special:
+    """Ids of the words that begin and end a sentence, and of the unknown word."""
+
+    bos: int
+    eos: int
+    unk: int
+
+
+def estimate(tokens: Ints, n_words: int, order: int, special: Special) -> list[Order]:
+    """The model of `order`, lowest order first.
+
+    `tokens`: int64 (n,), sentences one after another, each from `special.bos` to `special.eos`; ids are
+    below `n_words`.
+    """
+    orders = _count(tokens, n_words, order, special)
+    predicted = orders[0].count > 0
+    predicted[special.unk] = True
+    below = np.full(n_words, 1 / np.count_nonzero(predicted))  # the uniform distribution
+    for n, table in enumerate(orders, 1):
+        discount = _discounts(table.count)[np.minimum(table.count, 3)]
+        n_contexts = len(orders[n - 2].last) if n > 1 else 1
+        total = np.bincount(table.context, table.count, n_contexts)
+        left = np.bincount(table.context, discount, n_contexts) / np.maximum(total, 1)
+        prob = (table.count - discount) / total[table.context]
+        prob += left[table.context] * (below if n == 1 else below[table.suffix])
+        with np.errstate(divide="ignore"):
+            table.log_prob = np.maximum(np.log10(prob), NEVER)
+            if n > 1:
+                orders[n - 2].log_backoff = np.where(total > 0, np.maximum(np.log10(left), NEVER), 0.0)
+        below = prob
+    orders[0].log_prob[special.bos] = 0.0  # it is given, never predicted
+    return orders
+
+
+def _count(tokens: Ints, n_words: int, order: int, special: Special) -> list[Order]:
+    words = np.arange(n_words)
+    nothing = np.zeros(n_words, np.int64)
+    orders = [Order(nothing, words, nothing, np.bincount(tokens, minlength=n_words), *_unset(n_words))]
+    row = tokens  # of the n-gram that ends at each token, in its order
+    starts = tokens == special.bos  # whether the n-gram of the order below ends with, and so is, a first word
+    valid = np.ones(len(tokens), bool)
+    at_start = words == special.bos  # of each row: whether it begins a sentence
+    for n in range(2, order + 1):
+        valid = np.append(False, valid[:-1]) & ~starts
+        ends = np.flatnonzero(valid)
+        keys = row[ends - 1] * n_words + tokens[ends]
+        keys, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
+        context, last = np.divmod(keys, n_words)
+        suffix = np.empty(len(keys), np.int64)
+        suffix[inverse] = row[ends]
+        below = orders[-1]
+        seen_before = np.bincount(suffix, minlength=len(below.last))
+        below.count = np.where(at_start, below.count if n > 2 else 0, seen_before)
+        at_start = at_start[context]
+        orders.append(Order(context, last, suffix, counts, *_unset(len(keys))))
+        row = np.full(len(tokens), -1)
+        row[ends] = inverse
+    return orders
+
+
+def _unset(n: int) -> tuple[Floats, Floats]:
+    return np.zeros(n), np.zeros(n)
+
+
+def _discounts(counts: Ints) -> Floats:
+    """float64 (4,): what is taken off a count of 0, 1, 2, and 3 or more."""
+    n = np.bincount(np.minimum(counts, 5), minlength=6)[:5].astype(np.float64)
+    if (n[1:4] > 0).all():
+        y = n[1] / (n[1] + 2 * n[2])
+        found = np.array([0.0, *(k - (k + 1) * y * n[k + 1] / n[k] for k in (1, 2, 3))])
+        if (found >= 0).all() and (found <= np.arange(4)).all():
+            return found
+    return np.array([0.0, *FALLBACK])
+
+
+def write_arpa(file: BinaryIO, orders: Sequence[Order], words: Sequence[str], special: Special) -> None:
+    """`words`: by id. Words that were never seen are left out. Equal models give equal bytes."""
+    import polars as pl
+
+    listed = orders[0].count > 0
+    listed[[special.bos, special.eos, special.unk]] = True
+    named = pl.Series(words)
+    file.write(b"\\data\\\n")
+    for n, table in enumerate(orders, 1):
+        rows = int(listed.sum()) if n == 1 else len(table.last)
+        file.write(f"ngram {n}={rows}\n".encode())
+    for n, table in enumerate(orders, 1):
+        file.write(f"\n\\{n}-grams:\n".encode())
+        is_longest = n == len(orders)
+        for rows in _batches(np.flatnonzero(listed) if n == 1 else np.arange(len(table.last))):
+            columns = {f"w{i}": named.gather(ids) for i, ids in enumerate(_words_of(orders, n, rows))}
+            columns = {"p": pl.Series(table.log_prob[rows])} | {
+                "words": pl.DataFrame(columns).select(pl.concat_str("*", separator=" ")).to_series()
+            }
+            if not is_longest:
+                columns["backoff"] = pl.Series(table.log_backoff[rows])
+            pl.DataFrame(columns).write_csv(
+                file, include_header=False, separator="\t", quote_style="never", float_precision=7
+            )
+    file.write(b"\n\\end\\\n")
+
+
+def _batches(rows: Ints) -> Iterator[Ints]:
+    for start in range(0, len(rows), _ROWS):
+        yield rows[start : start + _ROWS]
+
+
+def _words_of(orders: Sequence[Order], n: int, rows: Ints) -> list[Ints]:
+    """The ids of the words of some n-grams, word by word."""
+    found: list[Ints] = []
+    for table in reversed(orders[:n]):
+        found.append(table.last[rows])
+        rows = table.context[rows]
+    return found[::-1]

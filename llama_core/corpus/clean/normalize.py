@@ -1,0 +1,45 @@
+"""Text as the language models of the perplexity filter see it, after CCNet's normalisation."""
+
+import re
+import sys
+import unicodedata
+
+_DIGIT = re.compile(r"\d")
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # but line breaks
+_ACCENT = re.compile(
+    f"[{''.join(c for c in map(chr, range(sys.maxunicode)) if unicodedata.category(c) == 'Mn')}]+"
+)
+_PLAIN = {
+    **dict.fromkeys("，、", ","),
+    **dict.fromkeys("。", "."),
+    **dict.fromkeys("„”“«»」「《》", '"'),
+    **dict.fromkeys("´’", "'"),
+    **dict.fromkeys("∶：", ":"),
+    **dict.fromkeys("–━►", "-"),
+    "？": "?",
+    "！": "!",
+    "（": "(",
+    "）": ")",
+    "；": ";",
+    "—": " - ",
+    "．": ". ",
+    "～": "~",
+    "…": "...",
+    "〈": "<",
+    "〉": ">",
+    "【": "[",
+    "】": "]",
+    "％": "%",
+}
+_PUNCTUATION = re.compile(f"[{''.join(_PLAIN)}]")
+
+
+def normalized_lines(text: str) -> list[str]:
+    """Lines that are not blank: stripped, lower case, no accents, digits as 0, punctuation as ASCII."""
+    text = "\n".join(map(str.strip, text.split("\n"))).lower()
+    if not text.isascii():
+        text = _ACCENT.sub("", unicodedata.normalize("NFD", text))
+        text = _PUNCTUATION.sub(lambda found: _PLAIN[found[0]], _DIGIT.sub("0", text))
+    else:
+        text = _DIGIT.sub("0", text)
+    return [line for line in _CONTROL.sub("", text).split("\n") if line]

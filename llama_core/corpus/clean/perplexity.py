@@ -1,0 +1,112 @@
+"""Buckets of a language's documents by perplexity: head, middle and tail, after CCNet (Wenzek et al. 2019).
+
+CCNet took its cut-offs from a file of percentiles of a crawl; here they are those of the very documents that
+are divided. Every shard writes its perplexities, to one decimal, in order and in runs by size; from the runs
+comes the exact percentile, with one partition of a language in memory.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import accumulate
+
+import numpy as np
+import numpy.typing as npt
+
+from llama_core.corpus.clean.decide import decide_shard
+from llama_core.corpus.clean.language_model import scorer
+from llama_core.corpus.decisions import Decision, Documents
+from llama_core.corpus.document import Document
+from llama_core.corpus.partition import Runs, publish_runs
+from llama_core.corpus.recipe import Perplexity
+from llama_core.phases import Phase, Plan
+from llama_core.step import Artifact, Step
+
+REVISION = 1
+SCORES, CUTOFFS = "scores.", "cutoffs."  # mark the scratch shards of the step
+PARTITIONS = 128  # quarters of the octaves of a uint32
+_MOST = 2**32 - 1
+
+Tenths = npt.NDArray[np.uint32]  # of perplexities
+
+
+def plan(step: Step, documents: Documents, models: Artifact, cfg: Perplexity) -> Plan:
+    """The phases: perplexities of each shard, cut-offs of each language, decisions of each shard.
+
+    `models`: of every language that a document may have.
+    """
+    names = [shard.name for shard in documents.shards]
+    languages = [shard.name for shard in models.shards]
+    scores = {SCORES + name: name for name in names}
+    yield Phase("scores", scores, partial(_score_shard, step, documents, models, languages))
+
+    cutoffs = {CUTOFFS + language: language for language in languages}
+    yield Phase("cutoffs", cutoffs, partial(_cutoff_shard, step, list(scores), (cfg.head, cfg.middle)))
+
+    found = {
+        shard.name.removeprefix(CUTOFFS): shard.facts["tenths"] for shard in step.committed_shards(cutoffs)
+    }
+    yield Phase("decisions", {n: n for n in names}, partial(_decide_shard, step, documents, cfg, found))
+    facts = {language: [cut / 10 for cut in cuts] for language, cuts in found.items() if cuts}
+    return {"shards": names, "facts": {"cutoffs": facts}}
+
+
+def _score_shard(
+    step: Step, documents: Documents, models: Artifact, languages: Sequence[str], name: str
+) -> None:
+    of_language: dict[str, list[int]] = {language: [] for language in languages}
+    in_order: list[int] = []
+    for document in documents.read(name):
+        perplexity = scorer(models, document.language).perplexity(document.text)
+        in_order.append(_MOST if math.isinf(perplexity) else min(round(10 * perplexity), _MOST))
+        of_language[document.language].append(in_order[-1])
+    with step.shard(SCORES + name) as out:
+        out.publish_bytes(f"{SCORES}{name}/in_order", np.array(in_order, "<u4").tobytes())
+        for language, tenths in of_language.items():
+            rows = np.sort(np.array(tenths, np.uint32))
+            publish_runs(out, language, rows, _partition_of(rows), PARTITIONS)
+
+
+def _partition_of(tenths: Tenths) -> npt.NDArray[np.int64]:
+    """Partitions are in order. Exact: by the exponent and the two highest bits after the first."""
+    mantissa, exponent = np.frexp(tenths.astype(np.float64))
+    quarter = np.maximum((mantissa - 0.5) * 8, 0).astype(np.int64)
+    return np.clip((exponent.astype(np.int64) - 1) * 4 + quarter, 0, PARTITIONS - 1)
+
+
+def _cutoff_shard(step: Step, scores: list[str], shares: tuple[float, ...], language: str) -> None:
+    runs = Runs.of(step.folder, step.committed_shards(scores), language, np.uint32)
+    with step.shard(CUTOFFS + language) as out:
+        out.facts |= {"tenths": _percentiles(runs, shares)}
+
+
+def _percentiles(runs: Runs, shares: Sequence[float]) -> list[int]:
+    """The smallest values that at least such shares of all do not exceed; none where there are no values."""
+    upto = [*accumulate(runs.count(p) for p in range(PARTITIONS))]
+    found: list[int] = []
+    for share in shares if upto[-1] else ():
+        rank = max(1, math.ceil(share * upto[-1]))
+        partition = next(p for p, n in enumerate(upto) if n >= rank)
+        before = upto[partition - 1] if partition else 0
+        found.append(int(np.sort(runs.read(partition))[rank - before - 1]))
+    return found
+
+
+def _decide_shard(
+    step: Step, documents: Documents, cfg: Perplexity, cutoffs: Mapping[str, list[int]], name: str
+) -> None:
+    [scored] = step.committed_shards([SCORES + name])
+    entry = scored.object("/in_order")
+    tenths = iter(np.frombuffer(step.folder.read(entry.name, expect=entry), "<u4").tolist())
+    tally: Counter[str] = Counter()
+
+    def decide(document: Document) -> Decision:
+        value = next(tenths)
+        head, middle = cutoffs[document.language]
+        bucket = "head" if value <= head else "middle" if value <= middle else "tail"
+        tally[f"bucket.{bucket}"] += 1
+        evidence = {"perplexity": value / 10, "bucket": bucket}
+        return Decision(document.id, "" if bucket in cfg.keep else f"perplexity_{bucket}", evidence)
+
+    decide_shard(step, documents, name, decide, tally)
