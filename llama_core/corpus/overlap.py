@@ -3,8 +3,9 @@
 import io
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ COUNTED = ("items", "unchecked_items", "passages", "short_passages")
 
 _RUN = np.dtype([("hash", "<u8"), ("passage", "<i4"), ("start", "<u4"), ("end", "<u4")])
 _PASSAGE = pa.schema([(f.name, pa.int64() if f.type is int else pa.string()) for f in fields(Passage)])
+
+_PLACE = attrgetter(*_PASSAGE.names[:-1])
 
 
 @dataclass(slots=True)
@@ -120,12 +123,14 @@ def write_index(out: OpenShard, passages: Iterable[Passage], n: int) -> None:
             checked = 0
             for passage in item:
                 text = plain(passage.text)
-                count = counts.setdefault(passage.benchmark, Counter(dict.fromkeys(COUNTED, 0)))
+                if passage.benchmark not in counts:
+                    counts[passage.benchmark] = Counter(dict.fromkeys(COUNTED, 0))
+                count = counts[passage.benchmark]
                 if len(words_of(text)) < n:
                     count["short_passages"] += 1
                     continue
                 checked += 1
-                rows.append((*astuple(passage)[:-1], text))
+                rows.append((*_PLACE(passage), text))
                 batch.append(text)
                 number, size = number + 1, size + len(text)
                 if size >= PIECE:

@@ -16,8 +16,7 @@ from llama_core.step import Artifact
 REVISION = 1
 ROWS = 15  # of a table of languages, licences, domains
 REASONS = 6  # that are named in the picture of a stage
-WIDTH, COLUMN, BAND, LINE = 1080, 150, 80, 15  # pixels of the picture
-CHARS = 24  # of a label in a column
+WIDTH, COLUMN, BAND, LINE = 1080, 240, 80, 15  # pixels of the picture; a column is this at most
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -108,7 +107,7 @@ def picture(way: Sequence[Passage]) -> str:
     The band's height is the share that is left of what came in, stage upon stage, since the unit changes
     from records to documents on the way.
     """
-    column = min(COLUMN, (WIDTH - 120) / max(1, len(way)))
+    column = min(COLUMN, (WIDTH - 90) / max(1, len(way)))
     top, share, shapes, lowest = 34.0, 1.0, [], 0
     for i, p in enumerate(way):
         x0, x1 = i * column, (i + 1) * column
@@ -132,7 +131,7 @@ def picture(way: Sequence[Passage]) -> str:
                 shapes.append(
                     f"<path class={kind} d='{band}'>"
                     f"<title>{_e(reason)}: {count:,}</title></path>"
-                    f"<text class=small x='{x0 + 16:.1f}' y='{label + 4:.1f}'>{_e(_short(reason, count))}"
+                    f"<text class=small x='{x0 + 16:.1f}' y='{label + 4:.1f}'>{_e(_short(reason, count, column))}"
                     f"<title>{_e(reason)}: {count:,}</title></text>"
                 )
             y += thick
@@ -163,9 +162,9 @@ def _band(x0: float, y0: float, high: float, x1: float, y1: float, low: float) -
     )
 
 
-def _short(reason: str, count: int) -> str:
+def _short(reason: str, count: int, column: float) -> str:
     number = f"{count:,}"
-    room = CHARS - len(number) - 1
+    room = int((column - 20) / 6) - len(number) - 1  # six pixels a character
     return f"{reason if len(reason) <= room else reason[: room - 1] + '…'} {number}"
 
 
@@ -209,8 +208,8 @@ pre { max-height: 15em; overflow: auto; overflow-wrap: anywhere }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(240px, 1fr)); gap: 0 2em }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 1.5em } .pair > div { min-width: 0 }
 .bars { width: 100% } .bars td { border: 0; padding: 1px 6px 1px 0; overflow-wrap: anywhere }
-.bar { width: 45% } .bar i { display: block; height: 10px; margin-top: 5px; background: #80ccff }
-.number { text-align: right }
+.bar { width: 40% } .bar i { display: block; height: 10px; margin-top: 5px; background: #80ccff }
+.number { text-align: right; white-space: nowrap }
 .what { color: #57606a; font-size: 12px; margin: .6em 0 .2em; overflow-wrap: anywhere }
 svg text { font-size: 13px; fill: #1b1f24 } svg .small { font-size: 11px; fill: #57606a }
 .on { fill: #80ccff } .off { fill: #ffaba8 } .aside { fill: #bbdb9b }

@@ -55,8 +55,9 @@ def passage(stage: str, counts: Counts) -> Passage | None:
     if stage == "corpus":
         train, heldout = counts.get("documents.train", 0), counts.get("documents.heldout", 0)
         return Passage(stage, documents, train, train, lost, heldout, counts.get("bytes.train", 0))
-    if "kept" in counts:
-        return Passage(stage, documents, counts["kept"], counts["kept"], lost, 0, n_bytes)
+    if "documents" in counts and "tokens" not in counts:
+        kept = sum(v for k, v in counts.items() if k == "kept" or k.startswith("kept."))
+        return Passage(stage, documents, kept, kept, lost, 0, n_bytes)
     return None
 
 
