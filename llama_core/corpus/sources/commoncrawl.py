@@ -1,0 +1,132 @@
+"""Common Crawl: the text of WET records, or the main content of the HTML pages of a WARC file.
+
+WET text is taken as CCNet takes it (Wenzek et al. 2019): each line stripped, the first line the title.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from llama_core.corpus import filters
+from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined, document_id
+from llama_core.corpus.recipe import CommonCrawl
+from llama_core.corpus.sources.raw import Raw, open_raw
+from llama_core.corpus.sources.response import decode_payload, parse_response
+from llama_core.corpus.sources.warc import Record, records
+from llama_core.corpus.sources.webpage import extract
+
+ENDINGS = (".warc.wet.gz", ".warc.wet", ".wet.gz", ".wet", ".warc.gz", ".warc")
+
+_TEXTS = frozenset({"conversion", "response"})
+_OTHERS = frozenset({"warcinfo", "request", "metadata", "resource", "revisit", "continuation"})
+_HTML = frozenset({"text/html", "application/xhtml+xml"})
+
+_Page = tuple[str, str]  # title and text
+
+
+def read(source_name: str, source: CommonCrawl, raw: Raw) -> Iterator[Outcome]:
+    """An outcome for each record of a WET or WARC file. Raises InputError, and StoreError where the file
+    cannot be read on."""
+    with contextlib.closing(open_raw(source, raw.url)) as file:
+        for number, record in enumerate(records(file, source.max_record_bytes, _TEXTS)):
+            place = f"{raw.url}#{number}"
+            found = _page(record, source.max_record_bytes)
+            if isinstance(found, NonContent):
+                yield found
+            elif isinstance(found, str):
+                yield Quarantined(place, record.offset, found)
+            elif reason := filters.text_reason(found[1], source.min_chars):
+                yield Dropped(reason, place, found[1])
+            else:
+                yield _document(record, found, source_name, source, raw, place)
+
+
+def _page(record: Record, limit: int) -> _Page | NonContent | str:
+    """What a record holds, or the name of what is wrong with it."""
+    headers = record.headers
+    if record.error or headers is None:
+        return record.error
+    kind = headers.get("warc-type", "").lower()
+    if kind == "metadata" and headers.get("content-type", "").startswith("application/json"):
+        return "wat_record"  # a WAT file, which holds no text, in the place of a WET or WARC file
+    if kind not in _TEXTS:
+        return NonContent(kind if kind in _OTHERS else "unknown_type")
+    if not headers.get("warc-target-uri"):
+        return "no_url"  # the standard asks for one
+    if "warc-segment-number" in headers:
+        return "segmented_record"
+    if kind == "conversion":
+        return _text(record.body, headers)
+    return _html(record.body, headers, limit)
+
+
+def _text(body: bytes, headers: dict[str, str]) -> _Page | NonContent | str:
+    if not headers.get("content-type", "text/plain").startswith("text/plain"):
+        return NonContent("not_text")
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return "invalid_utf8"
+    if "\0" in text:
+        return "nul_byte"
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    title, _, text = "\n".join(map(str.strip, text.split("\n"))).partition("\n")
+    return title, text.strip("\n")
+
+
+def _html(body: bytes, headers: dict[str, str], limit: int) -> _Page | NonContent | str:
+    if not headers.get("content-type", "application/http").startswith("application/http"):
+        return NonContent("not_http")
+    response = parse_response(body)
+    if response is None:
+        return "bad_http"
+    if response.status != 200:
+        return NonContent("redirect" if 300 <= response.status < 400 else "http_error")
+    if (headers.get("warc-identified-payload-type") or response.media_type) not in _HTML:
+        return NonContent("not_html")
+    payload = decode_payload(response, limit, "warc-truncated" in headers)
+    if isinstance(payload, str):
+        return payload
+    found = extract(payload, response.charset)
+    return found if isinstance(found, str) else filters.text_error("".join(found)) or found
+
+
+def _document(
+    record: Record, page: _Page, source_name: str, source: CommonCrawl, raw: Raw, place: str
+) -> Document:
+    assert record.headers is not None
+    headers = record.headers
+    title, text = page
+    return Document(
+        id=document_id(source_name, place),
+        text=text,
+        source=source_name,
+        url=headers["warc-target-uri"].strip("<>").replace("\0", ""),
+        license=source.license,
+        language="",
+        date=headers.get("warc-date", "").replace("\0", ""),
+        meta=json.dumps(_meta(record, headers, title, raw.url), ensure_ascii=False),
+    )
+
+
+def _meta(record: Record, headers: dict[str, str], title: str, segment: str) -> dict[str, Any]:
+    """What leads back to the raw bytes, and what the crawl says of the page.
+
+    `offset` is in the file as it lies, where the record can be read from there by itself (it opens a gzip
+    member, or the file is plain): `offset_in` is then `file`. Else it is in the `decompressed` stream.
+    """
+    is_direct = record.file_offset is not None
+    known = {
+        "record_id": headers.get("warc-record-id"),
+        "digest": headers.get("warc-payload-digest") or headers.get("warc-block-digest"),
+        "languages": headers.get("warc-identified-content-language"),
+        "truncated": headers.get("warc-truncated"),
+        "title": title,
+    }
+    return {name: value for name, value in known.items() if value} | {
+        "segment": segment,
+        "offset": record.file_offset if is_direct else record.offset,
+        "offset_in": "file" if is_direct else "decompressed",
+    }

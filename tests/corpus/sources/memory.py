@@ -1,0 +1,33 @@
+"""The memory that a source needs for a file: measured in a process of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+_READ = """
+import collections, importlib, json, resource, sys
+kind, url, fields = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+from pydantic import TypeAdapter
+from llama_core.corpus.recipe import Source
+from llama_core.corpus.sources.raw import Raw
+module = importlib.import_module(f"llama_core.corpus.sources.{kind}")
+source = TypeAdapter(Source).validate_python({"kind": kind, "urls": [url], **fields})
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+found = collections.Counter()
+for outcome in module.read("web", source, Raw("a", url, "")):
+    name = next((getattr(outcome, n) for n in ("error", "reason", "kind") if hasattr(outcome, n)), "document")
+    found[name] += 1
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps([found, before * 1024, after * 1024]))
+"""
+
+
+def read_apart(kind: str, path: Path, **fields: Any) -> tuple[dict[str, int], int, int]:
+    """Outcomes by name; peak resident bytes before reading, with all modules loaded, and after."""
+    command = [sys.executable, "-c", _READ, kind, f"file://{path}", json.dumps(fields)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found, before, after = json.loads(done.stdout.splitlines()[-1])
+    return found, before, after
