@@ -68,10 +68,14 @@ def write_decisions(writer: Writer, decisions: Iterable[Decision]) -> None:
 def read_decisions(artifact: Artifact, shard: str) -> Iterator[Decision]:
     """The decisions of one shard, streamed; their digest is checked first. Raises DamagedError."""
     for batch in read_batches(artifact, shard, ENDING):
-        for row in batch.to_pylist():
-            cuts = [Cut(c["start"], c["end"], c["put"]) for c in row["cuts"]]
-            evidence = json.loads(row["evidence"]) if row["evidence"] else {}
-            yield Decision(row["id"], row["reason"], evidence, cuts, row["language"])
+        yield from map(decision_of, batch.to_pylist())
+
+
+def decision_of(row: dict[str, Any]) -> Decision:
+    """A row of SCHEMA as a decision."""
+    cuts = [Cut(c["start"], c["end"], c["put"]) for c in row["cuts"]]
+    evidence = json.loads(row["evidence"]) if row["evidence"] else {}
+    return Decision(row["id"], row["reason"], evidence, cuts, row["language"])
 
 
 def apply_cuts(text: str, cuts: Sequence[Cut]) -> str:
@@ -160,8 +164,12 @@ class Documents:
 
     def shards_of(self, artifact: Artifact) -> list[Shard]:
         """Of a stage, ingest or later: those about this source, in the order of ingest."""
-        names = (self._name(artifact, shard.name) for shard in self.shards)
-        return [artifact.shard(name) for name in names if artifact.has(name)]
+        return [found for shard in self.shards for found in self.about(artifact, shard.name)]
+
+    def about(self, artifact: Artifact, shard: str) -> list[Shard]:
+        """The shard of a stage that is about an ingest shard; none where nothing of that reached it."""
+        name = self._name(artifact, shard)
+        return [artifact.shard(name)] if artifact.has(name) else []
 
     def read(self, shard: str) -> Iterator[Document]:
         """The documents of an ingest shard that every stage kept, cut as decided. Raises DamagedError."""

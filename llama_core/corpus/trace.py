@@ -1,0 +1,290 @@
+"""From a document to the raw file and every decision about it; from a snippet to the documents that hold it.
+
+    python -m llama_core.corpus.trace STORE --id 3f0c...        whatever became of the document
+    python -m llama_core.corpus.trace STORE --text "a snippet"  in the text of the final corpus
+
+STORE is the URL of a store, of which the last corpus is taken, or of a corpus on it.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from llama_core.corpus.decisions import ENDING, Decision, Documents, apply_cuts, decision_of
+from llama_core.corpus.decisions import SCHEMA as DECISION
+from llama_core.corpus.document import SCHEMA, Document
+from llama_core.corpus.final import SPLITS
+from llama_core.errors import InputError, LlamaError
+from llama_core.step import MANIFEST, Artifact, Shard
+from llama_core.store import Store
+
+THREADS, AT_ONCE = 8, 64  # shards read side by side, and handed out together
+CONTEXT = 100  # characters shown around a snippet
+CUTS = 10  # shown of a decision
+CUT_CHARS = 80
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A row of a Parquet object of a shard."""
+
+    artifact: Artifact
+    shard: Shard
+    ending: str
+    row: int
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a stage decided about a document, whose text reached it as `text`."""
+
+    artifact: Artifact
+    shard: str
+    decision: Decision
+    text: str
+
+
+@dataclass(frozen=True)
+class Trace:
+    """All that a store knows of a document of a corpus."""
+
+    document: Document  # as ingested
+    place: Place
+    judged: list[Judged]  # in the order of the stages, up to the one that dropped it
+    corpus: Place | None  # where it lies in the final corpus
+    contaminated: list[Judged]  # of each decontamination of this corpus
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A document of the corpus that holds a snippet, with the text around it."""
+
+    source: str
+    split: str
+    id: str
+    url: str
+    around: str
+
+
+def open_corpus(url: str) -> tuple[Store, Artifact]:
+    """The store and the corpus that a URL names. Raises InputError where there is none."""
+    store = Store(url)
+    if store.exists(MANIFEST):
+        root, stage, folder = store.url.rsplit("/", 2)
+        return Store(root), Artifact.load(Store(root), f"{stage}/{folder}")
+    found = artifacts(store, "corpus")
+    if not found:
+        raise InputError(f"there is no corpus in {store.url}: give the URL of a store, or of a corpus on it")
+    return store, found[-1]
+
+
+def artifacts(store: Store, stage: str) -> list[Artifact]:
+    """The finished steps of a stage, the last one last."""
+    names = [name for name in store.list(stage) if name.endswith(f"/{MANIFEST}")]
+    found = [Artifact.load(store, name.rsplit("/", 1)[0]) for name in names]
+    return sorted(found, key=lambda a: (a.manifest["finished"], a.id))
+
+
+def sources_of(store: Store, corpus: Artifact) -> list[Documents]:
+    """The artifacts that a corpus was made from, as its manifest names them."""
+    found = []
+    for source, folders in corpus.parents.items():
+        ingested, *decided = (Artifact.load(store, folder) for folder in folders)
+        found.append(Documents(source, ingested, tuple(decided)))
+    return found
+
+
+def trace(store: Store, corpus: Artifact, document_id: str) -> Trace:
+    """Reads the ids of all ingested documents, and then one shard of each stage.
+
+    Raises InputError where no source of the corpus has a document of this id.
+    """
+    sources = sources_of(store, corpus)
+    for documents in sources:
+        place = find_id(documents.ingested, documents.shards, "documents.parquet", document_id)
+        if place:
+            break
+    else:
+        names = ", ".join(d.source for d in sources)
+        raise InputError(f"no document of {corpus.url} ({names}) has the id {document_id}")
+    document = Document(**read_row(place, SCHEMA.names))
+    text, judged = document.text, []
+    for artifact in documents.decided:
+        found = _judged(documents, artifact, place.shard.name, document_id, text)
+        if found is None:  # an earlier stage has dropped it
+            break
+        judged.append(found)
+        text = apply_cuts(text, found.decision.cuts)
+    [written] = documents.about(corpus, place.shard.name)
+    places = [find_id(corpus, [written], f"/{split}.parquet", document_id) for split in SPLITS]
+    decontaminated = [a for a in artifacts(store, "decontaminate") if a.parents["corpus"] == [corpus.name]]
+    found_in = [_judged(documents, a, place.shard.name, document_id, text) for a in decontaminated]
+    return Trace(
+        document,
+        place,
+        judged,
+        next(filter(None, places), None),
+        [found for found in found_in if found],
+    )
+
+
+def _judged(
+    documents: Documents, artifact: Artifact, shard: str, document_id: str, text: str
+) -> Judged | None:
+    place = find_id(artifact, documents.about(artifact, shard), ENDING, document_id)
+    return (
+        Judged(artifact, place.shard.name, decision_of(read_row(place, DECISION.names)), text)
+        if place
+        else None
+    )
+
+
+def find_id(artifact: Artifact, shards: Sequence[Shard], ending: str, document_id: str) -> Place | None:
+    """Where a document stands among these shards. Of the objects, only the ids are read."""
+
+    def row_in(shard: Shard) -> Place | None:
+        before = 0
+        for batch in _batches(artifact, shard, ending, ["id"]):
+            row = pc.index(batch.column("id"), document_id).as_py()
+            if row >= 0:
+                return Place(artifact, shard, ending, before + row)
+            before += batch.num_rows
+        return None
+
+    return next(filter(None, _side_by_side(row_in, shards)), None)
+
+
+def read_row(place: Place, columns: list[str]) -> dict[str, Any]:
+    """One row of an object, of which one row group is read."""
+    before = 0
+    for batch in _batches(place.artifact, place.shard, place.ending, columns):
+        if place.row < before + batch.num_rows:
+            return batch.slice(place.row - before, 1).to_pylist()[0]
+        before += batch.num_rows
+    raise AssertionError("a place is in its object")
+
+
+def find_text(corpus: Artifact, snippet: str, limit: int) -> list[Hit]:
+    """At most `limit` documents of the corpus that hold a snippet, exactly, in the order of their shards."""
+
+    def hits_in(shard: Shard) -> list[Hit]:
+        found = []
+        for split in SPLITS:
+            for batch in _batches(corpus, shard, f"/{split}.parquet", ["id", "text", "url"]):
+                for row in batch.filter(pc.match_substring(batch.column("text"), snippet)).to_pylist():
+                    around = _around(row["text"], snippet)
+                    found.append(Hit(shard.facts["source"], split, row["id"], row["url"], around))
+                    if len(found) == limit:
+                        return found
+        return found
+
+    return list(islice(chain.from_iterable(_side_by_side(hits_in, corpus.shards)), limit))
+
+
+def _around(text: str, snippet: str) -> str:
+    at = text.index(snippet)
+    return text[max(0, at - CONTEXT) : at + len(snippet) + CONTEXT]
+
+
+def _batches(artifact: Artifact, shard: Shard, ending: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """The rows of a shard's object, if it has it, a row group at a time."""
+    for entry in shard.objects:
+        if entry.name.endswith(ending):
+            with artifact.store.open(entry.name) as file, pq.ParquetFile(file) as parquet:
+                for group in range(parquet.num_row_groups):
+                    yield parquet.read_row_group(group, columns=columns).combine_chunks().to_batches()[0]
+
+
+def _side_by_side(work: Callable[[Shard], T], shards: Sequence[Shard]) -> Iterator[T]:
+    """`work` on each shard, some at a time, in order; stops where the caller does."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        try:
+            for start in range(0, len(shards), AT_ONCE):
+                yield from pool.map(work, shards[start : start + AT_ONCE])
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+# --- what a person reads
+
+
+def told(found: Trace) -> Iterator[str]:
+    """A trace, line by line."""
+    d, place = found.document, found.place
+    yield f"document {d.id}"
+    yield f"  url        {d.url}"
+    yield f"  raw file   {place.shard.facts['url']}"
+    yield f"  in it      {d.meta}"
+    about = {"source": d.source, "license": d.license, "language": d.language, "date": d.date}
+    yield "  " + ", ".join(f"{name} {value}" for name, value in about.items() if value)
+    yield f"  {len(d.text):,} characters: {_short(d.text)}"
+    yield f"{place.artifact.stage:<16} {place.artifact.name}  {place.shard.name}, row {place.row + 1:,}"
+    for judged in found.judged:
+        yield from _told(judged)
+    if found.corpus:
+        where = found.corpus
+        split = where.ending.removeprefix("/").removesuffix(".parquet")
+        yield f"{'corpus':<16} {where.artifact.name}  {where.shard.name}, {split}, row {where.row + 1:,}"
+    else:
+        yield f"{'corpus':<16} it is not in it"
+    for judged in found.contaminated:
+        yield from _told(judged)
+
+
+def _told(judged: Judged) -> Iterator[str]:
+    decision = judged.decision
+    what = "kept" if decision.keep else f"dropped: {decision.reason}"
+    yield f"{judged.artifact.stage:<16} {judged.artifact.name}  {judged.shard}: {what}"
+    if decision.language:
+        yield f"    language {decision.language}"
+    for key, value in decision.evidence.items():
+        yield f"    {key} {json.dumps(value, ensure_ascii=False)}"
+    for cut in decision.cuts[:CUTS]:
+        put = f" -> {cut.put!r}" if cut.put else ""
+        yield f"    cut {cut.start:,} to {cut.end:,}: {_short(judged.text[cut.start : cut.end])}{put}"
+    if len(decision.cuts) > CUTS:
+        yield f"    and {len(decision.cuts) - CUTS:,} more cuts"
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= CUT_CHARS else text[: CUT_CHARS - 1] + "…")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """0: found; 1: nothing found; 2: an error."""
+    parser = argparse.ArgumentParser(prog="python -m llama_core.corpus.trace", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("url", help="of a store (its last corpus is taken) or of a corpus")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--id", help="a document's id: 32 hex digits")
+    what.add_argument("--text", help="a snippet, as it stands in the text")
+    parser.add_argument("--limit", type=int, default=20, help="of documents that are shown (default: 20)")
+    options = parser.parse_args(argv)
+    try:
+        store, corpus = open_corpus(options.url)
+        if options.id:
+            print("\n".join(told(trace(store, corpus, options.id))))
+            return 0
+        hits = find_text(corpus, options.text, options.limit)
+    except LlamaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for hit in hits:
+        print(f"{hit.id}  {hit.source}, {hit.split}  {hit.url}\n    {hit.around!r}")
+    print(f"{len(hits)} documents of {corpus.name}" + (", maybe more" if len(hits) == options.limit else ""))
+    return 0 if hits else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
