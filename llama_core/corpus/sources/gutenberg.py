@@ -54,7 +54,7 @@ _CREDIT = re.compile(
 _NOTE = re.compile(
     r"[\W_]*(?:transcriber|transcription|transcriptor)(?:['’]?s?['’]?)?\s+(?:end\s*)?notes?\b", re.IGNORECASE
 )
-_FIELD = re.compile(r"(title|author|language|release date|character set encoding)\s*:\s*(.*)", re.IGNORECASE)
+_FIELD = re.compile(r"(title|author|language|release date|posting date)\s*:\s*(.*)", re.IGNORECASE)
 _NUMBER = re.compile(r"\[\s*e-?(?:book|text)\s*(?:#|no\.?)\s*(\d{1,6})\s*\]", re.IGNORECASE)
 _OF = re.compile(
     rf"^[^\w\n]*(?:the\s+|this\s+is\s+the\s+)?{_PROJECT}(?:['’]?s|\s+e-?(?:text|book)\s+(?:of|,)?)"
@@ -112,6 +112,7 @@ def read_book(text: str) -> Book:
     paragraphs = _trim(_paragraphs(body))
     fields = _fields(header)
     number = _NUMBER.search(header)
+    dated = header[: number.start()].rpartition("\n")[2] if number else ""  # `June, 1998  [Etext #4242]`
     named = _OF.search(header)
     return Book(
         text="\n".join("\n" * gap + "\n".join(p) for gap, p in paragraphs).strip("\n") + "\n",
@@ -119,7 +120,10 @@ def read_book(text: str) -> Book:
         title=fields.get("title") or (" ".join(named[1].split()) if named else ""),
         author=fields.get("author") or (" ".join(named[2].split()) if named else ""),
         language=_LANGUAGES.get(fields.get("language", "").lower(), ""),
-        date=_date(fields.get("release date", "")),
+        date=next(
+            filter(None, map(_date, (fields.get("release date", ""), fields.get("posting date", ""), dated))),
+            "",
+        ),
         is_copyrighted=_COPYRIGHTED.search(header) is not None,
     )
 

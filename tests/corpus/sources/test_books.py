@@ -140,6 +140,7 @@ def test_what_stands_around_a_book_is_off_whatever_the_markers(variant: str) -> 
     before, after = (part.format(encoding="UTF-8") for part in VARIANTS[variant])
     book = read_book(before + BOOK + after)
     assert book.text == BOOK
+    assert book.date.startswith("1998-06")
     assert (book.number, book.title.split(" or,")[0], book.author) == (
         "4242",
         "The Last Lighthouse",
