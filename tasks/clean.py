@@ -4,27 +4,46 @@ from llama_core.corpus.clean import language_model as models_core
 from llama_core.corpus.clean import lines as lines_core
 from llama_core.corpus.clean import perplexity as perplexity_core
 from llama_core.corpus.clean import quality as quality_core
+from llama_core.corpus.clean import references as references_core
 from llama_core.corpus.decisions import Documents
 from llama_core.step import Artifact, Step
+from tasks.observe import show_table
 from tasks.run import Run
 from tasks.step import make, stage
 
 
 def clean(run: Run, ingested: dict[str, Artifact]) -> dict[str, Documents]:
     """The documents of each source as the stages that its recipe asks for left them."""
-    cleaned = {source: Documents(source, artifact) for source, artifact in ingested.items()}
-    for source, documents in cleaned.items():
-        cfg = run.recipe.corpus.sources[source].clean
-        if cfg.lines:
-            documents = documents.after(lines(run, source, documents))
-        if cfg.has_quality:
-            documents = documents.after(quality(run, source, documents))
-        if cfg.perplexity:
-            base = cfg.perplexity.train_on
-            models = language_models(run, source, Documents(base, ingested[base]))
-            documents = documents.after(perplexity(run, source, documents, models))
-        cleaned[source] = documents
-    return cleaned
+    raw = {source: Documents(source, artifact) for source, artifact in ingested.items()}
+    cleaned = {source: clean_texts(run, documents, raw) for source, documents in raw.items()}
+    return {
+        source: documents.after(*refer(run, documents, raw, cleaned)) for source, documents in cleaned.items()
+    }
+
+
+def clean_texts(run: Run, documents: Documents, raw: dict[str, Documents]) -> Documents:
+    """After the stages that see nothing but the source's own texts, and a language model."""
+    source = documents.source
+    cfg = run.recipe.corpus.sources[source].clean
+    if cfg.lines:
+        documents = documents.after(lines(run, source, documents))
+    if cfg.has_quality:
+        documents = documents.after(quality(run, source, documents))
+    if cfg.perplexity:
+        models = language_models(run, source, raw[cfg.perplexity.train_on])
+        documents = documents.after(perplexity(run, source, documents, models))
+    return documents
+
+
+def refer(
+    run: Run, documents: Documents, raw: dict[str, Documents], cleaned: dict[str, Documents]
+) -> list[Artifact]:
+    """The decisions of the classifier of references, where the recipe asks for it."""
+    cfg = run.recipe.corpus.sources[documents.source].clean.references
+    if not cfg:
+        return []
+    positives = cleaned[cfg.positives] if cfg.positives else None
+    return [references(run, documents.source, documents, raw.get(cfg.wikipedia), positives)]
 
 
 @stage("lines", task_run_name="lines {source}")
@@ -73,3 +92,21 @@ def perplexity(run: Run, source: str, documents: Documents, models: Artifact) ->
     step = Step(run.store, "perplexity", perplexity_core.REVISION, identity, inputs, parents=parents)
     plan = perplexity_core.plan(step, documents, models, cfg)
     return make(run, step, plan, label=f"perplexity {source}")
+
+
+@stage("references", task_run_name="references {source}")
+def references(
+    run: Run, source: str, documents: Documents, wikipedia: Documents | None, positives: Documents | None
+) -> Artifact:
+    """Whether a page is like those that Wikipedia cites."""
+    cfg = run.recipe.corpus.sources[source].clean.references
+    assert cfg is not None
+    examples = positives or wikipedia
+    assert examples is not None
+    inputs = documents.inputs() | {f"examples.{k}": v for k, v in examples.inputs().items()}
+    parents = documents.parents() | {f"examples.{k}": v for k, v in examples.parents().items()}
+    step = Step(run.store, "references", references_core.REVISION, cfg.identity(), inputs, parents=parents)
+    plan = references_core.plan(step, documents, wikipedia, positives, cfg)
+    artifact = make(run, step, plan, label=f"references {source}")
+    show_table(f"references-{source}", [artifact.facts], "the classifier of references, on held-out examples")
+    return artifact

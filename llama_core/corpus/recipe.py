@@ -84,10 +84,14 @@ class References(Section):
     """A linear classifier of pages that Wikipedia cites against random pages; what it refuses is dropped."""
 
     wikipedia: Identity[str] = "wikipedia"
-    """Source whose external references are the positive examples."""
+    """Source whose external references tell the positive examples among the documents."""
+    positives: Identity[str | None] = None
+    """Source whose documents are the positive examples instead: pages that Wikipedia cites."""
     threshold: Identity[float] = Field(0.25, ge=0, le=1)
     examples: Identity[int] = Field(300_000, ge=2)
-    """Largest number of pages of each kind to train on."""
+    """Largest number of pages of each kind to train on. The default takes some 2 GB of memory."""
+    min_examples: Identity[int] = Field(1000, ge=2)
+    """With fewer pages of a kind, the run stops."""
     seed: Identity[int] = 1
 
 
@@ -314,7 +318,10 @@ class Corpus(Section):
             clean = source.clean
             named = {
                 "perplexity.train_on": clean.perplexity and clean.perplexity.train_on,
-                "references.wikipedia": clean.references and clean.references.wikipedia,
+                "references.wikipedia": clean.references
+                and not clean.references.positives
+                and clean.references.wikipedia,
+                "references.positives": clean.references and clean.references.positives,
             }
             for key, other in named.items():
                 if other and other not in self.sources:

@@ -181,7 +181,7 @@ def _run_lmplz(
 
 def _publish(out: OpenShard, name: str, path: Path) -> None:
     with path.open("rb") as file, out.publish(name) as writer:
-        zstandard.ZstdCompressor(level=3).copy_stream(file, writer)
+        zstandard.ZstdCompressor(level=3).copy_stream(file, writer)  # type: ignore[arg-type]
 
 
 class Scorer:

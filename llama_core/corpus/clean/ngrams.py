@@ -122,8 +122,7 @@ def write_arpa(file: BinaryIO, orders: Sequence[Order], words: Sequence[str], sp
     named = pl.Series(words)
     file.write(b"\\data\\\n")
     for n, table in enumerate(orders, 1):
-        rows = int(listed.sum()) if n == 1 else len(table.last)
-        file.write(f"ngram {n}={rows}\n".encode())
+        file.write(f"ngram {n}={listed.sum() if n == 1 else len(table.last)}\n".encode())
     for n, table in enumerate(orders, 1):
         file.write(f"\n\\{n}-grams:\n".encode())
         is_longest = n == len(orders)

@@ -1,0 +1,234 @@
+"""Pages that Wikipedia cites against random pages: what a linear classifier takes for neither is dropped.
+
+Touvron et al. 2023, section 2.1, keep only what a linear model takes for pages "used as references in
+Wikipedia". The positive examples are those documents of the source itself whose URL an article cites, found
+by joining the hashes of URLs through runs; or the documents of a source of their own. The negative ones are
+drawn from the rest by keyed hash, as many.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from llama_core.corpus.clean.decide import decide_shard
+from llama_core.corpus.clean.linear import Features, Linear, auc, features, train
+from llama_core.corpus.decisions import Decision, Documents
+from llama_core.corpus.document import Document, Rows
+from llama_core.corpus.partition import Runs, partition_of, publish_runs
+from llama_core.corpus.recipe import References
+from llama_core.errors import InputError
+from llama_core.phases import Phase, Plan
+from llama_core.step import Step
+
+REVISION = 1
+CITED, PAGES, JOINED = "cited.", "pages.", "joined."  # mark the scratch shards of the step
+EXAMPLES, MODEL = "examples.", "model"
+PARTITION_KEYS = 64 << 20
+CITATIONS = 20  # of an article, at a guess: sets the number of partitions
+HELD_OUT = 0.1  # of the examples, to measure the classifier on
+
+Keys = npt.NDArray[np.uint64]
+
+_ARCHIVE = re.compile(r"^web\.archive\.org/(?:web/)?\d+(?:[a-z]{2}_)?/(?=https?:)")
+_SCHEME = re.compile(r"^[a-z]+://(?:www\d?\.)?")
+_SCHEMA = pa.schema([("priority", pa.uint64()), ("positive", pa.bool_()), ("features", pa.binary())])
+
+
+def plan(
+    step: Step,
+    documents: Documents,
+    wikipedia: Documents | None,
+    positives: Documents | None,
+    cfg: References,
+) -> Plan:
+    """The phases: URLs cited and URLs of pages, their join by partition, examples of each shard, the
+    classifier, decisions. With `positives`, its documents are the positive examples: nothing is joined."""
+    names = [shard.name for shard in documents.shards]
+    examples = {EXAMPLES + documents.source + "." + name: (documents, name) for name in names}
+    joined: dict[str, int] = {}
+    if positives is None:
+        assert wikipedia is not None
+        n = 1 + (_count(documents) + CITATIONS * _count(wikipedia)) // PARTITION_KEYS
+        cited = {CITED + shard.name: shard.name for shard in wikipedia.shards}
+        yield Phase("citations", cited, partial(_cited_shard, step, wikipedia, n))
+        pages = {PAGES + name: name for name in names}
+        yield Phase("pages", pages, partial(_pages_shard, step, documents, n))
+        joined = {f"{JOINED}{p:05d}": p for p in range(n)}
+        yield Phase("join", joined, partial(_join_shard, step, list(cited), list(pages)))
+        n_positive = sum(shard.counts["cited"] for shard in step.committed_shards(joined))
+    else:
+        examples |= {
+            EXAMPLES + positives.source + "." + s.name: (positives, s.name) for s in positives.shards
+        }
+        n_positive = _count(positives)
+    draw = _Draw(cfg.seed, *_rates(n_positive, _count(documents), cfg.examples))
+    places = {name: i for i, name in enumerate(names)}
+    work = partial(_examples_shard, step, positives.source if positives else None, draw, list(joined), places)
+    yield Phase("examples", examples, work)
+    yield Phase("classifier", {MODEL: None}, partial(_model_shard, step, list(examples), cfg))
+
+    yield Phase("decisions", {n: n for n in names}, partial(_decide_shard, step, documents, cfg.threshold))
+    [model] = step.committed_shards([MODEL])
+    return {"shards": names, "facts": model.facts}
+
+
+def url_key(url: str) -> int:
+    """64 bits, the same for the ways of writing a URL: scheme, `www.`, fragment, archived copies."""
+    bare = _SCHEME.sub("", url.strip().partition("#")[0].lower())
+    bare = _SCHEME.sub("", _ARCHIVE.sub("", bare)).rstrip("/")
+    return xxhash.xxh3_64_intdigest(bare.encode("utf-8", "replace"))
+
+
+def _count(documents: Documents) -> int:
+    """How many documents are left."""
+    if documents.decided:
+        return documents.decided[-1].counts.get("kept", 0)
+    return documents.ingested.counts.get("documents", 0)
+
+
+def _keys(urls: Iterable[str]) -> Keys:
+    return np.unique(np.fromiter(map(url_key, urls), np.uint64))
+
+
+def _cited_shard(step: Step, wikipedia: Documents, n: int, name: str) -> None:
+    with step.shard(CITED + name) as out:
+        keys = _keys(url for d in wikipedia.read(name) for url in json.loads(d.meta).get("references", ()))
+        publish_runs(out, "keys", keys, partition_of(keys, n), n)
+
+
+def _pages_shard(step: Step, documents: Documents, n: int, name: str) -> None:
+    with step.shard(PAGES + name) as out:
+        keys = _keys(d.url for d in documents.read(name))
+        publish_runs(out, "keys", keys, partition_of(keys, n), n)
+
+
+def _join_shard(step: Step, cited: list[str], pages: list[str], partition: int) -> None:
+    """Of one partition: the cited URLs of each shard of pages, a run each."""
+    runs = Runs.of(step.folder, step.committed_shards(cited), "keys", np.uint64)
+    wanted = np.unique(runs.read(partition))
+    runs = Runs.of(step.folder, step.committed_shards(pages), "keys", np.uint64)
+    with step.shard(f"{JOINED}{partition:05d}") as out:
+        found = []
+        for i in range(len(pages)):
+            keys = runs.read_one(i, partition)
+            found.append(keys[np.isin(keys, wanted, assume_unique=True)])
+        of_shard = np.repeat(np.arange(len(found)), [len(keys) for keys in found])
+        keys = np.concatenate(found)
+        out.counts["cited"] += len(np.unique(keys))
+        publish_runs(out, "keys", keys, of_shard, len(found))
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """Which documents are examples: those whose keyed hash lies below a limit."""
+
+    seed: int
+    positive: float
+    negative: float
+
+    def priority(self, document: Document) -> int:
+        return xxhash.xxh3_64_intdigest(document.id.encode(), seed=self.seed)
+
+    def takes(self, priority: int, is_positive: bool) -> bool:
+        return priority < (self.positive if is_positive else self.negative) * 2**64
+
+
+def _rates(n_positive: int, n_documents: int, most: int) -> tuple[float, float]:
+    """The shares of both kinds that give somewhat more examples than are wanted."""
+    wanted = min(n_positive, most)
+    enough = wanted + 6 * wanted**0.5 + 16
+    return min(1.0, enough / max(1, n_positive)), min(1.0, enough / max(1, n_documents - n_positive))
+
+
+def _examples_shard(
+    step: Step,
+    positives: str | None,
+    draw: _Draw,
+    joined: list[str],
+    places: Mapping[str, int],
+    argument: tuple[Documents, str],
+) -> None:
+    documents, name = argument
+    cited: set[int] = set()
+    if joined:
+        runs = Runs.of(step.folder, step.committed_shards(joined), "keys", np.uint64)
+        cited = set(runs.read(places[name]).tolist())
+    shard = f"{EXAMPLES}{documents.source}.{name}"
+    with (
+        step.shard(shard) as out,
+        out.publish(f"{shard}/examples.parquet") as writer,
+        Rows(writer, _SCHEMA) as rows,
+    ):
+        for document in documents.read(name):
+            is_positive = documents.source == positives or (bool(cited) and url_key(document.url) in cited)
+            priority = draw.priority(document)
+            if draw.takes(priority, is_positive):
+                rows.append((priority, is_positive, features(document.text).tobytes()))
+
+
+def _model_shard(step: Step, examples: list[str], cfg: References, _: None) -> None:
+    """Train on the examples of both kinds, as many of each. Raises InputError."""
+    found: dict[bool, list[tuple[int, bytes]]] = {True: [], False: []}
+    for shard in step.committed_shards(examples):
+        entry = shard.object("/examples.parquet")
+        table = pq.read_table(pa.BufferReader(step.folder.read(entry.name, expect=entry)))
+        for row in table.to_pylist():
+            found[row["positive"]].append((row["priority"], row["features"]))
+    n = min(cfg.examples, len(found[True]), len(found[False]))
+    if n < cfg.min_examples:
+        raise InputError(
+            f"the classifier of references has {len(found[True])} positive and {len(found[False])} negative "
+            f"examples; clean.references.min_examples asks for {cfg.min_examples} of each. Give more of the "
+            "crawl and of Wikipedia, let clean.references.positives name a source of pages that Wikipedia "
+            "cites, or set clean.references to null"
+        )
+    chosen = {kind: [_features(data) for _, data in sorted(rows)[:n]] for kind, rows in found.items()}
+    n_held = max(1, round(HELD_OUT * n))
+    n_train = n - n_held
+    texts = chosen[True][:n_train] + chosen[False][:n_train]
+    model = train(texts, np.repeat([1.0, 0.0], n_train), cfg.seed)
+    with step.shard(MODEL) as out:
+        weights = np.append(model.weights, model.bias).astype("<f8")
+        out.publish_bytes(f"{MODEL}/weights", weights.tobytes())
+        held = {kind: [model.probability(x) for x in rows[n_train:]] for kind, rows in chosen.items()}
+        out.facts |= _measures(np.array(held[True]), np.array(held[False]), cfg.threshold)
+        out.facts |= {"examples": n, "train": 2 * n_train, "held_out": 2 * n_held}
+
+
+def _features(data: bytes) -> Features:
+    return np.frombuffer(data, np.uint32)
+
+
+def _measures(
+    positive: npt.NDArray[np.float64], negative: npt.NDArray[np.float64], threshold: float
+) -> dict[str, Any]:
+    """On held-out examples: accuracy at a half, AUC, the shares of both kinds that the threshold keeps."""
+    right = int((positive >= 0.5).sum() + (negative < 0.5).sum())
+    return {
+        "accuracy": round(right / (len(positive) + len(negative)), 4),
+        "auc": round(auc(positive, negative), 4),
+        "cited_kept": round(float((positive >= threshold).mean()), 4),
+        "random_kept": round(float((negative >= threshold).mean()), 4),
+    }
+
+
+def _decide_shard(step: Step, documents: Documents, threshold: float, name: str) -> None:
+    [trained] = step.committed_shards([MODEL])
+    entry = trained.object("/weights")
+    weights = np.frombuffer(step.folder.read(entry.name, expect=entry), "<f8")
+    model = Linear(weights[:-1], float(weights[-1]))
+
+    def decide(document: Document) -> Decision:
+        p = model.probability(features(document.text))
+        return Decision(document.id, "unlike_references" if p < threshold else "", {"reference": round(p, 4)})
+
+    decide_shard(step, documents, name, decide)
