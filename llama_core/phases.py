@@ -5,7 +5,7 @@ A plan is a generator: it yields phases, finds in the step what they have commit
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from llama_core.step import Artifact, Step
@@ -13,11 +13,15 @@ from llama_core.step import Artifact, Step
 
 @dataclass(frozen=True)
 class Phase:
-    """`work(argument)` commits the shard that stands before the argument in `shards`."""
+    """`work(argument)` commits the shard that stands before the argument in `shards`.
+
+    `committed`: the names that are committed by now, for an engine that has lost sight of some.
+    """
 
     label: str
     shards: Mapping[str, Any]
     work: Callable[[Any], None]
+    committed: Callable[[], set[str]] = set
 
 
 Plan = Generator[Phase, None, dict[str, Any]]
@@ -61,6 +65,6 @@ def execute(
         todo = sorted(name for name in phase.shards if name not in committed)
         done = len(phase.shards) - len(todo)
         progress(phase, done)
-        for _ in engine(phase, todo):
+        for _ in engine(replace(phase, committed=step.committed_names), todo):
             done += 1
             progress(phase, done)

@@ -59,6 +59,9 @@ def on_processes(phase: Phase, todo: list[str], workers: int) -> Iterable[str]:
                     del left[name]
                     yield name
             except TerminatedWorkerError as error:  # a pool is lost with its worker
+                for name in phase.committed() & left.keys():
+                    del left[name]
+                    yield name
                 lost += 1
                 if lost == TRIES:
                     raise LaunchError(

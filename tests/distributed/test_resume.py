@@ -86,7 +86,7 @@ def test_a_finished_run_holds_the_record_of_every_step_and_only_the_kept_checkpo
     assert [s.name for s in artifact.shards] == ["metrics", *kept]
     assert artifact.facts["final"] == "step-00000020"
     assert artifact.counts == {"steps": 20, "tokens": 20 * 1024}
-    listed = {entry.name for shard in artifact.shards for entry in shard.objects}
+    listed = {entry.name for entry in artifact.objects()}
     lying = {n for n in artifact.store.list() if n != "manifest.json" and not n.startswith("shards/")}
     assert lying == listed
     started = time.monotonic()

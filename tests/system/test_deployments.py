@@ -109,7 +109,7 @@ def test_every_size_and_every_stage_has_a_deployment_and_the_large_sizes_their_p
     flows = {flow["id"]: flow["name"] for flow in stack.ask("flows")}
     pools = {f"{flows[d['flow_id']]}/{d['name']}": d["work_pool_name"] for d in stack.ask("deployments")}
     large = {f"pretrain/{size}": f"gpu-{size}" for size in ("7b", "13b", "33b", "65b")}
-    small = ("pretrain", "corpus", "tokenizer", "train", "evaluate", "register")
+    small = ("pretrain", "corpus", "tokenizer", "tokens", "train", "evaluate", "register")
     assert pools == large | {f"{flow}/tiny": "local" for flow in small}
 
 
