@@ -14,8 +14,8 @@ _BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_
 # standard says. All limits are far above what pages have (browsers cut at a depth of 512).
 _MAX_ATTRIBUTES = 2000
 _MAX_DEPTH = 512
-_MAX_TAGS = 200_000
-_MAX_REOPENED = 1_500_000
+_MAX_TAGS = 100_000
+_MAX_REOPENED = 1_000_000
 _MANY_TAGS = 2400  # with fewer, no depth costs much, and no unclosed elements
 # What a tokenizer of HTML sees: comments and scripts, which hold no tags, and tags with their attributes.
 _TOKENS = re.compile(

@@ -173,7 +173,7 @@ def test_a_record_of_one_long_line_takes_no_memory(tmp_path: Path, size: int) ->
 
 # The records that SOURCES.md counts. Those that are no documents: `crate_example` has a record of one line,
 # which is its title; one of `corrupt_warcconversion_1` has lost its URL; the last ones of `fragment1` and of
-# `truncated` are cut; `file_headers_only` is a warcinfo with shorter line ends than its Content-Length counts.
+# `truncated` are cut; `file_headers_only` is a warcinfo with shorter line ends than its Content-Length says.
 EXPECTED = {
     "cc-main-2020-34_16pages.warc.gz": {"warcinfo": 1, "request": 17, "document": 16, "metadata": 16},
     "whirlwind_cc-main-2024-22.warc.gz": {"warcinfo": 1, "request": 1, "document": 1, "metadata": 1},
