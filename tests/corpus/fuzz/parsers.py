@@ -6,11 +6,12 @@ function returns, whatever the bytes are: an exception is a fault of the parser.
 """
 
 import gzip
+import tarfile
 from collections.abc import Callable
 from typing import Any, get_args
 
 import fsspec
-from corpus import warcs
+from corpus import archives, warcs
 from pydantic import TypeAdapter
 
 from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined
@@ -76,6 +77,48 @@ _WARC = [
     ),
 ]
 _JSONL = b'{"text":"A line of text.\\nAnother \\u00e9.","timestamp":"2019-04-25T12:57:54Z","url":"https://a.b/c"}\n'
+_BOOK = f"""\ufeffThe Project Gutenberg EBook of A Title, by A. Writer
+
+Title: A Title
+  and more
+
+Release Date: June 3, 1998 [EBook #42]
+
+Language: English
+
+*** START OF THE PROJECT GUTENBERG EBOOK A
+TITLE ***
+
+Produced by A.
+
+[Transcriber's Note: one.]
+
+{_TEXT}
+
+TRANSCRIBER'S NOTES
+
+None.
+
+End of Project Gutenberg's A Title
+
+*** END OF THE PROJECT GUTENBERG EBOOK A TITLE ***
+
+Updated editions will replace the previous one.
+"""
+_OLD_BOOK = f"""Project Gutenberg's A Title, by A. Writer\r
+\r
+June, 1998 [Etext #42]\r
+\r
+Character set encoding: ISO-8859-1\r
+\r
+*END*THE SMALL PRINT!*END*\r
+{_TEXT}\r
+End of The Project Gutenberg Etext\r
+"""
+_EXPORT = b"""{"content":"#\\n","path":"a.c","repo_name":"o/r","ref":"refs/heads/x","license":"mit"}
+{"content":"<!-- (c) -->\\n# T","sample_path":"b.md","sample_repo_name":"o/s","license":["mit","A OR (B)"]}
+{"content":null,"path":"c.c","license":"bsd-3-clause"}
+"""
 
 PARSERS: dict[str, Parser] = {
     "wet": _source(".warc.wet", [b"".join(_WET), b"".join(_WET[1:2])], kind="commoncrawl", min_chars=1),
@@ -88,4 +131,14 @@ PARSERS: dict[str, Parser] = {
     "warc": _source(".warc", [b"".join(_WARC), *_WARC[2:]], kind="commoncrawl", min_chars=1),
     "jsonl": _source(".jsonl", [_JSONL * 2], kind="files", min_chars=1),
     "jsonl.gz": _source(".jsonl.gz", [gzip.compress(_JSONL * 2, mtime=0)], kind="files", min_chars=1),
+    "github.jsonl": _source(".jsonl", [_EXPORT], kind="github", min_chars=1),
+    "github.tar": _source(
+        ".tar", [archives.tar(), archives.tar(tarfile.GNU_FORMAT)], kind="github", min_chars=1
+    ),
+    "github.tar.gz": _source(".tar.gz", [gzip.compress(archives.tar(), mtime=0)], kind="github", min_chars=1),
+    "github.zip": _source(".zip", [archives.zipped(), archives.zip_stream()], kind="github", min_chars=1),
+    "books.txt": _source(".txt", [_BOOK.encode(), _OLD_BOOK.encode("latin-1")], kind="books", min_chars=1),
+    "books.zip": _source(
+        ".zip", [archives.zipped({"42/42-8.txt": _BOOK, "42/a.jpg": ""})], kind="books", min_chars=1
+    ),
 }
