@@ -27,7 +27,7 @@ SKETCH_BITS = 4  # of a value: two that differ agree in one of 16 cases, which `
 
 _CHARS_AT_ONCE = 1 << 18  # of texts signed together: what is worked on fits a core's cache
 _PIECE = 2 * _CHARS_AT_ONCE + 2  # code units: all of them
-_SHINGLES_AT_ONCE = 4096
+_SHINGLES_AT_ONCE = 8192
 _BASE = 0x9E3779B97F4A7C15  # odd: it has an inverse modulo 2^64
 _MIX = np.uint64(0xBF58476D1CE4E5B9)  # an odd constant of splitmix64
 _NIBBLES = np.uint64(0x1111111111111111)

@@ -1,0 +1,265 @@
+"""Near-dedup on one core: how fast it is beside datatrove, and how many of the near pairs it finds.
+
+    python -m benchmarks.dedup [--mb 60] [--files GLOB ...] [--pairs 20000] [--peer-python PYTHON]
+
+The text is made from a seed, or read from `--files` (each file one document; globs may have `**`). Both
+sides read the same Parquet and write which documents to drop; speed is in MB (10^6 bytes of UTF-8) per CPU
+second of one process. Without `--peer-python` datatrove is taken from the Python that runs this (`pip install
+'llama-pretrain[bench]'`); where it has none, there is no comparison. It splits words by a regular expression.
+
+Recall is measured twice, against exact Jaccard similarities of 5-word shingles: on pairs that have no other
+near text (`pairs`), where the theory 1 - (1 - J^8)^14 holds; and on all pairs of a sample of the text, where
+a pair is also found through others between the two. The last line is JSON.
+"""
+
+import argparse
+import glob
+import importlib.util
+import json
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.text import documents as generated
+from llama_core.corpus import dedup
+from llama_core.corpus.decisions import Documents, read_decisions
+from llama_core.corpus.dedup.minhash import MinHash
+from llama_core.corpus.document import Document, document_id, write_documents
+from llama_core.corpus.recipe import Corpus
+from llama_core.phases import execute
+from llama_core.step import Artifact, Step
+from llama_core.store import Store
+
+SHARD_BYTES = 20_000_000
+LARGEST_FILE = 1_000_000
+SAMPLE = 4000  # documents that are compared with one another
+BINS = [round(0.5 + 0.05 * i, 2) for i in range(10)]
+CFG = Corpus(sources={"text": {"kind": "files"}})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mb", type=float, default=60, help="text to deduplicate, at most (MB)")
+    parser.add_argument("--files", nargs="*", default=[], help="files to take the text from")
+    parser.add_argument("--pairs", type=int, default=20_000, help="pairs without other near texts")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--peer-python", help="a Python that has datatrove 0.10")
+    args = parser.parse_args()
+    texts = list(_limited(_read(args.files) if args.files else generated(int(args.mb * 1e6)), args.mb * 1e6))
+    megabytes = sum(len(t.encode()) for t in texts) / 1e6
+    print(f"{len(texts):,} documents, {megabytes:.1f} MB; one process, CPU seconds, median of {args.repeat}")
+    peer_python = args.peer_python or (sys.executable if importlib.util.find_spec("datatrove") else None)
+    with tempfile.TemporaryDirectory() as folder:
+        ingested = ingest(Store(f"{folder}/store"), texts)
+        ours, theirs = [], []
+        for number in range(args.repeat):  # in turns, so that both meet the same noise
+            seconds, decided = timed(ingested, f"{folder}/ours{number}")
+            ours.append(megabytes / seconds)
+            if peer_python:
+                found = peer(peer_python, ingested, f"{folder}/theirs{number}")
+                theirs.append(megabytes / found["seconds"])
+        results = [speed(ours, theirs, found if peer_python else None)]
+        dropped = sum(n for name, n in decided.counts.items() if name.startswith("dropped."))
+        print(f"dropped: {dropped:,}" + (f"; by datatrove {found['dropped']:,}" if peer_python else ""))
+        facts = {k: v for k, v in decided.facts.items() if k != "examples"}
+        print(f"clusters: {facts}")
+        results += [
+            {
+                "what": name.replace("_", " "),
+                "ours": value,
+                "peer": None,
+                "theirs": None,
+                "ratio": None,
+                "unit": "",
+            }
+            for name, value in facts.items()
+        ]
+        sampled = texts if len(texts) <= SAMPLE else random.Random(1).sample(texts, SAMPLE)
+        results += recall("all pairs of a sample", sampled, all_pairs(sampled), f"{folder}/sample")
+        made, pairs = lone_pairs(args.pairs)
+        results += recall("lone pairs", made, pairs, f"{folder}/pairs")
+    print(json.dumps({"name": "dedup", "results": results}))
+
+
+def speed(ours: list[float], theirs: list[float], found: dict[str, Any] | None) -> dict[str, Any]:
+    mine = statistics.median(ours)
+    row = {"what": "near-dedup, Parquet in to keep-list out", "ours": round(mine, 2), "unit": "MB/CPU-s"}
+    if not found:
+        print(f"speed: {mine:.1f} MB/s (no datatrove here)")
+        return row | {"peer": None, "theirs": None, "ratio": None}
+    peer_speed = statistics.median(theirs)
+    name = f"datatrove {found['version']}, regex words, xxhash"
+    print(f"speed: {mine:.1f} MB/s; {name}: {peer_speed:.2f} MB/s; ratio {mine / peer_speed:.1f}")
+    return row | {"peer": name, "theirs": round(peer_speed, 2), "ratio": round(mine / peer_speed, 2)}
+
+
+def timed(ingested: Artifact, folder: str) -> tuple[float, Artifact]:
+    """CPU seconds of all phases in this process, and the decisions."""
+    documents = {"text": Documents("text", ingested)}
+    step = Step(Store(folder), "dedup", dedup.REVISION, dedup.identity(CFG), documents["text"].inputs())
+    started = time.process_time()
+    decided = execute(step, dedup.plan(step, documents, CFG))
+    return time.process_time() - started, decided
+
+
+def peer(python: str, ingested: Artifact, scratch: str) -> dict[str, Any]:
+    """What datatrove says of the same files."""
+    files = Path(f"{scratch}/in")
+    files.mkdir(parents=True)
+    for number, shard in enumerate(ingested.shards):
+        path = ingested.store.path(shard.object("documents.parquet").name)
+        (files / f"{number:05d}.parquet").symlink_to(path)
+    program = Path(__file__).with_name("dedup_datatrove.py")
+    command = [python, str(program), str(files), scratch]
+    run = subprocess.run(command, capture_output=True, text=True)
+    if run.returncode:
+        sys.exit(f"datatrove failed:\n{run.stderr[-2000:]}")
+    return json.loads(run.stdout.strip().splitlines()[-1])
+
+
+def ingest(store: Store, texts: list[str]) -> Artifact:
+    """The texts as an ingest step leaves them, in shards of SHARD_BYTES."""
+    step = Step(store, "ingest", 1, {})
+    shard_of = np.cumsum([len(t) for t in texts]) // SHARD_BYTES
+    names = []
+    for number in np.unique(shard_of):
+        some = [texts[i] for i in np.flatnonzero(shard_of == number)]
+        name = f"{number:05d}"
+        names.append(name)
+        with step.shard(name) as out:
+            with out.publish(f"{name}/documents.parquet") as writer:
+                write_documents(writer, (_document(f"{name}#{i}", t) for i, t in enumerate(some)))
+            out.counts.update(documents=len(some), bytes=sum(len(t.encode()) for t in some))
+            out.facts["group"] = None
+    return step.commit(names)
+
+
+def _document(place: str, text: str) -> Document:
+    return Document(document_id("text", place), text, "text", place, "", "en", "", "{}")
+
+
+def _read(patterns: list[str]) -> Iterator[str]:
+    for path in sorted({p for pattern in patterns for p in glob.glob(pattern, recursive=True)}):
+        data = Path(path).read_bytes() if Path(path).is_file() else b""
+        if 200 <= len(data) <= LARGEST_FILE:
+            try:
+                yield data.decode()
+            except UnicodeDecodeError:
+                continue
+
+
+def _limited(texts: Iterable[str], n_bytes: float) -> Iterator[str]:
+    for text in texts:
+        n_bytes -= len(text.encode())
+        if n_bytes < 0:
+            return
+        yield text
+
+
+# --- recall
+
+Pairs = list[tuple[int, int, float]]  # two texts, and their exact Jaccard similarity
+
+
+def lone_pairs(count: int) -> tuple[list[str], Pairs]:
+    """Texts of which each has one near text, and those pairs: similarities are spread from 0.5 to 1."""
+    rng = random.Random(1)
+    texts: list[str] = []
+    for text in generated(count * 1300, seed=2, near_copies=0.0, mean_words=150):
+        words = text.split()
+        changed = list(words)
+        share = rng.random() * 0.07
+        for at in range(len(words)):
+            if rng.random() < share:
+                changed[at] = f"{rng.choice(words)}{at}"
+        texts += [text, " ".join(changed)]
+        if len(texts) >= 2 * count:
+            break
+    sets = _shingle_sets(texts)
+    return texts, [(i, i + 1, _jaccard(sets[i], sets[i + 1])) for i in range(0, len(texts), 2)]
+
+
+def all_pairs(texts: list[str]) -> Pairs:
+    """Every pair of at least the smallest similarity of BINS, through the texts of each shingle."""
+    sets = _shingle_sets(texts)
+    owners = np.repeat(np.arange(len(texts)), [len(s) for s in sets])
+    hashes = np.concatenate(sets)
+    order = np.argsort(hashes, kind="stable")
+    hashes, owners = hashes[order], owners[order]
+    pairs: Pairs = []
+    for text, own in enumerate(sets):
+        first, last = np.searchsorted(hashes, own), np.searchsorted(hashes, own, side="right")
+        shared = np.zeros(len(texts), np.int64)
+        for start, end in zip(first[last - first > 1], last[last - first > 1], strict=True):
+            shared[owners[start:end]] += 1
+        for other in np.flatnonzero(shared[:text]):
+            similarity = shared[other] / (len(own) + len(sets[other]) - shared[other])
+            if similarity >= BINS[0]:
+                pairs.append((int(other), text, float(similarity)))
+    return pairs
+
+
+def _shingle_sets(texts: list[str]) -> list[npt.NDArray[np.uint64]]:
+    """64-bit hashes of each text's shingles, sorted."""
+    minhash = MinHash(CFG.dedup)
+    return [np.unique(minhash.shingles(text)) for text in texts]
+
+
+def _jaccard(left: npt.NDArray[np.uint64], right: npt.NDArray[np.uint64]) -> float:
+    shared = len(np.intersect1d(left, right, assume_unique=True))
+    return shared / max(1, len(left) + len(right) - shared)
+
+
+def recall(what: str, texts: list[str], pairs: Pairs, folder: str) -> list[dict[str, Any]]:
+    """Of the pairs in each bin of similarity, the share that dedup has put into one cluster."""
+    ingested = ingest(Store(f"{folder}/store"), texts)
+    _, decided = timed(ingested, f"{folder}/dedup")
+    parent: dict[str, str] = {}
+
+    def root(node: str) -> str:
+        while parent.get(node, node) != node:
+            node = parent[node]
+        return node
+
+    ids: list[str] = []
+    for shard in ingested.shards:
+        for decision in read_decisions(decided, f"text.{shard.name}"):
+            ids.append(decision.id)
+            if not decision.keep:
+                parent[root(decision.id)] = root(decision.evidence["kept"])
+    similar = np.array([s for _, _, s in pairs])
+    together = np.array([root(ids[i]) == root(ids[j]) for i, j, _ in pairs], bool)
+    theory = 1 - (1 - similar**CFG.dedup.rows) ** CFG.dedup.bands
+    print(f"\n{what}: {len(pairs):,} pairs among {len(texts):,} documents")
+    print(f"{'Jaccard':>12} {'pairs':>8} {'found':>7} {'theory':>7}")
+    rows = []
+    for low in BINS:
+        chosen = (similar >= low) & (similar < low + 0.05 + (low == BINS[-1]))
+        if not chosen.any():
+            continue
+        found, expected = float(together[chosen].mean()), float(theory[chosen].mean())
+        print(f"{low:.2f} to {low + 0.05:.2f} {chosen.sum():8,} {found:7.3f} {expected:7.3f}")
+        rows.append(
+            {
+                "what": f"recall, {what}, Jaccard {low:.2f} to {low + 0.05:.2f}, n={chosen.sum()}",
+                "ours": round(found, 4),
+                "peer": "bands-and-rows theory",
+                "theirs": round(expected, 4),
+                "ratio": round(found / expected, 3),
+                "unit": "share of pairs",
+            }
+        )
+    return rows
+
+
+if __name__ == "__main__":
+    main()
