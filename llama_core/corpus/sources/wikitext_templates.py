@@ -8,7 +8,7 @@ import re
 
 from llama_core.corpus.sources.wikitext_names import CITATIONS, FIRST, LAST, SECOND, SPACED, UNITS
 
-_NAMED = re.compile(r"\s*([\w .-]{1,40}?)\s*=(.*)", re.DOTALL)
+_NAME = re.compile(r"[\w .-]{1,40}")
 _NUMBER = re.compile(r"[\d.,+−-]*\d[\d.,/+]*(?:e[+-]?\d+)?")
 _ROMAN = re.compile(r"[IVXLCivxlc]+")
 _MONTHS = (
@@ -64,8 +64,8 @@ def _arguments(parts: list[str]) -> tuple[list[str], dict[str, str]]:
     named: dict[str, str] = {}
     count = 0
     for part in parts:
-        if found := _NAMED.fullmatch(part):
-            key, value = found[1], found[2]
+        key, equals, value = part.partition("=")
+        if equals and _NAME.fullmatch(key := key.strip()):
             if key.isascii() and key.isdigit() and len(key) < 4:
                 places[int(key)] = value
             else:
