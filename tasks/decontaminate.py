@@ -13,7 +13,7 @@ def decontaminate(run: Run, corpus: Artifact) -> Artifact | None:
     """None, and a line that says why, where it is not run."""
     cfg, data = run.recipe.corpus.decontaminate, run.recipe.evaluate.data
     if why := not_run(run):
-        say(f"  {'decontaminate':<16} {'not run':>8}  {why}")
+        say(f"  {'decontaminate':<20} {'not run':>8}  {why}")
         return None
     assert cfg is not None and data is not None
     outside = {f"data/{name}": digest for name, digest in benchmarks.digests(data).items()}

@@ -61,7 +61,7 @@ def register(run: Run, lineage: dict[str, Artifact], evaluation: Artifact, expor
     version, found = _version(MlflowClient(), name, source, run_id, tags, run.store.is_local)
     MlflowClient().set_registered_model_alias(name, alias, str(version))
     tracking.log_results(run_id, scores(evaluation), tags)
-    say(f"  {'register':<16} {'reused' if found else 'made':>8}  models:/{name}@{alias}, version {version}")
+    say(f"  {'register':<20} {'reused' if found else 'made':>8}  models:/{name}@{alias}, version {version}")
     show_link("registered-model", source, f"models:/{name}@{alias}, version {version}")
     return Version(name, version, alias, source, run_id)
 

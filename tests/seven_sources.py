@@ -101,6 +101,8 @@ def recipe(folder: Path) -> dict[str, Any]:
     crawl = english | {
         "lines": {"shards": 4, "group_shards": 2},
         "filters": {"gopher_quality": True, "gopher_repetition": True, "c4": {}, "fineweb": True},
+        "perplexity": {"vocab_size": 300, "order": 3},
+        "references": {"min_examples": 4, "threshold": 0.1},
     }
     few = {"min_chars": 40}
     sources: dict[str, Any] = {
