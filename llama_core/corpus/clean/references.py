@@ -201,7 +201,7 @@ def _model_shard(step: Step, examples: list[str], cfg: References, _: None) -> N
         out.publish_bytes(f"{MODEL}/weights", weights.tobytes())
         held = {kind: [model.probability(x) for x in rows[n_train:]] for kind, rows in chosen.items()}
         out.facts |= _measures(np.array(held[True]), np.array(held[False]), cfg.threshold)
-        out.facts |= {"examples": n, "train": 2 * n_train, "held_out": 2 * n_held}
+        out.facts |= {"examples_of_each": n, "train": 2 * n_train, "held_out": 2 * n_held}
 
 
 def _features(data: bytes) -> Features:

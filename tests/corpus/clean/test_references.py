@@ -72,7 +72,7 @@ def test_pages_that_are_cited_and_pages_like_them_stay(
     assert sum("cheap" in text for text in kept) <= 2
     assert sum("journal" in text for text in kept) >= 30  # most of the sober pages, cited or not
     facts = decided.facts
-    assert (facts["examples"], facts["train"], facts["held_out"]) == (20, 36, 4)
+    assert (facts["examples_of_each"], facts["train"], facts["held_out"]) == (20, 36, 4)
     assert facts["auc"] >= 0.5
     assert decided.counts["documents"] == decided.counts["kept"] + decided.counts["dropped.unlike_references"]
     for decision in read_decisions(decided, "a"):
