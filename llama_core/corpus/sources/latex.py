@@ -23,7 +23,7 @@ _BACK_MATTER = re.compile(
     r"\W*(?:acknowled?ge?ments?|appendi|supplement|funding|data availability|author contrib)", re.IGNORECASE
 )
 # A length that follows the end of a line in brackets.
-_SKIP = re.compile(r"\s*-?\s*[\d.]*\s*(?:\\\w+\s*|pt|cm|mm|em|ex|in|bp|pc)?\s*")
+_SKIP = re.compile(r"-?\s*+[\d.]*+\s*+(?:\\\w+\s*|pt|cm|mm|em|ex|in|bp|pc)?\s*")
 _BIBLIOGRAPHY = re.compile(
     r"\W*(?:references|bibliography|literature cited|références|literatur)\W*", re.IGNORECASE
 )
@@ -59,7 +59,7 @@ class _Renderer(Layout):
         self._unwind(1)
         lines = self._out.finish()
         text = resolve(lines if self._started else lines[self._body :], self._numbers.found)
-        return Paper(text.strip("\n"), self._title, self._tokens.used, sorted(set(self._tokens.missing)))
+        return Paper(text.strip("\n"), self._title, [*self._tokens.used], sorted(set(self._tokens.missing)))
 
     def _run(self) -> None:
         tokens = self._tokens
@@ -111,8 +111,13 @@ class _Renderer(Layout):
             self._cite(name)
         elif name in commands.REFERENCES:
             self._refer(name)
+        elif name in commands.BREAKS:
+            self._eat(commands.BREAKS[name], name)
+            self._par()
         elif name in commands.FOOTNOTES:
             self._tokens.option()
+            if self._plain:
+                self._tokens.argument()  # the mark
             depth = self._divert()
             self._braced(lambda: self._note(depth))
         elif name in commands.ALGORITHMIC and (self._open["algorithmic"] or self._open["algorithm"]):
@@ -122,6 +127,11 @@ class _Renderer(Layout):
             self._plain_heading(name)
         elif name in _HANDLERS:
             _HANDLERS[name](self)
+        elif self._plain and name in commands.PLAIN_THEOREMS and self._tokens.peek() == "{":
+            self._out.par()
+            self._braced(self._head_ends)
+        elif self._plain and name in commands.PLAIN_ENDS:
+            self._out.par()
         elif name not in commands.FONTS:
             self._unknown(token)
 
@@ -170,6 +180,10 @@ class _Renderer(Layout):
         self._out.write(accented(base, symbols.ACCENTS[name]) or (name[1] if name in ("\\~", "\\^") else ""))
 
     def _refer(self, name: str) -> None:
+        if self._plain and (following := self._tokens.peek()) and following[0] == "\\":
+            self._eat("mm")  # harvmac's: a name, and the text of a reference
+            self._out.write(citation())
+            return
         self._tokens.star()
         self._tokens.option()
         kind = {"\\ref": "", "\\eqref": "eq", "\\subref": ""}.get(name, "auto")
@@ -236,7 +250,7 @@ class _Renderer(Layout):
     def _new_line(self) -> None:
         self._tokens.star()
         option = self._tokens.option()
-        if option is not None and not _SKIP.fullmatch("".join(option)):
+        if option is not None and not _SKIP.fullmatch("".join(option).strip()[:40]):
             self._tokens.put_back(["[", *option, "]"])
         self._new_row()
 
@@ -256,6 +270,8 @@ class _Renderer(Layout):
 
     def _take_title(self) -> None:
         self._tokens.option()
+        if self._plain and self._tokens.peek() != "{":
+            self._tokens.put_back(["{", *(self._tokens.until("\\endtitle") or []), "}"])
         depth = self._divert()
 
         def close() -> None:
@@ -281,6 +297,12 @@ class _Renderer(Layout):
         names = [symbols.UNITS.get(t.rstrip(), t) for t in unit]
         self._tokens.put_back([*value, " ", *names])
 
+    def _mute(self) -> None:
+        """The bibliography of a paper in plain TeX, which is its end."""
+        if self._plain:
+            self._par()
+            self._divert(muted=True)
+
     def _stop(self) -> None:
         if self._plain:
             self._done = True
@@ -299,9 +321,6 @@ _HANDLERS: dict[str, Callable[[_Renderer], None]] = {
     "\\nodata": lambda r: r._out.write("..."),
     "\\tabularnewline": _Renderer._new_line,
     "\\par": lambda r: r._par(),
-    "\\bigskip": lambda r: r._out.par(),
-    "\\medskip": lambda r: r._out.par(),
-    "\\smallskip": lambda r: r._out.par(),
     "\\(": lambda r: r._formula("\\("),
     "\\[": lambda r: r._formula("\\["),
     "\\item": _Renderer._item,
@@ -317,6 +336,8 @@ _HANDLERS: dict[str, Callable[[_Renderer], None]] = {
     "\\xspace": _Renderer._xspace,
     "\\SI": _Renderer._quantity,
     "\\qty": _Renderer._quantity,
+    "\\Refs": _Renderer._mute,
+    "\\references": _Renderer._mute,
     "\\bye": _Renderer._stop,
     "\\end": _Renderer._stop,
     "\\enddocument": _Renderer._stop,

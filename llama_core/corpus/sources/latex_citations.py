@@ -15,11 +15,15 @@ _AUTHOR_YEAR = re.compile(
 )
 _GROUPS = re.compile(r"(?:\\protect\s*)?\\(?:citeauthoryear|astroncite|citename|showciteauthoryear)\s*")
 _NUMERIC = re.compile(
-    r"\\usepackage\s*\[[^]]*\bnumbers\b[^]]*\]\s*\{natbib\}|\\setcitestyle\s*\{[^}]*\bnumbers\b"
-    r"|\\bibpunct\s*(?:\[[^]]*\])?\s*\{[^}]*\}\s*\{[^}]*\}\s*\{[^}]*\}\s*\{[ns]\}"
-    r"|\\documentclass\s*(?:\[[^]]*\])?\s*\{revtex"
+    r"\\usepackage[ ]?\[[^]]{0,100}\bnumbers\b[^]]{0,100}\]\s?\{natbib\}"
+    r"|\\setcitestyle\{[^}]{0,100}\bnumbers\b"
+    r"|\\bibpunct(?:\[[^]]{0,20}\])?\{[^}]{0,20}\}\{[^}]{0,20}\}\{[^}]{0,20}\}\{[ns]\}"
+    r"|\\documentclass[ ]?(?:\[[^]]{0,400}\])?\{revtex"
 )
-_MAX_LABEL = 2000
+# Balanced to a depth that labels have: what is broken or deeper is none.
+_INNER = r"\{(?:[^{}]++|\{(?:[^{}]++|\{[^{}]*+\})*+\})*+\}"
+_OPTION = re.compile(rf"\s*\[((?:[^][{{}}]++|{_INNER})*+)\]")
+_GROUP = re.compile(rf"\s*\{{((?:[^{{}}]++|{_INNER})*+)\}}")
 
 _TEXTUAL = words(
     r"\citet \Citet \textcite \Textcite \citeasnoun \citeN \shortciteN \newcite \possessivecite \citetalias"
@@ -74,18 +78,16 @@ class Citations:
 
     def _entry(self, key: str) -> _Entry | None:
         if key and not self._known and key not in self._entries:
-            self._entries[key] = _Entry(str(len(self._entries) + 1))
+            self._entries[key] = _Entry(key if key.isdecimal() else str(len(self._entries) + 1))
         return self._entries.get(key)
 
     def _learn(self, text: str) -> None:
         for item in _ITEM.finditer(text):
-            at, label = item.end(), ""
-            if text.startswith("[", at):
-                label, at = _balanced(text, at, "]")
+            label, at = _take(_OPTION, text, item.end())
             groups: list[str] = []
             if item[0].startswith("\\harvarditem"):
                 for _ in range(2):
-                    group, at = _balanced(text, at, "}")
+                    group, at = _take(_GROUP, text, at)
                     groups.append(group)
             key = _KEY.match(text, at)
             if key and (name := key[1].strip()) not in self._entries:
@@ -106,17 +108,14 @@ def _bibliographies(files: Mapping[str, str], main: str) -> list[str]:
 def _author_year(label: str) -> tuple[str, str]:
     """Of a label as natbib and its forerunners write it; twice nothing for any other."""
     label = " ".join(label.split())
-    if label.startswith("{"):
-        inner, end = _balanced(label, 0, "}")
-        label = inner if end == len(label) else label
+    if (whole := _GROUP.fullmatch(label)) is not None:
+        label = whole[1]
     if marked := _GROUPS.match(label):
         groups: list[str] = []
         at = marked.end()
-        while label.startswith("{", at):
-            group, at = _balanced(label, at, "}")
-            groups.append(group)
-            while label.startswith(" ", at):
-                at += 1
+        while (group := _GROUP.match(label, at)) is not None:
+            groups.append(group[1])
+            at = group.end()
         groups = groups if len(groups) > 1 else [*groups, label[at:]]
         return (groups[-2], groups[-1]) if len(groups) > 1 else ("", "")
     found = _AUTHOR_YEAR.match(label)
@@ -129,12 +128,7 @@ def _depth(text: str) -> int:
     return text.count("{") - text.count("}")
 
 
-def _balanced(text: str, at: int, closing: str) -> tuple[str, int]:
-    """What stands between the bracket at `at` and the one that closes it, and the place after."""
-    depth, end = 0, min(len(text), at + _MAX_LABEL)
-    for i in range(at + 1, end):
-        char = text[i]
-        if depth == 0 and char == closing:
-            return text[at + 1 : i], i + 1
-        depth += (char == "{") - (char == "}")
-    return "", end
+def _take(pattern: re.Pattern[str], text: str, at: int) -> tuple[str, int]:
+    """What is in the brackets that come next, and the place after them; nothing where there are none."""
+    found = pattern.match(text, at)
+    return (found[1], found.end()) if found else ("", at)

@@ -24,7 +24,7 @@ def _table(lines: str) -> dict[str, str]:
 # Commands that are left out with the arguments named; what follows them stays.
 ARGUMENTS = _table(r"""
 *m: vspace hspace label inst tag
-m: pagestyle thispagestyle bibliographystyle bibliography addbibresource index glossary nocite graphicspath
+m: pagestyle thispagestyle bibliographystyle addbibresource index glossary nocite graphicspath
 m: hypersetup lstset tikzset usetikzlibrary pgfplotsset sisetup hyphenation stepcounter refstepcounter
 m: phantom hphantom vphantom markright newsavebox newlength newdimen usebox pagenumbering theoremstyle date
 m: author affiliation address affil institute email keywords pacs preprint subjclass thanksref orcid
@@ -46,7 +46,8 @@ mom: newcolumntype
 mmm: definecolor addcontentsline contentsline titlespacing titlespacing* newacronym DeclareCaptionFormat
 mm: addtocontents colorlet hypercolor
 om: bookmark
-o: footnotemark linebreak nolinebreak pagebreak nopagebreak allowdisplaybreaks printbibliography
+o: footnotemark linebreak nolinebreak nopagebreak allowdisplaybreaks
+mm: lref nref
 o: hyperref twocolumn printindex listoftodos
 omm: rule pdfbookmark
 mo: newcounter scalebox
@@ -59,7 +60,7 @@ oo: makebox framebox savebox
 ooom: parbox
 o: makecell thead twocolumn shortstack
 m: adjustbox
-d: hskip vskip kern mskip mkern penalty raise lower moveleft moveright baselineskip parskip parindent hsize
+d: hskip kern mskip mkern penalty raise lower moveleft moveright baselineskip parskip parindent hsize
 d: vsize textwidth textheight topmargin oddsidemargin evensidemargin headheight headsep footskip tabcolsep
 d: hoffset voffset arraycolsep columnsep abovedisplayskip belowdisplayskip leftskip rightskip magnification
 d: tolerance hangindent hangafter pageno footnotesep topskip parfillskip abovecaptionskip belowcaptionskip
@@ -77,7 +78,7 @@ opm: cmidrule
 # Whose argument is text of the line that it stands in.
 FONTS = words(
     r"\emph \textbf \textit \texttt \textsc \textrm \textsf \textsl \textmd \textup \textnormal \text "
-    r"\mbox \hbox \fbox \underline \uline \ul \uppercase \lowercase \MakeUppercase \MakeLowercase \bf "
+    r"\mbox \fbox \underline \uline \ul \uppercase \lowercase \MakeUppercase \MakeLowercase \bf "
     r"\it \em \sc \sl \tt \rm \sf \bfseries \itshape \scshape \ttfamily \rmfamily \sffamily \st \sout "
     r"\textsubscript \centerline \large \small \footnotesize \normalsize \Large"
 )
@@ -238,6 +239,28 @@ SHORT_THEOREMS = {
     "exa": "Example",
     "obs": "Observation",
 }
+# Commands that end a paragraph, with the arguments that go with them.
+BREAKS = {
+    "\\vskip": "d",
+    "\\vfil": "",
+    "\\vfill": "",
+    "\\eject": "",
+    "\\newpage": "",
+    "\\clearpage": "",
+    "\\cleardoublepage": "",
+    "\\pagebreak": "o",
+    "\\bibliography": "m",
+    "\\printbibliography": "o",
+    "\\bigskip": "",
+    "\\medskip": "",
+    "\\smallskip": "",
+    "\\bigbreak": "",
+    "\\medbreak": "",
+    "\\smallbreak": "",
+}
+# Of AMS-TeX: a head in braces, and text up to the word that ends it.
+PLAIN_THEOREMS = words("\\proclaim \\demo \\definition \\remark \\example \\proof")
+PLAIN_ENDS = words("\\endproclaim \\enddemo \\enddefinition \\endremark \\endexample \\endproof")
 # Environments that are paragraphs of their own.
 PARAGRAPHS = words(
     "abstract quote quotation verse center flushleft flushright algorithm algorithm* itemize enumerate "

@@ -12,9 +12,9 @@ NO_VALUE = "-NoValue-"  # what xparse puts in the place of an optional argument 
 _LETTERS = re.compile(r"O\s*\{([^{}]*)\}|[A-Za-z]")
 # What makes a macro one that expanding does not explain: it is left out, its arguments stay.
 _INTERNAL = words(
-    r"\expandafter \csname \futurelet \catcode \@ifnextchar \@ifstar \afterassignment \aftergroup \scantokens "
-    r"\read \advance \setbox \wd \ht \dp \copy \box \unhbox \unvbox \unhcopy \unvcopy \lastbox \everypar "
-    r"\output \shipout"
+    r"\expandafter \csname \futurelet \catcode \@ifnextchar \@ifstar \afterassignment \aftergroup "
+    r"\scantokens \read \advance \setbox \wd \ht \dp \copy \box \unhbox \unvbox \unhcopy \unvcopy \lastbox "
+    r"\everypar \output \shipout"
 )
 
 

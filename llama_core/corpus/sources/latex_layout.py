@@ -34,6 +34,8 @@ _KNOWN = frozenset().union(
 # An argument of an unknown environment that is no text: a length, a number, columns.
 _NO_TEXT = re.compile(r"[\s\d.,+-]*(?:\\[A-Za-z]+\s*)?(?:pt|cm|mm|em|ex|in)?\s*|[lcrpXbmt|@!<>{}*\d\s]{1,40}")
 
+_MAX_WRITERS = 30
+
 
 @dataclass(slots=True)
 class Environment:
@@ -91,7 +93,12 @@ class Layout:
             close()
 
     def _divert(self, muted: bool = False) -> int:
-        """What is written from now on goes to a writer of its own. The number of those that were there."""
+        """What is written from now on goes to a writer of its own. The number of those that were there.
+
+        Too deep in one another, text stays where it is.
+        """
+        if len(self._writers) >= _MAX_WRITERS:
+            return len(self._writers)
         self._writers.append(Writer(muted))
         return len(self._writers) - 1
 

@@ -38,6 +38,8 @@ _VALUES = {
     for branches in ("TF", "T", "F")
 }
 
+_MAX_COMMENTS = 50
+
 
 class Expander(Definitions):
     """The tokens of a paper, its inputs in their places and its macros expanded.
@@ -49,7 +51,7 @@ class Expander(Definitions):
     def __init__(self, files: Mapping[str, str], main: str, known: Collection[str] = ()):
         super().__init__(sum(map(len, files.values())), known)
         self.files = Files(files)
-        self.used: list[str] = []
+        self.used: dict[str, None] = {}  # in order
         self.missing: list[str] = []
         self.math = False
         self._registers: set[str] = set()
@@ -58,6 +60,7 @@ class Expander(Definitions):
         self._setters: dict[str, tuple[str, bool]] = {}
         self._branches = 0  # open conditionals whose branch is being read
         self._main = main
+        self._document = 0  # open files where the document began
         self._open_file(main)
 
     def next(self) -> str | None:
@@ -71,7 +74,7 @@ class Expander(Definitions):
             if name in self.macros:
                 self._expand(self.macros[name])
             elif name[-1] == "}" and (name.startswith(("\\begin{", "\\end{"))):
-                if not self._expand_environment(name):
+                if not (self._expand_environment(name) or self._is_inner(name)):
                     return token
             elif not self._obey(name):
                 return token
@@ -106,6 +109,18 @@ class Expander(Definitions):
             self.put_back(end)
         return True
 
+    def _is_inner(self, name: str) -> bool:
+        """Whether this begins or ends a document that is a part of another: of the package subfiles."""
+        if name == "\\begin{document}":
+            if not self._document:
+                self._document = len(self._frames)
+                return False
+            return len(self._frames) > self._document
+        if name == "\\end{document}" and len(self._frames) > self._document > 0:
+            self.leave()
+            return True
+        return False
+
     # --- what TeX obeys while it reads
 
     def _obey(self, name: str) -> bool:
@@ -134,6 +149,14 @@ class Expander(Definitions):
         if (token := self.solid()) is not None:
             self.put_back([token.removeprefix("by") if type(token) is str else token])
         self.length(name)
+
+    def _box(self) -> None:
+        """`\\hbox to 3cm{...}`: the size goes."""
+        for word in ("to", "spread"):
+            if type(token := self.peek()) is str and token.lstrip().startswith(word):
+                self.raw()
+                self.put_back([token.lstrip().removeprefix(word)])
+                self.length("\\hskip")
 
     def _csname(self) -> None:
         letters = self.until("\\endcsname")
@@ -180,13 +203,20 @@ class Expander(Definitions):
 
     def _open_file(self, path: str) -> None:
         text = self.files[path]
-        if self.open(Lexer(text, path, self._comments), len(text)) and path not in self.used:
-            self.used.append(path)
+        if not text.endswith("\n"):
+            text += "\n"  # as TeX ends each line
+        if self.open(Lexer(text, path, self._comments), len(text)):
+            self.used[path] = None
 
     def _open_style(self, name: str) -> None:
         found = self._find(name + ".sty") if name else None
         if found and found not in self.used:
             self._open_file(found)
+
+    def _exclude(self) -> None:
+        name = self.word()
+        if len(self._comments) < _MAX_COMMENTS:  # each is looked for once in every file
+            self._comments.add(name)
 
     def _import(self) -> None:
         self.star()
@@ -289,7 +319,10 @@ _OBEYED: dict[str, Callable[[Expander, str], None]] = {
     "\\DeclareMathOperator": lambda e, name: e._new_operator(),
     "\\makeatletter": lambda e, name: e.lexer.at_is_letter(True),
     "\\makeatother": lambda e, name: e.lexer.at_is_letter(False),
-    "\\excludecomment": lambda e, name: e._comments.add(e.word()),
+    "\\excludecomment": lambda e, name: e._exclude(),
     "\\endinput": lambda e, name: e.lexer.stop(),
+    "\\hbox": lambda e, name: e._box(),
+    "\\vbox": lambda e, name: e._box(),
+    "\\vtop": lambda e, name: e._box(),
     "\\csname": lambda e, name: e._csname(),
 }

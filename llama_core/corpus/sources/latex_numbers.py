@@ -4,6 +4,8 @@ from collections import Counter
 
 _LEVELS = ("chapter", "section", "subsection", "subsubsection", "paragraph", "subparagraph")
 
+_MAX_WITHIN = 200  # counters that begin again with another: each step looks at all of them
+
 
 class Numbers:
     """`found`: what a reference prints, by `kind\\0label`; kinds: "" 2.1, "eq" (2.1), "auto" Section 2.1."""
@@ -48,7 +50,7 @@ class Numbers:
         at: str | None = outer
         while at is not None and at != counter:
             at = self._within.get(at)
-        if at is None:
+        if at is None and len(self._within) < _MAX_WITHIN:
             self._within[counter] = outer
 
     def label(self, label: str) -> None:

@@ -7,12 +7,12 @@ from llama_core.corpus.sources.latex_commands import TAKES_NUMBER, TAKES_WORD
 from llama_core.corpus.sources.latex_lexer import PAR, Lexer
 
 _DIMENSION = re.compile(
-    r"[\s=]*(?:[-+\s]*(?P<number>\d+[.,]?\d*|[.,]\d+)\s*"
+    r"[\s=]*+(?:[-+\s]*+(?P<number>\d+[.,]?\d*|[.,]\d+)\s*"
     r"(?P<unit>(?:true\s*)?(?:pt|cm|mm|em|ex|in|pc|bp|dd|cc|sp|mu|fil+))?"
     r"(?:\s*(?:plus|minus)\s*\d*[.,]?\d*\s*(?:pt|cm|mm|em|ex|in|fil+))*+|[-+])?"
 )
 
-_BUDGET, _BUDGET_PER_CHAR = 4 << 20, 4
+_BUDGET, _BUDGET_PER_CHAR = 1 << 20, 4
 _DEPTH = 50  # of files that input one another
 
 
@@ -60,10 +60,20 @@ class TokenReader:
             self._frames.pop()
         return None
 
+    def leave(self) -> None:
+        """End the innermost file here."""
+        lexer, ahead = self._frames[-1]
+        lexer.stop()
+        ahead.clear()
+
     def put_back(self, tokens: Iterable[str]) -> None:
         tokens = [t for t in tokens if t]
         self.pay(1 + sum(map(len, tokens)))
         self._frames[-1][1].extend(reversed(tokens))
+
+    def unread(self, token: str) -> None:
+        """Put back what was only looked at: a command does so a fixed number of times, and need not pay."""
+        self._frames[-1][1].append(token)
 
     def solid(self) -> str | None:
         """The next token that is not white space."""
@@ -76,7 +86,7 @@ class TokenReader:
         token = self.raw()
         if token is None:
             return ""
-        self._frames[-1][1].append(token)
+        self.unread(token)
         return token
 
     def argument(self, long: bool = True) -> list[str]:
@@ -116,11 +126,10 @@ class TokenReader:
         skipped: list[str] = []
         while (token := self.raw()) is not None and token != PAR and not token.strip():
             skipped.append(token)
-        if token is None:
-            self.put_back(skipped)
-            return None
-        if type(token) is not str or not token.lstrip().startswith(opening):
-            self.put_back([*skipped, token])
+        if token is None or type(token) is not str or not token.lstrip().startswith(opening):
+            for seen in (token, *reversed(skipped)):
+                if seen:
+                    self.unread(seen)
             return None
         self.put_back([token.lstrip()[len(opening) :]])
         found = self.until(closing)
@@ -162,9 +171,11 @@ class TokenReader:
         token = self.raw()
         if token is None:
             return False
-        starred = type(token) is str and token.startswith("*")
-        self.put_back([token[1:] if starred else token])
-        return starred
+        if type(token) is str and token.startswith("*"):
+            self.put_back([token[1:]])
+            return True
+        self.unread(token)
+        return False
 
     def length(self, name: str) -> None:
         """Leave out what plain TeX reads after `name`: a length, a number or the target of an assignment."""

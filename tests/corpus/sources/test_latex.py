@@ -1,0 +1,214 @@
+"""LaTeX becomes running text: each construction that papers use, as its reader would read it."""
+
+import pytest
+
+from llama_core.corpus.sources.latex import Paper, read_paper
+
+
+def paper(body: str, preamble: str = "", **files: str) -> Paper:
+    main = f"\\documentclass{{article}}\n{preamble}\n\\begin{{document}}\n{body}\n\\end{{document}}\n"
+    return read_paper(
+        {"main.tex": main} | {k.replace("__", "/") + ".tex": v for k, v in files.items()}, "main.tex"
+    )
+
+
+def text(body: str, preamble: str = "", **files: str) -> str:
+    """Of the only section of a paper, without its heading."""
+    read = paper("\\section{S}\n" + body, preamble, **files).text
+    assert read.startswith("S\n\n"), read
+    return read[3:]
+
+
+def plain(source: str) -> Paper:
+    return read_paper({"main.tex": source}, "main.tex")
+
+
+def test_a_paper_begins_with_its_first_section() -> None:
+    read = paper(
+        "\\title{On \\emph{Things}\\thanks{Funded.}}\\author{A. Uthor}\\maketitle"
+        "\\begin{abstract}We do.\\end{abstract} Keywords: none.\n\\section*{Introduction}\nText.\n\n"
+        "\\section{End}Bye."
+    )
+    assert read.text == "Introduction\n\nText.\n\nEnd\n\nBye."
+    assert read.title == "On Things"
+
+
+def test_a_paper_without_sections_begins_after_its_abstract() -> None:
+    read = paper("\\title{T}\\author{X}\\maketitle\\begin{abstract}Abs.\\end{abstract}\nOne.\n\nTwo.")
+    assert read.text == "One.\n\nTwo."
+
+
+def test_acknowledgements_ahead_of_the_text_do_not_begin_it() -> None:
+    assert paper("\\section*{Acknowledgements}Thanks.\n\n\\section{A}Text.").text == "A\n\nText."
+
+
+def test_the_bibliography_goes_and_what_follows_it_stays() -> None:
+    body = (
+        "Text.\n\\bibliographystyle{plain}\\bibliography{refs}\n\\begin{thebibliography}{9}\n"
+        "\\bibitem{a} A. Author, \\textit{Title}.\n\\end{thebibliography}\n\\appendix\\section{Proofs}Here."
+    )
+    assert text(body) == "Text.\n\nProofs\n\nHere."
+    assert text("Text.\n\\section*{References}\n[1] A. Author, Title.\n\n[2] B.") == "Text."
+
+
+def test_comments_go_and_percent_signs_stay() -> None:
+    assert text("One % no\ntwo 50\\% of %%\nthree.\n% a line\nFour.") == "One two 50% of three. Four."
+    assert text("Broken%\nword, \\\\% after a line") == "Brokenword,"
+    body = "A\\iffalse hidden \\iftrue too \\fi{} \\fi B\\begin{comment}\n no \\end{x}\n\\end{comment} C"
+    assert text(body) == "AB C"
+    assert text("A \\begin{hide}no\\end{hide}B", "\\usepackage{comment}\\excludecomment{hide}") == "A B"
+
+
+@pytest.mark.parametrize(
+    ("preamble", "body", "expected"),
+    [
+        ("\\newcommand{\\me}{we}", "Here \\me\\ and {\\me} go.", "Here we and we go."),
+        ("\\newcommand\\pair[2]{(#1, #2)}", "\\pair{a}{b} \\pair cd", "(a, b) (c, d)"),
+        ("\\newcommand{\\o@}[2][z]{#1#2}\\newcommand\\opt[2][z]{#1#2}", "\\opt{a} \\opt[y]{a}", "za ya"),
+        ("\\def\\f#1.#2;{#2-#1}", "\\f one.two; end", "two-one end"),
+        ("\\def\\f#1{\\def\\g##1{<#1##1>}}", "\\f{a}\\g{b}", "<ab>"),
+        ("\\def\\a{x}\\let\\b\\a\\def\\a{y}", "\\a\\b", "yx"),
+        ("\\let\\old\\emph\\renewcommand\\emph[1]{*\\old{#1}*}", "\\emph{a}", "*a*"),
+        ("\\newcommand{\\long}{several\n\nparagraphs}", "\\long", "several\n\nparagraphs"),
+        ("\\newenvironment{note}[1]{No. #1: }{ (end)}", "\\begin{note}{7}text\\end{note}.",
+         "No. 7: text (end)."),
+        ("\\DeclareMathOperator{\\rk}{rank}", "$\\rk A$", "$\\operatorname{rank}A$"),
+        ("\\newcommand\\R{\\mathbb{R}}\\def\\n#1{\\|#1\\|}", "$\\n{x}\\in\\R^n$",
+         "$\\|x\\|\\in\\mathbb{R}^n$"),
+        ("\\newcommand\\R{\\ensuremath{\\mathbb R}\\xspace}", "in \\R and $\\R$.",
+         "in $\\mathbb R$ and ${\\mathbb R}$."),
+        ("\\NewDocumentCommand{\\f}{s o m}{\\IfBooleanTF{#1}{S}{}\\IfValueTF{#2}{#2}{none} #3}",
+         "\\f{a} \\f*[b]{c}", "none a Sb c"),
+        ("\\newif\\iflong\\longtrue", "\\iflong long\\else short\\fi", "long"),
+        ("\\newcommand\\x{1}\\renewcommand{\\x}{2}\\providecommand{\\x}{3}", "\\x", "2"),
+        ("\\newcommand{\\be}{\\begin{equation}}\\newcommand{\\ee}{\\end{equation}}", "A \\be x \\ee",
+         "A\n\\begin{equation}\nx\n\\end{equation}"),
+        ("\\newcommand{\\todo}[1]{}", "Keep\\todo{fix \\emph{this}} it.", "Keep it."),
+    ],
+)  # fmt: skip
+def test_user_macros_are_expanded_inline(preamble: str, body: str, expected: str) -> None:
+    assert text(body, preamble) == expected
+
+
+def test_formulas_stay_tex() -> None:
+    assert text("Let $x_1 \\leq \\frac{a}{b}$, \\(y\\).") == "Let $x_1 \\leq \\frac{a}{b}$, \\(y\\)."
+    display = text(
+        "So\n\\begin{align}\n a &= b \\label{eq:a} \\\\\n c &= d \\nonumber\n\\end{align}\nby \\eqref{eq:a}."
+    )
+    assert display == "So\n\\begin{align}\na &= b  \\\\\nc &= d \\nonumber\n\\end{align}\nby (1)."
+    assert text("$a\\ $ b") == "$a\\ $ b"
+    assert text("$$ x = y $$ z") == "$$ x = y$$\nz"
+
+
+def test_references_and_citations_are_what_latex_prints() -> None:
+    body = (
+        "\\section{Two}\\label{s} See Section~\\ref{s}, \\cref{s,f}, Eq.~\\eqref{e} [\\ref{nowhere}].\n"
+        "\\begin{equation}x\\label{e}\\end{equation}\n\\begin{figure}\\caption{Cap.}\\label{f}\\end{figure}"
+    )
+    assert text(body).startswith("Two\n\nSee Section 2, Section 2, Figure 1, Eq. (1).")
+    natbib = (
+        "\\begin{thebibliography}{}\\bibitem[Smith et~al.(2001)Smith, Jones]{s} S.\n"
+        "\\bibitem[{{\\'E}mile}(1999)]{e} E.\\end{thebibliography}"
+    )
+    cites = "As \\citet{s} say \\citep[see][p.~3]{s,e}; \\citeauthor{e}."
+    assert (
+        text(cites + natbib)
+        == "As Smith et al. (2001) say (see Smith et al., 2001; Émile, 1999, p. 3); Émile."
+    )
+    numbered = "\\begin{thebibliography}{9}\\bibitem{b} B.\n\\bibitem{a} A.\\end{thebibliography}"
+    assert (
+        text("By \\cite{a} and \\cite[Thm.~2]{a,b} (see \\cite{lost})." + numbered)
+        == "By [2] and [2, 1, Thm. 2]."
+    )
+
+
+def test_footnotes_floats_and_tables_follow_their_paragraph() -> None:
+    body = (
+        "Before\\footnote{A note.} and\n\\begin{table}[ht]\\centering\\caption{Sizes}"
+        "\\begin{tabular}{l|r@{.}l}\\hline\na & \\multicolumn{2}{c}{b} \\\\[2pt]\\hline\n\n"
+        "\\textbf{c} & \\makecell{d\\\\e} & $f$ \\\\\n\\end{tabular}\\end{table}\n"
+        "after.\n\nNext."
+    )
+    assert text(body) == "Before and after.\n\nA note.\n\nTable 1: Sizes\na | b\nc | d e | $f$\n\nNext."
+    picture = "A \\begin{figure}\\includegraphics[width=1cm]{f.pdf}\\caption[s]{Long.}\\end{figure}b"
+    assert text(picture) == "A b\n\nFigure 1: Long."
+    drawing = "A \\begin{tikzpicture}\\draw (0,0) node {x};\\end{tikzpicture}b"
+    assert text(drawing) == "A b"
+
+
+def test_lists_theorems_and_heads_are_lines() -> None:
+    assert text("\\begin{itemize}\\item a\\item[(x)] b\\end{itemize}") == "- a\n(x) b"
+    assert text("\\begin{enumerate}\\item a\\item b\\end{enumerate}") == "1. a\n2. b"
+    theorem = (
+        "\\begin{thm}[Name]\n\nAll.\\end{thm}\\begin{proof}Easy.\\end{proof}\nOn \\begin{lemma}L.\\end{lemma}"
+    )
+    assert text(theorem, "\\newtheorem{thm}{Theorem}[section]") == (
+        "Theorem 1.1 (Name). All.\n\nProof. Easy.\n\nOn\n\nLemma 1. L."
+    )
+    assert text("\\paragraph{Head}\n\nText.\\subsection{Sub}More.") == "Head. Text.\n\nSub\n\nMore."
+
+
+def test_code_is_kept_as_it_is() -> None:
+    assert text("Use \\verb|a_b%c{| or \\lstinline!x[1]!.") == "Use a_b%c{ or x[1]."
+    body = "Run\n\\begin{lstlisting}[language=C]\nint a; % no comment\n  b = \\n;\n\\end{lstlisting}\nso."
+    assert text(body) == "Run\nint a; % no comment\n  b = \\n;\nso."
+    assert (
+        text("At \\url{http://a.b/c_d%20e~f} and \\href{http://x.y}{here}.")
+        == "At http://a.b/c_d%20e~f and here."
+    )
+
+
+def test_characters_are_written_out() -> None:
+    body = "L'\\'{e}t\\'e, na\\\"{\\i}ve, Erd\\H{o}s, \\v{C}ech, stra\\ss e, \\oe uvre, {\\aa}, \\o{} "
+    body += "``q'' a---b 1--2 \\& \\$5."
+    assert text(body) == 'L\'été, naïve, Erdős, Čech, straße, œuvre, å, ø "q" a—b 1–2 & $5.'
+
+
+def test_inputs_are_read_in_their_places() -> None:
+    files = {
+        "one two": "1", "sub__three": "3 \\input{four}", "sub__four": "4", "loop": "L\\input{loop}",
+        "part": "\\documentclass[main]{subfiles}\\begin{document}P\\end{document} never",
+    }  # fmt: skip
+    body = "\\input{one two} \\input sub/three \\include{SUB/THREE.tex} \\import{sub/}{four} \\input{loop} "
+    body += "\\subfile{part} \\input{../gone} e"
+    read = paper("\\section{S}" + body, **files)
+    assert read.text == "S\n\n1 3 4 3 4 4 L P e"
+    assert read.missing == ["../gone"]
+    assert read.used == ["main.tex", "one two.tex", "sub/three.tex", "sub/four.tex", "loop.tex", "part.tex"]
+
+
+def test_old_latex_is_read() -> None:
+    read = plain(
+        "\\documentstyle[12pt]{article}\\def\\etal{{\\it et al.}}\\begin{document}\\section{Old}\n"
+        "{\\bf Bold} {\\em words\\/} by X~\\etal\n\\vskip 0.5cm plus 1fil\n\\noindent More.\\end{document}"
+    )
+    assert read.text == "Old\n\nBold words by X et al.\n\nMore."
+
+
+def test_plain_tex_is_read() -> None:
+    read = plain(
+        "\\magnification=1200 \\baselineskip=14pt\n\\centerline{\\bf Title}\n\\beginsection 1. Start\n\n"
+        "Text\\footnote{$^1$}{A note.} \\hbox to 3cm{boxed}.\n$$x\\eqno(1)$$\n\\vfill\\eject\n\\bye\nnever"
+    )
+    assert read.text == "1. Start\n\nText boxed.\n$$x\\eqno(1)$$\n\nA note."
+
+
+def test_ams_tex_is_read() -> None:
+    read = plain(
+        "\\input amstex\n\\documentstyle{amsppt}\n\\topmatter\\title The Title\\endtitle\\endtopmatter\n"
+        "\\document\n\\head 1. Start\\endhead\n\\proclaim{Theorem 1} All.\\endproclaim\n"
+        "\\demo{Proof} Clear.\\qed\\enddemo\n"
+        "See \\cite{7}.\n\\Refs\\ref\\no 7\\by A. Author\\endref\\endRefs\n\\enddocument"
+    )
+    assert read.text == "1. Start\n\nTheorem 1. All.\n\nProof. Clear.\n\nSee [7]."
+    assert read.title == "The Title"
+
+
+def test_commands_of_no_table_leave_their_text() -> None:
+    assert (
+        text("\\unknown[opt]{Some} text\\foo. \\begin{strange}{0.5\\textwidth}in\\end{strange}")
+        == "Some text.\nin"
+    )
+    assert text("A sentence.\\mynote{Another one.} Mac\\textsc{OS} \\hspace{1em}\\color{red}x") == (
+        "A sentence. Another one. MacOS x"
+    )
