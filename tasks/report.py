@@ -2,19 +2,22 @@
 
 import html
 import json
+from dataclasses import replace
 from typing import Any
 
 from markdown_it import MarkdownIt
 
+from llama_core.corpus.report import Passage, named, passage
 from llama_core.phases import one_phase
 from llama_core.step import Artifact, Step, digest_of
+from tasks.decontaminate import not_run, summary
 from tasks.evaluate import table as evaluation_rows
 from tasks.observe import say, show_link, show_markdown
 from tasks.register import Version
 from tasks.run import Run
 from tasks.step import make, stage
 
-REVISION = 1
+REVISION = 2
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1b1f24 }
 body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
@@ -55,26 +58,40 @@ def metrics(trained: Artifact) -> list[dict[str, Any]]:
 
 
 def conservation(made: dict[str, Artifact], seq_len: int) -> list[dict[str, Any]]:
-    """For every stage: what went in, and that it is the sum of what came out."""
+    """For every stage: what went in, that it is what the stage before has handed on, and that it is the sum
+    of what came out."""
     rows = []
+    handed: dict[str, int] = {}  # documents, by source while each goes its own way
     for name, artifact in made.items():
-        counts = artifact.counts
-        if artifact.stage == "ingest":
-            parts = _parts(counts, ("documents", "dropped.", "quarantined."))
-            rows.append(_row(name, "records", counts["raw"], parts))
-        elif artifact.stage == "dedup":
-            parts = _parts(counts, ("kept.", "dropped."))
-            rows.append(_row(name, "documents", counts["documents"], parts))
-        elif artifact.stage == "corpus":
-            parts = _parts(counts, ("documents.train", "documents.heldout", "dropped."))
-            rows.append(_row(name, "documents", counts["documents.in"], parts))
-        elif artifact.stage == "tokens":
-            sizes = [s.counts["tokens"] for s in artifact.shards]
-            windows = sum(max(0, n - 1) // seq_len for n in sizes)
-            parts = {f"in {windows:,} windows of {seq_len}": windows * seq_len}
-            parts["tails"] = sum(n - max(0, n - 1) // seq_len * seq_len for n in sizes)
-            rows.append(_row(name, "tokens", counts["tokens"], parts))
+        stage, _, source = name.partition(".")
+        if stage == "tokens":
+            rows.append(_tokens_row(artifact, seq_len, sum(handed.values())))
+        elif passed := passage(stage, artifact.counts):
+            came = handed.get(source) if source else sum(handed.values())
+            passed = replace(passed, came=came)
+            handed = handed | {source: passed.handed} if source else {"": passed.handed}
+            rows.append(_passage_row(name, passed))
     return rows
+
+
+def _beside(page: Artifact) -> str:
+    """The corpus page as the report, three folders below the store, links to it, wherever the store lies."""
+    return f"../../../{page.name}/{page.shard('page').object('.html').name}"
+
+
+def _passage_row(name: str, p: Passage) -> dict[str, Any]:
+    kept = {p.unit: p.out, "held out": p.aside} if p.aside else {p.unit: p.out}
+    return _row(name, p.unit, p.into, kept | p.lost, p.holds)
+
+
+def _tokens_row(artifact: Artifact, seq_len: int, handed: int) -> dict[str, Any]:
+    sizes = [s.counts["tokens"] for s in artifact.shards]
+    windows = sum(max(0, n - 1) // seq_len for n in sizes)
+    tails = sum(n - max(0, n - 1) // seq_len * seq_len for n in sizes)
+    counts = artifact.counts
+    holds = counts["documents"] == handed and counts["tokens"] == windows * seq_len + tails
+    parts = {f"in {windows:,} windows of {seq_len}": windows * seq_len, "tails": tails}
+    return _row("tokens", "tokens", counts["tokens"], parts, holds)
 
 
 def markdown(run: Run, made: dict[str, Artifact], version: Version, records: list[dict[str, Any]]) -> str:
@@ -86,12 +103,18 @@ def markdown(run: Run, made: dict[str, Artifact], version: Version, records: lis
         f"Recipe `{recipe.name}`: {size / 1e6:,.1f} M parameters, {recipe.train.tokens:,} tokens. "
         f"Registered as `models:/{version.model}@{version.alias}`.",
         "## What went in",
-        _table(_sources(made), ("source", "records", "documents", "megabytes", "dropped", "quarantined")),
+        _table(
+            _sources(made),
+            ("source", "records", "documents", "megabytes", "no content", "dropped", "quarantined"),
+        ),
+        f"[The corpus page]({_beside(made['corpus_page'])}) shows each source through each filter, and texts.",
         "## Nothing is lost",
-        "What goes into a stage is the sum of what comes out of it.",
+        "What goes into a stage is what the one before has handed on, and the sum of what comes out of it.",
         _table(conservation(made, recipe.train.seq_len), ("stage", "unit", "in", "out", "holds")),
         "## Duplicates",
-        _duplicates(made["dedup"]),
+        _found(made["dedup"]),
+        "## Decontamination",
+        _decontamination(run, made.get("decontaminate")),
         "## Tokenizer",
         _table(_tokenizer_rows(made["tokenizer"]), ("source", "bytes per token")),
         "## Training",
@@ -185,6 +208,7 @@ def _sources(made: dict[str, Artifact]) -> list[dict[str, Any]]:
                     "records": f"{c['raw']:,}",
                     "documents": f"{c['documents']:,}",
                     "megabytes": f"{c['bytes'] / 1e6:.2f}",
+                    "no content": _list(_parts(c, ("non_content.",))),
                     "dropped": _list(_parts(c, ("dropped.",))),
                     "quarantined": _list(_parts(c, ("quarantined.",))),
                 }
@@ -198,11 +222,18 @@ def _contents(artifact: Artifact) -> list[str]:
     return [f"{f['group']} {f['version']} ({f['license']})" if "version" in f else f["url"] for f in facts]
 
 
-def _duplicates(decided: Artifact) -> str:
-    dropped = _list(_parts(decided.counts, ("dropped.",))) or "none"
-    examples = decided.facts["examples"]
+def _found(artifact: Artifact) -> str:
+    """What a stage has dropped, with examples."""
+    dropped = _list(_parts(artifact.counts, ("dropped.",))) or "none"
+    examples = artifact.facts["examples"]
     columns = tuple(examples[0]) if examples else ()
     return f"Dropped: {dropped}." + (f"\n\n{_table(examples, columns)}" if examples else "")
+
+
+def _decontamination(run: Run, decontaminated: Artifact | None) -> str:
+    if decontaminated is None:
+        return f"Not run: {not_run(run)}."
+    return f"{summary(decontaminated)}.\n\n{_found(decontaminated)}"
 
 
 def _tokenizer_rows(artifact: Artifact) -> list[dict[str, Any]]:
@@ -215,19 +246,12 @@ def _parts(counts: dict[str, int], starts: tuple[str, ...]) -> dict[str, int]:
 
 
 def _list(parts: dict[str, int]) -> str:
-    return ", ".join(f"{k.split('.', 1)[-1].replace('_', ' ')} {v:,}" for k, v in parts.items())
+    return ", ".join(f"{named(k.split('.', 1)[-1])} {v:,}" for k, v in parts.items())
 
 
-def _row(stage: str, unit: str, into: int, parts: dict[str, int]) -> dict[str, Any]:
-    total = sum(parts.values())
-    out = " + ".join(f"{v:,} {k.replace('.', ' ').replace('_', ' ')}" for k, v in parts.items())
-    return {
-        "stage": stage,
-        "unit": unit,
-        "in": f"{into:,}",
-        "out": out,
-        "holds": "yes" if total == into else "NO",
-    }
+def _row(stage: str, unit: str, into: int, parts: dict[str, int], holds: bool) -> dict[str, Any]:
+    out = " + ".join(f"{v:,} {named(k)}" for k, v in parts.items())
+    return {"stage": stage, "unit": unit, "in": f"{into:,}", "out": out, "holds": "yes" if holds else "NO"}
 
 
 def _median_rate(records: list[dict[str, Any]]) -> float:

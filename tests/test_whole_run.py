@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -11,7 +13,10 @@ from pipeline import ROOT, Pipeline, how_made
 
 from llama_core.recipe import load_recipe
 
-STAGES = ["corpus", "dedup", "evaluate", "export", "ingest", "report", "tokenizer", "tokens", "train"]
+STAGES = "corpus corpus_page dedup evaluate export ingest report tokenizer tokens train".split()  # noqa: SIM905
+LABELS = (
+    "corpus|corpus page|dedup|evaluate|export|ingest code|ingest docs|register|report|tokenizer|tokens|train"
+)
 
 
 def test_every_stage_leaves_a_finished_artifact(micro: Pipeline) -> None:
@@ -26,20 +31,21 @@ def test_conservation_holds_at_every_stage(micro: Pipeline) -> None:
     for artifact in micro.artifacts()["ingest"]:
         for shard in artifact.shards:
             c = shard.counts
-            lost = sum(v for k, v in c.items() if k.startswith(("dropped.", "quarantined.")))
-            assert c["raw"] == c.get("documents", 0) + lost, shard.name
+            lost = sum(v for k, v in c.items() if k.startswith(("non_content.", "dropped.", "quarantined.")))
+            assert c["raw"] == c.get("members", 0) + lost, shard.name
     ingested = sum(a.counts["documents"] for a in micro.artifacts()["ingest"])
     dedup, corpus = micro.artifact("dedup").counts, micro.artifact("corpus").counts
-    parts = sum(v for k, v in dedup.items() if k.startswith(("kept.", "dropped.")))
-    assert ingested == dedup["documents"] == parts
-    assert corpus["documents.train"] == dedup["kept.train"] > 0
-    assert corpus["documents.heldout"] == dedup["kept.heldout"] > 0
+    kept = sum(v for k, v in dedup.items() if k.startswith("kept"))
+    dropped = sum(v for k, v in dedup.items() if k.startswith("dropped."))
+    assert ingested == dedup["documents"] == kept + dropped
+    assert corpus["documents"] == kept == corpus["documents.train"] + corpus["documents.heldout"]
+    assert corpus["documents.train"] > corpus["documents.heldout"] > 0
     tokens = micro.artifact("tokens")
     assert tokens.counts["documents"] == corpus["documents.train"]
     seq_len = load_recipe("micro").train.seq_len
     for shard in tokens.shards:
         n = shard.counts["tokens"]
-        assert micro.store.at(tokens.url.rsplit("/", 2)[1]) and shard.object(".bin").size == 2 * n
+        assert shard.object(".bin").size == 2 * n
         assert 0 <= n - max(0, n - 1) // seq_len * seq_len <= seq_len
 
 
@@ -50,8 +56,20 @@ def test_the_report_shows_that_the_sums_hold(micro: Pipeline) -> None:
     assert len(sums) == 5, "two sources, dedup, corpus, tokens"
     assert "| NO |" not in text
     assert "near" in text.split("## Duplicates")[1].split("##")[0]
+    assert "Not run: no evaluation sets" in text.split("## Decontamination")[1].split("##")[0]
     page = report.read(report.shard("report").object(".html")).decode()
     assert "<svg" in page and "<table>" in page
+
+
+def test_the_report_links_to_the_corpus_page(micro: Pipeline) -> None:
+    report = micro.artifact("report")
+    entry = report.shard("report").object(".html")
+    [link] = re.findall(r'href="([^"]+corpus\.html)"', report.read(entry).decode())
+    page = (Path(report.store.path(entry.name)).parent / link).resolve()
+    assert page == Path(micro.artifact("corpus_page").store.path()).resolve() / page.parent.name / page.name
+    text = page.read_text()
+    assert "DOES NOT HOLD" not in text and text.count("<svg") == 2, "a picture for each source"
+    assert "Decontamination: not run (no evaluation sets were given)" in text
 
 
 def test_the_model_is_better_than_a_unigram_model(micro: Pipeline) -> None:
@@ -106,7 +124,7 @@ def test_a_second_run_reuses_every_step(micro: Pipeline) -> None:
     before = set(micro.store.list())
     output = micro.ok()
     made = how_made(output)
-    assert sorted(made) == sorted([*STAGES[:4], "ingest code", "ingest docs", "register", *STAGES[5:]])
+    assert sorted(made) == LABELS.split("|")
     assert set(made.values()) == {"reused"}
     assert set(micro.store.list()) == before
 
