@@ -107,7 +107,7 @@ def markdown(run: Run, made: dict[str, Artifact], version: Version, records: lis
             _sources(made),
             ("source", "records", "documents", "megabytes", "no content", "dropped", "quarantined"),
         ),
-        f"[The corpus page]({_beside(made['corpus_page'])}) shows each source through each filter, and texts.",
+        f"[The corpus page]({_beside(made['corpus_page'])}) shows each source through each filter.",
         "## Nothing is lost",
         "What goes into a stage is what the one before has handed on, and the sum of what comes out of it.",
         _table(conservation(made, recipe.train.seq_len), ("stage", "unit", "in", "out", "holds")),
