@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import fsspec
 
 from llama_core.corpus.recipe import UrlSource
-from llama_core.corpus.sources.listing import LISTED, Entry, parse_listing
+from llama_core.corpus.sources.listing import LISTED, MAX_BYTES, Entry, parse_listing
 from llama_core.errors import InputError, StoreError
 from llama_core.step import digest_of
 from llama_core.store import file_system
@@ -22,12 +22,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """A raw shard. `digest`: of the outside data, without reading it. `checksum`: published, if any is."""
+    """A raw shard. `digest`: of the outside data, without reading it. `listed`: as a list has it."""
 
     name: str
     url: str
     digest: str
-    checksum: str = ""
+    listed: Entry | None = None
 
 
 def plan_urls(source: UrlSource, key: str, endings: Iterable[str], folders: bool = False) -> list[Raw]:
@@ -35,9 +35,10 @@ def plan_urls(source: UrlSource, key: str, endings: Iterable[str], folders: bool
     if not source.urls:
         raise InputError(f"{key}.urls is empty: set it to the paths or URLs of this source's files")
     found: dict[str, Raw] = {}
+    lists: dict[str, bytes] = {}
     try:
         for pattern in source.urls:
-            raws = [*_find(source, pattern)]
+            raws = [*_find(source, pattern, lists)]
             if not raws:
                 raise InputError(f"there is no file at {pattern}")
             for raw in raws:
@@ -49,9 +50,15 @@ def plan_urls(source: UrlSource, key: str, endings: Iterable[str], folders: bool
 
 
 def check_unchanged(source: UrlSource, raw: Raw) -> None:
-    """Raises InputError where the file is another one than was planned."""
-    if not raw.checksum and _identity(source, raw.url) != raw.digest:
-        raise InputError(f"{raw.url} has changed since this run planned it: run again")
+    """Raises InputError where the file is another one than was planned, or than its list says."""
+    if raw.listed is None:
+        if _identity(source, raw.url) != raw.digest:
+            raise InputError(f"{raw.url} has changed since this run planned it: run again")
+    elif raw.listed.size is not None:
+        fs, path = file_system_of(source, raw.url)
+        size = _call(raw.url, lambda: fs.info(path))["size"]
+        if size is not None and size != raw.listed.size:
+            raise InputError(f"{raw.url} has {size:,} bytes, its list says {raw.listed.size:,}: get it again")
 
 
 def shard_name(url: str) -> str:
@@ -102,20 +109,29 @@ class RawFile:
         self.close()
 
 
-def _find(source: UrlSource, pattern: str) -> Iterable[Raw]:
+def _find(source: UrlSource, pattern: str, lists: dict[str, bytes]) -> Iterable[Raw]:
     if pattern.startswith(LISTED):
-        for entry in _listed(source, pattern):
-            yield Raw(shard_name(entry.url), entry.url, digest_of(entry.identity()), entry.checksum)
+        for entry in _listed(source, pattern, lists):
+            yield Raw(shard_name(entry.url), entry.url, digest_of(entry.identity()), entry)
         return
     for url in _expand(source, pattern):
         yield Raw(shard_name(url), url, _identity(source, url))
 
 
-def _listed(source: UrlSource, pattern: str) -> list[Entry]:
-    """The files that a published list names. What it says of them is trusted: nothing else is asked for."""
+def _listed(source: UrlSource, pattern: str, lists: dict[str, bytes]) -> list[Entry]:
+    """The files that a published list names. What it says of them is trusted: nothing else is asked for.
+
+    `lists`: those that were read already, by URL.
+    """
     url = pattern.removeprefix(LISTED).partition("#")[0]
-    with open_raw(source, url) as file:
-        return parse_listing(pattern, file.read())
+    if url not in lists:
+        with open_raw(source, url) as file:
+            pieces, size = [], 0
+            while size <= MAX_BYTES and (piece := file.read(1 << 20)):  # a read may give less than there is
+                pieces.append(piece)
+                size += len(piece)
+            lists[url] = b"".join(pieces)
+    return parse_listing(LISTED + _absolute(url) + pattern.removeprefix(LISTED + url), lists[url])
 
 
 def _expand(source: UrlSource, pattern: str) -> list[str]:
@@ -157,16 +173,19 @@ def _check_ending(url: str, endings: Iterable[str], folders: bool) -> None:
 
 def file_system_of(source: UrlSource, url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """The file system of a path or URL, and the path on it. Raises InputError."""
-    if "://" not in url:
-        url = str(Path(url).expanduser().absolute())
+    url = _absolute(url)
     if urlsplit(url).password:
         raise InputError("a URL of a source holds no credentials: put them in the environment")
     fs = _call(url, lambda: file_system(url, **source.storage_options))
     return fs, fs._strip_protocol(url)
 
 
+def _absolute(url: str) -> str:
+    return url if "://" in url else f"file://{Path(url).expanduser().absolute()}"
+
+
 def _call(url: str, call: Callable[[], T]) -> T:
     try:
         return call()
-    except (OSError, ValueError, StoreError, ImportError) as error:
+    except Exception as error:  # each file system has errors of its own
         raise InputError(f"cannot read {url}: {error}") from error
