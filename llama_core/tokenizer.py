@@ -12,10 +12,11 @@ import heapq
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import fsspec
 import numpy as np
 import sentencepiece
 import xxhash
@@ -26,13 +27,12 @@ from llama_core import recipe
 from llama_core.corpus.decontaminate import training_documents
 from llama_core.errors import InputError, RecipeError
 from llama_core.step import Artifact, Shard, Step, digest_of
+from llama_core.tokenizer_report import Segmentation, Text, comparison, is_whitespace, report
 
 REVISION = 1
 MODEL = "tokenizer.model"
 MAX_LINE = 4192  # bytes; the trainer would skip a longer one
 READ_AT_MOST = 16  # times a source's part of the sample: of a larger corpus, only some shards are read
-PROBE = 1 << 20  # bytes of each source that bytes per token is measured on
-SPACE = "▁"
 DEMOTED = -1e9
 
 FLAGS: dict[str, Any] = {
@@ -90,6 +90,10 @@ class Tokenizer:
         return self._processor.decode([int(i) for i in ids])
 
     @cached_property
+    def segmentation(self) -> Segmentation:
+        return Segmentation(self._processor)
+
+    @cached_property
     def digest(self) -> str:
         """Of pieces, scores and types: what makes two tokenizers the same."""
         model = ModelProto.FromString(self.model)
@@ -115,20 +119,26 @@ def train_tokenizer(
     }
     if not any(sample.texts for sample in samples.values()):
         raise InputError(f"{corpus.url} holds no training text for the sources {', '.join(samples)}")
+    other = _read_other(cfg.compare_with) if cfg.compare_with else None
     tokenizer = Tokenizer(_train((line for sample in samples.values() for line in sample.lines()), cfg))
     with step.shard("tokenizer") as shard:
         shard.publish_bytes(MODEL, tokenizer.model)
         shard.digest = tokenizer.digest
         shard.facts = {
             "vocab": tokenizer.n_words,
-            "whitespace_pieces": sum(map(_is_whitespace, _pieces(tokenizer))),
+            "whitespace_pieces": sum(map(is_whitespace, tokenizer.segmentation.pieces)),
             "sample": {source: sample.facts() for source, sample in samples.items()},
-            "bytes_per_token": {
-                source: round(_bytes_per_token(tokenizer, sample.texts), 4)
-                for source, sample in samples.items()
-                if sample.texts
-            },
+            **report(tokenizer.segmentation, _texts(samples)),
         }
+        if other is not None:
+            theirs = comparison(tokenizer.segmentation, other.segmentation, _texts(samples))
+            shard.facts["compared_with"] = {cfg.compare_with: theirs}
+
+
+def _texts(samples: Mapping[str, "Sample"]) -> Iterator[Text]:
+    for source, sample in samples.items():
+        for text, language in zip(sample.texts, sample.languages, strict=True):
+            yield Text(source, language, text)
 
 
 @dataclass
@@ -136,6 +146,8 @@ class Sample:
     """Texts of one source, in the order of their keyed hashes; the last is cut where the sample is full."""
 
     texts: list[str]
+    languages: list[str] = field(default_factory=list)
+    """Of each text, empty where it is not known."""
     n_lines: int = 0
     n_long_lines: int = 0
 
@@ -164,23 +176,24 @@ def draw(
 
     Does not depend on the order of reading. Memory: the sample and one document.
     """
-    heap: list[tuple[int, str, str]] = []  # the largest hash first
+    heap: list[tuple[int, str, str, str]] = []  # the largest hash first
     total = 0
     for shard in _shards_to_read(corpus, source, quota, seed):
         for document in training_documents(corpus, decontaminated, shard.name):
             key = xxhash.xxh3_64_intdigest(document.id.encode(), seed=seed)
             if total >= quota and key >= -heap[0][0]:
                 continue
-            heapq.heappush(heap, (-key, document.id, document.text))
+            heapq.heappush(heap, (-key, document.id, document.text, document.language))
             total += len(document.text.encode())
             while total - (largest := len(heap[0][2].encode())) >= quota:
                 heapq.heappop(heap)
                 total -= largest
-    texts = [text for _, _, text in sorted(heap, key=lambda entry: (-entry[0], entry[1]))]
+    heap.sort(key=lambda entry: (-entry[0], entry[1]))
+    texts = [text for _, _, text, _ in heap]
     if total > quota:
         kept = len(texts[-1].encode()) - (total - quota)
         texts[-1] = texts[-1].encode()[:kept].decode(errors="ignore")
-    return Sample(texts)
+    return Sample(texts, [language for *_, language in heap])
 
 
 def split_line(line: str) -> Iterator[str]:
@@ -226,7 +239,7 @@ def _train(lines: Iterator[str], cfg: recipe.Tokenizer) -> bytes:
         raise _explain(error, cfg) from error
     model = ModelProto.FromString(model_file.getvalue())
     for piece in model.pieces:
-        if _is_whitespace(piece.piece):
+        if is_whitespace(piece.piece):
             piece.score = DEMOTED
     for trace in ("input", "model_prefix", "num_threads"):
         model.trainer_spec.ClearField(trace)
@@ -248,19 +261,13 @@ def _explain(error: RuntimeError, cfg: recipe.Tokenizer) -> Exception:
     return InputError(f"SentencePiece cannot train on this text: {message.strip()}")
 
 
-def _is_whitespace(piece: str) -> bool:
-    return not piece.strip(SPACE)
-
-
-def _pieces(tokenizer: Tokenizer) -> Iterator[str]:
-    return (tokenizer._processor.id_to_piece(i) for i in range(tokenizer.n_words))
-
-
-def _bytes_per_token(tokenizer: Tokenizer, texts: list[str]) -> float:
-    size = tokens = 0
-    for text in texts:
-        size += len(text.encode())
-        tokens += len(tokenizer.encode(text))
-        if size >= PROBE:
-            break
-    return size / max(1, tokens)
+def _read_other(url: str) -> Tokenizer:
+    """Another SentencePiece model. Raises InputError."""
+    try:
+        with fsspec.open(url, "rb") as file:
+            model = file.read()
+        if not model:
+            raise ValueError("it is empty")
+        return Tokenizer(model)
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
+        raise InputError(f"tokenizer.compare_with: {url} is no SentencePiece model: {error}") from error

@@ -116,7 +116,7 @@ def markdown(run: Run, made: dict[str, Artifact], version: Version, records: lis
         "## Decontamination",
         _decontamination(run, made.get("decontaminate")),
         "## Tokenizer",
-        _table(_tokenizer_rows(made["tokenizer"]), ("source", "bytes per token")),
+        _tokenizer(made["tokenizer"].shard("tokenizer").facts),
         "## Training",
         f"{len(records):,} steps, loss {records[0]['loss']:.3f} to {records[-1]['loss']:.3f}, "
         f"{_median_rate(records):,.0f} tokens/s (median).",
@@ -236,9 +236,31 @@ def _decontamination(run: Run, decontaminated: Artifact | None) -> str:
     return f"{summary(decontaminated)}.\n\n{_found(decontaminated)}"
 
 
-def _tokenizer_rows(artifact: Artifact) -> list[dict[str, Any]]:
-    facts = artifact.shard("tokenizer").facts
-    return [{"source": s, "bytes per token": f"{b:.2f}"} for s, b in facts["bytes_per_token"].items()]
+def _tokenizer(facts: dict[str, Any]) -> str:
+    """Bytes per token by source and language, of another tokenizer beside, and what the segmentation says."""
+    others = facts.get("compared_with", {})
+    rows = []
+    for source, ratio in facts["bytes_per_token"].items():
+        languages = facts["bytes_per_token_by_language"][source]
+        for language, of_it in ({"all": ratio} | languages if len(languages) > 1 else languages).items():
+            row = {"source": source, "language": language, "bytes per token": f"{of_it:.2f}"}
+            for name, other in others.items():
+                by_language = {"all": other["bytes_per_token"][source]} | other[
+                    "bytes_per_token_by_language"
+                ][source]
+                row[name] = f"{by_language[language]:.2f}"
+            rows.append(row)
+    found = facts["segmentation"]
+    parts = [
+        _table(rows, ("source", "language", "bytes per token", *others)),
+        f"Of {found['tokens']:,} tokens, {found['spaces_taken']:,} take a space from the word behind it and "
+        f"{found['digits_joined']:,} join digits: the released tokenizer does neither.",
+    ]
+    for name, other in others.items():
+        probes = "; ".join(f"`{text!r}` {' '.join(pieces)}" for text, pieces in other["probes"].items())
+        common = f"{name} has {other['pieces_in_common']:.0%} of the pieces"
+        parts.append(f"{common}; it splits otherwise: {probes or 'none'}.")
+    return "\n\n".join(parts)
 
 
 def _parts(counts: dict[str, int], starts: tuple[str, ...]) -> dict[str, int]:

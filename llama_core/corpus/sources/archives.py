@@ -21,7 +21,8 @@ class Archive(Protocol):
     `comment`: what it says of itself, known when its members are read. Git writes the commit there.
     """
 
-    comment: str
+    @property
+    def comment(self) -> str: ...
 
     def __iter__(self) -> Iterator[tuple[Member, bytes]]: ...
 
