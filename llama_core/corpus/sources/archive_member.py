@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 _UNSAFE = re.compile(r"/|[A-Za-z]:|.*\0|(?:.*/)?\.\.(?:/|$)", re.DOTALL)
 
+_MAX_NAME = 4096  # characters, as in Linux
+
 Wanted = Callable[[str], bool]
 
 
@@ -24,4 +26,6 @@ class Member:
 
 def name_error(name: str) -> str:
     """Why a name may not be that of a file inside of an archive, or nothing."""
+    if len(name) > _MAX_NAME:
+        return "long_name"
     return "unsafe_path" if not name or _UNSAFE.match(name.replace("\\", "/")) else ""

@@ -210,15 +210,15 @@ def _member_outcome(
     comment: str,
     licenses: Licenses,
 ) -> Outcome:
-    if member.kind != "file" and not member.error:
+    place = f"{url}#{member.name}" if member.name else url
+    if member.error:
+        return Quarantined(_plain(place), member.offset, member.error)
+    if member.kind != "file":
         return NonContent(member.kind)
     # The folder that an archive of one project is wrapped in is no part of the paths in the project.
     path = (member.name.partition("/")[2] if repository else "") or member.name
     commit = comment if re.fullmatch(r"[0-9a-f]{40,64}", comment) else ""
-    place = f"{url}#{member.name}" if member.name else url
     found = _File(path, repository, commit, licenses.of(member.name), place, member.offset)
-    if member.error:
-        return reader.fault(found, member.error)
     return reader.path_outcome(member.name) or _decoded(reader, found, data)
 
 

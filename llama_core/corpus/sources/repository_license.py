@@ -68,13 +68,11 @@ class Licenses:
 
     def of(self, path: str) -> str:
         """The licence that holds for a file; empty if none is stated."""
-        folder = posixpath.dirname(path)
-        while True:
+        while (folder := posixpath.dirname(path)) != path:  # the top is its own folder
             if found := self._by_text.get(folder) or self._by_metadata.get(folder):
                 return found
-            if not folder or folder == "/":
-                return ""
-            folder = posixpath.dirname(folder)
+            path = folder
+        return ""
 
 
 def _is_text(path: str) -> bool:

@@ -335,16 +335,24 @@ def test_a_damaged_header_of_a_tar_is_quarantined_and_the_next_member_is_read(
     assert artifact.counts["quarantined.damaged_header"] == 1
 
 
-HOSTILE = ["../escape.py", "/etc/escape.py", "a/../../escape.py", "C:/escape.py", "..\\escape.py"]
+HOSTILE = [
+    "../escape.py",
+    "/etc/escape.py",
+    "//escape.py",
+    "a/../../escape.py",
+    "C:/escape.py",
+    "..\\escape.py",
+]
 
 
 @pytest.mark.parametrize("form", ["a.zip", "a.tar"])
 def test_names_that_leave_the_archive_are_quarantined(
     tmp_path: Path, ingested: Callable[..., Artifact], form: str
 ) -> None:
-    path = pack(tmp_path / form, {"LICENSE": MIT, "ok.py": CODE} | dict.fromkeys(HOSTILE, CODE))
-    artifact = ingested(github(path))
+    files = {"LICENSE": MIT, "ok.py": CODE, "a/" * 2500 + "long.py": CODE} | dict.fromkeys(HOSTILE, CODE)
+    artifact = ingested(github(pack(tmp_path / form, files)))
     assert list(texts(artifact)) == ["ok.py"]
+    assert artifact.counts["quarantined.long_name"] == 1
     assert artifact.counts["quarantined.unsafe_path"] == len(HOSTILE)
     assert not list(tmp_path.parent.rglob("escape.py"))
 
