@@ -11,8 +11,9 @@ from collections.abc import Iterator
 
 from llama_core.corpus.document import NonContent, Outcome, Quarantined
 from llama_core.corpus.recipe import Arxiv
+from llama_core.corpus.sources.archive_member import name_error
 from llama_core.corpus.sources.archive_tar import Stream, Tar, is_tar
-from llama_core.corpus.sources.arxiv_paper import Bundle, Place, is_bundle, is_plain, kind_of_paper
+from llama_core.corpus.sources.arxiv_paper import Bundle, Place, is_bundle, kind_of_paper
 from llama_core.corpus.sources.raw import Raw, open_raw
 from llama_core.corpus.sources.streams import chunks
 
@@ -44,8 +45,8 @@ def _read(stream: Stream, place: Place) -> Iterator[Outcome]:
             yield Quarantined(record, member.offset, member.error)
         elif member.kind != "file":
             yield NonContent(member.kind)
-        elif not is_plain(name):
-            yield Quarantined(record, member.offset, "unsafe_path")
+        elif error := name_error(name):
+            yield Quarantined(record, member.offset, error)
         elif place.in_tar or not is_bundle(name):
             yield from bundle.take(name, tar.read(), member.offset)
         else:

@@ -116,7 +116,7 @@ class Bundle:
             return
         text = decode(data)
         if text is None:
-            error = "nul_byte" if b"\0" in data else "invalid_text"
+            error = "invalid_text" if data.startswith((b"\xff", b"\xfe")) else "nul_byte"
             yield Quarantined(record, offset, error) if kind == "tex" else NonContent("binary")
             return
         if name in self._files:
@@ -207,12 +207,6 @@ def is_bundle(name: str) -> bool:
     """Whether a member of a tar is a bundle of its own: `.gz`, of no figure."""
     bare = _PACKED.sub("", name)
     return name.lower().endswith((".gz", ".tgz")) and kind_of_file(bare) in ("other_file", "tex")
-
-
-def is_plain(name: str) -> bool:
-    """Whether a name stays inside its archive."""
-    parts = name.replace("\\", "/").split("/")
-    return bool(name) and ".." not in parts and parts[0] != "" and ":" not in parts[0]
 
 
 def kind_of_paper(head: bytes) -> str:

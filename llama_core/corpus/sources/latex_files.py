@@ -18,6 +18,7 @@ _COMMAND = re.compile(r"\\[A-Za-z]")
 _DOCUMENT = 5  # the rank of a file that is a document by itself
 _MAX_NAME = 500
 _USUAL_NAMES = ("main", "ms", "paper", "article", "manuscript", "root", "arxiv")
+_ANOTHER = re.compile(r"supp|append|response|rebuttal|cover|letter|old|diff|templ|sample", re.IGNORECASE)
 _TEX = (".tex", ".ltx", ".latex")
 
 _INPUTENC = re.compile(rb"\\(?:usepackage|RequirePackage)\s*\[([^]\n]{1,60})\]\s*\{inputenc\}")
@@ -209,6 +210,7 @@ def _rank(files: Mapping[str, str], path: str) -> tuple[int, ...]:
         kind,
         int(stem + ".bbl" in files),
         int(posixpath.basename(stem).lower() in _USUAL_NAMES),
+        int(_ANOTHER.search(posixpath.basename(stem)) is None),
         int(_PROSE.search(code) is not None),
         -path.count("/"),
         len(code),

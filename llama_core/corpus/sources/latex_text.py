@@ -7,7 +7,6 @@ from collections.abc import Mapping
 # Marks in the text until all of it has been read; they are taken out of the input.
 _REF, _REF_END, _CITE = "\ue000", "\ue001", "\ue002"
 
-_SPACE = re.compile(r"[ \t\n]+")
 _DASHES = re.compile(r"---?|``|''|`")
 _SIGNS = {"---": "—", "--": "–", "``": '"', "''": '"', "`": "'"}
 _NO_ROW = re.compile(r"[|\s]*")
@@ -46,7 +45,7 @@ class Writer:
     def end_line(self, row: bool = False) -> None:
         self._head = -1
         if self._line:
-            line = _SPACE.sub(" ", "".join(self._line)).strip()
+            line = " ".join("".join(self._line).split())
             if " ," in line or " ." in line:
                 line = _BEFORE_MARK.sub("", line)
             self._line = []
@@ -99,7 +98,9 @@ def citation() -> str:
 
 def typed(text: str) -> str:
     """Plain characters as TeX sets them: dashes and quotes."""
-    return _DASHES.sub(lambda m: _SIGNS[m[0]], text)
+    if "--" in text or "`" in text or "''" in text:
+        return _DASHES.sub(lambda m: _SIGNS[m[0]], text)
+    return text
 
 
 def accented(base: str, mark: str) -> str:

@@ -84,9 +84,8 @@ def test_files_that_input_each_other_end() -> None:
     files = {"main.tex": "\\section{S}\\input{a}\\input{b}", "a.tex": "A\\input{b}", "b.tex": "B\\input{a}"}
     assert read_paper(files, "main.tex").text == "S\n\nAB BA"
     chain = {f"f{i}.tex": f"{i}\\input{{f{i + 1}}}" for i in range(500)}
-    assert read_paper({"main.tex": "\\section{S}\\input{f0}"} | chain, "main.tex").text.startswith(
-        "S\n\n0 1 2"
-    )
+    text = read_paper({"main.tex": "\\section{S}\\input{f0}"} | chain, "main.tex").text
+    assert text.startswith("S\n\n0123456789")
 
 
 def test_a_line_of_a_megabyte_is_read() -> None:

@@ -1,0 +1,358 @@
+"""arXiv's bulk tars, bundles and single files become papers, and every file of them is counted once."""
+
+import gzip
+import io
+import json
+import random
+import re
+import resource
+import tarfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from corpus.helpers import SAMPLES, is_conserved, needs_samples
+from corpus.sources import residues
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined
+from llama_core.corpus.recipe import Arxiv
+from llama_core.corpus.sources import arxiv
+from llama_core.corpus.sources.raw import Raw
+from llama_core.step import Artifact
+
+BODY = "\\section{Introduction}\n" + "The text of a paper goes on for some time. " * 6
+PAPER = f"\\documentclass{{article}}\n\\title{{A Title}}\n\\begin{{document}}\n{BODY}\n\\end{{document}}\n"
+WITHDRAWN = "%auto-ignore\nThis paper has been withdrawn by the author due to an error in \\emph{Lemma} 3.\n"
+
+
+def tar(files: dict[str, str | bytes], *others: tarfile.TarInfo, format: int = tarfile.GNU_FORMAT) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=format) as archive:
+        for name, content in files.items():
+            data = content.encode() if isinstance(content, str) else content
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+        for info in others:
+            archive.addfile(info)
+    return packed.getvalue()
+
+
+def packed(data: str | bytes) -> bytes:
+    return gzip.compress(data.encode() if isinstance(data, str) else data, mtime=0)
+
+
+def source(**fields: int) -> Arxiv:
+    return Arxiv.model_validate({"kind": "arxiv", "urls": ["a"], "license": "arXiv"} | fields)
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[..., list[Outcome]]:
+    """The outcomes of a file of the given name and bytes."""
+
+    def run(name: str, data: bytes, **fields: int) -> list[Outcome]:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return list(arxiv.read("arxiv", source(**fields), Raw("r", str(path), "")))
+
+    return run
+
+
+def documents(outcomes: list[Outcome]) -> list[Document]:
+    return [o for o in outcomes if isinstance(o, Document)]
+
+
+def counts(outcomes: list[Outcome]) -> dict[str, int]:
+    """Of what is no document, by kind, reason or error."""
+    found: Counter[str] = Counter()
+    for outcome in outcomes:
+        if isinstance(outcome, NonContent):
+            found[outcome.kind] += outcome.count
+        elif isinstance(outcome, Dropped):
+            found[outcome.reason] += 1
+        elif isinstance(outcome, Quarantined):
+            found[outcome.error] += 1
+    return dict(found)
+
+
+BUNDLE: dict[str, str | bytes] = {
+    "main.tex": PAPER.replace("\\section", "\\input{sub/part}\\usepackage{own}\\section"),
+    "sub/part.tex": "\\newcommand{\\x}{expanded} ",
+    "own.sty": "\\newcommand{\\y}{}",
+    "other.sty": "",
+    "main.bbl": "\\begin{thebibliography}{1}\\bibitem{a} A.\\end{thebibliography}",
+    "old/draft.tex": PAPER,
+    "fig.pdf": b"%PDF-1.4\0",
+    "anc/data.tex": "x",
+    "._main.tex": b"\0\5",
+    "00README": "nothing",
+}
+
+
+def test_a_bundle_is_one_document_and_each_of_its_files_is_counted(
+    tmp_path: Path, ingested: Callable[..., Artifact]
+) -> None:
+    folder = tarfile.TarInfo("sub")
+    folder.type = tarfile.DIRTYPE
+    (tmp_path / "1911.02782v2.tar.gz").write_bytes(packed(tar(BUNDLE, folder)))
+    artifact = ingested(source(urls=[str(tmp_path / "*.gz")]), "arxiv")  # type: ignore[arg-type]
+    total = artifact.counts
+    assert is_conserved(total)
+    assert (total["documents"], total["members"], total["raw"]) == (1, 3, 11)
+    assert total["dropped.unused_file"] == 1
+    others = {k.removeprefix("non_content."): v for k, v in total.items() if k.startswith("non_content.")}
+    assert others == {
+        "figure": 1, "style": 1, "bibliography": 1, "ancillary": 1, "system_file": 1, "readme": 1,
+        "folder": 1,
+    }  # fmt: skip
+
+
+def test_a_document_says_where_it_is_from(read: Callable[..., list[Outcome]]) -> None:
+    (paper,) = documents(read("1911.02782v2.tar.gz", packed(tar(BUNDLE))))
+    assert (paper.url, paper.date) == ("https://arxiv.org/abs/1911.02782v2", "2019-11")
+    assert (paper.license, paper.language, paper.source) == ("arXiv", "en", "arxiv")
+    meta = json.loads(paper.meta)
+    assert (meta["main"], meta["title"]) == ("main.tex", "A Title")
+    assert meta["files"] == ["main.tex", "sub/part.tex", "own.sty"]
+    french = PAPER.replace("\\title", "\\usepackage[english,french]{babel}\\title")
+    for name, url, date in (
+        ("hep-th9901001.gz", "https://arxiv.org/abs/hep-th/9901001", "1999-01"),
+        ("math.GT0309136.gz", "https://arxiv.org/abs/math/0309136", "2003-09"),
+        ("cs/0012007v1.gz", "https://arxiv.org/abs/cs/0012007v1", "2000-12"),
+        ("0704.0001.gz", "https://arxiv.org/abs/0704.0001", "2007-04"),
+        ("1202.3665_ms.tex", "https://arxiv.org/abs/1202.3665", "2012-02"),
+    ):
+        (paper,) = documents(read(name, packed(french) if name.endswith("gz") else french.encode()))
+        assert (paper.url, paper.date, paper.language) == (url, date, "fr")
+    (paper,) = documents(read("thesis.tex", PAPER.encode()))
+    assert paper.url.endswith("/thesis.tex") and paper.date == ""
+
+
+def test_a_bulk_tar_holds_papers_of_every_form(read: Callable[..., list[Outcome]]) -> None:
+    papers = {
+        "1001/1001.0001.gz": packed(tar(BUNDLE)),
+        "1001/1001.0002.gz": packed(PAPER),
+        "1001/1001.0003.pdf": b"%PDF-1.5\n",
+        "1001/1001.0004.gz": packed(b"%PDF-1.5\n\0\1"),
+        "1001/1001.0005.gz": packed("<!DOCTYPE html><html>"),
+        "1001/1001.0006.gz": packed("%!PS-Adobe-2.0\n"),
+        "1001/1001.0007.gz": packed(WITHDRAWN),
+        "1001/1001.0008.gz": packed(tar({"a.pdf": b"%PDF", "b.sty": ""})),
+        "1001/1001.0009.gz": packed("Only words, which are no TeX. " * 20),
+        "1001/hep-th1001010.gz": packed(PAPER.encode("latin-1").replace(b"goes", b"\xe9t\xe9")),
+    }
+    outcomes = read("arXiv_src_1001_001.tar", tar(papers))
+    found = documents(outcomes)
+    assert [d.url.rsplit("/", 1)[1] for d in found] == ["1001.0001", "1001.0002", "1001010"]
+    assert len({d.id for d in found}) == 3 and "été on" in found[2].text
+    assert counts(outcomes) == {
+        "figure": 2, "ancillary": 1, "system_file": 1, "style": 2, "bibliography": 1, "readme": 1,
+        "unused_file": 1, "pdf": 2, "html": 1, "postscript": 1, "withdrawn": 1, "no_main_file": 1,
+    }  # fmt: skip
+    alone = documents(read("1001.0002.gz", packed(PAPER)))
+    assert [d.id for d in alone] == [found[1].id], "an id does not depend on the tar that a paper is in"
+
+
+def test_a_bundle_of_two_papers_is_two_documents(read: Callable[..., list[Outcome]]) -> None:
+    second = PAPER.replace("A Title", "Supplement")
+    outcomes = read(
+        "2001.00001.tar", tar({"b.tex": PAPER, "supplement.tex": second, "part.tex": "\\emph{x}"})
+    )
+    assert [json.loads(d.meta)["title"] for d in documents(outcomes)] == ["A Title", "Supplement"]
+    assert len({d.id for d in documents(outcomes)}) == 2
+    readme = "supplement.tex toplevelfile\nb.tex ignore\n"
+    named = read("2001.00002.tar", tar({"b.tex": BODY, "supplement.tex": second, "00README.XXX": readme}))
+    assert [json.loads(d.meta)["main"] for d in documents(named)] == ["supplement.tex"]
+
+
+def test_hostile_members_leave_their_archive_in_no_way(
+    tmp_path: Path, read: Callable[..., list[Outcome]]
+) -> None:
+    links = []
+    for number, (kind, name) in enumerate(
+        [
+            (tarfile.SYMTYPE, "../evil"),
+            (tarfile.LNKTYPE, "main.tex"),
+            (tarfile.CHRTYPE, ""),
+            (tarfile.FIFOTYPE, ""),
+        ]
+    ):
+        info = tarfile.TarInfo(f"link{number}.tex")
+        info.type, info.linkname = kind, name
+        links.append(info)
+    files = {"main.tex": PAPER.replace("\\section", "\\input{link0}\\input{/etc/passwd}\\section")}
+    unsafe = dict.fromkeys(("../up.tex", "/abs.tex", "a/../../b.tex", "C:\\x.tex", "..\\y.tex"), PAPER)
+    before = set(tmp_path.rglob("*"))
+    outcomes = read("in/2001.00001.tar", tar(files | unsafe, *links))
+    assert counts(outcomes) == {"unsafe_path": 5, "link": 2, "device": 2}
+    (paper,) = documents(outcomes)
+    assert json.loads(paper.meta)["missing"] == ["/etc/passwd", "link0"]
+    assert set(tmp_path.rglob("*")) - before == {tmp_path / "in", tmp_path / "in/2001.00001.tar"}
+
+
+def test_a_macro_bomb_is_quarantined_and_the_next_paper_read(read: Callable[..., list[Outcome]]) -> None:
+    bomb = PAPER.replace("\\section", "\\def\\a{\\a\\a}\\a\\section")
+    outcomes = read("bulk.tar", tar({"1001.0001.gz": packed(bomb), "1001.0002.gz": packed(PAPER)}))
+    assert counts(outcomes) == {"macro_bomb": 1}
+    assert [d.url[-9:] for d in documents(outcomes)] == ["1001.0002"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error"),
+    [
+        ("nul", PAPER.encode() + b"\0\0more", "nul_byte"),
+        ("utf16", b"\xff\xfe" + b"\x00\xd8\x00", "invalid_text"),
+        ("long", ("\\emph{x}" * 40_000).encode(), "too_long"),
+    ],
+)
+def test_a_file_that_is_no_text_is_quarantined(
+    name: str, content: bytes, error: str, read: Callable[..., list[Outcome]]
+) -> None:
+    outcomes = read(
+        "2001.00001.tar", tar({f"{name}.tex": content, "main.tex": PAPER}), max_record_bytes=200_000
+    )
+    assert counts(outcomes) == {error: 1} and len(documents(outcomes)) == 1
+
+
+@pytest.mark.parametrize(
+    ("word", "codec", "declared"),
+    [
+        ("é — ß", "utf-8", ""),
+        ("é ß", "cp1252", ""),
+        ("é ß", "latin-1", "latin1"),
+        ("Ř ß", "iso8859-2", "latin2"),
+        ("Привет", "cp1251", "cp1251"),
+        ("Привет", "koi8-r", "koi8-r"),
+    ],
+)
+def test_encodings_are_known_by_the_file(
+    word: str, codec: str, declared: str, read: Callable[..., list[Outcome]]
+) -> None:
+    preamble = f"\\usepackage[{declared}]{{inputenc}}" if declared else ""
+    text = PAPER.replace("\\title", f"{preamble}\\title").replace("The text", f"{word} The text", 1)
+    (paper,) = documents(read("a.tex", text.encode(codec)))
+    assert paper.text.startswith(f"Introduction\n\n{word} The text")
+
+
+def test_a_utf16_paper_is_read(read: Callable[..., list[Outcome]]) -> None:
+    assert len(documents(read("a.tex", PAPER.encode("utf-16")))) == 1
+
+
+def test_a_truncated_file_gives_what_is_whole_and_says_what_is_not(
+    read: Callable[..., list[Outcome]],
+) -> None:
+    noise = random.Random(1).randbytes(60_000)
+    whole = packed(tar({"main.tex": PAPER, "z.png": noise}))
+    for cut in (len(whole) - 1, len(whole) - 9, len(whole) // 2):
+        outcomes = read("2001.00001.gz", whole[:cut])
+        assert len(documents(outcomes)) == 1
+        assert counts(outcomes) == {"figure": 1, "truncated_stream": 1}
+    outcomes = read("2001.00001.gz", packed(PAPER)[:-20])
+    assert counts(outcomes) == {"truncated_stream": 1} and not documents(outcomes)
+    bulk = tar({"1001.0001.gz": packed(PAPER), "1001.0002.gz": packed(PAPER), "1001.0003.pdf": b"x" * 3000})
+    assert counts(read("bulk.tar", bulk[:1400])) == {"truncated_stream": 1}
+    assert counts(read("bulk.tar", bulk[:1700])) == {"truncated_stream": 1}
+    outcomes = read("bulk.tar", bulk[:4000])
+    assert len(documents(outcomes)) == 2 and counts(outcomes) == {"pdf": 1, "truncated_stream": 1}
+    without_end = bulk[: 512 * 2 * 2 + 512 + 3072]
+    assert counts(read("bulk.tar", without_end)) == {"pdf": 1, "truncated_stream": 1}
+
+
+def test_damage_costs_its_own_paper_only(read: Callable[..., list[Outcome]]) -> None:
+    names = [f"1001.000{n}.gz" for n in range(1, 6)]
+    bulk = bytearray(tar(dict.fromkeys(names, packed(PAPER))))
+    bulk[1024 + 512 + 40] ^= 0xFF  # in the second paper
+    outcomes = read("bulk.tar", bytes(bulk))
+    assert len(documents(outcomes)) == 4 and sum(counts(outcomes).values()) == 1
+    bulk[2 * 1024 + 10] ^= 0xFF  # in the header of the third
+    outcomes = read("bulk.tar", bytes(bulk))
+    assert [d.url[-9:] for d in documents(outcomes)] == ["1001.0001", "1001.0004", "1001.0005"]
+    assert counts(outcomes)["damaged_header"] == 1
+    wrong = bytearray(packed(tar({"main.tex": PAPER, "b.tex": "\\x"})))
+    wrong[-6] ^= 1  # of the checksum
+    assert "damaged_stream" in counts(read("2001.00001.gz", bytes(wrong)))
+
+
+def test_a_hundred_thousand_members_and_a_bomb_of_gzip_stay_small(tmp_path: Path) -> None:
+    path = tmp_path / "many.tar"
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
+        for number in range(20_000):
+            info = tarfile.TarInfo(f"f{number}.tex")
+            info.size = 2
+            archive.addfile(info, io.BytesIO(b"\\x"))
+        bomb = gzip.compress(b"\\emph{x} " * 7_000_000, 9, mtime=0)
+        info = tarfile.TarInfo("1001.0001.gz")
+        info.size = len(bomb)
+        archive.addfile(info, io.BytesIO(bomb))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found: Counter[str] = Counter()
+    for outcome in arxiv.read("arxiv", source(max_record_bytes=1 << 20), Raw("r", str(path), "")):
+        found[getattr(outcome, "error", "") or getattr(outcome, "reason", "")] += 1
+    assert found["too_long"] >= 1 and sum(found.values()) == 20_001
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000  # kB
+
+
+def test_an_extended_header_of_any_size_is_not_held(read: Callable[..., list[Outcome]]) -> None:
+    info = tarfile.TarInfo("pax")
+    info.type, info.size = tarfile.XHDTYPE, 1 << 40
+    header = info.tobuf(format=tarfile.GNU_FORMAT)
+    assert counts(read("2001.00001.tar", header + b"x" * 2048)) == {
+        "damaged_header": 1,
+        "truncated_stream": 1,
+    }
+    long = "a/" * 120 + "main.tex"
+    for format in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        (paper,) = documents(read("2001.00001.tar", tar({long: PAPER}, format=format)))
+        assert json.loads(paper.meta)["main"] == long
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_any_bytes_end_in_outcomes(read: Callable[..., list[Outcome]], data: st.DataObject) -> None:
+    whole = bytearray(
+        data.draw(st.sampled_from([tar(BUNDLE), packed(tar(BUNDLE)), tar({"1001.0001.gz": packed(PAPER)})]))
+    )
+    for _ in range(data.draw(st.integers(0, 4))):
+        at = data.draw(st.integers(0, len(whole) - 1))
+        whole[at : at + data.draw(st.integers(0, 600))] = data.draw(st.binary(max_size=600))
+        whole = whole or bytearray(b"x")
+    for outcome in read("2001.00001.gz", bytes(whole[: data.draw(st.integers(0, len(whole)))])):
+        assert isinstance(outcome, Document | Dropped | NonContent | Quarantined)
+
+
+CODE = re.compile(r"\\begin\{(lstlisting|verbatim\*?|minted)\}(?:\[[^]\n]*\])?\n?(.*?)\\end\{\1\}", re.DOTALL)
+
+
+@needs_samples
+def test_the_samples_read_like_prose(capsys: pytest.CaptureFixture[str]) -> None:
+    paths = sorted(p for p in (SAMPLES / "arxiv").iterdir() if p.name.endswith((".gz", ".tex")))
+    before: Counter[str] = Counter()
+    after: Counter[str] = Counter()
+    size = papers = formulas = 0
+    for path in paths:
+        sources = [data.decode("utf-8", "replace") for data in _tex_files(path)]
+        code = [match[2].strip("\n") for text in sources for match in CODE.finditer(text)]
+        for text in sources:
+            before += residues.residues(text, "arxiv")
+        for paper in documents(list(arxiv.read("arxiv", source(), Raw("r", str(path), "")))):
+            after += residues.residues(paper.text, "arxiv", code)
+            size += len(paper.text.encode())
+            papers += 1
+            formulas += paper.text.count("$") // 2 + paper.text.count("\\begin{equation")
+    with capsys.disabled():
+        print("\n" + residues.table(before, after, "arxiv", size))
+    assert papers == 4, "hogg_style.tex is macros: it has no text"
+    assert formulas > 2000
+    assert sum(after.values()) <= size / 1e5
+
+
+def _tex_files(path: Path) -> list[bytes]:
+    if path.suffix == ".tex":
+        return [path.read_bytes()]
+    with tarfile.open(path) as archive:
+        names = [m for m in archive if m.name.endswith(".tex") and "._" not in m.name]
+        return [file.read() for m in names if (file := archive.extractfile(m))]
