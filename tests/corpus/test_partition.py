@@ -1,0 +1,90 @@
+"""Runs: what map shards write by partition, reduce shards read; answers come back in the order of asking."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llama_core.corpus.partition import (
+    Runs,
+    as_asked,
+    partition_of,
+    partitions_for,
+    publish_runs,
+    scattered,
+)
+from llama_core.errors import DamagedError
+from llama_core.step import Step
+from llama_core.store import Store
+
+ROW = np.dtype([("key", "<u8"), ("value", "<i4")])
+
+
+def rows_of(keys: list[int], shard: int) -> np.ndarray:
+    rows = np.zeros(len(keys), ROW)
+    rows["key"], rows["value"] = keys, shard * 1000 + np.arange(len(keys))
+    return rows
+
+
+def written(store: Store, shards: list[list[int]], n: int) -> tuple[Step, Runs]:
+    step = Step(store, "some", 1, {"shards": shards, "n": n})
+    for number, keys in enumerate(shards):
+        with step.shard(f"map{number}") as out:
+            rows = rows_of(keys, number)
+            publish_runs(out, "rows", rows, partition_of(rows["key"], n), n)
+    found = step.committed_shards([f"map{number}" for number in range(len(shards))])
+    return step, Runs.of(step.folder, found, "rows", ROW)
+
+
+keys = st.lists(st.integers(0, (1 << 64) - 1), max_size=20)
+
+
+@given(shards=st.lists(keys, max_size=4), n=st.integers(1, 5))
+def test_every_row_is_read_once_in_the_partition_of_its_key(shards: list[list[int]], n: int) -> None:
+    _, runs = written(Store("memory://partition/rows"), shards, n)
+    assert runs.total == sum(map(len, shards)) == sum(runs.count(p) for p in range(n))
+    seen = []
+    for partition in range(n):
+        rows, owners = runs.read(partition), runs.owners(partition)
+        assert (partition_of(rows["key"], n) == partition).all()
+        assert (rows["value"] // 1000 == owners).all()
+        assert (np.diff(rows["value"]) > 0).all()  # shard by shard, in the order they were written
+        seen += rows["value"].tolist()
+    assert sorted(seen) == sorted(v for s, ks in enumerate(shards) for v in rows_of(ks, s)["value"].tolist())
+
+
+@given(shards=st.lists(keys, min_size=1, max_size=4), n=st.integers(1, 5))
+def test_answers_come_back_in_the_order_of_the_rows_that_asked(shards: list[list[int]], n: int) -> None:
+    step, runs = written(Store("memory://partition/answers"), shards, n)
+    for partition in range(n):
+        with step.shard(f"reduce{partition}") as out:
+            answers = runs.read(partition)["key"] ^ np.uint64(5)
+            publish_runs(out, "answers", answers, runs.owners(partition), len(shards))
+    found = step.committed_shards([f"reduce{partition}" for partition in range(n)])
+    replies = Runs.of(step.folder, found, "answers", np.uint64)
+    for number, asked in enumerate(shards):
+        own = np.array(asked, np.uint64)
+        assert as_asked(replies.read(number), partition_of(own, n)).tolist() == (own ^ np.uint64(5)).tolist()
+
+
+def test_partitions_are_in_the_order_of_the_keys_and_of_like_size() -> None:
+    numbers = scattered(np.arange(100_000, dtype=np.uint64))
+    assert len(np.unique(numbers)) == len(numbers)
+    sizes = np.bincount(partition_of(numbers, 7))
+    assert len(sizes) == 7 and sizes.min() > 0.95 * sizes.max()
+    assert (np.diff(partition_of(np.sort(numbers), 7)) >= 0).all()
+
+
+def test_partitions_hold_no_more_than_they_may() -> None:
+    assert [partitions_for(n, 100) for n in (0, 1, 100, 101, 1000)] == [1, 1, 1, 2, 10]
+
+
+def test_a_damaged_run_is_named(store: Store) -> None:
+    step, runs = written(store, [[1, 2, 1 << 63]], 2)
+    name = step.folder.path(runs.objects[0])
+    with open(name, "r+b") as file:
+        file.seek(3)
+        file.write(b"\xff")
+    assert len(runs.read(1)) == 1
+    with pytest.raises(DamagedError, match=r"rows\.runs is damaged in its run 0"):
+        runs.read(0)
