@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 import fsspec
-from corpus import archives, warcs
+from corpus import archives, papers, warcs
 from pydantic import TypeAdapter
 
 from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined
@@ -140,5 +140,21 @@ PARSERS: dict[str, Parser] = {
     "books.txt": _source(".txt", [_BOOK.encode(), _OLD_BOOK.encode("latin-1")], kind="books", min_chars=1),
     "books.zip": _source(
         ".zip", [archives.zipped({"42/42-8.txt": _BOOK, "42/a.jpg": ""})], kind="books", min_chars=1
+    ),
+    "arxiv.tex": _source(".tex", [papers.LATEX.encode(), papers.PLAIN.encode()], kind="arxiv", min_chars=1),
+    "arxiv.gz": _source(
+        ".gz",
+        [papers.packed(papers.tar(papers.BUNDLE)), papers.packed(papers.LATEX)],
+        kind="arxiv",
+        min_chars=1,
+    ),
+    "arxiv.tar": _source(
+        ".tar",
+        [
+            papers.tar({"1001.0001.gz": papers.packed(papers.PAPER), "1001.0002.pdf": b"%PDF"}),
+            papers.tar({"a.tex": papers.LATEX, "sub/part.tex": "p", "00README": "a.tex toplevelfile"}),
+        ],
+        kind="arxiv",
+        min_chars=1,
     ),
 }

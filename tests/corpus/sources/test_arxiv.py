@@ -1,6 +1,5 @@
 """arXiv's bulk tars, bundles and single files become papers, and every file of them is counted once."""
 
-import gzip
 import io
 import json
 import random
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from corpus.helpers import SAMPLES, is_conserved, needs_samples
+from corpus.papers import BODY, BUNDLE, PAPER, WITHDRAWN, packed, tar
 from corpus.sources import residues
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,27 +22,6 @@ from llama_core.corpus.recipe import Arxiv
 from llama_core.corpus.sources import arxiv
 from llama_core.corpus.sources.raw import Raw
 from llama_core.step import Artifact
-
-BODY = "\\section{Introduction}\n" + "The text of a paper goes on for some time. " * 6
-PAPER = f"\\documentclass{{article}}\n\\title{{A Title}}\n\\begin{{document}}\n{BODY}\n\\end{{document}}\n"
-WITHDRAWN = "%auto-ignore\nThis paper has been withdrawn by the author due to an error in \\emph{Lemma} 3.\n"
-
-
-def tar(files: dict[str, str | bytes], *others: tarfile.TarInfo, format: int = tarfile.GNU_FORMAT) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w", format=format) as archive:
-        for name, content in files.items():
-            data = content.encode() if isinstance(content, str) else content
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-        for info in others:
-            archive.addfile(info)
-    return packed.getvalue()
-
-
-def packed(data: str | bytes) -> bytes:
-    return gzip.compress(data.encode() if isinstance(data, str) else data, mtime=0)
 
 
 def source(**fields: int) -> Arxiv:
@@ -77,20 +56,6 @@ def counts(outcomes: list[Outcome]) -> dict[str, int]:
         elif isinstance(outcome, Quarantined):
             found[outcome.error] += 1
     return dict(found)
-
-
-BUNDLE: dict[str, str | bytes] = {
-    "main.tex": PAPER.replace("\\section", "\\input{sub/part}\\usepackage{own}\\section"),
-    "sub/part.tex": "\\newcommand{\\x}{expanded} ",
-    "own.sty": "\\newcommand{\\y}{}",
-    "other.sty": "",
-    "main.bbl": "\\begin{thebibliography}{1}\\bibitem{a} A.\\end{thebibliography}",
-    "old/draft.tex": PAPER,
-    "fig.pdf": b"%PDF-1.4\0",
-    "anc/data.tex": "x",
-    "._main.tex": b"\0\5",
-    "00README": "nothing",
-}
 
 
 def test_a_bundle_is_one_document_and_each_of_its_files_is_counted(
@@ -284,7 +249,7 @@ def test_a_hundred_thousand_members_and_a_bomb_of_gzip_stay_small(tmp_path: Path
             info = tarfile.TarInfo(f"f{number}.tex")
             info.size = 2
             archive.addfile(info, io.BytesIO(b"\\x"))
-        bomb = gzip.compress(b"\\emph{x} " * 7_000_000, 9, mtime=0)
+        bomb = packed("\\emph{x} " * 7_000_000)
         info = tarfile.TarInfo("1001.0001.gz")
         info.size = len(bomb)
         archive.addfile(info, io.BytesIO(bomb))
