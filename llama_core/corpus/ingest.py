@@ -23,7 +23,7 @@ from llama_core.corpus.document import (
     Outcome,
     Rows,
 )
-from llama_core.corpus.recipe import Packages, Source
+from llama_core.corpus.recipe import Dataset, Packages, Source
 from llama_core.corpus.sources import packages
 from llama_core.corpus.sources.raw import Raw, check_unchanged, plan_urls
 from llama_core.errors import InputError
@@ -60,6 +60,8 @@ def plan(source_name: str, source: Source) -> list[Raw]:
     if isinstance(source, Packages):
         return packages.plan(source, key)
     module = reader(source.kind)
+    if isinstance(source, Dataset):
+        return module.plan(source, key)
     raws = plan_urls(source, key, module.ENDINGS, folders=getattr(module, "FOLDERS", False))
     return module.choose(raws) if hasattr(module, "choose") else raws  # of several forms of one text
 
@@ -71,7 +73,8 @@ def ingest_shard(step: Step, source_name: str, source: Source, raw: Raw) -> None
         if isinstance(source, Packages):
             out.facts |= packages.describe(source, raw)
         else:
-            check_unchanged(source, raw)
+            if not isinstance(source, Dataset):
+                check_unchanged(source, raw)
             out.facts |= {"group": None}  # its documents are held out, or not, one by one
         out.facts |= {"source": source_name, "url": raw.url}
         with contextlib.ExitStack() as stack:

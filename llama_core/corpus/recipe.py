@@ -269,8 +269,25 @@ class StackExchange(_Urls):
     min_chars: Identity[int] = Field(100, ge=1)
 
 
+class Dataset(_Source):
+    """Anything that the library `datasets` streams from data files. One shard a data file."""
+
+    kind: Identity[Literal["dataset"]]
+    path: Identity[str]
+    """A dataset of the Hugging Face hub, a folder, or a format with `data_files`: json, parquet, csv ..."""
+    name: Identity[str | None] = None
+    """Of the configuration."""
+    split: Identity[str] = "train"
+    revision: Identity[str | None] = None
+    """Commit, branch or tag on the hub. What the data files are is part of their identity in any case."""
+    data_files: Identity[str | list[str] | dict[str, str | list[str]] | None] = None
+    column: Identity[str] = "text"
+    license: Identity[str] = "unknown"
+    """Written on each document that does not say its own."""
+
+
 Source = Annotated[
-    Packages | Files | CommonCrawl | C4 | GitHub | Wikipedia | Books | Arxiv | StackExchange,
+    Packages | Files | CommonCrawl | C4 | GitHub | Wikipedia | Books | Arxiv | StackExchange | Dataset,
     Field(discriminator="kind"),
 ]
 UrlSource = Files | CommonCrawl | C4 | GitHub | Wikipedia | Books | Arxiv | StackExchange

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from llama_core.corpus import filters
 from llama_core.corpus.document import Document, Dropped, Outcome, Quarantined, document_id
-from llama_core.corpus.recipe import Files, UrlSource
+from llama_core.corpus.recipe import C4, Dataset, Files, UrlSource
 from llama_core.corpus.sources.raw import Raw, open_raw
 from llama_core.corpus.sources.streams import chunks, lines
 from llama_core.errors import InputError
@@ -35,7 +35,7 @@ _FIELDS = {
 }
 
 
-def read(source_name: str, source: Files, raw: Raw) -> Iterator[Outcome]:
+def read(source_name: str, source: Files | C4, raw: Raw) -> Iterator[Outcome]:
     """An outcome for each document of a text file, line of JSONL, or row of Parquet.
 
     Raises InputError, and StoreError where the file cannot be read on.
@@ -45,7 +45,7 @@ def read(source_name: str, source: Files, raw: Raw) -> Iterator[Outcome]:
         if isinstance(found, str):
             yield Quarantined(place, offset, found)
         else:
-            yield _outcome(found, source_name, source, place, offset)
+            yield to_outcome(found, source_name, source, place, offset)
 
 
 def read_records(source: UrlSource, url: str, column: str = "text") -> Iterator[Record]:
@@ -56,7 +56,10 @@ def read_records(source: UrlSource, url: str, column: str = "text") -> Iterator[
         yield from reader(file, url, source.max_record_bytes, column)
 
 
-def _outcome(fields: dict[str, Any], source_name: str, source: Files, place: str, offset: int) -> Outcome:
+def to_outcome(
+    fields: dict[str, Any], source_name: str, source: Files | C4 | Dataset, place: str, offset: int
+) -> Outcome:
+    """What a record becomes that has its text in the field `text`, and other fields in others."""
     text = fields.pop("text", None)
     if not isinstance(text, str):
         return Quarantined(place, offset, "no_text")

@@ -71,7 +71,7 @@ def test_noise_never_raises(data: bytes, which: str) -> None:
     source = Files(kind="files", urls=[which])
     for record, offset, found in reader(io.BytesIO(data), which, 50, "text"):
         if isinstance(found, dict):
-            outcome = files._outcome(found, "web", source, f"{which}#{record}", offset)
+            outcome = files.to_outcome(found, "web", source, f"{which}#{record}", offset)
             assert isinstance(outcome, Document | Dropped | Quarantined)
 
 
@@ -87,7 +87,7 @@ def test_any_json_object_becomes_strings_that_can_be_stored(fields: dict[str, ob
     parsed = files._parse(json.dumps(fields).encode())
     assert isinstance(parsed, dict)
     source = Files(kind="files", urls=["a"], min_chars=1)
-    outcome = files._outcome(parsed, "web", source, "a#0", 0)
+    outcome = files.to_outcome(parsed, "web", source, "a#0", 0)
     if isinstance(outcome, Document):
         for value in outcome.row():
             assert "\0" not in value.encode().decode()

@@ -1,0 +1,115 @@
+"""Whatever the library `datasets` can stream: a dataset of the Hugging Face hub, or files in its formats.
+
+One shard a data file. A file that `datasets` cannot read on is quarantined from there on, and its memory is
+what `datasets` takes for it: for text, JSONL and Parquet the kind `files` is safer, on `hf://` URLs too.
+"""
+
+from collections.abc import Iterator
+from gzip import BadGzipFile
+from typing import Any
+
+import datasets
+import pyarrow as pa
+from datasets.data_files import DataFilesDict, DataFilesList
+
+from llama_core.corpus.document import Outcome, Quarantined
+from llama_core.corpus.recipe import Dataset
+from llama_core.corpus.sources.files import to_outcome
+from llama_core.corpus.sources.raw import Raw, shard_name
+from llama_core.errors import InputError, StoreError
+from llama_core.step import digest_of
+
+_NETWORK = ("aiohttp", "httpx", "httpcore", "requests", "urllib3", "huggingface_hub", "botocore", "asyncio")
+
+
+def plan(source: Dataset, key: str) -> list[Raw]:
+    """The data files of a split, known by name and by what the hub or the disk says of them: revision, ETag
+    or time of change. Raises InputError."""
+    try:
+        files = _files(_builder(source), source)
+    except InputError as error:
+        raise InputError(f"{key}: {error}") from error
+    raws = [Raw(shard_name(url), url, _digest(url, origin)) for url, (_, origin) in files.items()]
+    return sorted(raws, key=lambda raw: raw.name)
+
+
+def read(source_name: str, source: Dataset, raw: Raw) -> Iterator[Outcome]:
+    """An outcome for each row of a data file. Raises InputError, and StoreError where it cannot be read."""
+    builder = _builder(source)
+    name, origin = _files(builder, source).get(raw.url, ("", ()))
+    if _digest(raw.url, origin) != raw.digest:
+        raise InputError(f"{raw.url} has changed since this run planned it: run again")
+    builder.config.data_files = DataFilesDict({source.split: DataFilesList([name], [origin])})
+    number = 0
+    try:
+        for row in _rows(builder, source):
+            yield _outcome(row, source_name, source, f"{raw.url}#{number}", number)
+            number += 1
+    except InputError:
+        raise
+    except Exception as error:  # each format has errors of its own
+        if _is_fault_of_store(error):
+            raise StoreError(f"cannot read {raw.url}: {error}") from error
+        yield Quarantined(f"{raw.url}#{number}", number, "damaged_file")
+
+
+def _outcome(row: dict[str, Any], source_name: str, source: Dataset, place: str, number: int) -> Outcome:
+    text = row.pop(source.column, None)
+    if isinstance(text, str) and len(text) > source.max_record_bytes:
+        return Quarantined(place, number, "too_long")
+    fields = {name: value for name, value in row.items() if name != "text" and not _is_binary(value)}
+    return to_outcome(fields | {"text": text}, source_name, source, place, number)
+
+
+def _is_binary(value: Any) -> bool:
+    """An image or a sound, which is no field of a document."""
+    return isinstance(value, bytes) or (isinstance(value, dict) and isinstance(value.get("bytes"), bytes))
+
+
+def _rows(builder: datasets.DatasetBuilder, source: Dataset) -> Iterator[dict[str, Any]]:
+    rows = builder.as_streaming_dataset(split=source.split)
+    names = rows.column_names
+    if names is not None and source.column not in names:
+        raise InputError(f"{source.path} has no column `{source.column}`: its columns are {', '.join(names)}")
+    yield from rows.decode(False) if rows.features else rows
+
+
+def _builder(source: Dataset) -> datasets.DatasetBuilder:
+    """Raises InputError."""
+    try:
+        return datasets.load_dataset_builder(
+            source.path, source.name, revision=source.revision, data_files=source.data_files
+        )
+    except Exception as error:  # of the hub, of the network, of the files
+        raise InputError(f"`datasets` cannot open {source.path}: {error}") from error
+
+
+def _files(builder: datasets.DatasetBuilder, source: Dataset) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """By URL, the data files of the split: the name that `datasets` has for it, and its state."""
+    files = getattr(builder.config, "data_files", None)
+    if not files:
+        raise InputError(f"{source.path} is not made of data files, which are read one by one")
+    if source.split not in files:
+        raise InputError(
+            f"{source.path} has no split {source.split!r}: there are {', '.join(map(str, files))}"
+        )
+    chosen = files[source.split]
+    if not chosen:
+        raise InputError(f"there is no file at data_files {source.data_files}")
+    named = zip(chosen, chosen.origin_metadata, strict=True)
+    return {name if "://" in name else f"file://{name}": (name, origin) for name, origin in named}
+
+
+def _digest(url: str, origin: tuple[str, ...]) -> str:
+    return digest_of([url, *map(str, origin)])
+
+
+def _is_fault_of_store(error: BaseException | None) -> bool:
+    """Of the network or the disk, and not of the data."""
+    while error is not None:
+        if isinstance(error, OSError) and not isinstance(error, BadGzipFile | pa.ArrowException):
+            return True
+        if type(error).__module__.partition(".")[0] in _NETWORK:
+            return True
+        error = error.__cause__
+    return False
