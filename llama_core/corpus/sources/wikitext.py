@@ -47,7 +47,7 @@ _EXTERNAL = re.compile(
     r"\[(?:(?:https?|ftp|irc|news|gopher):)?//[^\s\[\]<>]*+([^\[\]\n]*+)\]"
     r"|\[mailto:[^\s\[\]]*+([^\[\]\n]*+)\]"
 )
-_BARE = re.compile(r"\b(?:https?|ftp)://[^\s\[\]<>|\"\x03]+")
+_BARE = re.compile(r"\b(?:https?|ftp)://[^\s\[\]<>|\"\x03]*[^\s\[\]<>|\"\x03.,;:!?)']")
 _MAGIC = re.compile(r"__[^\W\d_a-zа-яё]{3,}__")
 _VARIANT = re.compile(r"-\{(?:[^{}|]*+\|)?([^{}|]*+)\}-")  # of the Serbian Wikipedia's two scripts
 _SCRIPT = re.compile(r"\s*sr(?:-ec|-el|-cyrl|-latn)?\s*:([^;]*)")

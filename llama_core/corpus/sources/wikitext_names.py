@@ -109,9 +109,9 @@ _DISAMBIGUATES = ("disambiguation page", "disambiguation cleanup", "rozcestník 
 
 # Templates of citations: their addresses are what the page cites.
 CITATIONS = (
-    "cite", "citation", "vcite", "cita ", "citar", "citáz", "citace", "cytuj", "citat", "citeer", "cit web",
+    "cite", "citation", "vcite", "cita ", "citar", "citáz", "citace", "cytuj", "citat ", "citeer", "cit web",
     "literatur", "internetquelle", "lien web", "ouvrage", "article", "lien brisé", "книга", "статья",
-    "публикация", "навођење", "cite", "цитат", "webref", "webbref", "bokref", "tidskriftsref", "hiv-web",
+    "публикация", "навођење", "cite", "цитат ", "webref", "webbref", "bokref", "tidskriftsref", "hiv-web",
     "ref-web", "ref-llibre", "ref-publicació", "ref-notícia", "kilde", "navedi", "citiraj", "navod",
 )  # fmt: skip
 

@@ -49,7 +49,7 @@ class Nesting:
                 kind, parts = stack[-1]
                 if kind in ("{{", "[[") and len(parts) < MAX_PARTS:
                     parts.append([])
-                elif kind != "{|":
+                else:
                     parts[-1].append("|")
             elif token in ("{{", "[[") or token.endswith("{|"):
                 if len(stack) > MAX_DEPTH:
@@ -62,8 +62,8 @@ class Nesting:
         pieces = ["".join(stack[0][1][0])]
         for kind, parts in stack[1:]:
             left = "|".join(map("".join, parts))
-            pieces.append(left if kind == "[[" else left.partition("\n")[2])
-        return "\n".join(pieces)[1:]
+            pieces += [left] if kind == "[[" else ["\n", left.partition("\n")[2]]
+        return "".join(pieces)[1:]
 
     def _close(self, stack: list[tuple[str, list[list[str]]]], kind: str) -> None:
         place = next((i for i in range(len(stack) - 1, 0, -1) if stack[i][0] == kind), None)
@@ -85,7 +85,6 @@ class Nesting:
         self.templates.add(name)
         if is_citation(name):
             self.citations.append("|".join(parts))
-            return HOLE
         words = render(parts, self.title)
         return HOLE if words is None else words
 

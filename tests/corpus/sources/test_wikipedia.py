@@ -112,8 +112,9 @@ def test_older_and_newer_schemas_are_read(schema: str, read: Callable[..., list[
 REDIRECTS = {
     "bg": "#виж", "ca": "#REDIRECT", "cs": "#PŘESMĚRUJ", "da": "#OMDIRIGERING", "de": "#WEITERLEITUNG",
     "en": "#redirect", "es": "#REDIRECCIÓN", "fr": "#REDIRECTION", "hr": "#PREUSMJERI",
-    "hu": "#ÁTIRÁNYÍTÁS", "it": "#RINVIA", "nl": "#DOORVERWIJZING", "pl": "#PATRZ", "pt": "#REDIRECIONAMENTO",
-    "ro": "#REDIRECTEAZA", "ru": "#ПЕРЕНАПРАВЛЕНИЕ", "sl": "#PREUSMERITEV", "sr": "#Преусмери", "sv": "#OMDIRIGERING",
+    "hu": "#ÁTIRÁNYÍTÁS", "it": "#RINVIA", "nl": "#DOORVERWIJZING", "pl": "#PATRZ",
+    "pt": "#REDIRECIONAMENTO", "ro": "#REDIRECTEAZA", "ru": "#ПЕРЕНАПРАВЛЕНИЕ", "sl": "#PREUSMERITEV",
+    "sr": "#Преусмери", "sv": "#OMDIRIGERING",
     "uk": "#ПЕРЕНАПРАВЛЕННЯ",
 }  # fmt: skip
 DISAMBIGUATIONS = {
