@@ -12,6 +12,7 @@ import zstandard
 PROSE = (
     "Der Text eines Artikels ist lang genug, um nicht als zu kurz verworfen zu werden, und er besteht aus "
     "ganzen Sätzen, wie sie in einer Enzyklopädie stehen. Er hat noch einen zweiten Satz, zum Lesen. "
+    "Ein dritter schließt ihn ab. "
 )
 PACKINGS = {
     "": lambda data: data,
