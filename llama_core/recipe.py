@@ -14,7 +14,7 @@ from llama_core.errors import RecipeError
 from llama_core.section import Execution, Identity, Section
 
 RECIPES = resources.files("llama_core") / "recipes"
-PRESETS = ("micro", "tiny", "7b", "13b", "33b", "65b")
+PRESETS = ("micro", "tiny", "7b", "13b", "33b", "65b", "llama-v1")
 
 
 class Tokenizer(Section):

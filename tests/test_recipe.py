@@ -1,16 +1,23 @@
 """A recipe says what it can, and a wrong one says what is wrong."""
 
+import json
+import socket
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
+from llama_core.corpus.ingest import reader
+from llama_core.corpus.recipe import LANGUAGES, UrlSource
+from llama_core.corpus.sources.listing import parse_listing
+from llama_core.corpus.sources.stackexchange import LARGEST_SITES
 from llama_core.errors import RecipeError
 from llama_core.recipe import PRESETS, Recipe, load_recipe
 from llama_core.section import Section
 
 # Touvron et al. 2023, Table 2: parameters, dimension, heads, layers, learning rate, batch, tokens.
 TABLE_2 = {
+    "llama-v1": (6.7e9, 4096, 32, 32, 3.0e-4, 4e6, 1.0e12),
     "7b": (6.7e9, 4096, 32, 32, 3.0e-4, 4e6, 1.0e12),
     "13b": (13.0e9, 5120, 40, 40, 3.0e-4, 4e6, 1.0e12),
     "33b": (32.5e9, 6656, 52, 60, 1.5e-4, 4e6, 1.4e12),
@@ -30,6 +37,69 @@ def test_the_papers_table_2_is_the_recipes(name: str) -> None:
     assert (r.train.grad_clip, r.train.warmup_steps, r.train.min_lr_ratio) == (1.0, 2000, 0.1)
     shares = {"commoncrawl": 67, "c4": 15, "github": 4.5, "wikipedia": 4.5, "books": 4.5, "arxiv": 2.5}
     assert {k: round(100 * v, 1) for k, v in r.mixture.items()} == shares | {"stackexchange": 2.0}
+
+
+SUM = "0123456789abcdef0123456789abcdef01234567  "
+DUMP = (
+    "page.sql.gz",
+    "pages-articles.xml.bz2",
+    "pages-articles-multistream.xml.bz2",
+    "pages-articles-multistream1.xml-p1p41242.bz2",
+    "pages-articles1.xml-p1p41242.bz2",
+    "pages-articles.xml.bz2-rss.xml",
+)
+# What the lists of the recipe look like where they are published, and the files that are to be read of them.
+PUBLISHED: dict[str, tuple[str, list[str]]] = {
+    "commoncrawl": (
+        "crawl-data/CC-MAIN-2017-30/segments/1500549423320.19/wet/CC-MAIN-20170720-00000.warc.wet.gz\n",
+        ["CC-MAIN-20170720-00000.warc.wet.gz"],
+    ),
+    "wikipedia": (
+        "".join(f"{SUM}{lang}wiki-20261101-{file}\n" for lang in LANGUAGES for file in DUMP),
+        [f"{lang}wiki-20261101-pages-articles{'1.xml-p1p41242' if lang == 'en' else '.xml'}.bz2"
+         for lang in LANGUAGES],
+    ),
+    "books": (
+        ".:\n1\nls-R\nGUTINDEX.ALL\n\n./1/2/12:\n12-0.txt\n12-h.htm\n12.zip\nreadme.txt\n",
+        ["12-0.txt"],
+    ),
+    "arxiv": (
+        "<arXivSRC><file><filename>src/arXiv_src_0001_001.tar</filename></file><timestamp/></arXivSRC>",
+        ["arXiv_src_0001_001.tar"],
+    ),
+    "stackexchange": (
+        "".join(("<files>", *(f'<file name="{s}"/>' for s in (*LARGEST_SITES, "beer.7z")), "</files>")),
+        list(LARGEST_SITES),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_lists_of_the_papers_corpus_name_the_files_that_are_to_be_read(name: str) -> None:
+    source = load_recipe("llama-v1").corpus.sources[name]
+    assert isinstance(source, UrlSource) and source.kind == name
+    text, expected = PUBLISHED[name]
+    found = [e.url for url in source.urls for e in parse_listing(url, text.encode())]
+    assert sorted({url.rsplit("/", 1)[-1] for url in found}) == sorted(expected)
+    assert all(url.endswith(reader(name).ENDINGS) and "/latest/" not in url for url in found)
+
+
+def test_the_papers_corpus_has_seven_sources_cleaned_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("a recipe was loaded from the network")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    sources = load_recipe("llama-v1").corpus.sources
+    assert [(name, s.kind) for name, s in sources.items()] == [(name, name) for name in sources]
+    clean = {name: json.loads(s.clean.model_dump_json(exclude_defaults=True)) for name, s in sources.items()}
+    steps = clean.pop("commoncrawl")
+    assert set(steps) <= {"lines", "language", "perplexity", "references"}
+    assert all(
+        getattr(sources["commoncrawl"].clean, step)
+        for step in ("lines", "language", "perplexity", "references")
+    )
+    assert not any(clean.values()), "the other sources are cleaned by their readers alone"
+    assert getattr(sources["wikipedia"], "languages", None) == LANGUAGES and len(LANGUAGES) == 20
 
 
 def sections(section: type[Section]) -> list[type[Section]]:

@@ -19,6 +19,9 @@ from llama_core.store import file_system
 
 T = TypeVar("T")
 
+# What tells two states of a file apart, by the file system's own name for it; the hub's is `blob_id`.
+_STATE = ("ETag", "etag", "blob_id", "mtime", "created", "LastModified", "Last-Modified", "updated")
+
 
 @dataclass(frozen=True, slots=True)
 class Raw:
@@ -156,7 +159,7 @@ def _identity(source: UrlSource, url: str) -> str:
 
 
 def _state(info: dict[str, Any]) -> list[Any]:
-    changed = next((info[k] for k in ("ETag", "mtime", "created", "LastModified") if info.get(k)), None)
+    changed = next((info[k] for k in _STATE if info.get(k)), None)
     return [info.get("size"), str(changed)]
 
 
