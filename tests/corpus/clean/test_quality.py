@@ -78,7 +78,7 @@ def test_text_that_would_break_fasttext_is_identified_too() -> None:
 
 def test_a_model_of_ones_own_is_known_by_its_sha256(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    data = language._embedded().read_bytes()
+    data = language.embedded().read_bytes()
     (tmp_path / "mine.ftz").write_bytes(data)
     url, digest = f"file://{tmp_path}/mine.ftz", hashlib.sha256(data).hexdigest()
     assert language.Identifier(Language(model=url, sha256=digest)).identify(ENGLISH)[0] == "en"
