@@ -101,6 +101,8 @@ class _Renderer(Layout):
                 return
             self._eat(commands.ARGUMENTS[name], name)
             self._out.write(symbols.SYMBOLS.get(name, ""))
+        elif name == "\\;" and self._open["algorithm"] + self._open["algorithm2e"] + self._open["algorithm*"]:
+            self._out.end_line()  # of the package algorithm2e
         elif name in symbols.SYMBOLS:
             self._out.write(symbols.SYMBOLS[name])
         elif name in symbols.ACCENTS:
@@ -279,6 +281,17 @@ class _Renderer(Layout):
 
         self._braced(close)
 
+    def _first_of_two(self) -> None:
+        first, _ = self._tokens.argument(), self._tokens.argument()
+        self._tokens.put_back(first)
+
+    def _quote(self) -> None:
+        self._out.write('"')
+        self._braced(lambda: self._out.write('"'))
+
+    def _caption_of(self) -> None:
+        self._open_caption(self._tokens.word().capitalize())
+
     def _number_within(self) -> None:
         self._numbers.within(self._tokens.word(), self._tokens.word())
 
@@ -293,9 +306,13 @@ class _Renderer(Layout):
 
     def _quantity(self) -> None:
         self._tokens.option()
-        value, unit = self._tokens.argument(), self._tokens.argument()
-        names = [symbols.UNITS.get(t.rstrip(), t) for t in unit]
-        self._tokens.put_back([*value, " ", *names])
+        value = self._tokens.argument()
+        self._unit()
+        self._tokens.put_back([*value, " "])
+
+    def _unit(self) -> None:
+        self._tokens.option()
+        self._tokens.put_back([symbols.UNITS.get(t.rstrip(), t) for t in self._tokens.argument()])
 
     def _mute(self) -> None:
         """The bibliography of a paper in plain TeX, which is its end."""
@@ -334,6 +351,13 @@ _HANDLERS: dict[str, Callable[[_Renderer], None]] = {
     "\\appendix": lambda r: r._numbers.appendix(),
     "\\ensuremath": _Renderer._as_formula,
     "\\xspace": _Renderer._xspace,
+    "\\newmdtheoremenv": _Renderer._new_theorem,
+    "\\declaretheorem": _Renderer._declare_theorem,
+    "\\texorpdfstring": _Renderer._first_of_two,
+    "\\enquote": _Renderer._quote,
+    "\\captionof": _Renderer._caption_of,
+    "\\si": _Renderer._unit,
+    "\\unit": _Renderer._unit,
     "\\SI": _Renderer._quantity,
     "\\qty": _Renderer._quantity,
     "\\Refs": _Renderer._mute,

@@ -51,7 +51,9 @@ mm: lref nref
 o: hyperref twocolumn printindex listoftodos
 omm: rule pdfbookmark
 mo: newcounter scalebox
-m: raisebox cline rotate tablewidth tabletypesize tablecolumns tablerefs tablenum tablenotemark notetoeditor
+m: raisebox cline ding symbol fontfamily fontseries fontshape fontencoding selectlanguage foreignlanguage
+mmmm: usefont
+m: cline rotate tablewidth tabletypesize tablecolumns tablerefs tablenum tablenotemark notetoeditor
 m: figurenum tablenotetext dataset object facility software
 om: rotatebox
 mm: resizebox resizebox* multicolumn fcolorbox
@@ -122,7 +124,7 @@ FOOTNOTES = words("\\footnote \\endnote \\footnotetext \\tablefootnote")
 MATH = frozenset(
     name + star
     for name in words(
-        "equation align eqnarray gather multline alignat flalign displaymath math dmath IEEEeqnarray "
+        "equation align eqnarray gather mathpar multline alignat flalign displaymath math dmath IEEEeqnarray "
         "subeqnarray eqnarray dgroup darray xalignat xxalignat empheq"
     )
     for star in ("", "*")
@@ -159,7 +161,7 @@ NUMBERED = frozenset(("enumerate", "compactenum", "inparaenum", "enumerate*", "a
 DROPPED = words(
     "thebibliography references tikzpicture picture pspicture pspicture* pgfpicture axis keywords "
     "CCSXML pdfpicture keyword MSCcodes frontmatter filecontents tikzcd xy psfrags overpic asy feynman "
-    "feynmandiagram fmffile fmfgraph fmfgraph* refcontext biblist thereferences chart forest AMS"
+    "prooftree feynmandiagram fmffile fmfgraph fmfgraph* refcontext biblist thereferences chart forest AMS"
 )
 # Arguments after `\begin{name}` of environments whose content stays.
 ENVIRONMENT_ARGUMENTS = {

@@ -241,16 +241,20 @@ class Layout:
 
     def _caption(self) -> None:
         self._tokens.star()
-        self._tokens.option()
         above = next((e for e in reversed(self._environments[-8:]) if e.captions is not None), None)
-        prefix = ""
         if above and not (self._open["subfigure"] or self._open["subtable"]):
-            kind = commands.FLOATS[above.name]
-            prefix = f"{kind} {self._numbers.step(kind.lower(), kind)}: "
+            self._open_caption(commands.FLOATS[above.name], above)
         elif self._open["algorithm"]:
-            prefix = f"Algorithm {self._numbers.step('algorithm')}: "
+            self._open_caption("Algorithm")
+        else:
+            self._open_caption("", above)
+
+    def _open_caption(self, kind: str, above: Environment | None = None) -> None:
+        """The argument that follows, with its number, is a caption of the float `above`, or a note."""
+        self._tokens.option()
         depth = self._divert()
-        self._out.write(prefix)
+        if kind:
+            self._out.write(f"{kind} {self._numbers.step(kind.lower(), kind)}: ")
         tables, self._tables = self._tables, []
 
         def close() -> None:
@@ -301,3 +305,18 @@ class Layout:
             self._numbers.within(counter, "".join(outer).strip())
         if name and name not in _KNOWN_ENVIRONMENTS:
             self._theorems[name] = Theorem(title, counter)
+
+    def _declare_theorem(self) -> None:
+        """Of thmtools: `\\declaretheorem[name=Theorem, numberwithin=section]{thm}`."""
+        options = "".join(self._tokens.option() or []).split(",")
+        settings = {key.strip(): value.strip() for key, _, value in (o.partition("=") for o in options)}
+        names = self._tokens.word().split(",")
+        counter = settings.get("sibling") or settings.get("sharenumber") or settings.get("numberlike")
+        outer = settings.get("numberwithin") or settings.get("parent")
+        for name in names:
+            title = settings.get("name") or settings.get("title") or name.capitalize()
+            number = "" if settings.get("numbered") == "no" else counter or name
+            if outer and number:
+                self._numbers.within(number, outer)
+            if name and name not in _KNOWN_ENVIRONMENTS:
+                self._theorems[name] = Theorem(title, number)

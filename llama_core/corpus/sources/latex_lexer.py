@@ -39,7 +39,8 @@ _BLOCKS = words(
     "boxedverbatim python pythoncode code Code"
 )
 COMMENTS = words("comment filecontents filecontents* luacode luacode* pycode asy")
-_BLOCK_OPTIONS = re.compile(r"[ \t]*+(?:\[[^]\n]*\]|\{[^{}\n]*\})*+[ \t]*+\n?")
+_BLOCK_OPTIONS = re.compile(r"[ \t]*+(?:\[[^]]{0,1000}\]|\{[^{}\n]*\})*+[ \t]*+\n?")
+_NO_OPTIONS = words("verbatim verbatim* alltt")
 
 
 class Verbatim(str):
@@ -125,8 +126,10 @@ class Lexer:
         self._at = end + len(closing)
         if name in self._comments:
             return ""
-        if options := _BLOCK_OPTIONS.match(self._text, start, end):
+        if name not in _NO_OPTIONS and (options := _BLOCK_OPTIONS.match(self._text, start, end)):
             start = options.end()
+        elif self._text.startswith("\n", start):
+            start += 1
         return Listing(self._text[start:end].rstrip() or " ")
 
 

@@ -32,6 +32,7 @@ _CONDITIONS = words(
 _NO_CONDITIONS = words(
     "\\iff \\ifthenelse \\ifblank \\ifstrempty \\ifstrequal \\ifbool \\iftoggle \\ifdef \\ifundef \\ifcsdef"
 )
+_BOXES = words("\\hbox \\vbox \\vtop")
 _VALUES = {
     f"\\If{kind}{branches}": (kind, branches)
     for kind in ("Value", "NoValue", "Boolean")
@@ -133,6 +134,8 @@ class Expander(Definitions):
             self._flags[flag] = value
         elif name in self._registers:
             self.length(name)
+        elif name in _BOXES and not self.math:
+            self._box()
         elif name in ("\\begin", "\\end") and self.peek() == "{":
             self.put_back([f"{name}{{{self.word()}}}"])
         else:
@@ -321,8 +324,5 @@ _OBEYED: dict[str, Callable[[Expander, str], None]] = {
     "\\makeatother": lambda e, name: e.lexer.at_is_letter(False),
     "\\excludecomment": lambda e, name: e._exclude(),
     "\\endinput": lambda e, name: e.lexer.stop(),
-    "\\hbox": lambda e, name: e._box(),
-    "\\vbox": lambda e, name: e._box(),
-    "\\vtop": lambda e, name: e._box(),
     "\\csname": lambda e, name: e._csname(),
 }
