@@ -119,7 +119,7 @@ def peer(python: str, ingested: Artifact, scratch: str) -> dict[str, Any]:
         path = ingested.store.path(shard.object("documents.parquet").name)
         (files / f"{number:05d}.parquet").symlink_to(path)
     program = Path(__file__).with_name("dedup_datatrove.py")
-    command = [python, str(program), str(files), scratch]
+    command = [python, "-P", str(program), str(files), scratch]  # -P: no module here stands for another
     run = subprocess.run(command, capture_output=True, text=True)
     if run.returncode:
         sys.exit(f"datatrove failed:\n{run.stderr[-2000:]}")

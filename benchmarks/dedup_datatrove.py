@@ -1,6 +1,6 @@
 """datatrove's near-dedup over Parquet files, for `benchmarks.dedup`: run by a Python that has datatrove.
 
-    python benchmarks/dedup_datatrove.py FOLDER SCRATCH
+    python -P benchmarks/dedup_datatrove.py FOLDER SCRATCH
 
 FOLDER holds `00000.parquet` and so on with columns `id` and `text`. Signatures, buckets and clusters are
 made by one process; the last stage, which only copies the documents that stay, is left out. Prints JSON.
