@@ -141,7 +141,7 @@ def _expand(source: UrlSource, pattern: str) -> list[str]:
     """The URLs that a path, URL or glob stands for, sorted."""
     fs, path = file_system_of(source, pattern)
     if not glob.has_magic(path):
-        return [fs.unstrip_protocol(path)] if _call(pattern, lambda: fs.exists(path)) else []
+        return [fs.unstrip_protocol(path)]
     return sorted(map(fs.unstrip_protocol, _call(pattern, lambda: fs.glob(path))))
 
 
@@ -190,5 +190,7 @@ def _absolute(url: str) -> str:
 def _call(url: str, call: Callable[[], T]) -> T:
     try:
         return call()
+    except FileNotFoundError as error:
+        raise InputError(f"there is no file at {url}") from error
     except Exception as error:  # each file system has errors of its own
         raise InputError(f"cannot read {url}: {error}") from error

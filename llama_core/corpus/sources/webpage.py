@@ -61,7 +61,7 @@ def _encoding(data: bytes, charset: str) -> str:
             return "utf-8"
         except UnicodeDecodeError:
             pass
-    return declared or detect_encoding(data, from_html_meta=True)
+    return declared or detect_encoding(data, from_html_meta=True) or "utf-8"
 
 
 def _has_too_many_attributes(html: str) -> bool:

@@ -6,6 +6,7 @@ function returns, whatever the bytes are: an exception is a fault of the parser.
 """
 
 import gzip
+import json
 import tarfile
 from collections.abc import Callable
 from typing import Any, get_args
@@ -17,6 +18,7 @@ from pydantic import TypeAdapter
 from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined
 from llama_core.corpus.ingest import reader
 from llama_core.corpus.recipe import Source
+from llama_core.corpus.sources.listing import parse_listing
 from llama_core.corpus.sources.raw import Raw
 from llama_core.errors import InputError
 
@@ -42,6 +44,18 @@ def _source(suffix: str, seeds: list[bytes], **source: Any) -> Parser:
             pass  # a user's mistake, said clearly
 
     return suffix, seeds, parse
+
+
+def _listing(seeds: list[bytes]) -> Parser:
+    def parse(data: bytes) -> None:
+        try:
+            for entry in parse_listing("list+s3://bucket/folder/list", data):
+                assert entry.url.startswith("s3://bucket/") and "/.." not in entry.url
+                json.dumps(entry.identity()).encode()
+        except InputError:
+            pass
+
+    return "", seeds, parse
 
 
 def check(outcome: Outcome, most: int) -> None:
@@ -119,8 +133,19 @@ _EXPORT = b"""{"content":"#\\n","path":"a.c","repo_name":"o/r","ref":"refs/heads
 {"content":"<!-- (c) -->\\n# T","sample_path":"b.md","sample_repo_name":"o/s","license":["mit","A OR (B)"]}
 {"content":null,"path":"c.c","license":"bsd-3-clause"}
 """
+_LISTS = [
+    b"folder/a/b.wet.gz\nfolder/c.wet.gz\n",
+    gzip.compress(b"folder/a/b.wet.gz\n", mtime=0),
+    b"0123456789abcdef0123456789abcdef01234567  enwiki-20220620-a.bz2\n",
+    b'{"jobs": {"a": {"status": "done", "files": {"b.bz2": {"size": 12, "sha1": "ab"}}}}}',
+    b'<?xml version="1.0"?><files><file name="a.7z"><size>12</size><md5>ab</md5></file></files>',
+    b"<arXivSRC><file><filename>folder/a.tar</filename><size>12</size><md5sum>ab</md5sum></file></arXivSRC>",
+    b".:\ntotal 8\n-rw-r--r-- 1 me me 12 Jan  1  2005 a.txt\n\n./b:\nc.txt\n",
+    b"-rw-r--r--        174,693 2020/12/01 10:11:12 1/1/11-0.txt\n",
+]
 
 PARSERS: dict[str, Parser] = {
+    "listing": _listing(_LISTS),
     "wet": _source(".warc.wet", [b"".join(_WET), b"".join(_WET[1:2])], kind="commoncrawl", min_chars=1),
     "wet.gz": _source(
         ".wet.gz",

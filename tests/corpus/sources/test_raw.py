@@ -1,0 +1,137 @@
+"""Raw files where they lie: known without being read, and a fault of the network is no damage of the data."""
+
+import functools
+import gzip
+import threading
+from collections.abc import Callable, Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from corpus import warcs
+from corpus.helpers import write_jsonl
+
+from llama_core.corpus import ingest
+from llama_core.corpus.recipe import CommonCrawl, Files
+from llama_core.errors import InputError, StoreError
+from llama_core.step import Artifact
+
+TEXT = "A text that is long enough to be kept by the source, and says little. " * 8
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    """Files of a folder, in ranges, as the servers of public data give them."""
+
+    requests: list[str] = []
+    cut: int | None = None  # the connection is closed after as many bytes of a file
+
+    def do_HEAD(self) -> None:
+        self._answer(False)
+
+    def do_GET(self) -> None:
+        self.requests.append(self.path)
+        self._answer(True)
+
+    def _answer(self, with_body: bool) -> None:
+        path = Path(self.translate_path(self.path))
+        if not path.is_file():
+            self.send_error(404)
+            return
+        data = path.read_bytes()
+        start, end = 0, len(data)
+        wanted = self.headers.get("Range", "").removeprefix("bytes=")
+        if wanted and with_body:
+            first, _, last = wanted.partition("-")
+            start, end = int(first), min(len(data), int(last) + 1 if last else len(data))
+        self.send_response(206 if wanted and with_body else 200)
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("ETag", f'"{len(data)}-{sum(data)}"')
+        self.send_header("Content-Length", str(end - start))
+        if wanted and with_body:
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(data)}")
+        self.end_headers()
+        if with_body:
+            self.wfile.write(data[start:end][: None if path.name == "paths.gz" else self.cut])
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    _Handler.requests, _Handler.cut = [], None
+    handler = functools.partial(_Handler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+@pytest.fixture
+def crawl(tmp_path: Path, server: str) -> CommonCrawl:
+    """A crawl of two WET files on a server, and its list."""
+    folder = tmp_path / "crawl-data" / "X"
+    folder.mkdir(parents=True)
+    for name in "ab":
+        pages = [warcs.page(i, f"T\n{TEXT}{name}{i}") for i in range(50)]
+        (folder / f"{name}.warc.wet.gz").write_bytes(warcs.members(warcs.info(), *pages))
+    paths = "".join(f"crawl-data/X/{name}.warc.wet.gz\n" for name in "ab")
+    (folder / "paths.gz").write_bytes(gzip.compress(paths.encode()))
+    return CommonCrawl(kind="commoncrawl", urls=[f"list+{server}/crawl-data/X/paths.gz"])
+
+
+def test_a_crawl_is_read_over_http_by_its_published_list(
+    crawl: CommonCrawl, ingested: Callable[..., Artifact]
+) -> None:
+    artifact = ingested(crawl)
+    assert artifact.counts["documents"] == 100 and artifact.counts["non_content.warcinfo"] == 2
+    assert len(artifact.shards) == 2 and not any(k.startswith("quarantined") for k in artifact.counts)
+
+
+def test_no_file_is_downloaded_to_be_known(crawl: CommonCrawl, server: str) -> None:
+    raws = ingest.plan("web", crawl)
+    assert len(raws) == 2 and set(_Handler.requests) == {"/crawl-data/X/paths.gz"}
+    alone = CommonCrawl(kind="commoncrawl", urls=[raws[0].url])
+    (known,) = ingest.plan("web", alone)
+    assert known.url == raws[0].url and not any(p.endswith(".wet.gz") for p in _Handler.requests)
+
+
+def test_a_connection_that_breaks_is_an_error_and_no_damaged_record(
+    crawl: CommonCrawl, ingested: Callable[..., Artifact]
+) -> None:
+    _Handler.cut = 1000
+    with pytest.raises(StoreError, match=r"cannot read http.*wet\.gz"):
+        ingested(crawl)
+
+
+def test_a_file_that_is_not_there_is_a_clear_error(server: str, tmp_path: Path) -> None:
+    for url in (f"{server}/a.wet", f"list+{server}/paths.gz", str(tmp_path / "a.wet"), "s4://a/b.wet"):
+        with pytest.raises(InputError, match=r"corpus\.sources\.web\.urls: .*"):
+            ingest.plan("web", CommonCrawl(kind="commoncrawl", urls=[url]))
+
+
+def test_a_file_that_changes_between_plan_and_reading_is_an_error(
+    tmp_path: Path, ingested: Callable[..., Artifact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_jsonl(tmp_path / "a.jsonl", [{"text": TEXT}])
+    source = Files(kind="files", urls=[str(path)])
+    raws = ingest.plan("web", source)
+    monkeypatch.setattr(ingest, "plan", lambda *_: raws)
+    write_jsonl(path, [{"text": TEXT + "new"}])
+    with pytest.raises(InputError, match="has changed since this run planned it"):
+        ingested(source)
+
+
+def test_two_files_of_one_name_are_two_shards_and_a_file_named_twice_is_one(tmp_path: Path) -> None:
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        write_jsonl(tmp_path / folder / "a.jsonl", [{"text": TEXT}])
+    urls = [f"{tmp_path}/*/a.jsonl", f"{tmp_path}/x/a.jsonl"]
+    raws = ingest.plan("web", Files(kind="files", urls=urls))
+    assert len(raws) == 2 == len({r.name for r in raws})
+
+
+def test_credentials_in_a_url_are_refused_and_not_repeated() -> None:
+    with pytest.raises(InputError, match="no credentials") as found:
+        ingest.plan("web", Files(kind="files", urls=["https://me:secret@a.example/a.jsonl"]))
+    assert "secret" not in str(found.value)
