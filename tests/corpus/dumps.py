@@ -100,9 +100,10 @@ def posts(*rows: str, encoding: str = "utf-8") -> bytes:
     return (b"\xef\xbb\xbf" if encoding == "utf-8" else b"") + text.encode(encoding)
 
 
-def sevenzip(members: dict[str, bytes], **how: Any) -> bytes:
+def sevenzip(members: dict[str, bytes], packed_directory: bool = True, **how: Any) -> bytes:
     packed = io.BytesIO()
     with py7zr.SevenZipFile(packed, "w", **how) as archive:
+        archive.set_encoded_header_mode(packed_directory)
         for name, data in members.items():
             archive.writef(io.BytesIO(data), name)
     return packed.getvalue()

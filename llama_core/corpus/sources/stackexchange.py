@@ -56,6 +56,8 @@ _KINDS = {
     14: "announcement", 15: "collective_discussion", 17: "collective_collection",
 }  # fmt: skip
 _QUESTION, _ANSWER = 1, 2
+_ROW = rb"<row(?=[\s/>])"
+_ROW_END = rb"[\"']\s{0,8}/>|</row>|(?<=<row)\s{0,8}/>"  # a value may hold `/>`, not after a quote
 _MAX_INT = 1 << 62
 _OTHER_MEMBERS = frozenset(("badges", "comments", "posthistory", "postlinks", "tags", "users", "votes"))
 
@@ -156,7 +158,7 @@ def _printable(name: str) -> str:
 
 def _read_posts(pieces: Iterator[bytes | str], place: "_Place") -> Iterator[Outcome]:
     limit = place.source.max_record_bytes
-    rows = Elements(pieces, "posts", rb"<row[\s/>]", rb"[\"']\s{0,8}/>|</row>", limit)
+    rows = Elements(pieces, "posts", _ROW, _ROW_END, limit)
     others: Counter[str] = Counter()
     with Spill(width=5) as spill:
         for offset, data in rows:
@@ -242,11 +244,11 @@ def _add(
     text = to_text(post.body)
     if error := filters.text_error(text + post.title):
         yield Quarantined(record, offset, error)
+    elif not text and (kind == _ANSWER or not post.title):
+        yield Dropped("empty", record)
     elif kind == _QUESTION:
         question.question = post
         question.texts.append("\n\n".join(filter(None, (f"Q: {post.title}".rstrip(), text))))
-    elif not text:
-        yield Dropped("empty", record)
     else:
         question.answers.append(post)
         question.texts.append(f"A: {text}")
