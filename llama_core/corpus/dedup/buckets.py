@@ -16,6 +16,7 @@ from llama_core.corpus.partition import Runs, as_asked, partition_of, publish_ru
 from llama_core.corpus.recipe import Dedup
 
 STARS = 4  # centres, at most, that a text of a bucket is compared with
+NEIGHBOURS = 8  # in the order of sketches, that it is compared with
 
 
 def find_shared(scratch: Scratch, keys: Runs, n_units: int, partition: int) -> None:
@@ -59,44 +60,50 @@ def fill_buckets(
 
 def link_buckets(scratch: Scratch, buckets: Runs, n: int, partition: int) -> None:
     """Write which texts of a partition's buckets are near: `edges`, by both their ends, in n partitions."""
-    pairs, compared = near_pairs(buckets.read(partition), scratch.cfg.dedup)
-    edges = both_ways(stars_of(pairs))
+    stars, compared = linked(buckets.read(partition), scratch.cfg.dedup)
+    edges = both_ways(stars)
     with scratch.shard("links", partition) as out:
         out.facts["compared"] = compared
         publish_runs(out, "edges", edges, by_node(edges, n), n)
 
 
-def near_pairs(buckets: Table, cfg: Dedup) -> tuple[Table, int]:
-    """Edges between texts that share a bucket and are similar enough, and how many pairs were compared.
+def linked(buckets: Table, cfg: Dedup) -> tuple[Table, int]:
+    """Edges from each text to the least one that it is near to, in its buckets or through others; and how
+    many pairs were compared.
 
-    The texts of a bucket are sorted by their sketches, so that the most alike stand side by side. Each is
-    compared with the one before it and with the first of all; those that are not near the first, with the
-    first among themselves, and so on, at most `STARS` times: a hot bucket costs its size, and a centre that
-    few are near to does not hide the others from each other.
+    Of equal sketches one stands for all. The others of a bucket are sorted by their sketches, so that the most
+    alike stand side by side. Each is compared with `NEIGHBOURS` before it and with the first of all; those that
+    are not near the first, with the first among themselves, and so on, at most `STARS` times. So all pairs of
+    a small bucket are compared, a hot one costs its size, and a centre that few are near to does not hide the
+    others from each other.
     """
     size = cfg.bands * cfg.rows
     sketch = buckets["sketch"]
     order = np.lexsort([*sketch.T[::-1], buckets["key"]])
     keys, rows, sketch = buckets["key"][order], buckets["row"][order], sketch[order]
-    found = []
+    distinct = firsts(keys, *sketch.T)
+    equal = np.empty(int((~distinct).sum()), edge_dtype())
+    equal["node"], equal["other"] = rows[~distinct], rows[distinct][np.cumsum(distinct) - 1][~distinct]
+    edges = stars_of(equal)
+    keys, rows, sketch = keys[distinct], rows[distinct], sketch[distinct]
     compared = 0
 
     def compare(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        nonlocal compared
+        nonlocal edges, compared
         compared += len(left)
         near = similarity(sketch[left], sketch[right], size) >= cfg.threshold
-        edges = np.empty(int(near.sum()), edge_dtype())
-        edges["node"], edges["other"] = rows[left[near]], rows[right[near]]
-        found.append(edges)
+        found = np.empty(int(near.sum()), edge_dtype())
+        found["node"], found["other"] = rows[left[near]], rows[right[near]]
+        edges = stars_of(np.concatenate([edges, found]))  # no more edges than texts, at any time
         return near
 
-    chained = np.flatnonzero(keys[1:] == keys[:-1])
-    compare(chained, chained + 1)
+    for distance in range(1, NEIGHBOURS + 1):
+        before = np.flatnonzero(keys[distance:] == keys[:-distance])
+        compare(before, before + distance)
     left = np.arange(len(keys))
     for _ in range(STARS):
         first = firsts(keys[left])
         centres = left[np.flatnonzero(first)[np.cumsum(first) - 1]]
-        others = ~first
-        left, centres = left[others], centres[others]
+        left, centres = left[~first], centres[~first]
         left = left[~compare(centres, left)]
-    return np.concatenate(found), compared
+    return edges, compared

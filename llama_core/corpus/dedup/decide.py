@@ -109,6 +109,7 @@ def facts_of(
     parts = [shard.facts for shard in verdicts]
     near = sum(part["near"] for part in parts)
     examples = sorted((e for part in parts for e in part["examples"]), key=lambda e: e["id"])[:EXAMPLES]
+    survivors = [_shard_of(units, layout, signed, example["kept_row"]) for example in examples]
     return {
         "clusters": sum(part["clusters"] for part in parts),
         "largest_cluster": max((part["largest"] for part in parts), default=0),
@@ -116,12 +117,18 @@ def facts_of(
         "examples": [
             {
                 "dropped": _url_of(documents, example["shard"], example["id"]),
-                "kept": _url_of(
-                    documents, _shard_of(units, layout, signed, example["kept_row"]), example["kept"]
-                ),
+                "kept": _url_of(documents, survivor, example["kept"]),
                 "similarity": example["similarity"],
             }
-            for example in examples
+            for example, survivor in zip(examples, survivors, strict=True)
+        ],
+        "pairs": [
+            {
+                "dropped": [*example["shard"], example["id"]],
+                "kept": [*survivor, example["kept"]],
+                "similarity": example["similarity"],
+            }
+            for example, survivor in zip(examples, survivors, strict=True)
         ],
     }
 
