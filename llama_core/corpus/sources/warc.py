@@ -5,6 +5,7 @@ gzip and Content-Length are checked. After damage, reading goes on at the next r
 """
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -27,7 +28,8 @@ _ZEROS = re.compile(rb"\0*")
 _NEXT_HEADER = re.compile(rb"\n\r?\nWARC/1\.\d\r?\n[A-Za-z-]+: ")
 _HEADER_END = re.compile(rb"\n(?:\r?\n|(?P<mark>WARC/1\.))")
 
-# Decompressed bytes and, where they begin with a record, the offset in the file to read them from.
+# Decompressed bytes and, where a member begins with them: the offset in the file to read them from, if they
+# begin with a record, else -1.
 _Bytes = tuple[bytes, int | None]
 
 
@@ -151,6 +153,7 @@ class _Stream:
     def __init__(self, pieces: Iterator[_Piece]):
         self._pieces = pieces
         self._data, self._at, self._base = b"", 0, 0
+        self._members: deque[int] = deque()  # offsets of the ones that begin without a record
         self._next: _Piece | None = None  # what the next segment begins with
         self._is_ended = True
         self.file_offset: int | None = None  # of the segment
@@ -179,19 +182,26 @@ class _Stream:
             return missing <= 0
         parts = [self._data[self._at :]]
         self._base += self._at
+        end = self._base + len(parts[0])
         self._at = 0
-        while missing > 0 and (piece := self._pull()):
+        while missing > 0 and (piece := self._pull(end)):
             parts.append(piece)
             missing -= len(piece)
+            end += len(piece)
         self._data = b"".join(parts)
         return missing <= 0
 
-    def _pull(self) -> bytes:
-        """The next bytes of the segment, none at its end."""
+    def _pull(self, offset: int) -> bytes:
+        """The next bytes of the segment, which are at this offset; none at its end."""
         if self._is_ended:
             return b""
         piece = next(self._pieces, None)
         if isinstance(piece, tuple) and piece[1] is None:
+            return piece[0]
+        if isinstance(piece, tuple) and piece[1] == -1:
+            while self._members and self._members[0] < self.offset:
+                self._members.popleft()
+            self._members.append(offset)
             return piece[0]
         self._is_ended = True
         if isinstance(piece, _Damage):
@@ -227,10 +237,12 @@ class _Stream:
                 return "truncated_record"
 
     def ends_record(self, length: int) -> bool:
-        """Whether after `length` bytes, which are held, another record begins or the segment ends."""
+        """Whether after `length` bytes, which are held, a record or a member begins, or the segment ends."""
         self.has(length + _AFTER)
         after = _NEWLINES.match(self._data, self._at + length).end()  # type: ignore[union-attr]
-        return self._data.startswith(_MARK, after) or after == len(self._data)
+        if _MARK.startswith(self._data[after : after + len(_MARK)]):  # less of it, where the segment ends
+            return True
+        return any(self.offset + length <= begin <= self._base + after for begin in self._members)
 
     def read(self, size: int) -> bytes:
         """The next bytes, which are held."""
@@ -330,10 +342,10 @@ def _inflate(file: BinaryIO, block: bytes) -> Iterator[_Piece]:
                 continue
             head += out
             if len(head) >= len(_MARK):
-                yield head, where if head.startswith(_MARK) else None
+                yield head, where if head.startswith(_MARK) else -1
                 head = None
         if head:
-            yield head, None
+            yield head, -1
         if error:
             yield _Damage(error, is_fresh=head == b"")
             is_lost, at = True, begin + 1 if begin >= 0 else at
