@@ -37,7 +37,7 @@ def _read(stream: Stream, place: Place) -> Iterator[Outcome]:
     if not is_tar(stream.peek(_HEAD)):
         yield from _read_single(stream, place)
         return
-    bundle, tar, places = Bundle(place), Tar(stream), set[str]()
+    bundle, tar, stems = Bundle(place), Tar(stream), {place.stem}
     for member in tar:
         name = member.name.removeprefix("./")
         record = place.record(name or f"@{member.offset}")
@@ -50,8 +50,8 @@ def _read(stream: Stream, place: Place) -> Iterator[Outcome]:
         elif place.in_tar or not is_bundle(name):
             yield from bundle.take(name, tar.read(), member.offset)
         else:
-            inner = place.inside(name, member.offset, again=name in places)
-            places.add(name)
+            inner = place.inside(name, member.offset, stems)
+            stems.add(inner.stem)
             yield from _read_packed(tar.read(), inner)
     yield from bundle.papers()
 
@@ -59,10 +59,13 @@ def _read(stream: Stream, place: Place) -> Iterator[Outcome]:
 def _read_packed(pieces: Iterator[bytes | str], place: Place) -> Iterator[Outcome]:
     """A bundle that is a member of a tar."""
     member = Stream(pieces)
-    if member.peek(2) == _GZIP:
-        yield from _read(Stream(chunks(member, ".gz")), place)
-    else:
+    if member.peek(2) != _GZIP:
         yield from _read(member, place)
+        return
+    unpacked = Stream(chunks(member, ".gz"))
+    yield from _read(unpacked, place)
+    if member.error and not unpacked.error:
+        yield Quarantined(place.record(f"@{unpacked.at}"), unpacked.at, member.error)
 
 
 def _read_single(stream: Stream, place: Place) -> Iterator[Outcome]:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from llama_core.corpus import filters
@@ -60,10 +60,12 @@ class Place:
     url: str
     member: str = ""
     offset: int = 0
-    again: bool = False  # the tar has had a member of this name before
+    again: bool = False  # the tar has had a bundle of this name before
 
-    def inside(self, member: str, offset: int, again: bool) -> "Place":
-        return replace(self, member=member, offset=offset, again=again)
+    def inside(self, member: str, offset: int, stems: Collection[str]) -> "Place":
+        """The place of a member of this tar, which has had bundles of the names `stems`."""
+        place = replace(self, member=member, offset=offset)
+        return replace(place, again=place.stem in stems)
 
     @property
     def in_tar(self) -> bool:

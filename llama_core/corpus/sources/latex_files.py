@@ -203,7 +203,7 @@ def _rank(files: Mapping[str, str], path: str) -> tuple[int, ...]:
     elif _PLAIN.search(code):
         kind = 3
     else:
-        kind = 1
+        kind = int(path.lower().endswith(_TEX) or "." not in posixpath.basename(path))
     if text.lstrip().startswith("%auto-ignore"):
         kind = 1
     return (
