@@ -117,10 +117,8 @@ class Definitions(TokenReader):
             token = self.solid()
         if token is None:
             return
-        if type(token) is str and token[0] not in "\\{}" and len(token) > 1:
-            self.put_back([token[1:]])
-            token = token[0]
-        target = token.rstrip()
+        self.unread(token)
+        target = self.single()
         if target in self.macros:
             self._learn(name, self.macros[target])
         elif target in ("\\undefined", "\\relax"):

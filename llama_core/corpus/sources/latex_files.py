@@ -22,7 +22,13 @@ _ANOTHER = re.compile(r"supp|append|response|rebuttal|cover|letter|old|diff|temp
 _TEX = (".tex", ".ltx", ".latex")
 
 _INPUTENC = re.compile(rb"\\(?:usepackage|RequirePackage)\s*\[([^]\n]{1,60})\]\s*\{inputenc\}")
+_CJK = re.compile(rb"\\begin\s*\{CJK\*?\}\s*(?:\[[^]\n]{0,40}\])?\{(\w{1,10})\}")
 _CODECS = {
+    "gbk": "gb18030",
+    "gb": "gb18030",
+    "bg5": "big5",
+    "sjis": "shift_jis",
+    "ks": "euc_kr",
     "latin1": "cp1252",
     "ansinew": "cp1252",
     "cp1252": "cp1252",
@@ -92,7 +98,7 @@ def decode(data: bytes) -> str | None:
         return _tidy(data.decode())
     except UnicodeDecodeError:
         pass
-    declared = _INPUTENC.search(data)
+    declared = _CJK.search(data) or _INPUTENC.search(data)
     codec = _CODECS.get(declared[1].decode("latin-1").strip().lower()) if declared else None
     if codec:
         return _tidy(data.decode(codec, "replace").replace("\ufffd", ""))

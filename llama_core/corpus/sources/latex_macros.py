@@ -244,10 +244,9 @@ class Expander(Definitions):
         if name in self._flags:
             holds = self._flags[name]
         elif name == "\\ifx":
-            first, second = self.solid(), self.solid()
-            holds = first is not None and second is not None and self._same(first.rstrip(), second.rstrip())
+            holds = self._same(self.single(), self.single())
         elif name == "\\ifdefined":
-            holds = (self.solid() or "").rstrip() in self.macros
+            holds = self.single() in self.macros
         else:
             holds = name == "\\iftrue" or (name == "\\ifmmode" and self.math)
         if holds:

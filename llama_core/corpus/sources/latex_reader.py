@@ -82,6 +82,14 @@ class TokenReader:
                 return stripped if type(token) is str else token
         return token
 
+    def single(self) -> str:
+        """The next token that is not white space, of text its first character; empty at the end."""
+        token = self.solid() or ""
+        if type(token) is str and len(token) > 1 and token[0] not in "\\#\n":
+            self.put_back([token[1:]])
+            return token[0]
+        return token.rstrip()
+
     def peek(self) -> str:
         token = self.raw()
         if token is None:

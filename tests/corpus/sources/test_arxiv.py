@@ -192,12 +192,14 @@ def test_a_file_that_is_no_text_is_quarantined(
         ("Ř ß", "iso8859-2", "latin2"),
         ("Привет", "cp1251", "cp1251"),
         ("Привет", "koi8-r", "koi8-r"),
+        ("中文", "gb18030", ""),
     ],
 )
 def test_encodings_are_known_by_the_file(
     word: str, codec: str, declared: str, read: Callable[..., list[Outcome]]
 ) -> None:
     preamble = f"\\usepackage[{declared}]{{inputenc}}" if declared else ""
+    preamble = "\\begin{CJK*}{GBK}{song}" if codec == "gb18030" else preamble
     text = PAPER.replace("\\title", f"{preamble}\\title").replace("The text", f"{word} The text", 1)
     (paper,) = documents(read("a.tex", text.encode(codec)))
     assert paper.text.startswith(f"Introduction\n\n{word} The text")
