@@ -1,9 +1,9 @@
 """One shard of decisions: what every stage of cleaning writes of an ingest shard."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 
-from llama_core.corpus.decisions import ENDING, Decision, Documents, apply_cuts, write_decisions
+from llama_core.corpus.decisions import ENDING, Decision, apply_cuts, write_decisions
 from llama_core.corpus.document import DROPPED_SCHEMA, Document, Rows
 from llama_core.corpus.ingest import SAMPLE_CHARS, SAMPLES
 from llama_core.step import Step
@@ -11,15 +11,14 @@ from llama_core.step import Step
 
 def decide_shard(
     step: Step,
-    documents: Documents,
     shard: str,
-    decide: Callable[[Document], Decision],
+    decisions: Iterable[tuple[Document, Decision]],
     tally: Counter[str] | None = None,
 ) -> None:
-    """Commit the decisions on an ingest shard's documents, and samples of what was dropped.
+    """Commit the decisions on the documents of an ingest shard, and samples of what was dropped.
 
-    Counts: `documents` in, `kept`, `dropped.<reason>`, `bytes` (UTF-8) of the text that stays, and what
-    `decide` has counted in `tally`.
+    `decisions` come with the document as it reached the stage. Counts: `documents` in, `kept`,
+    `dropped.<reason>`, `bytes` (UTF-8) of the text that stays, and what has been counted in `tally`.
     """
     samples: list[tuple[str, str, str]] = []
     sampled: Counter[str] = Counter()
@@ -28,8 +27,7 @@ def decide_shard(
         counts.update(documents=0, kept=0, bytes=0)
 
         def decided() -> Iterator[Decision]:
-            for document in documents.read(shard):
-                decision = decide(document)
+            for document, decision in decisions:
                 counts["documents"] += 1
                 if decision.keep:
                     counts["kept"] += 1

@@ -8,35 +8,32 @@ import hashlib
 import importlib.util
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import fsspec
 
+from llama_core.corpus.clean.fasttext_model import FastText
 from llama_core.corpus.recipe import Language
 from llama_core.errors import InputError, StoreError
 
 EMBEDDED = "lid.176.ftz"
 EMBEDDED_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
-_LABEL = "__label__"
 _CHUNK = 8 << 20
 
 
 class Identifier:
-    """The most probable language of a text."""
+    """The most probable language of texts."""
 
     def __init__(self, cfg: Language):
         self._model = _load(cfg.model, cfg.sha256)
 
-    def identify(self, text: str) -> tuple[str, float]:
-        """The model's code and its probability; ("", 0) where there is nothing to tell by."""
-        # Line breaks end fastText's input, NUL its words. CCNet deletes them, which glues words together.
-        line = text.replace("\n", " ").replace("\0", " ") + "\n"
-        found = self._model.f.predict(line, 1, 0.0, "strict")
-        if not found:
-            return "", 0.0
-        score, label = found[0]
-        return label.removeprefix(_LABEL), min(1.0, float(score))  # rounding takes it above 1
+    def identify(self, texts: Sequence[str]) -> list[tuple[str, float]]:
+        """The model's code and its probability for each; ("", 0) where there is nothing to tell by.
+
+        Line breaks part words. CCNet deletes them, and so glues the last word of a line to the next.
+        """
+        return [(code, min(1.0, score)) for code, score in self._model.predict(texts)]  # rounding adds to it
 
 
 def reason(language: str, score: float, cfg: Language) -> str:
@@ -47,16 +44,10 @@ def reason(language: str, score: float, cfg: Language) -> str:
 
 
 @functools.lru_cache(maxsize=2)
-def _load(model: str, sha256: str) -> Any:
-    """Raises InputError where the model or its library is not there, or is another one than was named."""
-    try:
-        import fasttext
-    except ModuleNotFoundError as error:
-        raise InputError(
-            "language identification needs fastText: pip install 'llama-pretrain[corpus]'"
-        ) from error
+def _load(model: str, sha256: str) -> FastText:
+    """Raises InputError where the model is not there, or is another one than was named."""
     path = embedded() if model == EMBEDDED else _download(model, sha256)
-    return fasttext.load_model(str(path))
+    return FastText(path.read_bytes(), model)
 
 
 def embedded() -> Path:
@@ -70,7 +61,7 @@ def embedded() -> Path:
 
 
 def _download(url: str, sha256: str) -> Path:
-    """The model in a file of this machine, which is kept: fastText reads no other."""
+    """The model in a file of this machine, which is kept."""
     kept = Path(tempfile.gettempdir()) / f"llama-lid-{os.getuid()}-{sha256[:16]}"
     if kept.exists():
         _check(kept, url, sha256)

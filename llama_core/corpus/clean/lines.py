@@ -155,8 +155,8 @@ def _decide_shard(
     runs = Runs.of(step.folder, step.committed_shards(group.reduced()), "keys", np.uint64)
     duplicates = runs.read(group.shards.index(name))  # partition by partition, so in order
     tally: Counter[str] = Counter()
-    decide = partial(_decide, duplicates=duplicates, min_chars=min_chars, tally=tally)
-    decide_shard(step, documents, name, decide, tally)
+    decided = ((d, _decide(d, duplicates, min_chars, tally)) for d in documents.read(name))
+    decide_shard(step, name, decided, tally)
 
 
 def _decide(document: Document, duplicates: Keys, min_chars: int, tally: Counter[str]) -> Decision:

@@ -109,4 +109,4 @@ def _decide_shard(
         evidence = {"perplexity": value / 10, "bucket": bucket}
         return Decision(document.id, "" if bucket in cfg.keep else f"perplexity_{bucket}", evidence)
 
-    decide_shard(step, documents, name, decide, tally)
+    decide_shard(step, name, ((d, decide(d)) for d in documents.read(name)), tally)

@@ -1,7 +1,9 @@
 """What one text by itself decides: its language, the published filters, and personal data to be masked."""
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import repeat
 
 from llama_core.corpus.clean import language
 from llama_core.corpus.clean.decide import decide_shard
@@ -13,6 +15,8 @@ from llama_core.phases import Plan, one_phase
 from llama_core.step import Step
 
 REVISION = 1
+BATCH = 128  # documents whose language is identified together
+BATCH_CHARS = 1 << 20
 
 
 def plan(step: Step, documents: Documents, cfg: Clean) -> Plan:
@@ -21,23 +25,47 @@ def plan(step: Step, documents: Documents, cfg: Clean) -> Plan:
 
 
 def _decide_shard(step: Step, documents: Documents, cfg: Clean, name: str) -> None:
-    identifier = language.Identifier(cfg.language) if cfg.language else None
     tally: Counter[str] = Counter()
-    decide_shard(step, documents, name, partial(decide, cfg=cfg, identifier=identifier, tally=tally), tally)
+    decide_shard(step, name, decide_all(documents.read(name), cfg, tally), tally)
+
+
+def decide_all(
+    documents: Iterable[Document], cfg: Clean, tally: Counter[str]
+) -> Iterator[tuple[Document, Decision]]:
+    """Each document with its decision; languages are identified some documents at a time."""
+    identifier = language.Identifier(cfg.language) if cfg.language else None
+    for batch in _batches(documents):
+        found = identifier.identify([d.text for d in batch]) if identifier else repeat(None)
+        for document, language_of_it in zip(batch, found):
+            yield document, decide(document, language_of_it, cfg, tally)
+
+
+def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    batch: list[Document] = []
+    size = 0
+    for document in documents:
+        batch.append(document)
+        size += len(document.text)
+        if size >= BATCH_CHARS or len(batch) == BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def decide(
-    document: Document, cfg: Clean, identifier: language.Identifier | None, tally: Counter[str]
+    document: Document, identified: tuple[str, float] | None, cfg: Clean, tally: Counter[str]
 ) -> Decision:
     """Language first, then the filters on what is kept, then masks in what they left.
 
-    Tallies `language.<code>` or `language.unsure` of every document, and `masks.<kind>`.
+    `identified`: its language and score, where the recipe asks for them. Tallies `language.<code>` or
+    `language.unsure` of every document, and `masks.<kind>`.
     """
     decision = Decision(document.id)
     text = document.text
-    if identifier is not None:
+    if identified is not None:
         assert cfg.language is not None
-        code, score = identifier.identify(text)
+        code, score = identified
         is_sure = score >= cfg.language.min_score
         tally[f"language.{code if is_sure else 'unsure'}"] += 1
         decision.language = code if is_sure else ""

@@ -231,4 +231,4 @@ def _decide_shard(step: Step, documents: Documents, threshold: float, name: str)
         p = model.probability(features(document.text))
         return Decision(document.id, "unlike_references" if p < threshold else "", {"reference": round(p, 4)})
 
-    decide_shard(step, documents, name, decide)
+    decide_shard(step, name, ((d, decide(d)) for d in documents.read(name)))

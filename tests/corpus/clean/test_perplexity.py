@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import sentencepiece as spm
 from corpus.helpers import texts_of
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llama_core.corpus.clean import language_model, perplexity
@@ -178,6 +178,7 @@ def test_documents_are_divided_at_the_percentiles_of_their_language(
 @given(
     st.lists(st.lists(st.integers(0, 2**32 - 1) | st.integers(0, 3000), max_size=30), min_size=1, max_size=4)
 )
+@settings(max_examples=25, deadline=None)
 def test_a_percentile_from_runs_is_the_percentile(shards: list[list[int]]) -> None:
     import tempfile
 

@@ -1,0 +1,310 @@
+"""Prediction with a supervised fastText model, in numpy: the same answers, some ten times as fast.
+
+The file is read as fastText's own `loadModel` reads it (version 12; plain, or quantised and pruned as .ftz).
+A word's part of the answer, the sum of the vectors of itself and of its character n-grams, depends on nothing
+else, and a few words make most of a text: they are kept. fastText computes them anew, n-gram by n-gram.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from llama_core.errors import InputError
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+SEGMENT = 1 << 16  # words looked at together
+KEPT = 1 << 18  # words whose vectors are kept
+KEPT_BYTES = 48  # of the longest of them
+BATCH_BYTES = 1 << 20  # of new words, whose n-grams are found together
+LONGEST = 1 << 20  # bytes of a word that are looked at: memory is some 100 times that
+LABEL = b"__label__"
+_EOS = b"</s>"  # stands for the end of every text
+_KSUB = 256  # centroids of a product quantiser
+_LOSSES = {1: "hierarchical softmax", 3: "softmax"}
+_FNV_START, _FNV_PRIME = np.uint32(2166136261), np.uint32(16777619)
+
+
+class FastText:
+    """`labels`: without their prefix. Raises InputError where `data` is no such model."""
+
+    def __init__(self, data: bytes, name: str):
+        try:
+            self._load(_Reader(data))
+        except (struct.error, ValueError, IndexError, OverflowError) as error:
+            raise InputError(f"{name} is no fastText model that can be read: {error}") from error
+        self._index: dict[bytes, int] = {}  # word -> row of its sum
+        self._forget()
+
+    def predict(self, texts: Sequence[str]) -> list[tuple[str, float]]:
+        """The most probable label of each text and its probability; ("", 0) where nothing is known of it."""
+        total = np.zeros((len(texts), self._dim))
+        n = np.zeros(len(texts), np.int64)
+        for group in _groups(texts):
+            owners, pieces = [i for i, _ in group], [words for _, words in group]
+            rows = self._rows_of([word for piece in pieces for word in piece])
+            starts = np.cumsum([0, *map(len, pieces[:-1])])
+            np.add.at(total, owners, np.add.reduceat(self._sums[rows], starts, axis=0))
+            np.add.at(n, owners, np.add.reduceat(self._counts[rows], starts))
+        if _EOS in self._words:
+            total += self._vectors[self._words[_EOS]]
+            n += 1
+        # Not by BLAS, whose threads cost more than so small a product, and may change its last digits.
+        scores = np.einsum("ij,kj->ik", total / np.maximum(n, 1)[:, None], self._output)
+        scores = self._log_probabilities(scores)
+        best = scores.argmax(axis=1)
+        found = zip(best.tolist(), scores[np.arange(len(texts)), best].tolist(), n.tolist(), strict=True)
+        return [(self.labels[i], float(np.exp(score))) if n else ("", 0.0) for i, score, n in found]
+
+    def _rows_of(self, words: list[bytes]) -> Ints:
+        """Where the sums of these words stand, those of new ones included. Good until the next call."""
+        if self._used > KEPT:
+            self._forget()
+        rows = np.fromiter(map(self._index.get, words, repeat(-1)), np.int64, len(words))
+        missing = np.flatnonzero(rows < 0)
+        if len(missing):
+            new: dict[bytes, int] = dict.fromkeys((words[i] for i in missing.tolist()), -1)
+            for batch in _batches(new):
+                start = self._append(*self._compute(batch))
+                new.update(zip(batch, range(start, start + len(batch)), strict=True))
+            rows[missing] = [new[words[i]] for i in missing.tolist()]
+            self._index.update((word, row) for word, row in new.items() if len(word) <= KEPT_BYTES)
+        return rows
+
+    def _forget(self) -> None:
+        self._index.clear()
+        self._used = 0
+        self._sums = np.zeros((1024, self._dim))
+        self._counts = np.zeros(1024, np.int64)
+
+    def _append(self, sums: Floats, counts: Ints) -> int:
+        start = self._used
+        self._used += len(sums)
+        while self._used > len(self._counts):
+            self._sums = np.concatenate([self._sums, np.zeros_like(self._sums)])
+            self._counts = np.concatenate([self._counts, np.zeros_like(self._counts)])
+        self._sums[start : self._used], self._counts[start : self._used] = sums, counts
+        return start
+
+    def _compute(self, words: list[bytes]) -> tuple[Floats, Ints]:
+        """float64 (words, dim), int64 (words,): sum and number, for each word, of itself and its n-grams."""
+        own = np.fromiter(map(self._words.get, words, repeat(-1)), np.int64, len(words))
+        owners = [np.flatnonzero(own >= 0)]
+        rows = [own[own >= 0]]
+        for owner, hashes in self._ngrams(words):
+            found = self._row_of_bucket[hashes] if self._row_of_bucket is not None else hashes
+            owners.append(owner[found >= 0])
+            rows.append(found[found >= 0] + len(self._words))
+        owner, row = np.concatenate(owners), np.concatenate(rows)
+        order = np.argsort(owner, kind="stable")
+        owner, row = owner[order], row[order]
+        sums = np.zeros((len(words), self._dim))
+        if len(owner):
+            first = np.flatnonzero(np.append(True, owner[1:] != owner[:-1]))
+            sums[owner[first]] = np.add.reduceat(self._vectors[row].astype(np.float64), first, axis=0)
+        return sums, np.bincount(owner, minlength=len(words))
+
+    def _ngrams(self, words: list[bytes]) -> Iterator[tuple[Ints, Ints]]:
+        """(word, bucket) of the n-grams of each length: FNV-1a, over bytes that are taken as signed."""
+        if self._row_of_bucket is not None and not len(self._row_of_bucket):
+            return
+        plain = [b"<%b>" % w[:LONGEST] for w in words]
+        sizes = np.fromiter(map(len, plain), np.int64, len(plain))
+        data = np.frombuffer(b"".join(plain), np.uint8)
+        starts = np.flatnonzero((data & 0xC0) != 0x80)  # of characters
+        lengths = np.diff(np.append(starts, len(data)))
+        word = np.repeat(np.arange(len(words)), sizes)[starts]
+        has_ngrams = np.fromiter((w != _EOS and not w.startswith(LABEL) for w in words), bool, len(words))
+        signed = data.view(np.int8).astype(np.int32).view(np.uint32)
+        longest = int(lengths.max(initial=0))
+        begin = np.flatnonzero(has_ngrams[word])
+        hashes = np.full(len(starts), _FNV_START)
+        for n in range(1, self._max_ngram + 1):
+            begin = begin[begin + n - 1 < len(starts)]
+            begin = begin[word[begin + n - 1] == word[begin]]
+            last = begin + n - 1
+            for j in range(longest):
+                at = begin if longest == 1 else begin[lengths[last] > j]
+                hashes[at] = (hashes[at] ^ signed[starts[at + n - 1] + j]) * _FNV_PRIME
+            if n == 1:  # the frame of a word is no n-gram
+                inner = (word[np.maximum(begin - 1, 0)] == word[begin]) & (begin > 0)
+                after = np.minimum(begin + 1, len(starts) - 1)
+                inner &= (word[after] == word[begin]) & (begin < len(starts) - 1)
+            chosen = begin[inner] if n == 1 else begin
+            if n >= self._min_ngram:
+                yield word[chosen], (hashes[chosen] % np.uint32(self._n_buckets)).astype(np.int64)
+
+    def _log_probabilities(self, scores: Floats) -> Floats:
+        """float64 (texts, labels). As fastText, which adds 1e-5 to what it takes the logarithm of."""
+        if self._paths is None:
+            probabilities = np.exp(scores - scores.max(axis=1, keepdims=True))
+            return np.log(probabilities / probabilities.sum(axis=1, keepdims=True) + 1e-5)
+        right = 1 / (1 + np.exp(-scores))
+        steps = np.log(np.concatenate([1 - right, right], axis=1) + 1e-5)
+        return np.add.reduceat(steps[:, self._paths.steps], self._paths.starts, axis=1)
+
+    # --- reading the file
+
+    def _load(self, file: "_Reader") -> None:
+        magic, version = file.unpack("ii")
+        if magic != 793712314 or version != 12:
+            raise ValueError("it does not begin as one of version 12")
+        (
+            self._dim,
+            _,
+            _,
+            _,
+            _,
+            word_ngrams,
+            loss,
+            model,
+            self._n_buckets,
+            self._min_ngram,
+            self._max_ngram,
+            _,
+        ) = file.unpack("12i")
+        file.unpack("d")
+        if model != 3 or word_ngrams != 1 or loss not in _LOSSES:
+            raise ValueError(f"it is not supervised, with {' or '.join(_LOSSES.values())}, of single words")
+        size, n_words, n_labels, _, n_pruned = file.unpack("iiiqq")
+        entries = [(file.string(), file.unpack("qb")[0]) for _ in range(size)]
+        self._words = {word: i for i, (word, _) in enumerate(entries[:n_words])}
+        named = entries[n_words : n_words + n_labels]
+        self.labels = [word.removeprefix(LABEL).decode() for word, _ in named]
+        self._row_of_bucket: Ints | None = None
+        if n_pruned >= 0:
+            pairs = file.array("<i4", 2 * n_pruned).reshape(-1, 2)
+            self._row_of_bucket = np.full(self._n_buckets if n_pruned else 0, -1)
+            self._row_of_bucket[pairs[:, 0]] = pairs[:, 1]
+        [is_quantised] = file.unpack("?")
+        self._vectors = file.quantised() if is_quantised else file.dense()
+        [has_quantised_output] = file.unpack("?")
+        output = file.quantised() if is_quantised and has_quantised_output else file.dense()
+        self._output = output.astype(np.float64)
+        self._paths = _huffman([count for _, count in named], len(self._output)) if loss == 1 else None
+
+
+@dataclass
+class _Paths:
+    """The ways to the labels of a tree, one after another, each from its `starts`.
+
+    `steps`: int64, the row of the inner node where a way goes left; where it goes right, plus all rows.
+    """
+
+    steps: Ints
+    starts: Ints
+
+
+def _huffman(counts: list[int], n_rows: int) -> _Paths:
+    """fastText's tree over labels, which are in descending order of their counts."""
+    n = len(counts)
+    count = [*counts, *repeat(10**15, n - 1)]
+    parent, is_right = [-1] * (2 * n - 1), [False] * (2 * n - 1)
+    leaf, inner = n - 1, n
+    for node in range(n, 2 * n - 1):
+        smallest = []
+        for _ in range(2):
+            if leaf >= 0 and count[leaf] < count[inner]:
+                smallest.append(leaf)
+                leaf -= 1
+            else:
+                smallest.append(inner)
+                inner += 1
+        count[node] = sum(count[child] for child in smallest)
+        for child in smallest:
+            parent[child] = node
+        is_right[smallest[1]] = True
+    steps: list[int] = []
+    starts = []
+    for label in range(n):
+        starts.append(len(steps))
+        node = label
+        while parent[node] >= 0:
+            steps.append(parent[node] - n + n_rows * is_right[node])
+            node = parent[node]
+    return _Paths(np.array(steps), np.array(starts))
+
+
+def _groups(texts: Sequence[str]) -> Iterator[list[tuple[int, list[bytes]]]]:
+    """(text, words), as many words together as are looked at at a time; a long text comes in pieces."""
+    group: list[tuple[int, list[bytes]]] = []
+    size = 0
+    for i, text in enumerate(texts):
+        words = text.encode().replace(b"\0", b" ").split()
+        for start in range(0, len(words), SEGMENT):
+            piece = words[start : start + SEGMENT]
+            if group and size + len(piece) > SEGMENT:
+                yield group
+                group, size = [], 0
+            group.append((i, piece))
+            size += len(piece)
+    if group:
+        yield group
+
+
+def _batches(words: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Words of some bytes together."""
+    batch: list[bytes] = []
+    size = 0
+    for word in words:
+        if batch and size + len(word) > BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(word)
+        size += len(word)
+    if batch:
+        yield batch
+
+
+class _Reader:
+    """The fields of a model's file, little-endian, one after another."""
+
+    def __init__(self, data: bytes):
+        self._data, self._at = data, 0
+
+    def unpack(self, format: str) -> tuple[int, ...]:
+        found = struct.unpack_from(f"<{format}", self._data, self._at)
+        self._at += struct.calcsize(f"<{format}")
+        return found
+
+    def string(self) -> bytes:
+        end = self._data.index(b"\0", self._at)
+        found = self._data[self._at : end]
+        self._at = end + 1
+        return found
+
+    def array(self, dtype: str, n: int) -> npt.NDArray[Any]:
+        found = np.frombuffer(self._data, dtype, n, self._at)
+        self._at += found.nbytes
+        return found
+
+    def dense(self) -> npt.NDArray[Any]:
+        rows, columns = self.unpack("qq")
+        return self.array("<f4", rows * columns).reshape(rows, columns)
+
+    def quantised(self) -> npt.NDArray[Any]:
+        has_norms, rows, columns, n_codes = self.unpack("?qqi")
+        codes = self.array("u1", n_codes).reshape(rows, -1)
+        matrix = self._quantiser(codes)
+        if has_norms:
+            norms = self.array("u1", rows).reshape(rows, 1)
+            matrix = matrix * self._quantiser(norms)
+        assert matrix.shape == (rows, columns)
+        return matrix
+
+    def _quantiser(self, codes: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """What the codes stand for, (rows, dim): each is a centroid of its part of the vector."""
+        dim, n_parts, width, last_width = self.unpack("4i")
+        centroids = self.array("<f4", dim * _KSUB)
+        parts = []
+        for i in range(n_parts):
+            size = last_width if i == n_parts - 1 else width
+            start = i * _KSUB * width
+            parts.append(centroids[start : start + _KSUB * size].reshape(_KSUB, size)[codes[:, i]])
+        return np.concatenate(parts, axis=1)
