@@ -1,7 +1,7 @@
 """The members of a 7z archive as streams. Nothing is ever extracted: a member's name is only read.
 
 A stream is decompressed once, in pieces, whatever number of members lie in it; what it may ask for in memory
-and in size is bounded before it is begun.
+and in size is bounded before it is begun. PPMd is refused: its decoder for Python crashes on damaged streams.
 """
 
 import bz2
@@ -10,8 +10,6 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, Protocol
 
-import pyppmd
-
 from llama_core.corpus.sources.directory_7z import Directory, DirectoryError, Folder, Member, read_directory
 
 PIECE = 1 << 20  # bytes of output at a time
@@ -19,7 +17,7 @@ _INPUT = 1 << 16
 _MAX_DICTIONARY = 512 << 20  # that a stream may ask for: what the largest presets of 7-Zip need, and more
 _BOMB_BYTES, _BOMB_RATIO = 1 << 30, 1000  # more than both is no text
 
-_COPY, _LZMA2, _LZMA, _PPMD = b"\x00", b"\x21", b"\x03\x01\x01", b"\x03\x04\x01"
+_COPY, _LZMA2, _LZMA = b"\x00", b"\x21", b"\x03\x01\x01"
 _DEFLATE, _BZIP2 = b"\x04\x01\x08", b"\x04\x02\x02"
 _ENCRYPTED = b"\x06\xf1"
 _FILTERS = {
@@ -160,22 +158,6 @@ class _Deflate:
         return self._inflate.decompress(self._inflate.unconsumed_tail + data, max_length)
 
 
-class _Ppmd:
-    def __init__(self, properties: bytes):
-        self._decoder = pyppmd.Ppmd7Decoder(properties[0], int.from_bytes(properties[1:5], "little"))
-
-    @property
-    def needs_input(self) -> bool:
-        return self._decoder.needs_input
-
-    @property
-    def eof(self) -> bool:
-        return self._decoder.eof
-
-    def decompress(self, data: bytes, max_length: int) -> bytes:
-        return self._decoder.decode(data, max_length)
-
-
 def _decoder(coders: list[tuple[bytes, bytes]]) -> _Decoder:
     """Of coders that `_refusal` has let through."""
     method, properties = coders[0]
@@ -185,8 +167,6 @@ def _decoder(coders: list[tuple[bytes, bytes]]) -> _Decoder:
         return bz2.BZ2Decompressor()
     if method == _DEFLATE:
         return _Deflate()
-    if method == _PPMD:
-        return _Ppmd(properties)
     packing: dict[str, int]
     if method == _LZMA2:
         packing = {"id": lzma.FILTER_LZMA2, "dict_size": max(4096, _dictionary(method, properties))}
@@ -220,18 +200,16 @@ def _refusal(folder: Folder) -> str:
     (method, properties), *filters = folder.coders
     if any(name.startswith(_ENCRYPTED) for name, _ in folder.coders):
         return "encrypted"
-    if method not in (_COPY, _LZMA, _LZMA2, _PPMD, _DEFLATE, _BZIP2):
+    if method not in (_COPY, _LZMA, _LZMA2, _DEFLATE, _BZIP2):
         return "unsupported_method"
     if filters and (method not in (_LZMA, _LZMA2) or any(name not in _FILTERS for name, _ in filters)):
         return "unsupported_method"
     if folder.size > _BOMB_BYTES and folder.size > _BOMB_RATIO * folder.packed:
         return "compression_bomb"
-    needed = {_LZMA: 5, _LZMA2: 1, _PPMD: 5}.get(method)
+    needed = {_LZMA: 5, _LZMA2: 1}.get(method)
     if needed is None:
         return ""
     if len(properties) < needed or (method == _LZMA2 and properties[0] > 40):
-        return "damaged_stream"
-    if method == _PPMD and not 2 <= properties[0] <= 64:
         return "damaged_stream"
     return "too_much_memory" if _dictionary(method, properties) > _MAX_DICTIONARY else ""
 

@@ -1,16 +1,18 @@
 """More rows than fit in memory, in order: sorted runs in a private folder, then one merge over them."""
 
+import contextlib
 import heapq
 import io
 import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import zstandard
 
 RUN_BYTES = 128 << 20  # of rows in memory before they are written as a run
+MOST_RUNS = 64  # of a level, each made of as many of the level below: bounds the files that are open at once
 
 Row = tuple[tuple[int, ...], bytes]  # key of `width` 64-bit numbers, data
 
@@ -29,7 +31,8 @@ class Spill:
         self._rows: list[Row] = []
         self._bytes = 0
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._runs: list[Path] = []
+        self._levels: list[list[Path]] = [[]]
+        self._written = 0
 
     def __enter__(self) -> "Spill":
         return self
@@ -47,24 +50,37 @@ class Spill:
     def __iter__(self) -> Iterator[Row]:
         """All rows. To be called once."""
         self._rows.sort(key=lambda row: row[0])
-        files = [path.open("rb") for path in self._runs]
-        try:
-            runs = [self._read(file) for file in files]
-            yield from heapq.merge(*runs, iter(self._rows), key=lambda row: row[0])
-        finally:
-            for file in files:
-                file.close()
+        # Of rows with equal keys, those in the highest level were put in first.
+        yield from self._merge([path for level in reversed(self._levels) for path in level], self._rows)
 
     def _write(self) -> None:
+        self._rows.sort(key=lambda row: row[0])
+        self._levels[0].append(self._write_run(self._rows))
+        self._rows, self._bytes = [], 0
+        for level, runs in enumerate(self._levels):
+            if len(runs) < MOST_RUNS:
+                break
+            if level + 1 == len(self._levels):
+                self._levels.append([])
+            self._levels[level + 1].append(self._write_run(self._merge(runs)))
+            for path in runs:
+                path.unlink()
+            self._levels[level] = []
+
+    def _write_run(self, rows: Iterable[Row]) -> Path:
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="llama-spill-")
-        path = Path(self._folder.name) / f"{len(self._runs)}.zst"
-        self._rows.sort(key=lambda row: row[0])
+        path = Path(self._folder.name) / f"{self._written}.zst"
+        self._written += 1
         with path.open("wb") as file, zstandard.ZstdCompressor(level=1).stream_writer(file) as out:
-            for key, data in self._rows:
+            for key, data in rows:
                 out.write(self._head.pack(*key, len(data)) + data)
-        self._runs.append(path)
-        self._rows, self._bytes = [], 0
+        return path
+
+    def _merge(self, paths: list[Path], rows: Iterable[Row] = ()) -> Iterator[Row]:
+        with contextlib.ExitStack() as files:
+            runs = [self._read(files.enter_context(path.open("rb"))) for path in paths]
+            yield from heapq.merge(*runs, rows, key=lambda row: row[0])
 
     def _read(self, file: BinaryIO) -> Iterator[Row]:
         stream = io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(file), 1 << 17)  # type: ignore[type-var]
