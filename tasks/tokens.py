@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from llama_core.corpus.card import publish_card
 from llama_core.corpus.decontaminate import inputs
 from llama_core.phases import one_phase
 from llama_core.step import Artifact, Step
@@ -18,4 +19,6 @@ def tokens(run: Run, corpus: Artifact, tokenizer: Artifact, decontaminated: Arti
     step = Step(run.store, "tokens", core.REVISION, {}, digests, parents=parents)
     names = {s.name: s.name for s in corpus.shards if s.counts.get("documents.train")}
     work = partial(core.tokens_shard, step, corpus, tokenizer, decontaminated=decontaminated)
-    return make(run, step, one_phase(names, work))
+    artifact = make(run, step, one_phase(names, work))
+    publish_card(corpus, run.recipe, decontaminated, artifact)  # now the epochs of each source are known
+    return artifact

@@ -58,11 +58,14 @@ def dataset_card(
 
 
 def _config(name: str, corpus: Artifact, sources: list[str]) -> dict[str, Any]:
-    objects = [o.name for s in corpus.shards if s.facts["source"] in sources for o in s.objects]
-    files = [
-        {"split": split, "path": [n for n in objects if n.endswith(f"/{split}.parquet")]} for split in SPLITS
-    ]
-    return {"config_name": name, "data_files": [f for f in files if f["path"]]}
+    """By patterns: a large corpus has more shards than a card can name."""
+    counts = {source: _counts(corpus, source) for source in sources}
+    files = []
+    for split in SPLITS:
+        having = [source for source in sources if counts[source][f"documents.{split}"]]
+        if having:
+            files.append({"split": split, "path": [f"*/{source}.*/{split}.parquet" for source in having]})
+    return {"config_name": name, "data_files": files}
 
 
 def _contents(corpus: Artifact, recipe: Recipe, tokens: Artifact | None) -> Iterable[str]:
@@ -114,6 +117,8 @@ def _settings(values: dict[str, Any]) -> str:
             shown.append(f"{name} ({_settings(value)})" if value else name)
         elif value is True:
             shown.append(name)
+        elif value == "":
+            continue
         elif isinstance(value, list):
             shown.append(f"{name} {' '.join(map(str, value)) or 'none'}")
         else:
@@ -126,8 +131,8 @@ def _choices(recipe: Recipe, decontaminated: Artifact | None) -> Iterable[str]:
     yield f"Duplicates: exact ones are removed; near ones by {_settings(corpus.dedup.identity())}."
     named = f"the groups {', '.join(corpus.holdout)}, and " if corpus.holdout else ""
     yield (
-        f"Held out: {named}{100 * corpus.holdout_fraction:g} % of the other groups, by keyed hash. "
-        "Held-out documents that repeat training documents are dropped."
+        f"Held out: {named}{100 * corpus.holdout_fraction:g} % of all groups by keyed hash (a group is a "
+        "package; of other sources, a document). Held-out documents that repeat others are dropped."
     )
     yield f"Decontamination: {decontamination(recipe, decontaminated)}"
     yield (

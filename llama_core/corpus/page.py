@@ -9,7 +9,7 @@ from typing import Any
 from llama_core.corpus import report
 from llama_core.corpus.card import decontamination
 from llama_core.corpus.decisions import Documents
-from llama_core.corpus.report import Excerpt, Passage, named
+from llama_core.corpus.report import Excerpt, Pair, Passage, named
 from llama_core.recipe import Recipe
 from llama_core.step import Artifact
 
@@ -17,6 +17,8 @@ REVISION = 1
 ROWS = 15  # of a table of languages, licences, domains
 REASONS = 6  # that are named in the picture of a stage
 WIDTH, COLUMN, BAND, LINE = 1080, 240, 80, 15  # pixels of the picture; a column is this at most
+TOP, NODE, TAIL = 34, 9, 45  # where the band begins; what a stage's node and what leaves it measure
+LABELS = TOP + BAND + 40  # where the reasons begin
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -35,8 +37,7 @@ def page(
     ]
     for documents in sources:
         parts += _section(documents, ways[documents.source], corpus, decontaminated)
-    examples = [e for d in sources[:1] for a in d.decided for e in a.facts.get("examples", [])]
-    parts += ["<h2>Duplicates that were found</h2>", table(examples)]
+    parts += ["<h2>Near-duplicates</h2>", *map(_pair, report.duplicates(sources))]
     if decontaminated:
         parts += ["<h2>Passages of evaluation sets that were found</h2>", _sets(decontaminated)]
         parts += [table(decontaminated.facts["examples"])]
@@ -53,9 +54,9 @@ def _summary(source: str, way: Sequence[Passage]) -> dict[str, str]:
         "source": source,
         "raw records": f"{first.into:,}",
         "documents read": f"{first.handed:,}",
-        "MB read": f"{(first.bytes_out or 0) / 1e6:,.2f}",
+        "text read": report.size(first.bytes_out or 0),
         "training documents": f"{last.handed:,}",
-        "MB for training": f"{(last.bytes_out or 0) / 1e6:,.2f}",
+        "text for training": report.size(last.bytes_out or 0),
         "balance": "holds" if all(p.holds for p in way) else "DOES NOT HOLD",
     }
 
@@ -76,7 +77,7 @@ def _section(
     kept = report.kept_texts(documents, corpus)
     dropped = report.dropped_texts(documents, decontaminated)
     yield f"<div class=pair><div><h3>Kept</h3>{''.join(map(_excerpt, kept)) or 'None.'}</div>"
-    yield f"<div><h3>Left out</h3>{''.join(map(_excerpt, dropped)) or 'None.'}</div></div>"
+    yield f"<div><h3>Left out</h3>{''.join(map(_excerpt, dropped)) or 'No text was kept.'}</div></div>"
 
 
 def _sets(decontaminated: Artifact) -> str:
@@ -108,49 +109,58 @@ def picture(way: Sequence[Passage]) -> str:
     from records to documents on the way.
     """
     column = min(COLUMN, (WIDTH - 90) / max(1, len(way)))
-    top, share, shapes, lowest = 34.0, 1.0, [], 0
+    shapes: list[str] = []
+    share, lines = 1.0, 0
     for i, p in enumerate(way):
-        x0, x1 = i * column, (i + 1) * column
-        total = max(1, p.into)
-        high, low = BAND * share, BAND * share * p.out / total
-        shapes.append(
-            f"<path class=on d='{_band(x0, top, high, x1, top, low)}'>"
-            f"<title>{_e(p.stage)}: {p.out:,} of {p.into:,} {p.unit} go on</title></path>"
-            f"<text x='{x0 + 3:.1f}' y=12>{_e(p.stage)}</text>"
-            f"<text class=small x='{x0 + 3:.1f}' y=26>{p.into:,} {p.unit}</text>"
-        )
-        leaving = [("aside", "held out", p.aside)] + [("off", named(k), v) for k, v in p.lost.items()]
-        leaving = [entry for entry in leaving if entry[2]]
-        y = top + low  # of the edge that the next one leaves from
-        for line, (kind, reason, count) in enumerate(leaving):
-            thick = BAND * share * count / total
-            if line < REASONS:
-                label = top + BAND + 22 + line * LINE
-                end = min(thick, LINE - 4)
-                band = _band(x0 + 1, y, thick, x0 + 12, label - end / 2, max(1, end))
-                shapes.append(
-                    f"<path class={kind} d='{band}'>"
-                    f"<title>{_e(reason)}: {count:,}</title></path>"
-                    f"<text class=small x='{x0 + 16:.1f}' y='{label + 4:.1f}'>{_e(_short(reason, count, column))}"
-                    f"<title>{_e(reason)}: {count:,}</title></text>"
-                )
-            y += thick
-        if len(leaving) > REASONS:
-            rest = sum(count for _, _, count in leaving[REASONS:])
-            label = top + BAND + 22 + REASONS * LINE
-            more = f"{len(leaving) - REASONS} more: {rest:,}"
-            shapes.append(f"<text class=small x='{x0 + 16:.1f}' y='{label + 4:.1f}'>{more}</text>")
-        lowest = max(lowest, min(len(leaving), REASONS + 1))
-        share *= p.out / total
+        share, named_here = _stage(shapes, p, i * column, column, share)
+        lines = max(lines, named_here)
     if way:
         x = len(way) * column
-        shapes.append(f"<text x='{x + 6:.1f}' y='{top + 12}'>{way[-1].handed:,}</text>")
-        shapes.append(f"<text class=small x='{x + 6:.1f}' y='{top + 26}'>for training</text>")
-    height = top + BAND + 22 + lowest * LINE
+        shapes.append(f"<text x='{x + 6:.1f}' y='{TOP + 12}'>{way[-1].handed:,}</text>")
+        shapes.append(f"<text class=small x='{x + 6:.1f}' y='{TOP + 26}'>for training</text>")
+    height = LABELS + lines * LINE
     return (
-        f"<svg viewBox='0 0 {WIDTH} {height:.0f}' width='100%' role=img aria-label='what is kept'>"
+        f"<svg viewBox='0 0 {WIDTH} {height}' width='100%' role=img aria-label='what is kept'>"
         f"{''.join(shapes)}</svg>"
     )
+
+
+def _stage(shapes: list[str], p: Passage, x: float, column: float, share: float) -> tuple[float, int]:
+    """Draw a stage: a node, what goes on from it, what leaves it, and the reasons by name.
+
+    Returns the share that goes on, and how many lines of reasons there are.
+    """
+    total = max(1, p.into)
+    low = BAND * share * p.out / total
+    shapes.append(
+        f"<text x='{x:.1f}' y=12>{_e(p.stage)}</text>"
+        f"<text class=small x='{x:.1f}' y=26>{p.into:,} {p.unit}</text>"
+        f"<rect class=node x='{x:.1f}' y='{TOP}' width='{NODE}' height='{low:.1f}' />"
+        f"<rect class=on x='{x + NODE:.1f}' y='{TOP}' width='{column - NODE:.1f}' height='{low:.1f}'>"
+        f"<title>{_e(p.stage)}: {p.out:,} of {p.into:,} {p.unit} go on</title></rect>"
+    )
+    leaving = [("aside", "held out", p.aside)] * (p.aside > 0) + [("off", k, v) for k, v in p.lost.items()]
+    y = TOP + low
+    for kind, reason, count in leaving:
+        thick = max(0.7, BAND * share * count / total)
+        what = f"<title>{_e(named(reason))}: {count:,}</title>"
+        tail = _band(x + NODE, y, thick, x + NODE + TAIL, y + TAIL / 3, thick)
+        shapes.append(
+            f"<rect class={kind} x='{x:.1f}' y='{y:.1f}' width='{NODE}' height='{thick:.1f}'>{what}</rect>"
+        )
+        shapes.append(f"<path class='{kind} tail' d='{tail}'>{what}</path>")
+        y += thick
+    for line, (kind, reason, count) in enumerate(leaving[:REASONS]):
+        at = LABELS + line * LINE
+        label = f"{_e(_short(named(reason), count, column))}<title>{_e(named(reason))}: {count:,}</title>"
+        shapes.append(
+            f"<circle class={kind} cx='{x + 4:.1f}' cy='{at - 4}' r=4 />"
+            f"<text class=small x='{x + 13:.1f}' y='{at}'>{label}</text>"
+        )
+    if more := leaving[REASONS:]:
+        at, rest = LABELS + REASONS * LINE, sum(count for _, _, count in more)
+        shapes.append(f"<text class=small x='{x + 13:.1f}' y='{at}'>{len(more)} more: {rest:,}</text>")
+    return share * p.out / total, min(len(leaving), REASONS + 1)
 
 
 def _band(x0: float, y0: float, high: float, x1: float, y1: float, low: float) -> str:
@@ -188,6 +198,14 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"
 
 
+def _pair(pair: Pair) -> str:
+    return (
+        f"<h3>Similarity {pair.similarity:.3g}</h3>"
+        f"<div class=pair><div><h3>Kept</h3>{_excerpt(pair.kept)}</div>"
+        f"<div><h3>Left out</h3>{_excerpt(pair.dropped)}</div></div>"
+    )
+
+
 def _excerpt(excerpt: Excerpt) -> str:
     return f"<p class=what>{_e(excerpt.what)}</p><pre>{_e(excerpt.text)}</pre>"
 
@@ -204,7 +222,7 @@ h2 { margin-top: 2.2em; border-bottom: 1px solid #d8dee4 } h3 { margin: 1em 0 .3
 table { border-collapse: collapse; font-size: 13px } .wide { overflow-x: auto; margin: 1em 0 }
 td, th { border-bottom: 1px solid #d8dee4; padding: 3px 10px 3px 0; text-align: left; vertical-align: top }
 pre { background: #f6f8fa; font-size: 12px; padding: 8px; margin: 0; white-space: pre-wrap }
-pre { max-height: 15em; overflow: auto; overflow-wrap: anywhere }
+pre { max-height: 11em; overflow: auto; overflow-wrap: anywhere }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(240px, 1fr)); gap: 0 2em }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 1.5em } .pair > div { min-width: 0 }
 .bars { width: 100% } .bars td { border: 0; padding: 1px 6px 1px 0; overflow-wrap: anywhere }
@@ -212,5 +230,6 @@ pre { max-height: 15em; overflow: auto; overflow-wrap: anywhere }
 .number { text-align: right; white-space: nowrap }
 .what { color: #57606a; font-size: 12px; margin: .6em 0 .2em; overflow-wrap: anywhere }
 svg text { font-size: 13px; fill: #1b1f24 } svg .small { font-size: 11px; fill: #57606a }
-.on { fill: #80ccff } .off { fill: #ffaba8 } .aside { fill: #bbdb9b }
+.on { fill: #b6e3ff } .node { fill: #54aeff } .off { fill: #ff8182 } .aside { fill: #94c973 }
+.tail { opacity: .45 }
 """

@@ -8,6 +8,7 @@ from typing import Any
 
 from llama_core.corpus.decisions import Documents
 from llama_core.corpus.document import read_batches, read_documents
+from llama_core.corpus.lookup import find_id, read_row
 from llama_core.step import Artifact, Counts, Shard
 
 KEPT_TEXTS = 6  # shown of a source
@@ -64,8 +65,10 @@ def passage(stage: str, counts: Counts) -> Passage | None:
 def passages(documents: Documents, corpus: Artifact, decontaminated: Artifact | None) -> list[Passage]:
     """The way of one source through the stages, from raw records to training text."""
     stages = [documents.ingested, *documents.decided, corpus, *([decontaminated] if decontaminated else [])]
-    found = [passage(artifact.stage, counts_of(documents, artifact)) for artifact in stages]
-    way = [p for p in found if p is not None]
+    counts = {artifact.stage: counts_of(documents, artifact) for artifact in stages}
+    way = [p for stage in counts if (p := passage(stage, counts[stage]))]
+    written = counts["corpus"]["bytes.train"] + counts["corpus"]["bytes.heldout"]
+    way = [replace(p, bytes_out=written) if p.stage == "dedup" else p for p in way]  # it reads keys, not text
     return way[:1] + [replace(after, came=before.handed) for before, after in pairwise(way)]
 
 
@@ -76,7 +79,7 @@ def balance(way: Sequence[Passage]) -> list[dict[str, str]]:
             "stage": p.stage,
             "in": f"{p.into:,} {p.unit}",
             "out": f"{p.handed:,} documents",
-            "MB out": "" if p.bytes_out is None else f"{p.bytes_out / 1e6:,.2f}",
+            "text": "" if p.bytes_out is None else size(p.bytes_out),
             "held out": f"{p.aside:,}" if p.aside else "",
             "left out": ", ".join(f"{named(k)} {v:,}" for k, v in p.lost.items()),
             "balance": "holds" if p.holds else "DOES NOT HOLD",
@@ -88,6 +91,16 @@ def balance(way: Sequence[Passage]) -> list[dict[str, str]]:
 def named(reason: str) -> str:
     """A reason as a person reads it."""
     return reason.replace("_", " ").replace(".", " ")
+
+
+def size(n_bytes: int) -> str:
+    """As `12.3 MB`."""
+    scaled, unit = float(n_bytes), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if scaled < 1000:
+            break
+        scaled, unit = scaled / 1000, larger
+    return f"{scaled:.0f} {unit}" if unit == "B" or scaled >= 100 else f"{scaled:.3g} {unit}"
 
 
 def counts_of(documents: Documents, artifact: Artifact) -> Counter[str]:
@@ -138,6 +151,34 @@ def dropped_texts(documents: Documents, decontaminated: Artifact | None) -> list
                 what = f"{artifact.stage}: {named(row['reason'])}"
                 found.setdefault(what, Excerpt(f"{what} ({row['record']})", row["text"][:EXCERPT]))
     return list(found.values())[:DROPPED_TEXTS]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A document that was dropped, and the one that it was found to be like; as they were ingested."""
+
+    similarity: float
+    dropped: Excerpt
+    kept: Excerpt
+
+
+def duplicates(sources: Sequence[Documents]) -> list[Pair]:
+    """The examples of near-duplicates that dedup, the last stage, has noted."""
+    by_name = {d.source: d for d in sources}
+    pairs = sources[0].decided[-1].facts.get("pairs", []) if sources and sources[0].decided else []
+    return [
+        Pair(pair["similarity"], *(_ingested(by_name, pair[which]) for which in ("dropped", "kept")))
+        for pair in pairs
+    ]
+
+
+def _ingested(sources: dict[str, Documents], where: Sequence[str]) -> Excerpt:
+    source, shard, document_id = where
+    artifact = sources[source].ingested
+    place = find_id(artifact, [artifact.shard(shard)], "documents.parquet", document_id)
+    assert place is not None, f"{source}.{shard} has no document {document_id}"
+    row = read_row(place, ["url", "text"])
+    return Excerpt(row["url"] or document_id, row["text"][:EXCERPT])
 
 
 def _rows(artifact: Artifact, shard: str, ending: str) -> Iterator[dict[str, Any]]:

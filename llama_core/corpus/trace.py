@@ -9,40 +9,24 @@ STORE is the URL of a store, of which the last corpus is taken, or of a corpus o
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Any, TypeVar
 
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from llama_core.corpus.decisions import ENDING, Decision, Documents, apply_cuts, decision_of
 from llama_core.corpus.decisions import SCHEMA as DECISION
 from llama_core.corpus.document import SCHEMA, Document
 from llama_core.corpus.final import SPLITS
+from llama_core.corpus.lookup import Place, batches, find_id, read_row, side_by_side
 from llama_core.errors import InputError, LlamaError
 from llama_core.step import MANIFEST, Artifact, Shard
 from llama_core.store import Store
 
-THREADS, AT_ONCE = 8, 64  # shards read side by side, and handed out together
 CONTEXT = 100  # characters shown around a snippet
 CUTS = 10  # shown of a decision
 CUT_CHARS = 80
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Place:
-    """A row of a Parquet object of a shard."""
-
-    artifact: Artifact
-    shard: Shard
-    ending: str
-    row: int
 
 
 @dataclass(frozen=True)
@@ -150,38 +134,13 @@ def _judged(
     )
 
 
-def find_id(artifact: Artifact, shards: Sequence[Shard], ending: str, document_id: str) -> Place | None:
-    """Where a document stands among these shards. Of the objects, only the ids are read."""
-
-    def row_in(shard: Shard) -> Place | None:
-        before = 0
-        for batch in _batches(artifact, shard, ending, ["id"]):
-            row = pc.index(batch.column("id"), document_id).as_py()
-            if row >= 0:
-                return Place(artifact, shard, ending, before + row)
-            before += batch.num_rows
-        return None
-
-    return next(filter(None, _side_by_side(row_in, shards)), None)
-
-
-def read_row(place: Place, columns: list[str]) -> dict[str, Any]:
-    """One row of an object, of which one row group is read."""
-    before = 0
-    for batch in _batches(place.artifact, place.shard, place.ending, columns):
-        if place.row < before + batch.num_rows:
-            return batch.slice(place.row - before, 1).to_pylist()[0]
-        before += batch.num_rows
-    raise AssertionError("a place is in its object")
-
-
 def find_text(corpus: Artifact, snippet: str, limit: int) -> list[Hit]:
     """At most `limit` documents of the corpus that hold a snippet, exactly, in the order of their shards."""
 
     def hits_in(shard: Shard) -> list[Hit]:
         found = []
         for split in SPLITS:
-            for batch in _batches(corpus, shard, f"/{split}.parquet", ["id", "text", "url"]):
+            for batch in batches(corpus, shard, f"/{split}.parquet", ["id", "text", "url"]):
                 for row in batch.filter(pc.match_substring(batch.column("text"), snippet)).to_pylist():
                     around = _around(row["text"], snippet)
                     found.append(Hit(shard.facts["source"], split, row["id"], row["url"], around))
@@ -189,31 +148,12 @@ def find_text(corpus: Artifact, snippet: str, limit: int) -> list[Hit]:
                         return found
         return found
 
-    return list(islice(chain.from_iterable(_side_by_side(hits_in, corpus.shards)), limit))
+    return list(islice(chain.from_iterable(side_by_side(hits_in, corpus.shards)), limit))
 
 
 def _around(text: str, snippet: str) -> str:
     at = text.index(snippet)
     return text[max(0, at - CONTEXT) : at + len(snippet) + CONTEXT]
-
-
-def _batches(artifact: Artifact, shard: Shard, ending: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """The rows of a shard's object, if it has it, a row group at a time."""
-    for entry in shard.objects:
-        if entry.name.endswith(ending):
-            with artifact.store.open(entry.name) as file, pq.ParquetFile(file) as parquet:
-                for group in range(parquet.num_row_groups):
-                    yield parquet.read_row_group(group, columns=columns).combine_chunks().to_batches()[0]
-
-
-def _side_by_side(work: Callable[[Shard], T], shards: Sequence[Shard]) -> Iterator[T]:
-    """`work` on each shard, some at a time, in order; stops where the caller does."""
-    with ThreadPoolExecutor(THREADS) as pool:
-        try:
-            for start in range(0, len(shards), AT_ONCE):
-                yield from pool.map(work, shards[start : start + AT_ONCE])
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 # --- what a person reads

@@ -8,16 +8,19 @@ from pathlib import Path
 
 import fsspec
 from corpus.helpers import documents_of, recipe_of
+from corpus.stages import decontaminated
 
-from llama_core.corpus import dedup, final, ingest
+from llama_core.corpus import decontaminate, dedup, final, ingest
 from llama_core.corpus.document import read_batches
 from llama_core.recipe import Recipe
 from llama_core.step import Artifact
+from llama_core.store import Store
 
 GOLDEN = {
-    ("ingest", 1): "194c6c6a9cc6bb9bee47375ef23be8a73e97536278aa7bae2475cbb2029c7c4c",
-    ("dedup", 1): "053dbb5fb91ef3bc8b0544686c0a81c8f87bd41a1f0c87495cee46b27ee8a027",
-    ("corpus", 1): "f8274f3c3f540e2e6923c93da683d8abbdd01dcfc13b1b64fad28a59d055c03b",
+    ("ingest", 2): "aab384b589bdf3b81746bebf49fd545f2accf77293c4457dcbd6835defba9255",
+    ("dedup", 2): "f1f493628f366002e3749d10bf1852912bf7e919756fb5c426a9ea6fde3809ad",
+    ("corpus", 2): "01ce8e05d273e5bfa12768e7b47fb6f541ef83e8ce5a99da3c614859db4170ff",
+    ("decontaminate", 1): "259315fe15031b7a2867e145be917750d1acfbbc591bbb3444a221c379cde6d4",
 }
 MODULE = '''# Copyright Somebody
 """A module about the weather, and about what it is for the people that are out in it."""
@@ -42,6 +45,8 @@ def test_output_changes_only_with_the_revision(
     site: Callable[..., Path],
     ingested: Callable[..., Artifact],
     corpus: Callable[[Recipe], tuple[Artifact, Artifact]],
+    store: Store,
+    tmp_path: Path,
 ) -> None:
     for name, factor in {"dry": 2, "wet": 2, "held": 3}.items():
         body = MODULE.format(factor=factor) + "\n".join(f"value_{i} = {i}" for i in range(60))
@@ -61,10 +66,15 @@ def test_output_changes_only_with_the_revision(
         documents_of(ingested(source, name)) for name, source in recipe_of(sources).corpus.sources.items()
     ]
     decisions = (b for s in decided.shards for b in read_batches(decided, s.name, "decisions.parquet"))
+    (tmp_path / "quiz.jsonl").write_text(json.dumps({"question": lines[2][:200]}))
+    step = decontaminated(store, whole, recipe_of(sources, holdout=["held"]), tmp_path)
+    found = (b for s in step.shards for b in read_batches(step, s.name, "decisions.parquet"))
     kept = [d for split in final.SPLITS for d in documents_of(whole, f"{split}.parquet")]
     assert {
         ("ingest", ingest.REVISION): digest([asdict(d) for documents in read for d in documents]),
         ("dedup", dedup.REVISION): digest([row for b in decisions for row in b.to_pylist()]),
         ("corpus", final.REVISION): digest([asdict(d) for d in kept]),
+        ("decontaminate", decontaminate.REVISION): digest([row for b in found for row in b.to_pylist()]),
     } == GOLDEN
+    assert step.counts["dropped.contaminated"] == 1
     assert decided.counts["dropped.near"] and decided.counts["dropped.heldout_near"]

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from llama_core.corpus.decisions import ENDING, Decision, Documents, write_decisions
 from llama_core.corpus.dedup.scratch import Layout, Scratch, Table, Unit, hex_of
 from llama_core.corpus.dedup.verdicts import REASONS, drop_books, judge
+from llama_core.corpus.lookup import find_id, read_row
 from llama_core.corpus.partition import Partition, Runs, publish_runs
 from llama_core.step import Shard, Step
 
@@ -104,32 +104,29 @@ def facts_of(
     verdicts: Sequence[Shard],
     documents: dict[str, Documents],
 ) -> dict[str, Any]:
-    """The step's facts: `clusters` of more than one document, documents of the `largest_cluster`, the share
-    of near-duplicates less similar than 0.7 to their survivor, `examples` of them by URL."""
+    """The step's facts: `clusters` of more than one document; documents of the `largest_cluster`; the share
+    of near-duplicates less similar than 0.7 to their survivor; some `pairs` of near-duplicates as (source,
+    ingest shard, id), and the same as `examples` by URL."""
     parts = [shard.facts for shard in verdicts]
     near = sum(part["near"] for part in parts)
-    examples = sorted((e for part in parts for e in part["examples"]), key=lambda e: e["id"])[:EXAMPLES]
-    survivors = [_shard_of(units, layout, signed, example["kept_row"]) for example in examples]
+    chosen = sorted((e for part in parts for e in part["examples"]), key=lambda e: e["id"])[:EXAMPLES]
+    pairs = [
+        {
+            "dropped": [*example["shard"], example["id"]],
+            "kept": [*_shard_of(units, layout, signed, example["kept_row"]), example["kept"]],
+            "similarity": example["similarity"],
+        }
+        for example in chosen
+    ]
+    by_url = [
+        pair | {which: _url_of(documents, *pair[which]) for which in ("dropped", "kept")} for pair in pairs
+    ]
     return {
         "clusters": sum(part["clusters"] for part in parts),
         "largest_cluster": max((part["largest"] for part in parts), default=0),
         "near_below_0.7": round(sum(part["far"] for part in parts) / max(near, 1), 4),
-        "examples": [
-            {
-                "dropped": _url_of(documents, example["shard"], example["id"]),
-                "kept": _url_of(documents, survivor, example["kept"]),
-                "similarity": example["similarity"],
-            }
-            for example, survivor in zip(examples, survivors, strict=True)
-        ],
-        "pairs": [
-            {
-                "dropped": [*example["shard"], example["id"]],
-                "kept": [*survivor, example["kept"]],
-                "similarity": example["similarity"],
-            }
-            for example, survivor in zip(examples, survivors, strict=True)
-        ],
+        "pairs": pairs,
+        "examples": by_url,
     }
 
 
@@ -139,15 +136,8 @@ def _shard_of(units: list[Unit], layout: Layout, signed: Runs, row: int) -> tupl
     return units[unit].shards[int(place)]
 
 
-def _url_of(documents: dict[str, Documents], where: tuple[str, str], document_id: str) -> str:
-    """Read from ingest, of which only these two columns are fetched."""
-    source, shard = where
-    ingested = documents[source].ingested
-    entry = ingested.shard(shard).object("documents.parquet")
-    with ingested.store.open(entry.name) as file, pq.ParquetFile(file) as parquet:
-        for group in range(parquet.num_row_groups):
-            rows = parquet.read_row_group(group, columns=["id", "url"])
-            at = rows["id"].to_pylist()
-            if document_id in at:
-                return rows["url"][at.index(document_id)].as_py()
-    raise KeyError(f"{source}.{shard} has no document {document_id}")
+def _url_of(documents: dict[str, Documents], source: str, shard: str, document_id: str) -> str:
+    artifact = documents[source].ingested
+    place = find_id(artifact, [artifact.shard(shard)], "documents.parquet", document_id)
+    assert place is not None, f"{source}.{shard} has no document {document_id}"
+    return read_row(place, ["url"])["url"]
