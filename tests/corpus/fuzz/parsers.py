@@ -5,6 +5,7 @@ function returns, whatever the bytes are: an exception is a fault of the parser.
 `_source` makes it.
 """
 
+import contextlib
 import gzip
 import json
 import tarfile
@@ -12,14 +13,18 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 import fsspec
-from corpus import archives, papers, warcs
+import py7zr
+from corpus import archives, dumps, papers, warcs
 from pydantic import TypeAdapter
 
 from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined
 from llama_core.corpus.ingest import reader
 from llama_core.corpus.recipe import Source
+from llama_core.corpus.sources.html_text import to_text
 from llama_core.corpus.sources.listing import parse_listing
 from llama_core.corpus.sources.raw import Raw
+from llama_core.corpus.sources.wikitext import read_page
+from llama_core.corpus.sources.wikitext_nesting import TooDeepError
 from llama_core.errors import InputError
 
 Parser = tuple[str, list[bytes], Callable[[bytes], None]]  # ending of the file's name, seeds, function
@@ -144,6 +149,49 @@ _LISTS = [
     b"-rw-r--r--        174,693 2020/12/01 10:11:12 1/1/11-0.txt\n",
 ]
 
+_WIKITEXT = """{{Infobox|a=b|{{lang|de|c}}}}
+'''A''' ({{lang-fr|x}}; {{IPA|y}}) is [[b (c)|d]]<ref name="e">{{cite web|url=http://f.g/h}}</ref>.
+[[File:A.jpg|thumb|a [[b]]]] {{convert|10|km|mi}} <math>x^2</math> <code>y</code> 10<sup>6</sup>
+{| class="x"
+| a || b
+|}
+== C ==
+* d
+== See also ==
+* [http://a.b c]
+[[Category:D]] <!-- e --> -{sr-ec:a; sr-el:b}- &amp;&#8364;
+"""
+_PAGES = [
+    dumps.page(1, "A", _WIKITEXT * 2),
+    dumps.page(2, "B", "#REDIRECT [[A]]", redirect="A"),
+    dumps.page(3, "C", _WIKITEXT, ns=4),
+    dumps.page(4, "D", "{{disambig}} text"),
+]
+_HTML_POST = (
+    '<p>a &amp;lt; <b>b</b> <a href="http://a.b">c</a><br></p>\n'
+    "<pre><code>if (x &lt; 1) {\n  y;\n}\n</code></pre><ul><li>a</li><li><p>b</p></li></ul>"
+    "10<sup>6</sup> <!-- c --> <script>d</script> <table><tr><td>e</table>"
+)
+_ROWS = [
+    dumps.row(1, title="A &amp; B", body=_HTML_POST, tags="<x><y>", score=3, ContentLicense="CC BY-SA 4.0"),
+    dumps.row(2, 2, parent=1, body=_HTML_POST, score=10),
+    dumps.row(3, 2, parent=1, body="", score=-1),
+    dumps.row(4, 2, parent=9, body="x"),
+    dumps.row(5, 4, body="x"),
+]
+
+
+def _text(seeds: list[str], parse: Callable[[str], Any]) -> Parser:
+    """A parser of text: bytes that are no UTF-8 become half surrogates."""
+    return "", [seed.encode() for seed in seeds], lambda data: parse(data.decode("utf-8", "surrogateescape"))
+
+
+def _wikitext(text: str) -> None:
+    with contextlib.suppress(TooDeepError):
+        page = read_page(text, "A")
+        assert not set(page.text) & set(map(chr, range(1, 9)))
+
+
 PARSERS: dict[str, Parser] = {
     "listing": _listing(_LISTS),
     "wet": _source(".warc.wet", [b"".join(_WET), b"".join(_WET[1:2])], kind="commoncrawl", min_chars=1),
@@ -182,4 +230,30 @@ PARSERS: dict[str, Parser] = {
         kind="arxiv",
         min_chars=1,
     ),
+    "wikipedia.xml": _source(
+        ".xml",
+        [dumps.wiki(*_PAGES), b"\xff\xfe" + dumps.wiki(*_PAGES[:2]).decode().encode("utf-16-le")],
+        kind="wikipedia",
+        min_chars=1,
+    ),
+    "wikipedia.xml.bz2": _source(
+        ".xml.bz2", [dumps.multistream(dumps.wiki(*_PAGES))], kind="wikipedia", min_chars=1
+    ),
+    "wikitext": _text([_WIKITEXT], _wikitext),
+    "stackexchange.xml": _source(
+        ".xml",
+        [dumps.posts(*_ROWS), dumps.posts(*_ROWS[:2], encoding="utf-16")],
+        kind="stackexchange",
+        min_chars=1,
+    ),
+    "stackexchange.7z": _source(
+        ".7z",
+        [
+            dumps.sevenzip(dumps.site(*_ROWS)),
+            dumps.sevenzip(dumps.site(*_ROWS), packed_directory=False, filters=[{"id": py7zr.FILTER_BZIP2}]),
+        ],
+        kind="stackexchange",
+        min_chars=1,
+    ),
+    "html_text": _text([_HTML_POST], to_text),
 }
