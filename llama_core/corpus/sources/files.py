@@ -24,6 +24,8 @@ _JSONL = tuple(name + packed for name in (".jsonl", ".ndjson", ".json") for pack
 FORMATS = dict.fromkeys(_TEXT, "text") | dict.fromkeys(_JSONL, "jsonl") | {".parquet": "parquet"}
 ENDINGS = tuple(FORMATS)
 
+_MAX_DEPTH = 100  # of JSON
+
 Record = tuple[int, int, dict[str, Any] | str]  # number, byte offset, fields or the error's name
 
 # The names that public corpora give to what a document knows of itself.
@@ -124,9 +126,24 @@ def _parse(line: bytes) -> dict[str, Any] | str:
         return "invalid_utf8"
     try:
         value = json.loads(text, parse_constant=str)
-    except (ValueError, RecursionError):
+    except ValueError:
         return "not_json"
-    return value if isinstance(value, dict) else "no_text"
+    except RecursionError:
+        return "too_deep"
+    if not isinstance(value, dict):
+        return "no_text"
+    return "too_deep" if _is_too_deep(value) else value
+
+
+def _is_too_deep(value: dict[str, Any]) -> bool:
+    """By a limit of ours: Python's own is another one on every stack."""
+    level: list[Any] = [value]
+    for _ in range(_MAX_DEPTH):
+        inner = (v for c in level for v in (c.values() if isinstance(c, dict) else c))
+        level = [v for v in inner if isinstance(v, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def _read_parquet(file: BinaryIO, url: str, limit: int, column: str) -> Iterator[Record]:

@@ -1,9 +1,12 @@
 """The parsers of files, against plain references and against noise."""
 
+import bz2
 import gzip
 import io
 import json
+from collections.abc import Callable
 
+import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +14,20 @@ from hypothesis import strategies as st
 from llama_core.corpus.document import Document, Dropped, Quarantined
 from llama_core.corpus.recipe import Files
 from llama_core.corpus.sources import files, streams
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "gz": gzip.compress,
+    "zst": lambda data: zstandard.ZstdCompressor().compress(data),
+    "bz2": bz2.compress,
+}
+
+
+@pytest.mark.parametrize("which", PACKERS)
+def test_what_comes_out_of_a_bomb_comes_in_pieces(which: str) -> None:
+    """Of bytes that are given to it at a time, bzip2 makes 10^6 as many."""
+    packed = PACKERS[which](b"\0" * 100_000_000)
+    sizes = [len(piece) for piece in streams.chunks(io.BytesIO(packed), f"a.{which}")]
+    assert sum(sizes) == 100_000_000 and max(sizes) < 80_000_000
 
 
 def cut(data: bytes, sizes: list[int]) -> list[bytes]:
@@ -47,12 +64,12 @@ def test_the_offset_of_a_line_is_where_it_stands(lines: list[bytes]) -> None:
 @given(
     parts=st.lists(st.binary(max_size=2000), max_size=4),
     at=st.integers(0, 10_000),
-    which=st.sampled_from(["gz", "zst"]),
+    which=st.sampled_from(["gz", "zst", "bz2"]),
 )
 def test_a_compressed_stream_is_read_to_its_end_or_said_to_be_cut(
     parts: list[bytes], at: int, which: str
 ) -> None:
-    pack = gzip.compress if which == "gz" else zstandard.ZstdCompressor().compress
+    pack = PACKERS[which]
     packed = b"".join(map(pack, parts))
     whole = list(streams.chunks(io.BytesIO(packed), f"a.{which}"))
     assert b"".join(whole) == b"".join(parts)
@@ -92,3 +109,19 @@ def test_any_json_object_becomes_strings_that_can_be_stored(fields: dict[str, ob
         for value in outcome.row():
             assert "\0" not in value.encode().decode()
         json.loads(outcome.meta)
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+@pytest.mark.parametrize("depth", [1, 98, 99, 100, 900, 990, 100_000])
+def test_how_deep_json_may_go_does_not_depend_on_the_stack(opening: str, closing: str, depth: int) -> None:
+    line = f'{{"text": "a text", "x": {opening * depth}1{closing * depth}}}'.encode()
+    source = Files(kind="files", urls=["a"], min_chars=1)
+
+    def outcome(frames: int) -> str:
+        if frames:
+            return outcome(frames - 1)
+        fields = files._parse(line)
+        return fields if isinstance(fields, str) else files.to_outcome(fields, "web", source, "a#0", 0).meta
+
+    found = {outcome(frames) for frames in (0, 300, 600)}
+    assert len(found) == 1 and (found == {"too_deep"}) == (depth > 99)
