@@ -70,7 +70,7 @@ def main() -> None:
         results = [speed(ours, theirs, found if peer_python else None)]
         dropped = sum(n for name, n in decided.counts.items() if name.startswith("dropped."))
         print(f"dropped: {dropped:,}" + (f"; by datatrove {found['dropped']:,}" if peer_python else ""))
-        facts = {k: v for k, v in decided.facts.items() if k != "examples"}
+        facts = {k: v for k, v in decided.facts.items() if k not in ("pairs", "examples")}
         print(f"clusters: {facts}")
         results += [
             {

@@ -71,11 +71,11 @@ def linked(buckets: Table, cfg: Dedup) -> tuple[Table, int]:
     """Edges from each text to the least one that it is near to, in its buckets or through others; and how
     many pairs were compared.
 
-    Of equal sketches one stands for all. The others of a bucket are sorted by their sketches, so that the most
-    alike stand side by side. Each is compared with `NEIGHBOURS` before it and with the first of all; those that
-    are not near the first, with the first among themselves, and so on, at most `STARS` times. So all pairs of
-    a small bucket are compared, a hot one costs its size, and a centre that few are near to does not hide the
-    others from each other.
+    Of equal sketches one stands for all. The others of a bucket are sorted by their sketches, so that the
+    most alike stand side by side. Each is compared with `NEIGHBOURS` before it and with the first of all;
+    those that are not near the first, with the first among themselves, and so on, at most `STARS` times. So
+    all pairs of a small bucket are compared, a hot one costs its size, and a centre that few are near to does
+    not hide the others from each other.
     """
     size = cfg.bands * cfg.rows
     sketch = buckets["sketch"]

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import fsspec
@@ -23,6 +24,7 @@ from llama_core.errors import DamagedError, InputError
 from llama_core.phases import Phase, execute, in_turn
 from llama_core.step import Artifact
 from llama_core.store import Store
+from tasks.fanout import on_processes
 
 LAYOUTS = [(1 << 30, 512 << 20), (1, 512 << 20), (20_000, 4_000), (1, 2_000), (1 << 30, 1_000)]
 
@@ -67,6 +69,13 @@ def test_units_and_partitions_change_no_byte(
     counts = decided.counts
     assert all(counts[f"dropped.{reason}"] > 5 for reason in ("exact", "near", "heldout_near"))
     assert counts["documents"] == 130 == sum(n for name, n in counts.items() if name != "documents")
+
+
+def test_worker_processes_give_the_same_bytes(tmp_path: Path, documents: dict[str, Documents]) -> None:
+    cfg = corpus(documents, (20_000, 20_000))
+    alone = plain(run(Store(str(tmp_path / "alone")), documents, cfg))
+    together = run(Store(str(tmp_path / "together")), documents, cfg, partial(on_processes, workers=2))
+    assert plain(together) == alone
 
 
 def shuffled(phase: Phase, todo: list[str]) -> Iterable[str]:
