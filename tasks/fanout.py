@@ -4,6 +4,7 @@ The work itself (a function with the step and its inputs) crosses to a worker on
 A worker that is lost takes nothing with it: its shards are worked on again elsewhere, and only those.
 """
 
+import atexit
 import logging
 import os
 import re
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import as_completed
 from functools import lru_cache, partial
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -105,27 +106,24 @@ def _end_with_parent(parent: int) -> None:
 def on_dask(phase: Phase, todo: list[str], cfg: Run) -> Iterable[str]:
     """Workers of a Dask cluster at `run.address`, or of a cluster of processes started here."""
     try:
-        from distributed import Client, KilledWorker
+        from distributed import KilledWorker
         from distributed import as_completed as as_they_end
         from distributed.client import FutureCancelledError
     except ModuleNotFoundError as error:
         raise LaunchError("run.engine is dask: pip install 'llama-pretrain[dask]'") from error
-    here = {"n_workers": cfg.workers, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    client = _dask_client(cfg.address, cfg.workers)
+    waiting, tries = iter(todo), dict.fromkeys(todo, 0)
+    work = client.scatter(phase.work, broadcast=True, hash=False)
+    slots = QUEUED * max(1, sum(client.nthreads().values()))
+
+    def submit(name: str) -> Any:
+        tries[name] += 1
+        key = f"{phase.label}-{name}-{tries[name]}-{next(_numbers)}"
+        return client.submit(_apply, work, phase.shards[name], key=key, pure=False)
+
+    names = {submit(name): name for name in islice(waiting, slots)}
+    ended = as_they_end(list(names), raise_errors=False)
     try:
-        client = Client(cfg.address, timeout=20) if cfg.address else Client(**here)
-    except (OSError, TimeoutError) as error:
-        raise LaunchError(f"no Dask scheduler answers at run.address {cfg.address}: {error}") from error
-    with client:
-        waiting, tries = iter(todo), dict.fromkeys(todo, 0)
-        work = client.scatter(phase.work, broadcast=True, hash=False)
-        slots = QUEUED * max(1, sum(client.nthreads().values()))
-
-        def submit(name: str) -> Any:
-            tries[name] += 1
-            return client.submit(_apply, work, phase.shards[name], key=f"{name}-{tries[name]}", pure=False)
-
-        names = {submit(name): name for name in islice(waiting, slots)}
-        ended = as_they_end(list(names), raise_errors=False)
         for future in ended:
             name = names.pop(future)
             fault = future.exception()
@@ -142,6 +140,25 @@ def on_dask(phase: Phase, todo: list[str], cfg: Run) -> Iterable[str]:
                 new = submit(following)
                 names[new] = following
                 ended.add(new)
+    finally:
+        client.cancel(list(names))
+
+
+_numbers = count()  # of tasks: a key of Dask's stands for one result, for ever
+
+
+@lru_cache(maxsize=1)
+def _dask_client(address: str | None, workers: int) -> Any:
+    """One for all phases of this process, and closed with it: a cluster takes seconds to start."""
+    from distributed import Client
+
+    here = {"n_workers": workers, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    try:
+        client = Client(address, timeout=20) if address else Client(**here)
+    except (OSError, TimeoutError) as error:
+        raise LaunchError(f"no Dask scheduler answers at run.address {address}: {error}") from error
+    atexit.register(client.close)
+    return client
 
 
 def _apply(work: Callable[[Any], None], argument: Any) -> None:
