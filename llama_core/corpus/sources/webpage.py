@@ -16,6 +16,7 @@ _MAX_ATTRIBUTES = 2000
 _MAX_DEPTH = 512
 _MAX_TAGS = 100_000
 _MAX_REOPENED = 1_000_000
+_EMPTY_LINES = re.compile(r"\n{3,}")
 _MANY_TAGS = 2400  # with fewer, no depth costs much, and no unclosed elements
 # What a tokenizer of HTML sees: comments and scripts, which hold no tags, and tags with their attributes.
 _TOKENS = re.compile(
@@ -47,7 +48,13 @@ def extract(data: bytes, charset: str) -> tuple[str, str] | str:
         return "too_deep"
     # Of the options, those with the best F1 on the Scrapinghub article benchmark.
     text = extract_plain_text(tree, main_content=True, alt_texts=False, comments=False, post_meta=False)
-    return " ".join((tree.title or "").split()), text
+    return " ".join((tree.title or "").split()), _tidy(text)
+
+
+def _tidy(text: str) -> str:
+    """Without spaces at the ends of lines, which pages have a lot of, and with one empty line in a row."""
+    text = "\n".join(map(str.rstrip, text.split("\n")))
+    return _EMPTY_LINES.sub("\n\n", text).strip("\ufeff\n")
 
 
 def _encoding(data: bytes, charset: str) -> str:

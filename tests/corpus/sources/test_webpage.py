@@ -34,6 +34,14 @@ def test_the_main_content_is_kept_and_what_surrounds_it_is_not() -> None:
     assert not re.search("Home page|Imprint|reserved|script|<", found)
 
 
+def test_spaces_at_the_ends_of_lines_are_off_and_code_keeps_its_own() -> None:
+    code = "def f():\n    return 1"
+    found = text(
+        page(f"<p>&nbsp;</p>{warcs.ARTICLE}<br>&nbsp;&nbsp;<br><br><br><br><pre>{code}  </pre><p>&nbsp;")
+    )
+    assert found.startswith("The weather") and found.endswith(code) and "\n\n\n" not in found
+
+
 @pytest.mark.parametrize(
     ("encoding", "declared", "meta"),
     [
