@@ -12,7 +12,7 @@ _DIMENSION = re.compile(
     r"(?:\s*(?:plus|minus)\s*\d*[.,]?\d*\s*(?:pt|cm|mm|em|ex|in|fil+))*+|[-+])?"
 )
 
-_BUDGET, _BUDGET_PER_CHAR = 1 << 20, 4
+_BUDGET, _BUDGET_PER_CHAR = 1 << 18, 4
 _DEPTH = 50  # of files that input one another
 
 
