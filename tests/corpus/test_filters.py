@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llama_core.corpus import filters
+from llama_core.corpus.code_languages import HASH, language_of
 from llama_core.corpus.docstrings import split_docstrings
 from llama_core.corpus.licenses import permissive_license
 
@@ -38,6 +39,75 @@ def test_a_licence_header_is_stripped_and_other_comments_are_not(header: str) ->
     )
     shebang = "#!/usr/bin/env python\n"
     assert filters.strip_license_header(shebang + header + "x = 1\n") == shebang + "x = 1\n"
+
+
+CODE = "first line of code;\nsecond line of code;"
+HEADERS_BY_FILE = {
+    "a.py": '"""Copyright 2020 A. Person.\n\nAll rights reserved.\n"""\n',
+    "a.c": "/*\n * Copyright (c) 2020 A. Person\n *\n * Licensed under the Apache License\n */\n",
+    "a.go": "// Copyright 2020 The Authors. All rights reserved.\n// Use of it is as you like.\n",
+    "a.java": "/* Copyright 2020 */\n\n// SPDX-License-Identifier: MIT\n",
+    "a.sql": "-- Copyright 2020 A. Person\n",
+    "a.hs": "{- |\nCopyright: (c) 2020 A. Person\nLicense: BSD3\n-}\n",
+    "a.lua": "--[[ Copyright (C) 2020\n  A. Person ]]\n",
+    "a.lisp": ";;; Copyright (C) 2020 A. Person\n;;;\n;;; Permission is hereby granted\n",
+    "a.asm": "; (c) 2020 A. Person\n",
+    "a.tex": "% Copyright 2020 A. Person\n% This work may be distributed under the terms of the licence.\n",
+    "a.html": "<!--\n  Copyright 2020 A. Person, licensed under the MIT license.\n-->\n",
+    "a.md": "<!-- SPDX-License-Identifier: MIT -->\n",
+    "a.ml": "(* Copyright 2020 A. Person\n   All rights reserved. *)\n",
+    "a.f90": "! Copyright 2020 A. Person\n",
+    "a.vim": '" License: MIT\n',
+    "a.bat": "REM Copyright 2020 A. Person\n",
+    "a.ps1": "<#\n  Copyright 2020 A. Person\n#>\n",
+    "a.rb": "=begin\nCopyright 2020 A. Person\n=end\n",
+    "a.rst": ".. Copyright 2020 A. Person\n",
+    "Makefile": "# Copyright 2020 A. Person\n",
+}
+
+
+@pytest.mark.parametrize("name", HEADERS_BY_FILE)
+def test_a_licence_header_is_stripped_in_the_comments_of_its_language(name: str) -> None:
+    named = language_of(f"some/folder/{name}")
+    assert named is not None
+    assert filters.strip_license_header(HEADERS_BY_FILE[name] + "\n" + CODE, named[1]).strip() == CODE
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.md", "# Copyright\n\nThis page is about copyright and licensed under none.\n"),
+        ("a.c", "int x; /* Copyright 2020 */\n"),
+        ("a.c", "/* Copyright 2020 */ int x;\n"),
+        ("a.c", "/* never closed: Copyright 2020\nint x;\n"),
+        ("a.py", "import os\n# Copyright 2020\n"),
+        ("a.py", '"""Plates of cars.\n\nThe table of countries.\n\nMore.\n\nCopyright: none.\n"""\n'),
+        ("a.py", "# Reads license plates off images.\nx = 1\n"),
+        ("a.css", "#copyright { color: red }\n"),
+    ],
+)
+def test_what_is_no_licence_header_stays(name: str, text: str) -> None:
+    named = language_of(name)
+    assert named is not None
+    assert filters.strip_license_header(text, named[1]) == text
+
+
+def test_first_lines_and_comments_of_another_matter_stay_before_and_behind_a_header() -> None:
+    text = "#!/bin/sh\n# vim: ts=4\n\n# Builds all.\n\n# Copyright 2020 A. Person\n\n# Usage: build\nmake\n"
+    expected = "#!/bin/sh\n# vim: ts=4\n\n# Builds all.\n\n# Usage: build\nmake\n"
+    assert filters.strip_license_header(text, HASH) == expected
+
+
+@given(
+    st.sampled_from([*HEADERS_BY_FILE]),
+    st.lists(st.sampled_from(["/*", "*/", "//", "#", "--", '"""', "(c) 2020", "x", "\n", " "])).map("".join),
+)
+def test_a_text_without_a_header_is_found_again_behind_one(name: str, body: str) -> None:
+    named = language_of(name)
+    assert named is not None
+    once = filters.strip_license_header(body, named[1])
+    assert filters.strip_license_header(once, named[1]) == once
+    assert len(once) <= len(body)
 
 
 @given(st.text(alphabet="ab#\n ©"))

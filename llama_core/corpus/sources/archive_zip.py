@@ -163,8 +163,10 @@ class Zip:
             if len(head) < _LOCAL_HEAD.size or head[:4] != _LOCAL:
                 break
             _, _, flags, method, _, _, crc, packed, _, n_name, n_extra = _LOCAL_HEAD.unpack(head)
-            name = _text(self._read(at + _LOCAL_HEAD.size, n_name), flags)
             start = at + _LOCAL_HEAD.size + n_name + n_extra
+            if start > self._size:
+                break
+            name = _text(self._read(at + _LOCAL_HEAD.size, n_name), flags)
             unknown = bool(flags & _SIZES_AFTER) and not packed
             if packed == _MAX or _refusal(flags, method) or (unknown and method == _STORED):
                 break
