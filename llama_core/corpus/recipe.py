@@ -185,7 +185,8 @@ class Packages(_Source, _CodeRules):
 
 class _Urls(_Source):
     urls: Identity[list[str]] = []
-    """Paths or fsspec URLs, globs allowed. `list+URL` is a file that lists paths, one a line, .gz or not."""
+    """Paths or fsspec URLs, globs allowed. `list+URL#GLOB` stands for the files that a published list names:
+    paths, checksums, `ls -R`, archive.org's and arXiv's XML, Wikimedia's dumpstatus.json."""
     license: Identity[str] = "unknown"
     """Written on each document that does not say its own."""
     storage_options: Execution[dict[str, Any]] = {}
