@@ -180,7 +180,7 @@ class Bundle:
     def _reason(self, paper: Paper, main: str) -> str | None:
         if len(paper.text) < _WITHDRAWN_CHARS and _WITHDRAWN.search(self._files[main]):
             return "withdrawn"
-        return filters.text_error(paper.text) or filters.text_reason(paper.text, self._place.source.min_chars)
+        return filters.text_reason(paper.text, self._place.source.min_chars)
 
     def _document(self, paper: Paper, main: str, members: int) -> Document:
         place = self._place

@@ -311,8 +311,10 @@ class _Renderer(Layout):
         self._tokens.put_back([*value, " "])
 
     def _unit(self) -> None:
-        self._tokens.option()
-        self._tokens.put_back([symbols.UNITS.get(t.rstrip(), t) for t in self._tokens.argument()])
+        """siunitx's `\\unit[settings]{unit}`, and `\\unit[value]{unit}` of the package units."""
+        value = self._tokens.option() or []
+        unit = [symbols.UNITS.get(t.rstrip(), t) for t in self._tokens.argument()]
+        self._tokens.put_back([*value, " ", *unit] if value and "=" not in "".join(value) else unit)
 
     def _mute(self) -> None:
         """The bibliography of a paper in plain TeX, which is its end."""
