@@ -30,6 +30,8 @@ from llama_core.errors import InputError
 from llama_core.recipe import Recipe
 from llama_core.step import Artifact, Step
 from llama_core.store import Store
+from llama_core.tokenizer import draw, train_tokenizer
+from llama_core.tokens.shards import tokens_shard
 
 QUESTION = (
     "A farmer who keeps bees on the northern slope asks how many jars of honey she can fill before winter."
@@ -181,6 +183,28 @@ def test_a_new_evaluation_set_that_hits_nothing_changes_no_address_after_it(
     (data / "bees" / "newer.jsonl").write_text(json.dumps({"q": clean[0]}))
     _, _, third = run(*clean, hit)
     assert inputs(corpus, third) != before and left(corpus, third) == [clean[1]]
+
+
+def test_tokenizer_and_tokens_see_no_contaminated_document(run: Callable[..., tuple], store: Store) -> None:
+    clean = [noise(200, seed) for seed in range(8)]
+    recipe, corpus, decided = run(*clean, f"{QUESTION} {noise(20, 1)}")
+    sample = draw(corpus, "web", 1 << 20, 1, decided)
+    assert sorted(sample.texts) == sorted(clean)
+    step = Step(store, "tokenizer", 1, {})
+    cfg = recipe.tokenizer.model_copy(update={"vocab_size": 278, "sample_bytes": 1 << 20})
+    train_tokenizer(step, corpus, cfg, {"web": 1.0}, decided)
+    tokenizer = step.commit(["tokenizer"])
+    [shard] = corpus.shards
+    step = Step(store, "tokens", 1, {})
+    tokens_shard(step, corpus, tokenizer, shard.name, decided)
+    tokens = step.commit([shard.name])
+    assert tokens.counts["documents"] == decided.counts["kept"] == 8
+    assert tokens.counts["bytes"] == sum(map(len, clean))
+
+    _, corpus, decided = run(QUESTION)
+    step = Step(store, "tokens", 1, {"of": "contaminated documents alone"})
+    tokens_shard(step, corpus, tokenizer, corpus.shards[0].name, decided)
+    assert step.commit([corpus.shards[0].name]).counts == {"bytes": 0, "documents": 0, "tokens": 0}
 
 
 def test_what_the_files_hold_is_an_input(data: Path) -> None:
