@@ -22,7 +22,8 @@ from llama_core.corpus.sources.raw import Raw, open_raw
 _TABLES = tuple(e for e, kind in files.FORMATS.items() if kind != "text")
 ENDINGS = (".txt", ".zip", *_TABLES)
 
-_VARIANT = re.compile(r"((?:.*/)?\d+)(?:-([0a-z]|8))?\.(txt|zip)")
+_VARIANT = re.compile(r"((?:.*/)?\d+)(?:-([08h]))?\.(?:txt|zip)")
+_RANKS = {"0": 0, "8": 1, None: 2, "h": 3}  # the last is a zip of HTML
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 # What headers call an encoding; Windows' form of Latin-1 holds all of the other's text, and ASCII's.
 _ENCODINGS = {
@@ -43,8 +44,7 @@ def choose(raws: list[Raw]) -> list[Raw]:
     for raw in raws:
         variant = _VARIANT.fullmatch(raw.url)
         book = variant[1] if variant else raw.url
-        rank = ("0", "8").index(variant[2]) if variant and variant[2] in ("0", "8") else 2
-        key = (rank, raw.url.endswith(".zip"), raw.url)
+        key = (_RANKS[variant[2]] if variant else 0, raw.url.endswith(".zip"), raw.url)
         if book not in found or key < found[book][0]:
             found[book] = key, raw
     return sorted((raw for _, raw in found.values()), key=lambda raw: raw.name)

@@ -215,13 +215,25 @@ def test_bytes_that_are_no_text_are_quarantined(tmp_path: Path, ingested: Callab
 
 
 def test_of_the_encodings_of_one_book_the_best_is_read(tmp_path: Path) -> None:
-    names = ["11.txt", "11-8.txt", "11-0.txt", "11-0.zip", "12-8.txt", "12.txt", "13.zip", "pride.txt"]
+    names = [
+        "11.txt",
+        "11-8.txt",
+        "11-0.txt",
+        "11-0.zip",
+        "12-8.txt",
+        "12.txt",
+        "13.zip",
+        "13-h.zip",
+        "1-2.txt",
+        "1-3.txt",
+        "pride.txt",
+    ]
     for name in [*names, "old/11.txt"]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     chosen = ingest.plan("books", books(tmp_path / "*.*", tmp_path / "old/*"))
     found = sorted(raw.url.removeprefix(f"file://{tmp_path}/") for raw in chosen)
-    assert found == ["11-0.txt", "12-8.txt", "13.zip", "old/11.txt", "pride.txt"]
+    assert found == ["1-2.txt", "1-3.txt", "11-0.txt", "12-8.txt", "13.zip", "old/11.txt", "pride.txt"]
 
 
 def test_a_zip_of_a_mirror_is_a_book(tmp_path: Path, ingested: Callable[..., Artifact]) -> None:

@@ -21,6 +21,7 @@ from corpus.helpers import documents_of, is_conserved, write_jsonl
 
 from llama_core.corpus.document import read_batches
 from llama_core.corpus.recipe import GitHub
+from llama_core.corpus.sources.repository_license import Licenses
 from llama_core.step import Artifact
 
 CODE = """def area(width, height):
@@ -410,6 +411,14 @@ def test_members_that_share_one_content_are_refused_together(
     artifact = ingested(github(path, max_record_bytes=1000))
     assert artifact.counts["quarantined.overlapping_members"] == 1
     assert artifact.counts["raw"] < times
+
+
+def test_an_archive_of_more_licences_than_fit_in_memory_is_quarantined_as_a_whole(
+    tmp_path: Path, ingested: Callable[..., Artifact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Licenses, "MAX_FOLDERS", 3)
+    path = pack(tmp_path / "a.zip", {f"{i}/LICENSE": MIT for i in range(4)} | {"0/a.py": CODE})
+    assert ingested(github(path)).counts == {"raw": 1, "quarantined.too_many_licenses": 1}
 
 
 CHILD = """
