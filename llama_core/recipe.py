@@ -108,7 +108,8 @@ class Evaluate(Section):
     """Held-out text scored per source."""
     tasks: Identity[list[Literal["hellaswag", "arc_easy"]]] = ["hellaswag", "arc_easy"]
     data: Execution[str | None] = None
-    """Folder with the benchmarks' files. What the files hold enters the address, not where they lie."""
+    """Folder with the benchmarks' files. What the files hold enters the address, not where they lie.
+    Training text is compared with all of them (corpus.decontaminate)."""
     limit: Identity[int | None] = Field(None, ge=1)
     """Questions per task; null: all."""
     prompts: Identity[list[str]] = ["def main():", "The function returns"]

@@ -4,13 +4,13 @@ from functools import partial
 
 from llama_core.corpus import final as core
 from llama_core.corpus import page, report
-from llama_core.corpus.card import publish_card
+from llama_core.corpus.card import dataset_card, publish_card
 from llama_core.corpus.decisions import Documents
 from llama_core.corpus.recipe import Corpus
 from llama_core.phases import one_phase
 from llama_core.recipe import Recipe
 from llama_core.step import Artifact, Step
-from tasks.observe import show_link, show_table
+from tasks.observe import show_link, show_markdown, show_table
 from tasks.run import Run
 from tasks.step import make, stage
 
@@ -31,6 +31,8 @@ def corpus_page(
 ) -> Artifact:
     """The page of the corpus, and its dataset card."""
     publish_card(corpus, run.recipe, decontaminated)
+    card = dataset_card(corpus, run.recipe, decontaminated).split("---\n", 2)[2]
+    show_markdown("dataset-card", card, f"dataset card of {corpus.name}")
     artifacts = {a.name: a.id for d in documents.values() for a in (d.ingested, *d.decided)}
     artifacts |= {a.name: a.id for a in (corpus, decontaminated) if a}
     step = Step(run.store, "corpus_page", page.REVISION, {"recipe": run.recipe.name}, artifacts)

@@ -18,7 +18,15 @@ import pyarrow.parquet as pq
 from llama_core.errors import InputError
 from llama_core.store import Store
 
-NO_TEXT = ("license", "licence", "readme", "manifest", "sources", "notice")  # how their names begin
+NO_TEXT = (
+    "license",
+    "licence",
+    "readme",
+    "manifest",
+    "sources",
+    "notice",
+    "dataset_info",
+)  # how their names begin
 MAX_FIELD = 1 << 27  # characters of a CSV field
 
 Item = Any  # a JSON value

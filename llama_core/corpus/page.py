@@ -78,6 +78,8 @@ def _section(
     dropped = report.dropped_texts(documents, decontaminated)
     yield f"<div class=pair><div><h3>Kept</h3>{''.join(map(_excerpt, kept)) or 'None.'}</div>"
     yield f"<div><h3>Left out</h3>{''.join(map(_excerpt, dropped)) or 'No text was kept.'}</div></div>"
+    if cuts := report.cut_texts(documents):
+        yield f"<h3>Cut out of texts that were kept</h3>{''.join(map(_excerpt, cuts))}"
 
 
 def _sets(decontaminated: Artifact) -> str:

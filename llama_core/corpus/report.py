@@ -6,15 +6,18 @@ from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 from typing import Any
 
-from llama_core.corpus.decisions import Documents
-from llama_core.corpus.document import read_batches, read_documents
+from llama_core.corpus.decisions import Decision, Documents, read_decisions
+from llama_core.corpus.document import Document, read_batches, read_documents
 from llama_core.corpus.lookup import find_id, read_row
 from llama_core.step import Artifact, Counts, Shard
 
 KEPT_TEXTS = 6  # shown of a source
 DROPPED_TEXTS = 12
+CUT_TEXTS, CUTS = 3, 5  # documents of each stage whose cuts are shown, and cuts of each
+NOTED = 12  # other counts of a stage that are shown
 EXCERPT = 900  # characters of a text that are shown
 SHARDS_READ = 20  # of a source, for samples of dropped texts
+DOCUMENTS_READ = 2000  # of a source, for samples of cuts
 LOST = ("non_content.", "dropped.", "quarantined.")
 
 
@@ -33,6 +36,7 @@ class Passage:
     lost: dict[str, int] = field(default_factory=dict)  # by reason, most first
     aside: int = 0  # held out of training
     bytes_out: int | None = None
+    noted: dict[str, int] = field(default_factory=dict)  # what else was counted, most first
     came: int | None = None  # what the stage before has handed on
 
     @property
@@ -48,8 +52,7 @@ class Passage:
 
 def passage(stage: str, counts: Counts) -> Passage | None:
     """The balance of a stage by its counts; None where it passes no documents on."""
-    lost = {k.split(".", 1)[1]: v for k, v in counts.items() if k.startswith(LOST) and v}
-    lost = dict(sorted(lost.items(), key=lambda row: (-row[1], row[0])))
+    lost = _most_first({k.split(".", 1)[1]: v for k, v in counts.items() if k.startswith(LOST) and v})
     documents, n_bytes = counts.get("documents", 0), counts.get("bytes")
     if stage == "ingest":
         return Passage(stage, counts.get("raw", 0), counts.get("members", 0), documents, lost, 0, n_bytes)
@@ -58,8 +61,14 @@ def passage(stage: str, counts: Counts) -> Passage | None:
         return Passage(stage, documents, train, train, lost, heldout, counts.get("bytes.train", 0))
     if "documents" in counts and "tokens" not in counts:
         kept = sum(v for k, v in counts.items() if k == "kept" or k.startswith("kept."))
-        return Passage(stage, documents, kept, kept, lost, 0, n_bytes)
+        known = ("documents", "bytes", "kept", *LOST)
+        noted = _most_first({k: v for k, v in counts.items() if not k.startswith(known)})
+        return Passage(stage, documents, kept, kept, lost, 0, n_bytes, noted)
     return None
+
+
+def _most_first(table: dict[str, int]) -> dict[str, int]:
+    return dict(sorted(table.items(), key=lambda row: (-row[1], row[0])))
 
 
 def passages(documents: Documents, corpus: Artifact, decontaminated: Artifact | None) -> list[Passage]:
@@ -82,6 +91,7 @@ def balance(way: Sequence[Passage]) -> list[dict[str, str]]:
             "text": "" if p.bytes_out is None else size(p.bytes_out),
             "held out": f"{p.aside:,}" if p.aside else "",
             "left out": ", ".join(f"{named(k)} {v:,}" for k, v in p.lost.items()),
+            "counted": ", ".join(f"{named(k)} {v:,}" for k, v in islice(p.noted.items(), NOTED)),
             "balance": "holds" if p.holds else "DOES NOT HOLD",
         }
         for p in way
@@ -151,6 +161,30 @@ def dropped_texts(documents: Documents, decontaminated: Artifact | None) -> list
                 what = f"{artifact.stage}: {named(row['reason'])}"
                 found.setdefault(what, Excerpt(f"{what} ({row['record']})", row["text"][:EXCERPT]))
     return list(found.values())[:DROPPED_TEXTS]
+
+
+def cut_texts(documents: Documents) -> list[Excerpt]:
+    """What each stage has cut out of the first documents that it cut."""
+    found = []
+    for i, artifact in enumerate(documents.decided):
+        before = Documents(documents.source, documents.ingested, documents.decided[:i])
+        cut = (e for e in map(_cuts_of, _first_judged(before, artifact)) if e.text)
+        found += [Excerpt(f"{artifact.stage}: {e.what}", e.text[:EXCERPT]) for e in islice(cut, CUT_TEXTS)]
+    return found
+
+
+def _first_judged(before: Documents, artifact: Artifact) -> Iterator[tuple[Document, Decision]]:
+    """The first documents as they reached a stage, with its decisions."""
+    for shard in before.shards[:1]:
+        [judged] = before.about(artifact, shard.name)
+        pairs = zip(before.read(shard.name), read_decisions(artifact, judged.name), strict=True)
+        yield from islice(pairs, DOCUMENTS_READ)
+
+
+def _cuts_of(judged: tuple[Document, Decision]) -> Excerpt:
+    document, decision = judged
+    cuts = [f"{document.text[c.start : c.end]!r} → {c.put!r}" for c in decision.cuts[:CUTS] if decision.keep]
+    return Excerpt(document.url or document.id, "\n".join(cuts))
 
 
 @dataclass(frozen=True)

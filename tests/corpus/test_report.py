@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 import pytest
 from corpus.stages import decide_all, decontaminated, finish, ingest_recipe, keep, recipe_of_files
 
-from llama_core.corpus.decisions import Decision, Documents
+from llama_core.corpus.decisions import Cut, Decision, Documents
 from llama_core.corpus.document import Document
 from llama_core.corpus.page import bars, page, picture, table
-from llama_core.corpus.report import Passage, balance, dropped_texts, passage, passages, size
+from llama_core.corpus.report import Passage, balance, cut_texts, dropped_texts, passage, passages, size
 from llama_core.recipe import Recipe
 from llama_core.step import Artifact
 from llama_core.store import Store
@@ -25,7 +25,8 @@ Made = tuple[Recipe, list[Documents], Artifact, Artifact]
 
 
 def judge(document: Document) -> Decision:
-    return Decision(document.id, "not_wanted" if "drop" in document.text else "")
+    cuts = [Cut(0, 8, "[was cut]")] if document.text.startswith("document 7 ") else []
+    return Decision(document.id, "not_wanted" if "drop" in document.text else "", cuts=cuts)
 
 
 @pytest.fixture
@@ -107,6 +108,20 @@ def test_the_page_shows_what_was_kept_and_what_was_left_out(made: Made) -> None:
     assert "document 0 to be dropped" in left and "quality: not wanted" in left
     assert "a.org" in text and "1 of 19 training documents share 13 words" in text
     assert "quiz" in text and "question3 question4" in text
+
+
+def test_the_page_shows_what_was_cut_out_of_texts_that_were_kept(made: Made) -> None:
+    _, [web, books], _, _ = made
+    [shown] = cut_texts(web)
+    assert shown.what.startswith("quality: https://a.org/")
+    assert shown.text == "'document' → '[was cut]'"
+    assert cut_texts(books) == []
+
+
+def test_other_counts_of_a_stage_are_told_with_its_balance() -> None:
+    counts = {"documents": 3, "kept.train": 3, "bytes": 9, "language.en": 2, "masks.email": 7}
+    stage = passage("quality", counts)
+    assert stage is not None and balance([stage])[0]["counted"] == "masks email 7, language en 2"
 
 
 def test_texts_and_urls_cannot_leave_their_place_on_the_page(made: Made) -> None:
