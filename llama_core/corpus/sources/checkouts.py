@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from llama_core.errors import StoreError
+
 _GIT = (".git", ".hg", ".svn")
 _MAX_CONFIG = 1 << 16
 
@@ -51,7 +53,10 @@ def walk(root: Path) -> Iterator[Entry]:
 
 
 def read(root: Path, entry: Entry, limit: int) -> bytes | str:
-    """A file's content, or the error's name: it may be gone, or another thing, since it was listed."""
+    """A file's content, or the error's name: it may be gone, or another thing, since it was listed.
+
+    Raises StoreError where reading fails half-way.
+    """
     try:
         descriptor = os.open(root / entry.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -61,8 +66,8 @@ def read(root: Path, entry: Entry, limit: int) -> bytes | str:
             return "unreadable_file"
         try:
             data = file.read(limit + 1)
-        except OSError:
-            return "unreadable_file"
+        except OSError as error:
+            raise StoreError(f"cannot read {root / entry.name}: {error}") from error
     return data if len(data) <= limit else "too_long"
 
 

@@ -48,7 +48,7 @@ _GENERATED = re.compile(
     re.IGNORECASE,
 )
 _GENERATED_LINES, _GENERATED_CHARS = 10, 2000  # how far down a file says so
-_GITHUB = re.compile(r"github\.com[/:]([\w.-]+/[\w.-]+?)(?:\.git)?(?:/|$)")
+_GITHUB = re.compile(r"github\.com[/:]([\w.-]+/[\w.-]+?)(?:\.git|\.zip|\.tgz|\.tar(?:\.\w+)?)?(?:/|$)")
 _REF = re.compile(r"refs/(?:heads|tags)/")
 _BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 
@@ -100,7 +100,7 @@ class _Reader:
         if not found.license:
             return Dropped("no_license", _plain(found.place))
         if not self.allows(found.license) or filters.is_copyleft(text):
-            return Dropped("license", _plain(found.place), _sample(text))
+            return Dropped("license", _plain(found.place))
         if error := filters.text_error(text + found.path + found.repository + found.commit):
             return NonContent("binary") if error == "nul_byte" else self.fault(found, error)
         text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -133,8 +133,10 @@ class _Reader:
         return Quarantined(_plain(found.place), found.offset, error)
 
     def _id(self, found: _File) -> str:
-        """The same for a file wherever it was read; of a second one of that name, by its place."""
-        name = f"{found.repository}\0{found.path}\0{found.commit}" if found.repository else found.place
+        """The same for a file wherever it was read; by its place, where that is all that is known of it, and
+        for a second one of that name."""
+        known = found.repository and found.commit
+        name = f"{found.repository}\0{found.path}\0{found.commit}" if known else found.place
         found_id = document_id(self.source_name, name)
         if found_id in self.ids:
             found_id = document_id(self.source_name, f"{name}\0{found.place}\0{found.offset}")
@@ -170,7 +172,7 @@ def _read_export(reader: _Reader, url: str) -> Iterator[Outcome]:
         found = _File(
             path=_string(row, "path", "sample_path"),
             repository=_string(row, "repo_name", "sample_repo_name"),
-            commit=_REF.sub("", _string(row, "ref", "sample_ref")),
+            commit=_REF.sub("", _string(row, "ref", "sample_ref")) or "HEAD",
             license=_stated(row.get("license")),
             place=place,
             offset=offset,
@@ -230,6 +232,9 @@ def _read_checkout(reader: _Reader, url: str) -> Iterator[Outcome]:
             data = checkouts.read(root, entry, licenses.MAX_BYTES)
             if isinstance(data, bytes):
                 licenses.add(entry.name, data)
+    if licenses.overflow:
+        yield Quarantined(url, 0, "too_many_licenses")
+        return
     origin, commit = checkouts.origin(root)
     repository = _repository_of(origin)
     for entry in checkouts.walk(root):
@@ -286,7 +291,3 @@ def _string(row: dict[str, Any], *names: str) -> str:
 
 def _plain(place: str) -> str:
     return place.encode("utf-8", "replace").decode().replace("\0", "")
-
-
-def _sample(text: str) -> str:
-    return _plain(text[:4000])
