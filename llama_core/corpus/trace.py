@@ -66,6 +66,8 @@ def open_corpus(url: str) -> tuple[Store, Artifact]:
     store = Store(url)
     if store.exists(MANIFEST):
         root, stage, folder = store.url.rsplit("/", 2)
+        if stage != "corpus":
+            raise InputError(f"{store.url} is no corpus: give the URL of a store, or of a corpus on it")
         return Store(root), Artifact.load(Store(root), f"{stage}/{folder}")
     found = artifacts(store, "corpus")
     if not found:

@@ -108,3 +108,8 @@ def test_the_command_takes_a_store_or_a_corpus(
 def test_a_store_without_a_corpus_is_an_error(store: Store) -> None:
     with pytest.raises(InputError, match="no corpus"):
         open_corpus(store.url)
+
+
+def test_another_stage_is_no_corpus(store: Store, corpus: Artifact) -> None:
+    with pytest.raises(InputError, match="is no corpus"):
+        open_corpus(f"{store.url}/{corpus.parents['web'][0]}")

@@ -5,7 +5,7 @@ from pipeline import Pipeline, how_made
 
 pytestmark = pytest.mark.slow
 
-UP_TO_TOKENS = ["corpus", "dedup", "ingest", "tokenizer", "tokens"]
+UP_TO_TOKENS = ["corpus", "corpus_page", "dedup", "ingest", "tokenizer", "tokens"]
 
 
 def test_another_model_dim_reuses_everything_up_to_the_tokens(pipeline: Pipeline) -> None:
@@ -17,7 +17,7 @@ def test_another_model_dim_reuses_everything_up_to_the_tokens(pipeline: Pipeline
         assert second[stage] == first[stage], stage
     made = how_made(output)
     assert {label for label, how in made.items() if how == "reused"} == {
-        "corpus", "dedup", "ingest code", "ingest docs", "tokenizer", "tokens",
+        "corpus", "corpus page", "dedup", "ingest code", "ingest docs", "tokenizer", "tokens",
     }  # fmt: skip
     for stage in ("train", "evaluate", "export"):
         assert len(second[stage]) == len(first[stage]) + 1, stage
