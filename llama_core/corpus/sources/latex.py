@@ -337,6 +337,8 @@ _HANDLERS: dict[str, Callable[[_Renderer], None]] = {
     "\\newline": lambda r: r._out.end_line(),
     "\\cr": _Renderer._new_line,
     "\\startdata": _Renderer._new_line,
+    "\\enddata": _Renderer._new_line,
+    "\\tablehead": _Renderer._table_head,
     "\\nodata": lambda r: r._out.write("..."),
     "\\tabularnewline": _Renderer._new_line,
     "\\par": lambda r: r._par(),

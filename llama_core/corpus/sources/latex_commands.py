@@ -134,7 +134,9 @@ FLOATS = dict.fromkeys(
     words("figure figure* wrapfigure SCfigure sidewaysfigure sidewaysfigure* teaserfigure floatingfigure"),
     "Figure",
 ) | dict.fromkeys(
-    words("table table* wraptable sidewaystable sidewaystable* deluxetable deluxetable* longrotatetable"),
+    words(
+        "table table* wraptable sidewaystable sidewaystable* deluxetable deluxetable* splitdeluxetable splitdeluxetable* longrotatetable"
+    ),
     "Table",
 )
 TABULAR = {
@@ -148,6 +150,8 @@ TABULAR = {
     "array": "om",
     "deluxetable": "m",
     "deluxetable*": "m",
+    "splitdeluxetable": "m",
+    "splitdeluxetable*": "m",
     "tblr": "om",
     "tabbing": "",
     "NiceTabular": "om",

@@ -167,7 +167,8 @@ class Layout:
             environment.close = lambda: self._out.end_line()
         if name in commands.TABULAR:
             self._tables.append(len(self._groups))
-            environment.close = self._end_table
+            if environment.captions is None:
+                environment.close = self._end_table
         elif name == "document":
             self._at_body()
         elif name == "abstract":
@@ -221,6 +222,19 @@ class Layout:
             self._out.end_line(row=True)
         if self._tables:
             self._tables.pop()
+
+    def _table_head(self) -> None:
+        """Of AASTeX: rows in braces."""
+        table = len(self._tables) - 1
+        if table >= 0:
+            self._tables[table] += 1
+
+        def close() -> None:
+            if 0 <= table < len(self._tables):
+                self._tables[table] -= 1
+            self._new_row()
+
+        self._braced(close)
 
     def _float(self, environment: Environment, kind: str) -> None:
         """A float is its captions and, of a table, its rows."""
