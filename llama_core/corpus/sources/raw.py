@@ -2,7 +2,9 @@
 
 import glob
 import hashlib
+import random
 import re
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,9 @@ from llama_core.step import digest_of
 from llama_core.store import file_system
 
 T = TypeVar("T")
+
+WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before a request that failed is made again
+_HOPELESS = (FileNotFoundError, PermissionError, ValueError, ImportError, NotImplementedError, StoreError)
 
 # What tells two states of a file apart, by the file system's own name for it; the hub's is `blob_id`.
 _STATE = ("ETag", "etag", "blob_id", "mtime", "created", "LastModified", "Last-Modified", "updated")
@@ -77,7 +82,10 @@ def open_raw(source: UrlSource, url: str) -> BinaryIO:
 
 
 class RawFile:
-    """An open file whose failing reads are faults of the store, and never taken for damaged data."""
+    """An open file whose failing reads are faults of the store, and never taken for damaged data.
+
+    They are repeated first, as connections break in a file of a gigabyte.
+    """
 
     closed = False
 
@@ -85,8 +93,15 @@ class RawFile:
         self._raw, self._url = raw, url
 
     def read(self, size: int = -1) -> bytes:
-        try:
+        at = self._raw.tell()
+
+        def read() -> bytes:
+            if self._raw.tell() != at:
+                self._raw.seek(at)
             return self._raw.read(size)
+
+        try:
+            return _patiently(self._url, read)
         except Exception as error:
             raise StoreError(f"cannot read {self._url}: {error}") from error
 
@@ -189,8 +204,22 @@ def _absolute(url: str) -> str:
 
 def _call(url: str, call: Callable[[], T]) -> T:
     try:
-        return call()
+        return _patiently(url, call)
     except FileNotFoundError as error:
         raise InputError(f"there is no file at {url}") from error
     except Exception as error:  # each file system has errors of its own
         raise InputError(f"cannot read {url}: {error}") from error
+
+
+def _patiently(url: str, call: Callable[[], T]) -> T:
+    """Call again what failed on the network, some times, ever later."""
+    for wait in WAITS:
+        try:
+            return call()
+        except Exception as error:
+            status = getattr(error, "status", None)
+            is_refused = isinstance(status, int) and 400 <= status < 500 and status not in (408, 429)
+            if url.startswith(("file://", "memory://")) or isinstance(error, _HOPELESS) or is_refused:
+                raise
+        time.sleep(wait * random.uniform(0.5, 1))
+    return call()

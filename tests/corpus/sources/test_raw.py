@@ -13,6 +13,7 @@ from corpus.helpers import write_jsonl
 
 from llama_core.corpus import ingest
 from llama_core.corpus.recipe import CommonCrawl, Files
+from llama_core.corpus.sources import raw
 from llama_core.errors import InputError, StoreError
 from llama_core.step import Artifact
 
@@ -23,7 +24,8 @@ class _Handler(SimpleHTTPRequestHandler):
     """Files of a folder, in ranges, as the servers of public data give them."""
 
     requests: list[str] = []
-    cut: int | None = None  # the connection is closed after as many bytes of a file
+    cut: int | None = None  # the connection is closed after as many bytes of a file ...
+    cuts = 0  # ... for as many answers
 
     def do_HEAD(self) -> None:
         self._answer(False)
@@ -51,7 +53,9 @@ class _Handler(SimpleHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(data)}")
         self.end_headers()
         if with_body:
-            self.wfile.write(data[start:end][: None if path.name == "paths.gz" else self.cut])
+            is_cut = path.name != "paths.gz" and _Handler.cuts > 0
+            _Handler.cuts -= is_cut
+            self.wfile.write(data[start:end][: self.cut if is_cut else None])
 
     def log_message(self, *_: object) -> None:
         pass
@@ -59,7 +63,7 @@ class _Handler(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
-    _Handler.requests, _Handler.cut = [], None
+    _Handler.requests, _Handler.cut, _Handler.cuts = [], None, 0
     handler = functools.partial(_Handler, directory=str(tmp_path))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
@@ -96,10 +100,20 @@ def test_no_file_is_downloaded_to_be_known(crawl: CommonCrawl, server: str) -> N
     assert known.url == raws[0].url and not any(p.endswith(".wet.gz") for p in _Handler.requests)
 
 
-def test_a_connection_that_breaks_is_an_error_and_no_damaged_record(
-    crawl: CommonCrawl, ingested: Callable[..., Artifact]
+def test_a_connection_that_breaks_now_and_then_changes_nothing(
+    crawl: CommonCrawl, ingested: Callable[..., Artifact], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _Handler.cut = 1000
+    monkeypatch.setattr(raw, "WAITS", (0.01,) * 4)
+    _Handler.cut, _Handler.cuts = 1000, 3
+    artifact = ingested(crawl)
+    assert artifact.counts["documents"] == 100 and _Handler.cuts == 0
+
+
+def test_a_connection_that_stays_broken_is_an_error_and_no_damaged_record(
+    crawl: CommonCrawl, ingested: Callable[..., Artifact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(raw, "WAITS", (0.01,) * 4)
+    _Handler.cut, _Handler.cuts = 1000, 1000
     with pytest.raises(StoreError, match=r"cannot read http.*wet\.gz"):
         ingested(crawl)
 
@@ -128,7 +142,7 @@ def test_two_files_of_one_name_are_two_shards_and_a_file_named_twice_is_one(tmp_
         write_jsonl(tmp_path / folder / "a.jsonl", [{"text": TEXT}])
     urls = [f"{tmp_path}/*/a.jsonl", f"{tmp_path}/x/a.jsonl"]
     raws = ingest.plan("web", Files(kind="files", urls=urls))
-    assert len(raws) == 2 == len({r.name for r in raws})
+    assert len(raws) == 2 == len({found.name for found in raws})
 
 
 def test_credentials_in_a_url_are_refused_and_not_repeated() -> None:
