@@ -135,7 +135,8 @@ FLOATS = dict.fromkeys(
     "Figure",
 ) | dict.fromkeys(
     words(
-        "table table* wraptable sidewaystable sidewaystable* deluxetable deluxetable* splitdeluxetable splitdeluxetable* longrotatetable"
+        "table table* wraptable sidewaystable sidewaystable* longrotatetable "
+        "deluxetable deluxetable* splitdeluxetable splitdeluxetable*"
     ),
     "Table",
 )

@@ -135,8 +135,9 @@ def test_footnotes_floats_and_tables_follow_their_paragraph() -> None:
     )
     assert text(body) == "Before and after.\n\nA note.\n\nTable 1: Sizes\na | b\nc | d e | $f$\n\nNext."
     deluxe = (
-        "A\\begin{deluxetable*}{lc}\\tablewidth{0pt}\\tablecaption{Stars}\\tablehead{\\colhead{Name} & \\colhead{M} \\\\"
-        " & (kg)}\\startdata\nSun & 1 \\\\\nB & \\nodata\n\\enddata\\tablecomments{So.}\\end{deluxetable*} end."
+        "A\\begin{deluxetable*}{lc}\\tablewidth{0pt}\\tablecaption{Stars}"
+        "\\tablehead{\\colhead{Name} & \\colhead{M} \\\\ & (kg)}\\startdata\n"
+        "Sun & 1 \\\\\nB & \\nodata\n\\enddata\\tablecomments{So.}\\end{deluxetable*} end."
     )
     assert text(deluxe) == "A end.\n\nTable 1: Stars\nName | M\n| (kg)\nSun | 1\nB | ...\nSo."
     picture = "A \\begin{figure}\\includegraphics[width=1cm]{f.pdf}\\caption[s]{Long.}\\end{figure}b"
