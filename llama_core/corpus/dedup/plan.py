@@ -1,4 +1,22 @@
-"""The phases of dedup, in their order."""
+"""The phases of dedup, in their order.
+
+    by unit of ingest shards           by partition of a hash
+    sign: keys instead of text
+                                       exact: equal texts, one stays
+                                       shared: band keys that occur again
+    buckets: sketches of those
+                                       links: near texts, as stars
+                                       large1, small1, large2 ...: stars to components
+                                       labels: the component of each text
+    members: what is known of them
+                                       near: who stays of a component
+    shingles: of books that are left
+                                       pairs, overlaps: books within books
+    verdicts: the answers together
+    decisions, by ingest shard
+
+A partition that holds one key only, such as a text with ten million copies, is not divided further.
+"""
 
 from collections.abc import Generator
 from functools import partial

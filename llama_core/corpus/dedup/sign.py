@@ -1,7 +1,7 @@
 """The first phase: what dedup needs to know of each document instead of its text."""
 
 import hashlib
-from itertools import islice
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from llama_core.errors import InputError
 SAMPLES = np.dtype([("row", "<u8"), ("hash", "<u8")])  # `row`: within its unit
 RATE = 32  # one shingle of so many is in a book's sample: of a novel of 100,000 words, 3,000
 
-_AT_ONCE = 256  # documents signed together
+_CHARS_AT_ONCE = 1 << 20  # of documents that are signed together
 
 
 def sign(
@@ -31,8 +31,7 @@ def sign(
         group = documents[source].ingested.shard(shard).facts["group"]
         is_book = scratch.max_overlap(source) is not None
         signed = [np.empty(0, signed_dtype(scratch.cfg.dedup))]
-        read = documents[source].read(shard)
-        while some := list(islice(read, _AT_ONCE)):
+        for some in _in_batches(documents[source].read(shard)):
             signed.append(_signed(scratch, minhash, group, some))
             if is_book:
                 samples += [_sample_of(minhash, d.text, at + i) for i, d in enumerate(some)]
@@ -56,6 +55,20 @@ def sign(
 def keys_of(signed: Table) -> Table:
     """uint64: the band keys of the documents that have words, one document after another."""
     return signed["keys"][signed["words"]].ravel()
+
+
+def _in_batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    """Documents of `_CHARS_AT_ONCE`, and one more, however long it is."""
+    some: list[Document] = []
+    chars = 0
+    for document in documents:
+        some.append(document)
+        chars += len(document.text) + 1
+        if chars > _CHARS_AT_ONCE:
+            yield some
+            some, chars = [], 0
+    if some:
+        yield some
 
 
 def _signed(scratch: Scratch, minhash: MinHash, group: str | None, documents: list[Document]) -> Table:
