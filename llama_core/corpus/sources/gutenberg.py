@@ -52,7 +52,10 @@ _CREDIT = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _NOTE = re.compile(
-    r"[\W_]*(?:transcriber|transcription|transcriptor)(?:['’]?s?['’]?)?\s+(?:end\s*)?notes?\b", re.IGNORECASE
+    r"[\W_]*(?:(?:transcriber|transcription|transcriptor)(?:['’]?s?['’]?)?\s+(?:end\s*)?notes?\b"
+    r"|(?:errata|errors|corrections)\b[^\n]{0,40}\btranscriber)"
+    r"|\s*\[this\s+(?:e-?text|text|file|e-?book)\b",
+    re.IGNORECASE,
 )
 _FIELD = re.compile(r"(title|author|language|release date|posting date)\s*:\s*(.*)", re.IGNORECASE)
 _NUMBER = re.compile(r"\[\s*e-?(?:book|text)\s*(?:#|no\.?)\s*(\d{1,6})\s*\]", re.IGNORECASE)
@@ -197,24 +200,36 @@ def _placed(lines: list[str]) -> list[tuple[int, list[str]]]:
 
 def _trim(paragraphs: list[Paragraph]) -> list[Paragraph]:
     """Without credits and transcriber's notes before and behind the book."""
-    kept: list[Paragraph] = []
+    kept = _without_last_notes(paragraphs)
+    for number in range(len(kept) - 1, max(len(kept) // 2, len(kept) - _TAIL_PARAGRAPHS) - 1, -1):
+        kept[number : number + 1] = _without_credit(kept[number])
+    first: list[Paragraph] = []
     at = 0
-    while at < min(len(paragraphs), _HEAD_PARAGRAPHS):
-        end = _end_of_note(paragraphs, at)
+    while at < min(len(kept), _HEAD_PARAGRAPHS):
+        end = _end_of_note(kept, at)
         if end == at:
-            kept += _without_credit(paragraphs[at])
+            first += _without_credit(kept[at])
             end = at + 1
         at = end
-    kept += paragraphs[at:]
+    return first + kept[at:]
+
+
+def _without_last_notes(paragraphs: list[Paragraph]) -> list[Paragraph]:
+    """Those in brackets have an end; any others are the last thing in a file."""
+    kept = list(paragraphs)
     number, lines_after = len(kept) - 1, 0
     while number > len(kept) // 2 and lines_after < _NOTE_LINES:
+        lines_after += len(kept[number][1]) + kept[number][0]
         end = _end_of_note(kept, number)
-        if end > number:  # one in brackets has its end, any other is the last thing in the file
-            del kept[number : end if _joined(kept[number]).lstrip().startswith("[") else None]
-        lines_after += len(kept[number][1]) + kept[number][0] if number < len(kept) else 0
+        if end > number:
+            in_brackets = _joined(kept[number]).lstrip().startswith("[")
+            del kept[number : end if in_brackets else None]
+            while (
+                kept and not in_brackets and not _joined(kept[-1]).strip(" *\n")
+            ):  # stars before what was cut
+                kept.pop()
+                number -= 1
         number -= 1
-    for number in range(len(kept) - 1, max(0, len(kept) - _TAIL_PARAGRAPHS) - 1, -1):
-        kept[number : number + 1] = _without_credit(kept[number])
     return kept
 
 

@@ -121,8 +121,12 @@ VARIANTS = {
         HEAD
         + START
         + "Transcribed from the 1891 edition by A. Volunteer\n\n"
-        + "[Transcriber's Note: Italics are\nmarked.\n\nThere are few.]\n\n\n",
-        "\n\n[Transcriber's note: the last page is torn.]" + END + LICENSE,
+        + "[Transcriber's Note: Italics are\nmarked.\n\nThere are few.]\n\n\n"
+        + "[This e-text includes characters that require\nUTF-8.\n\n  é è]\n\n",
+        "\n\n[Transcriber's note: the last page is torn.]\n\n\n\n"
+        + "ERRATA (noted by transcriber):\n\nPage 9:\n\n\n  tbe for the"
+        + END
+        + LICENSE,
     ),
     "in German": (
         HEAD + START,
