@@ -156,3 +156,46 @@ def test_the_released_tokenizer_has_no_fault_on_real_text() -> None:
     assert found["segmentation"]["spaces_taken"] == found["segmentation"]["digits_joined"] == 0
     assert found["probes"][" hello"] == ["▁", "▁hello"] and found["probes"]["a  b"] == ["▁a", "▁", "▁b"]
     assert all(3 < ratio < 4 for ratio in found["bytes_per_token"].values())
+
+
+# Read from the released tokenizer.model; left out are the size of the sample and traces of the machine.
+RELEASED_FLAGS = {
+    "model_type": 2,  # BPE
+    "max_sentence_length": 4192,
+    "seed_sentencepiece_size": 1_000_000,
+    "max_sentencepiece_length": 16,
+    "num_sub_iterations": 2,
+    "split_by_unicode_script": True,
+    "split_by_whitespace": True,
+    "split_by_number": True,
+    "split_digits": True,
+    "treat_whitespace_as_suffix": False,
+    "allow_whitespace_only_pieces": True,
+    "vocabulary_output_piece_score": True,
+    "hard_vocab_limit": True,
+    "use_all_vocab": False,
+    "byte_fallback": True,
+    "unk_id": 0,
+    "bos_id": 1,
+    "eos_id": 2,
+    "pad_id": -1,
+    "unk_surface": " ⁇ ",
+}
+RELEASED_NORMALIZER = {
+    "name": "identity",
+    "precompiled_charsmap": b"",
+    "add_dummy_prefix": True,
+    "remove_extra_whitespaces": False,
+}
+
+
+def test_the_model_file_states_the_flags_of_the_released_one(store: Store) -> None:
+    models = [Tokenizer.load(train(store)).model]
+    if RELEASED:
+        models.append(Path(RELEASED).read_bytes())
+    for data in models:
+        model = ModelProto.FromString(data)
+        assert {k: getattr(model.trainer_spec, k) for k in RELEASED_FLAGS} == RELEASED_FLAGS
+        assert {k: getattr(model.normalizer_spec, k) for k in RELEASED_NORMALIZER} == RELEASED_NORMALIZER
+    assert recipe.Tokenizer().vocab_size == 32_000
+    assert recipe.Tokenizer().character_coverage == 0.99995
