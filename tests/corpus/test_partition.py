@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llama_core.corpus.partition import (
@@ -39,6 +39,7 @@ def written(store: Store, shards: list[list[int]], n: int) -> tuple[Step, Runs]:
 keys = st.lists(st.integers(0, (1 << 64) - 1), max_size=20)
 
 
+@settings(deadline=None)
 @given(shards=st.lists(keys, max_size=4), n=st.integers(1, 5))
 def test_every_row_is_read_once_in_the_partition_of_its_key(shards: list[list[int]], n: int) -> None:
     _, runs = written(Store("memory://partition/rows"), shards, n)
@@ -53,6 +54,7 @@ def test_every_row_is_read_once_in_the_partition_of_its_key(shards: list[list[in
     assert sorted(seen) == sorted(v for s, ks in enumerate(shards) for v in rows_of(ks, s)["value"].tolist())
 
 
+@settings(deadline=None)
 @given(shards=st.lists(keys, min_size=1, max_size=4), n=st.integers(1, 5))
 def test_answers_come_back_in_the_order_of_the_rows_that_asked(shards: list[list[int]], n: int) -> None:
     step, runs = written(Store("memory://partition/answers"), shards, n)

@@ -46,7 +46,7 @@ def fill_buckets(
     keys = keys_of(table)
     flags = as_asked(shared.read(unit), partition_of(keys, layout.n_keys))
     worded = np.flatnonzero(table["words"])
-    texts, bands = np.nonzero(flags.reshape(len(worded), -1) & stays[worded, None])
+    texts, bands = np.nonzero(flags.reshape(-1, scratch.cfg.dedup.bands) & stays[worded, None])
     rows = worded[texts]
     filled = np.empty(len(rows), bucket_dtype(scratch.cfg.dedup))
     filled["key"] = table["keys"][rows, bands]

@@ -3,7 +3,7 @@
 import random
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llama_core.corpus.dedup.buckets import NEIGHBOURS, STARS, is_shared, linked
@@ -100,11 +100,13 @@ def test_links_do_not_depend_on_the_order_of_the_rows() -> None:
     assert (clusters(len(texts), first) == clusters(len(texts), second)).all()
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 8), max_size=40))
 def test_a_key_is_shared_if_it_occurs_again(keys: list[int]) -> None:
     assert is_shared(np.array(keys, np.uint64)).tolist() == [keys.count(key) > 1 for key in keys]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.integers(0, 2)), max_size=30))
 def test_of_equal_texts_the_training_document_stays_then_the_smaller_id(
     texts: list[tuple[int, bool, int]],

@@ -95,6 +95,7 @@ def test_rounds_grow_with_the_logarithm_of_the_longest_path(kind: str) -> None:
     assert rounds <= 2 + np.log2(len(nodes))
 
 
+@settings(deadline=None)
 @given(graphs)
 def test_stars_in_memory_have_the_components_of_a_union_find(pairs: Edges) -> None:
     pairs = [(a, b) for a, b in pairs if a != b]
@@ -103,6 +104,7 @@ def test_stars_in_memory_have_the_components_of_a_union_find(pairs: Edges) -> No
     assert stars == {node: least for node, least in expected.items() if node != least}
 
 
+@settings(deadline=None)
 @given(graphs)
 def test_half_a_round_never_makes_more_edges(pairs: Edges) -> None:
     edges = edges_of({(max(p), min(p)) for p in pairs})

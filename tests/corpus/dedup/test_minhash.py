@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llama_core.corpus.dedup import minhash as module
@@ -66,6 +66,7 @@ def test_pairs_share_a_band_as_often_as_the_theory_says() -> None:
     assert found[true >= 0.9].mean() > 0.99
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(st.characters(codec="utf-16-le", max_codepoint=0xFFFF)), max_size=6))
 def test_shingles_are_those_of_lower_case_words_whatever_stands_beside(texts: list[str]) -> None:
     """Below U+10000 a word is what `\\w+` finds; U+0130, two characters in lower case, is `i`."""
@@ -81,6 +82,7 @@ def test_shingles_are_those_of_lower_case_words_whatever_stands_beside(texts: li
         assert (signature == EMPTY).all() == (plain(text) == "")
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(8, 40))
 def test_a_text_longer_than_what_is_worked_on_at_once_has_the_same_shingles(text: str, at_once: int) -> None:
     text = " ".join(word[:6] for word in f"{text} one two three four five six seven {text}".split())
