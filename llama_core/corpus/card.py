@@ -11,6 +11,7 @@ import yaml
 
 from llama_core.corpus.decontaminate import DROPPED
 from llama_core.corpus.final import SPLITS
+from llama_core.corpus.recipe import Corpus
 from llama_core.recipe import Recipe
 from llama_core.section import Section
 from llama_core.step import Artifact
@@ -47,6 +48,7 @@ def dataset_card(
         *(
             f"{title}, by number of documents: {_list(_merged(corpus, fact))}."
             for title, fact in (("Licences", "licenses"), ("Languages", "languages"), ("Domains", "domains"))
+            if any(name for name, _ in _merged(corpus, fact))
         ),
         "## How it was made",
         "What the paper (Touvron et al. 2023, section 2) leaves open is decided by the recipe, as follows. "
@@ -129,11 +131,7 @@ def _settings(values: dict[str, Any]) -> str:
 def _choices(recipe: Recipe, decontaminated: Artifact | None) -> Iterable[str]:
     corpus, tokenizer = recipe.corpus, recipe.tokenizer
     yield f"Duplicates: exact ones are removed; near ones by {_settings(corpus.dedup.identity())}."
-    named = f"the groups {', '.join(corpus.holdout)}, and " if corpus.holdout else ""
-    yield (
-        f"Held out: {named}{100 * corpus.holdout_fraction:g} % of all groups by keyed hash (a group is a "
-        "package; of other sources, a document). Held-out documents that repeat others are dropped."
-    )
+    yield f"Held out: {_held_out(corpus)}. Held-out documents that repeat others are dropped."
     yield f"Decontamination: {decontamination(recipe, decontaminated)}"
     yield (
         f"Tokenizer: SentencePiece BPE, {_settings(tokenizer.identity())}, trained on a sample drawn by the "
@@ -147,18 +145,30 @@ def _choices(recipe: Recipe, decontaminated: Artifact | None) -> Iterable[str]:
     )
 
 
+def _held_out(corpus: Corpus) -> str:
+    parts = [f"the groups {', '.join(corpus.holdout)}"] if corpus.holdout else []
+    if corpus.holdout_fraction:
+        share = f"{100 * corpus.holdout_fraction:g} % of all groups, by keyed hash"
+        parts.append(f"{share} (a group is a package; of other sources, a document)")
+    return " and ".join(parts) or "nothing"
+
+
 def decontamination(recipe: Recipe, decontaminated: Artifact | None) -> str:
     """Its state, in a sentence."""
     if decontaminated is None:
         why = "switched off" if recipe.corpus.decontaminate is None else "no evaluation sets were given"
         return f"not run ({why})."
-    facts, counts = decontaminated.facts, decontaminated.counts
-    sets = ", ".join(facts["benchmarks"])
-    n = decontaminated.manifest["identity"]["ngram"]
+    counts, n = decontaminated.counts, decontaminated.manifest["identity"]["ngram"]
+    dropped, sets = counts.get(DROPPED, 0), ", ".join(decontaminated.facts["benchmarks"])
+    told = (
+        f"{dropped or 'none'} of {counts['documents']:,} training documents share {n} words in a row with an"
+    )
+    told = f"{told} evaluation set ({sets})."
+    if not dropped:
+        return told
     return (
-        f"{counts.get(DROPPED, 0):,} of {counts['documents']:,} training documents share {n} words in a row "
-        f"with an evaluation set ({sets}). They are in the training split here, and tokenizer and tokens "
-        f"leave them out; `{decontaminated.name}` lists them."
+        f"{told} They are in the training split here, and tokenizer and tokens leave them out; "
+        f"`{decontaminated.name}` lists them."
     )
 
 
