@@ -149,6 +149,9 @@ class _Renderer(Layout):
             self._out.write(" ")
         elif following == "{" and last.isalpha():
             tokens.raw()
+            while tokens.peek().rstrip() == "\\label":
+                tokens.raw()
+                self._numbers.label(tokens.word())
             if tokens.peek()[:1].isupper():
                 self._out.write(" ")
             tokens.put_back(["{"])
@@ -316,6 +319,11 @@ class _Renderer(Layout):
         unit = [symbols.UNITS.get(t.rstrip(), t) for t in self._tokens.argument()]
         self._tokens.put_back([*value, " ", *unit] if value and "=" not in "".join(value) else unit)
 
+    def _date_of_harvmac(self) -> None:
+        """It prints the page of the title."""
+        self._eat("m")
+        self._at_body()
+
     def _mute(self) -> None:
         """The bibliography of a paper in plain TeX, which is its end."""
         if self._plain:
@@ -350,6 +358,9 @@ _HANDLERS: dict[str, Callable[[_Renderer], None]] = {
     "\\figcaption": _Renderer._caption,
     "\\title": _Renderer._take_title,
     "\\maketitle": _Renderer._at_body,
+    "\\endtopmatter": _Renderer._at_body,
+    "\\document": _Renderer._at_body,
+    "\\Date": _Renderer._date_of_harvmac,
     "\\newtheorem": _Renderer._new_theorem,
     "\\numberwithin": _Renderer._number_within,
     "\\appendix": lambda r: r._numbers.appendix(),

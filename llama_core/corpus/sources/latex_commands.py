@@ -164,7 +164,7 @@ LISTS = words(
 NUMBERED = frozenset(("enumerate", "compactenum", "inparaenum", "enumerate*", "asparaenum"))
 # Environments whose content is no text.
 DROPPED = words(
-    "thebibliography references tikzpicture picture pspicture pspicture* pgfpicture axis keywords "
+    "thebibliography references titlepage tikzpicture picture pspicture pspicture* pgfpicture axis keywords "
     "CCSXML pdfpicture keyword MSCcodes frontmatter filecontents tikzcd xy psfrags overpic asy feynman "
     "prooftree feynmandiagram fmffile fmfgraph fmfgraph* refcontext biblist thereferences chart forest AMS"
 )

@@ -36,6 +36,11 @@ def test_a_paper_begins_with_its_first_section() -> None:
 def test_a_paper_without_sections_begins_after_its_abstract() -> None:
     read = paper("\\title{T}\\author{X}\\maketitle\\begin{abstract}Abs.\\end{abstract}\nOne.\n\nTwo.")
     assert read.text == "One.\n\nTwo."
+    assert paper("\\begin{titlepage}\\title{T}By X.\\end{titlepage}One.").text == "One."
+    harvmac = "\\input harvmac\n\\Title{1}{T}\n\\centerline{X}\n\nAbs.\n\n\\Date{1/99}\nOne.\n\\bye"
+    assert plain(harvmac).text == "One."
+    ams = "\\documentstyle{amsppt}\\topmatter\\author X\\endauthor\\endtopmatter\\document One."
+    assert plain(ams).text == "One."
 
 
 def test_acknowledgements_ahead_of_the_text_do_not_begin_it() -> None:
@@ -219,6 +224,6 @@ def test_commands_of_no_table_leave_their_text() -> None:
         text("\\unknown[opt]{Some} text\\foo. \\begin{strange}{0.5\\textwidth}in\\end{strange}")
         == "Some text.\nin"
     )
-    assert text("A sentence.\\mynote{Another one.} Mac\\textsc{OS} \\hspace{1em}\\color{red}x") == (
-        "A sentence. Another one. MacOS x"
-    )
+    assert text(
+        "A sentence.\\mynote{Another one.} Words\\mynote{\\label{n}%\n Glued. } Mac\\textsc{OS} \\hspace{1em}\\color{red}x"
+    ) == ("A sentence. Another one. Words Glued. MacOS x")
