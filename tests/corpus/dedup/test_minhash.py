@@ -83,7 +83,7 @@ def test_shingles_are_those_of_lower_case_words_whatever_stands_beside(texts: li
 
 
 @settings(deadline=None)
-@given(st.text(), st.integers(8, 40))
+@given(st.text(), st.integers(14, 40))
 def test_a_text_longer_than_what_is_worked_on_at_once_has_the_same_shingles(text: str, at_once: int) -> None:
     text = " ".join(word[:6] for word in f"{text} one two three four five six seven {text}".split())
     minhash = MinHash(CFG)
