@@ -281,16 +281,16 @@ def _entry(held: bytes, at: int) -> tuple[_Entry, int] | None:
 
 def _zip64(extra: bytes, *fields: int) -> list[int]:
     """The fields, those that did not fit replaced by what the extra field 1 says."""
-    found = list(fields)
-    while len(extra) >= 4:
-        kind, size = struct.unpack_from("<2H", extra)
+    found, at = list(fields), 0
+    while at + 4 <= len(extra):
+        kind, size = struct.unpack_from("<2H", extra, at)
         if kind == 1:
-            values = [int.from_bytes(extra[i : i + 8], "little") for i in range(4, 4 + size - 7, 8)]
+            values = [int.from_bytes(extra[i : i + 8], "little") for i in range(at + 4, at + size - 3, 8)]
             for i, value in enumerate(found):
                 if value == _MAX and values:
                     found[i] = min(values.pop(0), 1 << 62)
             break
-        extra = extra[4 + size :]
+        at += 4 + size
     return found
 
 
