@@ -224,6 +224,7 @@ def test_commands_of_no_table_leave_their_text() -> None:
         text("\\unknown[opt]{Some} text\\foo. \\begin{strange}{0.5\\textwidth}in\\end{strange}")
         == "Some text.\nin"
     )
-    assert text(
-        "A sentence.\\mynote{Another one.} Words\\mynote{\\label{n}%\n Glued. } Mac\\textsc{OS} \\hspace{1em}\\color{red}x"
-    ) == ("A sentence. Another one. Words Glued. MacOS x")
+    body = (
+        "A sentence.\\mynote{Another one.} Words\\mynote{\\label{n}%\n Glued. } Mac\\textsc{OS} \\color{red}x"
+    )
+    assert text(body) == "A sentence. Another one. Words Glued. MacOS x"
