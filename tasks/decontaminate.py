@@ -2,6 +2,7 @@
 
 from llama_core.corpus import benchmarks
 from llama_core.corpus import decontaminate as core
+from llama_core.corpus.report import evaluation_sets
 from llama_core.step import Artifact, Step
 from tasks.observe import say, show_table
 from tasks.run import Run
@@ -27,6 +28,7 @@ def decontaminate(run: Run, corpus: Artifact) -> Artifact | None:
     )
     artifact = make(run, step, core.plan(step, corpus, cfg, data))
     say(f"      {summary(artifact)}")
+    show_table("evaluation-sets", evaluation_sets(artifact), summary(artifact))
     if examples := artifact.facts["examples"]:
         show_table("contaminated", examples, "training documents that hold passages of the evaluation sets")
     return artifact

@@ -17,7 +17,7 @@ from llama_core.section import Section
 from llama_core.step import Artifact
 
 CARD = "README.md"
-SHOWN = 30  # rows of a table of licences, languages, domains
+SHOWN = 30  # entries of a list: licences, languages, domains, a setting's values
 
 
 def publish_card(
@@ -122,7 +122,8 @@ def _settings(values: dict[str, Any]) -> str:
         elif value == "":
             continue
         elif isinstance(value, list):
-            shown.append(f"{name} {' '.join(map(str, value)) or 'none'}")
+            more = f" and {len(value) - SHOWN} more" if len(value) > SHOWN else ""
+            shown.append(f"{name} {' '.join(map(str, value[:SHOWN])) or 'none'}{more}")
         else:
             shown.append(f"{name} {value}")
     return ", ".join(shown).replace("|", "\\|")

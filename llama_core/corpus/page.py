@@ -2,7 +2,6 @@
 
 import html
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -39,7 +38,10 @@ def page(
         parts += _section(documents, ways[documents.source], corpus, decontaminated)
     parts += ["<h2>Near-duplicates</h2>", *map(_pair, report.duplicates(sources))]
     if decontaminated:
-        parts += ["<h2>Passages of evaluation sets that were found</h2>", _sets(decontaminated)]
+        parts += [
+            "<h2>Passages of evaluation sets that were found</h2>",
+            table(report.evaluation_sets(decontaminated)),
+        ]
         parts += [table(decontaminated.facts["examples"])]
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{_e(recipe.name)} corpus</title>"
@@ -80,25 +82,6 @@ def _section(
     yield f"<div><h3>Left out</h3>{''.join(map(_excerpt, dropped)) or 'No text was kept.'}</div></div>"
     if cuts := report.cut_texts(documents):
         yield f"<h3>Cut out of texts that were kept</h3>{''.join(map(_excerpt, cuts))}"
-
-
-def _sets(decontaminated: Artifact) -> str:
-    hits = Counter(
-        {k.removeprefix("hits."): v for k, v in decontaminated.counts.items() if k.startswith("hits.")}
-    )
-    return table(
-        [
-            {
-                "evaluation set": name,
-                "items": f"{counts['items']:,}",
-                "items too short to tell": f"{counts['unchecked_items']:,}",
-                "texts compared": f"{counts['passages']:,}",
-                "texts too short to tell": f"{counts['short_passages']:,}",
-                "training documents that hold some": f"{hits[name]:,}",
-            }
-            for name, counts in decontaminated.facts["benchmarks"].items()
-        ]
-    )
 
 
 # --- pictures

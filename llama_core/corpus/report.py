@@ -129,6 +129,20 @@ def merged_facts(documents: Documents, artifact: Artifact, name: str) -> Counter
     return merged
 
 
+def evaluation_sets(decontaminated: Artifact) -> list[dict[str, str]]:
+    """A row for each evaluation set, for a table: what of it was compared, and with what result."""
+    return [
+        {
+            "evaluation set": name,
+            "items": f"{counts['items']:,}",
+            "items too short to tell": f"{counts['unchecked_items']:,}",
+            "texts compared": f"{counts['passages']:,}",
+            "training documents that hold some": f"{decontaminated.counts.get(f'hits.{name}', 0):,}",
+        }
+        for name, counts in decontaminated.facts["benchmarks"].items()
+    ]
+
+
 # --- texts to be read
 
 
