@@ -14,15 +14,16 @@ at `/crawl-data/CC-MAIN-2020-05/wet.paths.gz` names `crawl-data/CC-MAIN-2020-05/
 """
 
 import fnmatch
+import io
 import json
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 from xml.parsers import expat
 
+from llama_core.corpus.sources.streams import chunks
 from llama_core.errors import InputError
 
 LISTED = "list+"  # before the URL of a list; `#GLOB` after it chooses among the names
@@ -37,9 +38,7 @@ _LONG = re.compile(
     r"(?:\S+\s+\d+\s+[\d:]+|[\d-]+ [\d:.]+(?: [+-]\d{4})?) (.+)"
 )
 _RSYNC = re.compile(r"([-bcdlps])[-rwxsStT]{9}\s+([\d,]+) \d{4}/\d\d/\d\d \d\d:\d\d:\d\d (.+)")
-_MODE = re.compile(
-    r"[-bcdlps][-rwxsStT]{9}[.+@\s]"
-)  # of a line of `ls -l` that is not as the others: a device
+_MODE = re.compile(r"[-bcdlps][-rwxsStT]{9}[.+@\s]")  # of `ls -l`, in a line without a size: a device
 _LINE = re.compile(r"[^\r\n]+")
 _DATED = re.compile(r"[a-z0-9_]+-(\d{8})-")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\?#]|://")
@@ -91,12 +90,7 @@ def _kind(text: str) -> tuple[Callable[[str, str], Iterator[_Named]], Callable[[
         return _dumpstatus, _dated
     if _SUM.fullmatch(first):
         return _sums, _dated
-    if (
-        _FOLDER.fullmatch(first)
-        or _LONG.fullmatch(first)
-        or first.startswith("total ")
-        or _RSYNC.fullmatch(first)
-    ):
+    if first.startswith("total ") or any(line.fullmatch(first) for line in (_FOLDER, _LONG, _RSYNC)):
         return _ls, _own
     return _paths, _own_or_above
 
@@ -104,23 +98,15 @@ def _kind(text: str) -> tuple[Callable[[str, str], Iterator[_Named]], Callable[[
 def _unpack(data: bytes, url: str) -> bytes:
     """The list, of bounded size. Raises InputError."""
     if data.startswith(b"\x1f\x8b"):
-        unpacker = zlib.decompressobj(wbits=31)
-        parts = []
+        parts: list[bytes] = []
         size = 0
-        try:
-            while data and size <= MAX_BYTES:
-                parts.append(unpacker.decompress(data, MAX_BYTES + 1 - size))
-                size += len(parts[-1])
-                if not unpacker.eof and not parts[-1]:
-                    break
-                data = unpacker.unconsumed_tail
-                if unpacker.eof:
-                    data = unpacker.unused_data.lstrip(b"\0")
-                    unpacker = zlib.decompressobj(wbits=31) if data else unpacker
-        except zlib.error as error:
-            raise InputError(f"{url} is damaged: {error}") from error
-        if size <= MAX_BYTES and not unpacker.eof:
-            raise InputError(f"{url} is cut: its end is missing")
+        for piece in chunks(io.BytesIO(data), ".gz"):
+            if isinstance(piece, str):
+                raise InputError(f"{url} is damaged or cut: {piece}")
+            parts.append(piece)
+            size += len(piece)
+            if size > MAX_BYTES:
+                break
         data = b"".join(parts)
     if len(data) > MAX_BYTES:
         raise InputError(f"{url} is no list of files: it has more than {MAX_BYTES >> 20} MiB")

@@ -5,7 +5,7 @@ gzip and Content-Length are checked. After damage, reading goes on at the next r
 """
 
 import re
-from collections import deque
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -17,6 +17,7 @@ from llama_core.corpus.sources.streams import PIECE
 _DAMAGED: Any = zlib.error
 _FEED = 1 << 14  # compressed bytes inflated at a time: no more than some 16 MiB come out
 _HELD = 4 << 20  # compressed bytes of a member that are kept, to look for the next one if it is damaged
+_AGAIN = 8  # times that a file may be looked through for them, taken all together
 _PROBE = 1 << 12  # compressed bytes that show whether a record begins here
 _MAX_HEADER = 1 << 16
 _GZIP = b"\x1f\x8b\x08"
@@ -153,7 +154,7 @@ class _Stream:
     def __init__(self, pieces: Iterator[_Piece]):
         self._pieces = pieces
         self._data, self._at, self._base = b"", 0, 0
-        self._members: deque[int] = deque()  # offsets of the ones that begin without a record
+        self._members: list[int] = []  # offsets of the ones that begin without a record
         self._next: _Piece | None = None  # what the next segment begins with
         self._is_ended = True
         self.file_offset: int | None = None  # of the segment
@@ -172,7 +173,8 @@ class _Stream:
         if isinstance(piece, _Damage):
             self.damage, self._is_ended = piece, True
         elif piece is not None:
-            self._data, self.file_offset = piece
+            self._data, where = piece
+            self.file_offset = where if where != -1 else None
         return piece is not None
 
     def has(self, size: int) -> bool:
@@ -199,8 +201,8 @@ class _Stream:
         if isinstance(piece, tuple) and piece[1] is None:
             return piece[0]
         if isinstance(piece, tuple) and piece[1] == -1:
-            while self._members and self._members[0] < self.offset:
-                self._members.popleft()
+            if len(self._members) > 1000 and self._members[500] < self.offset:
+                del self._members[:500]
             self._members.append(offset)
             return piece[0]
         self._is_ended = True
@@ -242,7 +244,8 @@ class _Stream:
         after = _NEWLINES.match(self._data, self._at + length).end()  # type: ignore[union-attr]
         if _MARK.startswith(self._data[after : after + len(_MARK)]):  # less of it, where the segment ends
             return True
-        return any(self.offset + length <= begin <= self._base + after for begin in self._members)
+        at = bisect_left(self._members, self.offset + length)
+        return at < len(self._members) and self._members[at] <= self._base + after
 
     def read(self, size: int) -> bytes:
         """The next bytes, which are held."""
@@ -295,13 +298,14 @@ def _plain(file: BinaryIO, block: bytes) -> Iterator[_Piece]:
 def _inflate(file: BinaryIO, block: bytes) -> Iterator[_Piece]:
     """The members of a gzip file one after another. After a damaged one, the next that begins a record."""
     base = at = 0  # offset of the block in the file, and of the next byte in the block
+    again = 0  # bytes that were looked through a second time
     is_lost = False
     while True:
         if len(block) - at < _FEED * 4:  # most members then lie in one block
             block, base, at = block[at:] + file.read(PIECE), base + at, 0
         if is_lost:
             found = _find_member(block, at)
-            at = len(block) - len(_GZIP) + 1 if found < 0 else found
+            at = max(at, len(block) - len(_GZIP) + 1) if found < 0 else found
             if found < 0:
                 rest = file.read(PIECE)
                 if not rest:
@@ -348,7 +352,11 @@ def _inflate(file: BinaryIO, block: bytes) -> Iterator[_Piece]:
             yield head, -1
         if error:
             yield _Damage(error, is_fresh=head == b"")
-            is_lost, at = True, begin + 1 if begin >= 0 else at
+            is_lost = True
+            # The next one may begin in the damaged one: of a file made of such, only some are found there.
+            if begin >= 0 and again < _AGAIN * (_HELD + base + at):
+                again += at - begin
+                at = begin + 1
 
 
 def _member() -> Any:

@@ -211,3 +211,14 @@ def test_hostile_records_take_time_in_proportion_to_their_bytes(hostile: bytes) 
     data = hostile * (1_000_000 // len(hostile))
     assert sum(1 for _ in records(io.BytesIO(data), LIMIT, TYPES)) <= len(data) // 8
     assert sum(1 for _ in records(io.BytesIO(gzip.compress(data)), LIMIT, TYPES)) <= len(data) // 8
+    small = warcs.members(*pieces(data[: len(data) // 20], 3))
+    assert sum(1 for _ in records(io.BytesIO(small), LIMIT, TYPES)) <= len(data) // 8
+
+
+@pytest.mark.timeout(60)
+def test_damaged_members_inside_one_another_take_time_in_proportion_to_their_bytes() -> None:
+    """Each begins a record, and goes on over all that follow as bytes that are not packed."""
+    begin = gzip.compress(b"WARC/1.0", mtime=0)[:10] + b"\x00\xff\xff\x00\x00"
+    data = b"".join(begin + b"WARC/1.0\r\nA: b\r\n" for _ in range(30_000))
+    found = read(data)
+    assert 1 <= len(found) <= 30_000 and not texts(found)
