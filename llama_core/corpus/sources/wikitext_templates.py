@@ -10,6 +10,10 @@ from llama_core.corpus.sources.wikitext_names import CITATIONS, FIRST, LAST, SEC
 
 _NAME = re.compile(r"[\w .-]{1,40}")
 _NUMBER = re.compile(r"[\d.,+−-]*\d[\d.,/+]*(?:e[+-]?\d+)?")
+# French templates that write their own name: {{XIXe siècle}}, {{2e}}, {{Mme}}.
+_ITS_NAME = re.compile(
+    r"(?:[IVXLC]+|\d{1,4})(?:e|er|re|ème)(?: siècle)?(?: av\. J\.-C\.)?|M(?:me|lle|M?\.)|Dr|Ste?"
+)
 _ROMAN = re.compile(r"[IVXLCivxlc]+")
 _MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
@@ -35,6 +39,8 @@ def render(parts: list[str], title: str = "") -> str | None:
         return SPACED[key]
     if key == "pagename":
         return title
+    if len(parts) == 1 and _ITS_NAME.fullmatch(name):
+        return name
     args, named = _arguments(parts[1:])
     first = args[0].strip() if args else named.get("text", named.get("quote", "")).strip()
     if re.fullmatch(r"[a-z]{2,3}S", name):  # {{frS|mot}} of the German Wikipedia
@@ -87,7 +93,7 @@ def _known(key: str, args: list[str], named: dict[str, str], first: str) -> str 
         return args[-1] if args else None
     if key in SPACED:  # {{space|2}}, {{circa|1900}}
         return f"{SPACED[key]} {first}" if SPACED[key].endswith(".") else SPACED[key]
-    if key.startswith("script/"):
+    if key.startswith(("script/", '"-', "zitat-")):
         return first
     if key.startswith(("lang-", "ipa-", "јез-", "jez-")):
         return f"[{first}]" if key.startswith("ipa-") else first
@@ -197,6 +203,14 @@ def _harvard(args: list[str], named: dict[str, str]) -> str | None:
     return f"{' & '.join(filter(None, (', '.join(words[:-2]), words[-2])))} ({words[-1]})"
 
 
+def _old_style(args: list[str], named: dict[str, str]) -> str | None:
+    """{{OldStyleDate|February 2|1905|January 20}}; in Russian, the day comes first and alone."""
+    words = [arg.strip() for arg in args]
+    if not words or words[0].isdecimal():
+        return " ".join(words[:3]) or None
+    return " ".join([*words[:2], *(f"[O.S. {word}]" for word in words[2:3])])
+
+
 def _density(args: list[str], named: dict[str, str]) -> str | None:
     """{{pop density|3645257|640081.87|km2|sqmi}}: people by area."""
     try:
@@ -265,7 +279,8 @@ _READERS = {
     "convert": _convert, "cvt": _convert, "val": _value, "as of": _as_of, "nihongo": _nihongo,
     "frac": _fraction, "sfrac": _fraction, "fraction": _fraction, "ipac-en": _phonemes,
     "ill": _interlanguage, "interlanguage link": _interlanguage, "illm": _interlanguage,
-    "нп": _russian_interlanguage, "нп3": _russian_interlanguage, "нп5": _russian_interlanguage,
+    "iw": _russian_interlanguage, "iw2": _russian_interlanguage, "нп": _russian_interlanguage,
+    "нп3": _russian_interlanguage, "нп5": _russian_interlanguage,
     "не перекладено": _russian_interlanguage, "нп4": _russian_interlanguage, "нп2": _russian_interlanguage,
     "не переведено": _russian_interlanguage, "не переведено 5": _russian_interlanguage,
     "unbulleted list": _lines, "ubl": _lines, "vunblist": _lines, "bulleted list": _lines,
@@ -282,9 +297,7 @@ _READERS = {
     "bibleverse": _verse, "bibleref": _verse, "bibleref2": _verse, "bibelstelle": _verse, "bibel": _verse,
     "harvtxt": _harvard, "harvp": _harvard, "pop density": _density, "music": _music,
     "citation": _quotation, "citation étrangère": _quotation, "дата": _russian_date, "date-": _russian_date,
-    "oldstyledate": lambda args, named: " ".join(
-        [*(a.strip() for a in args[:2]), *(f"[O.S. {a.strip()}]" for a in args[2:3])]
-    ),
+    "oldstyledate": _old_style,
     "us patent": lambda args, named: f"U.S. Patent {args[0].strip()}" if args else None,
     "s": _siecle, "s-": _siecle, "s mini": _siecle, "s mini-": _siecle, "siècle": _siecle, "sp": _siecles,
     "sp-": _siecles, "-s": _before_christ, "-s-": _before_christ, "zh": _chinese, "lang-zh": _chinese,

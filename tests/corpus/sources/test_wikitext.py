@@ -80,6 +80,11 @@ def test_a_construct_becomes_its_words(wikitext: str, expected: str) -> None:
         ("fr", "Au {{s-|XIX|e}}, {{unité|10|km}} ; {{citation|Je pense.}}"
          "\n== Notes et références ==\n{{Références}}",
          "Au XIXe siècle, 10 km ; Je pense."),
+        ("fr", "Au {{XIXe siècle}}, la {{1re}} fois, {{Mme}} Curie ; {{refnec|la tour|date=mai}}.",
+         "Au XIXe siècle, la 1re fois, Mme Curie ; la tour."),
+        ("ru", "{{OldStyleDate|14|мая|1896|2}}, {{iw|Дом|дома|en|House}}, ({{МФА|mɐ|a.ogg}})",
+         "14 мая 1896, дома, (mɐ)"),
+        ("cs", "německy {{Vjazyce2|de|Prag}}", "německy Prag"),
         ("ru", "'''А''' ({{lang-en|apple}}) — {{s|1990-х годов}} {{нп5|Б|слово|en|B}}.\n== Примечания ==\n"
                "{{примечания}}\n== Ссылки ==\n* [http://a.example А]"
                "\n[[Категория:А]] [[Файл:A.jpg|мини|подпись]]",
