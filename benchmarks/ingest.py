@@ -171,7 +171,7 @@ def report(
             continue
         name = f"datatrove {found[words]['version']} ({words} words)"
         speed = raw / 1e6 / statistics.median(seconds)
-        print(f"{name}: {speed:.2f} MB/s, ratio {mine / speed:.1f}; left: {found[words]['kept']}")
+        print(f"{name}: {speed:.2f} MB/s, ratio {mine / speed:.1f}; {found[words]['kept']:,} documents left")
         results.append(row | {"peer": name, "theirs": round(speed, 3), "ratio": round(mine / speed, 2)})
     print(json.dumps({"name": "ingest", "results": results}))
 

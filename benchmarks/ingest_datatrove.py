@@ -90,7 +90,7 @@ def main(folder: str, scratch: str, model: str, min_score: str, words: str) -> N
         )
         stats = executor.run()
     seconds = time.process_time() - started
-    kept = {s.name.split(" ", 1)[-1]: s["forwarded"].total for s in stats.stats if "forwarded" in s.stats}
+    kept = [s["forwarded"].total for s in stats.stats if "forwarded" in s.stats][-1]  # by the last filter
     version = importlib.metadata.version("datatrove")
     print(json.dumps({"seconds": seconds, "kept": kept, "version": version}))
 

@@ -52,7 +52,7 @@ class LanguageModel(Section):
     """Whole lines are taken from the start of an article until there are so many characters (CCNet takes
     the lead section)."""
     train_bytes: Identity[int] = Field(50_000_000, ge=1)
-    """Largest amount of text of a language. Training takes about 100 bytes of memory for one of these."""
+    """Largest amount of text of a language. Counting takes about 60 bytes of memory for one of these."""
     vocab_size: Identity[int] = Field(65_536, ge=16)
     order: Identity[int] = Field(5, ge=2, le=6)
     trainer: Identity[Literal["counts", "lmplz"]] = "counts"

@@ -4,7 +4,7 @@ import hashlib
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 import numpy as np
@@ -148,6 +148,27 @@ def test_order_of_work_and_partitions_do_not_change_a_byte(
     plan = partial(lines.plan, cfg=Lines(), min_chars=1)
     two = decide(web, plan, backwards, Store(f"{tmp_path}/other"))
     assert one.digest == two.digest
+
+
+def test_killed_after_any_shard_and_run_again_the_decisions_are_the_same(
+    documents: Callable[..., Documents], decide: Callable[..., Artifact], tmp_path: object
+) -> None:
+    web = documents({f"s{i}": [f"menu\npage {chr(97 + i)}\nfoot {i % 2}"] for i in range(2)})
+    plan = partial(lines.plan, cfg=Lines(), min_chars=1)
+    whole = decide(web, plan)
+    for survived in range(5):  # of two shards of keys, one of duplicates and two of decisions
+        left = iter(range(survived))
+
+        def dies(phase: Phase, todo: list[str], left: Iterator[int] = left) -> Iterable[str]:
+            for name in todo:
+                if next(left, None) is None:
+                    raise KeyboardInterrupt
+                yield from in_turn(phase, [name])
+
+        store = Store(f"{tmp_path}/killed-{survived}")
+        with pytest.raises(KeyboardInterrupt):
+            decide(web, plan, dies, store)
+        assert decide(web, plan, at=store).digest == whole.digest
 
 
 @given(st.text("ab\n", min_size=1), st.data())
