@@ -41,7 +41,7 @@ _RSYNC = re.compile(r"([-bcdlps])[-rwxsStT]{9}\s+([\d,]+) \d{4}/\d\d/\d\d \d\d:\
 _MODE = re.compile(r"[-bcdlps][-rwxsStT]{9}[.+@\s]")  # of `ls -l`, in a line without a size: a device
 _LINE = re.compile(r"[^\r\n]+")
 _DATED = re.compile(r"[a-z0-9_]+-(\d{8})-")
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f\\?#]|://")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f\\?#\ufffd]|://")  # U+FFFD: bytes that are no UTF-8
 
 # A name as the list has it, its size, and its checksum by kind.
 _Named = tuple[str, int | None, str]
