@@ -24,7 +24,7 @@ REASON = "contaminated"
 DROPPED = f"dropped.{REASON}"
 BENCHMARKS = "benchmarks"  # the shard that holds the index; no part of the finished step
 TRAIN = "train.parquet"
-SPANS = 5  # passages that are listed of a document
+LISTED = 5  # passages of a document
 SPAN_CHARS = 300
 SAMPLES = 3  # dropped texts and examples kept of each shard
 SAMPLE_CHARS = 2000
@@ -93,7 +93,7 @@ def decontaminate_shard(step: Step, corpus: Artifact, cfg: Decontaminate, name: 
 
 def evidence(index: Index, document: Document, spans: list[Span]) -> dict[str, Any]:
     """The runs that were found, and the longest passages that they make."""
-    longest = sorted(sorted(spans, key=lambda s: s.start - s.end)[:SPANS], key=lambda s: s.start)
+    longest = sorted(sorted(spans, key=lambda s: s.start - s.end)[:LISTED], key=lambda s: s.start)
     text = plain(document.text)
     listed = []
     for span in longest:

@@ -22,7 +22,7 @@ from llama_core.store import Store
 
 RUNS, PASSAGES = "runs.npy", "passages.parquet"
 FILTER_BITS = 32  # of the bitmap, for each run: one look-up of 32 passes by chance
-
+SPANS = 1000  # of a text: one that quotes a whole evaluation set costs no more than others
 COUNTED = ("items", "unchecked_items", "passages", "short_passages")
 
 _RUN = np.dtype([("hash", "<u8"), ("passage", "<i4"), ("start", "<u4"), ("end", "<u4")])
@@ -66,15 +66,15 @@ class Index:
         return Passage(**row)
 
     def find(self, texts: list[str]) -> list[list[Span]]:
-        """The spans of each text (plain) that stand in a passage, in their order."""
+        """The spans of each text (plain) that stand in a passage, in their order, SPANS of them at most."""
         whole, begins = joined(texts)
         found: list[list[Span]] = [[] for _ in texts]
         for piece in runs(whole, self.n):
             for run, row in self._candidates(piece):
                 start, end = int(piece.starts[run]), int(piece.ends[run + self.n - 1])
+                text = int(np.searchsorted(begins, start, "right")) - 1
                 entry = self._table[row]
-                if words_of(whole[start:end]) == self._words(entry):
-                    text = int(np.searchsorted(begins, start, "right")) - 1
+                if len(found[text]) < SPANS and words_of(whole[start:end]) == self._words(entry):
                     offset = int(begins[text])
                     _extend(found[text], Span(int(entry["passage"]), start - offset, end - offset))
         return found
