@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from llama_core.corpus.decisions import ENDING, Decision, Documents, apply_cuts, decision_of
 from llama_core.corpus.decisions import SCHEMA as DECISION
-from llama_core.corpus.document import SCHEMA, Document
+from llama_core.corpus.document import SCHEMA, Document, document_id
 from llama_core.corpus.final import SPLITS
 from llama_core.corpus.lookup import Place, batches, find_id, read_row, side_by_side
 from llama_core.errors import InputError, LlamaError
@@ -158,6 +158,16 @@ def _around(text: str, snippet: str) -> str:
     return text[max(0, at - CONTEXT) : at + len(snippet) + CONTEXT]
 
 
+def record_number(found: Trace) -> int | None:
+    """Which record of its file a document was, counted from 0, where the file's records have no other name.
+
+    Read off the id, which is made of the file and the number; None where `meta` says the place.
+    """
+    d, shard = found.document, found.place.shard
+    names = ((n, f"{shard.facts['url']}#{n}") for n in range(shard.counts.get("raw", 0)))
+    return next((n for n, name in names if document_id(d.source, name) == d.id), None)
+
+
 # --- what a person reads
 
 
@@ -167,7 +177,9 @@ def told(found: Trace) -> Iterator[str]:
     yield f"document {d.id}"
     yield f"  url        {d.url}"
     yield f"  raw file   {place.shard.facts['url']}"
-    yield f"  in it      {d.meta}"
+    if (number := record_number(found)) is not None:
+        yield f"  record     {number:,} of it, from 0"
+    yield f"  meta       {d.meta}"
     about = {"source": d.source, "license": d.license, "language": d.language, "date": d.date}
     yield "  " + ", ".join(f"{name} {value}" for name, value in about.items() if value)
     yield f"  {len(d.text):,} characters: {_short(d.text)}"

@@ -74,6 +74,7 @@ def test_a_document_leads_to_its_raw_file_and_to_every_decision_about_it(
 def test_what_a_person_reads_names_reasons_evidence_and_cuts(store: Store, corpus: Artifact) -> None:
     _, kept, near, contaminated = ("\n".join(told(trace(store, corpus, i))) for i in ids(store, corpus))
     assert "url        https://a.org/1" in kept
+    assert "record     1 of it, from 0" in kept and "record     2 of it" in near
     assert "cut 0 to 4: 'cut ' -> '* '" in kept
     assert "score 0.5" in kept and "language en" in kept
     assert f"{corpus.name}  web." in kept and ", train, row 1" in kept
