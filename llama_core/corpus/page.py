@@ -76,7 +76,7 @@ def _section(
         by_length = sorted(((int(bound), n) for bound, n in lengths.items()))
         yield f"<div><h3>Characters</h3>{bars([(f'under {b:,}', n) for b, n in by_length])}</div>"
     yield "</div>"
-    kept = report.kept_texts(documents, corpus)
+    kept = report.kept_texts(documents, corpus, decontaminated)
     dropped = report.dropped_texts(documents, decontaminated)
     yield f"<div class=pair><div><h3>Kept</h3>{''.join(map(_excerpt, kept)) or 'None.'}</div>"
     yield f"<div><h3>Left out</h3>{''.join(map(_excerpt, dropped)) or 'No text was kept.'}</div></div>"

@@ -7,7 +7,8 @@ from itertools import islice, pairwise
 from typing import Any
 
 from llama_core.corpus.decisions import Decision, Documents, read_decisions
-from llama_core.corpus.document import Document, read_batches, read_documents
+from llama_core.corpus.decontaminate import training_documents
+from llama_core.corpus.document import Document, read_batches
 from llama_core.corpus.lookup import find_id, read_row
 from llama_core.step import Artifact, Counts, Shard
 
@@ -152,13 +153,14 @@ class Excerpt:
     text: str
 
 
-def kept_texts(documents: Documents, corpus: Artifact) -> list[Excerpt]:
+def kept_texts(documents: Documents, corpus: Artifact, decontaminated: Artifact | None) -> list[Excerpt]:
     """The beginnings of the first training documents of some shards."""
     shards = [s for s in documents.shards_of(corpus) if s.counts.get("documents.train")]
     chosen = _spread(shards, KEPT_TEXTS)
     found = []
     for shard in chosen:
-        first = islice(read_documents(corpus, shard.name, "train.parquet"), -(-KEPT_TEXTS // len(chosen)))
+        training = training_documents(corpus, decontaminated, shard.name)
+        first = islice(training, -(-KEPT_TEXTS // len(chosen)))
         found += [Excerpt(d.url or d.id, d.text[:EXCERPT]) for d in first]
     return found[:KEPT_TEXTS]
 
@@ -197,7 +199,11 @@ def _first_judged(before: Documents, artifact: Artifact) -> Iterator[tuple[Docum
 
 def _cuts_of(judged: tuple[Document, Decision]) -> Excerpt:
     document, decision = judged
-    cuts = [f"{document.text[c.start : c.end]!r} → {c.put!r}" for c in decision.cuts[:CUTS] if decision.keep]
+    cuts = [
+        f"{document.text[cut.start : cut.end]!r}" + (f" → {cut.put!r}" if cut.put else "")
+        for cut in decision.cuts[:CUTS]
+        if decision.keep
+    ]
     return Excerpt(document.url or document.id, "\n".join(cuts))
 
 

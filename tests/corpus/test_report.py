@@ -104,7 +104,7 @@ def test_the_page_shows_what_was_kept_and_what_was_left_out(made: Made) -> None:
     text = page(recipe, sources, corpus, decided)
     assert text.count("<svg") == 2 and "DOES NOT HOLD" not in text
     kept, left = text.split("<h3>Kept</h3>")[1].split("<h3>Left out</h3>")[:2]
-    assert "document 1 to be kept" in kept and "to be dropped" not in kept
+    assert "document 1 to be kept" in kept and "to be dropped" not in kept and "quoted q" not in kept
     assert "document 0 to be dropped" in left and "quality: not wanted" in left
     assert "a.org" in text and "1 of 19 training documents share 13 words" in text
     assert "quiz" in text and "question3 question4" in text
