@@ -21,6 +21,7 @@ _HOLES = (
     (re.compile(rf"(?<![ ;,:]){'[ ;,:]'}*+{HOLE} ?\)"), ")"),
     (re.compile(rf" {HOLE}(?=[ .,;:!?)\n]|$)"), ""),
     (re.compile(rf"{HOLE} ?(?=[.,;:!?)])"), ""),
+    (re.compile(rf"(?<=\w){HOLE}(?=\w)"), " "),
     (re.compile(HOLE), ""),
 )
 

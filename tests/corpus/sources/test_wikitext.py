@@ -46,6 +46,7 @@ def text(wikitext: str, **named: str) -> str:
         ("{{as of|2015|6}} and {{circa|1900}} {{snd}}x", "As of June 2015 and c. 1900 – x"),
         ("{{harvtxt|Boolos|Jeffrey|1974}} say {{bibleverse|1|John|3:16}}",
          "Boolos & Jeffrey (1974) say 1 John 3:16"),
+        ("no breaks{{clarify}}in it, {{x}}none", "no breaks in it, none"),
         ("{{unclosed|a=b\nThe text goes on.", "The text goes on."),
         ("{{{1|default}}} }} text", "default text"),
         ("{{lang|de|\n" + " " * 9 + "Wort}} {{" + " " * 9 + "x}}end", "Wort end"),
