@@ -32,10 +32,11 @@ def judge(document: Document) -> Decision:
 @pytest.fixture
 def made(store: Store, tmp_path: Path) -> Made:
     """A corpus with texts that were dropped and a text that is hostile."""
-    texts = [f"document {i} to be {'dropped' if i % 4 == 0 else 'kept'} here" for i in range(20)]
-    texts += [f"{HOSTILE} kept", f"{HOSTILE} dropped", f"quoted {QUESTION}"]
+    texts = [f"quoted {QUESTION}", f"{HOSTILE} kept"]
+    texts += [f"document {i} to be {'dropped' if i % 4 == 0 else 'kept'} here" for i in range(20)]
+    texts += [f"{HOSTILE} dropped"]
     rows = [{"text": text.replace("\0", ""), "url": f"https://a.org/{HOSTILE}"} for text in texts]
-    recipe = recipe_of_files(tmp_path / "raw", {"web": [*rows, {"text": "short"}], "books": rows[1:3]})
+    recipe = recipe_of_files(tmp_path / "raw", {"web": [*rows, {"text": "short"}], "books": rows[3:5]})
     documents = ingest_recipe(store, recipe)
     for stage, decide in (("quality", judge), ("dedup", keep)):
         artifact = decide_all(store, stage, documents, decide)
