@@ -99,7 +99,7 @@ def _show(artifact: Artifact, how: str, label: str) -> Artifact:
 
 def headline(artifact: Artifact) -> str:
     """The few counts that a person looks for, in one line."""
-    wanted = ("raw", "documents", "documents.train", "documents.heldout", "tokens", "bytes", "steps")
+    wanted = ("raw", "documents", "kept", "documents.train", "documents.heldout", "tokens", "bytes", "steps")
     shown = [f"{artifact.counts[k]:,} {k.replace('.', ' ')}" for k in wanted if k in artifact.counts]
     return ", ".join(shown)
 

@@ -199,15 +199,19 @@ class Scorer:
         return 10 ** (score / length) if length else float("inf")
 
 
-_scorers: dict[tuple[str, str, str], Scorer] = {}  # of this process: a model takes a while to load
+_held: dict[tuple[str, str, str], Scorer] = {}  # the last one of this process: it takes a while to load
 
 
 def scorer(models: Artifact, language: str) -> Scorer:
-    """Raises InputError where KenLM is missing, DamagedError."""
+    """The last one is held, and no other: a model of the default size takes most of a GB of memory.
+
+    Raises InputError where KenLM is missing, DamagedError.
+    """
     key = (models.url, models.digest, language)
-    if key not in _scorers:
-        _scorers[key] = _load(models, language)
-    return _scorers[key]
+    if key not in _held:
+        _held.clear()
+        _held[key] = _load(models, language)
+    return _held[key]
 
 
 def _load(models: Artifact, language: str) -> Scorer:

@@ -55,16 +55,19 @@ def plan(step: Step, documents: Documents, models: Artifact, cfg: Perplexity) ->
 def _score_shard(
     step: Step, documents: Documents, models: Artifact, languages: Sequence[str], name: str
 ) -> None:
-    of_language: dict[str, list[int]] = {language: [] for language in languages}
-    in_order: list[int] = []
-    for document in documents.read(name):
-        perplexity = scorer(models, document.language).perplexity(document.text)
-        in_order.append(_MOST if math.isinf(perplexity) else min(round(10 * perplexity), _MOST))
-        of_language[document.language].append(in_order[-1])
+    """Language after language, so that one model is in memory."""
+    language_of = np.array([document.language for document in documents.read(name)], np.str_)
+    tenths = np.zeros(len(language_of), np.uint32)
+    for language in np.unique(language_of).tolist():
+        model = scorer(models, language)
+        for i, document in enumerate(documents.read(name)):
+            if document.language == language:
+                perplexity = model.perplexity(document.text)
+                tenths[i] = _MOST if math.isinf(perplexity) else min(round(10 * perplexity), _MOST)
     with step.shard(SCORES + name) as out:
-        out.publish_bytes(f"{SCORES}{name}/in_order", np.array(in_order, "<u4").tobytes())
-        for language, tenths in of_language.items():
-            rows = np.sort(np.array(tenths, np.uint32))
+        out.publish_bytes(f"{SCORES}{name}/in_order", tenths.astype("<u4").tobytes())
+        for language in languages:
+            rows = np.sort(tenths[language_of == language])
             publish_runs(out, language, rows, _partition_of(rows), PARTITIONS)
 
 

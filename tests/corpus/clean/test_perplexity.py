@@ -23,7 +23,7 @@ from llama_core.corpus.decisions import Documents, read_decisions
 from llama_core.corpus.partition import Runs, publish_runs
 from llama_core.corpus.recipe import Perplexity
 from llama_core.errors import InputError
-from llama_core.phases import Phase, in_turn
+from llama_core.phases import Phase, execute, in_turn
 from llama_core.step import Artifact, Step
 from llama_core.store import Store
 
@@ -50,8 +50,6 @@ def wiki(documents: Callable[..., Documents]) -> Documents:
 @pytest.fixture
 def models(wiki: Documents, store: Store) -> Callable[..., Artifact]:
     def train(cfg: Perplexity = SMALL, languages: tuple[str, ...] = ("en",), at: Store = store) -> Artifact:
-        from llama_core.phases import execute
-
         step = Step(at, "language-models", 0, cfg.model_identity() | {"languages": languages}, wiki.inputs())
         return execute(step, language_model.plan(step, wiki, languages, cfg))
 
@@ -186,6 +184,26 @@ def test_documents_are_divided_at_the_percentiles_of_their_language(
     other = Store(f"{decided.store.url}-again")
     again = decide(web, partial(perplexity.plan, models=models(), cfg=SMALL), backwards, other)
     assert again.digest == decided.digest
+
+
+def test_each_language_has_its_own_model_and_percentiles(
+    documents: Callable[..., Documents], decide: Callable[..., Artifact], store: Store
+) -> None:
+    rng = random.Random(4)
+    english = [f"{article(rng)} {i}" for i in range(40)]
+    other = [text.translate(str.maketrans("aeiou", "eioua")) for text in english]
+    fields = {t: {"language": "en"} for t in english} | {t: {"language": "xx"} for t in other}
+    wiki = documents({"dump": english + other}, name="wiki", fields=fields)
+    step = Step(store, "language-models", 0, {}, wiki.inputs())
+    models = execute(step, language_model.plan(step, wiki, ["en", "xx"], SMALL))
+    pages = {f"{text} {'qzxj ' * i}": fields[text] for i, text in enumerate([*english[:10], *other[:20]])}
+    web = documents({"a": list(pages), "b": []}, fields=pages)
+    decided = decide(web, partial(perplexity.plan, models=models, cfg=SMALL))
+    assert set(decided.facts["cutoffs"]) == {"en", "xx"}
+    kept = Counter(d.language for d in web.after(decided).read("a"))
+    assert 6 <= kept["en"] <= 7 and 12 <= kept["xx"] <= 14  # equals of the last one stay with it
+    own = language_model.scorer(models, "xx").perplexity(other[0])
+    assert language_model.scorer(models, "en").perplexity(other[0]) > 3 * own
 
 
 @given(
