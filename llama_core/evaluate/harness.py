@@ -10,6 +10,7 @@ import os
 from typing import Any
 
 from llama_core import recipe
+from llama_core.errors import InputError
 from llama_core.evaluate.score import Scorer
 from llama_core.evaluate.tasks import NotRun, Question, harness_version, read_questions
 from llama_core.tokenizer import Tokenizer
@@ -23,12 +24,18 @@ def run_tasks(scorer: Scorer, tokenizer: Tokenizer, cfg: recipe.Evaluate) -> dic
             questions, name = read_questions(task, cfg.data)
             if harness_version() is None:
                 raise NotRun("lm-eval is not installed: pip install 'llama-pretrain[eval]'")
+            model = language_model(scorer, tokenizer)
+            results[task] = {"status": "done", "file": name} | _run(model, task, questions[: cfg.limit])
         except NotRun as error:
             results[task] = {"status": "not run", "reason": str(error)}
-        else:
-            scores = run_questions(language_model(scorer, tokenizer), task, questions[: cfg.limit])
-            results[task] = {"status": "done", "file": name, **scores}
     return results
+
+
+def _run(model: Any, task: str, questions: list[Question]) -> dict[str, Any]:
+    try:
+        return run_questions(model, task, questions)
+    except InputError as error:
+        raise NotRun(str(error)) from error
 
 
 def run_questions(model: Any, task: str, questions: list[Question]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from llama_core.errors import InputError
 from llama_core.train.distributed import World
 
 Pair = tuple[list[int], list[int]]
@@ -46,11 +47,14 @@ class Scorer:
     def score(self, pairs: Sequence[Pair]) -> list[Score]:
         """The log-likelihood of each continuation after its context, which has at least one token.
 
-        A context is cut on the left to what the model sees; a continuation must fit in `seq_len` tokens.
+        A context is cut on the left to what the model sees. Raises InputError where a continuation alone
+        is longer.
         """
+        if (longest := max((len(continuation) for _, continuation in pairs), default=0)) > self.seq_len:
+            raise InputError(f"an answer has {longest} tokens, the model sees {self.seq_len} (train.seq_len)")
         sequences = [(context + continuation)[-(self.seq_len + 1) :] for context, continuation in pairs]
         scored = [len(continuation) for _, continuation in pairs]
-        assert all(n < len(s) for n, s in zip(scored, sequences)), "no context, or too long a continuation"
+        assert all(n < len(s) for n, s in zip(scored, sequences)), "a continuation has no context"
         batches = self._batches([len(s) - 1 for s in sequences])
         results = torch.zeros(len(pairs), 2, dtype=torch.float64)
         for first in range(0, len(batches), self.world.size):

@@ -10,7 +10,18 @@ from pipeline import Pipeline
 from llama_core.recipe import load_recipe
 
 INJECT = str(Path(__file__).parent / "inject")
-STAGES = ("ingest", "dedup", "corpus", "tokenizer", "tokens", "train", "evaluate", "export", "report")
+STAGES = (
+    "ingest",
+    "dedup",
+    "corpus",
+    "corpus_page",
+    "tokenizer",
+    "tokens",
+    "train",
+    "evaluate",
+    "export",
+    "report",
+)
 POINTS = ("before", "inside", "objects", "shards", "after")
 EVERY_POINT = [f"{stage}:{point}" for stage in STAGES[:-1] for point in POINTS]
 EVERY_POINT += [f"register:{point}" for point in ("before", "inside", "after")]

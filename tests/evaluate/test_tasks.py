@@ -115,6 +115,13 @@ def test_without_lm_eval_a_benchmark_is_not_run(
     assert all(r["status"] == "not run" and "pip install" in r["reason"] for r in results.values())
 
 
+def test_where_an_answer_is_longer_than_the_model_sees_a_benchmark_is_not_run(
+    data: Path, trained: Trained
+) -> None:
+    results = run_tasks(Scorer(trained.model(), 4, 64, ALONE), trained.tokenizer, Evaluate(data=str(data)))
+    assert all(r["status"] == "not run" and "train.seq_len" in r["reason"] for r in results.values())
+
+
 def test_digests_follow_what_the_files_hold_and_not_where_they_lie(data: Path) -> None:
     before = data_digests(str(data), ["hellaswag", "arc_easy"])
     moved = data.rename(data.with_name("moved"))
