@@ -68,7 +68,7 @@ def quality(run: Run, source: str, documents: Documents) -> Artifact:
     return make(run, step, quality_core.plan(step, documents, cfg), label=f"quality {source}")
 
 
-@stage("language-models", task_run_name="language-models for {source}")
+@stage("language_models", task_run_name="language models for {source}")
 def language_models(run: Run, source: str, articles: Documents) -> Artifact:
     """Models of the languages that a source keeps; other sources that keep the same share them."""
     cfg = run.recipe.corpus.sources[source].clean
@@ -76,9 +76,9 @@ def language_models(run: Run, source: str, articles: Documents) -> Artifact:
     languages = sorted(set(cfg.language.keep))
     identity = cfg.perplexity.model_identity() | {"languages": languages}
     inputs, parents = articles.inputs(), articles.parents()
-    step = Step(run.store, "language-models", models_core.REVISION, identity, inputs, parents=parents)
+    step = Step(run.store, "language_models", models_core.REVISION, identity, inputs, parents=parents)
     plan = models_core.plan(step, articles, languages, cfg.perplexity)
-    return make(run, step, plan, label="language-models")
+    return make(run, step, plan, label="language models")
 
 
 @stage("perplexity", task_run_name="perplexity {source}")
@@ -87,8 +87,8 @@ def perplexity(run: Run, source: str, documents: Documents, models: Artifact) ->
     cfg = run.recipe.corpus.sources[source].clean.perplexity
     assert cfg is not None
     identity = {name: getattr(cfg, name) for name in ("keep", "head", "middle")}
-    inputs = documents.inputs() | {"language-models": models.digest}
-    parents = documents.parents() | {"language-models": [models.name]}
+    inputs = documents.inputs() | {"language_models": models.digest}
+    parents = documents.parents() | {"language_models": [models.name]}
     step = Step(run.store, "perplexity", perplexity_core.REVISION, identity, inputs, parents=parents)
     plan = perplexity_core.plan(step, documents, models, cfg)
     return make(run, step, plan, label=f"perplexity {source}")

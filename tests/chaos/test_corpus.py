@@ -13,9 +13,20 @@ from pipeline import Pipeline
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
-STAGES = ("ingest", "lines", "quality", "perplexity", "references", "dedup", "corpus", "decontaminate")
+STAGES = (
+    "ingest",
+    "lines",
+    "quality",
+    "language_models",
+    "perplexity",
+    "references",
+    "dedup",
+    "corpus",
+    "decontaminate",
+)
 POINTS = ("before", "inside", "objects", "shards", "after")
-KILLS = 16  # of the whole tree, at points drawn by seed: two for each stage
+KILLS_PER_STAGE = 2  # of the whole tree, at points drawn by seed
+LATER_IN_DEDUP = ["dedup:before@6", "dedup:inside@9"]  # of its phases, one that has others behind it
 WORKERS_LOST = 6
 
 
@@ -39,8 +50,14 @@ def test_killed_at_points_of_every_stage_the_corpus_has_the_same_bytes(
     undisturbed: Pipeline, pipeline: Pipeline, recipe: Path, tmp_path: Path
 ) -> None:
     rng = random.Random(7)
-    points = [f"{stage}:{point}" for stage in STAGES for point in rng.sample(POINTS, KILLS // len(STAGES))]
-    for point in sorted(points, key=lambda p: (STAGES.index(p.split(":")[0]), POINTS.index(p.split(":")[1]))):
+    points = []
+    for stage in STAGES:
+        points += [
+            f"{stage}:{point}" for point in sorted(rng.sample(POINTS, KILLS_PER_STAGE), key=POINTS.index)
+        ]
+        if stage == "dedup":
+            points[-KILLS_PER_STAGE:-KILLS_PER_STAGE] = LATER_IN_DEDUP
+    for point in points:
         run_until(pipeline, point, tmp_path / "reached", "--flow", "corpus", recipe=str(recipe))
         assert pipeline.ends(within=0) == []
     pipeline.ok("--flow", "corpus", recipe=str(recipe))

@@ -82,7 +82,7 @@ def test_output_changes_only_with_the_revision(documents: Callable[..., Document
     web = web.after(one)
     two = run("quality", lambda s: quality.plan(s, web, clean), web)
     web = web.after(two)
-    models = run("language-models", lambda s: language_model.plan(s, wikipedia, ["en"], ppl), wikipedia)
+    models = run("language_models", lambda s: language_model.plan(s, wikipedia, ["en"], ppl), wikipedia)
     three = run("perplexity", partial(perplexity.plan, documents=web, models=models, cfg=ppl), web)
     web = web.after(three)
     cfg = References(min_examples=3, threshold=0.4)
