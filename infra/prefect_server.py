@@ -160,6 +160,7 @@ def is_free(port: int) -> bool:
 def start(port: int, settings: dict[str, str]) -> subprocess.Popen[bytes]:
     """A `prefect server` on a tether, on the home's database."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    env["PREFECT_SERVER_UI_API_URL"] = f"http://{HOST}:{port}/api"  # else the UI asks at port 4200
     env |= settings | {
         "PREFECT_HOME": str(folder("prefect")),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

@@ -7,7 +7,6 @@ import json
 import os
 import random
 import subprocess
-import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 from corpus.helpers import documents_of, is_conserved, write_jsonl
+from corpus.sources.memory import read_apart
 
 from llama_core.corpus.document import read_batches
 from llama_core.corpus.recipe import GitHub
@@ -421,28 +421,6 @@ def test_an_archive_of_more_licences_than_fit_in_memory_is_quarantined_as_a_whol
     assert ingested(github(path)).counts == {"raw": 1, "quarantined.too_many_licenses": 1}
 
 
-CHILD = """
-import json, resource, sys
-from llama_core.corpus.recipe import GitHub
-from llama_core.corpus.sources import github
-from llama_core.corpus.sources.raw import Raw
-from collections import Counter
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-source = GitHub(kind="github", urls=[sys.argv[1]], min_chars=20)
-counts = Counter(type(o).__name__ for o in github.read("g", source, Raw("a", sys.argv[1], "")))
-print(json.dumps([counts, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10]))
-"""
-
-
-def read_apart(path: Path) -> tuple[dict[str, int], int]:
-    """Outcomes by kind, and the MiB that reading took in a process of its own."""
-    found = subprocess.run(
-        [sys.executable, "-c", CHILD, f"file://{path}"], capture_output=True, text=True, check=True
-    )
-    counts, peak = json.loads(found.stdout)
-    return counts, peak
-
-
 def test_a_tar_of_a_hundred_thousand_members_is_read_in_bounded_memory(tmp_path: Path) -> None:
     header = tarfile.TarInfo("p/0000000.py")
     header.size = len(CODE)
@@ -451,9 +429,9 @@ def test_a_tar_of_a_hundred_thousand_members_is_read_in_bounded_memory(tmp_path:
         for _ in range(1000):
             file.write(block * 100)
         file.write(bytes(1024))
-    counts, peak = read_apart(tmp_path / "a.tar.gz")
-    assert counts == {"Dropped": 100_000}
-    assert peak < 200
+    found, before, after = read_apart("github", tmp_path / "a.tar.gz", min_chars=20)
+    assert sum(found.values()) == 100_000 and "document" not in found
+    assert after - before < 200 << 20
 
 
 def test_a_bomb_of_any_form_is_never_held_in_memory(tmp_path: Path) -> None:
@@ -471,7 +449,7 @@ def test_a_bomb_of_any_form_is_never_held_in_memory(tmp_path: Path) -> None:
         for _ in range(size >> 20):
             file.write(bytes(1 << 20))
         file.write(bytes(1024))
-    for path, expected in (("a.zip", {"Dropped": 2, "Quarantined": 1}), ("a.tar.gz", {"Quarantined": 1})):
-        counts, peak = read_apart(tmp_path / path)
-        assert counts == expected, path
-        assert peak < 200, path
+    for path, expected in (("a.zip", {"file_type": 2, "too_long": 1}), ("a.tar.gz", {"too_long": 1})):
+        found, before, after = read_apart("github", tmp_path / path, min_chars=20)
+        assert found == expected, path
+        assert after - before < 200 << 20, path
