@@ -1,5 +1,6 @@
 """Deployments as a person uses them: the stack, `prefect deploy`, a run, and what is seen of it."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -18,6 +19,17 @@ from llama_core.recipe import load_recipe
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 PREFECT = str(Path(sys.executable).with_name("prefect"))
+CHROMIUM = shutil.which("chromium")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+QUIET += ["--disable-background-networking", "--disable-component-update"]
+
+
+def seen(url: str, profile: Path) -> str:
+    """A page as a browser has it after its scripts have run for a while."""
+    assert CHROMIUM
+    command = [CHROMIUM, "--headless=new", *QUIET, f"--user-data-dir={profile}"]
+    command += ["--virtual-time-budget=30000", "--dump-dom", url]
+    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=True).stdout
 
 
 class Stack:
@@ -144,6 +156,26 @@ def test_a_watched_run_completes_and_shows_progress_tables_a_report_and_the_regi
         )
         [version] = tracker.search_model_versions("name = 'llama-micro'")
         assert version.run_id == tracked.info.run_id
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
+def test_a_browser_shows_the_run_the_deployments_and_the_registered_model(
+    stack: Stack, tmp_path: Path
+) -> None:
+    """After the run of the test before."""
+    [run] = [r for r in stack.ask("flow_runs") if r["parameters"].get("recipe") == "micro"]
+    prefect = f"{stack.api.removesuffix('/api')}/v2"
+    mlflow = f"http://127.0.0.1:{stack.ports['--mlflow-port']}/#"
+    for url, shown in {
+        f"{prefect}/runs/flow-run/{run['id']}": ["Completed", "ingest code", "Artifacts"],
+        f"{prefect}/deployments": ["65b", "Not Ready", "tiny", "tokenizer"],
+        f"http://127.0.0.1:{stack.ports['--mlflow-port']}/#/models/llama-micro": [
+            "candidate",
+            "llama.corpus",
+        ],
+    }.items():
+        page = seen(url, tmp_path / "browser")
+        assert not [text for text in shown if text not in page], url
 
 
 def test_a_killed_flow_run_starts_again_by_itself_and_completes(stack: Stack, tmp_path: Path) -> None:
