@@ -61,7 +61,10 @@ def read_records(source: UrlSource, url: str, column: str = "text") -> Iterator[
 def to_outcome(
     fields: dict[str, Any], source_name: str, source: Files | C4 | Dataset, place: str, offset: int
 ) -> Outcome:
-    """What a record becomes that has its text in the field `text`, and other fields in others."""
+    """What a record becomes that has its text in the field `text`, and other fields in others.
+
+    `offset`: of its first byte in the decompressed file, or its row in Parquet; written to `meta`.
+    """
     text = fields.pop("text", None)
     if not isinstance(text, str):
         return Quarantined(place, offset, "no_text")
@@ -78,7 +81,7 @@ def to_outcome(
         license=known["license"] or source.license,
         language=known["language"],
         date=known["date"],
-        meta=json.dumps(fields, default=str),
+        meta=json.dumps(fields | {"offset": offset}, default=str),
     )
 
 

@@ -28,7 +28,7 @@ def test_nothing_is_dropped(tmp_path: Path, ingested: Callable[..., Artifact]) -
     found = documents_of(artifact)
     assert [d.text for d in found] == texts and artifact.counts["raw"] == 4
     assert (found[1].url, found[1].date) == ("https://a.example/1", "2019-04-25T12:57:54Z")
-    assert {d.license for d in found} == {"ODC-BY-1.0"} and json.loads(found[0].meta) == {}
+    assert {d.license for d in found} == {"ODC-BY-1.0"} and json.loads(found[0].meta) == {"offset": 0}
 
 
 def test_another_format_is_a_clear_error(tmp_path: Path) -> None:

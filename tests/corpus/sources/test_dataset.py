@@ -39,7 +39,9 @@ def test_each_data_file_is_a_shard_and_each_row_a_document(
     assert [s.counts["documents"] for s in artifact.shards] == [4, 4, 4] and is_conserved(artifact.counts)
     assert {d.text for d in found} == {f"{TEXT}{i}-{j}" for i in range(3) for j in range(4)}
     assert {d.license for d in found} == {"CC0-1.0"} and len({d.id for d in found}) == 12
-    assert all(d.url.startswith("https://a.example/") and set(json.loads(d.meta)) == {"n"} for d in found)
+    assert all(
+        d.url.startswith("https://a.example/") and set(json.loads(d.meta)) == {"n", "offset"} for d in found
+    )
 
 
 def test_a_folder_of_parquet_is_read_by_split_and_column(
@@ -50,7 +52,8 @@ def test_a_folder_of_parquet_is_read_by_split_and_column(
         pq.write_table(pa.table(rows), tmp_path / f"{split}-00000-of-00001.parquet")
     artifact = ingested(source(tmp_path, split="test", column="content"))
     assert [d.text for d in documents_of(artifact)] == [f"{TEXT}test 0", f"{TEXT}test 1"]
-    assert {d.meta for d in documents_of(artifact)} == {"{}"}, "what is no text is no field"
+    metas = [json.loads(d.meta) for d in documents_of(artifact)]
+    assert metas == [{"offset": 0}, {"offset": 1}], "what is no text is no field"
 
 
 def test_rows_that_are_no_documents_end_in_outcomes(
