@@ -22,11 +22,14 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import yaml
 import zstandard
 
+from benchmarks.count.sitecustomize import COUNTERS
 from benchmarks.text import documents
 
+COUNT = Path(__file__).parent / "count"
 SHARD_BYTES = 100_000_000
 TARGET_GB = 5_000
 _STAGE = re.compile(r"  (\w+(?: \w+)?) +([\d.]+) s  ")
@@ -40,7 +43,7 @@ class Measured:
     stages: dict[str, float]
     cpu: float
     stored: int
-    objects: int
+    counts: dict[str, int]  # what was asked of the store
 
     @property
     def seconds(self) -> float:
@@ -89,10 +92,13 @@ def run(folder: Path, texts: list[Path], gb: float, workers: int) -> Measured:
     (place / "recipe.yaml").write_text(yaml.safe_dump(recipe([str(p) for p in chosen], workers)))
     store = place / "store"
     command = [sys.executable, "-m", "flows", str(place / "recipe.yaml"), "--flow", "tokens"]
+    counts = place / "counts"
+    counts.mkdir()
+    counting = {"LLAMA_COUNTS": str(counts), "PYTHONPATH": str(COUNT)}
     before = _cpu()
     done = subprocess.run(
         [*command, "--store", f"file://{store}"],
-        env=os.environ | {"LLAMA_HOME": str(place / "home"), "DO_NOT_TRACK": "1"},
+        env=os.environ | counting | {"LLAMA_HOME": str(place / "home"), "DO_NOT_TRACK": "1"},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -100,7 +106,13 @@ def run(folder: Path, texts: list[Path], gb: float, workers: int) -> Measured:
     stages = {m[1]: float(m[2]) for line in done.stdout.splitlines() if (m := _STAGE.match(line))}
     files = [p for p in store.rglob("*") if p.is_file()]
     print(f"{gb:g} GB: {sum(stages.values()):,.0f} s", file=sys.stderr)
-    return Measured(gb, stages, _cpu() - before, sum(p.stat().st_size for p in files), len(files))
+    return Measured(gb, stages, _cpu() - before, sum(p.stat().st_size for p in files), _tally(counts))
+
+
+def _tally(folder: Path) -> dict[str, int]:
+    """What all processes counted, added up."""
+    rows = [np.fromfile(path, "<u8") for path in folder.glob("*.counts")]
+    return dict(zip(COUNTERS, np.sum(rows, axis=0).tolist(), strict=True))
 
 
 def recipe(urls: list[str], workers: int) -> dict[str, object]:
@@ -141,12 +153,21 @@ def show(measured: list[Measured], workers: int) -> None:
         "seconds a GB": [m.seconds / m.gb for m in measured],
         "CPU seconds a GB": [m.cpu / m.gb for m in measured],
         "GB stored a GB": [m.stored / m.gb / 1e9 for m in measured],
-        "objects a GB": [m.objects / m.gb for m in measured],
+        "store reads a GB": [m.counts["reads"] / m.gb for m in measured],
+        "store writes a GB": [m.counts["writes"] / m.gb for m in measured],
+        "GB shuffled a GB": [m.counts["bytes_shuffled"] / m.gb / 1e9 for m in measured],
     }
     for name, values in rows.items():
         print(f"{name:<16}" + "".join(f"{value:>12.2f}" for value in values))
-    hours = large.cpu / large.gb * TARGET_GB / 3600
-    print(f"5 TB at this rate: {hours:,.0f} core-hours, {large.objects / large.gb * TARGET_GB:,.0f} objects")
+    per_gb = {name: values[-1] for name, values in rows.items()}
+    print(
+        f"5 TB at these rates, in shards of {SHARD_BYTES / 1e6:.0f} MB: "
+        f"{per_gb['CPU seconds a GB'] * TARGET_GB / 3600:,.0f} core-hours, "
+        f"{per_gb['store reads a GB'] * TARGET_GB / 1e6:,.1f} M reads and "
+        f"{per_gb['store writes a GB'] * TARGET_GB / 1e6:,.1f} M writes of the store, "
+        f"{per_gb['GB shuffled a GB'] * TARGET_GB / 1e3:,.2f} TB of keys shuffled, "
+        f"{per_gb['GB stored a GB'] * TARGET_GB / 1e3:,.1f} TB stored"
+    )
     results = [
         {
             "what": f"{name} at {large.gb:g} GB against {small.gb:g} GB",

@@ -192,7 +192,9 @@ def test_every_stage_gets_what_the_one_before_has_handed_on_and_accounts_for_it(
     ways: dict[str, list[Passage]],
 ) -> None:
     for source, way in ways.items():
-        assert way[0].stage == "ingest" and way[-1].stage == "decontaminate"
+        [corpus] = [p for p in way if p.stage == "corpus"]
+        last = "decontaminate" if corpus.handed else "corpus"  # a few documents may all be held out
+        assert way[0].stage == "ingest" and way[-1].stage == last
         for p in way:
             assert p.holds, (source, p)
     stages = [p.stage for p in ways["web"]]
