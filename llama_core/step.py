@@ -255,12 +255,18 @@ class Step:
 
     @contextlib.contextmanager
     def shard(self, name: str) -> Iterator[OpenShard]:
-        """Write a shard and commit it at the end of the block. The loser of a race is discarded."""
+        """Write a shard and commit it at the end of the block. The loser of a race is discarded.
+
+        Two workers of one attempt may race, too, where an engine took one for lost. They write the same
+        objects, under the same names: those stay.
+        """
         draft = OpenShard(self, name)
         yield draft
         sealed = draft._sealed()
         if not self.folder.create(f"shards/{name}.json", to_json(sealed.as_dict())):
-            self.folder.delete([o.name for o in sealed.objects])
+            winner = self.committed(name)
+            counted = {o.name for o in winner.objects} if winner else set()
+            self.folder.delete([o.name for o in sealed.objects if o.name not in counted])
 
     def commit(
         self, shards: list[str], digest: str | None = None, facts: dict[str, Any] | None = None

@@ -68,6 +68,17 @@ def test_the_loser_of_a_race_leaves_nothing_behind(store: Store) -> None:
     assert not [n for n in store.list() if loser.attempt in n]
 
 
+def test_a_worker_that_was_taken_for_lost_takes_nothing_from_the_one_in_its_place(store: Store) -> None:
+    one = step(store)
+    another = Step.from_dict(one.as_dict())  # the same attempt, on another machine
+    with another.shard("s1") as late:
+        late.publish_bytes("s1.bin", b"data")
+        write(one, "s1")
+    artifact = one.commit(["s1"])
+    assert artifact.read(artifact.shard("s1").object(".bin")) == b"data"
+    assert step(store).finished() is not None
+
+
 def test_a_shard_that_fails_is_not_committed_and_is_swept_later(store: Store) -> None:
     failing = step(store)
     with pytest.raises(RuntimeError), failing.shard("s1") as shard:
