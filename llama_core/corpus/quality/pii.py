@@ -7,6 +7,7 @@ and masking it again changes nothing.
 import ipaddress
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from llama_core.corpus.decisions import Cut
 from llama_core.corpus.recipe import Pii
@@ -34,12 +35,20 @@ _HEX = "0123456789abcdefABCDEF"
 
 
 def mask(text: str, cfg: Pii) -> list[Cut]:
-    """What gives way to a mask, in order. Private, reserved and documentation addresses stay."""
-    cuts = [*_emails(text)] if cfg.email else []
+    """What gives way to a mask, in order. Private, reserved and documentation addresses stay.
+
+    Addresses that overlap, as those of `2001:4860::8.8.8.8`, give way to the mask of the first.
+    """
+    found = [*_emails(text)] if cfg.email else []
     if cfg.ip:
-        taken = {at for cut in cuts for at in range(cut.start, cut.end)}
-        cuts += (cut for cut in (*_ipv4(text), *_ipv6(text)) if cut.start not in taken)
-        cuts.sort(key=lambda cut: cut.start)
+        found += (*_ipv4(text), *_ipv6(text))
+        found.sort(key=lambda cut: cut.start)  # of two that begin together, an e-mail address is first
+    cuts: list[Cut] = []
+    for cut in found:
+        if cuts and cut.start < cuts[-1].end:
+            cuts[-1] = replace(cuts[-1], end=max(cut.end, cuts[-1].end))
+        else:
+            cuts.append(cut)
     return cuts
 
 

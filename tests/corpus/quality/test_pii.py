@@ -83,6 +83,19 @@ def test_masking_twice_is_masking_once_and_cuts_are_in_order(text: str) -> None:
     assert masked(masked(text)) == masked(text)
 
 
+@pytest.mark.parametrize(
+    ("address", "mask"),
+    [
+        ("2001:4860:4860::8.8.8.8", pii.IPV6_MASK),
+        ("8.8.8.8-" + "a" * 58 + "@mail.org", pii.IPV4_MASK),
+        ("8.8.8.8-a@mail.org", pii.EMAIL_MASK),
+    ],
+)
+def test_addresses_that_overlap_give_way_to_one_mask(address: str, mask: str) -> None:
+    cuts = pii.mask(f"Ask {address} and no other.", Pii(email=True, ip=True))
+    assert [(cut.start, cut.end, cut.put) for cut in cuts] == [(4, 4 + len(address), mask)]
+
+
 def test_a_text_of_at_signs_takes_no_time() -> None:
     text = "a.b@" * 200_000 + "1.1.1.1" * 50_000 + "::" * 100_000
     masked(text)
