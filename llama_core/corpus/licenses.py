@@ -167,6 +167,6 @@ def meets(expression: str, is_allowed: Callable[[str], bool]) -> bool:
 
     try:
         value = either()
-    except IndexError:  # not an expression at all
+    except (IndexError, RecursionError):  # not an expression at all, or brackets in brackets without end
         return False
     return value and not tokens

@@ -17,6 +17,7 @@ _PARAGRAPHS = frozenset({
 })  # fmt: skip
 _LINES = frozenset(("br", "dt", "dd", "tr"))
 _HIDDEN = frozenset(("script", "style", "template", "noscript", "iframe", "object"))
+_START = re.compile(r"\bstart\s*=\s*[\"']?\s*(\d{1,6})\b", re.IGNORECASE)
 _SMALL = re.compile(r"[+−–-]?\d{1,9}")
 _RESERVED = dict.fromkeys(range(1, 9))
 _INVISIBLE = _RESERVED | dict.fromkeys(map(ord, "\u00ad\u200b\u200e\u200f\u2060\ufeff")) | {0xA0: " "}
@@ -37,7 +38,7 @@ def to_text(markup: str) -> str:
         builder.add(markup[at : found.start()])
         at = found.end()
         if found[2]:
-            builder.tag(found[2].lower(), found[1] == "")
+            builder.tag(found[2].lower(), found[1] == "", found[3])
         else:
             end = markup.find("-->", at)
             at = end + 3 if end >= 0 else len(markup)
@@ -63,6 +64,7 @@ class _Builder:
         self._fresh = False  # whether an item has no words yet
         self._hidden = ""
         self._raised: list[int] = []  # where each <sup> began
+        self._in_row = False  # whether a cell of this row has come
 
     def add(self, text: str) -> None:
         if not text or self._hidden:
@@ -76,7 +78,7 @@ class _Builder:
             self._fresh = not text
         self._out.append(_SPACES.sub(" ", text.translate(_INVISIBLE)))
 
-    def tag(self, name: str, opens: bool) -> None:
+    def tag(self, name: str, opens: bool, attributes: str = "") -> None:
         if self._hidden:
             self._hidden = "" if name == self._hidden and not opens else self._hidden
         elif name in _HIDDEN:
@@ -90,11 +92,12 @@ class _Builder:
         elif name == "sup":
             self._power(opens)
         elif name in ("td", "th"):
-            self._out.append(" | " if opens and self._out and self._out[-1] != "\n" else "")
+            self._cell(opens)
         elif name in _LINES:
             self._out += ["\n"] * (not self._fresh)
+            self._in_row = False
         elif name in _PARAGRAPHS:
-            self._paragraph(name, opens)
+            self._paragraph(name, opens, attributes)
 
     def text(self) -> str:
         self._close_code()
@@ -106,10 +109,22 @@ class _Builder:
         text = "\n\n".join(paragraphs).replace(_INDENT, "  ").replace(_MARK, "")
         return re.sub(rf"{_KEPT}(\d+){_KEPT_END}", lambda found: self._code[int(found[1])], text)
 
-    def _paragraph(self, name: str, opens: bool) -> None:
+    def _cell(self, opens: bool) -> None:
+        """Cells are parted by a bar, whatever white space stands between their tags."""
+        if not opens:
+            return
+        if self._in_row:
+            while self._out and self._out[-1].isspace():
+                self._out.pop()
+            self._out.append(" | ")
+        self._in_row = True
+
+    def _paragraph(self, name: str, opens: bool, attributes: str) -> None:
         if name in ("ul", "ol"):
             if opens:
-                self._lists.append(1 if name == "ol" else None)
+                start = _START.search(attributes)
+                first = int(start[1]) if start else 1
+                self._lists.append(first if name == "ol" else None)
             elif self._lists:
                 self._lists.pop()
             in_list = len(self._lists) > (1 if opens else 0)

@@ -22,6 +22,7 @@ _TEXTS = re.compile(
 _NOT_THE_PROJECT = re.compile(
     r"third|3rd|vendor|bundled|depend|notice|header|template|\.(?:py|js|ts|go|java|rb|rs|c|h)$", re.IGNORECASE
 )
+_MAX_DOTS = 500  # of a line of TOML: `tomllib` takes time with the square of a key's parts
 _METADATA = (
     "package.json",
     "composer.json",
@@ -88,6 +89,8 @@ def _of_metadata(name: str, text: str) -> str:
         if name.endswith(".json"):
             stated = json.loads(text)
         elif name.endswith(".toml"):
+            if any(line.count(".") > _MAX_DOTS for line in text.split("\n")):
+                return ""
             stated = tomllib.loads(text)
             stated = stated.get("project") or stated.get("package") or stated.get("tool", {}).get("poetry")
         elif name == "setup.cfg":

@@ -148,6 +148,15 @@ def test_an_export_gives_its_permissive_source_files(
     } | ({} if form.endswith("parquet") else {"quarantined.no_text": 1})
 
 
+def test_a_licence_of_brackets_in_brackets_is_no_licence(
+    tmp_path: Path, ingested: Callable[..., Artifact]
+) -> None:
+    nested = {"content": CODE, "path": "a.py", "license": "(" * 400 + "mit" + ")" * 400}
+    artifact = ingested(github(write_jsonl(tmp_path / "a.jsonl", [nested, ROWS[0]])), "github")
+    assert texts(artifact) == {"geo/a.py": CODE}
+    assert artifact.counts["dropped.license"] == 1
+
+
 def test_files_that_differ_in_their_headers_alone_become_equal_texts(
     tmp_path: Path, ingested: Callable[..., Artifact]
 ) -> None:
@@ -222,6 +231,7 @@ def test_an_archive_gives_its_files_under_the_licence_of_the_nearest_folder(
         ({"pyproject.toml": '[project]\nlicense = {text = "BSD 3-Clause"}\n'}, "BSD-3-Clause"),
         ({"PKG-INFO": "Name: a\nLicense-Expression: GPL-3.0-only\n"}, None),
         ({"package.json": "[" * 100_000}, None),
+        ({"Cargo.toml": "[package]\nlicense = 'MIT'\n" + ".".join(["a"] * 500_000) + " = 1\n"}, None),
         ({}, None),
     ],
 )

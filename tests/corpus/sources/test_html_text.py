@@ -33,8 +33,11 @@ from llama_core.corpus.sources.html_text import to_text, unescape
         ("<ul>\n<li>\n  <blockquote>\n  <p>a</p>\n</blockquote></li>\n<li></li><li> </li><li><br>z</li></ul>",
          "- a\n\n- z"),
         ("<ul><li><pre><code>x = 1\n</code></pre></li></ul>", "x = 1"),
+        ('<ol><li>a</li></ol><p>x</p><ol start="2"><li>b</li></ol>', "1. a\n\nx\n\n2. b"),
         # tables, formulas, superscripts
         ("<table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>2</td></tr></table>", "a | b\n1 | 2"),
+        ("<table>\n<thead>\n<tr>\n<th>a</th>\n<th>b</th>\n</tr>\n</thead>\n<tbody>\n<tr>\n<td>1</td>\n<td></td>\n"
+         "<td>3</td>\n</tr>\n</tbody>\n</table>", "a | b\n1 |  | 3"),
         ("<p>$x &lt; y$ and $$\\frac{a}{b}\n&gt; 1$$</p>", "$x < y$ and $$\\frac{a}{b}\n> 1$$"),
         ("10<sup>6</sup> m<sup>-1</sup> 1<sup>st</sup> H<sub>2</sub>O", "10^6 m^-1 1st H2O"),
         # no words
