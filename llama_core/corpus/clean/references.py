@@ -53,7 +53,7 @@ def plan(
     """The phases: URLs cited and URLs of pages, their join by partition, examples of each shard, the
     classifier, decisions. With `positives`, its documents are the positive examples: nothing is joined."""
     names = [shard.name for shard in documents.shards]
-    examples = {EXAMPLES + documents.source + "." + name: (documents, name) for name in names}
+    examples = {EXAMPLES + documents.source + "." + name: (False, name) for name in names}
     joined: dict[str, int] = {}
     if positives is None:
         assert wikipedia is not None
@@ -65,14 +65,13 @@ def plan(
         joined = {f"{JOINED}{p:05d}": p for p in range(n)}
         yield Phase("join", joined, partial(_join_shard, step, list(cited), list(pages)))
         n_positive = sum(shard.counts["cited"] for shard in step.committed_shards(joined))
+        n_negative = _count(documents) - n_positive
     else:
-        examples |= {
-            EXAMPLES + positives.source + "." + s.name: (positives, s.name) for s in positives.shards
-        }
-        n_positive = _count(positives)
-    draw = _Draw(cfg.seed, *_rates(n_positive, _count(documents), cfg.examples))
+        examples |= {EXAMPLES + positives.source + "." + s.name: (True, s.name) for s in positives.shards}
+        n_positive, n_negative = _count(positives), _count(documents)
+    draw = _Draw(cfg.seed, *_rates(n_positive, n_negative, cfg.examples))
     places = {name: i for i, name in enumerate(names)}
-    work = partial(_examples_shard, step, positives.source if positives else None, draw, list(joined), places)
+    work = partial(_examples_shard, step, documents, positives, draw, list(joined), places)
     yield Phase("examples", examples, work)
     yield Phase("classifier", {MODEL: None}, partial(_model_shard, step, list(examples), cfg))
 
@@ -142,34 +141,38 @@ class _Draw:
         return priority < (self.positive if is_positive else self.negative) * 2**64
 
 
-def _rates(n_positive: int, n_documents: int, most: int) -> tuple[float, float]:
+def _rates(n_positive: int, n_negative: int, most: int) -> tuple[float, float]:
     """The shares of both kinds that give somewhat more examples than are wanted."""
     wanted = min(n_positive, most)
     enough = wanted + 6 * wanted**0.5 + 16
-    return min(1.0, enough / max(1, n_positive)), min(1.0, enough / max(1, n_documents - n_positive))
+    return min(1.0, enough / max(1, n_positive)), min(1.0, enough / max(1, n_negative))
 
 
 def _examples_shard(
     step: Step,
-    positives: str | None,
+    documents: Documents,
+    positives: Documents | None,
     draw: _Draw,
     joined: list[str],
     places: Mapping[str, int],
-    argument: tuple[Documents, str],
+    argument: tuple[bool, str],
 ) -> None:
-    documents, name = argument
+    """`argument`: whether it is a shard of `positives`, and its name."""
+    all_positive, name = argument
+    read = positives if all_positive else documents
+    assert read is not None
     cited: set[int] = set()
     if joined:
         runs = Runs.of(step.folder, step.committed_shards(joined), "keys", np.uint64)
         cited = set(runs.read(places[name]).tolist())
-    shard = f"{EXAMPLES}{documents.source}.{name}"
+    shard = f"{EXAMPLES}{read.source}.{name}"
     with (
         step.shard(shard) as out,
         out.publish(f"{shard}/examples.parquet") as writer,
         Rows(writer, _SCHEMA) as rows,
     ):
-        for document in documents.read(name):
-            is_positive = documents.source == positives or (bool(cited) and url_key(document.url) in cited)
+        for document in read.read(name):
+            is_positive = all_positive or (bool(cited) and url_key(document.url) in cited)
             priority = draw.priority(document)
             if draw.takes(priority, is_positive):
                 rows.append((priority, is_positive, features(document.text).tobytes()))

@@ -1,11 +1,14 @@
 """The classifier of pages that Wikipedia cites."""
 
 import json
+import pickle
 import random
 from collections.abc import Callable, Iterable
 from functools import partial
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from corpus.helpers import texts_of
 from hypothesis import given
@@ -90,6 +93,38 @@ def test_the_positive_examples_may_be_a_source_of_their_own(
     assert sum("cheap" in text for text in kept) >= 20  # those drawn as negative examples may not
 
 
+def test_pages_of_a_source_of_their_own_are_not_taken_off_the_random_ones(
+    crawl: Documents, documents: Callable[..., Documents], decide: Callable[..., Artifact]
+) -> None:
+    pages = documents({"p": [f"{i} {' '.join(SOBER)}" for i in range(100)]}, name="pages")
+    cfg = References(min_examples=2, examples=4)  # some 32 examples of each kind are drawn for these
+    drawn = {}
+
+    def engine(phase: Phase, todo: list[str]) -> Iterable[str]:
+        for name in in_turn(phase, todo):
+            if phase.label == "examples":
+                step = phase.work.args[0]  # type: ignore[attr-defined]
+                [shard] = step.committed_shards([name])
+                data = step.folder.read(shard.object("/examples.parquet").name)
+                drawn[name] = pq.read_table(pa.BufferReader(data)).num_rows
+            yield name
+
+    decide(crawl, partial(references.plan, wikipedia=None, positives=pages, cfg=cfg), engine)
+    assert 10 < drawn["examples.web.a"] + drawn["examples.web.b"] < 60
+
+
+def test_no_artifact_crosses_to_a_worker_with_every_shard(
+    crawl: Documents, wikipedia: Documents, decide: Callable[..., Artifact]
+) -> None:
+    """A worker would read the artifact's whole index again for each of them."""
+
+    def engine(phase: Phase, todo: list[str]) -> Iterable[str]:
+        assert b"Artifact" not in pickle.dumps(dict(phase.shards))
+        return in_turn(phase, todo)
+
+    decide(crawl, partial(references.plan, wikipedia=wikipedia, positives=None, cfg=SMALL), engine)
+
+
 def test_too_few_cited_pages_are_an_error_that_says_what_to_do(
     crawl: Documents, wikipedia: Documents, decide: Callable[..., Artifact]
 ) -> None:
@@ -118,7 +153,7 @@ def test_order_of_work_and_partitions_do_not_change_a_byte(
 
 @given(st.integers(0, 10**6), st.integers(1, 10**6), st.integers(2, 10**5))
 def test_the_rates_give_as_many_examples_as_are_wanted(positive: int, others: int, most: int) -> None:
-    rates = references._rates(positive, positive + others, most)
+    rates = references._rates(positive, others, most)
     for n, rate in zip((positive, others), rates, strict=True):
         assert n * rate >= min(most, positive, n)
         assert n * rate <= 2 * min(most, positive) + 60
