@@ -27,6 +27,7 @@ from llama_core.step import Shard, Step
 REVISION = 1
 HASHES, DUPLICATES = "hashes.", "duplicates."  # mark the scratch shards of the step
 PARTITION_BYTES = 4 << 30  # of text, whose different lines are compared at a time: some 64 million
+HELD = 1 << 23  # lines of a file, at least, before those that are known already are let go
 
 Keys = npt.NDArray[np.uint64]
 
@@ -112,11 +113,27 @@ def _groups(documents: Documents, cfg: Lines) -> list[Group]:
 def _hash_shard(step: Step, documents: Documents, partitions: Mapping[str, int], name: str) -> None:
     """The keys of a file: one that it holds once, once; one that it holds more often, twice."""
     with step.shard(HASHES + name) as out:
-        found = [line_keys(document.text) for document in documents.read(name)]
-        keys, counts = np.unique(np.concatenate([*found, np.empty(0, np.uint64)]), return_counts=True)
-        keys = np.repeat(keys, np.minimum(counts, 2))
+        keys = _twice_at_most(line_keys(document.text) for document in documents.read(name))
         n = partitions[name]
         publish_runs(out, "keys", keys, partition_of(keys, n), n)
+
+
+def _twice_at_most(parts: Iterable[Keys]) -> Keys:
+    """All keys in order, each as often as it comes, but no more than twice."""
+    held = np.empty(0, np.uint64)
+    found: list[Keys] = []
+    size = 0
+    for keys in parts:
+        found.append(keys)
+        size += len(keys)
+        if size > max(HELD, len(held)):
+            held, found, size = _merged(held, found), [], 0
+    return _merged(held, found)
+
+
+def _merged(held: Keys, found: list[Keys]) -> Keys:
+    keys, counts = np.unique(np.concatenate([held, *found]), return_counts=True)
+    return np.repeat(keys, np.minimum(counts, 2))
 
 
 def _duplicates_shard(step: Step, argument: tuple[Group, int]) -> None:

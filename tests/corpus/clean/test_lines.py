@@ -3,6 +3,7 @@
 import hashlib
 import random
 import re
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -17,7 +18,7 @@ from llama_core.corpus.clean import lines
 from llama_core.corpus.decisions import Documents, apply_cuts, read_decisions
 from llama_core.corpus.recipe import Lines
 from llama_core.phases import Phase, in_turn
-from llama_core.step import Artifact, Shard
+from llama_core.step import Artifact, Shard, Step
 from llama_core.store import Store
 
 PUNCTUATION = "，。、„”“«»１」「《》´∶：？！（）；–—．～’…━〈〉【】％►"
@@ -48,6 +49,29 @@ def test_case_digits_and_typographic_punctuation_do_not_tell_lines_apart_but_acc
     a, b, accent, comma = lines.line_keys("  «Call 555-1234» \ncall 999-0000\ncâll 999-0000\ncall, 999-0000")
     assert a == b
     assert len({int(a), int(accent), int(comma)}) == 3
+
+
+@given(st.lists(st.lists(st.integers(0, 5), max_size=8)), st.integers(0, 10))
+def test_the_keys_of_a_file_are_the_same_whenever_known_ones_are_let_go(
+    parts: list[list[int]], held: int
+) -> None:
+    counted = Counter(key for part in parts for key in part)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "HELD", held)
+        found = lines._twice_at_most(np.array(part, np.uint64) for part in parts)
+    assert found.tolist() == [key for key in sorted(counted) for _ in range(min(2, counted[key]))]
+
+
+def test_memory_is_that_of_the_different_lines_of_a_file(
+    documents: Callable[..., Documents], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "HELD", 1 << 16, raising=False)
+    web = documents({"a": ["a\nb\nc\nd\n" * 5000 + str(i) for i in range(100)]})
+    tracemalloc.start()
+    lines._hash_shard(Step(store, "lines", 0, {}), web, {"a": 1}, "a")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 24 << 20, f"{peak >> 20} MB for two million lines, of which five are different"
 
 
 def test_every_copy_of_a_line_is_dropped_also_the_first_and_those_of_one_document(
