@@ -17,6 +17,7 @@ from llama_core.store import Writer
 
 ROW_GROUP_ROWS = 4096
 ROW_GROUP_BYTES = 16 << 20  # of text: bounds the memory of whoever reads or writes a row group
+ENTRY_BYTES = 32  # of an entry of a list, as cuts are: in memory it takes ten times that
 
 
 @dataclass(slots=True)
@@ -104,6 +105,7 @@ class Rows:
     def append(self, row: Sequence[Any]) -> None:
         self._rows.append(row)
         self._bytes += sum(len(value) for value in row if isinstance(value, str))
+        self._bytes += sum(ENTRY_BYTES * len(value) for value in row if isinstance(value, list))
         if self._bytes >= ROW_GROUP_BYTES or len(self._rows) >= ROW_GROUP_ROWS:
             self._flush()
 
