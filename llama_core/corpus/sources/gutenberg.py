@@ -53,6 +53,8 @@ _CREDIT = re.compile(
 )
 _NOTE = re.compile(
     r"[\W_]*(?:(?:transcriber|transcription|transcriptor)(?:['’]?s?['’]?)?\s+(?:end\s*)?notes?\b"
+    r"|anmerkung(?:en)?\s+(?:zur|des)\s+(?:transkript|bearbeit)|note?s?\s+(?:d[eu]l?|sur)\s+(?:la\s+)?trans(?:cri|kri)"
+    r"|not[ae]\s+del\s+trascrit|opmerking(?:en)?\s+van\s+de\s+(?:be|trans)"
     r"|(?:errata|errors|corrections)\b[^\n]{0,40}\btranscriber)"
     r"|\s*\[this\s+(?:e-?text|text|file|e-?book)\b",
     re.IGNORECASE,

@@ -10,6 +10,7 @@ without sections begins after its title and abstract.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from llama_core.corpus.sources import latex_commands as commands
 from llama_core.corpus.sources import latex_symbols as symbols
@@ -17,6 +18,8 @@ from llama_core.corpus.sources.latex_citations import Citations
 from llama_core.corpus.sources.latex_layout import Layout
 from llama_core.corpus.sources.latex_lexer import PAR, Listing, Verbatim
 from llama_core.corpus.sources.latex_math import read_formula
+from llama_core.corpus.sources.latex_quantities import QUANTITIES
+from llama_core.corpus.sources.latex_reader import TokenReader
 from llama_core.corpus.sources.latex_text import accented, citation, reference, resolve, typed
 
 _BACK_MATTER = re.compile(
@@ -307,18 +310,6 @@ class _Renderer(Layout):
         if following and following[0] not in "{}.,!'/?;:~-)] \n" and following != "\\ ":
             self._out.write(" ")
 
-    def _quantity(self) -> None:
-        self._tokens.option()
-        value = self._tokens.argument()
-        self._unit()
-        self._tokens.put_back([*value, " "])
-
-    def _unit(self) -> None:
-        """siunitx's `\\unit[settings]{unit}`, and `\\unit[value]{unit}` of the package units."""
-        value = self._tokens.option() or []
-        unit = [symbols.UNITS.get(t.rstrip(), t) for t in self._tokens.argument()]
-        self._tokens.put_back([*value, " ", *unit] if value and "=" not in "".join(value) else unit)
-
     def _date_of_harvmac(self) -> None:
         """It prints the page of the title."""
         self._eat("m")
@@ -338,6 +329,10 @@ class _Renderer(Layout):
 def _note(option: list[str] | None) -> list[str]:
     """A note of a citation, where it says anything."""
     return option if option and any(t.strip(" {}~\n") for t in option) else []
+
+
+def _read(read: Callable[[TokenReader], None], renderer: _Renderer) -> None:
+    read(renderer._tokens)
 
 
 _HANDLERS: dict[str, Callable[[_Renderer], None]] = {
@@ -371,10 +366,7 @@ _HANDLERS: dict[str, Callable[[_Renderer], None]] = {
     "\\texorpdfstring": _Renderer._first_of_two,
     "\\enquote": _Renderer._quote,
     "\\captionof": _Renderer._caption_of,
-    "\\si": _Renderer._unit,
-    "\\unit": _Renderer._unit,
-    "\\SI": _Renderer._quantity,
-    "\\qty": _Renderer._quantity,
+    **{name: partial(_read, read) for name, read in QUANTITIES.items()},
     "\\Refs": _Renderer._mute,
     "\\references": _Renderer._mute,
     "\\bye": _Renderer._stop,

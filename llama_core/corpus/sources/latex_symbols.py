@@ -15,6 +15,8 @@ SYMBOLS = {
     "\\hfill": " ",
     "\\nobreakspace": " ",
     "\\hspace": " ",
+    "\\linebreak": " ",
+    "\\break": " ",
     "\\%": "%",
     "\\&": "&",
     "\\$": "$",
@@ -102,6 +104,14 @@ SYMBOLS = {
     "\\texttimes": "×",
     "\\textmu": "µ",
     "\\micro": "µ",
+    "\\micron": "µm",
+    "\\arcdeg": "°",
+    "\\degr": "°",
+    "\\arcmin": "′",
+    "\\arcsec": "″",
+    "\\fdg": "°.",
+    "\\farcm": "′.",
+    "\\farcs": "″.",
     "\\textordfeminine": "ª",
     "\\textordmasculine": "º",
     "\\textonehalf": "½",
@@ -153,6 +163,8 @@ pascal=Pa joule=J watt=W volt=V ohm=Ω tesla=T coulomb=C farad=F electronvolt=eV
 celsius=°C degreeCelsius=°C percent=% minute=min hour=h day=d liter=L litre=L byte=B bit=bit kilo=k
 mega=M giga=G tera=T peta=P milli=m micro=µ nano=n pico=p femto=f centi=c deci=d per=/ square=^2
 squared=^2 cubic=^3 cubed=^3 um=µm nm=nm mm=mm cm=cm km=km ms=ms us=µs ns=ns GHz=GHz MHz=MHz kHz=kHz
-Hz=Hz GeV=GeV MeV=MeV TeV=TeV keV=keV eV=eV mW=mW mV=mV kg=kg angstrom=Å decibel=dB
+m=m dm=dm s=s ps=ps fs=fs g=g mg=mg ug=µg K=K A=A mA=mA uA=µA nA=nA V=V kV=kV W=W uW=µW kW=kW MW=MW GW=GW
+J=J kJ=kJ N=N kN=kN Pa=Pa kPa=kPa MPa=MPa GPa=GPa L=L l=l mL=mL ml=ml uL=µL ul=µl mmol=mmol kWh=kWh dB=dB
+THz=THz Hz=Hz GeV=GeV MeV=MeV TeV=TeV keV=keV eV=eV mW=mW mV=mV kg=kg angstrom=Å decibel=dB
 """
 UNITS = {f"\\{name}": sign for name, _, sign in (pair.partition("=") for pair in _UNITS.split())}

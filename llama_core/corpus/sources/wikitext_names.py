@@ -126,15 +126,15 @@ as written, nts, number, num, formatnum, flag, flagcountry, flagu, nastaliq, rtl
 polytonic, linktext, plainlist, flatlist, plain list, columns-list, usurped, ipa, ipa link, ipalink,
 ipaslink, ipa soft, music note, railgauge, track gauge, longitem, native name, zitat, citation bloc, cita,
 citazione, citação, citat, цитата, цитат, cytat, citát, dts, dát, comment, нобр, нет переносов, число,
-nombre, fmtn, fmt, ind, szám, citaat, citació, idézet, navedek, versalita, versales, maiuscoletto,
+fmt, ind, szám, citaat, citació, idézet, navedek, versalita, versales, maiuscoletto,
 petites capitales, afi, api, esd, nq, midsize, vr, ruby, quote1, bq, tq, ié, nobel, hilite, highlight, kern,
 bold, italic, ital, gras, italique, hebrew, arabic, stylized, мфа, msapi, api-fr, комент, polytonisch,
 refnec, référence nécessaire, référence souhaitée, refsou, citazione necessaria, senza fonte, нет аи 2, abr,
-abréviation, abréviation discrète, abrd, nombre romain
+abréviation, abréviation discrète, abrd, nombre romain, link-interwiki, ta
 """)
 SECOND = _names("""
 lang, langx, langue, script, cizojazyčně, vjazyce2, foreign, jezik, color, font color, fontcolor, fgcolor,
-sort, wikt-lang, wt, abbrlink
+sort, wikt-lang, wt, abbrlink, w języku, språk
 """)
 LAST = _names("transl, translit, transliteration, translation, tlit")
 SPACED = {

@@ -14,6 +14,7 @@ _NUMBER = re.compile(r"[\d.,+−-]*\d[\d.,/+]*(?:e[+-]?\d+)?")
 _ITS_NAME = re.compile(
     r"(?:[IVXLC]+|\d{1,4})(?:e|er|re|ème)(?: siècle)?(?: av\. J\.-C\.)?|M(?:me|lle|M?\.)|Dr|Ste?"
 )
+_WHOLE_DATE = re.compile(r"(?:\d{1,2}(?:er|\.|ᵉʳ)? )?[^\W\d_]{3,12}\.? \d{3,4}")
 _ROMAN = re.compile(r"[IVXLCivxlc]+")
 _MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
@@ -92,7 +93,7 @@ def _known(key: str, args: list[str], named: dict[str, str], first: str) -> str 
     if key in LAST:
         return args[-1] if args else None
     if key in SPACED:  # {{space|2}}, {{circa|1900}}
-        return f"{SPACED[key]} {first}" if SPACED[key].endswith(".") else SPACED[key]
+        return f"{SPACED[key]} {first}" if SPACED[key].endswith((".", "°")) else SPACED[key]
     if key.startswith(("script/", '"-', "zitat-")):
         return first
     if key.startswith(("lang-", "ipa-", "јез-", "jez-")):
@@ -154,8 +155,11 @@ def _units(args: list[str], named: dict[str, str]) -> str | None:
 
 
 def _date(args: list[str], named: dict[str, str]) -> str | None:
-    """{{start date|1990|1|2}} as 1990-01-02, {{date|1|janvier|2000}} as it is written."""
+    """{{start date|1990|1|2}} as 1990-01-02, {{date|1|janvier|2000}} as it is written; what follows the date
+    in {{date|1 janvier 2000|en sport}} says where its link leads."""
     words = [arg.strip() for arg in args if arg.strip()]
+    if words and _WHOLE_DATE.fullmatch(words[0]):
+        return words[0]
     if words and len(words[0]) == 4 and all(w.isascii() and w.isdigit() for w in words[:3]):
         return "-".join([words[0], *(word.zfill(2) for word in words[1:3])])
     return " ".join(words[:3]) or None
@@ -189,6 +193,21 @@ def _phonemes(args: list[str], named: dict[str, str]) -> str | None:
 
 def _interlanguage(args: list[str], named: dict[str, str]) -> str | None:
     return named.get("lt") or (args[0] if args else None)
+
+
+def _french_interlanguage(args: list[str], named: dict[str, str]) -> str | None:
+    """{{lien|langue=en|trad=Writer|fr=Écrivain|texte=écrivains}}."""
+    return named.get("texte") or named.get("fr") or (args[0] if args else named.get("trad"))
+
+
+def _ship(args: list[str], named: dict[str, str]) -> str | None:
+    """{{ship|HMS|Victory||2}}: its prefix and its name."""
+    return " ".join(arg.strip() for arg in args[:2] if arg.strip()) or None
+
+
+def _ship_class(args: list[str], named: dict[str, str]) -> str | None:
+    """{{sclass|Nimitz|aircraft carrier}}."""
+    return f"{args[0].strip()}-class {args[1].strip()}" if len(args) > 1 else None
 
 
 def _russian_interlanguage(args: list[str], named: dict[str, str]) -> str | None:
@@ -282,6 +301,8 @@ _READERS = {
     "iw": _russian_interlanguage, "iw2": _russian_interlanguage, "нп": _russian_interlanguage,
     "нп3": _russian_interlanguage, "нп5": _russian_interlanguage,
     "не перекладено": _russian_interlanguage, "нп4": _russian_interlanguage, "нп2": _russian_interlanguage,
+    "не переведено 2": _russian_interlanguage, "не переведено 3": _russian_interlanguage,
+    "lien": _french_interlanguage, "ship": _ship, "sclass": _ship_class, "sclass2": _ship_class,
     "не переведено": _russian_interlanguage, "не переведено 5": _russian_interlanguage,
     "unbulleted list": _lines, "ubl": _lines, "vunblist": _lines, "bulleted list": _lines,
     "ordered list": _lines,
@@ -313,6 +334,7 @@ _READERS = {
     "angbr": lambda args, named: f"⟨{args[0]}⟩" if args else None,
     "angle bracket": lambda args, named: f"⟨{args[0]}⟩" if args else None,
     "\"": lambda args, named: f"„{args[0]}“" if args else None,
+    "nombre": _units, "nb": _units, "fmtn": _units,
     "unité": _units, "unidad": _units, "unitats": _units, "unid": _units, "unitate": _units, "m": _units,
     "start date": _date, "end date": _date, "start-date": _date, "end-date": _date, "birth date": _date,
     "death date": _date, "birth date and age": _date, "start date and age": _date, "date": _date,

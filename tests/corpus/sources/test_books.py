@@ -128,9 +128,16 @@ VARIANTS = {
         + END
         + LICENSE,
     ),
+    "in French": (
+        HEAD + START + "Note sur la transcription: Les erreurs ont été corrigées.\n\n\n",
+        "\n\n\n\nNotes du transcripteur\n\nOn a conservé l'orthographe.\n\n" + END + LICENSE,
+    ),
     "in German": (
         HEAD + START,
-        "\n\nEnde dieses Projekt Gutenberg Etextes The Last Lighthouse, von A. Writer" + END + LICENSE,
+        "\n\n\n\nAnmerkungen zur Transkription\n\nDer Text wurde korrigiert.\n\n\n"
+        + "Ende dieses Projekt Gutenberg Etextes The Last Lighthouse, von A. Writer"
+        + END
+        + LICENSE,
     ),
 }
 

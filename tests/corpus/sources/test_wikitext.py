@@ -100,6 +100,17 @@ def test_a_construct_becomes_its_words(wikitext: str, expected: str) -> None:
         ("pl", "'''A''' ({{lang|en|apple}}).[[Plik:A.jpg|mały|x]]\n== Zobacz też ==\n* x"
          "\n== Przypisy ==\nx\n[[Kategoria:A]]",
          "A (apple)."),
+        ("fr", "Ses {{nombre|3000|habitants}} et {{nombre|12}} maires, {{nb|5|km}}, le {{n°|3}}, né le "
+               "{{date|3 mai 1950|en sport}}, un {{lien|langue=en|trad=Writer|fr=Écrivain|texte=écrivain}} "
+               "et {{lien|Jean|en|John}}, le {{date|1er|mai|1990}}.",
+         "Ses 3000 habitants et 12 maires, 5 km, le n° 3, né le 3 mai 1950, un écrivain et Jean, "
+         "le 1er mai 1990."),
+        ("pt", "Com {{fmtn|1000|habitantes}}.", "Com 1000 habitantes."),
+        ("en", "{{ship|HMS|Victory||2}} and the {{sclass|Nimitz|aircraft carrier}}.",
+         "HMS Victory and the Nimitz-class aircraft carrier."),
+        ("ru", "Сын {{не переведено 3|Джон|Джона|en|John}}.", "Сын Джона."),
+        ("pl", "Jak {{link-interwiki|Jan Kowalski|en}} w {{w języku|en|word}}.", "Jak Jan Kowalski w word."),
+        ("sv", "Ord ({{språk|de|Wort}}).", "Ord (Wort)."),
         ("es", "El {{siglo|XIX||s}} {{versalita|XX}}.[[Archivo:A.jpg|miniatura|x]]"
          "\n== Véase también ==\n* x\n"
                "== Referencias ==\n{{listaref}}\n[[Categoría:A]]", "El siglo XIX XX."),
