@@ -165,6 +165,17 @@ def _apply(work: Callable[[Any], None], argument: Any) -> None:
     work(argument)
 
 
+def _apply_put(work: list[Any], argument: Any) -> None:
+    _work_put(work[0])(argument)
+
+
+@lru_cache(maxsize=1)
+def _work_put(reference: Any) -> Callable[[Any], None]:
+    import ray
+
+    return ray.get(reference)
+
+
 def on_ray(phase: Phase, todo: list[str], cfg: Run) -> Iterator[str]:
     """Workers of a Ray cluster at `run.address`, or of a Ray started here."""
     try:
@@ -181,8 +192,8 @@ def on_ray(phase: Phase, todo: list[str], cfg: Run) -> Iterator[str]:
             ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, OSError) as error:  # Ray itself would ask for minutes
             raise LaunchError(f"no Ray cluster answers at run.address {cfg.address}: {error}") from error
-    work = ray.put(phase.work)
-    remote = ray.remote(num_cpus=1, max_retries=TRIES)(_apply)
+    work = [ray.put(phase.work)]  # in a list: Ray would unpack it anew with every shard
+    remote = ray.remote(num_cpus=1, max_retries=TRIES)(_apply_put)
     slots = QUEUED * max(1, int(ray.cluster_resources().get("CPU", 1)))
     waiting = iter(todo)
     names = {remote.remote(work, phase.shards[name]): name for name in islice(waiting, slots)}

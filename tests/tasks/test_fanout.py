@@ -59,6 +59,31 @@ def test_a_lost_workers_shards_are_worked_on_again_and_no_finished_one_is(
     assert sum(began.values()) <= 23 + 2, "those that the lost pool was working on, and no others"
 
 
+class Noted:
+    """Work that leaves a mark for each time that it is unpacked."""
+
+    def __init__(self, marks: Path):
+        self.marks = marks
+
+    def __setstate__(self, state: dict[str, Path]) -> None:
+        self.__dict__ |= state
+        with self.marks.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+
+    def __call__(self, number: int) -> None:
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_work_is_unpacked_once_in_each_worker(engine: str, tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    marks.touch()
+    some = phase(Noted(marks))
+    assert len(list(engine_of(Run(engine=engine))(some, list(some.shards)))) == 24  # type: ignore[arg-type]
+    unpacked = marks.read_text().split()
+    assert 1 <= len(unpacked) == len(set(unpacked))
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_error_in_a_shard_ends_the_phase_and_is_the_shards_own(engine: str) -> None:
     with pytest.raises(ValueError, match="shard 5 has no text"):
