@@ -80,6 +80,9 @@ def _on_one_pool(phase: Phase, todo: list[str], workers: int, work: str) -> Iter
         for future in as_completed(futures):
             future.result()
             yield futures[future]
+    except TerminatedWorkerError:
+        pool.shutdown()  # it says so before its other workers are gone: what they commit, they have by now
+        raise
     finally:
         for future in futures:
             future.cancel()

@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from loky.process_executor import _ExecutorManagerThread
 
 from llama_core.phases import Phase
 from llama_core.recipe import Run
-from tasks.fanout import engine_of
+from tasks.fanout import engine_of, on_processes
 
 ENGINES = [
     "processes",
@@ -57,6 +58,27 @@ def test_a_lost_workers_shards_are_worked_on_again_and_no_finished_one_is(
     began = {int(p.stem): len(p.read_text()) for p in tmp_path.glob("*.began")}
     assert set(began) == set(range(1, 24)) and began[7] == 2
     assert sum(began.values()) <= 23 + 2, "those that the lost pool was working on, and no others"
+
+
+def test_what_a_lost_pool_commits_at_its_end_is_not_worked_on_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """loky says that a worker was lost first, and kills the others then."""
+    kill = _ExecutorManagerThread.kill_workers
+
+    def late(*args: object, **options: object) -> None:
+        time.sleep(0.3)
+        kill(*args, **options)
+
+    monkeypatch.setattr(_ExecutorManagerThread, "kill_workers", late)
+
+    def committed() -> set[str]:
+        return {f"s{int(p.stem):02}" for p in tmp_path.glob("*.done")}
+
+    some = phase(partial(note, tmp_path, lost=3), committed)
+    list(on_processes(some, list(some.shards), workers=2))
+    again = [p.stem for p in tmp_path.glob("*.began") if len(p.read_text()) > 1]
+    assert "3" in again and len(again) <= 2, "the lost one, and what the other worker was working on"
 
 
 class Noted:
