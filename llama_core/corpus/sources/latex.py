@@ -310,6 +310,11 @@ class _Renderer(Layout):
         if following and following[0] not in "{}.,!'/?;:~-)] \n" and following != "\\ ":
             self._out.write(" ")
 
+    def _abbreviation(self, text: str) -> None:
+        """`\\eg` and `\\onedot` of the styles of conferences: one dot, and a space where words follow."""
+        self._out.write(text[:-1] if text[-1] == "." and self._tokens.peek()[:1] == "." else text)
+        self._xspace()
+
     def _date_of_harvmac(self) -> None:
         """It prints the page of the title."""
         self._eat("m")
@@ -329,6 +334,10 @@ class _Renderer(Layout):
 def _note(option: list[str] | None) -> list[str]:
     """A note of a citation, where it says anything."""
     return option if option and any(t.strip(" {}~\n") for t in option) else []
+
+
+def _abbreviate(text: str, renderer: _Renderer) -> None:
+    renderer._abbreviation(text)
 
 
 def _read(read: Callable[[TokenReader], None], renderer: _Renderer) -> None:
@@ -366,6 +375,7 @@ _HANDLERS: dict[str, Callable[[_Renderer], None]] = {
     "\\texorpdfstring": _Renderer._first_of_two,
     "\\enquote": _Renderer._quote,
     "\\captionof": _Renderer._caption_of,
+    **{name: partial(_abbreviate, text) for name, text in symbols.ABBREVIATIONS.items()},
     **{name: partial(_read, read) for name, read in QUANTITIES.items()},
     "\\Refs": _Renderer._mute,
     "\\references": _Renderer._mute,

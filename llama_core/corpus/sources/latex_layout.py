@@ -28,7 +28,7 @@ _KNOWN = frozenset().union(
     (f"\\begin{{{name}}}" for name in _KNOWN_ENVIRONMENTS),
     commands.words(
         r"\\ \item \caption \par \title \label \maketitle \bibitem \appendix \multicolumn \multirow "
-        r"\includegraphics \bibliography \url \href \verb \newtheorem \ensuremath \xspace \begin \end"
+        r"\includegraphics \bibliography \url \href \verb \newtheorem \ensuremath \xspace \begin \end \onedot"
     ),
 )
 # An argument of an unknown environment that is no text: a length, a number, columns.

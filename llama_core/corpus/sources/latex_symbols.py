@@ -131,8 +131,19 @@ SYMBOLS = {
     "\\appendixname": "Appendix",
     "\\abstractname": "Abstract",
     "\\refname": "References",
+}
+
+# Where a paper does not define them itself. `\\onedot` is what its own definitions end in.
+ABBREVIATIONS = {
+    "\\onedot": ".",
     "\\eg": "e.g.",
+    "\\Eg": "E.g.",
     "\\ie": "i.e.",
+    "\\Ie": "I.e.",
+    "\\cf": "cf.",
+    "\\etc": "etc.",
+    "\\vs": "vs.",
+    "\\wrt": "w.r.t.",
     "\\etal": "et al.",
 }
 

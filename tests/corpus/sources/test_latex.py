@@ -243,3 +243,19 @@ def test_commands_of_no_table_leave_their_text() -> None:
 )
 def test_quantities_and_the_signs_of_astronomers_keep_their_values(source: str, expected: str) -> None:
     assert text(source) == expected
+
+
+ONE_DOT = r"""
+\makeatletter\DeclareRobustCommand\onedot{\futurelet\@let@token\@onedot}
+\def\@onedot{\ifx\@let@token.\else.\null\fi\xspace}\makeatother
+\def\eg{\emph{e.g}\onedot} \def\ie{\emph{i.e}\onedot} \def\etal{\emph{et al}\onedot} \def\wrt{w.r.t\onedot}
+"""
+
+
+@pytest.mark.parametrize("preamble", ["", ONE_DOT])
+def test_the_abbreviations_of_conference_styles_end_in_one_dot_and_a_space(preamble: str) -> None:
+    source = r"Good, \eg for it (\ie here), \ie, by Li \etal~and Xu \etal. All \wrt one {\etal} \eg\ it."
+    expected = (
+        "Good, e.g. for it (i.e. here), i.e., by Li et al. and Xu et al. All w.r.t. one et al. e.g. it."
+    )
+    assert text(source, preamble) == expected
