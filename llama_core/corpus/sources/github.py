@@ -103,7 +103,7 @@ class _Reader:
             return Dropped("license", _plain(found.place))
         if error := filters.text_error(text + found.path + found.repository + found.commit):
             return NonContent("binary") if error == "nul_byte" else self.fault(found, error)
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
         if not self.source.generated and _is_generated(text):
             return Dropped("generated", found.place, text)
         named = language_of(found.path)

@@ -96,7 +96,8 @@ ROWS = [
     {"content": HEADER + CODE, "path": "geo/a.py", "repo_name": "some/one", "ref": "refs/heads/main"}
     | {"license": "mit"},
     {"content": CODE * 2, "sample_path": "b.py", "sample_repo_name": "some/two", "license": "bsd-3-clause"},
-    {"content": C_CODE, "path": "c.c", "repo_name": "some/three", "license": "apache-2.0"},
+    {"content": "\ufeff// Copyright 2020 A. Person\r\n" + C_CODE, "path": "c.c", "repo_name": "some/three"}
+    | {"license": "apache-2.0"},
     {"content": CODE, "path": "d.py", "repo_name": "some/four", "license": "gpl-3.0"},
     {"content": CODE, "path": "e.py", "repo_name": "some/five"},
     {"content": None, "path": "f.py", "repo_name": "some/six", "license": "mit"},
