@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from llama_core.errors import DamagedError
-from llama_core.store import Object, Store, Writer, to_json
+from llama_core.store import MANY, Object, Store, Writer, to_json
 
 MANIFEST = "manifest.json"
 INDEX = "index.parquet"  # the shards of the manifest, of which a large step has hundreds of thousands
@@ -249,9 +249,14 @@ class Step:
 
     def committed_shards(self, names: Iterable[str]) -> list[Shard]:
         """These shards, all of them committed, in the order of their names."""
+        return list(self.each_committed(names))
+
+    def each_committed(self, names: Iterable[str]) -> Iterator[Shard]:
+        """The same, some in memory at a time."""
         names = sorted(names)
-        read = self.folder.read_many([f"shards/{name}.json" for name in names])
-        return [Shard.from_dict(json.loads(data)) for data in read]
+        for start in range(0, len(names), MANY):
+            some = [f"shards/{name}.json" for name in names[start : start + MANY]]
+            yield from (Shard.from_dict(json.loads(data)) for data in self.folder.read_many(some))
 
     @contextlib.contextmanager
     def shard(self, name: str) -> Iterator[OpenShard]:

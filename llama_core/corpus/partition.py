@@ -88,16 +88,15 @@ class Runs:
     @classmethod
     def of(cls, store: Store, shards: Iterable[Shard], name: str, dtype: Any) -> "Runs":
         """`store`: the step's folder; `shards`: committed, with an object `<name>.runs` each."""
-        shards = list(shards)
-        facts = [shard.facts[f"{name}.runs"] for shard in shards]
-        return cls(
-            store,
-            np.dtype(dtype),
-            [shard.name for shard in shards],
-            [shard.object(f"/{name}.runs").name for shard in shards],
-            np.array([f["bounds"] for f in facts], np.int64),
-            np.array([[int(d, 16) for d in f["digests"]] for f in facts], np.uint64),
-        )
+        names, objects, bounds, digests = [], [], [], []
+        for shard in shards:  # there may be hundreds of thousands: nothing else of them is kept
+            facts = shard.facts[f"{name}.runs"]
+            names.append(shard.name)
+            objects.append(shard.object(f"/{name}.runs").name)
+            bounds.append(np.array(facts["bounds"], np.int64))
+            digests.append(np.array([int(d, 16) for d in facts["digests"]], np.uint64))
+        whole = np.array(bounds, np.int64), np.array(digests, np.uint64)
+        return cls(store, np.dtype(dtype), names, objects, *whole)
 
     @property
     def total(self) -> int:

@@ -1,5 +1,8 @@
 """Runs: what map shards write by partition, reduce shards read; answers come back in the order of asking."""
 
+import tracemalloc
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,8 +17,8 @@ from llama_core.corpus.partition import (
     scattered,
 )
 from llama_core.errors import DamagedError
-from llama_core.step import Step
-from llama_core.store import Store
+from llama_core.step import Shard, Step
+from llama_core.store import Object, Store
 
 ROW = np.dtype([("key", "<u8"), ("value", "<i4")])
 
@@ -37,6 +40,27 @@ def written(store: Store, shards: list[list[int]], n: int) -> tuple[Step, Runs]:
 
 
 keys = st.lists(st.integers(0, (1 << 64) - 1), max_size=20)
+
+
+def test_of_many_shards_little_is_kept_in_memory(store: Store) -> None:
+    n_shards, n = 2000, 128
+
+    def shards() -> Iterator[Shard]:
+        for i in range(n_shards):
+            facts = {
+                "bounds": [700 * j for j in range(n + 1)],
+                "digests": [f"{i + j:016x}" for j in range(n)],
+            }
+            name = f"map{i:06}"
+            objects = (Object(f"a-1/{name}/rows.runs", 1, "0" * 64),)
+            yield Shard(name, "0" * 64, objects, {}, {"rows.runs": facts})
+
+    tracemalloc.start()
+    runs = Runs.of(store, shards(), "rows", ROW)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert runs.total == n_shards * 700 * n
+    assert peak < n_shards * 3 * (8 * 2 * n), f"{peak // n_shards} bytes a shard"
 
 
 @settings(deadline=None)

@@ -139,7 +139,7 @@ def _merged(held: Keys, found: list[Keys]) -> Keys:
 def _duplicates_shard(step: Step, argument: tuple[Group, int]) -> None:
     """Of one partition of a group: the keys seen twice, in a run for each file that holds them."""
     group, partition = argument
-    hashed = step.committed_shards(HASHES + name for name in group.shards)
+    hashed = step.each_committed(HASHES + name for name in group.shards)
     runs = Runs.of(step.folder, hashed, "keys", np.uint64)
     with step.shard(group.reduced()[partition]) as out:
         keys = runs.read(partition)
@@ -169,7 +169,7 @@ def _decide_shard(
     step: Step, documents: Documents, group_of: Mapping[str, Group], min_chars: int, name: str
 ) -> None:
     group = group_of[name]
-    runs = Runs.of(step.folder, step.committed_shards(group.reduced()), "keys", np.uint64)
+    runs = Runs.of(step.folder, step.each_committed(group.reduced()), "keys", np.uint64)
     duplicates = runs.read(group.shards.index(name))  # partition by partition, so in order
     tally: Counter[str] = Counter()
     decided = ((d, _decide(d, duplicates, min_chars, tally)) for d in documents.read(name))

@@ -112,9 +112,9 @@ def _pages_shard(step: Step, documents: Documents, n: int, name: str) -> None:
 
 def _join_shard(step: Step, cited: list[str], pages: list[str], partition: int) -> None:
     """Of one partition: the cited URLs of each shard of pages, a run each."""
-    runs = Runs.of(step.folder, step.committed_shards(cited), "keys", np.uint64)
+    runs = Runs.of(step.folder, step.each_committed(cited), "keys", np.uint64)
     wanted = np.unique(runs.read(partition))
-    runs = Runs.of(step.folder, step.committed_shards(pages), "keys", np.uint64)
+    runs = Runs.of(step.folder, step.each_committed(pages), "keys", np.uint64)
     with step.shard(f"{JOINED}{partition:05d}") as out:
         found = []
         for i in range(len(pages)):
@@ -163,7 +163,7 @@ def _examples_shard(
     assert read is not None
     cited: set[int] = set()
     if joined:
-        runs = Runs.of(step.folder, step.committed_shards(joined), "keys", np.uint64)
+        runs = Runs.of(step.folder, step.each_committed(joined), "keys", np.uint64)
         cited = set(runs.read(places[name]).tolist())
     shard = f"{EXAMPLES}{read.source}.{name}"
     with (
