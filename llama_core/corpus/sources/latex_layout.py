@@ -2,13 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from llama_core.corpus.sources import latex_commands as commands
+from llama_core.corpus.sources import latex_symbols as symbols
 from llama_core.corpus.sources.latex_macros import Expander
 from llama_core.corpus.sources.latex_numbers import Numbers
-from llama_core.corpus.sources.latex_text import Writer
+from llama_core.corpus.sources.latex_text import Writer, accented
 
 _KNOWN_ENVIRONMENTS = frozenset().union(
     commands.MATH,
@@ -312,7 +313,7 @@ class Layout:
         starred = self._tokens.star()
         name = self._tokens.word()
         shared = self._tokens.option()
-        title = "".join(t for t in self._tokens.argument() if t[0] not in "\\{}").strip()
+        title = _words(self._tokens.argument())
         outer = self._tokens.option()
         counter = "" if starred else "".join(shared).strip() if shared else name
         if outer and counter:
@@ -334,3 +335,16 @@ class Layout:
                 self._numbers.within(number, outer)
             if name and name not in _KNOWN_ENVIRONMENTS:
                 self._theorems[name] = Theorem(title, number)
+
+
+def _words(tokens: Iterable[str]) -> str:
+    """A title as it is printed: accents on their letters, other commands left out."""
+    found: list[str] = []
+    mark = ""
+    for token in tokens:
+        name = token.rstrip()
+        mark = symbols.ACCENTS.get(name, mark)
+        if (piece := symbols.SYMBOLS.get(name, token)) and piece[0] not in "\\{}":
+            found.append(accented(piece, mark) if mark else piece)
+            mark = ""
+    return "".join(found).replace("~", " ").strip()

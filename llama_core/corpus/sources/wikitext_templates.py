@@ -6,7 +6,15 @@ is what stands in the call; nothing is looked up or expanded.
 
 import re
 
-from llama_core.corpus.sources.wikitext_names import CITATIONS, FIRST, LAST, SECOND, SPACED, UNITS
+from llama_core.corpus.sources.wikitext_names import (
+    CITATIONS,
+    FIRST,
+    LANGUAGE_CODES,
+    LAST,
+    SECOND,
+    SPACED,
+    UNITS,
+)
 
 _NAME = re.compile(r"[\w .-]{1,40}")
 _NUMBER = re.compile(r"[\d.,+−-]*\d[\d.,/+]*(?:e[+-]?\d+)?")
@@ -192,7 +200,9 @@ def _phonemes(args: list[str], named: dict[str, str]) -> str | None:
 
 
 def _interlanguage(args: list[str], named: dict[str, str]) -> str | None:
-    return named.get("lt") or (args[0] if args else None)
+    """{{ill|John Doe|de}}; in some languages {{ill|de|John Doe}}."""
+    places = args[1:] if len(args) > 1 and args[0].strip() in LANGUAGE_CODES else args
+    return named.get("lt") or (places[0] if places else None)
 
 
 def _french_interlanguage(args: list[str], named: dict[str, str]) -> str | None:

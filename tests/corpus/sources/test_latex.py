@@ -259,3 +259,9 @@ def test_the_abbreviations_of_conference_styles_end_in_one_dot_and_a_space(pream
         "Good, e.g. for it (i.e. here), i.e., by Li et al. and Xu et al. All w.r.t. one et al. e.g. it."
     )
     assert text(source, preamble) == expected
+
+
+def test_the_name_of_a_theorem_keeps_its_accents() -> None:
+    preamble = r"""\newtheorem{thm}{Th\'eor\`eme}\newtheorem{gr}{{\bf Gr\"o\ss e}~A}"""
+    assert text(r"\begin{thm}Un.\end{thm}", preamble) == "Théorème 1. Un."
+    assert text(r"\begin{gr}Zwei.\end{gr}", preamble) == "Größe A 1. Zwei."

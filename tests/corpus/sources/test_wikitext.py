@@ -105,6 +105,7 @@ def test_a_construct_becomes_its_words(wikitext: str, expected: str) -> None:
                "et {{lien|Jean|en|John}}, le {{date|1er|mai|1990}}.",
          "Ses 3000 habitants et 12 maires, 5 km, le n° 3, né le 3 mai 1950, un écrivain et Jean, "
          "le 1er mai 1990."),
+        ("ro", "Un {{ill|en|John Doe}}, {{ill|Ion|de}}.", "Un John Doe, Ion."),
         ("pt", "Com {{fmtn|1000|habitantes}}.", "Com 1000 habitantes."),
         ("en", "{{ship|HMS|Victory||2}} and the {{sclass|Nimitz|aircraft carrier}}.",
          "HMS Victory and the Nimitz-class aircraft carrier."),
