@@ -28,7 +28,7 @@ from llama_core.phases import Engine, Phase, in_turn
 from llama_core.recipe import Run
 
 IDLE_SECONDS = 60  # then a worker process ends by itself
-TRIES = 4  # of a shard whose worker was lost
+TRIES = 4  # of a shard whose worker was lost; of a pool of processes, without a shard done between
 QUEUED = 3  # shards handed to the engine, for each of its workers
 
 
@@ -58,6 +58,7 @@ def on_processes(phase: Phase, todo: list[str], workers: int) -> Iterable[str]:
             try:
                 for name in _on_one_pool(phase, list(left), workers, file.name):
                     del left[name]
+                    lost = 0
                     yield name
             except TerminatedWorkerError as error:  # a pool is lost with its worker
                 for name in phase.committed() & left.keys():
@@ -66,7 +67,7 @@ def on_processes(phase: Phase, todo: list[str], workers: int) -> Iterable[str]:
                 lost += 1
                 if lost == TRIES:
                     raise LaunchError(
-                        f"worker processes were lost {TRIES} times while they worked on {phase.label}: "
+                        f"{TRIES} times in a row worker processes were lost while they worked on {phase.label}: "
                         "did the machine run out of memory? Set a lower run.workers"
                     ) from error
 

@@ -28,6 +28,7 @@ POINTS = ("before", "inside", "objects", "shards", "after")
 KILLS_PER_STAGE = 2  # of the whole tree, at points drawn by seed
 LATER_IN_DEDUP = ["dedup:before@6", "dedup:inside@9"]  # of its phases, one that has others behind it
 WORKERS_LOST = 6
+BETWEEN = 3.0  # seconds between two: a new pool takes some of them to start
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +71,12 @@ def test_workers_that_are_killed_at_random_cost_nothing_but_time(
     rng, lost = random.Random(11), 0
     process = pipeline.start("--flow", "corpus", recipe=str(recipe))
     while process.poll() is None:
-        time.sleep(rng.uniform(0.3, 1.2))
-        workers = [p for p in pipeline.processes() if "loky" in " ".join(_command(p))]
+        time.sleep(rng.uniform(0.1, 1.0))
+        workers = [p for p in pipeline.processes() if "popen_loky" in " ".join(_command(p))]
         if workers and lost < WORKERS_LOST:
             rng.choice(workers).kill()
             lost += 1
+            time.sleep(BETWEEN)
     output = process.communicate()[0]
     assert process.returncode == 0, output
     assert lost >= 2, "the run was over before a worker could be killed"
