@@ -18,7 +18,8 @@ _PARAGRAPHS = frozenset({
 _LINES = frozenset(("br", "dt", "dd", "tr"))
 _HIDDEN = frozenset(("script", "style", "template", "noscript", "iframe", "object"))
 _START = re.compile(r"\bstart\s*=\s*[\"']?\s*(\d{1,6})\b", re.IGNORECASE)
-_SMALL = re.compile(r"[+−–-]?\d{1,9}")
+_SMALL = re.compile(r"[+−–-]?(?:\d{1,9}|[ijkmnptxyN])")
+_SUM = re.compile(r"[\dijkmnptxyN]{1,9}[+−–*/-][\dijkmnptxyN]{1,9}")  # as in 2<sup>n-1</sup>
 _RESERVED = dict.fromkeys(range(1, 9))
 _INVISIBLE = _RESERVED | dict.fromkeys(map(ord, "\u00ad\u200b\u200e\u200f\u2060\ufeff")) | {0xA0: " "}
 _MAX_INDENT = 20  # levels of lists that are shown
@@ -150,8 +151,12 @@ class _Builder:
         elif self._raised:
             start = self._raised.pop()
             raised = "".join(self._out[start:]).strip() if len(self._out) - start < 3 else ""
-            if start and _SMALL.fullmatch(raised) and self._out[start - 1][-1:].isalnum():
+            if not start or not self._out[start - 1][-1:].isalnum():
+                return
+            if _SMALL.fullmatch(raised):
                 self._out[start:] = ["^", raised]
+            elif _SUM.fullmatch(raised):
+                self._out[start:] = ["^", f"({raised})"]
 
     def _verbatim(self, name: str, opens: bool) -> None:
         if opens:
