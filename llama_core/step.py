@@ -8,6 +8,7 @@ A shard is committed by the exclusive creation of one small object, so a killed 
 was, two writers cannot mix, and nobody waits for a lease. No manifest, no artifact.
 """
 
+import bisect
 import contextlib
 import hashlib
 import importlib.metadata
@@ -30,6 +31,7 @@ from llama_core.store import MANY, Object, Store, Writer, to_json
 
 MANIFEST = "manifest.json"
 INDEX = "index.parquet"  # the shards of the manifest, of which a large step has hundreds of thousands
+INDEX_ROWS = 1000  # of a row group of it: what is unpacked to find a shard
 LIBRARIES = ("torch", "numpy", "pyarrow", "sentencepiece", "fsspec", "s3fs", "xxhash")
 
 Counts = dict[str, int]
@@ -119,20 +121,29 @@ class Artifact:
     @cached_property
     def shards(self) -> list[Shard]:
         """In the order of their names. Raises DamagedError."""
-        return _read_index(self.read(Object(**self.manifest["index"])))
+        return self._index.all()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"store": self.store, "manifest": self.manifest}  # another process reads the index itself
 
     @cached_property
+    def _index(self) -> "_Index":
+        return _Index(self.read(Object(**self.manifest["index"])))
+
+    @cached_property
     def _by_name(self) -> dict[str, Shard]:
         return {s.name: s for s in self.shards}
 
+    @property
+    def _is_unpacked(self) -> bool:
+        """Whether all shards are in memory; not so in a worker, which asks for a few of them."""
+        return "shards" in self.__dict__
+
     def shard(self, name: str) -> Shard:
-        return self._by_name[name]
+        return self._by_name[name] if self._is_unpacked else self._index.shard(name)
 
     def has(self, shard: str) -> bool:
-        return shard in self._by_name
+        return shard in self._by_name if self._is_unpacked else self._index.row_of(shard) is not None
 
     def objects(self) -> Iterator[Object]:
         """Everything that the manifest stands for: its index first."""
@@ -327,14 +338,42 @@ def _write_index(shards: list[Shard]) -> bytes:
         {k: v if isinstance(v, str) else to_json(v).decode() for k, v in s.as_dict().items()} for s in shards
     ]
     file = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=_INDEX_SCHEMA), file, compression="zstd")
+    table = pa.Table.from_pylist(rows, schema=_INDEX_SCHEMA)
+    pq.write_table(table, file, compression="zstd", row_group_size=INDEX_ROWS)
     return file.getvalue()
 
 
-def _read_index(data: bytes) -> list[Shard]:
-    rows = pq.read_table(pa.BufferReader(data)).to_pylist()
+class _Index:
+    """The shards of an artifact, packed: in memory are their names, and what the file takes on the store."""
+
+    def __init__(self, data: bytes):
+        self._parquet = pq.ParquetFile(pa.BufferReader(data))
+        self._names = self._parquet.read(["name"]).column("name").combine_chunks()
+        self._last: tuple[int, pa.Table] = (-1, None)  # row group that was unpacked
+
+    def all(self) -> list[Shard]:
+        return [_shard_of(row) for row in self._parquet.read().to_pylist()]
+
+    def shard(self, name: str) -> Shard:
+        row = self.row_of(name)
+        if row is None:
+            raise KeyError(name)
+        group = 0
+        while row >= (rows := self._parquet.metadata.row_group(group).num_rows):
+            group, row = group + 1, row - rows
+        if self._last[0] != group:  # who reads all shards reads them in order
+            self._last = group, self._parquet.read_row_group(group)
+        return _shard_of(self._last[1].slice(row, 1).to_pylist()[0])
+
+    def row_of(self, name: str) -> int | None:
+        rows = range(len(self._names))
+        row = bisect.bisect_left(rows, name, key=lambda i: self._names[i].as_py())
+        return row if row in rows and self._names[row].as_py() == name else None
+
+
+def _shard_of(row: dict[str, str]) -> Shard:
     plain = ("name", "digest")
-    return [Shard.from_dict({k: v if k in plain else json.loads(v) for k, v in row.items()}) for row in rows]
+    return Shard.from_dict({k: v if k in plain else json.loads(v) for k, v in row.items()})
 
 
 def _versions() -> dict[str, str]:

@@ -1,10 +1,14 @@
 """A step is there whole or not at all, and its address says what went into it."""
 
+import pickle
+import tracemalloc
+
+import pyarrow as pa
 import pytest
 
 from llama_core.errors import DamagedError
-from llama_core.step import Artifact, Step
-from llama_core.store import Store
+from llama_core.step import INDEX, Artifact, Shard, Step, _write_index
+from llama_core.store import Object, Store
 
 
 def step(store: Store, **changes: object) -> Step:
@@ -89,6 +93,30 @@ def test_a_shard_that_fails_is_not_committed_and_is_swept_later(store: Store) ->
     write(again, "s1")
     again.commit(["s1"])
     assert not [n for n in store.list() if failing.attempt in n]
+
+
+def test_a_worker_keeps_few_of_an_artifacts_shards_in_memory(store: Store) -> None:
+    def shard(i: int) -> Shard:
+        objects = (Object(f"a-1/shard{i:06}/documents.parquet", i, f"{i:064x}"),)
+        return Shard(
+            f"shard{i:06}", f"{i:064x}", objects, {"documents": i}, {"url": f"https://a.example/{i}"}
+        )
+
+    n = 10_000
+    index = store.publish_bytes(INDEX, _write_index([shard(i) for i in range(n)]))
+    artifact = pickle.loads(pickle.dumps(Artifact(store, {"index": index.as_dict()})))
+    tracemalloc.start()
+    arrow = pa.total_allocated_bytes()
+    for i in (0, 999, 1000, 5432, n - 1):
+        assert artifact.has(f"shard{i:06}") and artifact.shard(f"shard{i:06}") == shard(i)
+    assert not artifact.has("shard") and not artifact.has("shard000000x") and not artifact.has("t")
+    with pytest.raises(KeyError):
+        artifact.shard("shard")
+    held = tracemalloc.get_traced_memory()[0] + pa.total_allocated_bytes() - arrow
+    tracemalloc.stop()
+    assert held < 200 * n, f"{held // n} bytes a shard"
+    assert artifact.shards == [shard(i) for i in range(n)]
+    assert artifact.shard("shard005432") is artifact.shards[5432] and not artifact.has("t")
 
 
 def test_a_missing_or_cut_object_is_not_reused(store: Store) -> None:
