@@ -224,11 +224,18 @@ def load_recipe(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe
     """
     values = _read(name)
     for key, value in (overrides or {}).items():
-        _set(values, key, yaml.safe_load(value) if isinstance(value, str) else value)
+        _set(values, key, _parse(key, value) if isinstance(value, str) else value)
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
         raise RecipeError(f"recipe {name}: " + "; ".join(_explain(e) for e in error.errors())) from None
+
+
+def _parse(key: str, value: str) -> Any:
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"override {key}: {value!r} is not YAML: {error}") from None
 
 
 def _read(name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -244,11 +251,13 @@ def _read(name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
         raise RecipeError(
             f"there is no recipe {name!r}: take one of {', '.join(PRESETS)}, or the path of a .yaml file"
         ) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"recipe {name} is not YAML: {error}") from None
     if not isinstance(values, dict):
         raise RecipeError(f"recipe {name} must be a mapping of sections")
     if base := values.pop("extends", None):
+        if not isinstance(base, str):
+            raise RecipeError(f"recipe {name}: extends must be a name or a path (given: {base!r})")
         values = _merge(_read(base, (*seen, name)), values)
     return values
 

@@ -133,6 +133,10 @@ def test_every_field_is_declared_identity_or_execution(section: type[Section]) -
         ({"corpus.sources.code.kind": "magic"}, "kind must be one of packages, files, commoncrawl"),
         ({"corpus.sources.code.pakages": []}, "did you mean 'packages'"),
         ({"name.x": 1}, "is a value, not a section"),
+        ({"mixture.code": "nan"}, "mixture"),
+        ({"mixture.code": ".nan"}, "mixture.code: Input should be a finite number"),
+        ({"train.lr": ".inf"}, "train.lr: Input should be a finite number"),
+        ({"train.lr": "[1"}, "override train.lr: .* is not YAML"),
     ],
 )
 def test_a_wrong_recipe_names_the_key_and_what_is_allowed(overrides: dict[str, Any], message: str) -> None:
@@ -156,6 +160,12 @@ def test_a_recipe_of_ones_own_extends_a_preset(tmp_path: Path) -> None:
     assert load_recipe(str(path)).corpus.holdout == [], "packages that are no longer read"
     path.write_text(f"extends: {path}\n")
     with pytest.raises(RecipeError, match="extends itself"):
+        load_recipe(str(path))
+    path.write_text("extends: [tiny]\n")
+    with pytest.raises(RecipeError, match="extends must be a name or a path"):
+        load_recipe(str(path))
+    path.write_bytes(b"name: \xff\n")
+    with pytest.raises(RecipeError, match="is not YAML"):
         load_recipe(str(path))
 
 
