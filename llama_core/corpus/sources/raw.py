@@ -93,6 +93,18 @@ class RawFile:
         self._raw, self._url = raw, url
 
     def read(self, size: int = -1) -> bytes:
+        """As many bytes as are asked for, or all that are left. A server that knows no ranges gives what it
+        has at hand, which is no end of the file."""
+        piece = self._some(size)
+        if size < 0 or len(piece) in (0, size):
+            return piece
+        pieces, left = [piece], size - len(piece)
+        while left and (piece := self._some(left)):
+            pieces.append(piece)
+            left -= len(piece)
+        return b"".join(pieces)
+
+    def _some(self, size: int) -> bytes:
         at = self._raw.tell()
 
         def read() -> bytes:
@@ -106,7 +118,10 @@ class RawFile:
             raise StoreError(f"cannot read {self._url}: {error}") from error
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        return self._raw.seek(offset, whence)
+        try:
+            return self._raw.seek(offset, whence)
+        except ValueError as error:
+            raise InputError(f"{self._url} is read in parts, and its server gives none: {error}") from error
 
     def tell(self) -> int:
         return self._raw.tell()
@@ -145,7 +160,7 @@ def _listed(source: UrlSource, pattern: str, lists: dict[str, bytes]) -> list[En
     if url not in lists:
         with open_raw(source, url) as file:
             pieces, size = [], 0
-            while size <= MAX_BYTES and (piece := file.read(1 << 20)):  # a read may give less than there is
+            while size <= MAX_BYTES and (piece := file.read(1 << 20)):  # a broken connection costs one piece
                 pieces.append(piece)
                 size += len(piece)
             lists[url] = b"".join(pieces)

@@ -3,6 +3,7 @@
 import functools
 import gzip
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,7 +13,7 @@ from corpus import warcs
 from corpus.helpers import write_jsonl
 
 from llama_core.corpus import ingest
-from llama_core.corpus.recipe import CommonCrawl, Files
+from llama_core.corpus.recipe import Books, CommonCrawl, Files
 from llama_core.corpus.sources import raw
 from llama_core.errors import InputError, StoreError
 from llama_core.step import Artifact
@@ -26,6 +27,7 @@ class _Handler(SimpleHTTPRequestHandler):
     requests: list[str] = []
     cut: int | None = None  # the connection is closed after as many bytes of a file ...
     cuts = 0  # ... for as many answers
+    streams = False  # answers have no length and no ranges, and come in pieces
 
     def do_HEAD(self) -> None:
         self._answer(False)
@@ -40,6 +42,13 @@ class _Handler(SimpleHTTPRequestHandler):
             self.send_error(404)
             return
         data = path.read_bytes()
+        if self.streams:
+            self.send_response(200)
+            self.end_headers()
+            for at in range(0, len(data) if with_body else 0, 1000):
+                self.wfile.write(data[at : at + 1000])
+                time.sleep(0.001)
+            return
         start, end = 0, len(data)
         wanted = self.headers.get("Range", "").removeprefix("bytes=")
         if wanted and with_body:
@@ -63,7 +72,7 @@ class _Handler(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
-    _Handler.requests, _Handler.cut, _Handler.cuts = [], None, 0
+    _Handler.requests, _Handler.cut, _Handler.cuts, _Handler.streams = [], None, 0, False
     handler = functools.partial(_Handler, directory=str(tmp_path))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
@@ -107,6 +116,18 @@ def test_a_connection_that_breaks_now_and_then_changes_nothing(
     _Handler.cut, _Handler.cuts = 1000, 3
     artifact = ingested(crawl)
     assert artifact.counts["documents"] == 100 and _Handler.cuts == 0
+
+
+def test_a_server_without_lengths_and_ranges_gives_whole_files(
+    server: str, tmp_path: Path, ingested: Callable[..., Artifact]
+) -> None:
+    _Handler.streams = True
+    (tmp_path / "1.txt").write_text(TEXT * 100)
+    artifact = ingested(Books(kind="books", urls=[f"{server}/1.txt"]))
+    assert artifact.counts["bytes"] == len(TEXT * 100)
+    (tmp_path / "a.zip").write_bytes(b"PK\5\6" + bytes(18))
+    with pytest.raises(InputError, match=r"a\.zip is read in parts"):
+        ingested(Books(kind="books", urls=[f"{server}/a.zip"]))
 
 
 def test_a_connection_that_stays_broken_is_an_error_and_no_damaged_record(
