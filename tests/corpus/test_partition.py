@@ -63,6 +63,16 @@ def test_of_many_shards_little_is_kept_in_memory(store: Store) -> None:
     assert peak < n_shards * 3 * (8 * 2 * n), f"{peak // n_shards} bytes a shard"
 
 
+def test_a_run_is_copied_once_to_be_published(store: Store) -> None:
+    rows = np.zeros(40_000, [("value", "<u8", (32,))])
+    with Step(store, "some", 1, {}).shard("map") as out:
+        tracemalloc.start()
+        publish_runs(out, "rows", rows, np.zeros(len(rows), np.int64), 1)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 1.5 * rows.nbytes
+
+
 @settings(deadline=None)
 @given(shards=st.lists(keys, max_size=4), n=st.integers(1, 5))
 def test_every_row_is_read_once_in_the_partition_of_its_key(shards: list[list[int]], n: int) -> None:

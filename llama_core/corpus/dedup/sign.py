@@ -25,25 +25,26 @@ def sign(
     """Write of a unit's documents: `signed` by ingest shard; `texts` and `keys` by partition of their hashes,
     of which there are `parts`; `samples` of the content of books. Raises DamagedError."""
     minhash = MinHash(scratch.cfg.dedup)
-    tables, samples = [], [np.empty(0, SAMPLES)]
+    tables, samples = [np.empty(0, signed_dtype(scratch.cfg.dedup))], [np.empty(0, SAMPLES)]
+    begins = []  # of the ingest shards
     at = 0  # documents of the unit so far
     for source, shard in units[unit].shards:
         group = documents[source].ingested.shard(shard).facts["group"]
         is_book = scratch.max_overlap(source) is not None
-        signed = [np.empty(0, signed_dtype(scratch.cfg.dedup))]
+        begins.append(at)
         for some in _in_batches(documents[source].read(shard)):
-            signed.append(_signed(scratch, minhash, group, some))
+            tables.append(_signed(scratch, minhash, group, some))
             if is_book:
                 samples += [_sample_of(minhash, d.text, at + i) for i, d in enumerate(some)]
             at += len(some)
-        tables.append(np.concatenate(signed))
     whole = np.concatenate(tables)
+    del tables
     texts = np.empty(len(whole), texts_dtype())
     for name in texts_dtype().names or ():
         texts[name] = whole[name]
     with scratch.shard("sign", unit) as out:
         out.facts["documents"] = len(whole)
-        shards = np.repeat(np.arange(len(tables)), [len(t) for t in tables])
+        shards = np.repeat(np.arange(len(begins)), np.diff([*begins, at]))
         publish_runs(out, "signed", whole, shards, max(len(u.shards) for u in units))
         publish_runs(out, "texts", texts, partition_of(texts["digest"], parts[0]), parts[0])
         keys = keys_of(whole)
