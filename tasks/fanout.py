@@ -67,8 +67,8 @@ def on_processes(phase: Phase, todo: list[str], workers: int) -> Iterable[str]:
                 lost += 1
                 if lost == TRIES:
                     raise LaunchError(
-                        f"{TRIES} times in a row worker processes were lost while they worked on {phase.label}: "
-                        "did the machine run out of memory? Set a lower run.workers"
+                        f"worker processes were lost {TRIES} times in a row, while they worked on "
+                        f"{phase.label}: did the machine run out of memory? Set a lower run.workers"
                     ) from error
 
 
