@@ -137,6 +137,10 @@ def test_every_field_is_declared_identity_or_execution(section: type[Section]) -
         ({"mixture.code": ".nan"}, "mixture.code: Input should be a finite number"),
         ({"train.lr": ".inf"}, "train.lr: Input should be a finite number"),
         ({"train.lr": "[1"}, "override train.lr: .* is not YAML"),
+        (
+            {"corpus.sources": {"a.b": {"kind": "files"}}, "mixture": {"a.b": 1}, "corpus.holdout": []},
+            "'a.b' is no name",
+        ),
     ],
 )
 def test_a_wrong_recipe_names_the_key_and_what_is_allowed(overrides: dict[str, Any], message: str) -> None:

@@ -1,5 +1,6 @@
 """The corpus in a recipe: where each source lies, how its text is cleaned, deduplicated and checked."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -329,6 +330,13 @@ class Corpus(Section):
     dedup: Dedup = Dedup()
     decontaminate: Identity[Decontaminate | None] = Decontaminate()
     """null: training text is not compared with the evaluation sets."""
+
+    @model_validator(mode="after")
+    def _sources_are_names(self) -> "Corpus":
+        # They stand in the names of shards, behind which a dot comes.
+        if wrong := [name for name in self.sources if not re.fullmatch(r"[A-Za-z0-9_-]+", name)]:
+            raise ValueError(f"sources: {wrong[0]!r} is no name: letters, digits, - and _ are allowed")
+        return self
 
     @model_validator(mode="after")
     def _models_name_sources(self) -> "Corpus":
