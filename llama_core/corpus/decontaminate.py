@@ -11,7 +11,7 @@ from typing import Any
 
 from llama_core.corpus.benchmarks import files, passages
 from llama_core.corpus.decisions import ENDING, Decision, read_decisions, write_decisions
-from llama_core.corpus.document import DROPPED_SCHEMA, Document, Rows, read_documents
+from llama_core.corpus.document import DROPPED_SCHEMA, Document, Rows, batched, read_documents
 from llama_core.corpus.ngrams import PIECE, plain
 from llama_core.corpus.overlap import Index, Span, read_index, write_index
 from llama_core.corpus.recipe import Decontaminate
@@ -72,7 +72,7 @@ def decontaminate_shard(step: Step, corpus: Artifact, cfg: Decontaminate, name: 
         shelf = _Shelf(out, stack)
 
         def decided() -> Iterator[Decision]:
-            for documents in _batches(read_documents(corpus, name, TRAIN)):
+            for documents in batched(read_documents(corpus, name, TRAIN), PIECE):
                 found = index.find([plain(d.text) for d in documents])
                 for document, spans in zip(documents, found, strict=True):
                     out.counts["documents"] += 1
@@ -150,20 +150,6 @@ def inputs(corpus: Artifact, decontaminated: Artifact | None) -> dict[str, str]:
     if decontaminated is None or not decontaminated.counts.get(DROPPED):
         return {"corpus": corpus.digest}
     return {"corpus": corpus.digest, "decontaminate": decontaminated.digest}
-
-
-def _batches(documents: Iterator[Document]) -> Iterator[list[Document]]:
-    """Documents that are compared together."""
-    batch: list[Document] = []
-    size = 0
-    for document in documents:
-        batch.append(document)
-        size += len(document.text)
-        if size >= PIECE:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def _index(step: Step, n: int) -> Index:

@@ -135,6 +135,20 @@ def read_documents(artifact: Artifact, shard: str, ending: str = "documents.parq
             yield Document(*row)
 
 
+def batched(documents: Iterable[Document], chars: int, most: int = 1 << 30) -> Iterator[list[Document]]:
+    """Documents that are worked on together: until they have `chars` characters, and at most `most`."""
+    batch: list[Document] = []
+    size = 0
+    for document in documents:
+        batch.append(document)
+        size += len(document.text)
+        if size >= chars or len(batch) == most:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
 def read_batches(artifact: Artifact, shard: str, ending: str) -> Iterator[pa.RecordBatch]:
     """The rows of one Parquet object of a shard, one row group in memory at a time."""
     entry = artifact.shard(shard).object(ending)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llama_core.corpus.decontaminate import training_documents
+from llama_core.corpus.document import batched
 from llama_core.errors import DamagedError
 from llama_core.step import Artifact, Shard, Step
 from llama_core.store import Store
@@ -164,18 +165,9 @@ class PageReader:
 
 def _batches(corpus: Artifact, shard: Shard, decontaminated: Artifact | None) -> Iterator[list[str]]:
     """The texts of a corpus shard, BATCH_BYTES or one document at a time."""
-    if not shard.counts.get("documents.train"):
-        return
-    texts: list[str] = []
-    size = 0
-    for document in training_documents(corpus, decontaminated, shard.name):
-        texts.append(document.text)
-        size += len(document.text)
-        if size >= BATCH_BYTES:
-            yield texts
-            texts, size = [], 0
-    if texts:
-        yield texts
+    if shard.counts.get("documents.train"):
+        for documents in batched(training_documents(corpus, decontaminated, shard.name), BATCH_BYTES):
+            yield [document.text for document in documents]
 
 
 def _npy(array: NDArray[np.int64]) -> bytes:

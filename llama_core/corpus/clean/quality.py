@@ -8,7 +8,7 @@ from itertools import repeat
 from llama_core.corpus.clean import language
 from llama_core.corpus.clean.decide import decide_shard
 from llama_core.corpus.decisions import Decision, Documents, apply_cuts, compose
-from llama_core.corpus.document import Document
+from llama_core.corpus.document import Document, batched
 from llama_core.corpus.quality import judge, pii
 from llama_core.corpus.recipe import Clean
 from llama_core.phases import Plan, one_phase
@@ -34,23 +34,10 @@ def decide_all(
 ) -> Iterator[tuple[Document, Decision]]:
     """Each document with its decision; languages are identified some documents at a time."""
     identifier = language.Identifier(cfg.language) if cfg.language else None
-    for batch in _batches(documents):
+    for batch in batched(documents, BATCH_CHARS, BATCH):
         found = identifier.identify([d.text for d in batch]) if identifier else repeat(None)
         for document, language_of_it in zip(batch, found):
             yield document, decide(document, language_of_it, cfg, tally)
-
-
-def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    batch: list[Document] = []
-    size = 0
-    for document in documents:
-        batch.append(document)
-        size += len(document.text)
-        if size >= BATCH_CHARS or len(batch) == BATCH:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def decide(
