@@ -27,8 +27,9 @@ class Tokenizer(Section):
     seed: Identity[int] = 1
     threads: Identity[int] = Field(2, ge=1)
     """Identity: the trainer's result may depend on it."""
-    compare_with: Execution[str] = ""
-    """Path or URL of another SentencePiece model, as the released one, to be reported beside this."""
+    compare_with: Identity[str] = ""
+    """Path or URL of another SentencePiece model, as the released one, to be reported beside this. What
+    follows does not depend on it: a tokenizer is known by its pieces."""
 
 
 class Model(Section):
