@@ -1,0 +1,34 @@
+"""What each source makes of its public format. Text may change only together with ingest's REVISION."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import seven_sources
+from corpus.helpers import documents_of
+
+from llama_core.corpus import ingest
+from llama_core.recipe import load_recipe
+from llama_core.step import Artifact
+
+GOLDEN = {
+    ("arxiv", 2): "dbeecf75e38c5a08",
+    ("books", 2): "905da510804c48e9",
+    ("c4", 2): "e3e08ecd42dbb90c",
+    ("commoncrawl", 2): "d9ef45e94916dad4",
+    ("github", 2): "ac986a8b4bb5d6ed",
+    ("stackexchange", 2): "72d645cce5e7adb1",
+    ("wikipedia", 2): "e36c71d4eadb797c",
+}
+
+
+def test_the_text_of_every_source_changes_only_with_the_revision(
+    tmp_path: Path, ingested: Callable[..., Artifact]
+) -> None:
+    path = seven_sources.write_recipe(tmp_path / "raw")
+    found = {}
+    for name, source in load_recipe(str(path)).corpus.sources.items():
+        texts = sorted(document.text for document in documents_of(ingested(source, name)))
+        digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
+        found[name, ingest.REVISION] = digest
+    assert found == GOLDEN
