@@ -184,15 +184,25 @@ class Store:
     def read_json(self, name: str) -> Any:
         return json.loads(self.read(name))
 
-    def verify(self, name: str, expect: Object) -> None:
-        """Read an object in pieces and compare it. Raises DamagedError."""
+    @contextlib.contextmanager
+    def checked(self, name: str, expect: Object) -> Iterator[BinaryIO]:
+        """The object as a file whose digest was compared before any of it is given. Raises DamagedError.
+
+        Over a network it is fetched once, to a file of this machine.
+        """
         digest, size = hashlib.sha256(), 0
-        with self.open(name) as file:
-            while chunk := file.read(CHUNK):
+        with contextlib.ExitStack() as stack:
+            source = stack.enter_context(self.open(name))
+            file = source if self.is_local else stack.enter_context(tempfile.TemporaryFile())
+            while chunk := source.read(CHUNK):
                 digest.update(chunk)
                 size += len(chunk)
-        if (size, digest.hexdigest()) != (expect.size, expect.sha256):
-            raise DamagedError(_damaged(self.url_of(name)))
+                if file is not source:
+                    file.write(chunk)
+            if (size, digest.hexdigest()) != (expect.size, expect.sha256):
+                raise DamagedError(_damaged(self.url_of(name)))
+            file.seek(0)
+            yield file
 
     def exists(self, name: str) -> bool:
         return self._call(f"look for {name}", lambda: self.fs.exists(self.path(name)))

@@ -48,7 +48,8 @@ def test_an_object_is_read_back_with_its_size_and_digest(any_store: Store) -> No
     assert any_store.read_range("a/b.bin", 10, 20) == data[10:20]
     assert any_store.list() == ["a/b.bin"]
     assert any_store.sizes() == {"a/b.bin": len(data)}
-    any_store.verify("a/b.bin", entry)
+    with any_store.checked("a/b.bin", entry) as file:
+        assert file.read() == data
 
 
 def test_an_object_larger_than_one_part_is_published_whole(any_store: Store) -> None:
@@ -58,7 +59,8 @@ def test_an_object_larger_than_one_part_is_published_whole(any_store: Store) -> 
             file.write(piece)
     assert any_store.sizes()["large.bin"] == 40 << 20
     assert file.object is not None
-    any_store.verify("large.bin", file.object)
+    with any_store.checked("large.bin", file.object) as whole:
+        assert whole.read(len(piece) + 1)[:-1] == piece and whole.seek(0, 2) == 40 << 20
 
 
 @pytest.mark.parametrize("megabytes", [0, 1, 40])
@@ -92,8 +94,8 @@ def test_damaged_bytes_are_named(any_store: Store) -> None:
     any_store.publish_bytes("a.bin", b"wrong")
     with pytest.raises(DamagedError, match="a.bin is damaged"):
         any_store.read("a.bin", expect=entry)
-    with pytest.raises(DamagedError, match="a.bin is damaged"):
-        any_store.verify("a.bin", entry)
+    with pytest.raises(DamagedError, match="a.bin is damaged"), any_store.checked("a.bin", entry):
+        pytest.fail("damaged bytes were given")
     with pytest.raises(DamagedError):
         any_store.read("a.bin", expect=Object("a.bin", 3, entry.sha256))
 

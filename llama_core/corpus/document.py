@@ -152,7 +152,6 @@ def batched(documents: Iterable[Document], chars: int, most: int = 1 << 30) -> I
 def read_batches(artifact: Artifact, shard: str, ending: str) -> Iterator[pa.RecordBatch]:
     """The rows of one Parquet object of a shard, one row group in memory at a time."""
     entry = artifact.shard(shard).object(ending)
-    artifact.store.verify(entry.name, entry)
-    with artifact.store.open(entry.name) as file, pq.ParquetFile(file) as parquet:
+    with artifact.store.checked(entry.name, entry) as file, pq.ParquetFile(file) as parquet:
         for group in range(parquet.num_row_groups):
             yield from parquet.read_row_group(group).to_batches()

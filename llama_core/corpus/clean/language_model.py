@@ -222,9 +222,8 @@ def _load(models: Artifact, language: str) -> Scorer:
     shard = models.shard(language)
     pieces = spm.SentencePieceProcessor(model_proto=models.read(shard.object("/pieces.model")))
     entry = shard.object("/ngrams.arpa.zst")
-    models.store.verify(entry.name, entry)
     with tempfile.NamedTemporaryFile(prefix="llama-lm-", suffix=".arpa") as file:
-        with models.store.open(entry.name) as packed:
+        with models.store.checked(entry.name, entry) as packed:
             zstandard.ZstdDecompressor().copy_stream(packed, file)
         file.flush()
         config = kenlm.Config()
