@@ -99,21 +99,12 @@ def a_post_of_2_gb(folder: Path) -> Path:
 
 
 def an_archive_7z_of_2_gb(folder: Path) -> Path:
-    class Zeros(io.RawIOBase):
-        left = 2 * GIB
-
-        def readable(self) -> bool:
-            return True
-
-        def read(self, size: int = -1) -> bytes:
-            size = min(self.left, size if size >= 0 else PIECE)
-            self.left -= size
-            return b"x" * size
-
-    path = folder / "a.stackexchange.com.7z"
-    filters = [{"id": py7zr.FILTER_DEFLATE}]
-    with py7zr.SevenZipFile(path, "w", filters=filters) as archive:
-        archive.writef(Zeros(), "Posts.xml")
+    posts, path = folder / "Posts.xml", folder / "a.stackexchange.com.7z"
+    with posts.open("wb") as file:
+        file.truncate(2 * GIB)
+    with py7zr.SevenZipFile(path, "w", filters=[{"id": py7zr.FILTER_DEFLATE}]) as archive:
+        archive.write(posts, posts.name)
+    posts.unlink()
     return path
 
 
