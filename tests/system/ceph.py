@@ -119,7 +119,7 @@ class Ceph:
 
     def start_gateway(self) -> None:
         self._gateway = self._daemon("radosgw", "-n", "client.rgw.a")
-        self._wait(self._answers, 90, "the gateway")
+        self._wait(self._answers, 240, "the gateway")
 
     def kill_gateway(self) -> None:
         """kill -9: connections break, and nothing answers until `start_gateway`."""
@@ -153,6 +153,8 @@ class Ceph:
             return False
 
     def _answers(self) -> bool:
+        if self._gateway is None or self._gateway.poll() is not None:  # it gives up on a cluster that is slow
+            self._gateway = self._daemon("radosgw", "-n", "client.rgw.a")
         try:
             urllib.request.urlopen(self.endpoint, timeout=2).close()
         except urllib.error.HTTPError:
@@ -161,12 +163,13 @@ class Ceph:
             return False
         return True
 
-    @staticmethod
-    def _wait(ready, seconds: float, what: str) -> None:  # type: ignore[no-untyped-def]
+    def _wait(self, ready, seconds: float, what: str) -> None:  # type: ignore[no-untyped-def]
         deadline = time.monotonic() + seconds
         while not ready():
             if time.monotonic() > deadline:
-                raise RuntimeError(f"{what} of the test S3 server did not come up in {seconds:.0f} s")
+                ends = [f"{p.name}: {p.read_text()[-600:]}" for p in self.folder.glob("*.[lo]*[gt]")]
+                message = f"{what} of the test S3 server did not come up in {seconds:.0f} s"
+                raise RuntimeError("\n".join([message, *ends]))
             time.sleep(0.5)
 
 
