@@ -51,6 +51,9 @@ rgw data = {folder}/rgw
 """
 
 
+GATEWAY = ("radosgw", "-n", "client.rgw.a")
+
+
 def missing_programs() -> list[str]:
     return [p for p in PROGRAMS if shutil.which(p) is None]
 
@@ -69,8 +72,7 @@ class Ceph:
         self.port = free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self._conf = str(folder / "ceph.conf")
-        self._daemons: list[subprocess.Popen[bytes]] = []
-        self._gateway: subprocess.Popen[bytes] | None = None
+        self._daemons: dict[tuple[str, ...], subprocess.Popen[bytes]] = {}  # by command
 
     @property
     def environment(self) -> dict[str, str]:
@@ -118,25 +120,23 @@ class Ceph:
         client.create_bucket(Bucket=name)
 
     def start_gateway(self) -> None:
-        self._gateway = self._daemon("radosgw", "-n", "client.rgw.a")
+        self._daemon(*GATEWAY)
         self._wait(self._answers, 240, "the gateway")
 
     def kill_gateway(self) -> None:
         """kill -9: connections break, and nothing answers until `start_gateway`."""
-        assert self._gateway is not None
-        self._gateway.kill()
-        self._gateway.wait()
+        self._daemons[GATEWAY].kill()
+        self._daemons[GATEWAY].wait()
 
     def stop(self) -> None:
-        for process in reversed(self._daemons):
+        for process in reversed(self._daemons.values()):
             process.send_signal(signal.SIGKILL)
             process.wait()
 
-    def _daemon(self, program: str, *args: str) -> subprocess.Popen[bytes]:
-        log = (self.folder / f"{program}.out").open("ab")
-        process = subprocess.Popen([program, "-c", self._conf, "-f", *args], stdout=log, stderr=log)
-        self._daemons.append(process)
-        return process
+    def _daemon(self, program: str, *args: str) -> None:
+        with (self.folder / f"{program}.out").open("ab") as log:
+            process = subprocess.Popen([program, "-c", self._conf, "-f", *args], stdout=log, stderr=log)
+        self._daemons[program, *args] = process
 
     def _run(self, program: str, *args: str) -> None:
         configured = [] if program in ("ceph-authtool", "monmaptool") else ["-c", self._conf]
@@ -153,8 +153,6 @@ class Ceph:
             return False
 
     def _answers(self) -> bool:
-        if self._gateway is None or self._gateway.poll() is not None:  # it gives up on a cluster that is slow
-            self._gateway = self._daemon("radosgw", "-n", "client.rgw.a")
         try:
             urllib.request.urlopen(self.endpoint, timeout=2).close()
         except urllib.error.HTTPError:
@@ -166,6 +164,10 @@ class Ceph:
     def _wait(self, ready, seconds: float, what: str) -> None:  # type: ignore[no-untyped-def]
         deadline = time.monotonic() + seconds
         while not ready():
+            for command, process in list(self._daemons.items()):
+                # An OSD that has no monitor map yet is refused with 'wrong fsid', and ends.
+                if process.poll() is not None:
+                    self._daemon(*command)
             if time.monotonic() > deadline:
                 ends = [f"{p.name}: {p.read_text()[-600:]}" for p in self.folder.glob("*.[lo]*[gt]")]
                 message = f"{what} of the test S3 server did not come up in {seconds:.0f} s"
