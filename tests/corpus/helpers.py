@@ -3,13 +3,22 @@
 import gzip
 import json
 import os
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from llama_core.corpus.decisions import Documents
-from llama_core.corpus.document import Document, read_documents
+from llama_core.corpus.document import (
+    Document,
+    Dropped,
+    NonContent,
+    Outcome,
+    Quarantined,
+    read_documents,
+)
 from llama_core.recipe import Recipe, load_recipe
 from llama_core.step import Artifact
 
@@ -41,6 +50,34 @@ def documents_of(artifact: Artifact, ending: str = "documents.parquet") -> list[
 def texts_of(documents: Documents) -> list[str]:
     """What every stage has kept, shard by shard."""
     return [d.text for shard in documents.shards for d in documents.read(shard.name)]
+
+
+def documents_in(outcomes: Iterable[Outcome]) -> list[Document]:
+    """The documents among what a source yields."""
+    return [o for o in outcomes if isinstance(o, Document)]
+
+
+def left_out(outcomes: Iterable[Outcome]) -> Counter[str]:
+    """Of what is no document, by kind, reason or error."""
+    found: Counter[str] = Counter()
+    for o in outcomes:
+        match o:
+            case NonContent():
+                found[o.kind] += o.count
+            case Dropped():
+                found[o.reason] += 1
+            case Quarantined():
+                found[o.error] += 1
+    return found
+
+
+def cut(data: bytes, sizes: list[int]) -> list[bytes]:
+    """A stream in pieces of such sizes, and what is left."""
+    pieces, at = [], 0
+    for size in sizes:
+        pieces.append(data[at : at + size])
+        at += size
+    return [*pieces, data[at:]]
 
 
 def is_conserved(counts: dict[str, int]) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from corpus.helpers import SAMPLES, is_conserved, needs_samples
+from corpus.helpers import SAMPLES, documents_in, is_conserved, left_out, needs_samples
 from corpus.papers import BODY, BUNDLE, PAPER, WITHDRAWN, packed, tar
 from corpus.sources import residues
 from corpus.sources.memory import read_apart
@@ -40,23 +40,6 @@ def read(tmp_path: Path) -> Callable[..., list[Outcome]]:
     return run
 
 
-def documents(outcomes: list[Outcome]) -> list[Document]:
-    return [o for o in outcomes if isinstance(o, Document)]
-
-
-def counts(outcomes: list[Outcome]) -> dict[str, int]:
-    """Of what is no document, by kind, reason or error."""
-    found: Counter[str] = Counter()
-    for outcome in outcomes:
-        if isinstance(outcome, NonContent):
-            found[outcome.kind] += outcome.count
-        elif isinstance(outcome, Dropped):
-            found[outcome.reason] += 1
-        elif isinstance(outcome, Quarantined):
-            found[outcome.error] += 1
-    return dict(found)
-
-
 def test_a_bundle_is_one_document_and_each_of_its_files_is_counted(
     tmp_path: Path, ingested: Callable[..., Artifact]
 ) -> None:
@@ -76,7 +59,7 @@ def test_a_bundle_is_one_document_and_each_of_its_files_is_counted(
 
 
 def test_a_document_says_where_it_is_from(read: Callable[..., list[Outcome]]) -> None:
-    (paper,) = documents(read("1911.02782v2.tar.gz", packed(tar(BUNDLE))))
+    (paper,) = documents_in(read("1911.02782v2.tar.gz", packed(tar(BUNDLE))))
     assert (paper.url, paper.date) == ("https://arxiv.org/abs/1911.02782v2", "2019-11")
     assert (paper.license, paper.language, paper.source) == ("arXiv", "en", "arxiv")
     meta = json.loads(paper.meta)
@@ -90,9 +73,9 @@ def test_a_document_says_where_it_is_from(read: Callable[..., list[Outcome]]) ->
         ("0704.0001.gz", "https://arxiv.org/abs/0704.0001", "2007-04"),
         ("1202.3665_ms.tex", "https://arxiv.org/abs/1202.3665", "2012-02"),
     ):
-        (paper,) = documents(read(name, packed(french) if name.endswith("gz") else french.encode()))
+        (paper,) = documents_in(read(name, packed(french) if name.endswith("gz") else french.encode()))
         assert (paper.url, paper.date, paper.language) == (url, date, "fr")
-    (paper,) = documents(read("thesis.tex", PAPER.encode()))
+    (paper,) = documents_in(read("thesis.tex", PAPER.encode()))
     assert paper.url.endswith("/thesis.tex") and paper.date == ""
 
 
@@ -110,14 +93,14 @@ def test_a_bulk_tar_holds_papers_of_every_form(read: Callable[..., list[Outcome]
         "1001/hep-th1001010.gz": packed(PAPER.encode("latin-1").replace(b"goes", b"\xe9t\xe9")),
     }
     outcomes = read("arXiv_src_1001_001.tar", tar(papers))
-    found = documents(outcomes)
+    found = documents_in(outcomes)
     assert [d.url.rsplit("/", 1)[1] for d in found] == ["1001.0001", "1001.0002", "1001010"]
     assert len({d.id for d in found}) == 3 and "été on" in found[2].text
-    assert counts(outcomes) == {
+    assert left_out(outcomes) == {
         "figure": 2, "ancillary": 1, "system_file": 1, "style": 2, "bibliography": 1, "readme": 1,
         "unused_file": 1, "pdf": 2, "html": 1, "postscript": 1, "withdrawn": 1, "no_main_file": 1,
     }  # fmt: skip
-    alone = documents(read("1001.0002.gz", packed(PAPER)))
+    alone = documents_in(read("1001.0002.gz", packed(PAPER)))
     assert [d.id for d in alone] == [found[1].id], "an id does not depend on the tar that a paper is in"
 
 
@@ -126,11 +109,11 @@ def test_a_bundle_of_two_papers_is_two_documents(read: Callable[..., list[Outcom
     outcomes = read(
         "2001.00001.tar", tar({"b.tex": PAPER, "supplement.tex": second, "part.tex": "\\emph{x}"})
     )
-    assert [json.loads(d.meta)["title"] for d in documents(outcomes)] == ["A Title", "Supplement"]
-    assert len({d.id for d in documents(outcomes)}) == 2
+    assert [json.loads(d.meta)["title"] for d in documents_in(outcomes)] == ["A Title", "Supplement"]
+    assert len({d.id for d in documents_in(outcomes)}) == 2
     readme = "supplement.tex toplevelfile\nb.tex ignore\n"
     named = read("2001.00002.tar", tar({"b.tex": BODY, "supplement.tex": second, "00README.XXX": readme}))
-    assert [json.loads(d.meta)["main"] for d in documents(named)] == ["supplement.tex"]
+    assert [json.loads(d.meta)["main"] for d in documents_in(named)] == ["supplement.tex"]
 
 
 def test_hostile_members_leave_their_archive_in_no_way(
@@ -152,8 +135,8 @@ def test_hostile_members_leave_their_archive_in_no_way(
     unsafe = dict.fromkeys(("../up.tex", "/abs.tex", "a/../../b.tex", "C:\\x.tex", "..\\y.tex"), PAPER)
     before = set(tmp_path.rglob("*"))
     outcomes = read("in/2001.00001.tar", tar(files | unsafe, *links))
-    assert counts(outcomes) == {"unsafe_path": 5, "link": 2, "device": 2}
-    (paper,) = documents(outcomes)
+    assert left_out(outcomes) == {"unsafe_path": 5, "link": 2, "device": 2}
+    (paper,) = documents_in(outcomes)
     assert json.loads(paper.meta)["missing"] == ["/etc/passwd", "link0"]
     assert set(tmp_path.rglob("*")) - before == {tmp_path / "in", tmp_path / "in/2001.00001.tar"}
 
@@ -161,8 +144,8 @@ def test_hostile_members_leave_their_archive_in_no_way(
 def test_a_macro_bomb_is_quarantined_and_the_next_paper_read(read: Callable[..., list[Outcome]]) -> None:
     bomb = PAPER.replace("\\section", "\\def\\a{\\a\\a}\\a\\section")
     outcomes = read("bulk.tar", tar({"1001.0001.gz": packed(bomb), "1001.0002.gz": packed(PAPER)}))
-    assert counts(outcomes) == {"macro_bomb": 1}
-    assert [d.url[-9:] for d in documents(outcomes)] == ["1001.0002"]
+    assert left_out(outcomes) == {"macro_bomb": 1}
+    assert [d.url[-9:] for d in documents_in(outcomes)] == ["1001.0002"]
 
 
 @pytest.mark.parametrize(
@@ -179,7 +162,7 @@ def test_a_file_that_is_no_text_is_quarantined(
     outcomes = read(
         "2001.00001.tar", tar({f"{name}.tex": content, "main.tex": PAPER}), max_record_bytes=200_000
     )
-    assert counts(outcomes) == {error: 1} and len(documents(outcomes)) == 1
+    assert left_out(outcomes) == {error: 1} and len(documents_in(outcomes)) == 1
 
 
 @pytest.mark.parametrize(
@@ -200,12 +183,12 @@ def test_encodings_are_known_by_the_file(
     preamble = f"\\usepackage[{declared}]{{inputenc}}" if declared else ""
     preamble = "\\begin{CJK*}{GBK}{song}" if codec == "gb18030" else preamble
     text = PAPER.replace("\\title", f"{preamble}\\title").replace("The text", f"{word} The text", 1)
-    (paper,) = documents(read("a.tex", text.encode(codec)))
+    (paper,) = documents_in(read("a.tex", text.encode(codec)))
     assert paper.text.startswith(f"Introduction\n\n{word} The text")
 
 
 def test_a_utf16_paper_is_read(read: Callable[..., list[Outcome]]) -> None:
-    assert len(documents(read("a.tex", PAPER.encode("utf-16")))) == 1
+    assert len(documents_in(read("a.tex", PAPER.encode("utf-16")))) == 1
 
 
 def test_a_truncated_file_gives_what_is_whole_and_says_what_is_not(
@@ -215,17 +198,17 @@ def test_a_truncated_file_gives_what_is_whole_and_says_what_is_not(
     whole = packed(tar({"main.tex": PAPER, "z.png": noise}))
     for cut in (len(whole) - 1, len(whole) - 9, len(whole) // 2):
         outcomes = read("2001.00001.gz", whole[:cut])
-        assert len(documents(outcomes)) == 1
-        assert counts(outcomes) == {"figure": 1, "truncated_stream": 1}
+        assert len(documents_in(outcomes)) == 1
+        assert left_out(outcomes) == {"figure": 1, "truncated_stream": 1}
     outcomes = read("2001.00001.gz", packed(PAPER)[:-20])
-    assert counts(outcomes) == {"truncated_stream": 1} and not documents(outcomes)
+    assert left_out(outcomes) == {"truncated_stream": 1} and not documents_in(outcomes)
     bulk = tar({"1001.0001.gz": packed(PAPER), "1001.0002.gz": packed(PAPER), "1001.0003.pdf": b"x" * 3000})
-    assert counts(read("bulk.tar", bulk[:1400])) == {"truncated_stream": 1}
-    assert counts(read("bulk.tar", bulk[:1700])) == {"truncated_stream": 1}
+    assert left_out(read("bulk.tar", bulk[:1400])) == {"truncated_stream": 1}
+    assert left_out(read("bulk.tar", bulk[:1700])) == {"truncated_stream": 1}
     outcomes = read("bulk.tar", bulk[:4000])
-    assert len(documents(outcomes)) == 2 and counts(outcomes) == {"pdf": 1, "truncated_stream": 1}
+    assert len(documents_in(outcomes)) == 2 and left_out(outcomes) == {"pdf": 1, "truncated_stream": 1}
     without_end = bulk[: 512 * 2 * 2 + 512 + 3072]
-    assert counts(read("bulk.tar", without_end)) == {"pdf": 1, "truncated_stream": 1}
+    assert left_out(read("bulk.tar", without_end)) == {"pdf": 1, "truncated_stream": 1}
 
 
 def test_damage_costs_its_own_paper_only(read: Callable[..., list[Outcome]]) -> None:
@@ -233,14 +216,14 @@ def test_damage_costs_its_own_paper_only(read: Callable[..., list[Outcome]]) -> 
     bulk = bytearray(tar(dict.fromkeys(names, packed(PAPER))))
     bulk[1024 + 512 + 40] ^= 0xFF  # in the second paper
     outcomes = read("bulk.tar", bytes(bulk))
-    assert len(documents(outcomes)) == 4 and sum(counts(outcomes).values()) == 1
+    assert len(documents_in(outcomes)) == 4 and sum(left_out(outcomes).values()) == 1
     bulk[2 * 1024 + 10] ^= 0xFF  # in the header of the third
     outcomes = read("bulk.tar", bytes(bulk))
-    assert [d.url[-9:] for d in documents(outcomes)] == ["1001.0001", "1001.0004", "1001.0005"]
-    assert counts(outcomes)["damaged_header"] == 1
+    assert [d.url[-9:] for d in documents_in(outcomes)] == ["1001.0001", "1001.0004", "1001.0005"]
+    assert left_out(outcomes)["damaged_header"] == 1
     wrong = bytearray(packed(tar({"main.tex": PAPER, "b.tex": "\\x"})))
     wrong[-6] ^= 1  # of the checksum
-    assert "damaged_stream" in counts(read("2001.00001.gz", bytes(wrong)))
+    assert "damaged_stream" in left_out(read("2001.00001.gz", bytes(wrong)))
 
 
 def test_a_hundred_thousand_members_and_a_bomb_of_gzip_stay_small(tmp_path: Path) -> None:
@@ -264,13 +247,13 @@ def test_an_extended_header_of_any_size_is_not_held(read: Callable[..., list[Out
     info = tarfile.TarInfo("pax")
     info.type, info.size = tarfile.XHDTYPE, 1 << 40
     header = info.tobuf(format=tarfile.GNU_FORMAT)
-    assert counts(read("2001.00001.tar", header + b"x" * 2048)) == {
+    assert left_out(read("2001.00001.tar", header + b"x" * 2048)) == {
         "damaged_header": 1,
         "truncated_stream": 1,
     }
     long = "a/" * 120 + "main.tex"
     for format in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
-        (paper,) = documents(read("2001.00001.tar", tar({long: PAPER}, format=format)))
+        (paper,) = documents_in(read("2001.00001.tar", tar({long: PAPER}, format=format)))
         assert json.loads(paper.meta)["main"] == long
 
 
@@ -302,7 +285,7 @@ def test_the_samples_read_like_prose(capsys: pytest.CaptureFixture[str]) -> None
         code = [match[2].strip("\n") for text in sources for match in CODE.finditer(text)]
         for text in sources:
             before += residues.residues(text, "arxiv")
-        for paper in documents(list(arxiv.read("arxiv", source(), Raw("r", str(path), "")))):
+        for paper in documents_in(list(arxiv.read("arxiv", source(), Raw("r", str(path), "")))):
             after += residues.residues(paper.text, "arxiv", code)
             size += len(paper.text.encode())
             papers += 1

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import zstandard
+from corpus.helpers import cut
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,14 +29,6 @@ def test_what_comes_out_of_a_bomb_comes_in_pieces(which: str) -> None:
     packed = PACKERS[which](b"\0" * 100_000_000)
     sizes = [len(piece) for piece in streams.chunks(io.BytesIO(packed), f"a.{which}")]
     assert sum(sizes) == 100_000_000 and max(sizes) < 80_000_000
-
-
-def cut(data: bytes, sizes: list[int]) -> list[bytes]:
-    pieces, at = [], 0
-    for size in sizes:
-        pieces.append(data[at : at + size])
-        at += size
-    return [*pieces, data[at:]]
 
 
 @given(

@@ -12,12 +12,12 @@ from pathlib import Path
 import py7zr
 import pytest
 from corpus.dumps import PACKINGS, posts, row, sevenzip, site
-from corpus.helpers import SAMPLES, documents_of, is_conserved, needs_samples
+from corpus.helpers import SAMPLES, documents_in, documents_of, is_conserved, left_out, needs_samples
 from corpus.sources.residues import residues, table
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined
+from llama_core.corpus.document import Outcome, Quarantined
 from llama_core.corpus.recipe import StackExchange
 from llama_core.corpus.sources import stackexchange
 from llama_core.corpus.sources.raw import Raw
@@ -47,22 +47,8 @@ def read_file(path: Path, **fields: object) -> list[Outcome]:
 
 def names(outcomes: list[Outcome]) -> Counter[str]:
     """Raw records by what became of them."""
-    found: Counter[str] = Counter()
-    for o in outcomes:
-        match o:
-            case Document():
-                found["members"] += o.members
-            case NonContent():
-                found[o.kind] += o.count
-            case Dropped():
-                found[o.reason] += 1
-            case Quarantined():
-                found[o.error] += 1
-    return found
-
-
-def documents(outcomes: list[Outcome]) -> list[Document]:
-    return [o for o in outcomes if isinstance(o, Document)]
+    members = sum(document.members for document in documents_in(outcomes))
+    return left_out(outcomes) + Counter(members=members)
 
 
 def test_a_question_comes_with_its_answers_by_numeric_score_from_high_to_low(
@@ -76,7 +62,7 @@ def test_a_question_comes_with_its_answers_by_numeric_score_from_high_to_low(
         row(2, 2, parent=1, body="<p>ten</p>", score=10),
         row(5, 2, parent=1, body="<p>nine, later</p>", score=9),
     )  # fmt: skip
-    (found,) = documents(read(data))
+    (found,) = documents_in(read(data))
     assert found.text == "Q: Why 10 &gt; 9?\n\nIs it?\n\nA: ten\n\nA: nine\n\nA: nine, later\n\nA: minus"
     assert (found.members, found.language, found.license) == (5, "en", "CC-BY-SA-4.0")
     assert found.url == "https://beer.stackexchange.com/questions/1"
@@ -112,7 +98,7 @@ def test_every_row_is_counted_once(read: Callable[..., list[Outcome]]) -> None:
         "members": 5, "empty": 3, "orphan_answer": 2, "repeated_post": 2, "tag_excerpt": 1, "tag_wiki": 1,
         "other_post": 1, "bad_fields": 2, "not_xml": 2,
     }  # fmt: skip
-    assert [d.text for d in documents(read(data))] == [
+    assert [d.text for d in documents_in(read(data))] == [
         "Q: T\n\nq\n\nA: a", "Q: No answers\n\nq", "Q: No body\n\nA: a"
     ]  # fmt: skip
 
@@ -138,13 +124,13 @@ def test_any_posts_are_conserved_and_their_order_does_not_matter(
     path.write_bytes(posts(*made))
     outcomes = read_file(path, min_chars=1)
     assert sum(names(outcomes).values()) == len(rows)
-    for found in documents(outcomes):
+    for found in documents_in(outcomes):
         answers = json.loads(found.meta)["answers"]
         assert [score for _, score in answers] == sorted((s for _, s in answers), reverse=True)
     if len({i for i, *_ in rows}) == len(rows):
         path.write_bytes(posts(*reversed(made)))
-        assert [d.text for d in documents(read_file(path, min_chars=1))] == [
-            d.text for d in documents(outcomes)
+        assert [d.text for d in documents_in(read_file(path, min_chars=1))] == [
+            d.text for d in documents_in(outcomes)
         ]
 
 
@@ -159,7 +145,7 @@ def test_the_text_does_not_depend_on_packing_and_encoding(
     packed = sevenzip({"Posts.xml": data}) if packing == ".7z" else PACKINGS[packing](data)
     outcomes = read(packed, "a.7z" if packing == ".7z" else f"Posts.xml{packing}")
     assert names(outcomes) == {"members": 2}
-    assert documents(outcomes)[0].text == "Q: Pivo 🍺\n\nčeština\n\nA: да"
+    assert documents_in(outcomes)[0].text == "Q: Pivo 🍺\n\nčeština\n\nA: да"
 
 
 def test_ingest_conserves_members_of_the_archive_and_rows_of_posts(
@@ -186,7 +172,7 @@ def test_a_cut_file_gives_its_whole_rows_and_says_that_it_was_cut(read: Callable
         outcomes = read(data[:at])
         errors = [o.error for o in outcomes if isinstance(o, Quarantined)]
         assert errors in (["truncated"], ["not_a_dump"]), at
-        assert [d.text for d in documents(outcomes)] == [
+        assert [d.text for d in documents_in(outcomes)] == [
             f"Q: T\n\n{i}" for i in range(1, 1 + data[:at].count(b"/>"))
         ]
 
@@ -265,7 +251,7 @@ def test_an_archive_that_cannot_be_read_is_one_quarantined_record(read: Callable
 
 def test_two_posts_of_one_archive_are_two_sites(read: Callable[..., list[Outcome]]) -> None:
     data = posts(row(1, title="T", body="q"))
-    found = documents(read(sevenzip({"a/Posts.xml": data, "b/Posts.xml": data}), "a.7z"))
+    found = documents_in(read(sevenzip({"a/Posts.xml": data, "b/Posts.xml": data}), "a.7z"))
     assert len(found) == 2 and found[0].id != found[1].id
 
 
@@ -290,7 +276,7 @@ def test_the_sample_sites_give_as_many_posts_as_they_hold(
     assert {
         k: v for k, v in found.items() if k in ("empty", "too_short", "orphan_answer", "repeated_post")
     } == lost
-    assert len(documents(outcomes)) == questions - lost.get("too_short", 0)
+    assert len(documents_in(outcomes)) == questions - lost.get("too_short", 0)
     assert found["members"] == questions + answers - sum(lost.values())
 
 
@@ -329,7 +315,7 @@ def test_the_sample_questions_read_like_prose(capsys: pytest.CaptureFixture[str]
     for path in (BEER, HISTORY, DATA):
         for found in re.finditer(r'<row Id="(\d+)" [^>]*?\bBody="([^"]*)"', posts_of(path)):
             bodies[path.name, int(found[1])] = html.unescape(found[2])
-        for document in documents(read_file(path)):
+        for document in documents_in(read_file(path)):
             meta = json.loads(document.meta)
             code: list[str] = []
             for post in (meta["question"], *(number for number, _ in meta["answers"])):

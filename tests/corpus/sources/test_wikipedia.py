@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from corpus.dumps import PACKINGS, PROSE, head, multistream, page, wiki
-from corpus.helpers import SAMPLES, documents_of, is_conserved, needs_samples
+from corpus.helpers import SAMPLES, documents_in, documents_of, is_conserved, left_out, needs_samples
 from corpus.sources.residues import residues, table
 
-from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined
+from llama_core.corpus.document import Outcome, Quarantined
 from llama_core.corpus.recipe import LANGUAGES, Wikipedia
 from llama_core.corpus.sources import streams, wikipedia
 from llama_core.corpus.sources.raw import Raw
@@ -51,26 +51,11 @@ def read(tmp_path: Path) -> Callable[..., list[Outcome]]:
 
 
 def names(outcomes: list[Outcome]) -> Counter[str]:
-    found: Counter[str] = Counter()
-    for o in outcomes:
-        match o:
-            case Document():
-                found["document"] += 1
-            case NonContent():
-                found[o.kind] += o.count
-            case Dropped():
-                found[o.reason] += 1
-            case Quarantined():
-                found[o.error] += 1
-    return found
-
-
-def documents(outcomes: list[Outcome]) -> list[Document]:
-    return [o for o in outcomes if isinstance(o, Document)]
+    return left_out(outcomes) + Counter(document=len(documents_in(outcomes)))
 
 
 def test_an_article_becomes_a_document_that_says_where_it_is_from(read: Callable[..., list[Outcome]]) -> None:
-    article = documents(read(FIXTURE))[0]
+    article = documents_in(read(FIXTURE))[0]
     assert article.text.startswith("Äpfel sind Obst. Der Text")
     assert article.url == "https://de.wikipedia.org/wiki/%C3%84pfel_%26_Birnen"
     assert (article.language, article.license) == ("de", "CC-BY-SA-4.0")
@@ -89,7 +74,7 @@ def test_every_page_is_counted_once_however_the_dump_is_packed(
     outcomes = read(pack(FIXTURE), f"dewiki-20220601-pages-articles1.xml-p1p9{packing}"
                     if packing else "dewiki.xml")  # fmt: skip
     assert names(outcomes) == EXPECTED
-    assert [d.text for d in documents(outcomes)] == [d.text for d in documents(read(FIXTURE))]
+    assert [d.text for d in documents_in(outcomes)] == [d.text for d in documents_in(read(FIXTURE))]
 
 
 def test_ingest_conserves_the_pages_of_a_dump(tmp_path: Path, ingested: Callable[..., Artifact]) -> None:
@@ -106,7 +91,7 @@ def test_older_and_newer_schemas_are_read(schema: str, read: Callable[..., list[
     data = wiki(page(1, "A", PROSE, more=slot if schema == "0.11" else ""), version=schema)
     if schema == "0.3":  # had no <ns>, <redirect>, <model> and <dbname>
         data = re.sub(rb" *<(ns|model|format|dbname)>[^<]*</\1>\n", b"", data)
-    assert [d.text for d in documents(read(data))] == [PROSE.strip()]
+    assert [d.text for d in documents_in(read(data))] == [PROSE.strip()]
 
 
 REDIRECTS = {
@@ -138,7 +123,7 @@ def test_redirects_and_disambiguations_of_each_language_are_no_documents(
     )
     outcomes = read(data, f"{language}wiki.xml")
     assert names(outcomes) == {"redirect": 1, "disambiguation": 1, "document": 1}
-    assert documents(outcomes)[0].language == language
+    assert documents_in(outcomes)[0].language == language
 
 
 def test_a_hint_to_other_meanings_does_not_make_an_article_a_disambiguation(
@@ -170,7 +155,7 @@ def test_the_language_is_read_off_the_files_name_where_the_dump_does_not_say(
     read: Callable[..., list[Outcome]],
 ) -> None:
     bare = b"<mediawiki>\n" + page(1, "A", PROSE).encode() + b"</mediawiki>"
-    assert documents(read(bare, "srwiki-20220601-pages-articles.xml"))[0].language == "sr"
+    assert documents_in(read(bare, "srwiki-20220601-pages-articles.xml"))[0].language == "sr"
 
 
 def test_a_cut_dump_gives_its_whole_pages_and_says_that_it_was_cut(
@@ -182,7 +167,7 @@ def test_a_cut_dump_gives_its_whole_pages_and_says_that_it_was_cut(
         "dewiki.xml": FIXTURE,
     }
     for name, data in packed.items():
-        whole = [d.text for d in documents(read(data, name))]
+        whole = [d.text for d in documents_in(read(data, name))]
         for at in range(40, len(data) - 1, 97):
             outcomes = read(data[:at], name)
             errors = [o for o in outcomes if isinstance(o, Quarantined)]
@@ -190,7 +175,7 @@ def test_a_cut_dump_gives_its_whole_pages_and_says_that_it_was_cut(
                 name,
                 at,
             )
-            assert [d.text for d in documents(outcomes)] == whole[: len(documents(outcomes))]
+            assert [d.text for d in documents_in(outcomes)] == whole[: len(documents_in(outcomes))]
 
 
 def test_a_damaged_stream_gives_the_pages_before_the_damage(read: Callable[..., list[Outcome]]) -> None:
@@ -250,12 +235,12 @@ def test_a_dump_in_another_unicode_encoding_reads_the_same(
     mark = b"\xfe\xff" if encoding == "utf-16-be" else b""
     outcomes = read(mark + FIXTURE.decode().encode(encoding))
     assert names(outcomes) == EXPECTED
-    assert [d.text for d in documents(outcomes)] == [d.text for d in documents(read(FIXTURE))]
+    assert [d.text for d in documents_in(outcomes)] == [d.text for d in documents_in(read(FIXTURE))]
 
 
 def test_no_two_documents_share_an_id_when_pages_are_repeated(read: Callable[..., list[Outcome]]) -> None:
     data = wiki(page(1, "A", PROSE), page(1, "A", PROSE))
-    ids = [d.id for d in documents(read(data)) + documents(read(data, "other.xml"))]
+    ids = [d.id for d in documents_in(read(data)) + documents_in(read(data, "other.xml"))]
     assert len(set(ids)) == len(ids) == 4
 
 
@@ -296,14 +281,14 @@ def test_the_sample_dump_when_cut_is_never_silently_short(share: float, tmp_path
     path = tmp_path / DUMP.name
     path.write_bytes(data[: int(share * len(data))])
     outcomes = [*wikipedia.read("wiki", Wikipedia(kind="wikipedia"), Raw("a", str(path), ""))]
-    assert 0 < len(documents(outcomes)) < 98 or share > 0.9
+    assert 0 < len(documents_in(outcomes)) < 98 or share > 0.9
     assert [o.error for o in outcomes if isinstance(o, Quarantined)] == ["truncated_stream"]
 
 
 @needs_samples
 def test_the_sample_articles_read_like_prose(capsys: pytest.CaptureFixture[str]) -> None:
     outcomes = [*wikipedia.read("wiki", Wikipedia(kind="wikipedia"), Raw("a", str(DUMP), ""))]
-    articles = {json.loads(d.meta)["title"]: d.text for d in documents(outcomes)}
+    articles = {json.loads(d.meta)["title"]: d.text for d in documents_in(outcomes)}
     before: Counter[str] = Counter()
     after: Counter[str] = Counter()
     formulas = 0

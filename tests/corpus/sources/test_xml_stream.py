@@ -4,6 +4,7 @@ import tracemalloc
 from collections.abc import Iterator
 
 import pytest
+from corpus.helpers import cut
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,14 +13,6 @@ from llama_core.corpus.sources.xml_stream import Elements, Record, parse
 
 def records(pieces: list[bytes], limit: int = 1000) -> list[Record]:
     return [*Elements(iter(pieces), "root", rb"<r>", rb"</r>", limit)]
-
-
-def cut(data: bytes, sizes: list[int]) -> list[bytes]:
-    pieces, at = [], 0
-    for size in sizes:
-        pieces.append(data[at : at + size])
-        at += size
-    return [*pieces, data[at:]]
 
 
 PARTS = st.sampled_from(
