@@ -1,7 +1,9 @@
 """Runs: what map shards write by partition, reduce shards read; answers come back in the order of asking."""
 
+import pickle
 import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from llama_core.corpus.partition import (
     partition_of,
     partitions_for,
     publish_runs,
+    read_run,
+    rows_in,
     scattered,
 )
 from llama_core.errors import DamagedError
@@ -36,7 +40,7 @@ def written(store: Store, shards: list[list[int]], n: int) -> tuple[Step, Runs]:
             rows = rows_of(keys, number)
             publish_runs(out, "rows", rows, partition_of(rows["key"], n), n)
     found = step.committed_shards([f"map{number}" for number in range(len(shards))])
-    return step, Runs.of(step.folder, found, "rows", ROW)
+    return step, Runs.of(step, found, "rows", ROW)
 
 
 keys = st.lists(st.integers(0, (1 << 64) - 1), max_size=20)
@@ -52,11 +56,11 @@ def test_of_many_shards_little_is_kept_in_memory(store: Store) -> None:
                 "digests": [f"{i + j:016x}" for j in range(n)],
             }
             name = f"map{i:06}"
-            objects = (Object(f"a-1/{name}/rows.runs", 1, "0" * 64),)
-            yield Shard(name, "0" * 64, objects, {}, {"rows.runs": facts})
+            objects = (Object(f"a-1/{name}/rows.0.runs", 1, "0" * 64),)
+            yield Shard(name, "0" * 64, objects, {}, {"rows.runs": [facts]})
 
     tracemalloc.start()
-    runs = Runs.of(store, shards(), "rows", ROW)
+    runs = Runs.of(Step(store, "some", 1, {}), shards(), "rows", ROW)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert runs.total == n_shards * 700 * n
@@ -97,10 +101,32 @@ def test_answers_come_back_in_the_order_of_the_rows_that_asked(shards: list[list
             answers = runs.read(partition)["key"] ^ np.uint64(5)
             publish_runs(out, "answers", answers, runs.owners(partition), len(shards))
     found = step.committed_shards([f"reduce{partition}" for partition in range(n)])
-    replies = Runs.of(step.folder, found, "answers", np.uint64)
+    replies = Runs.of(step, found, "answers", np.uint64)
     for number, asked in enumerate(shards):
         own = np.array(asked, np.uint64)
         assert as_asked(replies.read(number), partition_of(own, n)).tolist() == (own ^ np.uint64(5)).tolist()
+
+
+def test_a_shard_written_in_pieces_is_read_as_its_rows_in_order(store: Store) -> None:
+    step = Step(store, "some", 1, {})
+    pieces = [rows_of([1 << 63, 2], 0), rows_of([], 1), rows_of([3, 1, 1 << 63], 2)]
+    with step.shard("map") as out:
+        for rows in pieces:
+            publish_runs(out, "rows", rows, partition_of(rows["key"], 2), 2)
+    [shard] = step.committed_shards(["map"])
+    runs = Runs.of(step, [shard], "rows", ROW)
+    assert runs.total == rows_in(shard, "rows") == 5
+    assert runs.read(0)["value"].tolist() == [1, 2000, 2001] and runs.read(1)["value"].tolist() == [0, 2002]
+    assert runs.owners(0).tolist() == [0, 2, 2]  # an answer is for a piece
+    assert [len(rows) for rows in runs.each(1)] == [1, 0, 1]
+    for number, rows in enumerate(pieces):
+        own = [read_run(step.folder, shard, "rows", number, partition, ROW) for partition in range(2)]
+        assert sorted(v for run in own for v in run["value"].tolist()) == rows["value"].tolist()
+
+
+def test_what_a_worker_is_given_of_many_runs_is_small(store: Store) -> None:
+    _, runs = written(store, [[key << 40 for key in range(50)] for _ in range(100)], 64)
+    assert len(pickle.dumps(runs)) < 1000
 
 
 def test_partitions_are_in_the_order_of_the_keys_and_of_like_size() -> None:
@@ -117,10 +143,10 @@ def test_partitions_hold_no_more_than_they_may() -> None:
 
 def test_a_damaged_run_is_named(store: Store) -> None:
     step, runs = written(store, [[1, 2, 1 << 63]], 2)
-    name = step.folder.path(runs.objects[0])
-    with open(name, "r+b") as file:
+    [path] = Path(step.folder.path()).rglob("rows.0.runs")
+    with path.open("r+b") as file:
         file.seek(3)
         file.write(b"\xff")
     assert len(runs.read(1)) == 1
-    with pytest.raises(DamagedError, match=r"rows\.runs is damaged in its run 0"):
+    with pytest.raises(DamagedError, match=r"rows\.0\.runs is damaged in its run 0"):
         runs.read(0)

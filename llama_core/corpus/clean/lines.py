@@ -3,13 +3,13 @@
 Lines are normalised and hashed as CCNet's code does it. Each file writes its keys in runs; a reduce shard
 finds, in one partition of a group, the keys that were seen twice, and writes them back in a run for each
 file; a file then decides with the keys that are its own. So memory holds eight bytes for each different
-line of a file, or of a partition.
+line of a file, and no more of a partition than `KEYS` at a time.
 """
 
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -26,7 +26,8 @@ from llama_core.step import Shard, Step
 
 REVISION = 1
 HASHES, DUPLICATES = "hashes.", "duplicates."  # mark the scratch shards of the step
-PARTITION_BYTES = 4 << 30  # of text, whose different lines are compared at a time: some 64 million
+PARTITION_BYTES = 2 << 30  # of text, whose lines are compared in one place
+KEYS = 1 << 25  # of lines that are compared at a time
 HELD = 1 << 23  # lines of a file, at least, before those that are known already are let go
 
 Keys = npt.NDArray[np.uint64]
@@ -94,12 +95,18 @@ def plan(step: Step, documents: Documents, cfg: Lines, min_chars: int) -> Plan:
     partitions = {name: group.partitions for name, group in group_of.items()}
     yield Phase("lines", names, partial(_hash_shard, step, documents, partitions))
 
-    reduced = {name: (group, p) for group in groups for p, name in enumerate(group.reduced())}
-    yield Phase("duplicates", reduced, partial(_duplicates_shard, step))
+    reduced = {n: (n, group.number, p) for group in groups for p, n in enumerate(group.reduced())}
+    hashed = _runs_by_group(step, groups, lambda group: [HASHES + name for name in group.shards])
+    yield Phase("duplicates", reduced, partial(_duplicates_shard, step, hashed))
 
-    decided = {name: name for name in group_of}
-    yield Phase("decisions", decided, partial(_decide_shard, step, documents, group_of, min_chars))
+    decided = {n: (n, group.number, place) for group in groups for place, n in enumerate(group.shards)}
+    found = _runs_by_group(step, groups, Group.reduced)
+    yield Phase("decisions", decided, partial(_decide_shard, step, documents, found, min_chars))
     return {"shards": list(decided), "facts": {"groups": len(groups)}}
+
+
+def _runs_by_group(step: Step, groups: list[Group], names: Callable[[Group], Iterable[str]]) -> list[Runs]:
+    return [Runs.of(step, step.each_committed(names(group)), "keys", np.uint64) for group in groups]
 
 
 def _groups(documents: Documents, cfg: Lines) -> list[Group]:
@@ -136,20 +143,33 @@ def _merged(held: Keys, found: list[Keys]) -> Keys:
     return np.repeat(keys, np.minimum(counts, 2))
 
 
-def _duplicates_shard(step: Step, argument: tuple[Group, int]) -> None:
-    """Of one partition of a group: the keys seen twice, in a run for each file that holds them."""
-    group, partition = argument
-    hashed = step.each_committed(HASHES + name for name in group.shards)
-    runs = Runs.of(step.folder, hashed, "keys", np.uint64)
-    with step.shard(group.reduced()[partition]) as out:
-        keys = runs.read(partition)
-        keys.sort()
-        twice = keys[1:][keys[1:] == keys[:-1]]
-        twice = twice[np.append(True, twice[1:] != twice[:-1])] if len(twice) else twice
-        del keys
-        own = [_members(runs.read_one(i, partition), twice) for i in range(len(group.shards))]
-        files = np.repeat(np.arange(len(own)), [len(found) for found in own])
-        publish_runs(out, "keys", np.concatenate(own), files, len(own))
+def _duplicates_shard(step: Step, hashed: list[Runs], argument: tuple[str, int, int]) -> None:
+    """Of one partition of a group: the keys seen twice, in a run for each file that holds them.
+
+    `argument`: the shard's name, the group, the partition.
+    """
+    name, group, partition = argument
+    runs = hashed[group]
+    passes = 1 + runs.count(partition) // KEYS
+    with step.shard(name) as out:
+        for number in range(passes):
+            twice = _seen_twice(np.concatenate([*_every(runs, partition, passes, number)]))
+            own = [_members(keys, twice) for keys in _every(runs, partition, passes, number)]
+            files = np.repeat(np.arange(len(own)), [len(found) for found in own])
+            publish_runs(out, "keys", np.concatenate(own), files, len(own))
+
+
+def _every(runs: Runs, partition: int, passes: int, number: int) -> Iterator[Keys]:
+    """The keys of each file that are compared in one of the passes."""
+    for keys in runs.each(partition):
+        yield keys if passes == 1 else keys[keys % np.uint64(passes) == number]
+
+
+def _seen_twice(keys: Keys) -> Keys:
+    """In order. Sorts what it is given."""
+    keys.sort()
+    twice = keys[1:][keys[1:] == keys[:-1]]
+    return twice[np.append(True, twice[1:] != twice[:-1])] if len(twice) else twice
 
 
 def _members(sorted_keys: Keys, of: Keys) -> Keys:
@@ -166,11 +186,11 @@ def _is_in(keys: Keys, ordered: Keys) -> npt.NDArray[np.bool_]:
 
 
 def _decide_shard(
-    step: Step, documents: Documents, group_of: Mapping[str, Group], min_chars: int, name: str
+    step: Step, documents: Documents, found: list[Runs], min_chars: int, argument: tuple[str, int, int]
 ) -> None:
-    group = group_of[name]
-    runs = Runs.of(step.folder, step.each_committed(group.reduced()), "keys", np.uint64)
-    duplicates = runs.read(group.shards.index(name))  # partition by partition, so in order
+    """`argument`: the file, its group, its place there."""
+    name, group, place = argument
+    duplicates = np.sort(found[group].read(place))
     tally: Counter[str] = Counter()
     decided = ((d, _decide(d, duplicates, min_chars, tally)) for d in documents.read(name))
     decide_shard(step, name, decided, tally)

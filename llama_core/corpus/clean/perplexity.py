@@ -79,7 +79,7 @@ def _partition_of(tenths: Tenths) -> npt.NDArray[np.int64]:
 
 
 def _cutoff_shard(step: Step, scores: list[str], shares: tuple[float, ...], language: str) -> None:
-    runs = Runs.of(step.folder, step.each_committed(scores), language, np.uint32)
+    runs = Runs.of(step, step.each_committed(scores), language, np.uint32)
     with step.shard(CUTOFFS + language) as out:
         out.facts |= {"tenths": _percentiles(runs, shares)}
 

@@ -32,7 +32,7 @@ from llama_core.step import Step
 REVISION = 1
 CITED, PAGES, JOINED = "cited.", "pages.", "joined."  # mark the scratch shards of the step
 EXAMPLES, MODEL = "examples.", "model"
-PARTITION_KEYS = 64 << 20
+PARTITION_KEYS = 32 << 20
 CITATIONS = 20  # of an article, at a guess: sets the number of partitions
 HELD_OUT = 0.1  # of the examples, to measure the classifier on
 
@@ -54,7 +54,7 @@ def plan(
     classifier, decisions. With `positives`, its documents are the positive examples: nothing is joined."""
     names = [shard.name for shard in documents.shards]
     examples = {EXAMPLES + documents.source + "." + name: (False, name) for name in names}
-    joined: dict[str, int] = {}
+    joined = None
     if positives is None:
         assert wikipedia is not None
         n = 1 + (_count(documents) + CITATIONS * _count(wikipedia)) // PARTITION_KEYS
@@ -62,16 +62,19 @@ def plan(
         yield Phase("citations", cited, partial(_cited_shard, step, wikipedia, n))
         pages = {PAGES + name: name for name in names}
         yield Phase("pages", pages, partial(_pages_shard, step, documents, n))
-        joined = {f"{JOINED}{p:05d}": p for p in range(n)}
-        yield Phase("join", joined, partial(_join_shard, step, list(cited), list(pages)))
-        n_positive = sum(shard.counts["cited"] for shard in step.committed_shards(joined))
+        joins = {f"{JOINED}{p:05d}": p for p in range(n)}
+        of_cited = Runs.of(step, step.each_committed(cited), "keys", np.uint64)
+        of_pages = Runs.of(step, step.each_committed(pages), "keys", np.uint64)
+        yield Phase("join", joins, partial(_join_shard, step, of_cited, of_pages))
+        joined = Runs.of(step, step.each_committed(joins), "keys", np.uint64)
+        n_positive = sum(shard.counts["cited"] for shard in step.committed_shards(joins))
         n_negative = _count(documents) - n_positive
     else:
         examples |= {EXAMPLES + positives.source + "." + s.name: (True, s.name) for s in positives.shards}
         n_positive, n_negative = _count(positives), _count(documents)
     draw = _Draw(cfg.seed, *_rates(n_positive, n_negative, cfg.examples))
     places = {name: i for i, name in enumerate(names)}
-    work = partial(_examples_shard, step, documents, positives, draw, list(joined), places)
+    work = partial(_examples_shard, step, documents, positives, draw, joined, places)
     yield Phase("examples", examples, work)
     yield Phase("classifier", {MODEL: None}, partial(_model_shard, step, list(examples), cfg))
 
@@ -110,16 +113,11 @@ def _pages_shard(step: Step, documents: Documents, n: int, name: str) -> None:
         publish_runs(out, "keys", keys, partition_of(keys, n), n)
 
 
-def _join_shard(step: Step, cited: list[str], pages: list[str], partition: int) -> None:
+def _join_shard(step: Step, cited: Runs, pages: Runs, partition: int) -> None:
     """Of one partition: the cited URLs of each shard of pages, a run each."""
-    runs = Runs.of(step.folder, step.each_committed(cited), "keys", np.uint64)
-    wanted = np.unique(runs.read(partition))
-    runs = Runs.of(step.folder, step.each_committed(pages), "keys", np.uint64)
+    wanted = np.unique(cited.read(partition))
     with step.shard(f"{JOINED}{partition:05d}") as out:
-        found = []
-        for i in range(len(pages)):
-            keys = runs.read_one(i, partition)
-            found.append(keys[np.isin(keys, wanted, assume_unique=True)])
+        found = [keys[np.isin(keys, wanted, assume_unique=True)] for keys in pages.each(partition)]
         of_shard = np.repeat(np.arange(len(found)), [len(keys) for keys in found])
         keys = np.concatenate(found)
         out.counts["cited"] += len(np.unique(keys))
@@ -153,7 +151,7 @@ def _examples_shard(
     documents: Documents,
     positives: Documents | None,
     draw: _Draw,
-    joined: list[str],
+    joined: Runs | None,
     places: Mapping[str, int],
     argument: tuple[bool, str],
 ) -> None:
@@ -163,8 +161,7 @@ def _examples_shard(
     assert read is not None
     cited: set[int] = set()
     if joined:
-        runs = Runs.of(step.folder, step.each_committed(joined), "keys", np.uint64)
-        cited = set(runs.read(places[name]).tolist())
+        cited = set(joined.read(places[name]).tolist())
     shard = f"{EXAMPLES}{read.source}.{name}"
     with (
         step.shard(shard) as out,

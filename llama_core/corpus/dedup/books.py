@@ -8,7 +8,7 @@ the removal of equal and near texts are compared.
 import numpy as np
 
 from llama_core.corpus.dedup.exact import firsts
-from llama_core.corpus.dedup.scratch import ID, KEPT, Layout, Scratch, Table
+from llama_core.corpus.dedup.scratch import ID, KEPT, SAMPLES, Layout, Piece, Scratch, Table
 from llama_core.corpus.dedup.verdicts import judge
 from llama_core.corpus.partition import Runs, partition_of, publish_runs, scattered
 
@@ -19,21 +19,20 @@ PAIRS = np.dtype([("row", "<u8"), ("holder", "<u8"), *KEPT, ("shared", "<u8"), (
 OVERLAPS = np.dtype([("row", "<u8"), *KEPT, ("share", "<f8")])
 
 
-def gather_samples(
-    scratch: Scratch, layout: Layout, signed: Runs, copies: Runs, near: Runs, samples: Runs, n: int, unit: int
-) -> None:
-    """Write the samples of a unit's books that are left: `shingles` in n partitions of their hashes."""
-    table = layout.signed(signed, unit)
-    left = judge(layout, table, layout.copies(copies, table, unit), near.read(unit), unit)["reason"] == 0
-    sample = samples.read_one(unit, 0)
+def gather_samples(scratch: Scratch, layout: Layout, copies: Runs, near: Runs, n: int, piece: Piece) -> None:
+    """Write the samples of a piece's books that are left: `shingles` in n partitions of their hashes."""
+    table = scratch.signed(piece)
+    answers = layout.copies(copies, table, piece.index)
+    left = judge(piece, table, answers, near.read(piece.index))["reason"] == 0
+    sample = scratch.own("sign", piece.unit.index, "samples", SAMPLES, piece.number)
     sample = sample[left[sample["row"].astype(np.int64)]]
     at = sample["row"].astype(np.int64)
     shingles = np.empty(len(sample), SHINGLES)
-    shingles["hash"], shingles["row"] = sample["hash"], layout.rows_of(unit)[at]
+    shingles["hash"], shingles["row"] = sample["hash"], piece.rows[at]
     shingles["sampled"] = np.bincount(at, minlength=len(table))[at]
     for name in ("rank", "hi", "lo"):
         shingles[name] = table[name][at]
-    with scratch.shard("shingles", unit) as out:
+    with scratch.shard("shingles", piece.index) as out:
         publish_runs(out, "shingles", shingles, partition_of(shingles["hash"], n), n)
 
 
@@ -71,10 +70,10 @@ def shared_with_better(shingles: Table) -> Table:
 
 
 def measure_overlaps(scratch: Scratch, layout: Layout, pairs: Runs, partition: int) -> None:
-    """Write of each book the one that holds most of it: `overlaps` by unit."""
+    """Write of each book the one that holds most of it: `overlaps` by piece."""
     overlaps = largest_overlaps(pairs.read(partition))
     with scratch.shard("overlaps", partition) as out:
-        publish_runs(out, "overlaps", overlaps, layout.unit_of(overlaps["row"]), layout.units)
+        publish_runs(out, "overlaps", overlaps, layout.piece_of(overlaps["row"]), layout.pieces)
 
 
 def largest_overlaps(pairs: Table) -> Table:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from llama_core.corpus.dedup.components import both_ways, by_node, stars_of
 from llama_core.corpus.dedup.exact import firsts
 from llama_core.corpus.dedup.minhash import similarity
-from llama_core.corpus.dedup.scratch import Layout, Scratch, Table, bucket_dtype, edge_dtype
+from llama_core.corpus.dedup.scratch import Layout, Piece, Scratch, Table, bucket_dtype, edge_dtype
 from llama_core.corpus.dedup.sign import keys_of
 from llama_core.corpus.partition import Runs, as_asked, partition_of, publish_runs
 from llama_core.corpus.recipe import Dedup
@@ -19,12 +19,12 @@ STARS = 4  # centres, at most, that a text of a bucket is compared with
 NEIGHBOURS = 8  # in the order of sketches, that it is compared with
 
 
-def find_shared(scratch: Scratch, keys: Runs, n_units: int, partition: int) -> None:
-    """Answer about each key of a partition whether it occurs again: `shared` by unit."""
+def find_shared(scratch: Scratch, keys: Runs, n_pieces: int, partition: int) -> None:
+    """Answer about each key of a partition whether it occurs again: `shared` by piece."""
     with scratch.shard("shared", partition) as out:
         shared = is_shared(keys.read(partition))
         out.facts["shared"] = int(shared.sum())
-        publish_runs(out, "shared", shared, keys.owners(partition), n_units)
+        publish_runs(out, "shared", shared, keys.owners(partition), n_pieces)
 
 
 def is_shared(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
@@ -36,23 +36,21 @@ def is_shared(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
     return shared
 
 
-def fill_buckets(
-    scratch: Scratch, layout: Layout, signed: Runs, copies: Runs, shared: Runs, n: int, unit: int
-) -> None:
-    """Write the sketches of a unit's texts, one of equal ones, for every shared bucket that they are in:
+def fill_buckets(scratch: Scratch, layout: Layout, copies: Runs, shared: Runs, n: int, piece: Piece) -> None:
+    """Write the sketches of a piece's texts, one of equal ones, for every shared bucket that they are in:
     `buckets` in n partitions."""
-    table = layout.signed(signed, unit)
-    stays = layout.copies(copies, table, unit)["copies"] > 0
+    table = scratch.signed(piece)
+    stays = layout.copies(copies, table, piece.index)["copies"] > 0
     keys = keys_of(table)
-    flags = as_asked(shared.read(unit), partition_of(keys, layout.n_keys))
+    flags = as_asked(shared.read(piece.index), partition_of(keys, layout.n_keys))
     worded = np.flatnonzero(table["words"])
     texts, bands = np.nonzero(flags.reshape(-1, scratch.cfg.dedup.bands) & stays[worded, None])
     rows = worded[texts]
     filled = np.empty(len(rows), bucket_dtype(scratch.cfg.dedup))
     filled["key"] = table["keys"][rows, bands]
-    filled["row"] = layout.rows_of(unit)[rows]
+    filled["row"] = piece.rows[rows]
     filled["sketch"] = table["sketch"][rows]
-    with scratch.shard("buckets", unit) as out:
+    with scratch.shard("buckets", piece.index) as out:
         publish_runs(out, "buckets", filled, partition_of(filled["key"], n), n)
 
 

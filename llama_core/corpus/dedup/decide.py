@@ -1,13 +1,15 @@
 """Decisions: what became of each document, written for each ingest shard, and what to say of the whole."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from llama_core.corpus.decisions import ENDING, Decision, Documents, write_decisions
-from llama_core.corpus.dedup.scratch import Layout, Scratch, Table, Unit, hex_of
-from llama_core.corpus.dedup.verdicts import REASONS, drop_books, judge
+from llama_core.corpus.dedup.scratch import Layout, Piece, Scratch, Table, Unit, hex_of
+from llama_core.corpus.dedup.verdicts import REASONS, VERDICTS, drop_books, judge
 from llama_core.corpus.lookup import find_id, read_row
 from llama_core.corpus.partition import Partition, Runs, publish_runs
 from llama_core.step import Shard, Step
@@ -17,44 +19,62 @@ FAR = 0.7  # similarity to its survivor below which a document was removed for t
 
 
 def write_verdicts(
-    scratch: Scratch,
-    layout: Layout,
-    units: list[Unit],
-    signed: Runs,
-    copies: Runs,
-    near: Runs,
-    overlaps: Runs | None,
-    unit: int,
+    scratch: Scratch, layout: Layout, copies: Runs, near: Runs, overlaps: Runs | None, piece: Piece
 ) -> None:
-    """Write what became of a unit's documents: `verdicts` by ingest shard."""
-    table = layout.signed(signed, unit)
-    verdicts = judge(layout, table, layout.copies(copies, table, unit), near.read(unit), unit)
-    shard = layout.shard_of(signed, unit)
+    """Write what became of a piece's documents: `verdicts` by ingest shard of its unit."""
+    table = scratch.signed(piece)
+    verdicts = judge(piece, table, layout.copies(copies, table, piece.index), near.read(piece.index))
+    shard = piece.shard_of
     if overlaps:
-        found = overlaps.read(unit)
-        most = np.array([scratch.max_overlap(source) or 1.0 for source, _ in units[unit].shards])
-        large = found["share"] > most[shard[layout.within(found["row"], unit)]]
-        drop_books(layout, verdicts, found[large], unit)
-    with scratch.shard("verdicts", unit) as out:
-        out.facts |= _facts(verdicts, shard, units[unit])
-        publish_runs(out, "verdicts", verdicts, shard, layout.most_shards)
+        found = overlaps.read(piece.index)
+        most = np.array([scratch.max_overlap(source) or 1.0 for source, _ in piece.unit.shards])
+        large = found["share"] > most[shard[piece.within(found["row"])]]
+        drop_books(piece, verdicts, found[large])
+    with scratch.shard("verdicts", piece.index) as out:
+        out.facts |= _facts(verdicts, shard, piece.unit)
+        publish_runs(out, "verdicts", verdicts, shard, len(piece.unit.shards))
 
 
-def write_shard(
-    step: Step, documents: dict[str, Documents], verdicts: Runs, where: tuple[str, str, int, int]
-) -> None:
-    """Commit the decisions on one ingest shard, `<source>.<shard>`.
+@dataclass(frozen=True)
+class Judged:
+    """An ingest shard whose verdicts are written: in these pieces of its unit, where it has a place."""
 
-    `where`: the source, the ingest shard, its unit, and its place in the unit. Raises DamagedError.
-    """
-    source, shard, unit, place = where
-    name = f"{source}.{shard}"
-    rows = verdicts.read_one(unit, place)
+    source: str
+    shard: str
+    pieces: tuple[int, ...]
+    place: int
+
+
+def judged_shards(pieces: Sequence[Piece]) -> dict[str, Judged]:
+    """By the name of the decision shard, `<source>.<ingest shard>`."""
+    where: dict[tuple[str, str], tuple[int, list[int]]] = {}
+    for piece in pieces:
+        for place, shard in enumerate(piece.unit.shards):
+            _, found = where.setdefault(shard, (place, []))
+            if piece.sizes[place]:
+                found.append(piece.index)
+    return {
+        f"{source}.{shard}": Judged(source, shard, tuple(found), place)
+        for (source, shard), (place, found) in where.items()
+    }
+
+
+def write_shard(step: Step, scratch: Scratch, documents: dict[str, Documents], judged: Judged) -> None:
+    """Commit the decisions on one ingest shard. Raises DamagedError."""
+    name = f"{judged.source}.{judged.shard}"
+    group = documents[judged.source].ingested.shard(judged.shard).facts["group"]
     with step.shard(name) as out:
         with out.publish(f"{name}/{ENDING}") as writer:
-            write_decisions(writer, _decisions(rows))
-        out.counts.update(_counts(rows))
-        out.facts |= {"source": source, "group": documents[source].ingested.shard(shard).facts["group"]}
+            write_decisions(writer, _counted(scratch, judged, out.counts))
+        out.facts |= {"source": judged.source, "group": group}
+
+
+def _counted(scratch: Scratch, judged: Judged, counts: Counter[str]) -> Iterator[Decision]:
+    counts.update(documents=0)
+    for piece in judged.pieces:
+        rows = scratch.own("verdicts", piece, "verdicts", VERDICTS, partition=judged.place)
+        counts.update(_counts(rows))
+        yield from _decisions(rows)
 
 
 def _decisions(verdicts: Table) -> Iterator[Decision]:
@@ -76,7 +96,7 @@ def _counts(verdicts: Table) -> dict[str, int]:
 
 
 def _facts(verdicts: Table, shard: Partition, unit: Unit) -> dict[str, Any]:
-    """What a unit adds to the step's facts. `examples`: the first by id, which is the same at every run."""
+    """What a piece adds to the step's facts. `examples`: the first by id, which is the same at every run."""
     near = np.flatnonzero(verdicts["near"])
     chosen = near[np.lexsort([verdicts["lo"][near], verdicts["hi"][near]])][:EXAMPLES]
     return {
@@ -98,11 +118,7 @@ def _facts(verdicts: Table, shard: Partition, unit: Unit) -> dict[str, Any]:
 
 
 def facts_of(
-    units: list[Unit],
-    layout: Layout,
-    signed: Runs,
-    verdicts: Sequence[Shard],
-    documents: dict[str, Documents],
+    pieces: Sequence[Piece], layout: Layout, verdicts: Sequence[Shard], documents: dict[str, Documents]
 ) -> dict[str, Any]:
     """The step's facts: `clusters` of more than one document; documents of the `largest_cluster`; the share
     of near-duplicates less similar than 0.7 to their survivor; some `pairs` of near-duplicates as (source,
@@ -113,7 +129,7 @@ def facts_of(
     pairs = [
         {
             "dropped": [*example["shard"], example["id"]],
-            "kept": [*_shard_of(units, layout, signed, example["kept_row"]), example["kept"]],
+            "kept": [*_shard_of(pieces, layout, example["kept_row"]), example["kept"]],
             "similarity": example["similarity"],
         }
         for example in chosen
@@ -130,10 +146,9 @@ def facts_of(
     }
 
 
-def _shard_of(units: list[Unit], layout: Layout, signed: Runs, row: int) -> tuple[str, str]:
-    unit = int(layout.unit_of(np.array([row], np.uint64))[0])
-    place = np.searchsorted(signed.bounds[unit], row - layout.starts[unit], side="right") - 1
-    return units[unit].shards[int(place)]
+def _shard_of(pieces: Sequence[Piece], layout: Layout, row: int) -> tuple[str, str]:
+    piece = pieces[int(layout.piece_of(np.array([row], np.uint64))[0])]
+    return piece.unit.shards[int(piece.shard_of[row - piece.start])]
 
 
 def _url_of(documents: dict[str, Documents], source: str, shard: str, document_id: str) -> str:

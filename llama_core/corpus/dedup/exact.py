@@ -7,11 +7,11 @@ from llama_core.corpus.dedup.scratch import HELDOUT, Scratch, Table, copies_dtyp
 from llama_core.corpus.partition import Runs, publish_runs
 
 
-def group_texts(scratch: Scratch, texts: Runs, n_units: int, partition: int) -> None:
-    """Answer about each text of a partition: `copies` by unit."""
+def group_texts(scratch: Scratch, texts: Runs, n_pieces: int, partition: int) -> None:
+    """Answer about each text of a partition: `copies` by piece."""
     rows = texts.read(partition)
     with scratch.shard("exact", partition) as out:
-        publish_runs(out, "copies", copies_of(rows), texts.owners(partition), n_units)
+        publish_runs(out, "copies", copies_of(rows), texts.owners(partition), n_pieces)
 
 
 def copies_of(texts: Table) -> Table:

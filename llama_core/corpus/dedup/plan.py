@@ -1,7 +1,8 @@
 """The phases of dedup, in their order.
 
-    by unit of ingest shards           by partition of a hash
+    by piece                           by partition of a hash
     sign: keys instead of text
+      (by unit of ingest shards)
                                        exact: equal texts, one stays
                                        shared: band keys that occur again
     buckets: sketches of those
@@ -29,18 +30,18 @@ from llama_core.corpus.decisions import Documents
 from llama_core.corpus.dedup import books, buckets, components, decide, exact, sign, survivors
 from llama_core.corpus.dedup.scratch import (
     Layout,
+    Piece,
     Scratch,
     bucket_dtype,
     copies_dtype,
     edge_dtype,
     member_dtype,
     near_dtype,
-    signed_dtype,
+    pieces_of,
     texts_dtype,
     units_of,
 )
-from llama_core.corpus.dedup.verdicts import VERDICTS
-from llama_core.corpus.partition import Runs, partitions_for
+from llama_core.corpus.partition import Runs, partitions_for, rows_in
 from llama_core.corpus.recipe import Corpus
 from llama_core.errors import InputError
 from llama_core.phases import Phase, Plan
@@ -68,7 +69,6 @@ def plan(step: Step, documents: dict[str, Documents], cfg: Corpus) -> Plan:
     _check_holdout(documents, cfg)
     units = units_of(documents, cfg.dedup.unit_bytes)
     scratch = Scratch.of(step, cfg, units)
-    n_units = len(units)
 
     def parts_of(rows: int, dtype: np.dtype[Any]) -> int:
         return partitions_for(rows * dtype.itemsize, cfg.dedup.partition_bytes)
@@ -76,52 +76,47 @@ def plan(step: Step, documents: dict[str, Documents], cfg: Corpus) -> Plan:
     expected = sum(s.counts.get("documents", 0) for d in documents.values() for s in d.shards)
     n_texts = parts_of(expected, texts_dtype())
     n_keys = parts_of(expected * cfg.dedup.bands, np.dtype("<u8"))
-    yield scratch.phase("sign", n_units, partial(sign.sign, scratch, documents, units, (n_texts, n_keys)))
-    sizes = [shard.facts["documents"] for shard in scratch.committed("sign", n_units)]
-    layout = Layout(np.cumsum([0, *sizes]), [len(u.shards) for u in units], n_texts, n_keys)
-    signed = scratch.runs("sign", n_units, "signed", signed_dtype(cfg.dedup))
+    yield scratch.phase("sign", units, partial(sign.sign, scratch, documents, (n_texts, n_keys)))
+    pieces = pieces_of(units, scratch.committed("sign", len(units)))
+    layout = Layout(np.array([piece.start for piece in pieces]), n_texts, n_keys)
 
-    texts = scratch.runs("sign", n_units, "texts", texts_dtype())
-    yield scratch.phase("exact", n_texts, partial(exact.group_texts, scratch, texts, n_units))
+    texts = scratch.runs("sign", len(units), "texts", texts_dtype())
+    yield scratch.phase("exact", range(n_texts), partial(exact.group_texts, scratch, texts, layout.pieces))
     copies = scratch.runs("exact", n_texts, "copies", copies_dtype())
 
-    keys = scratch.runs("sign", n_units, "keys", np.dtype("<u8"))
-    yield scratch.phase("shared", n_keys, partial(buckets.find_shared, scratch, keys, n_units))
+    keys = scratch.runs("sign", len(units), "keys", np.dtype("<u8"))
+    yield scratch.phase("shared", range(n_keys), partial(buckets.find_shared, scratch, keys, layout.pieces))
     shared = scratch.runs("shared", n_keys, "shared", np.dtype("?"))
 
     n_shared = sum(shard.facts["shared"] for shard in scratch.committed("shared", n_keys))
     n_buckets = parts_of(n_shared, bucket_dtype(cfg.dedup))
-    fill = partial(buckets.fill_buckets, scratch, layout, signed, copies, shared, n_buckets)
-    yield scratch.phase("buckets", n_units, fill)
-    filled = scratch.runs("buckets", n_units, "buckets", bucket_dtype(cfg.dedup))
+    fill = partial(buckets.fill_buckets, scratch, layout, copies, shared, n_buckets)
+    yield scratch.phase("buckets", pieces, fill)
+    filled = scratch.runs("buckets", layout.pieces, "buckets", bucket_dtype(cfg.dedup))
 
     n_nodes = parts_of(2 * filled.total, edge_dtype())
-    yield scratch.phase("links", n_buckets, partial(buckets.link_buckets, scratch, filled, n_nodes))
+    yield scratch.phase("links", range(n_buckets), partial(buckets.link_buckets, scratch, filled, n_nodes))
     edges = scratch.runs("links", n_buckets, "edges", edge_dtype())
     stars = yield from _contract(scratch, edges, n_nodes)
 
-    yield scratch.phase("labels", n_nodes, partial(survivors.name_clusters, scratch, layout, stars))
+    yield scratch.phase("labels", range(n_nodes), partial(survivors.name_clusters, scratch, layout, stars))
     labels = scratch.runs("labels", n_nodes, "labels", edge_dtype())
     n_members = parts_of(labels.total, member_dtype(cfg.dedup))
-    gather = partial(survivors.gather_members, scratch, layout, signed, copies, labels, n_members)
-    yield scratch.phase("members", n_units, gather)
-    members = scratch.runs("members", n_units, "members", member_dtype(cfg.dedup))
-    yield scratch.phase("near", n_members, partial(survivors.choose_survivors, scratch, layout, members))
+    gather = partial(survivors.gather_members, scratch, layout, copies, labels, n_members)
+    yield scratch.phase("members", pieces, gather)
+    members = scratch.runs("members", layout.pieces, "members", member_dtype(cfg.dedup))
+    choose = partial(survivors.choose_survivors, scratch, layout, members)
+    yield scratch.phase("near", range(n_members), choose)
     near = scratch.runs("near", n_members, "near", near_dtype())
 
-    overlaps = yield from _compare_books(scratch, layout, signed, copies, near)
-    verdict = partial(decide.write_verdicts, scratch, layout, units, signed, copies, near, overlaps)
-    yield scratch.phase("verdicts", n_units, verdict)
-    verdicts = scratch.runs("verdicts", n_units, "verdicts", VERDICTS)
+    overlaps = yield from _compare_books(scratch, layout, pieces, copies, near)
+    verdict = partial(decide.write_verdicts, scratch, layout, copies, near, overlaps)
+    yield scratch.phase("verdicts", pieces, verdict)
 
-    shards = {
-        f"{source}.{shard}": (source, shard, unit.index, place)
-        for unit in units
-        for place, (source, shard) in enumerate(unit.shards)
-    }
-    yield Phase("decisions", shards, partial(decide.write_shard, step, documents, verdicts))
-    judged = scratch.committed("verdicts", n_units)
-    return {"shards": list(shards), "facts": decide.facts_of(units, layout, signed, judged, documents)}
+    shards = decide.judged_shards(pieces)
+    yield Phase("decisions", shards, partial(decide.write_shard, step, scratch, documents))
+    judged = scratch.committed("verdicts", layout.pieces)
+    return {"shards": list(shards), "facts": decide.facts_of(pieces, layout, judged, documents)}
 
 
 def _contract(scratch: Scratch, edges: Runs, n: int) -> Generator[Phase, None, Runs]:
@@ -130,7 +125,7 @@ def _contract(scratch: Scratch, edges: Runs, n: int) -> Generator[Phase, None, R
         changed = 0
         for label, star in (("large", components.large_star), ("small", components.small_star)):
             label = f"{label}{number}"
-            yield scratch.phase(label, n, partial(star, scratch, label, edges, n))
+            yield scratch.phase(label, range(n), partial(star, scratch, label, edges, n))
             edges = scratch.runs(label, n, "edges", edge_dtype())
             changed += sum(shard.facts["changed"] for shard in scratch.committed(label, n))
         if not changed:
@@ -139,20 +134,20 @@ def _contract(scratch: Scratch, edges: Runs, n: int) -> Generator[Phase, None, R
 
 
 def _compare_books(
-    scratch: Scratch, layout: Layout, signed: Runs, copies: Runs, near: Runs
+    scratch: Scratch, layout: Layout, pieces: list[Piece], copies: Runs, near: Runs
 ) -> Generator[Phase, None, Runs | None]:
     """How much of each book is in another; None where no source has books."""
-    n_units, partition_bytes = layout.units, scratch.cfg.dedup.partition_bytes
-    samples = scratch.runs("sign", n_units, "samples", sign.SAMPLES)
-    if not samples.total:
+    signed = scratch.committed("sign", 1 + max((piece.unit.index for piece in pieces), default=-1))
+    sampled = sum(rows_in(shard, "samples") for shard in signed)
+    if not sampled:
         return None
-    n = partitions_for(samples.total * books.SHINGLES.itemsize, partition_bytes)
-    gather = partial(books.gather_samples, scratch, layout, signed, copies, near, samples, n)
-    yield scratch.phase("shingles", n_units, gather)
-    shingles = scratch.runs("shingles", n_units, "shingles", books.SHINGLES)
-    yield scratch.phase("pairs", n, partial(books.pair_books, scratch, shingles, n))
+    n = partitions_for(sampled * books.SHINGLES.itemsize, scratch.cfg.dedup.partition_bytes)
+    gather = partial(books.gather_samples, scratch, layout, copies, near, n)
+    yield scratch.phase("shingles", pieces, gather)
+    shingles = scratch.runs("shingles", layout.pieces, "shingles", books.SHINGLES)
+    yield scratch.phase("pairs", range(n), partial(books.pair_books, scratch, shingles, n))
     pairs = scratch.runs("pairs", n, "pairs", books.PAIRS)
-    yield scratch.phase("overlaps", n, partial(books.measure_overlaps, scratch, layout, pairs))
+    yield scratch.phase("overlaps", range(n), partial(books.measure_overlaps, scratch, layout, pairs))
     return scratch.runs("overlaps", n, "overlaps", books.OVERLAPS)
 
 

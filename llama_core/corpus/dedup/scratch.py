@@ -1,29 +1,31 @@
 """The scratch shards of a dedup step, and the rows that move through them.
 
 A document is known by its row: its place among all documents, sources and ingest shards in the order of their
-names. Which rows are worked on together (units, partitions) changes no result: it stands in the names of the
-scratch shards, so that a step that is taken up with another layout begins anew.
+names. Which rows are worked on together (units, pieces, partitions) changes no result: it stands in the
+names of the scratch shards, so that a step that is taken up with another layout begins anew.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from llama_core.corpus.decisions import Documents
-from llama_core.corpus.partition import Partition, Runs, as_asked, partition_of
+from llama_core.corpus.partition import Partition, Runs, as_asked, partition_of, read_run
 from llama_core.corpus.recipe import Corpus, Dedup
 from llama_core.phases import Phase
 from llama_core.step import OpenShard, Shard, Step, digest_of
 
 Table = npt.NDArray[Any]
+T = TypeVar("T")
 
 ID = [("hi", "<u8"), ("lo", "<u8")]  # the 32 hex digits of a document's id
 KEPT = [("kept_hi", "<u8"), ("kept_lo", "<u8")]
 HELDOUT = np.uint64(1 << 63)  # of a rank
+SAMPLES = np.dtype([("row", "<u8"), ("hash", "<u8")])  # of books; `row`: within its piece
 
 
 def texts_dtype() -> np.dtype[Any]:
@@ -32,7 +34,7 @@ def texts_dtype() -> np.dtype[Any]:
 
 
 def signed_dtype(cfg: Dedup) -> np.dtype[Any]:
-    """A document as its unit remembers it. `words` is false where it has none, and so no buckets."""
+    """A document as its piece remembers it. `words` is false where it has none, and so no buckets."""
     keys = ("keys", "<u8", (cfg.bands,))
     digest = [("digest", "<u8"), ("digest_lo", "<u8")]
     return np.dtype([*ID, ("rank", "<u8"), *digest, ("words", "?"), keys, _sketch(cfg)])
@@ -74,7 +76,7 @@ def rank_of(heldout: bool, chars: int) -> int:
 
 @dataclass(frozen=True)
 class Unit:
-    """Ingest shards, next to one another, that are worked on together."""
+    """Ingest shards, next to one another, that are signed together."""
 
     index: int
     shards: tuple[tuple[str, str], ...]  # (source, ingest shard)
@@ -114,9 +116,9 @@ class Scratch:
         """Of a source of books; None where whole texts are compared only."""
         return getattr(self.cfg.sources[source], "max_overlap", None)
 
-    def phase(self, label: str, count: int, work: Callable[[int], None]) -> Phase:
-        """A phase of `count` scratch shards, each worked on by its number."""
-        return Phase(label, {self._name(label, i): i for i in range(count)}, work)
+    def phase(self, label: str, arguments: Sequence[T], work: Callable[[T], None]) -> Phase:
+        """A phase of a scratch shard for each argument, named by its place among them."""
+        return Phase(label, {self._name(label, i): a for i, a in enumerate(arguments)}, work)
 
     @contextlib.contextmanager
     def shard(self, label: str, index: int) -> Iterator[OpenShard]:
@@ -128,52 +130,78 @@ class Scratch:
         return self.step.committed_shards([self._name(label, i) for i in range(count)])
 
     def runs(self, label: str, count: int, name: str, dtype: np.dtype[Any]) -> Runs:
-        """What the shards of a finished phase have written under a name."""
-        return Runs.of(self.step.folder, self.committed(label, count), name, dtype)
+        """What the shards of a finished phase have written under a name, for others to read by partition."""
+        return Runs.of(self.step, self.committed(label, count), name, dtype)
+
+    def own(
+        self, label: str, index: int, name: str, dtype: np.dtype[Any], number: int = 0, partition: int = 0
+    ) -> Table:
+        """One run of one scratch shard. Raises DamagedError."""
+        [shard] = self.step.committed_shards([self._name(label, index)])
+        return read_run(self.step.folder, shard, name, number, partition, dtype)
+
+    def signed(self, piece: "Piece") -> Table:
+        """The documents of a piece, in order. Raises DamagedError."""
+        return self.own("sign", piece.unit.index, "signed", signed_dtype(self.cfg.dedup), piece.number)
 
     def _name(self, label: str, index: int) -> str:
         return f"_{self.layout}.{label}.{index:06d}"
 
 
 @dataclass(frozen=True)
+class Piece:
+    """Documents of a unit, next to one another, that memory holds at a time."""
+
+    index: int
+    start: int  # the row of the first
+    unit: Unit
+    number: int  # among the pieces of its unit
+    sizes: tuple[int, ...]  # documents by ingest shard of the unit
+
+    @property
+    def rows(self) -> npt.NDArray[np.uint64]:
+        return np.arange(self.start, self.start + sum(self.sizes), dtype=np.uint64)
+
+    @property
+    def shard_of(self) -> Partition:
+        """The ingest shard that each document is in, by its place in the unit."""
+        return np.repeat(np.arange(len(self.sizes)), self.sizes)
+
+    def within(self, rows: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+        """The place of rows in the piece."""
+        return rows.astype(np.int64) - self.start
+
+
+def pieces_of(units: Sequence[Unit], signed: Sequence[Shard]) -> list[Piece]:
+    """The pieces that the units were `signed` in."""
+    pieces: list[Piece] = []
+    start = 0
+    for unit, shard in zip(units, signed, strict=True):
+        for number, sizes in enumerate(shard.facts["sizes"]):
+            pieces.append(Piece(len(pieces), start, unit, number, tuple(sizes)))
+            start += sum(sizes)
+    return pieces
+
+
+@dataclass(frozen=True)
 class Layout:
     """Where the rows of the documents lie, known when all are signed."""
 
-    starts: npt.NDArray[np.int64]  # (units + 1,): the first row of each unit
-    shards: list[int]  # ingest shards of each unit
+    starts: npt.NDArray[np.int64]  # (pieces,): the first row of each piece
     n_texts: int  # partitions of equal texts
     n_keys: int  # partitions of band keys
 
     @property
-    def units(self) -> int:
-        return len(self.shards)
+    def pieces(self) -> int:
+        return len(self.starts)
 
-    @property
-    def most_shards(self) -> int:
-        """Ingest shards of the unit that has most."""
-        return max(self.shards, default=0)
-
-    def rows_of(self, unit: int) -> npt.NDArray[np.uint64]:
-        return np.arange(self.starts[unit], self.starts[unit + 1], dtype=np.uint64)
-
-    def within(self, rows: npt.NDArray[np.uint64], unit: int) -> npt.NDArray[np.int64]:
-        """The place of rows in their unit."""
-        return rows.astype(np.int64) - self.starts[unit]
-
-    def unit_of(self, rows: npt.NDArray[np.uint64]) -> Partition:
+    def piece_of(self, rows: npt.NDArray[np.uint64]) -> Partition:
+        """The last piece that begins at or before a row: pieces without documents hold none."""
         return np.searchsorted(self.starts, rows.astype(np.int64), side="right") - 1
 
-    def signed(self, signed: Runs, unit: int) -> Table:
-        """The documents of a unit, in order."""
-        return np.concatenate([signed.read_one(unit, shard) for shard in range(self.shards[unit])])
-
-    def shard_of(self, signed: Runs, unit: int) -> Partition:
-        """The ingest shard that each document of a unit is in, by its place in the unit."""
-        return np.repeat(np.arange(self.most_shards), np.diff(signed.bounds[unit]))
-
-    def copies(self, copies: Runs, signed: Table, unit: int) -> Table:
-        """What was answered about the equal texts of a unit's documents."""
-        return as_asked(copies.read(unit), partition_of(signed["digest"], self.n_texts))
+    def copies(self, copies: Runs, signed: Table, piece: int) -> Table:
+        """What was answered about the equal texts of a piece's documents."""
+        return as_asked(copies.read(piece), partition_of(signed["digest"], self.n_texts))
 
 
 def hex_of(hi: int, lo: int) -> str:

@@ -6,51 +6,87 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from llama_core.corpus.decisions import Documents
+from llama_core.corpus.dedup.books import SHINGLES
 from llama_core.corpus.dedup.minhash import EMPTY, MinHash, sketches
-from llama_core.corpus.dedup.scratch import Scratch, Table, Unit, rank_of, signed_dtype, texts_dtype
+from llama_core.corpus.dedup.scratch import (
+    SAMPLES,
+    Scratch,
+    Table,
+    Unit,
+    bucket_dtype,
+    rank_of,
+    signed_dtype,
+    texts_dtype,
+)
 from llama_core.corpus.document import Document
 from llama_core.corpus.partition import partition_of, publish_runs
 from llama_core.corpus.split import is_heldout
 from llama_core.errors import InputError
+from llama_core.step import OpenShard
 
-SAMPLES = np.dtype([("row", "<u8"), ("hash", "<u8")])  # `row`: within its unit
 RATE = 32  # one shingle of so many is in a book's sample: of a novel of 100,000 words, 3,000
 
 _CHARS_AT_ONCE = 1 << 20  # of documents that are signed together
 
 
-def sign(
-    scratch: Scratch, documents: dict[str, Documents], units: list[Unit], parts: tuple[int, int], unit: int
-) -> None:
-    """Write of a unit's documents: `signed` by ingest shard; `texts` and `keys` by partition of their hashes,
+def sign(scratch: Scratch, documents: dict[str, Documents], parts: tuple[int, int], unit: Unit) -> None:
+    """Write of a unit's documents, piece by piece: `signed`; `texts` and `keys` by partition of their hashes,
     of which there are `parts`; `samples` of the content of books. Raises DamagedError."""
     minhash = MinHash(scratch.cfg.dedup)
-    tables, samples = [np.empty(0, signed_dtype(scratch.cfg.dedup))], [np.empty(0, SAMPLES)]
-    begins = []  # of the ingest shards
-    at = 0  # documents of the unit so far
-    for source, shard in units[unit].shards:
-        group = documents[source].ingested.shard(shard).facts["group"]
-        is_book = scratch.max_overlap(source) is not None
-        begins.append(at)
-        for some in _in_batches(documents[source].read(shard)):
-            tables.append(_signed(scratch, minhash, group, some))
-            if is_book:
-                samples += [_sample_of(minhash, d.text, at + i) for i, d in enumerate(some)]
-            at += len(some)
-    whole = np.concatenate(tables)
-    del tables
-    texts = np.empty(len(whole), texts_dtype())
-    for name in texts_dtype().names or ():
-        texts[name] = whole[name]
-    with scratch.shard("sign", unit) as out:
-        out.facts["documents"] = len(whole)
-        shards = np.repeat(np.arange(len(begins)), np.diff([*begins, at]))
-        publish_runs(out, "signed", whole, shards, max(len(u.shards) for u in units))
-        publish_runs(out, "texts", texts, partition_of(texts["digest"], parts[0]), parts[0])
-        keys = keys_of(whole)
-        publish_runs(out, "keys", keys, partition_of(keys, parts[1]), parts[1])
-        sampled = np.concatenate(samples)
-        publish_runs(out, "samples", sampled, np.zeros(len(sampled), np.int64), 1)
+    with scratch.shard("sign", unit.index) as out:
+        piece = _Piece(out, scratch, len(unit.shards), parts)
+        out.facts["sizes"] = []
+        for place, (source, shard) in enumerate(unit.shards):
+            group = documents[source].ingested.shard(shard).facts["group"]
+            is_book = scratch.max_overlap(source) is not None
+            for some in _in_batches(documents[source].read(shard), piece.most):
+                samples = [sample_of(minhash, document.text) for document in some] if is_book else []
+                piece.add(place, _signed(scratch, minhash, group, some), samples)
+        piece.publish()
+
+
+class _Piece:
+    """Documents that are signed, held until they are as many as memory should hold in the phases to come."""
+
+    def __init__(self, out: OpenShard, scratch: Scratch, n_shards: int, parts: tuple[int, int]):
+        self._out, self._parts, self._n_shards = out, parts, n_shards
+        cfg = scratch.cfg.dedup
+        self._bytes, self._dtype = cfg.partition_bytes, signed_dtype(cfg)
+        self._row_bytes = cfg.bands * bucket_dtype(cfg).itemsize  # what `buckets` writes of it, at most
+        self.most = max(1, self._bytes // self._row_bytes)  # documents
+        self._empty()
+
+    def _empty(self) -> None:
+        self._tables, self._samples = [np.empty(0, self._dtype)], [np.empty(0, SAMPLES)]
+        self._sizes = [0] * self._n_shards
+        self._held = 0
+
+    def add(self, place: int, signed: Table, samples: list[Table]) -> None:
+        """Documents of the `place`-th ingest shard, and the sample of each if they are books."""
+        size = len(signed) * self._row_bytes + sum(map(len, samples)) * SHINGLES.itemsize
+        if self._held and self._held + size > self._bytes:
+            self.publish()
+        for row, sample in enumerate(samples, start=sum(self._sizes)):
+            sample["row"] = row
+        self._tables.append(signed)
+        self._samples += samples
+        self._sizes[place] += len(signed)
+        self._held += size
+
+    def publish(self) -> None:
+        out = self._out
+        signed, samples = np.concatenate(self._tables), np.concatenate(self._samples)
+        out.facts["sizes"].append(self._sizes)
+        self._empty()
+        publish_runs(out, "signed", signed, np.zeros(len(signed), np.int64), 1)
+        texts = np.empty(len(signed), texts_dtype())
+        for name in texts_dtype().names or ():
+            texts[name] = signed[name]
+        publish_runs(out, "texts", texts, partition_of(texts["digest"], self._parts[0]), self._parts[0])
+        del texts
+        keys = keys_of(signed)
+        publish_runs(out, "keys", keys, partition_of(keys, self._parts[1]), self._parts[1])
+        publish_runs(out, "samples", samples, np.zeros(len(samples), np.int64), 1)
 
 
 def keys_of(signed: Table) -> Table:
@@ -58,14 +94,14 @@ def keys_of(signed: Table) -> Table:
     return signed["keys"][signed["words"]].ravel()
 
 
-def _in_batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    """Documents of `_CHARS_AT_ONCE`, and one more, however long it is."""
+def _in_batches(documents: Iterable[Document], most: int) -> Iterator[list[Document]]:
+    """Documents of `_CHARS_AT_ONCE`, and one more, however long it is; but no more than `most`."""
     some: list[Document] = []
     chars = 0
     for document in documents:
         some.append(document)
         chars += len(document.text) + 1
-        if chars > _CHARS_AT_ONCE:
+        if chars > _CHARS_AT_ONCE or len(some) == most:
             yield some
             some, chars = [], 0
     if some:
@@ -96,10 +132,10 @@ def _id_bytes(document_id: str) -> bytes:
     return found
 
 
-def _sample_of(minhash: MinHash, text: str, row: int) -> Table:
-    """The shingles of a book whose hash is small: the same share of every book's."""
+def sample_of(minhash: MinHash, text: str) -> Table:
+    """SAMPLES of a book, in no row yet: its shingles whose hash is small, the same share of every book's."""
     shingles = minhash.shingles(text)
     small = np.unique(shingles[shingles < np.uint64((1 << 64) // RATE)])
-    sample = np.empty(len(small), SAMPLES)
-    sample["row"], sample["hash"] = row, small * np.uint64(RATE)  # spread over 64 bits again
+    sample = np.zeros(len(small), SAMPLES)
+    sample["hash"] = small * np.uint64(RATE)  # spread over 64 bits again
     return sample

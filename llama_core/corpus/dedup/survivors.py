@@ -11,6 +11,7 @@ from llama_core.corpus.dedup.minhash import similarity
 from llama_core.corpus.dedup.scratch import (
     HELDOUT,
     Layout,
+    Piece,
     Scratch,
     Table,
     edge_dtype,
@@ -21,13 +22,13 @@ from llama_core.corpus.partition import Runs, partition_of, publish_runs, scatte
 
 
 def name_clusters(scratch: Scratch, layout: Layout, edges: Runs, partition: int) -> None:
-    """Write of each text of a cluster the least one, which names it: `labels` by unit.
+    """Write of each text of a cluster the least one, which names it: `labels` by piece.
 
     `edges`: stars, kept by both their ends.
     """
     labels = stars_to_labels(edges.read(partition))
     with scratch.shard("labels", partition) as out:
-        publish_runs(out, "labels", labels, layout.unit_of(labels["node"]), layout.units)
+        publish_runs(out, "labels", labels, layout.piece_of(labels["node"]), layout.pieces)
 
 
 def stars_to_labels(edges: Table) -> Table:
@@ -40,28 +41,28 @@ def stars_to_labels(edges: Table) -> Table:
 
 
 def gather_members(
-    scratch: Scratch, layout: Layout, signed: Runs, copies: Runs, labels: Runs, n: int, unit: int
+    scratch: Scratch, layout: Layout, copies: Runs, labels: Runs, n: int, piece: Piece
 ) -> None:
-    """Write what is known of a unit's texts that are in a cluster: `members` in n partitions of its name."""
-    table = layout.signed(signed, unit)
-    answers = layout.copies(copies, table, unit)
-    named = labels.read(unit)
-    at = layout.within(named["node"], unit)
+    """Write what is known of a piece's texts that are in a cluster: `members` in n partitions of its name."""
+    table = scratch.signed(piece)
+    answers = layout.copies(copies, table, piece.index)
+    named = labels.read(piece.index)
+    at = piece.within(named["node"])
     members = np.empty(len(named), member_dtype(scratch.cfg.dedup))
     members["row"], members["label"] = named["node"], named["other"]
     members["copies"] = answers["copies"][at]
     for name in ("hi", "lo", "rank", "sketch"):
         members[name] = table[name][at]
-    with scratch.shard("members", unit) as out:
+    with scratch.shard("members", piece.index) as out:
         publish_runs(out, "members", members, partition_of(scattered(members["label"]), n), n)
 
 
 def choose_survivors(scratch: Scratch, layout: Layout, members: Runs, partition: int) -> None:
-    """Answer about the members of a partition's clusters: `near` by unit."""
+    """Answer about the members of a partition's clusters: `near` by piece."""
     rows = members.read(partition)
     size = scratch.cfg.dedup.bands * scratch.cfg.dedup.rows
     with scratch.shard("near", partition) as out:
-        publish_runs(out, "near", survivors_of(rows, size), members.owners(partition), layout.units)
+        publish_runs(out, "near", survivors_of(rows, size), members.owners(partition), layout.pieces)
 
 
 def survivors_of(members: Table, size: int) -> Table:

@@ -1,9 +1,9 @@
-"""What became of each document of a unit, put together from the answers about it."""
+"""What became of each document of a piece, put together from the answers about it."""
 
 import numpy as np
 import numpy.typing as npt
 
-from llama_core.corpus.dedup.scratch import HELDOUT, ID, KEPT, Layout, Table
+from llama_core.corpus.dedup.scratch import HELDOUT, ID, KEPT, Piece, Table
 
 REASONS = ("", "exact", "near", "heldout_near", "book_overlap")  # a verdict holds the number
 _KEEP, _EXACT, _NEAR, _HELDOUT, _BOOK = range(len(REASONS))
@@ -22,8 +22,8 @@ VERDICTS = np.dtype(
 )
 
 
-def judge(layout: Layout, signed: Table, copies: Table, near: Table, unit: int) -> Table:
-    """VERDICTS on a unit's documents, in order. Who gave way names who stayed and the similarity to it; who
+def judge(piece: Piece, signed: Table, copies: Table, near: Table) -> Table:
+    """VERDICTS on a piece's documents, in order. Who gave way names who stayed and the similarity to it; who
     stayed, the documents of its `cluster`, itself counted.
 
     A held-out document that gives way to a training document is `heldout_near`, be it equal or near.
@@ -36,7 +36,7 @@ def judge(layout: Layout, signed: Table, copies: Table, near: Table, unit: int) 
     verdicts["similarity"][copied] = 1.0
     _give_way(verdicts, copied, copies[copied], _EXACT)
 
-    at = layout.within(near["row"], unit)
+    at = piece.within(near["row"])
     verdicts["cluster"][at] = near["cluster"]
     lost = near["cluster"] == 0
     at, near = at[lost], near[lost]
@@ -47,9 +47,9 @@ def judge(layout: Layout, signed: Table, copies: Table, near: Table, unit: int) 
     return verdicts
 
 
-def drop_books(layout: Layout, verdicts: Table, overlaps: Table, unit: int) -> None:
-    """Drop the books of a unit that another holds: `overlaps` are those that are large enough."""
-    at = layout.within(overlaps["row"], unit)
+def drop_books(piece: Piece, verdicts: Table, overlaps: Table) -> None:
+    """Drop the books of a piece that another holds: `overlaps` are those that are large enough."""
+    at = piece.within(overlaps["row"])
     verdicts["similarity"][at] = overlaps["share"]
     verdicts["reason"][at] = _BOOK
     _name_kept(verdicts, at, overlaps)

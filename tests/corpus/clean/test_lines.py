@@ -134,8 +134,12 @@ def test_one_file_more_than_shards_loses_no_file() -> None:
     assert [name for group in groups for name in group] == [f.name for f in files]
 
 
+@pytest.mark.parametrize("keys", [lines.KEYS, 50], ids=["at once", "in passes"])
 def test_a_crawl_is_cleaned_as_by_counting_all_its_lines(
-    documents: Callable[..., Documents], decide: Callable[..., Artifact], monkeypatch: pytest.MonkeyPatch
+    documents: Callable[..., Documents],
+    decide: Callable[..., Artifact],
+    monkeypatch: pytest.MonkeyPatch,
+    keys: int,
 ) -> None:
     rng = random.Random(0)
     vocabulary = [f"line {chr(97 + i % 26)}{chr(97 + i // 26)}" for i in range(300)] + ["", " "]
@@ -145,6 +149,7 @@ def test_a_crawl_is_cleaned_as_by_counting_all_its_lines(
     }
     web = documents(shards)
     monkeypatch.setattr(lines, "PARTITION_BYTES", 2000)  # several partitions
+    monkeypatch.setattr(lines, "KEYS", keys)
     counts = Counter(normalized(x) for texts in shards.values() for t in texts for x in t.split("\n"))
     expected = [
         [x for x in t.split("\n") if counts[normalized(x)] == 1] for texts in shards.values() for t in texts

@@ -220,7 +220,7 @@ def test_a_percentile_from_runs_is_the_percentile(shards: list[list[int]]) -> No
             with step.shard(name) as out:
                 rows = np.array(values, np.uint32)
                 publish_runs(out, "en", rows, perplexity._partition_of(rows), perplexity.PARTITIONS)
-        runs = Runs.of(step.folder, step.committed_shards(names), "en", np.uint32)
+        runs = Runs.of(step, step.committed_shards(names), "en", np.uint32)
         found = perplexity._percentiles(runs, (0.3, 0.6))
     values = sorted(v for shard in shards for v in shard)
     for share, cut in zip((0.3, 0.6), found):

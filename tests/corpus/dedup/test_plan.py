@@ -2,11 +2,13 @@
 
 import json
 import random
+import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
 import fsspec
+import numpy as np
 import pytest
 from corpus.dedup.made import (
     corpus_of,
@@ -19,13 +21,17 @@ from corpus.dedup.made import (
 )
 
 from llama_core.corpus.decisions import Documents
+from llama_core.corpus.dedup import sign
+from llama_core.corpus.dedup.scratch import Scratch, signed_dtype
+from llama_core.corpus.partition import rows_in
 from llama_core.corpus.recipe import Corpus
 from llama_core.errors import DamagedError, InputError
 from llama_core.phases import Phase, execute, in_turn
-from llama_core.step import Artifact
+from llama_core.step import Artifact, Step
 from llama_core.store import Store
 from tasks.fanout import on_processes
 
+ROW_BYTES = 14 * (8 + 8 + 56)  # what one document writes into its buckets, at most
 LAYOUTS = [(1 << 30, 512 << 20), (1, 512 << 20), (20_000, 4_000), (1, 2_000), (1 << 30, 1_000)]
 
 
@@ -69,6 +75,40 @@ def test_units_and_partitions_change_no_byte(
     counts = decided.counts
     assert all(counts[f"dropped.{reason}"] > 5 for reason in ("exact", "near", "heldout_near"))
     assert counts["documents"] == 130 == sum(n for name, n in counts.items() if name != "documents")
+
+
+def test_a_shard_of_many_documents_is_worked_on_in_pieces(
+    stores: Callable[[object], Store], documents: dict[str, Documents]
+) -> None:
+    shards: dict[str, int] = {}
+
+    def counting(phase: Phase, todo: list[str]) -> Iterable[str]:
+        shards[phase.label] = len(todo)
+        return in_turn(phase, todo)
+
+    cfg = corpus(documents, (1 << 30, 5 * ROW_BYTES))
+    decided = run(stores("pieces"), documents, cfg, counting)
+    assert shards["sign"] == 1 and shards["decisions"] == 5
+    assert all(shards[label] == 130 / 5 for label in ("buckets", "members", "verdicts"))
+    assert plain(decided) == plain(run(stores("whole"), documents, corpus(documents)))
+
+
+def test_a_shard_of_a_million_documents_is_signed_in_the_memory_of_a_piece(store: Store) -> None:
+    cfg = Corpus.model_validate({"sources": {}, "dedup": {"partition_bytes": 32 << 20}})
+    step = Step(store, "dedup", 1, {})
+    rng = np.random.default_rng(1)
+    some = np.frombuffer(rng.bytes(10_000 * signed_dtype(cfg.dedup).itemsize), signed_dtype(cfg.dedup))
+    tracemalloc.start()
+    with Scratch(step, cfg, "x").shard("sign", 0) as out:
+        piece = sign._Piece(out, Scratch(step, cfg, "x"), 1, (4, 4))
+        out.facts["sizes"] = []
+        for _ in range(100):
+            piece.add(0, some.copy(), [])
+        piece.publish()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert sum(size for [size] in out.facts["sizes"]) == 1_000_000 == rows_in(out, "signed")
+    assert peak < 32 << 20, f"{peak >> 20} MB for {100 * some.nbytes >> 20} MB of keys"
 
 
 def test_worker_processes_give_the_same_bytes(tmp_path: Path, documents: dict[str, Documents]) -> None:
@@ -141,11 +181,11 @@ def test_nothing_but_the_decisions_is_left_when_the_step_is_done(
 def test_damage_between_two_phases_is_found(tmp_path: Path, documents: dict[str, Documents]) -> None:
     def damaging(phase: Phase, todo: list[str]) -> Iterable[str]:
         if phase.label == "buckets":
-            for path in (tmp_path / "d").rglob("copies.runs"):
+            for path in (tmp_path / "d").rglob("copies.0.runs"):
                 path.write_bytes(bytes(len(path.read_bytes())))
         return in_turn(phase, todo)
 
-    with pytest.raises(DamagedError, match=r"copies\.runs is damaged"):
+    with pytest.raises(DamagedError, match=r"copies\.0\.runs is damaged"):
         run(Store(str(tmp_path / "d")), documents, engine=damaging)
 
 
