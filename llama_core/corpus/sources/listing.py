@@ -33,11 +33,12 @@ MAX_FILES = 2_000_000  # that a list may name, of those that the glob chooses
 _SUM = re.compile(r"([0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}) [ *](.+)", re.IGNORECASE)
 _SUMS = {32: "md5", 40: "sha1", 64: "sha256"}
 _FOLDER = re.compile(r"(\S.*):")
+_SIZE = r"[0-9]{1,3}(?:,?[0-9]{3}){0,5}"  # up to 18 digits
 _LONG = re.compile(
-    r"([-bcdlps])[-rwxsStT]{9}[.+@]?\s+\d+\s+\S+\s+\S+\s+(\d+)\s+"
+    rf"([-bcdlps])[-rwxsStT]{{9}}[.+@]?\s+\d+\s+\S+\s+\S+\s+({_SIZE})\s+"
     r"(?:\S+\s+\d+\s+[\d:]+|[\d-]+ [\d:.]+(?: [+-]\d{4})?) (.+)"
 )
-_RSYNC = re.compile(r"([-bcdlps])[-rwxsStT]{9}\s+([\d,]+) \d{4}/\d\d/\d\d \d\d:\d\d:\d\d (.+)")
+_RSYNC = re.compile(rf"([-bcdlps])[-rwxsStT]{{9}}\s+({_SIZE}) \d{{4}}/\d\d/\d\d \d\d:\d\d:\d\d (.+)")
 _MODE = re.compile(r"[-bcdlps][-rwxsStT]{9}[.+@\s]")  # of `ls -l`, in a line without a size: a device
 _LINE = re.compile(r"[^\r\n]+")
 _DATED = re.compile(r"[a-z0-9_]+-(\d{8})-")

@@ -137,6 +137,12 @@ def test_a_mirrors_directory_listing_is_read() -> None:
     assert entries(url, RSYNC) == [Entry(f"{root}/1/1/11-0.txt", 174693)]
 
 
+@pytest.mark.parametrize("size", [",", "9" * 5000, "\N{ARABIC-INDIC DIGIT ONE}"])
+def test_a_line_whose_size_is_no_number_names_no_file(size: str) -> None:
+    damaged = RSYNC + f"-rw-r--r--  {size} 2020/12/01 10:11:12 1/1/12-0.txt\n"
+    assert entries("https://a.example/l", damaged) == entries("https://a.example/l", RSYNC)
+
+
 def test_a_glob_with_a_folder_is_of_the_whole_name() -> None:
     names = "1/11-0.txt\nold/11-0.txt\n"
     assert len(entries("s3://a/l#*.txt", names)) == 2
