@@ -220,8 +220,9 @@ class C4(_Urls):
 
 
 class GitHub(_Urls, _CodeRules):
-    """Source code: BigQuery-style exports (JSONL or Parquet of `content`, `path`, `repo_name`, `license`),
-    archives (.zip, .tar, .tar.gz, .tgz, .tar.zst) or checkouts (a folder)."""
+    """Source code: exports (JSONL or Parquet) with the columns of BigQuery (`content`, `path`, `repo_name`,
+    `license`), of `codeparrot/github-code` or of The Stack, archives (.zip, .tar, .tar.gz, .tgz, .tar.zst) or
+    checkouts (a folder)."""
 
     kind: Identity[Literal["github"]]
     licenses: Identity[list[str]] = ["Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT"]
@@ -310,8 +311,8 @@ class Dedup(Section):
     seed: Identity[int] = 1
     unit_bytes: Execution[int] = Field(1 << 30, gt=0)
     """Text of the shards that are signed together."""
-    partition_bytes: Execution[int] = Field(512 << 20, gt=0)
-    """Keys that are grouped at a time: the memory of a global step is about four times this."""
+    partition_bytes: Execution[int] = Field(256 << 20, gt=0)
+    """Keys that are grouped at a time: the memory of a global step is about five times this."""
 
 
 class Decontaminate(Section):

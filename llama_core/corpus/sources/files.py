@@ -50,12 +50,13 @@ def read(source_name: str, source: Files | C4, raw: Raw) -> Iterator[Outcome]:
             yield to_outcome(found, source_name, source, place, offset)
 
 
-def read_records(source: UrlSource, url: str, column: str = "text") -> Iterator[Record]:
-    """The records of one file: of text (the whole file), of JSONL or of Parquet with a column `column`."""
+def read_records(source: UrlSource, url: str, columns: tuple[str, ...] = ("text",)) -> Iterator[Record]:
+    """The records of one file: of text (the whole file), of JSONL, or of Parquet with one of the `columns`,
+    which hold the text."""
     ending = next(e for e in sorted(ENDINGS, key=len, reverse=True) if url.lower().endswith(e))
     reader = {"text": _read_text, "jsonl": _read_jsonl, "parquet": _read_parquet}[FORMATS[ending]]
     with contextlib.closing(open_raw(source, url)) as file:
-        yield from reader(file, url, source.max_record_bytes, column)
+        yield from reader(file, url, source.max_record_bytes, columns)
 
 
 def to_outcome(
@@ -99,7 +100,7 @@ def _take(fields: dict[str, Any], names: tuple[str, ...]) -> str:
     return ""
 
 
-def _read_text(file: BinaryIO, url: str, limit: int, column: str) -> Iterator[Record]:
+def _read_text(file: BinaryIO, url: str, limit: int, columns: tuple[str, ...]) -> Iterator[Record]:
     data = file.read(limit + 1)
     if len(data) > limit:
         yield 0, 0, "too_long"
@@ -110,7 +111,7 @@ def _read_text(file: BinaryIO, url: str, limit: int, column: str) -> Iterator[Re
         yield 0, error.start, "invalid_utf8"
 
 
-def _read_jsonl(file: BinaryIO, url: str, limit: int, column: str) -> Iterator[Record]:
+def _read_jsonl(file: BinaryIO, url: str, limit: int, columns: tuple[str, ...]) -> Iterator[Record]:
     number = 0
     for offset, line in lines(chunks(file, url), limit):
         if isinstance(line, str):
@@ -149,15 +150,17 @@ def _is_too_deep(value: dict[str, Any]) -> bool:
     return True
 
 
-def _read_parquet(file: BinaryIO, url: str, limit: int, column: str) -> Iterator[Record]:
+def _read_parquet(file: BinaryIO, url: str, limit: int, columns: tuple[str, ...]) -> Iterator[Record]:
     try:
         parquet = pq.ParquetFile(file)
     except (pa.ArrowException, OSError):
         yield 0, 0, "damaged_parquet"
         return
     names = parquet.schema_arrow.names
-    if column not in names:
-        raise InputError(f"{url} has no column `{column}`: its columns are {', '.join(names)}")
+    held = [column for column in columns if column in names]
+    if not held:
+        wanted = " or ".join(f"`{column}`" for column in columns)
+        raise InputError(f"{url} has no column {wanted}: its columns are {', '.join(names)}")
     start = 0
     for group in range(parquet.num_row_groups):
         number = start
@@ -165,8 +168,8 @@ def _read_parquet(file: BinaryIO, url: str, limit: int, column: str) -> Iterator
         try:
             for batch in parquet.iter_batches(batch_size=256, row_groups=[group]):
                 for row in _rows(batch):
-                    text = None if isinstance(row, str) else row[column]
-                    too_long = isinstance(text, str) and len(text.encode()) > limit
+                    texts = [] if isinstance(row, str) else [row[column] for column in held]
+                    too_long = any(isinstance(text, str) and len(text.encode()) > limit for text in texts)
                     yield number, number, "too_long" if too_long else row
                     number += 1
         except (pa.ArrowException, OSError):

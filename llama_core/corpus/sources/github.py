@@ -50,6 +50,14 @@ _GENERATED = re.compile(
 _GENERATED_LINES, _GENERATED_CHARS = 10, 2000  # how far down a file says so
 _GITHUB = re.compile(r"github\.com[/:]([\w.-]+/[\w.-]+?)(?:\.git|\.zip|\.tgz|\.tar(?:\.\w+)?)?(?:/|$)")
 _REF = re.compile(r"refs/(?:heads|tags)/")
+# What exports call a file's fields: BigQuery's, `codeparrot/github-code`, The Stack and its second version.
+_COLUMNS = {
+    "text": ("content", "code"),
+    "path": ("path", "sample_path", "max_stars_repo_path"),
+    "repository": ("repo_name", "sample_repo_name", "max_stars_repo_name", "repository_name"),
+    "commit": ("ref", "sample_ref", "max_stars_repo_head_hexsha", "revision_id"),
+    "license": ("license", "max_stars_repo_licenses", "licenses", "detected_licenses"),
+}
 _BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 
 
@@ -160,20 +168,21 @@ def read(source_name: str, source: GitHub, raw: Raw) -> Iterator[Outcome]:
 
 
 def _read_export(reader: _Reader, url: str) -> Iterator[Outcome]:
-    for record, offset, row in files.read_records(reader.source, url, column="content"):
+    for record, offset, row in files.read_records(reader.source, url, _COLUMNS["text"]):
         place = f"{url}#{record}"
         if isinstance(row, str):
             yield Quarantined(place, offset, row)
             continue
-        text = row.get("content")
-        if text is None and "content" in row:
+        contents = [row[name] for name in _COLUMNS["text"] if name in row]
+        text = next((content for content in contents if content is not None), None)
+        if contents and text is None:
             yield NonContent("binary")
             continue
         found = _File(
-            path=_string(row, "path", "sample_path"),
-            repository=_string(row, "repo_name", "sample_repo_name"),
-            commit=_REF.sub("", _string(row, "ref", "sample_ref")) or "HEAD",
-            license=_stated(row.get("license")),
+            path=_string(row, "path").removeprefix("/"),  # from the root of the repository, in The Stack v2
+            repository=_string(row, "repository"),
+            commit=_REF.sub("", _string(row, "commit")) or "HEAD",
+            license=next(filter(None, (_stated(row.get(name)) for name in _COLUMNS["license"])), ""),
             place=place,
             offset=offset,
         )
@@ -285,8 +294,8 @@ def _stated(license: Any) -> str:
     return " AND ".join(spdx(name) for name in names if isinstance(name, str) and name.strip())
 
 
-def _string(row: dict[str, Any], *names: str) -> str:
-    return next((value for name in names if isinstance(value := row.get(name), str)), "")
+def _string(row: dict[str, Any], field: str) -> str:
+    return next((value for name in _COLUMNS[field] if isinstance(value := row.get(name), str)), "")
 
 
 def _plain(place: str) -> str:

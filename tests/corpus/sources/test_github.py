@@ -22,6 +22,7 @@ from corpus.sources.memory import read_apart
 from llama_core.corpus.document import read_batches
 from llama_core.corpus.recipe import GitHub
 from llama_core.corpus.sources.repository_license import Licenses
+from llama_core.errors import InputError
 from llama_core.step import Artifact
 
 CODE = """def area(width, height):
@@ -147,6 +148,81 @@ def test_an_export_gives_its_permissive_source_files(
         "non_content.binary": 1,
         "quarantined.no_path": 1,
     } | ({} if form.endswith("parquet") else {"quarantined.no_text": 1})
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+# Each row as the data set on the Hugging Face hub has it.
+COPIES: dict[str, dict[str, object]] = {
+    "codeparrot/github-code": {"code": CODE, "repo_name": "some/one", "path": "geo/a.py"}
+    | {"language": "Python", "license": "mit", "size": 200},
+    "bigcode/the-stack": {"hexsha": "a" * 40, "size": 200, "ext": "py", "lang": "Python", "content": CODE}
+    | {"max_stars_repo_path": "geo/a.py", "max_stars_repo_name": "some/one"}
+    | {"max_stars_repo_head_hexsha": COMMIT, "max_stars_repo_licenses": ["MIT"]}
+    | {"max_issues_repo_name": "some/fork", "max_issues_repo_licenses": ["GPL-3.0"]},
+    "bigcode/the-stack-smol": {"content": CODE, "licenses": ["MIT"], "repository_name": "some/one"}
+    | {"path": "geo/a.py", "size": 200, "lang": "Python"},
+    "bigcode/the-stack-v2": {"blob_id": "b" * 40, "path": "/geo/a.py", "detected_licenses": ["MIT"]}
+    | {"license_type": "permissive", "repo_name": "some/one", "revision_id": COMMIT, "content": CODE},
+}
+
+
+def write_export(path: Path, rows: list[dict[str, object]]) -> Path:
+    if path.suffix != ".parquet":
+        return write_jsonl(path, rows)
+    names = dict.fromkeys(name for row in rows for name in row)
+    pq.write_table(pa.table({name: [row.get(name) for row in rows] for name in names}), path)
+    return path
+
+
+@pytest.mark.parametrize("form", ["a.jsonl", "a.parquet"])
+@pytest.mark.parametrize("copy", COPIES)
+def test_copies_on_the_hugging_face_hub_are_read_by_the_names_of_their_columns(
+    tmp_path: Path, ingested: Callable[..., Artifact], copy: str, form: str
+) -> None:
+    row = COPIES[copy]
+    licenses = next(name for name in row if name.endswith(("license", "licenses")) and "issues" not in name)
+    text = "code" if "code" in row else "content"
+
+    def stated(*names: str) -> object:
+        return list(names) if isinstance(row[licenses], list) else " AND ".join(names)
+
+    rows = [
+        row,
+        row | {licenses: stated("mit", "bsd-3-clause"), text: CODE * 2},
+        row | {licenses: stated("mit", "gpl-3.0")},
+        row | {licenses: stated()},
+        row | {text: None},
+        row | {text: CODE * 200},
+    ]
+    artifact = ingested(github(write_export(tmp_path / form, rows), max_record_bytes=20_000), "github")
+    one, two = sorted(documents_of(artifact), key=lambda document: len(document.text))
+    assert (one.text, one.license, two.license.upper()) == (CODE, "MIT", "MIT AND BSD-3-CLAUSE")
+    commit = COMMIT if COMMIT in row.values() else "HEAD"
+    assert one.url == f"https://github.com/some/one/blob/{commit}/geo/a.py"
+    assert json.loads(one.meta)["path"] == "geo/a.py" and json.loads(one.meta)["repository"] == "some/one"
+    assert {k: v for k, v in artifact.counts.items() if "." in k} == {
+        "dropped.license": 1,
+        "dropped.no_license": 1,
+        "non_content.binary": 1,
+        "quarantined.too_long": 1,
+    }
+    assert is_conserved(artifact.counts)
+
+
+def test_rows_that_point_to_their_text_elsewhere_give_none(
+    tmp_path: Path, ingested: Callable[..., Artifact]
+) -> None:
+    row = {k: v for k, v in COPIES["bigcode/the-stack-v2"].items() if k != "content"}
+    artifact = ingested(github(write_export(tmp_path / "a.jsonl", [row])))
+    assert artifact.counts == {"raw": 1, "quarantined.no_text": 1}
+    with pytest.raises(InputError, match="no column `content` or `code`: its columns are blob_id, path"):
+        ingested(github(write_export(tmp_path / "a.parquet", [row])))
+
+
+def test_that_code_is_permissive_names_no_licence(tmp_path: Path, ingested: Callable[..., Artifact]) -> None:
+    row = COPIES["bigcode/the-stack-v2"] | {"detected_licenses": [], "license_type": "permissive"}
+    artifact = ingested(github(write_export(tmp_path / "a.jsonl", [row])))
+    assert artifact.counts == {"raw": 1, "dropped.no_license": 1}
 
 
 def test_a_licence_of_brackets_in_brackets_is_no_licence(
