@@ -48,7 +48,7 @@ def _page(record: Record, limit: int) -> _Page | NonContent | str:
     if record.error or headers is None:
         return record.error
     kind = headers.get("warc-type", "").lower()
-    if kind == "metadata" and headers.get("content-type", "").startswith("application/json"):
+    if kind == "metadata" and _content_type(headers).startswith("application/json"):
         return "wat_record"  # a WAT file, which holds no text, in the place of a WET or WARC file
     if kind not in _TEXTS:
         return NonContent(kind if kind in _OTHERS else "unknown_type")
@@ -61,8 +61,13 @@ def _page(record: Record, limit: int) -> _Page | NonContent | str:
     return _html(record.body, headers, limit)
 
 
+def _content_type(headers: dict[str, str], default: str = "") -> str:
+    """Of the record, in lower case: the standard compares it so."""
+    return headers.get("content-type", default).lower()
+
+
 def _text(body: bytes, headers: dict[str, str]) -> _Page | NonContent | str:
-    if not headers.get("content-type", "text/plain").startswith("text/plain"):
+    if not _content_type(headers, "text/plain").startswith("text/plain"):
         return NonContent("not_text")
     try:
         text = body.decode()
@@ -77,14 +82,14 @@ def _text(body: bytes, headers: dict[str, str]) -> _Page | NonContent | str:
 
 
 def _html(body: bytes, headers: dict[str, str], limit: int) -> _Page | NonContent | str:
-    if not headers.get("content-type", "application/http").startswith("application/http"):
+    if not _content_type(headers, "application/http").startswith("application/http"):
         return NonContent("not_http")
     response = parse_response(body)
     if response is None:
         return "bad_http"
     if response.status != 200:
         return NonContent("redirect" if 300 <= response.status < 400 else "http_error")
-    if (headers.get("warc-identified-payload-type") or response.media_type) not in _HTML:
+    if (headers.get("warc-identified-payload-type", "").lower() or response.media_type) not in _HTML:
         return NonContent("not_html")
     payload = decode_payload(response, limit, "warc-truncated" in headers)
     if isinstance(payload, str):

@@ -64,6 +64,19 @@ def test_old_and_new_headers_give_the_same_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("record", "name"),
     [
+        (warcs.page(1, "T\nA text.", warcs.NEW.replace("text/plain", "Text/Plain")), "document"),
+        (warcs.record("metadata", b"{}", "Application/JSON", "http://a/"), "wat_record"),
+        (warcs.response(1, warcs.ARTICLE).replace(b"application/http", b"Application/HTTP"), "document"),
+        (warcs.response(1, warcs.ARTICLE, WARC_Identified_Payload_Type="Text/HTML"), "document"),
+    ],
+)
+def test_media_types_are_known_in_letters_of_either_case(tmp_path: Path, record: bytes, name: str) -> None:
+    assert named(read_bytes(tmp_path, record)) == Counter([name])
+
+
+@pytest.mark.parametrize(
+    ("record", "name"),
+    [
         (warcs.info(), "warcinfo"),
         (warcs.page(1, "Only a title"), "empty"),
         (warcs.page(1, "T\nshort"), "too_short"),
