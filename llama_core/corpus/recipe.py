@@ -247,7 +247,7 @@ class Wikipedia(_Urls):
 
 
 class Books(_Urls):
-    """Project Gutenberg texts (.txt, .zip) or any books of yours (text, JSONL, Parquet)."""
+    """Project Gutenberg texts (.txt, .txt.utf-8, .zip) or any books of yours (text, JSONL, Parquet)."""
 
     kind: Identity[Literal["books"]]
     license: Identity[str] = "public domain in the USA"

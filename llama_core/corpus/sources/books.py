@@ -1,8 +1,8 @@
 """Books, one document each: Project Gutenberg's (`gutenberg`), or any others as text, JSONL or Parquet.
 
-Gutenberg has a book in up to three encodings (`11-0.txt` is UTF-8, `11-8.txt` Latin-1, `11.txt` ASCII): of
-those that lie in one folder one is read, in this order, and the others are no raw shards. Lines stay broken
-as they were printed.
+Gutenberg has a book in up to three encodings (`11-0.txt` and `11.txt.utf-8` are UTF-8, `11-8.txt` Latin-1,
+`11.txt` ASCII): of those that lie in one folder one is read, in this order, and the others are no raw shards.
+Lines stay broken as they were printed.
 """
 
 import codecs
@@ -20,9 +20,12 @@ from llama_core.corpus.sources.gutenberg import declared_encoding, read_book
 from llama_core.corpus.sources.raw import Raw, open_raw
 
 _TABLES = tuple(e for e, kind in files.FORMATS.items() if kind != "text")
-ENDINGS = (".txt", ".zip", *_TABLES)
+_TEXTS = (".txt", ".txt.utf-8", ".txt.utf8")
+ENDINGS = (*_TEXTS, ".zip", *_TABLES)
 
-_VARIANT = re.compile(r"((?:.*/)?\d+)(?:-([08h]))?\.(?:txt|zip)")
+_VARIANT = re.compile(
+    r"((?:.*/)?(?:\d+|pg\d+(?=\.txt)))(?:-(?P<kind>[08h]))?\.(?:txt(?P<utf8>\.utf-?8)?|zip)"
+)
 _RANKS = {"0": 0, "8": 1, None: 2, "h": 3}  # the last is a zip of HTML
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 # What headers call an encoding; Windows' form of Latin-1 holds all of the other's text, and ASCII's.
@@ -44,7 +47,8 @@ def choose(raws: list[Raw]) -> list[Raw]:
     for raw in raws:
         variant = _VARIANT.fullmatch(raw.url)
         book = variant[1] if variant else raw.url
-        key = (_RANKS[variant[2]] if variant else 0, raw.url.endswith(".zip"), raw.url)
+        rank = _RANKS[variant["kind"]] if variant and not variant["utf8"] else 0
+        key = (rank, raw.url.endswith(".zip"), raw.url)
         if book not in found or key < found[book][0]:
             found[book] = key, raw
     return sorted((raw for _, raw in found.values()), key=lambda raw: raw.name)
@@ -142,7 +146,7 @@ def _outcome(
 
 
 def _is_text(name: str) -> bool:
-    return name.lower().endswith(".txt")
+    return name.lower().endswith(_TEXTS)
 
 
 def _plain(place: str) -> str:

@@ -247,6 +247,30 @@ def test_of_the_encodings_of_one_book_the_best_is_read(tmp_path: Path) -> None:
     assert found == ["1-2.txt", "1-3.txt", "11-0.txt", "12-8.txt", "13.zip", "old/11.txt", "pride.txt"]
 
 
+def test_a_name_may_say_that_a_book_is_utf_8(tmp_path: Path, ingested: Callable[..., Artifact]) -> None:
+    """As gutenberg.org hands books out, and as its cache has named them."""
+    before, after = VARIANTS["since 2020"]
+    text = before.format(encoding="UTF-8") + BOOK + after
+    (tmp_path / "4242.txt.utf-8").write_text(text)
+    (tmp_path / "pg4243.txt.utf8").write_text(text)
+    with zipfile.ZipFile(tmp_path / "4244.zip", "w") as file:
+        file.writestr("4244.txt.utf-8", text)
+    (tmp_path / "ls-lR").write_text(".:\ntotal 2\n4242.txt.utf-8\npg4243.txt.utf8\n")
+    for url in (tmp_path / "42*", tmp_path / "pg*", f"list+{tmp_path}/ls-lR#*.txt.utf*"):
+        artifact = ingested(books(url))
+        assert {d.text for d in documents_of(artifact)} == {BOOK}
+        assert artifact.counts["documents"] == artifact.counts["raw"] == (1 if "pg" in str(url) else 2)
+
+
+def test_of_a_book_and_its_utf_8_one_is_read(tmp_path: Path) -> None:
+    names = ["11.txt", "11.txt.utf-8", "12-0.txt", "12.txt.utf-8", "pg13.txt", "pg13.txt.utf8", "pg14.txt"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+    chosen = ingest.plan("books", books(tmp_path / "*.txt*"))
+    found = sorted(raw.url.removeprefix(f"file://{tmp_path}/") for raw in chosen)
+    assert found == ["11.txt.utf-8", "12-0.txt", "pg13.txt.utf8", "pg14.txt"]
+
+
 def test_a_zip_of_a_mirror_is_a_book(tmp_path: Path, ingested: Callable[..., Artifact]) -> None:
     before, after = VARIANTS["since 2020"]
     packed = io.BytesIO()
