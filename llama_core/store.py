@@ -383,10 +383,20 @@ def file_system(url: str, **storage_options: Any) -> fsspec.AbstractFileSystem:
     try:
         fs, _ = fsspec.core.url_to_fs(url, **(options | storage_options))
     except Exception as error:
-        raise StoreError(f"cannot open the store {url}: {_brief(error)}") from error
+        raise StoreError(f"cannot open the store {url}: {_missing(error) or _brief(error)}") from error
     if protocol == "s3":
         fs.retries = 10  # about 30 s of a server that is away, before a call gives up
     return fs
+
+
+def _missing(error: Exception) -> str:
+    """What to install, where fsspec lacks the package of a protocol; else empty."""
+    cause = error.__cause__ or error
+    if not isinstance(error, ImportError) or not isinstance(cause, ModuleNotFoundError) or not cause.name:
+        return ""
+    package = cause.name.partition(".")[0]
+    to_install = "'llama-pretrain[corpus]'" if package == "huggingface_hub" else package
+    return f"it needs {package}, which is not installed: pip install {to_install}"
 
 
 def _retry_lost_connections() -> None:

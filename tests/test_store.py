@@ -2,11 +2,14 @@
 
 import multiprocessing
 import os
+import re
 import signal
+import sys
 import time
 from collections.abc import Iterator
 
 import pytest
+from fsspec.registry import _registry
 
 from llama_core.errors import DamagedError, StoreError
 from llama_core.store import Object, Store
@@ -147,6 +150,25 @@ def test_wrong_secrets_and_missing_buckets_say_what_to_do(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testsecretkey")
     with pytest.raises(StoreError, match="create it first"):
         Store("s3://there-is-no-such-bucket/x").check()
+
+
+@pytest.mark.parametrize(
+    ("protocol", "package", "to_install"),
+    [
+        ("gs", "gcsfs", "gcsfs"),
+        ("abfs", "adlfs", "adlfs"),
+        ("hf", "huggingface_hub", "'llama-pretrain[corpus]'"),
+    ],
+)
+def test_a_store_whose_package_is_missing_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, protocol: str, package: str, to_install: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(_registry, protocol, raising=False)
+    with pytest.raises(
+        StoreError, match=rf"{protocol}://a.*{package}.*: pip install {re.escape(to_install)}$"
+    ):
+        Store(f"{protocol}://a/b").check()
 
 
 def test_a_url_with_credentials_is_refused() -> None:

@@ -2,6 +2,8 @@
 
 import functools
 import gzip
+import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 from corpus import warcs
 from corpus.helpers import write_jsonl
+from fsspec.registry import _registry
 
 from llama_core.corpus import ingest
 from llama_core.corpus.recipe import Books, CommonCrawl, Files
@@ -143,6 +146,24 @@ def test_a_file_that_is_not_there_is_a_clear_error(server: str, tmp_path: Path) 
     for url in (f"{server}/a.wet", f"list+{server}/paths.gz", str(tmp_path / "a.wet"), "s4://a/b.wet"):
         with pytest.raises(InputError, match=r"corpus\.sources\.web\.urls: .*"):
             ingest.plan("web", CommonCrawl(kind="commoncrawl", urls=[url]))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "package", "to_install"),
+    [
+        ("gs", "gcsfs", "gcsfs"),
+        ("abfs", "adlfs", "adlfs"),
+        ("hf", "huggingface_hub", "'llama-pretrain[corpus]'"),
+    ],
+)
+def test_a_url_whose_package_is_missing_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, protocol: str, package: str, to_install: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(_registry, protocol, raising=False)
+    message = rf"\.web\.urls: .*{protocol}://.*{package}.*: pip install {re.escape(to_install)}$"
+    with pytest.raises(InputError, match=message):
+        ingest.plan("web", Files(kind="files", urls=[f"{protocol}://a/b.jsonl"]))
 
 
 def test_a_file_that_changes_between_plan_and_reading_is_an_error(
