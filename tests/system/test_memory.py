@@ -153,6 +153,57 @@ BOMBS: list[tuple[Callable[[Path], Path], str]] = [
 ]
 
 
+# A partition of as many bytes as the recipe's default, of keys in groups of three, through a phase of dedup.
+PHASE = """
+import json, pathlib, sys
+import numpy as np
+from llama_core.corpus.dedup import books, buckets, components, exact, scratch as s, survivors
+from llama_core.corpus.partition import Runs, publish_runs
+from llama_core.corpus.recipe import Corpus
+from llama_core.step import Step
+from llama_core.store import Store
+label, folder = sys.argv[1:]
+cfg = Corpus.model_validate({"sources": {}})
+scratch = s.Scratch(Step(Store(folder), "dedup", 1, {}), cfg, "x")
+dtype, share, work = {
+    "exact": (s.texts_dtype(), 1, lambda: exact.group_texts(scratch, runs, PIECES, 0)),
+    "shared": (np.dtype([("key", "<u8")]), 1, lambda: buckets.find_shared(scratch, runs, PIECES, 0)),
+    "links": (s.bucket_dtype(cfg.dedup), 1, lambda: buckets.link_buckets(scratch, runs, 4, 0)),
+    "large1": (s.edge_dtype(), 1, lambda: components.large_star(scratch, "large1", runs, 4, 0)),
+    "near": (s.member_dtype(cfg.dedup), 1, lambda: survivors.choose_survivors(scratch, layout, runs, 0)),
+    "pairs": (books.SHINGLES, books.HELD, lambda: books.pair_books(scratch, runs, 4, 0)),
+}[label]
+PIECES = 20
+n = cfg.dedup.partition_bytes // share // dtype.itemsize // PIECES
+layout = s.Layout(np.arange(PIECES) * n, 1, 1)
+rng = np.random.default_rng(0)
+for number in range(PIECES):
+    rows = np.zeros(n, dtype)
+    for name in dtype.names:
+        most = n * PIECES // 3 if name in ("key", "label", "digest", "hash") else n * PIECES
+        if rows[name].dtype.kind == "u":
+            rows[name] = rng.integers(0, 1 << 63 if name == "sketch" else most, rows[name].shape)
+    with scratch.shard("made", number) as out:
+        publish_runs(out, "rows", rows, np.zeros(n, np.int64), 1)
+runs = scratch.runs("made", PIECES, "rows", np.dtype("<u8") if label == "shared" else dtype)
+pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+work()
+lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
+print(json.dumps([peak, n * PIECES * dtype.itemsize]))
+"""
+
+
+@pytest.mark.parametrize("label", ["exact", "shared", "links", "large1", "near", "pairs"])
+def test_a_full_partition_of_dedup_is_worked_on_in_less_than_2_gb(label: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PHASE, label, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    peak, size = json.loads(done.stdout.splitlines()[-1])
+    assert size > 100 << 20
+    assert peak < LIMIT, f"{peak / 1e9:.2f} GB for {size >> 20} MB of keys"
+
+
 @pytest.mark.parametrize(("bomb", "kind"), BOMBS, ids=[bomb.__name__ for bomb, _ in BOMBS])
 def test_a_shard_is_read_in_less_than_2_gb(bomb: Callable[[Path], Path], kind: str, tmp_path: Path) -> None:
     path = bomb(tmp_path)

@@ -13,6 +13,7 @@ from llama_core.corpus.dedup.verdicts import judge
 from llama_core.corpus.partition import Runs, partition_of, publish_runs, scattered
 
 HOLDERS = 16  # of a shingle, by rank, that a book is compared with: what is in all books costs their number
+HELD = 2  # times the memory of other steps that a partition of shingles takes, for the pairs made of it
 
 SHINGLES = np.dtype([("hash", "<u8"), ("row", "<u8"), ("rank", "<u8"), *ID, ("sampled", "<u8")])
 PAIRS = np.dtype([("row", "<u8"), ("holder", "<u8"), *KEPT, ("shared", "<u8"), ("sampled", "<u8")])

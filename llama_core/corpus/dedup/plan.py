@@ -141,7 +141,7 @@ def _compare_books(
     sampled = sum(rows_in(shard, "samples") for shard in signed)
     if not sampled:
         return None
-    n = partitions_for(sampled * books.SHINGLES.itemsize, scratch.cfg.dedup.partition_bytes)
+    n = partitions_for(books.HELD * sampled * books.SHINGLES.itemsize, scratch.cfg.dedup.partition_bytes)
     gather = partial(books.gather_samples, scratch, layout, copies, near, n)
     yield scratch.phase("shingles", pieces, gather)
     shingles = scratch.runs("shingles", layout.pieces, "shingles", books.SHINGLES)
