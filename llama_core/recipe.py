@@ -254,6 +254,8 @@ def _read(name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"recipe {name} is not YAML: {error}") from None
+    except (OSError, ImportError, ValueError) as error:  # a folder, no permission, a protocol not installed
+        raise RecipeError(f"cannot read the recipe {name}: {error}") from None
     if not isinstance(values, dict):
         raise RecipeError(f"recipe {name} must be a mapping of sections")
     if base := values.pop("extends", None):

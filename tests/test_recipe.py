@@ -173,6 +173,16 @@ def test_a_recipe_of_ones_own_extends_a_preset(tmp_path: Path) -> None:
         load_recipe(str(path))
 
 
+@pytest.mark.parametrize("url", ["folder.yaml", "unknown://a/b.yaml"])
+def test_a_recipe_that_cannot_be_read_is_named(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder.yaml").mkdir()
+    with pytest.raises(RecipeError, match=f"cannot read the recipe {url}: "):
+        load_recipe(url)
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_recipe_survives_being_written_as_json(name: str) -> None:
     r = load_recipe(name)

@@ -162,11 +162,12 @@ def meets(expression: str, is_allowed: Callable[[str], bool]) -> bool:
         if token != "(":
             return is_allowed(token)
         value = either()
-        tokens.pop(0)
+        if tokens.pop(0) != ")":
+            raise ValueError("a bracket is not closed")
         return value
 
     try:
         value = either()
-    except (IndexError, RecursionError):  # not an expression at all, or brackets in brackets without end
+    except (IndexError, ValueError, RecursionError):  # no expression at all, or brackets without end
         return False
     return value and not tokens

@@ -12,13 +12,13 @@ from llama_core.recipe import load_recipe
 from llama_core.step import Artifact
 
 GOLDEN = {
-    ("arxiv", 2): "dbeecf75e38c5a08",
-    ("books", 2): "905da510804c48e9",
-    ("c4", 2): "e3e08ecd42dbb90c",
-    ("commoncrawl", 2): "d9ef45e94916dad4",
-    ("github", 2): "ac986a8b4bb5d6ed",
-    ("stackexchange", 2): "72d645cce5e7adb1",
-    ("wikipedia", 2): "e36c71d4eadb797c",
+    ("arxiv", 3): "dbeecf75e38c5a08",
+    ("books", 3): "905da510804c48e9",
+    ("c4", 3): "e3e08ecd42dbb90c",
+    ("commoncrawl", 3): "d9ef45e94916dad4",
+    ("github", 3): "ac986a8b4bb5d6ed",
+    ("stackexchange", 3): "72d645cce5e7adb1",
+    ("wikipedia", 3): "e36c71d4eadb797c",
 }
 
 

@@ -291,7 +291,13 @@ def _repository_of(url: str) -> str:
 def _stated(license: Any) -> str:
     """The licence of a row: a name, or a list of names of which all hold."""
     names = license if isinstance(license, list) else [license]
-    return " AND ".join(spdx(name) for name in names if isinstance(name, str) and name.strip())
+    names = [spdx(name) for name in names if isinstance(name, str) and name.strip()]
+    return " AND ".join(names if len(names) == 1 else [_bracketed(name) for name in names])
+
+
+def _bracketed(license: str) -> str:
+    """AND binds more than OR does."""
+    return f"({license})" if " OR " in license.upper() else license
 
 
 def _string(row: dict[str, Any], field: str) -> str:

@@ -234,6 +234,28 @@ def test_a_licence_of_brackets_in_brackets_is_no_licence(
     assert artifact.counts["dropped.license"] == 1
 
 
+@pytest.mark.parametrize(
+    ("license", "stated"),
+    [
+        (["mit"], "MIT"),
+        (["mit", "apache-2.0"], "MIT AND Apache-2.0"),
+        (["mit", "gpl-3.0"], ""),
+        (["mit", "GPL-3.0-only OR Apache-2.0"], "MIT AND (GPL-3.0-only OR Apache-2.0)"),
+        (["gpl-3.0", "BSD-3-Clause OR MIT"], ""),  # not (gpl-3.0 AND BSD-3-Clause) OR MIT
+        ("MIT AND (GPL-3.0-only OR Apache-2.0)", "MIT AND (GPL-3.0-only OR Apache-2.0)"),
+        ("(MIT GPL-3.0-only", ""),
+        ("(MIT", ""),
+        ("MIT)", ""),
+    ],
+)
+def test_all_licences_of_a_list_hold_and_of_an_or_one(
+    tmp_path: Path, ingested: Callable[..., Artifact], license: object, stated: str
+) -> None:
+    row = {"content": CODE, "path": "a.py", "license": license}
+    artifact = ingested(github(write_jsonl(tmp_path / "a.jsonl", [row])))
+    assert [d.license for d in documents_of(artifact)] == ([stated] if stated else [])
+
+
 def test_files_that_differ_in_their_headers_alone_become_equal_texts(
     tmp_path: Path, ingested: Callable[..., Artifact]
 ) -> None:
