@@ -1,14 +1,8 @@
 """Source code: only what a permissive licence covers, whatever it comes packed in."""
 
-import contextlib
-import gzip
-import io
 import json
 import os
-import random
 import subprocess
-import tarfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,81 +11,23 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 from corpus.helpers import documents_of, is_conserved, write_jsonl
-from corpus.sources.memory import read_apart
+from corpus.sources.projects import (
+    APACHE,
+    BSD,
+    BSD3,
+    C_CODE,
+    CODE,
+    GPL,
+    HEADER,
+    MIT,
+    TITLE,
+    github,
+    pack,
+    texts,
+)
 
-from llama_core.corpus.document import read_batches
-from llama_core.corpus.recipe import GitHub
-from llama_core.corpus.sources.repository_license import Licenses
 from llama_core.errors import InputError
 from llama_core.step import Artifact
-
-CODE = """def area(width, height):
-    # What a rectangle of these sides covers, in the square of their unit.
-    return width * height
-
-
-def perimeter(width, height):
-    return 2 * (width + height)
-"""
-C_CODE = "int area(int width, int height)\n{\n    return width * height; /* of a rectangle */\n}\n"
-HEADER = "# Copyright 2020 A. Person\n# Licensed under the MIT license.\n\n"
-TITLE = "Copyright (c) 2020 A. Person\n\n"
-MIT = """Permission is hereby granted, free of charge, to any person obtaining a copy of this software and
-associated documentation files (the "Software"), to deal in the Software without restriction, including
-without limitation the rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
-copies of it. The above copyright notice and this permission notice shall be included in all copies.
-
-THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED.
-"""
-BSD = """Redistribution and use in source and binary forms, with or without modification, are permitted
-provided that the following conditions are met:
-1. Redistributions of source code must retain the above copyright notice.
-2. Redistributions in binary form must reproduce the above copyright notice.
-"""
-BSD3 = BSD + "3. Neither the name of the holder nor those of its contributors may be used to endorse it."
-APACHE = (
-    "Apache License\nVersion 2.0, January 2004\n\n"
-    "TERMS AND CONDITIONS FOR USE, REPRODUCTION, AND DISTRIBUTION\n\n" + "1. Definitions. " * 200
-)
-GPL = "GNU GENERAL PUBLIC LICENSE\nVersion 3, 29 June 2007\n" + "Everyone is permitted to copy. " * 20
-
-
-def github(*urls: object, **fields: object) -> GitHub:
-    return GitHub(kind="github", urls=[str(u) for u in urls], **{"min_chars": 20} | fields)
-
-
-def pack(path: Path, files: dict[str, str | bytes]) -> Path:
-    """An archive of the form that its name says."""
-    data = {n: t.encode() if isinstance(t, str) else t for n, t in files.items()}
-    packed = io.BytesIO()
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, content in data.items():
-                archive.writestr(name, content)
-        path.write_bytes(packed.getvalue())
-        return path
-    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name, content in data.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    raw = packed.getvalue()
-    if path.name.endswith((".tar.gz", ".tgz")):
-        raw = gzip.compress(raw)
-    elif path.name.endswith(".zst"):
-        raw = zstandard.ZstdCompressor().compress(raw)
-    path.write_bytes(raw)
-    return path
-
-
-def texts(artifact: Artifact) -> dict[str, str]:
-    return {json.loads(d.meta)["path"]: d.text for d in documents_of(artifact)}
-
-
-def quarantine(artifact: Artifact) -> list[dict[str, object]]:
-    [shard] = artifact.shards
-    return [row for b in read_batches(artifact, shard.name, "quarantine.parquet") for row in b.to_pylist()]
-
 
 ROWS = [
     {"content": HEADER + CODE, "path": "geo/a.py", "repo_name": "some/one", "ref": "refs/heads/main"}
@@ -397,168 +333,3 @@ def test_a_file_of_an_archive_and_of_a_checkout_is_one_document(
         {d.id: d.url for d in documents_of(artifact)} for artifact in (*by_place, ingested(github(path), "g"))
     ]
     assert ids[0] == ids[1] == ids[2] and len(ids[0]) == 3
-
-
-@pytest.mark.parametrize("form", ["a.zip", "a.tar", "a.tar.gz", "a.tar.zst"])
-def test_a_truncated_archive_gives_what_is_whole_and_one_entry_in_quarantine(
-    tmp_path: Path, ingested: Callable[..., Artifact], form: str
-) -> None:
-    rng = random.Random(1)
-    noise = {f"p/{i}.py": f"{CODE}# {rng.randbytes(40).hex()}\n" * 9 for i in range(500)}
-    path = pack(tmp_path / form, {"p/LICENSE": MIT} | noise)
-    data = path.read_bytes()
-    if form == "a.tar":
-        data = data.rstrip(b"\0")  # of its end, which is zeros, and of the last member's last block
-        data += bytes(-len(data) % 512)
-    for cut in (len(data) // 2, len(data) if form == "a.tar" else len(data) - 1):
-        path.write_bytes(data[:cut])
-        artifact = ingested(github(path))
-        errors = {k: v for k, v in artifact.counts.items() if k.startswith("quarantined")}
-        assert sum(errors.values()) == 1, errors
-        assert set(errors) <= {"quarantined.truncated_archive", "quarantined.truncated_stream"}
-        assert artifact.counts["documents"] >= (100 if cut == len(data) // 2 else 350)
-        assert is_conserved(artifact.counts)
-
-
-def test_a_damaged_member_of_a_zip_is_quarantined_and_the_next_is_read(
-    tmp_path: Path, ingested: Callable[..., Artifact]
-) -> None:
-    path = pack(tmp_path / "a.zip", {"LICENSE": MIT, "a.py": CODE * 9, "b.py": CODE * 8})
-    data = bytearray(path.read_bytes())
-    at = data.index(b"a.py") + 30
-    data[at] ^= 0xFF
-    path.write_bytes(data)
-    artifact = ingested(github(path))
-    assert list(texts(artifact)) == ["b.py"]
-    assert quarantine(artifact)[0]["error"] in ("damaged_member", "wrong_checksum")
-
-
-def test_a_damaged_header_of_a_tar_is_quarantined_and_the_next_member_is_read(
-    tmp_path: Path, ingested: Callable[..., Artifact]
-) -> None:
-    path = pack(tmp_path / "a.tar", {"LICENSE": MIT, "a.py": CODE * 9, "b.py": CODE * 8})
-    data = bytearray(path.read_bytes())
-    data[data.index(b"a.py\0")] ^= 0xFF
-    path.write_bytes(data)
-    artifact = ingested(github(path))
-    assert list(texts(artifact)) == ["b.py"]
-    assert artifact.counts["quarantined.damaged_header"] == 1
-
-
-HOSTILE = [
-    "../escape.py",
-    "/etc/escape.py",
-    "//escape.py",
-    "a/../../escape.py",
-    "C:/escape.py",
-    "..\\escape.py",
-]
-
-
-@pytest.mark.parametrize("form", ["a.zip", "a.tar"])
-def test_names_that_leave_the_archive_are_quarantined(
-    tmp_path: Path, ingested: Callable[..., Artifact], form: str
-) -> None:
-    files = {"LICENSE": MIT, "ok.py": CODE, "a/" * 2500 + "long.py": CODE} | dict.fromkeys(HOSTILE, CODE)
-    artifact = ingested(github(pack(tmp_path / form, files)))
-    assert list(texts(artifact)) == ["ok.py"]
-    assert artifact.counts["quarantined.long_name"] == 1
-    assert artifact.counts["quarantined.unsafe_path"] == len(HOSTILE)
-    assert not list(tmp_path.parent.rglob("escape.py"))
-
-
-def test_links_and_devices_of_an_archive_are_no_content(
-    tmp_path: Path, ingested: Callable[..., Artifact]
-) -> None:
-    with tarfile.open(tmp_path / "a.tar", "w") as tar:
-        kinds = [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE]
-        for number, kind in enumerate(kinds):
-            info = tarfile.TarInfo(f"{number}.py")
-            info.type, info.linkname = kind, "/etc/passwd"
-            tar.addfile(info)
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
-        info = zipfile.ZipInfo("link.py")
-        info.external_attr = 0o120777 << 16
-        file.writestr(info, "/etc/passwd")
-        file.writestr("folder/", "")
-    by_form = {s.name[:5]: s.counts for s in ingested(github(tmp_path / "a.*")).shards}
-    assert by_form["a-tar"] == {
-        "raw": 5,
-        "non_content.link": 2,
-        "non_content.device": 2,
-        "non_content.folder": 1,
-    }
-    assert by_form["a-zip"] == {"raw": 2, "non_content.link": 1, "non_content.folder": 1}
-
-
-def test_an_encrypted_member_and_an_unknown_method_are_quarantined(
-    tmp_path: Path, ingested: Callable[..., Artifact]
-) -> None:
-    path = pack(tmp_path / "a.zip", {"LICENSE": MIT, "a.py": CODE, "b.py": CODE * 2})
-    data = bytearray(path.read_bytes())
-    directory = data.index(b"PK\1\2")
-    a, b = (data.index(name, directory) - 46 for name in (b"a.py", b"b.py"))
-    data[a + 8] |= 1
-    data[b + 10] = 98
-    path.write_bytes(data)
-    errors = {row["record"].rsplit("#")[-1]: row["error"] for row in quarantine(ingested(github(path)))}
-    assert errors == {"a.py": "encrypted", "b.py": "unsupported_method"}
-
-
-def test_members_that_share_one_content_are_refused_together(
-    tmp_path: Path, ingested: Callable[..., Artifact]
-) -> None:
-    path = pack(tmp_path / "a.zip", {"LICENSE": MIT, "a.py": "x" * 5_000_000})
-    data = path.read_bytes()
-    directory = data.index(b"PK\1\2")
-    end = data.index(b"PK\5\6")
-    entry = data[data.index(b"PK\1\2", directory + 1) : end]
-    times = 50
-    tail = bytearray(data[end:])
-    tail[12:16] = (end - directory + times * len(entry)).to_bytes(4, "little")
-    path.write_bytes(data[:end] + entry * times + bytes(tail))
-    artifact = ingested(github(path, max_record_bytes=1000))
-    assert artifact.counts["quarantined.overlapping_members"] == 1
-    assert artifact.counts["raw"] < times
-
-
-def test_an_archive_of_more_licences_than_fit_in_memory_is_quarantined_as_a_whole(
-    tmp_path: Path, ingested: Callable[..., Artifact], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Licenses, "MAX_FOLDERS", 3)
-    path = pack(tmp_path / "a.zip", {f"{i}/LICENSE": MIT for i in range(4)} | {"0/a.py": CODE})
-    assert ingested(github(path)).counts == {"raw": 1, "quarantined.too_many_licenses": 1}
-
-
-def test_a_tar_of_a_hundred_thousand_members_is_read_in_bounded_memory(tmp_path: Path) -> None:
-    header = tarfile.TarInfo("p/0000000.py")
-    header.size = len(CODE)
-    block = header.tobuf(tarfile.USTAR_FORMAT) + CODE.encode().ljust(512, b"\0")
-    with gzip.open(tmp_path / "a.tar.gz", "wb", 1) as file:
-        for _ in range(1000):
-            file.write(block * 100)
-        file.write(bytes(1024))
-    found, before, after = read_apart("github", tmp_path / "a.tar.gz", min_chars=20)
-    assert sum(found.values()) == 100_000 and "document" not in found
-    assert after - before < 200 << 20
-
-
-def test_a_bomb_of_any_form_is_never_held_in_memory(tmp_path: Path) -> None:
-    size = 256 << 20
-    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("LICENSE", MIT)
-        with archive.open("bomb.py", "w", force_zip64=True) as out:
-            for _ in range(size >> 20):
-                out.write(bytes(1 << 20))
-        archive.writestr("nested.zip", bytes(1000))
-    info = tarfile.TarInfo("bomb.py")
-    info.size = size
-    with contextlib.closing(gzip.open(tmp_path / "a.tar.gz", "wb", 1)) as file:
-        file.write(info.tobuf(tarfile.USTAR_FORMAT))
-        for _ in range(size >> 20):
-            file.write(bytes(1 << 20))
-        file.write(bytes(1024))
-    for path, expected in (("a.zip", {"file_type": 2, "too_long": 1}), ("a.tar.gz", {"too_long": 1})):
-        found, before, after = read_apart("github", tmp_path / path, min_chars=20)
-        assert found == expected, path
-        assert after - before < 200 << 20, path
