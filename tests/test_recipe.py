@@ -91,6 +91,7 @@ def test_the_papers_corpus_has_seven_sources_cleaned_as_it_says(monkeypatch: pyt
     monkeypatch.setattr(socket, "socket", refuse)
     sources = load_recipe("llama-v1").corpus.sources
     assert [(name, s.kind) for name, s in sources.items()] == [(name, name) for name in sources]
+    assert all(source.urls for source in sources.values()), "a source without its public address"
     clean = {name: json.loads(s.clean.model_dump_json(exclude_defaults=True)) for name, s in sources.items()}
     steps = clean.pop("commoncrawl")
     assert set(steps) <= {"lines", "language", "perplexity", "references"}
