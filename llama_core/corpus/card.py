@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from llama_core.corpus.addresses import read_from
 from llama_core.corpus.decontaminate import DROPPED
 from llama_core.corpus.final import SPLITS
 from llama_core.corpus.recipe import Corpus
@@ -18,6 +19,8 @@ from llama_core.step import Artifact
 
 CARD = "README.md"
 SHOWN = 30  # entries of a list: licences, languages, domains, a setting's values
+# Settings of a source that are told in another place than the table of how it was cleaned.
+ELSEWHERE = ("kind", "urls", "packages", "path", "data_files", "clean")
 
 
 def publish_card(
@@ -50,9 +53,12 @@ def dataset_card(
             for title, fact in (("Licences", "licenses"), ("Languages", "languages"), ("Domains", "domains"))
             if any(name for name, _ in _merged(corpus, fact))
         ),
+        "## Where it was read from",
+        "A source's text is what its publisher offers, under the publisher's licence. `list+` stands for the "
+        "files that the list at the address names; `*` for any characters of a name.",
+        "\n".join(f"- {name}: {read_from(cfg)}" for name, cfg in sorted(recipe.corpus.sources.items())),
         "## How it was made",
-        "What the paper (Touvron et al. 2023, section 2) leaves open is decided by the recipe, as follows. "
-        "A source's text is what its publisher offers, under the publisher's licence.",
+        "What the paper (Touvron et al. 2023, section 2) leaves open is decided by the recipe, as follows.",
         "\n".join(_cleaning(recipe)),
         "\n".join(f"- {choice}" for choice in _choices(recipe, decontaminated)),
     ]
@@ -90,7 +96,7 @@ def _cleaning(recipe: Recipe) -> Iterable[str]:
     yield "| source | reading | cleaning |"
     yield "|---|---|---|"
     for source, cfg in sorted(recipe.corpus.sources.items()):
-        reading = {k: v for k, v in cfg.identity().items() if k not in ("kind", "urls", "packages", "clean")}
+        reading = {k: v for k, v in cfg.identity().items() if k not in ELSEWHERE}
         cleaning = _settings(_on(cfg.clean)) or "none"
         yield f"| {source} | {_settings(reading)} | {cleaning} |"
 
@@ -134,10 +140,8 @@ def _choices(recipe: Recipe, decontaminated: Artifact | None) -> Iterable[str]:
     yield f"Duplicates: exact ones are removed; near ones by {_settings(corpus.dedup.identity())}."
     yield f"Held out: {_held_out(corpus)}. Held-out documents that repeat others are dropped."
     yield f"Decontamination: {decontamination(recipe, decontaminated)}"
-    yield (
-        f"Tokenizer: SentencePiece BPE, {_settings(tokenizer.identity())}, trained on a sample drawn by the "
-        "mixture."
-    )
+    flags = {k: v for k, v in tokenizer.identity().items() if k != "compare_with"}  # it may be a path
+    yield (f"Tokenizer: SentencePiece BPE, {_settings(flags)}, trained on a sample drawn by the mixture.")
     masked = "does not cross" if recipe.train.document_mask else "crosses"
     yield (
         f"Training: {recipe.train.tokens:,} tokens in windows of {recipe.train.seq_len:,}; documents are "

@@ -138,6 +138,22 @@ def test_the_folder_of_the_corpus_is_a_dataset(store: Store, tmp_path: Path) -> 
     assert str(tmp_path) not in card
 
 
+def test_the_card_says_where_each_source_was_read_from_but_names_no_local_path(
+    store: Store, tmp_path: Path
+) -> None:
+    recipe = recipe_of_files(tmp_path / "raw", {"web": rows(10)})
+    values = recipe.model_dump(mode="json", by_alias=True)
+    values["corpus"]["sources"]["web"]["urls"] += [
+        "https://example.org/a.jsonl",
+        "https://example.org/b.jsonl",
+    ]
+    values["tokenizer"]["compare_with"] = str(tmp_path / "tokenizer.model")
+    _, whole = through(store, recipe)
+    card = dataset_card(whole, Recipe.model_validate(values), None)
+    assert "- web: `https://example.org/…` of `a.jsonl`, `b.jsonl`; a local path" in card.splitlines()
+    assert str(tmp_path) not in card
+
+
 def test_the_card_says_how_the_recipe_decided_what_the_paper_leaves_open(
     store: Store, tmp_path: Path
 ) -> None:
