@@ -3,6 +3,7 @@
 .PHONY: help pretrain stack test test-slow lint clean
 
 PYTHON ?= python3
+EXTRAS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 RECIPE ?= tiny
@@ -10,18 +11,23 @@ STORE ?=
 EVAL_DATA ?=
 SET ?=
 comma := ,
+empty :=
+space := $(empty) $(empty)
+# Its name says what is installed: .pipeline-eval-perplexity.
+INSTALLED = $(VENV)/.pipeline$(if $(EVAL_DATA),-eval)$(subst $(space),,$(addprefix -,$(subst $(comma),$(space),$(EXTRAS))))
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  RECIPE=micro   another recipe        STORE=s3://bucket/prefix   another store"
 	@echo "  EVAL_DATA=DIR  benchmarks' files     SET='train.lr=1e-3 ...'    other values"
+	@echo "  EXTRAS=NAMES   more libraries: perplexity (llama-v1 and larger need it), dask, ray"
 
-pretrain: $(VENV)/.pipeline$(if $(EVAL_DATA),-eval) ## text to a registered model, recipe tiny: five minutes, no network
+pretrain: $(INSTALLED) ## text to a registered model, recipe tiny: five minutes, no network
 	@$(BIN)/python -m flows $(RECIPE) $(SET) \
 	  $(if $(STORE),--store $(STORE)) $(if $(EVAL_DATA),evaluate.data=$(EVAL_DATA))
 
-stack: $(VENV)/.pipeline ## Prefect, MLflow and a worker for daily use; Ctrl-C stops them
+stack: $(INSTALLED) ## Prefect, MLflow and a worker for daily use; Ctrl-C stops them
 	@$(BIN)/python -m infra.stack
 
 test: $(VENV)/.test lint ## the tests that run in minutes
@@ -37,7 +43,7 @@ clean: ## remove what runs have made here (var/), not the environment
 	rm -rf var
 
 # The environment: what a target needs is installed when pyproject.toml changes.
-$(VENV)/.pipeline $(VENV)/.pipeline-eval $(VENV)/.test: pyproject.toml
+$(INSTALLED) $(VENV)/.test: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
 	  || { echo "error: Python 3.11 or 3.12 is needed: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -16,9 +16,11 @@ from typing import Any
 from infra import services
 from infra.home import folder
 from llama_core.errors import LlamaError, RecipeError
+from llama_core.recipe import PRESETS
 from tasks.run import open_run
 
-FLOWS = ("pretrain", "corpus", "tokenizer", "tokens", "train", "evaluate", "register")
+DATA_FLOWS = ("corpus", "tokenizer", "tokens")  # they end before training
+FLOWS = ("pretrain", *DATA_FLOWS, "train", "evaluate", "register")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -27,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     log = folder("logs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     try:
         overrides = _overrides(options.overrides)
-        open_run(options.recipe, overrides, options.store)
+        open_run(options.recipe, overrides, options.store, trains=options.flow not in DATA_FLOWS)
         with services.run_services(meanwhile=lambda: _flow(options.flow)):
             _log_to(log)
             try:
@@ -47,7 +49,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m flows", description="Public text to a registered LLaMA.", allow_abbrev=False
     )
-    parser.add_argument("recipe", help="micro, tiny, 7b, 13b, 33b, 65b, or the path or URL of a YAML recipe")
+    parser.add_argument("recipe", help=f"{', '.join(PRESETS)}, or the path or URL of a YAML recipe")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="such as train.lr=1e-3")
     parser.add_argument(
         "--flow", choices=FLOWS, default="pretrain", help="how far to go (default: all the way)"

@@ -10,13 +10,13 @@ from tasks.clean import clean
 from tasks.corpus import corpus_page, final_corpus
 from tasks.decontaminate import decontaminate
 from tasks.dedup import dedup
-from tasks.ingest import ingest
+from tasks.ingest import ingest, plan
 from tasks.run import Run, open_run
 
 
 def build_corpus(run: Run) -> dict[str, Artifact]:
     """The stages from raw text to the corpus; their artifacts by name."""
-    ingested = {source: ingest(run, source) for source in run.recipe.corpus.sources}
+    ingested = {source: ingest(run, source, raws) for source, raws in plan(run).items()}
     cleaned = clean(run, ingested)
     deduped = dedup(run, cleaned)
     documents = {source: d.after(deduped) for source, d in cleaned.items()}
@@ -34,7 +34,7 @@ def build_corpus(run: Run) -> dict[str, Artifact]:
 @flow(name="corpus", persist_result=False)
 def corpus(recipe: str = "tiny", overrides: dict[str, Any] | None = None, store: str | None = None) -> str:
     """Ingest, clean and deduplicate the recipe's sources. Announces the corpus to whoever waits for one."""
-    run = open_run(recipe, overrides, store)
+    run = open_run(recipe, overrides, store, trains=False)
     artifact = build_corpus(run)["corpus"]
     resource = {"prefect.resource.id": f"llama.corpus.{artifact.id[:16]}", "llama.recipe": run.recipe.name}
     emit_event("llama.corpus.ready", resource=resource)

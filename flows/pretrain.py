@@ -14,7 +14,7 @@ def pretrain(recipe: str = "tiny", overrides: dict[str, Any] | None = None, stor
     """Pretrain a LLaMA by recipe, from raw text to the registry.
 
     Args:
-        recipe: micro, tiny, 7b, 13b, 33b, 65b, or the path or URL of a YAML recipe.
+        recipe: micro, tiny, llama-v1, 7b, 13b, 33b, 65b, or the path or URL of a YAML recipe.
         overrides: dotted keys and their values, such as {"train.lr": 0.001, "run.workers": 4}.
         store: fsspec URL of all artifacts, such as s3://bucket/prefix; default: the recipe's.
     """

@@ -23,5 +23,5 @@ def build_tokens(run: Run) -> dict[str, Artifact]:
 @flow(name="tokens", persist_result=False)
 def tokens(recipe: str = "tiny", overrides: dict[str, Any] | None = None, store: str | None = None) -> str:
     """Encode the recipe's training text; what it needs and is not there yet is made first."""
-    run = open_run(recipe, overrides, store)
+    run = open_run(recipe, overrides, store, trains=False)
     return build_tokens(run)["tokens"].url

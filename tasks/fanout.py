@@ -33,7 +33,7 @@ QUEUED = 3  # shards handed to the engine, for each of its workers
 
 
 def engine_of(cfg: Run) -> Engine:
-    """The recipe's engine. Raises LaunchError where its library is missing or no cluster answers."""
+    """The recipe's engine, which raises LaunchError where no cluster answers."""
     if cfg.engine == "dask":
         return partial(on_dask, cfg=cfg)
     if cfg.engine == "ray":
@@ -109,12 +109,10 @@ def _end_with_parent(parent: int) -> None:
 
 def on_dask(phase: Phase, todo: list[str], cfg: Run) -> Iterable[str]:
     """Workers of a Dask cluster at `run.address`, or of a cluster of processes started here."""
-    try:
-        from distributed import KilledWorker
-        from distributed import as_completed as as_they_end
-        from distributed.client import FutureCancelledError
-    except ModuleNotFoundError as error:
-        raise LaunchError("run.engine is dask: pip install 'llama-pretrain[dask]'") from error
+    from distributed import KilledWorker
+    from distributed import as_completed as as_they_end
+    from distributed.client import FutureCancelledError
+
     client = _dask_client(cfg.address, cfg.workers)
     waiting, tries = iter(todo), dict.fromkeys(todo, 0)
     work = client.scatter(phase.work, broadcast=True, hash=False)
@@ -182,10 +180,8 @@ def _work_put(reference: Any) -> Callable[[Any], None]:
 
 def on_ray(phase: Phase, todo: list[str], cfg: Run) -> Iterator[str]:
     """Workers of a Ray cluster at `run.address`, or of a Ray started here."""
-    try:
-        import ray
-    except ModuleNotFoundError as error:
-        raise LaunchError("run.engine is ray: pip install 'llama-pretrain[ray]'") from error
+    import ray
+
     if not ray.is_initialized():
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         here = {"num_cpus": cfg.workers, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}

@@ -1,15 +1,19 @@
 """A run: a recipe, the store it works on, and the checks before any work begins."""
 
+import importlib.util
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from infra.home import home
 from infra.launch.capacity import check_capacity
 from infra.launch.launcher import get_launcher
+from llama_core.errors import RecipeError
 from llama_core.recipe import Recipe, load_recipe
 from llama_core.store import Store
+
+ENGINES = {"dask": "distributed", "ray": "ray"}  # the module of an engine's extra
 
 
 @dataclass(frozen=True)
@@ -18,14 +22,42 @@ class Run:
     store: Store
 
 
-def open_run(recipe: str, overrides: Mapping[str, Any] | None = None, store: str | None = None) -> Run:
-    """Everything that can fail before the first work fails here: recipe, launcher, store.
+def open_run(
+    recipe: str,
+    overrides: Mapping[str, Any] | None = None,
+    store: str | None = None,
+    *,
+    trains: bool = True,
+) -> Run:
+    """Everything that can fail before the first work fails here: recipe, libraries, launcher, store.
 
+    `trains`: false for a flow that ends before training, whose machine need not hold the model.
     Raises RecipeError, LaunchError, StoreError.
     """
     chosen = load_recipe(recipe, overrides)
-    check_capacity(chosen, get_launcher(chosen.launch).capacity())
+    check_libraries(chosen)
+    if trains:
+        check_capacity(chosen, get_launcher(chosen.launch).capacity())
     url = store or chosen.store or os.environ.get("LLAMA_STORE") or str(home() / "store")
     opened = Store(url)
     opened.check()
     return Run(chosen, opened)
+
+
+def check_libraries(recipe: Recipe) -> None:
+    """Raises RecipeError where an extra that the recipe needs is missing: some are needed hours later."""
+    for module, extra, why in _needed(recipe):
+        if importlib.util.find_spec(module) is None:
+            raise RecipeError(
+                f"{why} needs {module}, which is not installed: say EXTRAS={extra} to make, "
+                f"or pip install '.[{extra}]'"
+            )
+
+
+def _needed(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
+    """Modules, the extras that bring them, and what in the recipe asks for them."""
+    for name, source in recipe.corpus.sources.items():
+        if source.clean.perplexity:
+            yield "kenlm", "perplexity", f"corpus.sources.{name}.clean.perplexity"
+    if recipe.run.engine in ENGINES:
+        yield ENGINES[recipe.run.engine], recipe.run.engine, f"run.engine {recipe.run.engine}"

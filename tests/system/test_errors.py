@@ -57,6 +57,18 @@ def test_input_that_is_not_there(pipeline: Pipeline, tmp_path: Path) -> None:
     fails(pipeline, own, "mixture={own: 1.0}", says="none/*.jsonl")
 
 
+def test_a_source_that_lacks_its_files_is_said_before_another_is_ingested(pipeline: Pipeline) -> None:
+    sources = "{docs: {kind: packages, packages: [click], part: docs}, own: {kind: files}}"
+    mixture = "mixture={docs: 0.5, own: 0.5}"
+    fails(pipeline, f"corpus.sources={sources}", mixture, says="corpus.sources.own.urls is empty")
+    assert pipeline.store.list() == []
+
+
+def test_the_corpus_of_a_cluster_size_is_planned_on_a_laptop(pipeline: Pipeline) -> None:
+    own = "corpus.sources={own: {kind: files}}"
+    fails(pipeline, "--flow", "corpus", own, "mixture={own: 1.0}", recipe="65b", says="own.urls is empty")
+
+
 def test_input_that_cannot_be_read_at_all(pipeline: Pipeline, tmp_path: Path) -> None:
     (tmp_path / "noise.jsonl.gz").write_bytes(gzip.compress(b"\xff\xfe{" * 100)[:40])
     own = f"corpus.sources={{own: {{kind: files, urls: ['{tmp_path}/noise.jsonl.gz']}}}}"

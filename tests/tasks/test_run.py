@@ -1,0 +1,41 @@
+"""What a recipe lacks is said when the run opens, before any work."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from llama_core.errors import LaunchError, RecipeError
+from tasks.run import open_run
+
+PERPLEXITY = "{clean: {perplexity: {train_on: docs}, language: {}}, kind: packages, packages: [click]}"
+DOCS = "{kind: packages, packages: [click], part: docs}"
+
+
+@pytest.mark.parametrize(
+    ("module", "overrides", "says"),
+    [
+        (
+            "kenlm",
+            {"corpus.sources": f"{{code: {PERPLEXITY}, docs: {DOCS}}}"},
+            r"corpus\.sources\.code\.clean\.perplexity needs kenlm.* EXTRAS=perplexity",
+        ),
+        ("distributed", {"run.engine": "dask"}, r"run\.engine dask needs distributed.* EXTRAS=dask"),
+        ("ray", {"run.engine": "ray"}, r"run\.engine ray needs ray.* EXTRAS=ray"),
+    ],
+)
+def test_an_extra_that_the_recipe_needs_and_that_is_not_installed_is_said_with_how_to_install_it(
+    module: str, overrides: dict[str, str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_run("micro", overrides, str(tmp_path))
+    monkeypatch.setitem(sys.modules, module, None)  # importing it raises ImportError
+    open_run("micro", None, str(tmp_path))
+    with pytest.raises(RecipeError, match=says):
+        open_run("micro", overrides, str(tmp_path))
+
+
+def test_a_corpus_is_made_on_a_machine_that_could_not_train_on_it(tmp_path: Path) -> None:
+    cluster = {"launch.nodes": 8, "layout.micro_batch": 1}
+    open_run("micro", cluster, str(tmp_path), trains=False)
+    with pytest.raises(LaunchError, match="8 nodes"):
+        open_run("micro", cluster, str(tmp_path))
