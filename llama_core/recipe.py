@@ -268,9 +268,9 @@ def _read(name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """`over` wins, key by key; `sources` and `mixture` name a whole and are replaced as one.
 
-    Groups to hold out are named among the sources: they go with them.
+    Groups to hold out are named among the sources, and choices are about them: they go with them.
     """
-    merged = {k: v for k, v in base.items() if not (k == "holdout" and "sources" in over)}
+    merged = {k: v for k, v in base.items() if not (k in ("holdout", "choices") and "sources" in over)}
     for key, value in over.items():
         deep = isinstance(value, dict) and isinstance(base.get(key), dict)
         whole = key in ("sources", "mixture")

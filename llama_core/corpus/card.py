@@ -56,13 +56,21 @@ def dataset_card(
         "## Where it was read from",
         "A source's text is what its publisher offers, under the publisher's licence. `list+` stands for the "
         "files that the list at the address names; `*` for any characters of a name.",
-        "\n".join(f"- {name}: {read_from(cfg)}" for name, cfg in sorted(recipe.corpus.sources.items())),
+        *_list_of(f"{name}: {read_from(cfg)}" for name, cfg in sorted(recipe.corpus.sources.items())),
         "## How it was made",
         "What the paper (Touvron et al. 2023, section 2) leaves open is decided by the recipe, as follows.",
+        *_list_of(recipe.corpus.choices),
+        "The values, source by source and for all of them:",
         "\n".join(_cleaning(recipe)),
-        "\n".join(f"- {choice}" for choice in _choices(recipe, decontaminated)),
+        *_list_of(_values(recipe, decontaminated)),
     ]
     return f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n" + "\n\n".join(parts) + "\n"
+
+
+def _list_of(items: Iterable[str]) -> list[str]:
+    """A list in Markdown; nothing where there are no items."""
+    lines = [f"- {' '.join(item.split())}" for item in items]
+    return ["\n".join(lines)] if lines else []
 
 
 def _config(name: str, corpus: Artifact, sources: list[str]) -> dict[str, Any]:
@@ -135,7 +143,7 @@ def _settings(values: dict[str, Any]) -> str:
     return ", ".join(shown).replace("|", "\\|")
 
 
-def _choices(recipe: Recipe, decontaminated: Artifact | None) -> Iterable[str]:
+def _values(recipe: Recipe, decontaminated: Artifact | None) -> Iterable[str]:
     corpus, tokenizer = recipe.corpus, recipe.tokenizer
     yield f"Duplicates: exact ones are removed; near ones by {_settings(corpus.dedup.identity())}."
     yield f"Held out: {_held_out(corpus)}. Held-out documents that repeat others are dropped."

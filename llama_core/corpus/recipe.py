@@ -324,6 +324,9 @@ class Decontaminate(Section):
 
 class Corpus(Section):
     sources: Identity[dict[str, Source]]
+    choices: Execution[list[str]] = []
+    """What the recipe decides where the paper that it follows is silent, in words: a line each, printed on
+    the dataset card. They are about these sources: a recipe that names others has none of them."""
     holdout: Identity[list[str]] = []
     """Groups (packages) that are kept out of training and used for evaluation."""
     holdout_fraction: Identity[float] = Field(0.0, ge=0, lt=1)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from corpus.helpers import documents_of, recipe_of
 from corpus.stages import decide_all, finish, ingest_recipe, keep, recipe_of_files
 
@@ -14,7 +15,7 @@ from llama_core.corpus.card import dataset_card, publish_card
 from llama_core.corpus.decisions import Cut, Decision, Documents
 from llama_core.corpus.document import SCHEMA, Document
 from llama_core.corpus.final import HELD, OTHER, Tables, domain
-from llama_core.recipe import Recipe
+from llama_core.recipe import Recipe, load_recipe
 from llama_core.step import Artifact
 from llama_core.store import Store
 
@@ -152,6 +153,44 @@ def test_the_card_says_where_each_source_was_read_from_but_names_no_local_path(
     card = dataset_card(whole, Recipe.model_validate(values), None)
     assert "- web: `https://example.org/…` of `a.jsonl`, `b.jsonl`; a local path" in card.splitlines()
     assert str(tmp_path) not in card
+
+
+@pytest.fixture
+def paper(store: Store, tmp_path: Path) -> tuple[Recipe, Artifact]:
+    """The recipe of the paper's corpus, and a small corpus of sources with the same names."""
+    recipe = load_recipe("llama-v1")
+    names = sorted(recipe.corpus.sources)
+    texts = {name: [{"text": f"document {i} of {name}"} for i in (1, 2)] for name in names}
+    return recipe, through(store, recipe_of_files(tmp_path / "raw", texts))[1]
+
+
+def test_what_the_paper_leaves_open_is_on_the_card_in_words(paper: tuple[Recipe, Artifact]) -> None:
+    recipe, whole = paper
+    card = dataset_card(whole, recipe, None)
+    lines = [line.removeprefix("- ") for line in card.splitlines()]
+    assert recipe.corpus.choices and set(recipe.corpus.choices) <= set(lines)
+    open_choices = (
+        "which dumps|duplicate lines|language:|perplexity:|the language model|pages like references|"
+    )
+    open_choices += "licences|Wikipedia:|Books3|28 largest|Of a cluster|Held out|Evaluation sets"
+    for what in open_choices.split("|"):
+        assert any(what in choice for choice in recipe.corpus.choices), what
+
+
+def test_words_about_the_choices_change_no_step(store: Store, tmp_path: Path) -> None:
+    recipe = recipe_of_files(tmp_path / "raw", {"web": rows(3)})
+    said = recipe_of_files(tmp_path / "raw", {"web": rows(3)}, choices=["All three rows are read."])
+    assert said.identity() == recipe.identity() and said.execution() != recipe.execution()
+    assert through(store, said)[1].id == through(store, recipe)[1].id
+    assert Recipe.model_validate(json.loads(said.model_dump_json(by_alias=True))) == said
+
+
+def test_a_recipe_that_reads_other_sources_says_nothing_of_the_choices_about_those(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    sources = "{notes: {kind: files, urls: [x.txt]}}"
+    path.write_text(f"extends: 7b\nname: mine\ncorpus: {{sources: {sources}}}\nmixture: {{notes: 1.0}}\n")
+    assert load_recipe(str(path)).corpus.choices == []
+    assert load_recipe("7b").corpus.choices == load_recipe("llama-v1").corpus.choices != []
 
 
 def test_the_card_says_how_the_recipe_decided_what_the_paper_leaves_open(
