@@ -38,6 +38,8 @@ def dataset_card(
     configs = [_config("default", corpus, sources), *(_config(s, corpus, [s]) for s in sources)]
     head = {
         "pretty_name": f"{recipe.name} pretraining corpus",
+        "license": "other",
+        "license_name": "stated-for-each-document",
         "task_categories": ["text-generation"],
         "language": [code for code, _ in _merged(corpus, "languages") if 2 <= len(code) <= 3],
         "configs": [c for c in configs if c["data_files"]],
@@ -47,6 +49,7 @@ def dataset_card(
         f"Made by the recipe `{recipe.name}`; step `{corpus.name}`. Each row is a document: `id, text, "
         "source, url, license, language, date, meta`. The held-out split shares no exact and no "
         "near-duplicate document with the training split.",
+        f"Decontamination: {decontamination(recipe, decontaminated)}",
         "\n".join(_contents(corpus, recipe, tokens)),
         *(
             f"{title}, by number of documents: {_list(_merged(corpus, fact))}."
@@ -62,7 +65,7 @@ def dataset_card(
         *_list_of(recipe.corpus.choices),
         "The values, source by source and for all of them:",
         "\n".join(_cleaning(recipe)),
-        *_list_of(_values(recipe, decontaminated)),
+        *_list_of(_values(recipe)),
     ]
     return f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n" + "\n\n".join(parts) + "\n"
 
@@ -143,11 +146,10 @@ def _settings(values: dict[str, Any]) -> str:
     return ", ".join(shown).replace("|", "\\|")
 
 
-def _values(recipe: Recipe, decontaminated: Artifact | None) -> Iterable[str]:
+def _values(recipe: Recipe) -> Iterable[str]:
     corpus, tokenizer = recipe.corpus, recipe.tokenizer
     yield f"Duplicates: exact ones are removed; near ones by {_settings(corpus.dedup.identity())}."
     yield f"Held out: {_held_out(corpus)}. Held-out documents that repeat others are dropped."
-    yield f"Decontamination: {decontamination(recipe, decontaminated)}"
     flags = {k: v for k, v in tokenizer.identity().items() if k != "compare_with"}  # it may be a path
     yield (f"Tokenizer: SentencePiece BPE, {_settings(flags)}, trained on a sample drawn by the mixture.")
     masked = "does not cross" if recipe.train.document_mask else "crosses"
@@ -180,7 +182,8 @@ def decontamination(recipe: Recipe, decontaminated: Artifact | None) -> str:
     if not dropped:
         return told
     return (
-        f"{told} They are in the training split here, and tokenizer and tokens leave them out; "
+        f"{told} They are still in the `train` split that `datasets.load_dataset` reads, as decontamination "
+        "writes decisions and no text, and are left out when text is read for the tokenizer and the tokens; "
         f"`{decontaminated.name}` lists them."
     )
 

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from corpus.helpers import documents_of, recipe_of
-from corpus.stages import decide_all, finish, ingest_recipe, keep, recipe_of_files
+from corpus.stages import decide_all, decontaminated, finish, ingest_recipe, keep, recipe_of_files
 
 from llama_core.corpus.card import dataset_card, publish_card
 from llama_core.corpus.decisions import Cut, Decision, Documents
@@ -153,6 +154,23 @@ def test_the_card_says_where_each_source_was_read_from_but_names_no_local_path(
     card = dataset_card(whole, Recipe.model_validate(values), None)
     assert "- web: `https://example.org/…` of `a.jsonl`, `b.jsonl`; a local path" in card.splitlines()
     assert str(tmp_path) not in card
+
+
+def test_the_card_says_at_its_top_what_decontamination_left_in_the_training_split(
+    store: Store, tmp_path: Path
+) -> None:
+    question = " ".join(f"question{i}" for i in range(20))
+    recipe = recipe_of_files(tmp_path / "raw", {"web": [*rows(9), {"text": f"document 9 {question}"}]})
+    _, whole = through(store, recipe)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "quiz.jsonl").write_text(json.dumps({"q": question}) + "\n")
+    decided = decontaminated(store, whole, recipe, tmp_path / "data")
+    _, head, body = dataset_card(whole, recipe, decided).split("---\n", 2)
+    top = body.split("\n\n| source |")[0]
+    assert "1 of 9 training documents share 13 words in a row with an evaluation set (quiz)" in top
+    assert "still in the `train` split that `datasets.load_dataset` reads" in top and decided.name in top
+    assert sum(question in d.text for d in documents_of(whole, "train.parquet")) == 1, "as the card says"
+    assert yaml.safe_load(head)["license"] == "other"
 
 
 @pytest.fixture
