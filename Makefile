@@ -1,6 +1,7 @@
 # The commands that a person needs. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help pretrain stack test test-slow lint clean
+FLOWS := pretrain corpus tokenizer tokens train evaluate register
+.PHONY: help $(FLOWS) stack test test-slow lint clean
 
 PYTHON ?= python3
 EXTRAS ?=
@@ -19,12 +20,14 @@ INSTALLED = $(VENV)/.pipeline$(if $(EVAL_DATA),-eval)$(subst $(space),,$(addpref
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  RECIPE=micro   another recipe        STORE=s3://bucket/prefix   another store"
+	@echo "  RECIPE=7b      another recipe        STORE=s3://bucket/prefix   another store"
 	@echo "  EVAL_DATA=DIR  benchmarks' files     SET='train.lr=1e-3 ...'    other values"
 	@echo "  EXTRAS=NAMES   more libraries: perplexity (llama-v1 and larger need it), dask, ray"
 
-pretrain: $(INSTALLED) ## text to a registered model, recipe tiny: five minutes, no network
-	@$(BIN)/python -m flows $(RECIPE) $(SET) \
+pretrain: ## text to a registered model, recipe tiny: five minutes, no network
+corpus: ## as far as the corpus; so do tokenizer, tokens, train, evaluate and register
+$(FLOWS): $(INSTALLED)
+	@$(BIN)/python -m flows $(RECIPE) --flow $@ $(SET) \
 	  $(if $(STORE),--store $(STORE)) $(if $(EVAL_DATA),evaluate.data=$(EVAL_DATA))
 
 stack: $(INSTALLED) ## Prefect, MLflow and a worker for daily use; Ctrl-C stops them

@@ -15,10 +15,11 @@ def test_processes_dask_and_ray_make_byte_identical_corpora(prefect_url: str, tm
     for engine in ("processes", "dask", "ray"):
         home = tmp_path / engine
         pipeline = Pipeline(home, f"file://{home}/store", {"PREFECT_API_URL": prefect_url})
-        pipeline.ok("--flow", "corpus", f"run.engine={engine}", recipe=str(recipe))
+        output = pipeline.ok("--flow", "corpus", f"run.engine={engine}", recipe=str(recipe))
         assert pipeline.ends(within=20) == []
         digests[engine] = pipeline.digests()
         corpus = pipeline.artifact("corpus")
+        assert corpus.url in output and "corpus.html" in output, "where it lies is said"
         objects[engine] = [(o.name.split("/", 1)[1], o.sha256) for s in corpus.shards for o in s.objects]
     assert digests["processes"] == digests["dask"] == digests["ray"]
     assert objects["processes"] == objects["dask"] == objects["ray"] != []
