@@ -38,7 +38,8 @@ def corpus(recipe: str = "tiny", overrides: dict[str, Any] | None = None, store:
     run = open_run(recipe, overrides, store, trains=False)
     made = build_corpus(run)
     artifact = made["corpus"]
-    say(f"\n  corpus, with its card  {artifact.url}\n  its page               {page_url(made['corpus_page'])}")
+    say(f"\n  corpus and its card   {artifact.url}")
+    say(f"  its page              {page_url(made['corpus_page'])}")
     resource = {"prefect.resource.id": f"llama.corpus.{artifact.id[:16]}", "llama.recipe": run.recipe.name}
     emit_event("llama.corpus.ready", resource=resource)
     return artifact.url
