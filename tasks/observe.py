@@ -87,9 +87,9 @@ class Progress:
             _try(lambda: update_progress_artifact(self._id, percent, text))
 
     def _rate(self, done: float, seconds: float) -> str:
-        rate = (done - self._before) / max(1e-9, seconds)
-        left = f", {clock((self._total - done) / rate)} left" if rate > 0 else ""
-        return f"{done:,} of {self._total:,} {self._unit}, {rate:,.1f}/s{left}"
+        per_second = (done - self._before) / max(1e-9, seconds)
+        left = f", {pace(per_second)}, {clock((self._total - done) / per_second)} left" if per_second else ""
+        return f"{done:,} of {self._total:,} {self._unit}{left}"
 
     def _show(self, text: str, now: float, last: bool) -> None:
         """Rewritten in place on a terminal, in a log a line now and then; nothing for what is quick."""
@@ -101,8 +101,18 @@ class Progress:
             say(f"      {text}")
 
 
+def pace(per_second: float) -> str:
+    """Such as 12.5/s, 30.0/min or 2.0/h: in the first of these units in which it is 1 or more."""
+    for unit, seconds in (("s", 1), ("min", 60)):
+        if per_second * seconds >= 1:
+            return f"{per_second * seconds:,.1f}/{unit}"
+    return f"{per_second * 3600:,.1f}/h"
+
+
 def clock(seconds: float) -> str:
-    """Such as 1:02:03."""
+    """Such as 1:02:03; more than two days as 62.5 days."""
+    if seconds > 2 * 86_400:
+        return f"{seconds / 86_400:,.1f} days"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
