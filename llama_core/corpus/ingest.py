@@ -25,7 +25,7 @@ from llama_core.corpus.document import (
 )
 from llama_core.corpus.recipe import Dataset, Packages, Source
 from llama_core.corpus.sources import packages
-from llama_core.corpus.sources.raw import Raw, check_unchanged, plan_urls
+from llama_core.corpus.sources.raw import Raw, plan_urls, unchanged
 from llama_core.errors import InputError
 from llama_core.step import OpenShard, Step
 
@@ -73,14 +73,18 @@ def ingest_shard(step: Step, source_name: str, source: Source, raw: Raw) -> None
         if isinstance(source, Packages):
             out.facts |= packages.describe(source, raw)
         else:
-            if not isinstance(source, Dataset):
-                check_unchanged(source, raw)
             out.facts |= {"group": None}  # its documents are held out, or not, one by one
         out.facts |= {"source": source_name, "url": raw.url}
         with contextlib.ExitStack() as stack:
             shelf = _Shelf(out, stack)
-            for outcome in reader(source.kind).read(source_name, source, raw):
-                shelf.put(outcome)
+            with _known(source, raw) as known:
+                for outcome in reader(source.kind).read(source_name, source, known):
+                    shelf.put(outcome)
+
+
+def _known(source: Source, raw: Raw) -> contextlib.AbstractContextManager[Raw]:
+    """As planned: of packages and datasets, the reader sees to that."""
+    return contextlib.nullcontext(raw) if isinstance(source, Packages | Dataset) else unchanged(source, raw)
 
 
 class _Shelf:

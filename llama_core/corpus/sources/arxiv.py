@@ -25,10 +25,10 @@ _HEAD = 1024  # bytes that tell what a file is
 
 def read(source_name: str, source: Arxiv, raw: Raw) -> Iterator[Outcome]:
     """An outcome for every file of every paper. Raises StoreError where the file cannot be read on."""
-    with contextlib.closing(open_raw(source, raw.url)) as file:
-        packed = file.read(2) == _GZIP
-        file.seek(0)
-        stream = Stream(chunks(file, ".gz" if packed else ""))
+    with contextlib.closing(open_raw(source, raw)) as file:
+        stream = Stream(chunks(file, ""))
+        if stream.peek(2) == _GZIP:
+            stream = Stream(chunks(stream, ".gz"))
         yield from _read(stream, Place(source_name, source, raw.url))
 
 

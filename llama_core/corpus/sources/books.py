@@ -61,7 +61,7 @@ def read(source_name: str, source: Books, raw: Raw) -> Iterator[Outcome]:
     """
     url = raw.url.lower()
     if url.endswith(_TABLES):
-        for record, offset, row in files.read_records(source, raw.url):
+        for record, offset, row in files.read_records(source, raw):
             place = f"{raw.url}#{record}"
             if isinstance(row, str):
                 yield Quarantined(place, offset, row)
@@ -70,7 +70,7 @@ def read(source_name: str, source: Books, raw: Raw) -> Iterator[Outcome]:
             else:
                 yield _outcome(source_name, source, place, offset, text, row)
         return
-    with contextlib.closing(open_raw(source, raw.url)) as file:
+    with contextlib.closing(open_raw(source, raw)) as file:
         if not url.endswith(".zip"):
             data = file.read(source.max_record_bytes + 1)
             yield _decoded(source_name, source, raw.url, 0, data)

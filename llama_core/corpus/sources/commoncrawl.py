@@ -28,7 +28,7 @@ _Page = tuple[str, str]  # title and text
 def read(source_name: str, source: CommonCrawl, raw: Raw) -> Iterator[Outcome]:
     """An outcome for each record of a WET or WARC file. Raises InputError, and StoreError where the file
     cannot be read on."""
-    with contextlib.closing(open_raw(source, raw.url)) as file:
+    with contextlib.closing(open_raw(source, raw)) as file:
         for number, record in enumerate(records(file, source.max_record_bytes, _TEXTS)):
             place = f"{raw.url}#{number}"
             found = _page(record, source.max_record_bytes)

@@ -42,7 +42,7 @@ def read(source_name: str, source: Files | C4, raw: Raw) -> Iterator[Outcome]:
 
     Raises InputError, and StoreError where the file cannot be read on.
     """
-    for record, offset, found in read_records(source, raw.url):
+    for record, offset, found in read_records(source, raw):
         place = f"{raw.url}#{record}"
         if isinstance(found, str):
             yield Quarantined(place, offset, found)
@@ -50,12 +50,13 @@ def read(source_name: str, source: Files | C4, raw: Raw) -> Iterator[Outcome]:
             yield to_outcome(found, source_name, source, place, offset)
 
 
-def read_records(source: UrlSource, url: str, columns: tuple[str, ...] = ("text",)) -> Iterator[Record]:
+def read_records(source: UrlSource, raw: Raw, columns: tuple[str, ...] = ("text",)) -> Iterator[Record]:
     """The records of one file: of text (the whole file), of JSONL, or of Parquet with one of the `columns`,
     which hold the text."""
+    url = raw.url
     ending = next(e for e in sorted(ENDINGS, key=len, reverse=True) if url.lower().endswith(e))
     reader = {"text": _read_text, "jsonl": _read_jsonl, "parquet": _read_parquet}[FORMATS[ending]]
-    with contextlib.closing(open_raw(source, url)) as file:
+    with contextlib.closing(open_raw(source, raw)) as file:
         yield from reader(file, url, source.max_record_bytes, columns)
 
 

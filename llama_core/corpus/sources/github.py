@@ -160,16 +160,16 @@ def read(source_name: str, source: GitHub, raw: Raw) -> Iterator[Outcome]:
     reader = _Reader(source_name, source)
     url = raw.url.lower()
     if url.endswith(archives.ENDINGS):
-        yield from _read_archive(reader, raw.url)
+        yield from _read_archive(reader, raw)
     elif url.endswith(_EXPORTS):
-        yield from _read_export(reader, raw.url)
+        yield from _read_export(reader, raw)
     else:
         yield from _read_checkout(reader, raw.url)
 
 
-def _read_export(reader: _Reader, url: str) -> Iterator[Outcome]:
-    for record, offset, row in files.read_records(reader.source, url, _COLUMNS["text"]):
-        place = f"{url}#{record}"
+def _read_export(reader: _Reader, raw: Raw) -> Iterator[Outcome]:
+    for record, offset, row in files.read_records(reader.source, raw, _COLUMNS["text"]):
+        place = f"{raw.url}#{record}"
         if isinstance(row, str):
             yield Quarantined(place, offset, row)
             continue
@@ -192,10 +192,10 @@ def _read_export(reader: _Reader, url: str) -> Iterator[Outcome]:
             yield reader.path_outcome(found.path) or reader.outcome(found, text)
 
 
-def _read_archive(reader: _Reader, url: str) -> Iterator[Outcome]:
+def _read_archive(reader: _Reader, raw: Raw) -> Iterator[Outcome]:
     """Twice: the licence of a project may stand anywhere in its archive."""
-    licenses = Licenses()
-    with contextlib.closing(open_raw(reader.source, url)) as file:
+    url, licenses = raw.url, Licenses()
+    with contextlib.closing(open_raw(reader.source, raw)) as file:
         archive = archives.open_archive(file, url, licenses.MAX_BYTES, licenses.is_wanted)
         for member, data in archive:
             if not member.error:
@@ -204,7 +204,7 @@ def _read_archive(reader: _Reader, url: str) -> Iterator[Outcome]:
         yield Quarantined(url, 0, "too_many_licenses")
         return
     repository = _repository_of(url)
-    with contextlib.closing(open_raw(reader.source, url)) as file:
+    with contextlib.closing(open_raw(reader.source, raw)) as file:
         archive = archives.open_archive(
             file, url, reader.source.max_record_bytes, lambda name: reader.path_outcome(name) is None
         )
@@ -292,12 +292,14 @@ def _stated(license: Any) -> str:
     """The licence of a row: a name, or a list of names of which all hold."""
     names = license if isinstance(license, list) else [license]
     names = [spdx(name) for name in names if isinstance(name, str) and name.strip()]
-    return " AND ".join(names if len(names) == 1 else [_bracketed(name) for name in names])
+    return " AND ".join(names if len(names) == 1 else map(_in_brackets, names))
 
 
-def _bracketed(license: str) -> str:
-    """AND binds more than OR does."""
-    return f"({license})" if " OR " in license.upper() else license
+def _in_brackets(license: str) -> str:
+    """So that it is one term beside others; what is no expression can be met by no licence."""
+    if re.fullmatch(r"[\w.+-]+", license):
+        return license
+    return f"({license})" if meets(license, lambda _: True) else "NOASSERTION"
 
 
 def _string(row: dict[str, Any], field: str) -> str:

@@ -1,12 +1,13 @@
 """Raw shards: files outside the store, known by URL, size and ETag, and never read before their turn."""
 
+import contextlib
 import glob
 import hashlib
 import random
 import re
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
@@ -14,7 +15,9 @@ from urllib.parse import urlsplit
 import fsspec
 
 from llama_core.corpus.recipe import UrlSource
+from llama_core.corpus.sources.checksum import Checksum
 from llama_core.corpus.sources.listing import LISTED, MAX_BYTES, Entry, parse_listing
+from llama_core.corpus.sources.streams import PIECE
 from llama_core.errors import InputError, StoreError
 from llama_core.step import digest_of
 from llama_core.store import file_system
@@ -30,12 +33,14 @@ _STATE = ("ETag", "etag", "blob_id", "mtime", "created", "LastModified", "Last-M
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """A raw shard. `digest`: of the outside data, without reading it. `listed`: as a list has it."""
+    """A raw shard. `digest`: of the outside data, without reading it. `listed`: as a list has it.
+    `checksum`: of what is read of it, where its list states one."""
 
     name: str
     url: str
     digest: str
     listed: Entry | None = None
+    checksum: Checksum | None = field(default=None, compare=False)
 
 
 def plan_urls(source: UrlSource, key: str, endings: Iterable[str], folders: bool = False) -> list[Raw]:
@@ -57,8 +62,31 @@ def plan_urls(source: UrlSource, key: str, endings: Iterable[str], folders: bool
     return [found[name] for name in sorted(found)]
 
 
-def check_unchanged(source: UrlSource, raw: Raw) -> None:
-    """Raises InputError where the file is another one than was planned, or than its list says."""
+@contextlib.contextmanager
+def unchanged(source: UrlSource, raw: Raw) -> Iterator[Raw]:
+    """The file as it is to be read in the block.
+
+    Raises InputError where it is another one than was planned, or than its list says: of another size at the
+    start of the block, of another checksum at its end. For that, what the block has left unread is read.
+    """
+    _check_known(source, raw)
+    if raw.listed is None or not raw.listed.checksum:
+        yield raw
+        return
+    checksum = Checksum(raw.listed.checksum)
+    raw = replace(raw, checksum=checksum)
+    yield raw
+    if not checksum.is_whole:
+        with contextlib.closing(open_raw(source, raw)) as file:
+            with contextlib.suppress(InputError):  # of a server that knows no ranges: from the start
+                file.seek(checksum.at)
+            while file.read(PIECE):
+                pass
+    checksum.check(raw.url)
+
+
+def _check_known(source: UrlSource, raw: Raw) -> None:
+    """Raises InputError where what is known of a file without reading it is not what it was."""
     if raw.listed is None:
         if _identity(source, raw.url) != raw.digest:
             raise InputError(f"{raw.url} has changed since this run planned it: run again")
@@ -75,10 +103,15 @@ def shard_name(url: str) -> str:
     return f"{name}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
 
 
-def open_raw(source: UrlSource, url: str) -> BinaryIO:
+def open_raw(source: UrlSource, raw: Raw) -> BinaryIO:
     """The file, whose failing reads are StoreErrors. Raises InputError."""
+    return _open(source, raw.url, raw.checksum)
+
+
+def _open(source: UrlSource, url: str, checksum: Checksum | None = None) -> BinaryIO:
     fs, path = file_system_of(source, url)
-    return RawFile(_call(url, lambda: fs.open(path, "rb")), url)  # type: ignore[return-value]
+    file = _call(url, lambda: fs.open(path, "rb"))
+    return RawFile(file, url, checksum)  # type: ignore[return-value]
 
 
 class RawFile:
@@ -89,8 +122,8 @@ class RawFile:
 
     closed = False
 
-    def __init__(self, raw: BinaryIO, url: str):
-        self._raw, self._url = raw, url
+    def __init__(self, raw: BinaryIO, url: str, checksum: Checksum | None):
+        self._raw, self._url, self._checksum = raw, url, checksum
 
     def read(self, size: int = -1) -> bytes:
         """As many bytes as are asked for, or all that are left. A server that knows no ranges gives what it
@@ -113,9 +146,12 @@ class RawFile:
             return self._raw.read(size)
 
         try:
-            return _patiently(self._url, read)
+            piece = _patiently(self._url, read)
         except Exception as error:
             raise StoreError(f"cannot read {self._url}: {error}") from error
+        if self._checksum and size:
+            self._checksum.take(at, piece)
+        return piece
 
     def seek(self, offset: int, whence: int = 0) -> int:
         try:
@@ -152,13 +188,13 @@ def _find(source: UrlSource, pattern: str, lists: dict[str, bytes]) -> Iterable[
 
 
 def _listed(source: UrlSource, pattern: str, lists: dict[str, bytes]) -> list[Entry]:
-    """The files that a published list names. What it says of them is trusted: nothing else is asked for.
+    """The files that a published list names. What it says of them is their identity: nothing else is asked for.
 
     `lists`: those that were read already, by URL.
     """
     url = pattern.removeprefix(LISTED).partition("#")[0]
     if url not in lists:
-        with open_raw(source, url) as file:
+        with _open(source, url) as file:
             pieces, size = [], 0
             while size <= MAX_BYTES and (piece := file.read(1 << 20)):  # a broken connection costs one piece
                 pieces.append(piece)

@@ -109,7 +109,7 @@ def read(source_name: str, source: StackExchange, raw: Raw) -> Iterator[Outcome]
 
     Raises StoreError where the file cannot be read on.
     """
-    with contextlib.closing(open_raw(source, raw.url)) as file:
+    with contextlib.closing(open_raw(source, raw)) as file:
         if not raw.url.lower().endswith(".7z"):
             yield from _read_posts(chunks(file, raw.url.lower()), _Place(source_name, source, raw.url))
             return

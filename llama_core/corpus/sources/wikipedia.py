@@ -39,7 +39,7 @@ def read(source_name: str, source: Wikipedia, raw: Raw) -> Iterator[Outcome]:
     Raises InputError where the dump is not of a language of the recipe, and StoreError where the file
     cannot be read on.
     """
-    with contextlib.closing(open_raw(source, raw.url)) as file:
+    with contextlib.closing(open_raw(source, raw)) as file:
         pages = Elements(
             chunks(file, raw.url.lower()), "mediawiki", rb"<page>", rb"</page>", source.max_record_bytes
         )

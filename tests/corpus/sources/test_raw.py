@@ -2,6 +2,7 @@
 
 import functools
 import gzip
+import hashlib
 import re
 import sys
 import threading
@@ -13,10 +14,11 @@ from pathlib import Path
 import pytest
 from corpus import warcs
 from corpus.helpers import write_jsonl
+from corpus.papers import BUNDLE, tar
 from fsspec.registry import _registry
 
 from llama_core.corpus import ingest
-from llama_core.corpus.recipe import Books, CommonCrawl, Files
+from llama_core.corpus.recipe import Arxiv, Books, CommonCrawl, Files
 from llama_core.corpus.sources import raw
 from llama_core.errors import InputError, StoreError
 from llama_core.step import Artifact
@@ -131,6 +133,33 @@ def test_a_server_without_lengths_and_ranges_gives_whole_files(
     (tmp_path / "a.zip").write_bytes(b"PK\5\6" + bytes(18))
     with pytest.raises(InputError, match=r"a\.zip is read in parts"):
         ingested(Books(kind="books", urls=[f"{server}/a.zip"]))
+
+
+def test_a_file_that_is_read_to_its_end_is_not_fetched_again_for_its_checksum(
+    server: str, tmp_path: Path, ingested: Callable[..., Artifact]
+) -> None:
+    path = write_jsonl(tmp_path / "a.jsonl.gz", [{"text": f"{TEXT} {i}"} for i in range(2000)])
+    source = Files(kind="files", urls=[f"list+{server}/sums"])
+    (tmp_path / "sums").write_text(f"{hashlib.sha1(path.read_bytes()).hexdigest()}  a.jsonl.gz\n")
+    assert ingested(source).counts["documents"] == 2000
+    (tmp_path / "sums").write_text(f"{'0' * 40}  a.jsonl.gz\n")
+    with pytest.raises(InputError, match=rf"{server}/a.jsonl.gz has the sha1 .* its list says {'0' * 40}"):
+        ingested(source)
+    assert _Handler.requests.count("/a.jsonl.gz") == 2, "once each time"
+
+
+def test_a_server_without_ranges_gives_what_a_reader_has_left_once_more(
+    server: str, tmp_path: Path, ingested: Callable[..., Artifact]
+) -> None:
+    (tmp_path / "1911.02782.tar").write_bytes(tar(BUNDLE) + bytes(5 << 20) + b"the end")
+    whole = (tmp_path / "1911.02782.tar").read_bytes()
+    source = Arxiv(kind="arxiv", urls=[f"list+{server}/sums"], license="arXiv")
+    (tmp_path / "sums").write_text(f"{hashlib.md5(whole).hexdigest()}  1911.02782.tar\n")
+    _Handler.streams = True
+    assert ingested(source).counts["documents"] == 1
+    (tmp_path / "1911.02782.tar").write_bytes(whole[:-1] + b"D")
+    with pytest.raises(InputError, match="1911.02782.tar has the md5"):
+        ingested(source, "damaged")
 
 
 def test_a_connection_that_stays_broken_is_an_error_and_no_damaged_record(
