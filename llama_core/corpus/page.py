@@ -1,25 +1,18 @@
 """The corpus page: one HTML file, pictures included."""
 
-import html
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from llama_core.corpus import report
 from llama_core.corpus.card import decontamination
 from llama_core.corpus.decisions import Documents
+from llama_core.corpus.picture import escaped, picture
 from llama_core.corpus.report import Excerpt, Pair, Passage, named
 from llama_core.recipe import Recipe
 from llama_core.step import Artifact
 
-REVISION = 1
+REVISION = 2
 ROWS = 15  # of a table of languages, licences, domains
-REASONS = 6  # that are named in the picture of a stage
-WIDTH, COLUMN, BAND, LINE = 1080, 240, 80, 15  # pixels of the picture; a column is this at most
-TOP, NODE, TAIL = 34, 9, 45  # where the band begins; what a stage's node and what leaves it measure
-LABELS = TOP + BAND + 40  # where the reasons begin
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def page(
@@ -29,9 +22,9 @@ def page(
     sources = list(sources)
     ways = {d.source: report.passages(d, corpus, decontaminated) for d in sources}
     parts = [
-        f"<h1>{_e(recipe.name)} corpus</h1>",
-        f"<p><code>{_e(corpus.url)}</code></p>",
-        f"<p>Decontamination: {_e(decontamination(recipe, decontaminated)).replace('`', '')}</p>",
+        f"<h1>{escaped(recipe.name)} corpus</h1>",
+        f"<p><code>{escaped(corpus.url)}</code></p>",
+        f"<p>Decontamination: {escaped(decontamination(recipe, decontaminated)).replace('`', '')}</p>",
         table([_summary(source, way) for source, way in ways.items()]),
     ]
     for documents in sources:
@@ -44,7 +37,7 @@ def page(
         ]
         parts += [table(decontaminated.facts["examples"])]
     return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{_e(recipe.name)} corpus</title>"
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{escaped(recipe.name)} corpus</title>"
         f"<meta name=viewport content='width=device-width'><style>{STYLE}</style>"
         f"<body>{''.join(parts)}</body></html>\n"
     )
@@ -66,7 +59,7 @@ def _summary(source: str, way: Sequence[Passage]) -> dict[str, str]:
 def _section(
     documents: Documents, way: Sequence[Passage], corpus: Artifact, decontaminated: Artifact | None
 ) -> Iterator[str]:
-    yield f"<h2>{_e(documents.source)}</h2>{picture(way)}{table(report.balance(way))}"
+    yield f"<h2>{escaped(documents.source)}</h2>{picture(way)}{table(report.balance(way))}"
     yield "<div class=facts>"
     for title, fact in (("Languages", "languages"), ("Licences", "licenses"), ("Domains", "domains")):
         rows = report.merged_facts(documents, corpus, fact)
@@ -84,90 +77,12 @@ def _section(
         yield f"<h3>Cut out of texts that were kept</h3>{''.join(map(_excerpt, cuts))}"
 
 
-# --- pictures
-
-
-def picture(way: Sequence[Passage]) -> str:
-    """A Sankey picture: the band that goes on from stage to stage, and what leaves it at each.
-
-    The band's height is the share that is left of what came in, stage upon stage, since the unit changes
-    from records to documents on the way.
-    """
-    column = min(COLUMN, (WIDTH - 90) / max(1, len(way)))
-    shapes: list[str] = []
-    share, lines = 1.0, 0
-    for i, p in enumerate(way):
-        share, named_here = _stage(shapes, p, i * column, column, share)
-        lines = max(lines, named_here)
-    if way:
-        x = len(way) * column
-        shapes.append(f"<text x='{x + 6:.1f}' y='{TOP + 12}'>{way[-1].handed:,}</text>")
-        shapes.append(f"<text class=small x='{x + 6:.1f}' y='{TOP + 26}'>for training</text>")
-    height = LABELS + lines * LINE
-    return (
-        f"<svg viewBox='0 0 {WIDTH} {height}' width='100%' role=img aria-label='what is kept'>"
-        f"{''.join(shapes)}</svg>"
-    )
-
-
-def _stage(shapes: list[str], p: Passage, x: float, column: float, share: float) -> tuple[float, int]:
-    """Draw a stage: a node, what goes on from it, what leaves it, and the reasons by name.
-
-    Returns the share that goes on, and how many lines of reasons there are.
-    """
-    total = max(1, p.into)
-    low = BAND * share * p.out / total
-    shapes.append(
-        f"<text x='{x:.1f}' y=12>{_e(p.stage)}</text>"
-        f"<text class=small x='{x:.1f}' y=26>{p.into:,} {p.unit}</text>"
-        f"<rect class=node x='{x:.1f}' y='{TOP}' width='{NODE}' height='{low:.1f}' />"
-        f"<rect class=on x='{x + NODE:.1f}' y='{TOP}' width='{column - NODE:.1f}' height='{low:.1f}'>"
-        f"<title>{_e(p.stage)}: {p.out:,} of {p.into:,} {p.unit} go on</title></rect>"
-    )
-    leaving = [("aside", "held out", p.aside)] * (p.aside > 0) + [("off", k, v) for k, v in p.lost.items()]
-    y = TOP + low
-    for kind, reason, count in leaving:
-        thick = max(0.7, BAND * share * count / total)
-        what = f"<title>{_e(named(reason))}: {count:,}</title>"
-        tail = _band(x + NODE, y, thick, x + NODE + TAIL, y + TAIL / 3, thick)
-        shapes.append(
-            f"<rect class={kind} x='{x:.1f}' y='{y:.1f}' width='{NODE}' height='{thick:.1f}'>{what}</rect>"
-        )
-        shapes.append(f"<path class='{kind} tail' d='{tail}'>{what}</path>")
-        y += thick
-    for line, (kind, reason, count) in enumerate(leaving[:REASONS]):
-        at = LABELS + line * LINE
-        label = f"{_e(_short(named(reason), count, column))}<title>{_e(named(reason))}: {count:,}</title>"
-        shapes.append(
-            f"<circle class={kind} cx='{x + 4:.1f}' cy='{at - 4}' r=4 />"
-            f"<text class=small x='{x + 13:.1f}' y='{at}'>{label}</text>"
-        )
-    if more := leaving[REASONS:]:
-        at, rest = LABELS + REASONS * LINE, sum(count for _, _, count in more)
-        shapes.append(f"<text class=small x='{x + 13:.1f}' y='{at}'>{len(more)} more: {rest:,}</text>")
-    return share * p.out / total, min(len(leaving), REASONS + 1)
-
-
-def _band(x0: float, y0: float, high: float, x1: float, y1: float, low: float) -> str:
-    """The path of a band from (x0, y0), `high` thick, to (x1, y1), `low` thick."""
-    middle = (x0 + x1) / 2
-    return (
-        f"M{x0:.1f},{y0:.1f} C{middle:.1f},{y0:.1f} {middle:.1f},{y1:.1f} {x1:.1f},{y1:.1f} V{y1 + low:.1f} "
-        f"C{middle:.1f},{y1 + low:.1f} {middle:.1f},{y0 + high:.1f} {x0:.1f},{y0 + high:.1f} Z"
-    )
-
-
-def _short(reason: str, count: int, column: float) -> str:
-    number = f"{count:,}"
-    room = int((column - 20) / 6) - len(number) - 1  # six pixels a character
-    return f"{reason if len(reason) <= room else reason[: room - 1] + '…'} {number}"
-
-
 def bars(rows: Sequence[tuple[str, int]], more: int = 0) -> str:
     """Names and counts as horizontal bars. `more`: rows that are not shown."""
     most = max((count for _, count in rows), default=1)
     cells = "".join(
-        f"<tr><td>{_e(name or 'none')}</td><td class=bar><i style='width:{100 * count / most:.1f}%'></i></td>"
+        f"<tr><td>{escaped(name or 'none')}</td>"
+        f"<td class=bar><i style='width:{100 * count / most:.1f}%'></i></td>"
         f"<td class=number>{count:,}</td></tr>"
         for name, count in rows
     )
@@ -178,8 +93,10 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     if not rows:
         return "<p>None.</p>"
     names = list(dict.fromkeys(name for row in rows for name in row))
-    head = "".join(f"<th>{_e(named(name))}</th>" for name in names)
-    body = "".join(f"<tr>{''.join(f'<td>{_e(row.get(n, str()))}</td>' for n in names)}</tr>" for row in rows)
+    head = "".join(f"<th>{escaped(named(name))}</th>" for name in names)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escaped(row.get(n, str()))}</td>' for n in names)}</tr>" for row in rows
+    )
     return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"
 
 
@@ -192,12 +109,7 @@ def _pair(pair: Pair) -> str:
 
 
 def _excerpt(excerpt: Excerpt) -> str:
-    return f"<p class=what>{_e(excerpt.what)}</p><pre>{_e(excerpt.text)}</pre>"
-
-
-def _e(value: Any) -> str:
-    """Escaped; control characters, which HTML forbids, become visible."""
-    return html.escape(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(value)))
+    return f"<p class=what>{escaped(excerpt.what)}</p><pre>{escaped(excerpt.text)}</pre>"
 
 
 STYLE = """

@@ -11,7 +11,8 @@ from corpus.stages import decide_all, decontaminated, finish, ingest_recipe, kee
 
 from llama_core.corpus.decisions import Cut, Decision, Documents
 from llama_core.corpus.document import Document
-from llama_core.corpus.page import bars, page, picture, table
+from llama_core.corpus.page import bars, page, table
+from llama_core.corpus.picture import picture
 from llama_core.corpus.report import Passage, balance, cut_texts, dropped_texts, passage, passages, size
 from llama_core.recipe import Recipe
 from llama_core.step import Artifact
@@ -147,7 +148,8 @@ def test_a_picture_is_whole_whatever_the_numbers() -> None:
     reasons = {f"reason_{i}_with_a_name_that_is_long": 10**9 + i for i in range(20)}
     empty = Passage("ingest", 0, 0, 0)
     most_lost = Passage("quality", sum(reasons.values()) + 1, 1, 1, reasons)
-    for way in ([], [empty], [empty] * 9, [most_lost, Passage("corpus", 1, 0, 0, aside=1)]):
+    grown = [Passage("ingest", 9, 9, 9, bytes_out=5), Passage("quality", 9, 9, 9, bytes_out=8)]  # by masks
+    for way in ([], [empty], [empty] * 9, [most_lost, Passage("corpus", 1, 0, 0, aside=1)], grown):
         drawn = picture(way)
         quoted = re.sub(r"(\w+)=([^\s'\"/>]+)", r"\1='\2'", drawn)
         svg = ElementTree.fromstring(quoted)
@@ -155,6 +157,20 @@ def test_a_picture_is_whole_whatever_the_numbers() -> None:
         assert all(float(text.get("y", "0")) <= height for text in svg.iter("text"))
         assert "nan" not in drawn.lower() and "inf" not in drawn.lower().replace("info", "")
     assert "14 more: " in picture([most_lost]) and "…" in picture([most_lost])
+
+
+def test_the_picture_shows_text_that_was_cut_out_of_documents_that_all_go_on() -> None:
+    read = Passage("ingest", 10, 10, 10, bytes_out=1_000_000)
+    cut = Passage("lines", 10, 10, 10, bytes_out=300_000)
+    keys = Passage("dedup", 10, 9, 9, {"near": 1})  # counts no text
+    held = Passage("corpus", 9, 8, 8, aside=1, bytes_out=200_000)
+    drawn = picture([read, cut, keys, held])
+    assert "1 MB → 300 kB" in drawn and "left out or cut: 700 kB" in drawn
+    assert "300 kB → 200 kB" in drawn and "held out: 100 kB" in drawn
+    heights = [float(h) for h in re.findall(r"class=node [^>]*height='([\d.]+)'", drawn)]
+    documents, text = heights[:4], heights[4:]
+    assert documents[0] == documents[1] and text[1] == pytest.approx(0.3 * text[0], abs=0.1)
+    assert "of text" not in picture([Passage("ingest", 10, 10, 10, bytes_out=0)]), "no text, no band"
 
 
 def test_tables_of_nothing_are_drawn() -> None:
