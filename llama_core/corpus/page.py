@@ -71,8 +71,12 @@ def _section(
     yield "</div>"
     kept = report.kept_texts(documents, corpus, decontaminated)
     dropped = report.dropped_texts(documents, decontaminated)
+    lost = any(p.lost for p in way)
+    none = "No text was kept of what was left out." if lost else "Nothing was left out."
     yield f"<div class=pair><div><h3>Kept</h3>{''.join(map(_excerpt, kept)) or 'None.'}</div>"
-    yield f"<div><h3>Left out</h3>{''.join(map(_excerpt, dropped)) or 'No text was kept.'}</div></div>"
+    yield f"<div><h3>Left out</h3>{''.join(map(_excerpt, dropped)) or none}</div></div>"
+    if unread := report.quarantined(documents):
+        yield f"<h3>Could not be read, some of each error</h3>{table(unread)}"
     if cuts := report.cut_texts(documents):
         yield f"<h3>Cut out of texts that were kept</h3>{''.join(map(_excerpt, cuts))}"
 

@@ -14,11 +14,13 @@ from llama_core.step import Artifact, Counts, Shard
 
 KEPT_TEXTS = 6  # shown of a source
 DROPPED_TEXTS = 12
+QUARANTINED = 3  # records shown of each error
 CUT_TEXTS, CUTS = 3, 5  # documents of each stage whose cuts are shown, and cuts of each
 NOTED = 12  # other counts of a stage that are shown
 EXCERPT = 900  # characters of a text that are shown
-SHARDS_READ = 20  # of a source, for samples of dropped texts
+SHARDS_READ = 20  # of a source, for samples of what was left out for a reason
 DOCUMENTS_READ = 2000  # of a source, for samples of cuts
+SAMPLED = {"dropped": ("/dropped.parquet", "reason"), "quarantined": ("/quarantine.parquet", "error")}
 LOST = ("non_content.", "dropped.", "quarantined.")
 
 
@@ -166,17 +168,41 @@ def kept_texts(documents: Documents, corpus: Artifact, decontaminated: Artifact 
 
 
 def dropped_texts(documents: Documents, decontaminated: Artifact | None) -> list[Excerpt]:
-    """A text for each reason that something was left out for, of the samples that the stages keep."""
-    found: dict[str, Excerpt] = {}
+    """A text for each reason that something was left out for, of the samples that the stages keep.
+
+    Of too many reasons every stage shows its most frequent ones, in its turn.
+    """
     stages = (documents.ingested, *documents.decided, *([decontaminated] if decontaminated else []))
-    for artifact in stages:
-        for shard in _spread(documents.shards_of(artifact), SHARDS_READ):
-            if not any(o.name.endswith("/dropped.parquet") for o in shard.objects):
-                continue
-            for row in _rows(artifact, shard.name, "dropped.parquet"):
-                what = f"{artifact.stage}: {named(row['reason'])}"
-                found.setdefault(what, Excerpt(f"{what} ({row['record']})", row["text"][:EXCERPT]))
-    return list(found.values())[:DROPPED_TEXTS]
+    by_stage = [
+        [
+            Excerpt(f"{a.stage}: {named(row['reason'])} ({row['record']})", row["text"][:EXCERPT])
+            for row in _samples(a, documents.shards_of(a), "dropped", 1)
+        ]
+        for a in stages
+    ]
+    turns = [(turn, stage) for stage, found in enumerate(by_stage) for turn in range(len(found))]
+    shown = sorted((stage, turn) for turn, stage in sorted(turns)[:DROPPED_TEXTS])
+    return [by_stage[stage][turn] for stage, turn in shown]
+
+
+def quarantined(documents: Documents) -> list[dict[str, Any]]:
+    """Rows for a table: some records that could not be read, of each error."""
+    shards = documents.shards_of(documents.ingested)
+    return _samples(documents.ingested, shards, "quarantined", QUARANTINED)
+
+
+def _samples(artifact: Artifact, shards: list[Shard], kind: str, each: int) -> list[dict[str, Any]]:
+    """Of what was `dropped` or `quarantined`, some rows for each reason, the most frequent reason first."""
+    ending, column = SAMPLED[kind]
+    counts: Counter[str] = Counter()
+    for shard in shards:
+        counts.update({k: n for k, n in shard.counts.items() if k.startswith(f"{kind}.") and n})
+    found: list[dict[str, Any]] = []
+    for key in _most_first(counts):
+        having = [s for s in shards if s.counts.get(key) and any(o.name.endswith(ending) for o in s.objects)]
+        rows = (row for s in _spread(having, SHARDS_READ) for row in _rows(artifact, s.name, ending))
+        found += islice((row for row in rows if f"{kind}.{row[column]}" == key), each)
+    return found
 
 
 def cut_texts(documents: Documents) -> list[Excerpt]:

@@ -2,20 +2,33 @@
 
 import json
 import re
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from corpus.stages import decide_all, decontaminated, finish, ingest_recipe, keep, recipe_of_files
+from corpus.stages import Decide, decide_all, decontaminated, finish, ingest_recipe, keep, recipe_of_files
 
+from llama_core.corpus.clean.decide import decide_shard
 from llama_core.corpus.decisions import Cut, Decision, Documents
 from llama_core.corpus.document import Document
 from llama_core.corpus.page import bars, page, table
 from llama_core.corpus.picture import picture
-from llama_core.corpus.report import Passage, balance, cut_texts, dropped_texts, passage, passages, size
+from llama_core.corpus.report import (
+    DROPPED_TEXTS,
+    Passage,
+    balance,
+    cut_texts,
+    dropped_texts,
+    passage,
+    passages,
+    quarantined,
+    size,
+)
+from llama_core.phases import execute, one_phase
 from llama_core.recipe import Recipe
-from llama_core.step import Artifact
+from llama_core.step import Artifact, Step
 from llama_core.store import Store
 
 HOSTILE = "<script>alert(1)</script>\x00\x1b[31m & 'quoted' \"text\" \u202e ]]>"
@@ -28,6 +41,16 @@ Made = tuple[Recipe, list[Documents], Artifact, Artifact]
 def judge(document: Document) -> Decision:
     cuts = [Cut(0, 8, "[was cut]")] if document.text.startswith("document 7 ") else []
     return Decision(document.id, "not_wanted" if "drop" in document.text else "", cuts=cuts)
+
+
+def cleaned(store: Store, stage: str, documents: Documents, decide: Decide) -> Documents:
+    """After a stage of cleaning, which keeps samples of what it drops."""
+    step = Step(store, stage, 1, {}, documents.inputs())
+
+    def work(name: str) -> None:
+        decide_shard(step, name, ((d, decide(d)) for d in documents.read(name)))
+
+    return documents.after(execute(step, one_phase({s.name: s.name for s in documents.shards}, work)))
 
 
 @pytest.fixture
@@ -142,6 +165,44 @@ def test_a_text_of_each_reason_is_shown(made: Made) -> None:
     assert ("quality: not wanted", "document") in shown
     assert ("decontaminate: contaminated", "quoted q") in shown
     assert dropped_texts(books, decided) == []
+
+
+def test_many_reasons_of_one_stage_hide_none_of_another(store: Store, tmp_path: Path) -> None:
+    texts = [f"text {i} of some length" for i in range(40)]
+    recipe = recipe_of_files(tmp_path / "raw", {"web": [{"text": text} for text in texts]})
+    web = ingest_recipe(store, recipe)["web"]
+
+    def many(document: Document) -> Decision:
+        number = int(document.text.split()[1])
+        reason = f"r{number}" if number < 20 else "most" if number < 30 else ""
+        return Decision(document.id, reason)
+
+    def last(document: Document) -> Decision:
+        return Decision(document.id, "rare" if document.text.startswith("text 39 ") else "")
+
+    web = cleaned(store, "perplexity", cleaned(store, "quality", web, many), last)
+    shown = [e.what.split(" (")[0] for e in dropped_texts(web, None)]
+    assert len(shown) == DROPPED_TEXTS and shown[-1] == "perplexity: rare"
+    assert shown[0] == "quality: most", "the most frequent first"
+
+
+def test_what_was_left_out_is_said_where_no_text_of_it_is_there(store: Store, tmp_path: Path) -> None:
+    texts = {
+        "all": [{"text": "a text of some length"}],
+        "less": [{"text": "another text"}, {"text": "short"}],
+    }
+    recipe = recipe_of_files(tmp_path / "raw", texts)
+    (tmp_path / "raw" / "less.jsonl").open("a").write("{no json\n" * 5 + "[1]\n")
+    documents = ingest_recipe(store, recipe)
+    documents = {n: d.after(decide_all(store, "dedup", documents, keep)) for n, d in documents.items()}
+    sources = list(documents.values())
+    text = page(recipe, sources, finish(store, documents, recipe), None)
+    of_all, of_less = text.split("<h2>all</h2>")[1].split("<h2>less</h2>")
+    assert "Nothing was left out." in of_all and "Could not be read" not in of_all
+    assert "Nothing was left out." not in of_less and "<th>error</th>" in of_less
+    rows = quarantined(documents["less"])
+    assert sum(row["record"].endswith(tuple(f"#{n}" for n in range(2, 8))) for row in rows) == len(rows)
+    assert Counter(row["error"] for row in rows)[rows[0]["error"]] == 3 < 5, "some of each error"
 
 
 def test_a_picture_is_whole_whatever_the_numbers() -> None:
