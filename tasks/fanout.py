@@ -1,7 +1,7 @@
 """Fan the shards of a phase out over an engine, which knows shards and never what they hold.
 
 The work itself (a function with the step and its inputs) crosses to a worker once, not with every shard.
-A worker that is lost takes nothing with it: its shards are worked on again elsewhere, and only those.
+A worker that is lost takes the shard with it that it worked on, which is worked on again elsewhere.
 """
 
 import atexit
@@ -12,24 +12,25 @@ import socket
 import tempfile
 import threading
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import lru_cache, partial
-from itertools import count, islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
-from loky import get_reusable_executor
-from loky.process_executor import TerminatedWorkerError
+from loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 
 from llama_core.errors import LaunchError
 from llama_core.phases import Engine, Phase, in_turn
 from llama_core.recipe import Run
 
 IDLE_SECONDS = 60  # then a worker process ends by itself
-TRIES = 4  # of a shard whose worker was lost; of a pool of processes, without a shard done between
-QUEUED = 3  # shards handed to the engine, for each of its workers
+TRIES = 4  # of a shard whose worker was lost
+QUEUED = 3  # shards handed to a cluster, for each of its workers
+AHEAD = 2  # shards handed to a process: the one that it works on, and the next
 
 
 def engine_of(cfg: Run) -> Engine:
@@ -49,44 +50,75 @@ def on_processes(phase: Phase, todo: list[str], workers: int) -> Iterable[str]:
     if len(todo) <= 1:
         yield from in_turn(phase, todo)
         return
-    left = dict.fromkeys(todo)
+    waiting, lost = deque(todo), Counter[str]()
+    queues: dict[_Process, deque[tuple[Future[None], str]]] = {p: deque() for p in _processes(workers)}
     with tempfile.NamedTemporaryFile(prefix="llama-work-") as file:
         cloudpickle.dump(phase.work, file)
         file.flush()
-        lost = 0
-        while left:
-            try:
-                for name in _on_one_pool(phase, list(left), workers, file.name):
-                    del left[name]
-                    lost = 0
-                    yield name
-            except TerminatedWorkerError as error:  # a pool is lost with its worker
-                for name in phase.committed() & left.keys():
-                    del left[name]
-                    yield name
-                lost += 1
-                if lost == TRIES:
-                    raise LaunchError(
-                        f"worker processes were lost {TRIES} times in a row, while they worked on "
-                        f"{phase.label}: did the machine run out of memory? Set a lower run.workers"
-                    ) from error
+        try:
+            while True:
+                for process, queue in queues.items():
+                    while waiting and len(queue) < AHEAD:
+                        name = waiting.popleft()
+                        queue.append((process.submit(_work_on, file.name, phase.shards[name]), name))
+                # A process works on its shards in turn: the first of a queue ends first.
+                heads = {queue[0][0]: queue for queue in queues.values() if queue}
+                if not heads:
+                    return
+                for future in wait(heads, return_when=FIRST_COMPLETED).done:
+                    queue = heads[future]
+                    try:
+                        future.result()
+                    except TerminatedWorkerError as error:
+                        names = [name for _, name in queue]
+                        queue.clear()
+                        again = _not_committed(phase, names)
+                        lost.update(again[:1])
+                        if again and lost[again[0]] == TRIES:
+                            raise LaunchError(
+                                f"a worker process was lost {TRIES} times while it worked on {again[0]} of "
+                                f"{phase.label}: did the machine run out of memory? Set a lower run.workers"
+                            ) from error
+                        waiting.extendleft(reversed(again))
+                        yield from (name for name in names if name not in again)
+                    else:
+                        yield queue.popleft()[1]
+        finally:
+            for future, _ in chain.from_iterable(queues.values()):
+                future.cancel()
 
 
-def _on_one_pool(phase: Phase, todo: list[str], workers: int, work: str) -> Iterator[str]:
-    pool = get_reusable_executor(
-        max_workers=workers, timeout=IDLE_SECONDS, initializer=_end_with_parent, initargs=(os.getpid(),)
-    )
-    futures = {pool.submit(_work_on, work, phase.shards[name]): name for name in todo}
-    try:
-        for future in as_completed(futures):
-            future.result()
-            yield futures[future]
-    except TerminatedWorkerError:
-        pool.shutdown()  # it says so before its other workers are gone: what they commit, they have by now
-        raise
-    finally:
-        for future in futures:
-            future.cancel()
+class _Process:
+    """A worker process, and another one when it is lost.
+
+    A pool of one: a pool of several ends with the first that it loses, and the others' shards with it.
+    """
+
+    def __init__(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
+        self._pool = ProcessPoolExecutor(
+            max_workers=1, timeout=IDLE_SECONDS, initializer=_end_with_parent, initargs=(os.getpid(),)
+        )
+
+    def submit(self, function: Callable[..., None], *arguments: Any) -> Future[None]:
+        try:
+            return self._pool.submit(function, *arguments)
+        except TerminatedWorkerError:
+            self._start()
+            return self._pool.submit(function, *arguments)
+
+
+@lru_cache(maxsize=1)
+def _processes(workers: int) -> tuple[_Process, ...]:
+    """The same for all phases: a process takes seconds to start. It is started with its first shard."""
+    return tuple(_Process() for _ in range(workers))
+
+
+def _not_committed(phase: Phase, names: list[str]) -> list[str]:
+    committed = phase.committed()
+    return [name for name in names if name not in committed]
 
 
 def _work_on(path: str, argument: Any) -> None:

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from loky.process_executor import _ExecutorManagerThread
 
+from llama_core.errors import LaunchError
 from llama_core.phases import Phase
 from llama_core.recipe import Run
 from tasks.fanout import engine_of, on_processes
@@ -22,7 +22,7 @@ ENGINES = [
 ]
 
 
-def note(folder: Path, number: int, lost: int | None = None) -> None:
+def note(folder: Path, number: int, lost: int | None = None, seconds: float = 0.02) -> None:
     """Leave a mark for each time that a shard is begun; the `lost` one takes its worker with it, once."""
     began = folder / f"{number}.began"
     first = not began.exists()
@@ -30,13 +30,25 @@ def note(folder: Path, number: int, lost: int | None = None) -> None:
         file.write("x")
     if number == lost and first:
         os._exit(9)
-    time.sleep(0.02)
+    time.sleep(seconds)
     (folder / f"{number}.done").touch()
 
 
 def refuse(number: int) -> None:
     if number == 5:
         raise ValueError("shard 5 has no text")
+
+
+def commit_and_die(folder: Path, number: int) -> None:
+    with (folder / f"s{number:02}").open("a") as file:
+        file.write("x")
+    if number == 2:
+        os._exit(9)
+
+
+def die_at_5(number: int) -> None:
+    if number == 5:
+        os._exit(9)
 
 
 def phase(work: object, committed: Callable[[], set[str]] = set) -> Phase:
@@ -57,28 +69,43 @@ def test_a_lost_workers_shards_are_worked_on_again_and_no_finished_one_is(
     assert sorted(done) == todo, "each once, and nothing that was not asked for"
     began = {int(p.stem): len(p.read_text()) for p in tmp_path.glob("*.began")}
     assert set(began) == set(range(1, 24)) and began[7] == 2
-    assert sum(began.values()) <= 23 + 2, "those that the lost pool was working on, and no others"
+    assert sum(began.values()) <= 23 + 2, "the lost one, and one that a cluster had not heard the end of"
 
 
-def test_what_a_lost_pool_commits_at_its_end_is_not_worked_on_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """loky says that a worker was lost first, and kills the others then."""
-    kill = _ExecutorManagerThread.kill_workers
-
-    def late(*args: object, **options: object) -> None:
-        time.sleep(0.3)
-        kill(*args, **options)
-
-    monkeypatch.setattr(_ExecutorManagerThread, "kill_workers", late)
-
+def test_a_lost_process_costs_its_own_shard_and_none_that_others_work_on(tmp_path: Path) -> None:
     def committed() -> set[str]:
         return {f"s{int(p.stem):02}" for p in tmp_path.glob("*.done")}
 
-    some = phase(partial(note, tmp_path, lost=3), committed)
-    list(on_processes(some, list(some.shards), workers=2))
-    again = [p.stem for p in tmp_path.glob("*.began") if len(p.read_text()) > 1]
-    assert "3" in again and len(again) <= 2, "the lost one, and what the other worker was working on"
+    some = phase(partial(note, tmp_path, lost=3, seconds=0.3), committed)
+    done = list(on_processes(some, list(some.shards)[:12], workers=4))
+    assert sorted(done) == list(some.shards)[:12]
+    assert [p.stem for p in tmp_path.glob("*.began") if len(p.read_text()) > 1] == ["3"]
+
+
+def test_a_shard_that_was_committed_before_its_process_was_lost_is_done(tmp_path: Path) -> None:
+    some = phase(partial(commit_and_die, tmp_path), lambda: {p.name for p in tmp_path.iterdir()})
+    assert sorted(on_processes(some, ["s01", "s02", "s03"], workers=2)) == ["s01", "s02", "s03"]
+    assert {p.read_text() for p in tmp_path.iterdir()} == {"x"}, "none was worked on twice"
+
+
+def test_a_shard_that_takes_its_process_with_it_each_time_ends_the_phase_by_its_name() -> None:
+    with pytest.raises(LaunchError, match="lost 4 times while it worked on s05 of shards"):
+        list(on_processes(phase(die_at_5), [f"s{i:02}" for i in range(4, 8)], workers=2))
+
+
+def test_shards_are_handed_to_processes_as_they_are_worked_on() -> None:
+    """10^5 shards at once would be as many waiting calls, and each of them holds what it was called with."""
+    asked: list[str] = []
+
+    class Shards(dict[str, int]):
+        def __getitem__(self, name: str) -> int:
+            asked.append(name)
+            return int(name)
+
+    names = [str(i) for i in range(200)]
+    some = Phase("shards", Shards.fromkeys(names, 0), abs)  # type: ignore[arg-type]
+    for done, _ in enumerate(on_processes(some, names, workers=2), 1):
+        assert len(asked) <= done + 2 * 2
 
 
 class Noted:
