@@ -29,7 +29,8 @@ def page(
     ]
     for documents in sources:
         parts += _section(documents, ways[documents.source], corpus, decontaminated)
-    parts += ["<h2>Near-duplicates</h2>", *map(_pair, report.duplicates(sources))]
+    parts += ["<h2>Duplicates</h2>", table(report.clusters(sources))]
+    parts += map(_pair, report.duplicates(sources))
     if decontaminated:
         parts += [
             "<h2>Passages of evaluation sets that were found</h2>",
@@ -60,11 +61,13 @@ def _section(
     documents: Documents, way: Sequence[Passage], corpus: Artifact, decontaminated: Artifact | None
 ) -> Iterator[str]:
     yield f"<h2>{escaped(documents.source)}</h2>{picture(way)}{table(report.balance(way))}"
+    for title, rows in report.measures(documents).items():
+        yield f"<h3>{title}</h3>{table(rows)}"
     yield "<div class=facts>"
     for title, fact in (("Languages", "languages"), ("Licences", "licenses"), ("Domains", "domains")):
-        rows = report.merged_facts(documents, corpus, fact)
-        if any(rows):
-            yield f"<div><h3>{title}</h3>{bars(rows.most_common(ROWS), len(rows) - ROWS)}</div>"
+        names = report.merged_facts(documents, corpus, fact)
+        if any(names):
+            yield f"<div><h3>{title}</h3>{bars(names.most_common(ROWS), len(names) - ROWS)}</div>"
     if lengths := report.merged_facts(documents, corpus, "lengths"):
         by_length = sorted(((int(bound), n) for bound, n in lengths.items()))
         yield f"<div><h3>Characters</h3>{bars([(f'under {b:,}', n) for b, n in by_length])}</div>"

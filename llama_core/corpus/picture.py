@@ -142,5 +142,5 @@ def _band(x0: float, y0: float, high: float, x1: float, y1: float, low: float) -
 
 def _short(reason: str, count: int, column: float) -> str:
     number = f"{count:,}"
-    room = int((column - 24) / 6.3) - len(number) - 1  # pixels of a character
+    room = int((column - 17) / 6.5) - len(number) - 1  # pixels of a character
     return f"{reason if len(reason) <= room else reason[: room - 1] + '…'} {number}"

@@ -146,6 +146,50 @@ def evaluation_sets(decontaminated: Artifact) -> list[dict[str, str]]:
     ]
 
 
+def measures(documents: Documents) -> dict[str, list[dict[str, str]]]:
+    """What stages have measured of a source's documents: tables, by their titles."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for artifact in documents.decided:
+        facts = artifact.facts
+        if cutoffs := facts.get("cutoffs"):
+            found["Perplexity, up to which a document is in the bucket"] = [
+                {"language": language, "head": f"{head:,}", "middle": f"{middle:,}"}
+                for language, (head, middle) in sorted(cutoffs.items())
+            ]
+        if "auc" in facts:
+            found["The classifier of references, on examples held out from its training"] = [
+                {
+                    "examples": f"{facts['held_out']:,}",
+                    "accuracy": _percent(facts["accuracy"]),
+                    "AUC": f"{facts['auc']:.4g}",
+                    "cited pages that it keeps": _percent(facts["cited_kept"]),
+                    "random pages that it keeps": _percent(facts["random_kept"]),
+                }
+            ]
+    return found
+
+
+def clusters(sources: Sequence[Documents]) -> list[dict[str, str]]:
+    """A row, for a table, on the clusters of duplicates that dedup, the last stage, has found."""
+    decided = sources[0].decided[-1:] if sources else ()
+    if not decided or "clusters" not in (facts := decided[0].facts):
+        return []
+    lost = passage("dedup", decided[0].counts)
+    assert lost is not None
+    return [
+        {
+            "left out": ", ".join(f"{named(k)} {v:,}" for k, v in lost.lost.items()) or "none",
+            "clusters of two documents or more": f"{facts['clusters']:,}",
+            "documents in the largest": f"{facts['largest_cluster']:,}",
+            "near-duplicates less than 0.7 like the one that stayed": _percent(facts["near_below_0.7"]),
+        }
+    ]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g} %"
+
+
 # --- texts to be read
 
 
