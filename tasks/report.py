@@ -16,6 +16,7 @@ from tasks.observe import say, show_link, show_markdown
 from tasks.register import Version
 from tasks.run import Run
 from tasks.step import make, stage
+from tasks.tokenizer import bytes_per_token
 
 REVISION = 2
 STYLE = """
@@ -239,20 +240,9 @@ def _decontamination(run: Run, decontaminated: Artifact | None) -> str:
 def _tokenizer(facts: dict[str, Any]) -> str:
     """Bytes per token by source and language, of another tokenizer beside, and what the segmentation says."""
     others = facts.get("compared_with", {})
-    rows = []
-    for source, ratio in facts["bytes_per_token"].items():
-        languages = facts["bytes_per_token_by_language"][source]
-        for language, of_it in ({"all": ratio} | languages if len(languages) > 1 else languages).items():
-            row = {"source": source, "language": language, "bytes per token": f"{of_it:.2f}"}
-            for name, other in others.items():
-                by_language = {"all": other["bytes_per_token"][source]} | other[
-                    "bytes_per_token_by_language"
-                ][source]
-                row[name] = f"{by_language[language]:.2f}"
-            rows.append(row)
     found = facts["segmentation"]
     parts = [
-        _table(rows, ("source", "language", "bytes per token", *others)),
+        _table(bytes_per_token(facts), ("source", "language", "bytes per token", *others)),
         f"Of {found['tokens']:,} tokens, {found['spaces_taken']:,} take a space from the word behind it and "
         f"{found['digits_joined']:,} join digits: the released tokenizer does neither.",
     ]

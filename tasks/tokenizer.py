@@ -1,9 +1,12 @@
 """Tokenizer: SentencePiece, trained on a sample of the corpus drawn by the mixture."""
 
+from typing import Any
+
 from llama_core import tokenizer as core
 from llama_core.corpus.decontaminate import inputs
 from llama_core.phases import one_phase
 from llama_core.step import Artifact, Step
+from tasks.observe import say, show_table
 from tasks.run import Run
 from tasks.step import make, stage
 
@@ -20,4 +23,35 @@ def tokenizer(run: Run, corpus: Artifact, decontaminated: Artifact | None) -> Ar
     def train(_: None) -> None:
         core.train_tokenizer(step, corpus, cfg, mixture, decontaminated)
 
-    return make(run, step, one_phase({"tokenizer": None}, train))
+    artifact = make(run, step, one_phase({"tokenizer": None}, train))
+    facts = artifact.shard("tokenizer").facts
+    say(f"      {summary(facts)}")
+    show_table("bytes-per-token", bytes_per_token(facts), "bytes per token of each source and its languages")
+    return artifact
+
+
+def summary(facts: dict[str, Any]) -> str:
+    """Bytes per token of each source, and of another tokenizer beside, in a line."""
+    ratios = {"bytes per token": facts["bytes_per_token"]}
+    ratios |= {name: other["bytes_per_token"] for name, other in facts.get("compared_with", {}).items()}
+    return "; ".join(
+        f"{name}: {', '.join(f'{source} {ratio:.2f}' for source, ratio in of_it.items())}"
+        for name, of_it in ratios.items()
+    )
+
+
+def bytes_per_token(facts: dict[str, Any]) -> list[dict[str, str]]:
+    """A row for each source and language, with a column for another tokenizer, for a table."""
+    tokenizers = {"bytes per token": facts} | facts.get("compared_with", {})
+    return [
+        {"source": source, "language": language}
+        | {name: f"{_by_language(of_it, source)[language]:.2f}" for name, of_it in tokenizers.items()}
+        for source in facts["bytes_per_token"]
+        for language in _by_language(facts, source)
+    ]
+
+
+def _by_language(facts: dict[str, Any], source: str) -> dict[str, float]:
+    """The ratio of each language of a source, and before them of all, where there are several."""
+    languages = facts["bytes_per_token_by_language"][source]
+    return {"all": facts["bytes_per_token"][source]} | languages if len(languages) > 1 else languages
