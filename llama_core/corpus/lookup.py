@@ -1,7 +1,8 @@
 """Rows of the corpus's objects by a document's id. Of an object, only the columns asked for are read."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 
 from llama_core.step import Artifact, Shard
 
-THREADS, AT_ONCE = 8, 64  # shards read side by side, and handed out together
+THREADS, AT_ONCE = 8, 64  # shards read side by side, and handed out ahead of the caller
 
 T = TypeVar("T")
 
@@ -60,11 +61,16 @@ def batches(artifact: Artifact, shard: Shard, ending: str, columns: list[str]) -
                     yield parquet.read_row_group(group, columns=columns).combine_chunks().to_batches()[0]
 
 
-def side_by_side(work: Callable[[Shard], T], shards: Sequence[Shard]) -> Iterator[T]:
-    """`work` on each shard, some at a time, in order; stops where the caller does."""
+def side_by_side(work: Callable[[Shard], T], shards: Sequence[Shard]) -> Generator[T]:
+    """`work` on each shard, some at a time, in order; no further one is begun where the caller stops."""
+    waiting: deque[Future[T]] = deque()
     with ThreadPoolExecutor(THREADS) as pool:
         try:
-            for start in range(0, len(shards), AT_ONCE):
-                yield from pool.map(work, shards[start : start + AT_ONCE])
+            for shard in shards:
+                waiting.append(pool.submit(work, shard))
+                if len(waiting) == AT_ONCE:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
