@@ -1,6 +1,7 @@
 """From a document to its raw file and every decision about it, and from a snippet to its documents."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ QUESTION = " ".join(f"question{i}" for i in range(20))
 def clean(document: Document) -> Decision:
     """Cut the first word of all, and drop what is short."""
     if len(document.text) < 20:
-        return Decision(document.id, "short", {"chars": len(document.text)})
+        return Decision(document.id, "short", {"chars": len(document.text), "language": "en"}, [], "en")
     end = document.text.index(" ") + 1
     return Decision(document.id, "", {"score": 0.5}, [Cut(0, end, "* ")], "en")
 
@@ -72,12 +73,18 @@ def test_a_document_leads_to_its_raw_file_and_to_every_decision_about_it(
 
 
 def test_what_a_person_reads_names_reasons_evidence_and_cuts(store: Store, corpus: Artifact) -> None:
-    _, kept, near, contaminated = ("\n".join(told(trace(store, corpus, i))) for i in ids(store, corpus))
+    short, kept, near, contaminated = ("\n".join(told(trace(store, corpus, i))) for i in ids(store, corpus))
     assert "url        https://a.org/1" in kept
     assert "record     1 of it, from 0" in kept and "record     2 of it" in near
+    assert re.search(r"\n  offset     \d\d bytes into the file as it lies\n", kept) and "meta" not in kept
+    assert (
+        re.search(r"\n  source     web.*\n  text       26 characters: 'cut and", kept)
+        and "\n    language en\n" in kept
+    )
+    assert short.count("language") == 1, "of the decision, and not of its evidence again"
     assert "cut 0 to 4: 'cut ' -> '* '" in kept
     assert "score 0.5" in kept and "language en" in kept
-    assert f"{corpus.name}  web." in kept and ", train, row 1" in kept
+    assert re.search(rf"\n{corpus.name} +web\..*, train, row 1$", kept, re.MULTILINE)
     assert "dropped: near" in near and "similarity 0.9" in near and "it is not in it" in near
     assert "dropped: contaminated" in contaminated and '"benchmark": "quiz"' in contaminated
 
@@ -104,6 +111,37 @@ def test_the_command_takes_a_store_or_a_corpus(
     assert main([store.url, "--text", "not there"]) == 1
     assert main([store.url, "--id", "0" * 32]) == 2
     assert "no document" in capsys.readouterr().err
+
+
+def test_one_source_is_read_where_it_is_named(
+    store: Store, corpus: Artifact, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = ids(store, corpus)[1]
+    assert trace(store, corpus, kept, "web").document.id == kept
+    assert [h.source for h in find_text(corpus, "kept", 10, "web")] == ["web"]
+    books = Artifact.load(store, corpus.parents["books"][0])
+    for shard in books.shards:
+        for entry in shard.objects:
+            Path(books.store.path(entry.name)).unlink()
+    assert main([store.url, "--id", kept, "--source", "web"]) == 0, "no other source is opened"
+    assert main([store.url, "--text", "kept", "--source", "books"]) == 0
+    for what in (("--id", kept), ("--text", "kept")):
+        assert main([store.url, *what, "--source", "wiki"]) == 2
+        assert "has no source wiki: its sources are books, web" in capsys.readouterr().err
+
+
+def test_a_hit_that_decontamination_left_out_says_so(
+    store: Store, corpus: Artifact, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([store.url, "--text", "question1 question2"]) == 0
+    head, left_out, around, count, hint = capsys.readouterr().out.splitlines()
+    assert (
+        head.startswith(ids(store, corpus)[3]) and "question3" in around and count.startswith("1 documents")
+    )
+    assert re.fullmatch(r"    left out of training by decontaminate/\w+: contaminated", left_out)
+    assert "--id" in hint
+    assert main([store.url, "--text", "kept as it is"]) == 0
+    assert "left out" not in capsys.readouterr().out
 
 
 def test_a_store_without_a_corpus_is_an_error(store: Store) -> None:

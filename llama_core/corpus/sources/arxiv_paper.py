@@ -191,7 +191,7 @@ class Bundle:
             "files": paper.used[:_MAX_NOTED],
             "missing": paper.missing[:_MAX_NOTED],
             "offset": place.offset,
-        }
+        } | ({"member": place.member} if place.member else {})
         return Document(
             id=document_id(place.source_name, f"{key}#{main}"),
             text=paper.text,

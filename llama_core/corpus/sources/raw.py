@@ -188,7 +188,7 @@ def _find(source: UrlSource, pattern: str, lists: dict[str, bytes]) -> Iterable[
 
 
 def _listed(source: UrlSource, pattern: str, lists: dict[str, bytes]) -> list[Entry]:
-    """The files that a published list names. What it says of them is their identity: nothing else is asked for.
+    """The files that a published list names. They are what it says of them: nothing else is asked for.
 
     `lists`: those that were read already, by URL.
     """
