@@ -114,7 +114,7 @@ def _read_text(file: BinaryIO, url: str, limit: int, columns: tuple[str, ...]) -
 
 def _read_jsonl(file: BinaryIO, url: str, limit: int, columns: tuple[str, ...]) -> Iterator[Record]:
     number = 0
-    for offset, line in lines(chunks(file, url), limit):
+    for offset, line in lines(chunks(file, url.lower()), limit):
         if isinstance(line, str):
             yield number, offset, line
         elif not line.strip():

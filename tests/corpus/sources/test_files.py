@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import zstandard
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from llama_core.corpus.document import Document, Dropped, Quarantined
 from llama_core.corpus.recipe import Files
 from llama_core.corpus.sources import files, streams
+from llama_core.corpus.sources.raw import Raw
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "gz": gzip.compress,
@@ -29,6 +31,14 @@ def test_what_comes_out_of_a_bomb_comes_in_pieces(which: str) -> None:
     packed = PACKERS[which](b"\0" * 100_000_000)
     sizes = [len(piece) for piece in streams.chunks(io.BytesIO(packed), f"a.{which}")]
     assert sum(sizes) == 100_000_000 and max(sizes) < 80_000_000
+
+
+@pytest.mark.parametrize("ending", ["gz", "zst"])
+def test_a_name_in_capitals_is_unpacked_too(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"A.JSONL.{ending.upper()}"
+    path.write_bytes(PACKERS[ending](b'{"text": "a"}\n{"text": "b"}\n'))
+    records = files.read_records(Files(kind="files", urls=[str(path)]), Raw("a", str(path), ""))
+    assert [fields for _, _, fields in records] == [{"text": "a"}, {"text": "b"}]
 
 
 @given(
