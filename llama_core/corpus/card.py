@@ -52,7 +52,7 @@ def dataset_card(
         f"Decontamination: {decontamination(recipe, decontaminated)}",
         "\n".join(_contents(corpus, recipe, tokens)),
         *(
-            f"{title}, by number of documents: {_list(_merged(corpus, fact))}."
+            f"{title}, by number of documents: {listed(_merged(corpus, fact))}."
             for title, fact in (("Licences", "licenses"), ("Languages", "languages"), ("Domains", "domains"))
             if any(name for name, _ in _merged(corpus, fact))
         ),
@@ -203,6 +203,7 @@ def _merged(corpus: Artifact, fact: str) -> list[tuple[str, int]]:
     return merged.most_common()
 
 
-def _list(rows: list[tuple[str, int]]) -> str:
+def listed(rows: list[tuple[str, int]]) -> str:
+    """`en (21); fr (3); and 7 more`."""
     shown = [f"{name or 'none'} ({count:,})" for name, count in rows[:SHOWN]]
     return "; ".join(shown + ([f"and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else [])) or "none"

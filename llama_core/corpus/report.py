@@ -181,7 +181,7 @@ def clusters(sources: Sequence[Documents]) -> list[dict[str, str]]:
             "left out": ", ".join(f"{named(k)} {v:,}" for k, v in lost.lost.items()) or "none",
             "clusters of two documents or more": f"{facts['clusters']:,}",
             "documents in the largest": f"{facts['largest_cluster']:,}",
-            "near-duplicates less than 0.7 like the one that stayed": _percent(facts["near_below_0.7"]),
+            "near-duplicates under 70 % like the one that stayed": _percent(facts["near_below_0.7"]),
         }
     ]
 
