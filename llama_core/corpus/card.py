@@ -3,6 +3,7 @@
 It lies beside the corpus and is no part of it: decontamination and the tokens come later, and say more.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -19,8 +20,11 @@ from llama_core.step import Artifact
 
 CARD = "README.md"
 SHOWN = 30  # entries of a list: licences, languages, domains, a setting's values
+NAME = 80  # characters of a licence, a language, a domain
 # Settings of a source that are told in another place than the table of how it was cleaned.
 ELSEWHERE = ("kind", "urls", "packages", "path", "data_files", "clean")
+
+_MARKUP = re.compile(r"[\\`*\[\]<>|&]")
 
 
 def publish_card(
@@ -204,6 +208,11 @@ def _merged(corpus: Artifact, fact: str) -> list[tuple[str, int]]:
 
 
 def listed(rows: list[tuple[str, int]]) -> str:
-    """`en (21); fr (3); and 7 more`."""
-    shown = [f"{name or 'none'} ({count:,})" for name, count in rows[:SHOWN]]
+    """`en (21); fr (3); and 7 more`. The names come with the documents: in Markdown they are words only."""
+    shown = [f"{_plain(name) or 'none'} ({count:,})" for name, count in rows[:SHOWN]]
     return "; ".join(shown + ([f"and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else [])) or "none"
+
+
+def _plain(name: str) -> str:
+    line = " ".join(name.split())
+    return _MARKUP.sub(r"\\\g<0>", line if len(line) <= NAME else f"{line[: NAME - 1]}…")

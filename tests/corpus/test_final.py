@@ -11,6 +11,7 @@ import pytest
 import yaml
 from corpus.helpers import documents_of, recipe_of
 from corpus.stages import decide_all, decontaminated, finish, ingest_recipe, keep, recipe_of_files
+from markdown_it import MarkdownIt
 
 from llama_core.corpus.card import dataset_card, publish_card
 from llama_core.corpus.decisions import Cut, Decision, Documents
@@ -171,6 +172,16 @@ def test_the_card_says_at_its_top_what_decontamination_left_in_the_training_spli
     assert "still in the `train` split that `datasets.load_dataset` reads" in top and decided.name in top
     assert sum(question in d.text for d in documents_of(whole, "train.parquet")) == 1, "as the card says"
     assert yaml.safe_load(head)["license"] == "other"
+
+
+def test_names_that_come_with_the_documents_are_only_words_on_the_card(store: Store, tmp_path: Path) -> None:
+    license_ = "MIT\n\n# <script>[a](https://a.org)</script> " + "x" * 500
+    recipe = recipe_of_files(tmp_path / "raw", {"web": [row | {"license": license_} for row in rows(3)]})
+    _, whole = through(store, recipe)
+    [line] = [x for x in dataset_card(whole, recipe, None).splitlines() if x.startswith("Licences")]
+    shown = MarkdownIt("commonmark").renderInline(line)
+    assert "MIT # &lt;script&gt;[a](https://a.org)&lt;/script&gt; x" in shown and "<a" not in shown
+    assert len(shown) < 200 and shown.endswith("… (2).")
 
 
 @pytest.fixture
