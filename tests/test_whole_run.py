@@ -127,6 +127,8 @@ def test_a_second_run_reuses_every_step(micro: Pipeline) -> None:
     assert sorted(made) == LABELS.split("|")
     assert set(made.values()) == {"reused"}
     assert set(micro.store.list()) == before
+    told = " ".join(line.split()[0] for line in output.splitlines() if line.startswith(" " * 6))
+    assert "page card read trace" in told, "where the corpus lies and how to look at it"
 
 
 def test_an_execution_field_changes_no_address(micro: Pipeline) -> None:
