@@ -127,7 +127,8 @@ def test_a_second_run_reuses_every_step(micro: Pipeline) -> None:
     assert sorted(made) == LABELS.split("|")
     assert set(made.values()) == {"reused"}
     assert set(micro.store.list()) == before
-    told = " ".join(line.split()[0] for line in output.splitlines() if line.startswith(" " * 6))
+    indented = [line for line in output.splitlines() if line.startswith(" " * 6) and line.strip()]
+    told = " ".join(line.split()[0] for line in indented)
     assert "page card read trace" in told, "where the corpus lies and how to look at it"
 
 
