@@ -28,7 +28,7 @@ from llama_core.phases import Engine, Phase, in_turn
 from llama_core.recipe import Run
 
 IDLE_SECONDS = 60  # then a worker process ends by itself
-TRIES = 4  # of a shard whose worker was lost
+TRIES = 4  # of a shard whose worker was lost; on processes, without another one done between
 QUEUED = 3  # shards handed to a cluster, for each of its workers
 AHEAD = 2  # shards handed to a process: the one that it works on, and the next
 
@@ -72,16 +72,19 @@ def on_processes(phase: Phase, todo: list[str], workers: int) -> Iterable[str]:
                     except TerminatedWorkerError as error:
                         names = [name for _, name in queue]
                         queue.clear()
-                        again = _not_committed(phase, names)
+                        committed = phase.committed()
+                        yield from (name for name in names if name in committed)
+                        again = [name for name in names if name not in committed]
                         lost.update(again[:1])
                         if again and lost[again[0]] == TRIES:
                             raise LaunchError(
                                 f"a worker process was lost {TRIES} times while it worked on {again[0]} of "
                                 f"{phase.label}: did the machine run out of memory? Set a lower run.workers"
                             ) from error
-                        waiting.extendleft(reversed(again))
-                        yield from (name for name in names if name not in again)
+                        waiting.extend(again[:1])  # behind all others: it may be what costs the processes
+                        waiting.extendleft(again[1:])
                     else:
+                        lost.clear()
                         yield queue.popleft()[1]
         finally:
             for future, _ in chain.from_iterable(queues.values()):
@@ -114,11 +117,6 @@ class _Process:
 def _processes(workers: int) -> tuple[_Process, ...]:
     """The same for all phases: a process takes seconds to start. It is started with its first shard."""
     return tuple(_Process() for _ in range(workers))
-
-
-def _not_committed(phase: Phase, names: list[str]) -> list[str]:
-    committed = phase.committed()
-    return [name for name in names if name not in committed]
 
 
 def _work_on(path: str, argument: Any) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from llama_core.errors import LaunchError
@@ -91,6 +92,18 @@ def test_a_shard_that_was_committed_before_its_process_was_lost_is_done(tmp_path
 def test_a_shard_that_takes_its_process_with_it_each_time_ends_the_phase_by_its_name() -> None:
     with pytest.raises(LaunchError, match="lost 4 times while it worked on s05 of shards"):
         list(on_processes(phase(die_at_5), [f"s{i:02}" for i in range(4, 8)], workers=2))
+
+
+def test_processes_that_are_lost_between_two_phases_are_started_again() -> None:
+    some = phase(abs)
+    assert len(list(on_processes(some, list(some.shards), workers=2))) == 24
+    workers = [p for p in psutil.Process().children() if "popen_loky" in " ".join(p.cmdline())]
+    assert workers
+    for worker in workers:
+        worker.kill()
+    psutil.wait_procs(workers, timeout=5)
+    time.sleep(0.5)  # until loky knows, and refuses more work
+    assert len(list(on_processes(some, list(some.shards), workers=2))) == 24
 
 
 def test_shards_are_handed_to_processes_as_they_are_worked_on() -> None:
