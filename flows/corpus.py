@@ -7,11 +7,10 @@ from prefect.events import emit_event
 
 from llama_core.step import Artifact
 from tasks.clean import clean
-from tasks.corpus import corpus_page, final_corpus, page_url
+from tasks.corpus import corpus_page, final_corpus
 from tasks.decontaminate import decontaminate
 from tasks.dedup import dedup
 from tasks.ingest import ingest, plan
-from tasks.observe import say
 from tasks.run import Run, open_run
 
 
@@ -36,10 +35,7 @@ def build_corpus(run: Run) -> dict[str, Artifact]:
 def corpus(recipe: str = "tiny", overrides: dict[str, Any] | None = None, store: str | None = None) -> str:
     """Ingest, clean and deduplicate the recipe's sources. Announces the corpus to whoever waits for one."""
     run = open_run(recipe, overrides, store, trains=False)
-    made = build_corpus(run)
-    artifact = made["corpus"]
-    say(f"\n  corpus and its card   {artifact.url}")
-    say(f"  its page              {page_url(made['corpus_page'])}")
+    artifact = build_corpus(run)["corpus"]
     resource = {"prefect.resource.id": f"llama.corpus.{artifact.id[:16]}", "llama.recipe": run.recipe.name}
     emit_event("llama.corpus.ready", resource=resource)
     return artifact.url
