@@ -12,7 +12,6 @@ import bisect
 import contextlib
 import hashlib
 import importlib.metadata
-import io
 import json
 import platform
 import secrets
@@ -21,6 +20,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -121,7 +121,7 @@ class Artifact:
     @cached_property
     def shards(self) -> list[Shard]:
         """In the order of their names. Raises DamagedError."""
-        return self._index.all()
+        return list(self._index.each())
 
     def __getstate__(self) -> dict[str, Any]:
         return {"store": self.store, "manifest": self.manifest}  # another process reads the index itself
@@ -148,7 +148,7 @@ class Artifact:
     def objects(self) -> Iterator[Object]:
         """Everything that the manifest stands for: its index first."""
         yield Object(**self.manifest["index"])
-        for shard in self.shards:
+        for shard in self.shards if self._is_unpacked else self._index.each():
             yield from shard.objects
 
     def read(self, entry: Object) -> bytes:
@@ -292,10 +292,18 @@ class Step:
         `digest` replaces the digest over the shards where a stage has a better notion of sameness.
         """
         folder = self.folder
-        found = self.committed_shards(shards)
         counts: Counter[str] = Counter()
-        for shard in found:
-            counts.update(shard.counts)
+        digests: list[tuple[str, str]] = []
+
+        def seen() -> Iterator[Shard]:  # there may be hundreds of thousands: some are in memory at a time
+            for shard in self.each_committed(shards):
+                counts.update(shard.counts)
+                digests.append((shard.name, shard.digest))
+                yield shard
+
+        with folder.publish(f"{self.attempt}/{INDEX}") as file:
+            _write_index(file, seen())
+        assert file.object is not None
         manifest = {
             "stage": self.stage,
             "id": self.id,
@@ -304,10 +312,10 @@ class Step:
             "inputs": self.inputs,
             "parents": self.parents,
             "execution": self.execution,
-            "digest": digest or digest_of([[s.name, s.digest] for s in found]),
+            "digest": digest or digest_of(digests),
             "counts": dict(sorted(counts.items())),
             "facts": facts or {},
-            "index": folder.publish_bytes(f"{self.attempt}/{INDEX}", _write_index(found)).as_dict(),
+            "index": file.object.as_dict(),
             "libraries": _versions(),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
@@ -332,15 +340,14 @@ class Step:
         return cls(**(value | {"root": Store(value["root"])}))
 
 
-def _write_index(shards: list[Shard]) -> bytes:
+def _write_index(file: Writer, shards: Iterable[Shard]) -> None:
     """One row a shard, with zstd; equal shards give equal bytes."""
-    rows = [
+    rows = (
         {k: v if isinstance(v, str) else to_json(v).decode() for k, v in s.as_dict().items()} for s in shards
-    ]
-    file = io.BytesIO()
-    table = pa.Table.from_pylist(rows, schema=_INDEX_SCHEMA)
-    pq.write_table(table, file, compression="zstd", row_group_size=INDEX_ROWS)
-    return file.getvalue()
+    )
+    with pq.ParquetWriter(file, _INDEX_SCHEMA, compression="zstd") as writer:
+        while some := list(islice(rows, INDEX_ROWS)):
+            writer.write_table(pa.Table.from_pylist(some, schema=_INDEX_SCHEMA))
 
 
 class _Index:
@@ -351,8 +358,9 @@ class _Index:
         self._names = self._parquet.read(["name"]).column("name").combine_chunks()
         self._last: tuple[int, pa.Table] = (-1, None)  # row group that was unpacked
 
-    def all(self) -> list[Shard]:
-        return [_shard_of(row) for row in self._parquet.read().to_pylist()]
+    def each(self) -> Iterator[Shard]:
+        for group in range(self._parquet.num_row_groups):
+            yield from map(_shard_of, self._parquet.read_row_group(group).to_pylist())
 
     def shard(self, name: str) -> Shard:
         row = self.row_of(name)

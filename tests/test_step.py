@@ -103,8 +103,14 @@ def test_a_worker_keeps_few_of_an_artifacts_shards_in_memory(store: Store) -> No
         )
 
     n = 10_000
-    index = store.publish_bytes(INDEX, _write_index([shard(i) for i in range(n)]))
-    artifact = pickle.loads(pickle.dumps(Artifact(store, {"index": index.as_dict()})))
+    tracemalloc.start()
+    with store.publish(INDEX) as file:
+        _write_index(file, (shard(i) for i in range(n)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 500 * n, f"{peak // n} bytes a shard to write them"
+    assert file.object
+    artifact = pickle.loads(pickle.dumps(Artifact(store, {"index": file.object.as_dict()})))
     tracemalloc.start()
     arrow = pa.total_allocated_bytes()
     for i in (0, 999, 1000, 5432, n - 1):

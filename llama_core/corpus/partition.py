@@ -7,12 +7,12 @@ object that asked.
 """
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import pairwise
-from typing import Any
+from itertools import islice, pairwise, starmap
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +24,15 @@ from llama_core.store import Store
 
 Rows = npt.NDArray[Any]  # (n,) of a structured or plain dtype
 Partition = npt.NDArray[np.int64]  # (n,) of each row
+T = TypeVar("T")
+R = TypeVar("R")
 
+FORMAT = 2  # of the objects below: who takes up scratch shards has it in their names
 SIDE_BY_SIDE = 16  # runs that are read at a time over a network
+BLOCK = 4096  # objects whose runs are indexed together
 
+_ENTRY = np.dtype([("first", "<u8"), ("last", "<u8"), ("digest", "<u8")])  # a run: its rows, and their xxh3
+_DIGEST_BYTES = 8
 _MIX = np.uint64(0xBF58476D1CE4E5B9)  # an odd constant of splitmix64
 
 
@@ -47,45 +53,70 @@ def partitions_for(n_bytes: int, partition_bytes: int) -> int:
     return max(1, -(-n_bytes // partition_bytes))
 
 
+def is_in(keys: Rows, ordered: Rows) -> npt.NDArray[np.bool_]:
+    """bool (keys,): which of the keys are among `ordered`, which are sorted."""
+    if not len(ordered):
+        return np.zeros(len(keys), bool)
+    at = np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)
+    return ordered[at] == keys
+
+
 def publish_runs(out: OpenShard, name: str, rows: Rows, partition: Partition, n: int) -> None:
-    """Publish `rows` in n runs, each in the order of the rows, as the next object of the shard's `name`."""
+    """Publish `rows` in n runs, each in the order of the rows, as the next object of the shard's `name`.
+
+    Behind the runs stands a table of them, for `read_run` and `Runs.of`.
+    """
     order = _in_runs(partition)
     bounds = np.searchsorted(partition[order], np.arange(n + 1))
+    table = np.empty(n, _ENTRY)
+    table["first"], table["last"] = bounds[:-1], bounds[1:]
     pieces = out.facts.setdefault(_fact(name), [])
     with out.publish(f"{out.name}/{name}.{len(pieces)}.runs") as file:
-        digests = []
-        for first, last in pairwise(bounds):
+        for entry, (first, last) in zip(table, pairwise(bounds), strict=True):
             run = rows[order[first:last]].view(np.uint8).data  # not a copy of it, as bytes are
-            digests.append(xxhash.xxh3_64_intdigest(run))
+            entry["digest"] = xxhash.xxh3_64_intdigest(run)
             if len(run):
                 file.write(run)
-    pieces.append({"bounds": bounds.tolist(), "digests": [f"{d:016x}" for d in digests]})
+        file.write(table.tobytes())
+    check = xxhash.xxh3_64_hexdigest(table.tobytes())
+    pieces.append({"rows": len(rows), "row_bytes": rows.dtype.itemsize, "runs": n, "table": check})
 
 
 def rows_in(shard: Shard, name: str) -> int:
     """How many rows a shard has published under a name."""
-    return sum(piece["bounds"][-1] for piece in shard.facts[_fact(name)])
+    return sum(piece["rows"] for piece in shard.facts[_fact(name)])
 
 
 def read_run(store: Store, shard: Shard, name: str, number: int, partition: int, dtype: Any) -> Rows:
     """A run that one shard has published, in its `number`-th object of a name. Raises DamagedError."""
     piece = shard.facts[_fact(name)][number]
-    bounds = piece["bounds"][partition : partition + 2]
-    check = int(piece["digests"][partition], 16)
-    return _read(store, _object(shard, name, number), bounds, check, partition, np.dtype(dtype))
+    whole = _object(shard, name, number)
+    start = piece["rows"] * piece["row_bytes"] + partition * _ENTRY.itemsize
+    data = store.read_range(whole, start, start + _ENTRY.itemsize)
+    if len(data) != _ENTRY.itemsize or (entry := np.frombuffer(data, _ENTRY)[0])["last"] > piece["rows"]:
+        raise _damaged(store, whole)
+    return _read(store, whole, entry, np.dtype(dtype))
 
 
-def _read(
-    store: Store, name: str, bounds: Sequence[int], check: int, partition: int, dtype: np.dtype[Any]
-) -> Rows:
-    first, last = (row * dtype.itemsize for row in bounds)
-    data = store.read_range(name, first, last) if last > first else b""
+def _read(store: Store, name: str, entry: Any, dtype: np.dtype[Any]) -> Rows:
+    """What is wrong with the entry is seen as well: then the digest is not that of the rows."""
+    first, last, check = entry.tolist()
+    data = store.read_range(name, first * dtype.itemsize, last * dtype.itemsize) if last > first else b""
     if xxhash.xxh3_64_intdigest(data) != check:
-        raise DamagedError(
-            f"{store.url_of(name)} is damaged in its run {partition}: "
-            f"delete {store.url} to make this step again"
-        )
+        raise _damaged(store, name)
     return np.frombuffer(data, dtype)
+
+
+def _read_table(store: Store, name: str, piece: dict[str, Any]) -> npt.NDArray[Any]:
+    start = piece["rows"] * piece["row_bytes"]
+    data = store.read_range(name, start, start + piece["runs"] * _ENTRY.itemsize) if piece["runs"] else b""
+    if xxhash.xxh3_64_hexdigest(data) != piece["table"]:
+        raise _damaged(store, name)
+    return np.frombuffer(data, _ENTRY)
+
+
+def _damaged(store: Store, name: str) -> DamagedError:
+    return DamagedError(f"{store.url_of(name)} is damaged: delete {store.url} to make this step again")
 
 
 def _object(shard: Shard, name: str, number: int) -> str:
@@ -112,46 +143,60 @@ def _in_runs(partition: Partition) -> Partition:
     return np.argsort(partition.astype(np.uint16) if few else partition, kind="stable")
 
 
-_ENTRY = np.dtype([("first", "<u8"), ("last", "<u8"), ("digest", "<u8")])  # of an index: a run, in rows
+@dataclass(frozen=True)
+class _Block:
+    """A part of an index, of so many objects: where it begins, and how long it makes their names."""
+
+    start: int
+    objects: int
+    name_bytes: int
+
+    def span(self, partition: int) -> tuple[int, int]:
+        """Of its entries for a partition, which lie behind the names; -1 is for the names themselves."""
+        names = self.objects * self.name_bytes + _DIGEST_BYTES
+        if partition < 0:
+            return self.start, self.start + names
+        entries = self.objects * _ENTRY.itemsize + _DIGEST_BYTES
+        start = self.start + names + partition * entries
+        return start, start + entries
 
 
 @dataclass(frozen=True)
 class Runs:
     """The runs of one kind that the shards of a phase have written, for the reduce shards to read.
 
-    Where each run lies stands in an index on the store: the names of the objects, in as many bytes each, and
-    then an entry for each object, partition by partition. So a reader fetches what it needs of it, and this
-    stays small, however many runs there are.
+    Where each run lies stands in an index on the store, block by block of `BLOCK` objects: their names, and
+    then their entries, partition by partition. A reader fetches what it needs of it. So this stays small, and
+    who makes it holds a block, however many runs there are.
     """
 
     store: Store  # the step's folder
     dtype: np.dtype[Any]
     index: str
-    name_bytes: int
-    objects: int
+    blocks: tuple[_Block, ...]
     total: int  # rows of all partitions
 
     @classmethod
     def of(cls, step: Step, shards: Iterable[Shard], name: str, dtype: Any) -> "Runs":
-        """Write the index. `shards`: committed, with objects of runs under `name` each."""
-        names, bounds, digests = [], [], []
-        for shard in shards:  # there may be hundreds of thousands: nothing else of them is kept
-            for number, piece in enumerate(shard.facts[_fact(name)]):
-                names.append(_object(shard, name, number).encode())
-                bounds.append(np.array(piece["bounds"], np.uint64))
-                digests.append(np.array([int(d, 16) for d in piece["digests"]], np.uint64))
-        table, checks = np.array(bounds), np.array(digests)
-        index = f"{step.attempt}/index-{secrets.token_hex(8)}"
-        fixed = np.array(names, "S")
-        with step.folder.publish(index) as file:
-            file.write(fixed.tobytes())
-            entries = np.empty(len(names), _ENTRY)
-            for partition in range(checks.shape[1] if names else 0):
-                entries["first"], entries["last"] = table[:, partition], table[:, partition + 1]
-                entries["digest"] = checks[:, partition]
-                file.write(entries.tobytes())
-        total = int(table[:, -1].sum()) if names else 0
-        return cls(step.folder, np.dtype(dtype), index, fixed.itemsize, len(names), total)
+        """Write the index. `shards`: committed, each with runs under `name`. Raises DamagedError."""
+        store, index = step.folder, f"{step.attempt}/index-{secrets.token_hex(8)}"
+        blocks: list[_Block] = []
+        total = at = 0
+        with store.publish(index) as file:
+            for some in _in_blocks(_pieces(shards, name)):
+                names = np.array([whole.encode() for whole, _ in some], "S")
+                tables = np.array(list(_side_by_side(store, partial(_read_table, store), some)))
+                blocks.append(_Block(at, len(some), names.itemsize))
+                for part in (names, *tables.T):
+                    file.write(data := part.tobytes())
+                    file.write(_digest(data))
+                    at += len(data) + _DIGEST_BYTES
+                total += sum(piece["rows"] for _, piece in some)
+        return cls(store, np.dtype(dtype), index, tuple(blocks), total)
+
+    @property
+    def objects(self) -> int:
+        return sum(block.objects for block in self.blocks)
 
     def count(self, partition: int) -> int:
         """Rows of a partition."""
@@ -162,51 +207,71 @@ class Runs:
         entries = self._entries(partition)
         whole = np.empty(int(_sizes(entries).sum()), self.dtype)
         at = 0
-        for rows in self._each(partition, entries):
+        for rows in self._each(entries):
             whole[at : at + len(rows)] = rows
             at += len(rows)
         return whole
 
     def each(self, partition: int) -> Iterator[Rows]:
         """The rows of a partition that each object holds, in order. Raises DamagedError."""
-        return self._each(partition, self._entries(partition))
+        return self._each(self._entries(partition))
 
-    def _each(self, partition: int, entries: npt.NDArray[Any]) -> Iterator[Rows]:
-        """Over a network, several are asked for side by side."""
-        run = partial(self._run, partition=partition)
-        if self.store.is_local:
-            yield from map(run, self._names, entries)
-            return
-        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-            for start in range(0, self.objects, SIDE_BY_SIDE):
-                some = slice(start, start + SIDE_BY_SIDE)
-                yield from pool.map(run, self._names[some], entries[some])
+    def _each(self, entries: npt.NDArray[Any]) -> Iterator[Rows]:
+        run = partial(_read, self.store, dtype=self.dtype)
+        return _side_by_side(self.store, run, zip(self._names, entries, strict=True))
 
     def owners(self, partition: int) -> Partition:
         """The object that holds each row of `read(partition)`: whom an answer is for."""
         return np.repeat(np.arange(self.objects), _sizes(self._entries(partition)))
 
-    def _run(self, name: bytes, entry: Any, partition: int) -> Rows:
-        first, last, check = entry.tolist()
-        return _read(self.store, name.decode(), (first, last), check, partition, self.dtype)
-
     @cached_property
-    def _names(self) -> list[bytes]:
-        data = self._read_index(0, self.objects * self.name_bytes)
-        return np.frombuffer(data, f"S{self.name_bytes}").tolist()
+    def _names(self) -> list[str]:
+        return [
+            name.decode()
+            for block in self.blocks
+            for name in np.frombuffer(self._read_index(*block.span(-1)), f"S{block.name_bytes}").tolist()
+        ]
 
     def _entries(self, partition: int) -> npt.NDArray[Any]:
         """Of each object, where its run of a partition lies."""
-        start = self._start_of(partition)
-        return np.frombuffer(self._read_index(start, self._start_of(partition + 1)), _ENTRY)
-
-    def _start_of(self, partition: int) -> int:
-        return self.objects * (self.name_bytes + partition * _ENTRY.itemsize)
+        parts = [np.frombuffer(self._read_index(*b.span(partition)), _ENTRY) for b in self.blocks]
+        return np.concatenate([np.empty(0, _ENTRY), *parts])
 
     def _read_index(self, start: int, end: int) -> bytes:
-        return self.store.read_range(self.index, start, end) if end > start else b""
+        data = self.store.read_range(self.index, start, end)
+        data, check = data[:-_DIGEST_BYTES], data[-_DIGEST_BYTES:]
+        if len(data) + len(check) != end - start or _digest(data) != check:
+            raise _damaged(self.store, self.index)
+        return data
+
+
+def _pieces(shards: Iterable[Shard], name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects that the shards have published under a name, and what their facts say of each."""
+    for shard in shards:  # there may be hundreds of thousands: nothing else of them is kept
+        for number, piece in enumerate(shard.facts[_fact(name)]):
+            yield _object(shard, name, number), piece
+
+
+def _in_blocks(items: Iterator[T]) -> Iterator[list[T]]:
+    while some := list(islice(items, BLOCK)):
+        yield some
+
+
+def _side_by_side(store: Store, read: Callable[..., R], arguments: Iterable[tuple[Any, ...]]) -> Iterator[R]:
+    """`read` of each; over a network, several are asked for at a time."""
+    if store.is_local:
+        yield from starmap(read, arguments)
+        return
+    arguments = iter(arguments)
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        while some := list(islice(arguments, SIDE_BY_SIDE)):
+            yield from pool.map(lambda given: read(*given), some)
 
 
 def _sizes(entries: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     """Rows of runs."""
     return (entries["last"] - entries["first"]).astype(np.int64)
+
+
+def _digest(data: bytes) -> bytes:
+    return xxhash.xxh3_64_digest(data)

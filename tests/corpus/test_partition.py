@@ -2,7 +2,7 @@
 
 import pickle
 import tracemalloc
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llama_core.corpus import partition as partition_module
 from llama_core.corpus.partition import (
     Runs,
     as_asked,
@@ -21,8 +22,8 @@ from llama_core.corpus.partition import (
     scattered,
 )
 from llama_core.errors import DamagedError
-from llama_core.step import Shard, Step
-from llama_core.store import Object, Store
+from llama_core.step import Step
+from llama_core.store import Store
 
 ROW = np.dtype([("key", "<u8"), ("value", "<i4")])
 
@@ -46,25 +47,24 @@ def written(store: Store, shards: list[list[int]], n: int) -> tuple[Step, Runs]:
 keys = st.lists(st.integers(0, (1 << 64) - 1), max_size=20)
 
 
-def test_of_many_shards_little_is_kept_in_memory(store: Store) -> None:
-    n_shards, n = 2000, 128
-
-    def shards() -> Iterator[Shard]:
-        for i in range(n_shards):
-            facts = {
-                "bounds": [700 * j for j in range(n + 1)],
-                "digests": [f"{i + j:016x}" for j in range(n)],
-            }
-            name = f"map{i:06}"
-            objects = (Object(f"a-1/{name}/rows.0.runs", 1, "0" * 64),)
-            yield Shard(name, "0" * 64, objects, {}, {"rows.runs": [facts]})
-
+def test_who_makes_the_index_of_many_runs_holds_a_block_of_them(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partition_module, "BLOCK", 16)
+    n_shards, n = 400, 1000
+    step = Step(store, "some", 1, {})
+    for number in range(n_shards):
+        with step.shard(f"map{number:03}") as out:
+            publish_runs(out, "rows", rows_of([number << 55], number), np.zeros(1, np.int64), n)
+    names = [f"map{number:03}" for number in range(n_shards)]
     tracemalloc.start()
-    runs = Runs.of(Step(store, "some", 1, {}), shards(), "rows", ROW)
+    runs = Runs.of(step, step.each_committed(names), "rows", ROW)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert runs.total == n_shards * 700 * n
-    assert peak < n_shards * 3 * (8 * 2 * n), f"{peak // n_shards} bytes a shard"
+    assert runs.read(0)["value"].tolist() == [1000 * number for number in range(n_shards)]
+    assert runs.total == n_shards and runs.count(1) == 0
+    assert runs.owners(0).tolist() == list(range(n_shards))
+    assert peak < 5 * 16 * n * 24 < n_shards * n * 24 / 4, f"{peak >> 20} MB"
 
 
 def test_a_run_is_copied_once_to_be_published(store: Store) -> None:
@@ -141,12 +141,50 @@ def test_partitions_hold_no_more_than_they_may() -> None:
     assert [partitions_for(n, 100) for n in (0, 1, 100, 101, 1000)] == [1, 1, 1, 2, 10]
 
 
+def damage(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 0x40
+    path.write_bytes(data)
+
+
 def test_a_damaged_run_is_named(store: Store) -> None:
     step, runs = written(store, [[1, 2, 1 << 63]], 2)
     [path] = Path(step.folder.path()).rglob("rows.0.runs")
-    with path.open("r+b") as file:
-        file.seek(3)
-        file.write(b"\xff")
+    damage(path, 3)
     assert len(runs.read(1)) == 1
-    with pytest.raises(DamagedError, match=r"rows\.0\.runs is damaged in its run 0"):
+    with pytest.raises(DamagedError, match=r"rows\.0\.runs is damaged"):
         runs.read(0)
+
+
+def test_no_damage_to_where_runs_lie_goes_unseen(store: Store) -> None:
+    step, runs = written(store, [[1, 2, 1 << 63], [], [5]], 2)
+    [path] = Path(step.folder.path()).rglob("index-*")
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        damage(path, at)
+        again = replace(runs)  # what it has read is forgotten
+        with pytest.raises(DamagedError, match="index-.* is damaged"):
+            for number in range(2):
+                again.read(number)
+        path.write_bytes(whole)
+    for size in (0, 10, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(DamagedError, match="index-.* is damaged"):
+            replace(runs).owners(1)
+    path.write_bytes(whole)
+    assert len(runs.read(0)) + len(runs.read(1)) == 4
+
+
+def test_no_damage_to_the_table_behind_runs_goes_unseen(store: Store) -> None:
+    step, _ = written(store, [[1, 2, 1 << 63]], 2)
+    [path] = Path(step.folder.path()).rglob("rows.0.runs")
+    [shard] = step.committed_shards(["map0"])
+    for at in range(path.stat().st_size):
+        damage(path, at)
+        with pytest.raises(DamagedError, match=r"rows\.0\.runs is damaged"):
+            for number in range(2):
+                read_run(step.folder, shard, "rows", 0, number, ROW)
+        if at >= 3 * ROW.itemsize:
+            with pytest.raises(DamagedError, match=r"rows\.0\.runs is damaged"):
+                Runs.of(step, [shard], "rows", ROW)
+        damage(path, at)

@@ -153,7 +153,7 @@ BOMBS: list[tuple[Callable[[Path], Path], str]] = [
 ]
 
 
-# A partition of as many bytes as the recipe's default, of keys in groups of three, through a phase of dedup.
+# A partition of as many bytes as the recipe's default, of keys in groups, through a phase of dedup.
 PHASE = """
 import json, pathlib, sys
 import numpy as np
@@ -165,24 +165,24 @@ from llama_core.store import Store
 label, folder = sys.argv[1:]
 cfg = Corpus.model_validate({"sources": {}})
 scratch = s.Scratch(Step(Store(folder), "dedup", 1, {}), cfg, "x")
-dtype, share, work = {
-    "exact": (s.texts_dtype(), 1, lambda: exact.group_texts(scratch, runs, PIECES, 0)),
-    "shared": (np.dtype([("key", "<u8")]), 1, lambda: buckets.find_shared(scratch, runs, PIECES, 0)),
-    "links": (s.bucket_dtype(cfg.dedup), 1, lambda: buckets.link_buckets(scratch, runs, 4, 0)),
-    "large1": (s.edge_dtype(), 1, lambda: components.large_star(scratch, "large1", runs, 4, 0)),
-    "near": (s.member_dtype(cfg.dedup), 1, lambda: survivors.choose_survivors(scratch, layout, runs, 0)),
-    "pairs": (books.SHINGLES, books.HELD, lambda: books.pair_books(scratch, runs, 4, 0)),
+dtype, group, work = {
+    "exact": (s.texts_dtype(), 3, lambda: exact.group_texts(scratch, runs, PIECES, 0)),
+    "shared": (np.dtype([("key", "<u8")]), 3, lambda: buckets.find_shared(scratch, runs, PIECES, 0)),
+    "links": (s.bucket_dtype(cfg.dedup), 50, lambda: buckets.link_buckets(scratch, runs, 4, 0)),
+    "large1": (s.edge_dtype(), 3, lambda: components.large_star(scratch, "large1", runs, 4, 0)),
+    "near": (s.member_dtype(cfg.dedup), 3, lambda: survivors.choose_survivors(scratch, layout, runs, 0)),
+    "pairs": (books.SHINGLES, 50, lambda: books.pair_books(scratch, runs, 4, 0)),
 }[label]
 PIECES = 20
-n = cfg.dedup.partition_bytes // share // dtype.itemsize // PIECES
+n = cfg.dedup.partition_bytes // dtype.itemsize // PIECES
 layout = s.Layout(np.arange(PIECES) * n, 1, 1)
 rng = np.random.default_rng(0)
 for number in range(PIECES):
     rows = np.zeros(n, dtype)
     for name in dtype.names:
-        most = n * PIECES // 3 if name in ("key", "label", "digest", "hash") else n * PIECES
+        most = n * PIECES // group if name in ("key", "label", "digest", "hash") else n * PIECES
         if rows[name].dtype.kind == "u":
-            rows[name] = rng.integers(0, 1 << 63 if name == "sketch" else most, rows[name].shape)
+            rows[name] = rng.integers(0, 256 if name == "sketch" else most, rows[name].shape)
     with scratch.shard("made", number) as out:
         publish_runs(out, "rows", rows, np.zeros(n, np.int64), 1)
 runs = scratch.runs("made", PIECES, "rows", np.dtype("<u8") if label == "shared" else dtype)

@@ -19,15 +19,16 @@ import numpy.typing as npt
 from llama_core.corpus.clean.decide import decide_shard
 from llama_core.corpus.decisions import Cut, Decision, Documents
 from llama_core.corpus.document import Document
-from llama_core.corpus.partition import Runs, partition_of, publish_runs
+from llama_core.corpus.partition import FORMAT, Runs, is_in, partition_of, publish_runs
 from llama_core.corpus.recipe import Lines
 from llama_core.phases import Phase, Plan
-from llama_core.step import Shard, Step
+from llama_core.step import Shard, Step, digest_of
 
 REVISION = 1
-HASHES, DUPLICATES = "hashes.", "duplicates."  # mark the scratch shards of the step
 PARTITION_BYTES = 2 << 30  # of text, whose lines are compared in one place
 KEYS = 1 << 25  # of lines that are compared at a time
+LAYOUT = digest_of([FORMAT, PARTITION_BYTES])[:6]  # scratch shards of another one are not taken up
+HASHES, DUPLICATES = f"hashes-{LAYOUT}.", f"duplicates-{LAYOUT}."
 HELD = 1 << 23  # lines of a file, at least, before those that are known already are let go
 
 Keys = npt.NDArray[np.uint64]
@@ -175,14 +176,7 @@ def _seen_twice(keys: Keys) -> Keys:
 def _members(sorted_keys: Keys, of: Keys) -> Keys:
     """The different keys that are in `of`, both being sorted."""
     keys = np.unique(sorted_keys)
-    return keys[_is_in(keys, of)]
-
-
-def _is_in(keys: Keys, ordered: Keys) -> npt.NDArray[np.bool_]:
-    if not len(ordered):
-        return np.zeros(len(keys), bool)
-    at = np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)
-    return ordered[at] == keys
+    return keys[is_in(keys, of)]
 
 
 def _decide_shard(
@@ -198,7 +192,7 @@ def _decide_shard(
 
 def _decide(document: Document, duplicates: Keys, min_chars: int, tally: Counter[str]) -> Decision:
     text = document.text
-    is_dropped = _is_in(line_keys(text), duplicates)
+    is_dropped = is_in(line_keys(text), duplicates)
     n_dropped = int(np.count_nonzero(is_dropped))
     tally.update({"lines": len(is_dropped), "lines.duplicate": n_dropped})
     if not n_dropped:

@@ -7,7 +7,7 @@ comes the exact percentile, with one partition of a language in memory.
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import accumulate
 
@@ -18,13 +18,13 @@ from llama_core.corpus.clean.decide import decide_shard
 from llama_core.corpus.clean.language_model import scorer
 from llama_core.corpus.decisions import Decision, Documents
 from llama_core.corpus.document import Document
-from llama_core.corpus.partition import Runs, publish_runs
+from llama_core.corpus.partition import FORMAT, Runs, publish_runs
 from llama_core.corpus.recipe import Perplexity
 from llama_core.phases import Phase, Plan
 from llama_core.step import Artifact, Step
 
 REVISION = 1
-SCORES, CUTOFFS = "scores.", "cutoffs."  # mark the scratch shards of the step
+SCORES, CUTOFFS = f"scores-{FORMAT}.", "cutoffs."  # mark the scratch shards of the step
 PARTITIONS = 128  # quarters of the octaves of a uint32
 _MOST = 2**32 - 1
 
@@ -92,8 +92,19 @@ def _percentiles(runs: Runs, shares: Sequence[float]) -> list[int]:
         rank = max(1, math.ceil(share * upto[-1]))
         partition = next(p for p, n in enumerate(upto) if n >= rank)
         before = upto[partition - 1] if partition else 0
-        found.append(int(np.sort(runs.read(partition))[rank - before - 1]))
+        values, counts = _tally(runs.each(partition))
+        found.append(int(values[np.searchsorted(np.cumsum(counts), rank - before)]))
     return found
+
+
+def _tally(parts: Iterable[Tenths]) -> tuple[Tenths, npt.NDArray[np.int64]]:
+    """The different values in order, and how often each comes: few, where the values are many."""
+    values, counts = np.empty(0, np.uint32), np.empty(0, np.int64)
+    for part in parts:
+        new, times = np.unique(part, return_counts=True)
+        values, where = np.unique(np.concatenate([values, new]), return_inverse=True)
+        counts = np.bincount(where, np.concatenate([counts, times]), len(values)).astype(np.int64)
+    return values, counts
 
 
 def _decide_shard(

@@ -23,16 +23,17 @@ from llama_core.corpus.clean.decide import decide_shard
 from llama_core.corpus.clean.linear import Features, Linear, auc, features, train
 from llama_core.corpus.decisions import Decision, Documents
 from llama_core.corpus.document import Document, Rows
-from llama_core.corpus.partition import Runs, partition_of, publish_runs
+from llama_core.corpus.partition import FORMAT, Runs, is_in, partition_of, publish_runs
 from llama_core.corpus.recipe import References
 from llama_core.errors import InputError
 from llama_core.phases import Phase, Plan
-from llama_core.step import Step
+from llama_core.step import Step, digest_of
 
 REVISION = 1
-CITED, PAGES, JOINED = "cited.", "pages.", "joined."  # mark the scratch shards of the step
-EXAMPLES, MODEL = "examples.", "model"
 PARTITION_KEYS = 32 << 20
+LAYOUT = digest_of([FORMAT, PARTITION_KEYS])[:6]  # scratch shards of another one are not taken up
+CITED, PAGES, JOINED = f"cited-{LAYOUT}.", f"pages-{LAYOUT}.", f"joined-{LAYOUT}."
+EXAMPLES, MODEL = "examples.", "model"
 CITATIONS = 20  # of an article, at a guess: sets the number of partitions
 HELD_OUT = 0.1  # of the examples, to measure the classifier on
 
@@ -67,7 +68,7 @@ def plan(
         of_pages = Runs.of(step, step.each_committed(pages), "keys", np.uint64)
         yield Phase("join", joins, partial(_join_shard, step, of_cited, of_pages))
         joined = Runs.of(step, step.each_committed(joins), "keys", np.uint64)
-        n_positive = sum(shard.counts["cited"] for shard in step.committed_shards(joins))
+        n_positive = sum(shard.counts["cited"] for shard in step.each_committed(joins))
         n_negative = _count(documents) - n_positive
     else:
         examples |= {EXAMPLES + positives.source + "." + s.name: (True, s.name) for s in positives.shards}
@@ -117,7 +118,7 @@ def _join_shard(step: Step, cited: Runs, pages: Runs, partition: int) -> None:
     """Of one partition: the cited URLs of each shard of pages, a run each."""
     wanted = np.unique(cited.read(partition))
     with step.shard(f"{JOINED}{partition:05d}") as out:
-        found = [keys[np.isin(keys, wanted, assume_unique=True)] for keys in pages.each(partition)]
+        found = [keys[is_in(keys, wanted)] for keys in pages.each(partition)]
         of_shard = np.repeat(np.arange(len(found)), [len(keys) for keys in found])
         keys = np.concatenate(found)
         out.counts["cited"] += len(np.unique(keys))

@@ -5,6 +5,8 @@ book's sample that is in another's estimates the share of its content that is. O
 the removal of equal and near texts are compared.
 """
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 
 from llama_core.corpus.dedup.exact import firsts
@@ -13,7 +15,7 @@ from llama_core.corpus.dedup.verdicts import judge
 from llama_core.corpus.partition import Runs, partition_of, publish_runs, scattered
 
 HOLDERS = 16  # of a shingle, by rank, that a book is compared with: what is in all books costs their number
-HELD = 2  # times the memory of other steps that a partition of shingles takes, for the pairs made of it
+SLICE = 1 << 18  # shingles whose pairs are made at a time: up to so many for each
 
 SHINGLES = np.dtype([("hash", "<u8"), ("row", "<u8"), ("rank", "<u8"), *ID, ("sampled", "<u8")])
 PAIRS = np.dtype([("row", "<u8"), ("holder", "<u8"), *KEPT, ("shared", "<u8"), ("sampled", "<u8")])
@@ -39,47 +41,59 @@ def gather_samples(scratch: Scratch, layout: Layout, copies: Runs, near: Runs, n
 
 def pair_books(scratch: Scratch, shingles: Runs, n: int, partition: int) -> None:
     """Write which books share a partition's shingles with one of a better rank: `pairs` in n partitions."""
-    pairs = shared_with_better(shingles.read(partition))
+    rows = shingles.read(partition)
+    rows = rows[np.lexsort([rows[name] for name in ("lo", "hi", "rank", "hash")])]
     with scratch.shard("pairs", partition) as out:
-        publish_runs(out, "pairs", pairs, partition_of(scattered(pairs["row"]), n), n)
+        for some in _slices(rows):
+            pairs = shared_with_better(some)
+            publish_runs(out, "pairs", pairs, partition_of(scattered(pairs["row"]), n), n)
+
+
+def _slices(shingles: Table) -> Iterator[Table]:
+    """At least one. All books of a shingle are in one slice."""
+    start = 0
+    while len(shingles) - start > SLICE:
+        end = int(np.searchsorted(shingles["hash"], shingles["hash"][start + SLICE]))
+        if end == start:  # so many of one shingle
+            end = int(np.searchsorted(shingles["hash"], shingles["hash"][start], side="right"))
+        yield shingles[start:end]
+        start = end
+    yield shingles[start:]
 
 
 def shared_with_better(shingles: Table) -> Table:
     """For each pair of a book and one before it in rank, how many of the shingles they share.
 
-    Of a shingle's books the first `HOLDERS` are taken: if a book lies in more than so many others, it lies in
-    the first of them too.
+    `shingles`: sorted by hash, rank and id. Of a shingle's books the first `HOLDERS` are taken: if a book
+    lies in more than so many others, it lies in the first of them too.
     """
-    order = np.lexsort([shingles[name] for name in ("lo", "hi", "rank", "hash")])
-    sorted_ = shingles[order]
-    first = firsts(sorted_["hash"])
+    first = firsts(shingles["hash"])
     starts = np.flatnonzero(first)
     group = np.cumsum(first) - 1
-    place = np.arange(len(sorted_)) - starts[group] if len(starts) else np.zeros(0, np.int64)
-    found = []
+    place = np.arange(len(shingles)) - starts[group] if len(starts) else np.zeros(0, np.int64)
+    found = [np.empty(0, PAIRS)]
     for holder in range(HOLDERS):
         later = np.flatnonzero(place > holder)
         if not len(later):
             break
-        before = sorted_[starts[group[later]] + holder]
+        before = shingles[starts[group[later]] + holder]
         pairs = np.empty(len(later), PAIRS)
-        pairs["row"], pairs["sampled"] = sorted_["row"][later], sorted_["sampled"][later]
+        pairs["row"], pairs["sampled"] = shingles["row"][later], shingles["sampled"][later]
         pairs["holder"], pairs["shared"] = before["row"], 1
         pairs["kept_hi"], pairs["kept_lo"] = before["hi"], before["lo"]
-        found.append(_summed(pairs))
-    return _summed(np.concatenate([np.empty(0, PAIRS), *found]))
+        found.append(pairs)
+    return _summed(np.concatenate(found))
 
 
 def measure_overlaps(scratch: Scratch, layout: Layout, pairs: Runs, partition: int) -> None:
     """Write of each book the one that holds most of it: `overlaps` by piece."""
-    overlaps = largest_overlaps(pairs.read(partition))
+    overlaps = largest_overlaps(_all_summed(pairs.each(partition)))
     with scratch.shard("overlaps", partition) as out:
         publish_runs(out, "overlaps", overlaps, layout.piece_of(overlaps["row"]), layout.pieces)
 
 
 def largest_overlaps(pairs: Table) -> Table:
-    """For each book the largest share of its sample that is in another."""
-    pairs = _summed(pairs)
+    """For each book the largest share of its sample that is in another. `pairs`: each once."""
     share = pairs["shared"] / np.maximum(pairs["sampled"], 1)
     order = np.lexsort([pairs["kept_lo"], pairs["kept_hi"], -share, pairs["row"]])
     best = order[firsts(pairs["row"][order])]
@@ -88,6 +102,16 @@ def largest_overlaps(pairs: Table) -> Table:
     for name in ("row", "kept_hi", "kept_lo"):
         overlaps[name] = pairs[name][best]
     return overlaps
+
+
+def _all_summed(parts: Iterable[Table]) -> Table:
+    whole, held, size = np.empty(0, PAIRS), [], 0
+    for some in parts:
+        held.append(some)
+        size += len(some)
+        if size > max(SLICE, len(whole)):
+            whole, held, size = _summed(np.concatenate([whole, *held])), [], 0
+    return _summed(np.concatenate([whole, *held]))
 
 
 def _summed(pairs: Table) -> Table:

@@ -17,6 +17,7 @@ from llama_core.corpus.recipe import Dedup
 
 STARS = 4  # centres, at most, that a text of a bucket is compared with
 NEIGHBOURS = 8  # in the order of sketches, that it is compared with
+PAIRS = 1 << 18  # compared at a time
 
 
 def find_shared(scratch: Scratch, keys: Runs, n_pieces: int, partition: int) -> None:
@@ -77,20 +78,27 @@ def linked(buckets: Table, cfg: Dedup) -> tuple[Table, int]:
     sketch = buckets["sketch"]
     order = np.lexsort([*sketch.T[::-1], buckets["key"]])
     keys, rows, sketch = buckets["key"][order], buckets["row"][order], sketch[order]
+    n = len(buckets)
+    del buckets, order  # they would double what is held
     distinct = firsts(keys, *sketch.T)
     equal = np.empty(int((~distinct).sum()), edge_dtype())
     equal["node"], equal["other"] = rows[~distinct], rows[distinct][np.cumsum(distinct) - 1][~distinct]
-    edges = stars_of(equal)
+    edges = [equal]
     keys, rows, sketch = keys[distinct], rows[distinct], sketch[distinct]
     compared = 0
 
     def compare(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         nonlocal edges, compared
         compared += len(left)
-        near = similarity(sketch[left], sketch[right], size) >= cfg.threshold
+        near = np.empty(len(left), bool)
+        for start in range(0, len(left), PAIRS):
+            some = slice(start, start + PAIRS)
+            near[some] = similarity(sketch[left[some]], sketch[right[some]], size) >= cfg.threshold
         found = np.empty(int(near.sum()), edge_dtype())
         found["node"], found["other"] = rows[left[near]], rows[right[near]]
-        edges = stars_of(np.concatenate([edges, found]))  # no more edges than texts, at any time
+        edges.append(found)
+        if sum(map(len, edges)) > n:  # stars are no more than texts
+            edges = [stars_of(np.concatenate(edges))]
         return near
 
     for distance in range(1, NEIGHBOURS + 1):
@@ -102,4 +110,4 @@ def linked(buckets: Table, cfg: Dedup) -> tuple[Table, int]:
         centres = left[np.flatnonzero(first)[np.cumsum(first) - 1]]
         left, centres = left[~first], centres[~first]
         left = left[~compare(centres, left)]
-    return edges, compared
+    return stars_of(np.concatenate(edges)), compared

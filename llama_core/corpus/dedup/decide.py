@@ -1,7 +1,7 @@
 """Decisions: what became of each document, written for each ingest shard, and what to say of the whole."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,51 +11,47 @@ from llama_core.corpus.decisions import ENDING, Decision, Documents, write_decis
 from llama_core.corpus.dedup.scratch import Layout, Piece, Scratch, Table, Unit, hex_of
 from llama_core.corpus.dedup.verdicts import REASONS, VERDICTS, drop_books, judge
 from llama_core.corpus.lookup import find_id, read_row
-from llama_core.corpus.partition import Partition, Runs, publish_runs
+from llama_core.corpus.partition import Runs, publish_runs
 from llama_core.step import Shard, Step
 
 EXAMPLES = 10
-FAR = 0.7  # similarity to its survivor below which a document was removed for the sake of those between
+FAR = 0.7  # near-duplicates less similar to their survivor are counted
 
 
 def write_verdicts(
     scratch: Scratch, layout: Layout, copies: Runs, near: Runs, overlaps: Runs | None, piece: Piece
 ) -> None:
-    """Write what became of a piece's documents: `verdicts` by ingest shard of its unit."""
+    """Write what became of a piece's documents: `verdicts` by ingest shard."""
     table = scratch.signed(piece)
     verdicts = judge(piece, table, layout.copies(copies, table, piece.index), near.read(piece.index))
     shard = piece.shard_of
     if overlaps:
         found = overlaps.read(piece.index)
-        most = np.array([scratch.max_overlap(source) or 1.0 for source, _ in piece.unit.shards])
+        most = np.array([scratch.max_overlap(source) or 1.0 for source, _ in piece.shards])
         large = found["share"] > most[shard[piece.within(found["row"])]]
         drop_books(piece, verdicts, found[large])
     with scratch.shard("verdicts", piece.index) as out:
-        out.facts |= _facts(verdicts, shard, piece.unit)
-        publish_runs(out, "verdicts", verdicts, shard, len(piece.unit.shards))
+        out.facts |= _facts(verdicts, piece)
+        publish_runs(out, "verdicts", verdicts, shard, len(piece.shards))
 
 
 @dataclass(frozen=True)
 class Judged:
-    """An ingest shard whose verdicts are written: in these pieces of its unit, where it has a place."""
+    """An ingest shard whose verdicts are written, and where: in which pieces, at what place of each."""
 
     source: str
     shard: str
-    pieces: tuple[int, ...]
-    place: int
+    pieces: tuple[tuple[int, int], ...]
 
 
-def judged_shards(pieces: Sequence[Piece]) -> dict[str, Judged]:
+def judged_shards(units: Sequence[Unit], pieces: Sequence[Piece]) -> dict[str, Judged]:
     """By the name of the decision shard, `<source>.<ingest shard>`."""
-    where: dict[tuple[str, str], tuple[int, list[int]]] = {}
+    where: dict[tuple[str, str], list[tuple[int, int]]] = {s: [] for unit in units for s in unit.shards}
     for piece in pieces:
-        for place, shard in enumerate(piece.unit.shards):
-            _, found = where.setdefault(shard, (place, []))
-            if piece.sizes[place]:
-                found.append(piece.index)
+        for place, shard in enumerate(piece.shards):
+            where[shard].append((piece.index, place))
     return {
-        f"{source}.{shard}": Judged(source, shard, tuple(found), place)
-        for (source, shard), (place, found) in where.items()
+        f"{source}.{shard}": Judged(source, shard, tuple(found)) for (source, shard), found in where.items()
     }
 
 
@@ -71,8 +67,8 @@ def write_shard(step: Step, scratch: Scratch, documents: dict[str, Documents], j
 
 def _counted(scratch: Scratch, judged: Judged, counts: Counter[str]) -> Iterator[Decision]:
     counts.update(documents=0)
-    for piece in judged.pieces:
-        rows = scratch.own("verdicts", piece, "verdicts", VERDICTS, partition=judged.place)
+    for piece, place in judged.pieces:
+        rows = scratch.own("verdicts", piece, "verdicts", VERDICTS, partition=place)
         counts.update(_counts(rows))
         yield from _decisions(rows)
 
@@ -95,9 +91,9 @@ def _counts(verdicts: Table) -> dict[str, int]:
     return {"documents": len(verdicts)} | {name: n for name, n in counts.items() if n}
 
 
-def _facts(verdicts: Table, shard: Partition, unit: Unit) -> dict[str, Any]:
+def _facts(verdicts: Table, piece: Piece) -> dict[str, Any]:
     """What a piece adds to the step's facts. `examples`: the first by id, which is the same at every run."""
-    near = np.flatnonzero(verdicts["near"])
+    near, shard = np.flatnonzero(verdicts["near"]), piece.shard_of
     chosen = near[np.lexsort([verdicts["lo"][near], verdicts["hi"][near]])][:EXAMPLES]
     return {
         "clusters": int((verdicts["cluster"] > 1).sum()),
@@ -107,7 +103,7 @@ def _facts(verdicts: Table, shard: Partition, unit: Unit) -> dict[str, Any]:
         "examples": [
             {
                 "id": hex_of(verdicts["hi"][row], verdicts["lo"][row]),
-                "shard": unit.shards[shard[row]],
+                "shard": piece.shards[shard[row]],
                 "kept": hex_of(verdicts["kept_hi"][row], verdicts["kept_lo"][row]),
                 "kept_row": int(verdicts["kept_row"][row]),
                 "similarity": round(float(verdicts["similarity"][row]), 3),
@@ -118,7 +114,7 @@ def _facts(verdicts: Table, shard: Partition, unit: Unit) -> dict[str, Any]:
 
 
 def facts_of(
-    pieces: Sequence[Piece], layout: Layout, verdicts: Sequence[Shard], documents: dict[str, Documents]
+    pieces: Sequence[Piece], layout: Layout, verdicts: Iterable[Shard], documents: dict[str, Documents]
 ) -> dict[str, Any]:
     """The step's facts: `clusters` of more than one document; documents of the `largest_cluster`; the share
     of near-duplicates less similar than 0.7 to their survivor; some `pairs` of near-duplicates as (source,
@@ -148,7 +144,7 @@ def facts_of(
 
 def _shard_of(pieces: Sequence[Piece], layout: Layout, row: int) -> tuple[str, str]:
     piece = pieces[int(layout.piece_of(np.array([row], np.uint64))[0])]
-    return piece.unit.shards[int(piece.shard_of[row - piece.start])]
+    return piece.shards[int(piece.shard_of[row - piece.start])]
 
 
 def _url_of(documents: dict[str, Documents], source: str, shard: str, document_id: str) -> str:

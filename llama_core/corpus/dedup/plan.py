@@ -16,7 +16,8 @@
     verdicts: the answers together
     decisions, by ingest shard
 
-A partition that holds one key only, such as a text with ten million copies, is not divided further.
+A partition that holds one key only is not divided further: a text with ten million copies, a bucket or a
+cluster of five million texts take some 2 GB.
 """
 
 from collections.abc import Generator
@@ -109,11 +110,12 @@ def plan(step: Step, documents: dict[str, Documents], cfg: Corpus) -> Plan:
     yield scratch.phase("near", range(n_members), choose)
     near = scratch.runs("near", n_members, "near", near_dtype())
 
-    overlaps = yield from _compare_books(scratch, layout, pieces, copies, near)
+    sampled = sum(rows_in(shard, "samples") for shard in scratch.committed("sign", len(units)))
+    overlaps = yield from _compare_books(scratch, layout, pieces, sampled, copies, near)
     verdict = partial(decide.write_verdicts, scratch, layout, copies, near, overlaps)
     yield scratch.phase("verdicts", pieces, verdict)
 
-    shards = decide.judged_shards(pieces)
+    shards = decide.judged_shards(units, pieces)
     yield Phase("decisions", shards, partial(decide.write_shard, step, scratch, documents))
     judged = scratch.committed("verdicts", layout.pieces)
     return {"shards": list(shards), "facts": decide.facts_of(pieces, layout, judged, documents)}
@@ -134,14 +136,12 @@ def _contract(scratch: Scratch, edges: Runs, n: int) -> Generator[Phase, None, R
 
 
 def _compare_books(
-    scratch: Scratch, layout: Layout, pieces: list[Piece], copies: Runs, near: Runs
+    scratch: Scratch, layout: Layout, pieces: list[Piece], sampled: int, copies: Runs, near: Runs
 ) -> Generator[Phase, None, Runs | None]:
-    """How much of each book is in another; None where no source has books."""
-    signed = scratch.committed("sign", 1 + max((piece.unit.index for piece in pieces), default=-1))
-    sampled = sum(rows_in(shard, "samples") for shard in signed)
+    """How much of each book is in another; None where no source has books. `sampled`: shingles of all."""
     if not sampled:
         return None
-    n = partitions_for(books.HELD * sampled * books.SHINGLES.itemsize, scratch.cfg.dedup.partition_bytes)
+    n = partitions_for(sampled * books.SHINGLES.itemsize, scratch.cfg.dedup.partition_bytes)
     gather = partial(books.gather_samples, scratch, layout, copies, near, n)
     yield scratch.phase("shingles", pieces, gather)
     shingles = scratch.runs("shingles", layout.pieces, "shingles", books.SHINGLES)

@@ -6,7 +6,7 @@ names of the scratch shards, so that a step that is taken up with another layout
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llama_core.corpus.decisions import Documents
-from llama_core.corpus.partition import Partition, Runs, as_asked, partition_of, read_run
+from llama_core.corpus.partition import FORMAT, Partition, Runs, as_asked, partition_of, read_run
 from llama_core.corpus.recipe import Corpus, Dedup
 from llama_core.phases import Phase
 from llama_core.step import OpenShard, Shard, Step, digest_of
@@ -109,7 +109,7 @@ class Scratch:
 
     @classmethod
     def of(cls, step: Step, cfg: Corpus, units: list[Unit]) -> "Scratch":
-        layout = digest_of([[u.shards for u in units], cfg.dedup.partition_bytes])
+        layout = digest_of([FORMAT, [u.shards for u in units], cfg.dedup.partition_bytes])
         return cls(step, cfg, layout[:8])
 
     def max_overlap(self, source: str) -> float | None:
@@ -125,9 +125,9 @@ class Scratch:
         with self.step.shard(self._name(label, index)) as out:
             yield out
 
-    def committed(self, label: str, count: int) -> list[Shard]:
-        """The shards of a finished phase, by their number."""
-        return self.step.committed_shards([self._name(label, i) for i in range(count)])
+    def committed(self, label: str, count: int) -> Iterator[Shard]:
+        """The shards of a finished phase, by their number; there may be too many to hold."""
+        return self.step.each_committed(self._name(label, i) for i in range(count))
 
     def runs(self, label: str, count: int, name: str, dtype: np.dtype[Any]) -> Runs:
         """What the shards of a finished phase have written under a name, for others to read by partition."""
@@ -156,7 +156,13 @@ class Piece:
     start: int  # the row of the first
     unit: Unit
     number: int  # among the pieces of its unit
-    sizes: tuple[int, ...]  # documents by ingest shard of the unit
+    first: int  # the place in the unit of the first of its ingest shards
+    sizes: tuple[int, ...]  # documents by ingest shard
+
+    @property
+    def shards(self) -> tuple[tuple[str, str], ...]:
+        """(source, ingest shard) of each of `sizes`."""
+        return self.unit.shards[self.first : self.first + len(self.sizes)]
 
     @property
     def rows(self) -> npt.NDArray[np.uint64]:
@@ -164,7 +170,7 @@ class Piece:
 
     @property
     def shard_of(self) -> Partition:
-        """The ingest shard that each document is in, by its place in the unit."""
+        """The ingest shard that each document is in, by its place among `shards`."""
         return np.repeat(np.arange(len(self.sizes)), self.sizes)
 
     def within(self, rows: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
@@ -172,13 +178,13 @@ class Piece:
         return rows.astype(np.int64) - self.start
 
 
-def pieces_of(units: Sequence[Unit], signed: Sequence[Shard]) -> list[Piece]:
+def pieces_of(units: Sequence[Unit], signed: Iterable[Shard]) -> list[Piece]:
     """The pieces that the units were `signed` in."""
     pieces: list[Piece] = []
     start = 0
     for unit, shard in zip(units, signed, strict=True):
-        for number, sizes in enumerate(shard.facts["sizes"]):
-            pieces.append(Piece(len(pieces), start, unit, number, tuple(sizes)))
+        for number, (first, sizes) in enumerate(shard.facts["pieces"]):
+            pieces.append(Piece(len(pieces), start, unit, number, first, tuple(sizes)))
             start += sum(sizes)
     return pieces
 

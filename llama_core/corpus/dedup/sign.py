@@ -34,8 +34,7 @@ def sign(scratch: Scratch, documents: dict[str, Documents], parts: tuple[int, in
     of which there are `parts`; `samples` of the content of books. Raises DamagedError."""
     minhash = MinHash(scratch.cfg.dedup)
     with scratch.shard("sign", unit.index) as out:
-        piece = _Piece(out, scratch, len(unit.shards), parts)
-        out.facts["sizes"] = []
+        piece = _Piece(out, scratch, parts)
         for place, (source, shard) in enumerate(unit.shards):
             group = documents[source].ingested.shard(shard).facts["group"]
             is_book = scratch.max_overlap(source) is not None
@@ -48,8 +47,9 @@ def sign(scratch: Scratch, documents: dict[str, Documents], parts: tuple[int, in
 class _Piece:
     """Documents that are signed, held until they are as many as memory should hold in the phases to come."""
 
-    def __init__(self, out: OpenShard, scratch: Scratch, n_shards: int, parts: tuple[int, int]):
-        self._out, self._parts, self._n_shards = out, parts, n_shards
+    def __init__(self, out: OpenShard, scratch: Scratch, parts: tuple[int, int]):
+        out.facts["pieces"] = []
+        self._out, self._parts = out, parts
         cfg = scratch.cfg.dedup
         self._bytes, self._dtype = cfg.partition_bytes, signed_dtype(cfg)
         self._row_bytes = cfg.bands * bucket_dtype(cfg).itemsize  # what `buckets` writes of it, at most
@@ -58,7 +58,7 @@ class _Piece:
 
     def _empty(self) -> None:
         self._tables, self._samples = [np.empty(0, self._dtype)], [np.empty(0, SAMPLES)]
-        self._sizes = [0] * self._n_shards
+        self._sizes: dict[int, int] = {}  # documents by the place of their ingest shard
         self._held = 0
 
     def add(self, place: int, signed: Table, samples: list[Table]) -> None:
@@ -66,17 +66,18 @@ class _Piece:
         size = len(signed) * self._row_bytes + sum(map(len, samples)) * SHINGLES.itemsize
         if self._held and self._held + size > self._bytes:
             self.publish()
-        for row, sample in enumerate(samples, start=sum(self._sizes)):
+        for row, sample in enumerate(samples, start=sum(self._sizes.values())):
             sample["row"] = row
         self._tables.append(signed)
         self._samples += samples
-        self._sizes[place] += len(signed)
+        self._sizes[place] = self._sizes.get(place, 0) + len(signed)
         self._held += size
 
     def publish(self) -> None:
         out = self._out
         signed, samples = np.concatenate(self._tables), np.concatenate(self._samples)
-        out.facts["sizes"].append(self._sizes)
+        places = range(min(self._sizes, default=0), max(self._sizes, default=-1) + 1)
+        out.facts["pieces"].append([places.start, [self._sizes.get(place, 0) for place in places]])
         self._empty()
         publish_runs(out, "signed", signed, np.zeros(len(signed), np.int64), 1)
         texts = np.empty(len(signed), texts_dtype())

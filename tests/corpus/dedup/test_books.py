@@ -12,6 +12,7 @@ import pytest
 from corpus.dedup.made import decisions_of, ingested, run
 
 from llama_core.corpus.decisions import Decision
+from llama_core.corpus.dedup import books
 from llama_core.corpus.dedup.books import HOLDERS, SHINGLES, shared_with_better
 from llama_core.corpus.recipe import Corpus
 from llama_core.corpus.split import is_heldout
@@ -104,10 +105,24 @@ def test_what_is_in_all_books_costs_their_number() -> None:
     table = np.zeros(n, SHINGLES)
     table["hash"], table["row"], table["sampled"] = 7, np.arange(n), 10
     table["rank"] = np.random.default_rng(1).permutation(n)
-    pairs = shared_with_better(table)
+    pairs = shared_with_better(np.sort(table, order=["hash", "rank"]))
     assert n < len(pairs) < HOLDERS * n
     best = table["row"][np.argsort(table["rank"])][:HOLDERS]
     assert set(pairs["holder"]) == set(best)
+
+
+def test_slices_of_shingles_give_the_pairs_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    table = np.zeros(3000, SHINGLES)
+    table["hash"] = np.sort(rng.integers(0, 300, 3000) ** 2)  # some in many books, some in none but one
+    table["hash"][:40] = 0  # one is in more books than a slice holds
+    table["row"] = table["rank"] = rng.integers(0, 50, 3000)
+    table = np.unique(table)
+    whole = shared_with_better(table)
+    monkeypatch.setattr(books, "SLICE", 16)
+    slices = list(books._slices(table))
+    assert len(slices) > 50 and np.array_equal(np.concatenate(slices), table)
+    assert np.array_equal(books._all_summed(map(shared_with_better, slices)), whole)
 
 
 def test_other_sources_are_not_compared_by_overlap(tmp_path: Path) -> None:

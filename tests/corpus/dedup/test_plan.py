@@ -100,14 +100,13 @@ def test_a_shard_of_a_million_documents_is_signed_in_the_memory_of_a_piece(store
     some = np.frombuffer(rng.bytes(10_000 * signed_dtype(cfg.dedup).itemsize), signed_dtype(cfg.dedup))
     tracemalloc.start()
     with Scratch(step, cfg, "x").shard("sign", 0) as out:
-        piece = sign._Piece(out, Scratch(step, cfg, "x"), 1, (4, 4))
-        out.facts["sizes"] = []
+        piece = sign._Piece(out, Scratch(step, cfg, "x"), (4, 4))
         for _ in range(100):
             piece.add(0, some.copy(), [])
         piece.publish()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert sum(size for [size] in out.facts["sizes"]) == 1_000_000 == rows_in(out, "signed")
+    assert sum(size for _, [size] in out.facts["pieces"]) == 1_000_000 == rows_in(out, "signed")
     assert peak < 32 << 20, f"{peak >> 20} MB for {100 * some.nbytes >> 20} MB of keys"
 
 

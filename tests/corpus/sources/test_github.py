@@ -178,6 +178,9 @@ def test_a_licence_of_brackets_in_brackets_is_no_licence(
         (["mit", "gpl-3.0"], ""),
         (["mit", "GPL-3.0-only OR Apache-2.0"], "MIT AND (GPL-3.0-only OR Apache-2.0)"),
         (["gpl-3.0", "BSD-3-Clause OR MIT"], ""),  # not (gpl-3.0 AND BSD-3-Clause) OR MIT
+        (["gpl-3.0", "(Apache-2.0)OR(MIT)"], ""),
+        (["MIT", "x) OR (MIT"], ""),
+        (["MIT", "AND"], ""),
         ("MIT AND (GPL-3.0-only OR Apache-2.0)", "MIT AND (GPL-3.0-only OR Apache-2.0)"),
         ("(MIT GPL-3.0-only", ""),
         ("(MIT", ""),
