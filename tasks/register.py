@@ -59,7 +59,7 @@ def register(run: Run, lineage: dict[str, Artifact], evaluation: Artifact, expor
     tags |= {"llama.recipe": run.recipe.name, "llama.digest": lineage["train"].digest}
     source = model_url(exported)
     version, found = _version(MlflowClient(), name, source, run_id, tags, run.store.is_local)
-    MlflowClient().set_registered_model_alias(name, alias, str(version))
+    _point(MlflowClient(), name, alias, version)
     tracking.log_results(run_id, scores(evaluation), tags)
     say(f"  {'register':<20} {'reused' if found else 'made':>8}  models:/{name}@{alias}, version {version}")
     show_link("registered-model", source, f"models:/{name}@{alias}, version {version}")
@@ -94,8 +94,20 @@ def _version(
             raise
     found = _versions(api, name, tags[VERSION_TAG], source)
     for late in found[1:]:  # two runs came at the same moment: both keep the first
-        api.delete_model_version(name, str(late))
+        try:
+            api.delete_model_version(name, str(late))
+        except mlflow.MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":  # the other run was first
+                raise
     return found[0], bool(there)
+
+
+def _point(api: MlflowClient, name: str, alias: str, version: int) -> None:
+    try:
+        api.set_registered_model_alias(name, alias, str(version))
+    except mlflow.MlflowException:
+        # Of two runs that make an alias at the same moment, the database refuses one. Now it is there.
+        api.set_registered_model_alias(name, alias, str(version))
 
 
 def _versions(api: MlflowClient, name: str, step_id: str, source: str) -> list[int]:

@@ -1,0 +1,36 @@
+"""Runs that register the same model at the same moment."""
+
+import threading
+from pathlib import Path
+
+from mlflow import MlflowClient
+
+from tasks.register import VERSION_TAG, _point, _version
+
+
+def test_runs_at_the_same_moment_leave_one_version_and_its_alias(tmp_path: Path) -> None:
+    api = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db", f"sqlite:///{tmp_path}/mlflow.db")
+    api.search_registered_models()  # makes the database
+    failed: list[BaseException] = []
+    source = tmp_path.as_uri()
+
+    def register(name: str, barrier: threading.Barrier) -> None:
+        try:
+            barrier.wait()
+            version, _ = _version(api, name, source, "", {VERSION_TAG: "s"}, True)
+            barrier.wait()
+            _point(api, name, "candidate", version)
+        except BaseException as error:
+            failed.append(error)
+            barrier.abort()
+
+    for number in range(6):
+        barrier = threading.Barrier(3)
+        runs = [threading.Thread(target=register, args=(f"llama-{number}", barrier)) for _ in range(3)]
+        for run in runs:
+            run.start()
+        for run in runs:
+            run.join()
+        assert not failed, failed[0]
+        [version] = api.search_model_versions(f"name = 'llama-{number}'")
+        assert api.get_model_version_by_alias(f"llama-{number}", "candidate").version == version.version
