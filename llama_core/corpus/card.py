@@ -155,7 +155,7 @@ def _values(recipe: Recipe) -> Iterable[str]:
     yield f"Duplicates: exact ones are removed; near ones by {_settings(corpus.dedup.identity())}."
     yield f"Held out: {_held_out(corpus)}. Held-out documents that repeat others are dropped."
     flags = {k: v for k, v in tokenizer.identity().items() if k != "compare_with"}  # it may be a path
-    yield (f"Tokenizer: SentencePiece BPE, {_settings(flags)}, trained on a sample drawn by the mixture.")
+    yield f"Tokenizer: SentencePiece BPE, {_settings(flags)}, trained on a sample drawn by the mixture."
     masked = "does not cross" if recipe.train.document_mask else "crosses"
     yield (
         f"Training: {recipe.train.tokens:,} tokens in windows of {recipe.train.seq_len:,}; documents are "

@@ -64,7 +64,7 @@ def _section(
     for title, rows in report.measures(documents).items():
         yield f"<h3>{title}</h3>{table(rows)}"
     yield "<div class=facts>"
-    for title, fact in (("Languages", "languages"), ("Licences", "licenses"), ("Domains", "domains")):
+    for title, fact in report.NAMES.items():
         names = report.merged_facts(documents, corpus, fact)
         if any(names):
             yield f"<div><h3>{title}</h3>{bars(names.most_common(ROWS), len(names) - ROWS)}</div>"

@@ -77,8 +77,8 @@ def publish_runs(out: OpenShard, name: str, rows: Rows, partition: Partition, n:
             entry["digest"] = xxhash.xxh3_64_intdigest(run)
             if len(run):
                 file.write(run)
-        file.write(table.tobytes())
-    check = xxhash.xxh3_64_hexdigest(table.tobytes())
+        file.write(data := table.tobytes())
+    check = xxhash.xxh3_64_hexdigest(data)
     pieces.append({"rows": len(rows), "row_bytes": rows.dtype.itemsize, "runs": n, "table": check})
 
 

@@ -22,6 +22,7 @@ SHARDS_READ = 20  # of a source, for samples of what was left out for a reason
 DOCUMENTS_READ = 2000  # of a source, for samples of cuts
 SAMPLED = {"dropped": ("/dropped.parquet", "reason"), "quarantined": ("/quarantine.parquet", "error")}
 LOST = ("non_content.", "dropped.", "quarantined.")
+NAMES = {"Languages": "languages", "Licences": "licenses", "Domains": "domains"}  # facts that count documents
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ def source_summary(documents: Documents, corpus: Artifact, decontaminated: Artif
     """What the page tells of a source, without its pictures and with fewer texts."""
     parts = [
         f"{title}: {listed(names.most_common())}."
-        for title, fact in (("Languages", "languages"), ("Licences", "licenses"), ("Domains", "domains"))
+        for title, fact in report.NAMES.items()
         if any(names := report.merged_facts(documents, corpus, fact))
     ]
     for title, rows in report.measures(documents).items():

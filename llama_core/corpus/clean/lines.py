@@ -78,7 +78,7 @@ def groups_of(shards: Iterable[Shard], cfg: Lines) -> list[list[str]]:
 
 @dataclass(frozen=True)
 class Group:
-    """Files whose lines are compared, in so many partitions. `digits` tells its shards from other groups'."""
+    """Files whose lines are compared, in so many partitions. `number` tells its shards from other groups'."""
 
     number: int
     shards: tuple[str, ...]

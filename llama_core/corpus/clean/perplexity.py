@@ -2,7 +2,7 @@
 
 CCNet took its cut-offs from a file of percentiles of a crawl; here they are those of the very documents that
 are divided. Every shard writes its perplexities, to one decimal, in order and in runs by size; from the runs
-comes the exact percentile, with one partition of a language in memory.
+comes the exact percentile, with the different values of one partition in memory.
 """
 
 import math
