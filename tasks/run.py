@@ -32,7 +32,7 @@ def open_run(
     """Everything that can fail before the first work fails here: recipe, libraries, launcher, store.
 
     `trains`: false for a flow that ends before training, whose machine need not hold the model.
-    Raises RecipeError, LaunchError, StoreError.
+    Raises RecipeError, InputError, LaunchError, StoreError.
     """
     chosen = load_recipe(recipe, overrides)
     check_libraries(chosen)
@@ -45,13 +45,19 @@ def open_run(
 
 
 def check_libraries(recipe: Recipe) -> None:
-    """Raises RecipeError where an extra that the recipe needs is missing: some are needed hours later."""
+    """Raises RecipeError or InputError where what the recipe needs is not installed: some of it is needed
+    hours later."""
     for module, extra, why in _needed(recipe):
         if importlib.util.find_spec(module) is None:
             raise RecipeError(
                 f"{why} needs {module}, which is not installed: say EXTRAS={extra} to make, "
                 f"or pip install '.[{extra}]'"
             )
+    models = [source.clean.perplexity for source in recipe.corpus.sources.values()]
+    if any(model and model.trainer == "lmplz" for model in models):
+        from llama_core.corpus.clean.language_model import find_lmplz  # late: few runs train a model
+
+        find_lmplz()
 
 
 def _needed(recipe: Recipe) -> Iterator[tuple[str, str, str]]:

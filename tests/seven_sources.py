@@ -108,7 +108,7 @@ def recipe(folder: Path) -> dict[str, Any]:
     sources: dict[str, Any] = {
         "commoncrawl": {"kind": "commoncrawl", "urls": [f"{folder}/crawl/*.gz"], "clean": crawl},
         "c4": {"kind": "c4", "urls": [f"{folder}/c4/*.json.gz"], "clean": english},
-        "github": {"kind": "github", "urls": [f"{folder}/github/*.zip"]} | few,
+        "github": {"kind": "github", "urls": [f"{folder}/github/*"]} | few,
         "wikipedia": {"kind": "wikipedia", "urls": [f"{folder}/wikipedia/*.bz2"], "languages": ["en"]} | few,
         "books": {"kind": "books", "urls": [f"{folder}/books/*.txt"]},
         "arxiv": {"kind": "arxiv", "urls": [f"{folder}/arxiv/*.tar"]} | few,
@@ -183,6 +183,27 @@ def _write_github(folder: Path, rng: random.Random) -> None:
             )
             head = "# Copyright 2020 Somebody. All rights reserved.\n# Licensed under the MIT License.\n"
             archive.writestr(_dated(f"tools-main/src/module_{i}.py"), f"{head}\nimport os\n\n\n{body}\n")
+    _packed(
+        path.parent / "exports.jsonl",
+        "".join(json.dumps(row) + "\n" for row in _exported(random.Random(2))).encode(),
+    )
+
+
+def _exported(rng: random.Random) -> list[dict[str, Any]]:
+    """Rows of an export, in the columns of BigQuery, of its copy on Hugging Face and of The Stack."""
+    code = [
+        "\n\n".join(f"def made_{i}_{k}(value):\n    # {sentence(rng)}\n    return value" for k in range(4))
+        + "\n"
+        for i in range(4)
+    ]
+    stack = {"max_stars_repo_path": "a/one.py", "max_stars_repo_name": "some/stack"}
+    stack |= {"max_stars_repo_head_hexsha": "c0ffee", "max_stars_repo_licenses": ["MIT", "Apache-2.0"]}
+    return [
+        {"content": code[0], "path": "b/one.py", "repo_name": "some/big", "ref": "main", "license": "MIT"},
+        {"code": code[1], "path": "c/one.py", "repo_name": "some/hub", "license": "apache-2.0"},
+        {"content": code[2]} | stack,
+        {"content": code[3]} | stack | {"max_stars_repo_licenses": ["GPL-3.0-only OR MIT", "GPL-2.0-only"]},
+    ]
 
 
 def _dated(name: str) -> zipfile.ZipInfo:

@@ -16,7 +16,7 @@ GOLDEN = {
     ("books", 3): "905da510804c48e9",
     ("c4", 3): "e3e08ecd42dbb90c",
     ("commoncrawl", 3): "d9ef45e94916dad4",
-    ("github", 3): "ac986a8b4bb5d6ed",
+    ("github", 3): "ee0d966342957d8d",
     ("stackexchange", 3): "72d645cce5e7adb1",
     ("wikipedia", 3): "e36c71d4eadb797c",
 }

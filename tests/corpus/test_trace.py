@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,6 +113,15 @@ def test_the_command_takes_a_store_or_a_corpus(
     assert main([store.url, "--text", "not there"]) == 1
     assert main([store.url, "--id", "0" * 32]) == 2
     assert "no document" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_ends_the_command_quietly(store: Store, corpus: Artifact) -> None:
+    command = [sys.executable, "-m", "llama_core.corpus.trace", corpus.url, "--text", "whole book"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout and process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
 
 
 def test_one_source_is_read_where_it_is_named(

@@ -159,20 +159,25 @@ def _count(lines: list[str], pieces: spm.SentencePieceProcessor, order: int, arp
         write_arpa(file, orders, [pieces.id_to_piece(i) for i in range(n_words)], special)
 
 
-def _run_lmplz(
-    lines: list[str], pieces: spm.SentencePieceProcessor, order: int, folder: Path, arpa: Path
-) -> None:
-    program = os.environ.get(LMPLZ) or shutil.which("lmplz")
+def find_lmplz() -> str:
+    """The path of KenLM's program. Raises InputError where there is none."""
+    program = shutil.which(os.environ.get(LMPLZ) or "lmplz")
     if program is None:
         raise InputError(
             f"clean.perplexity.trainer is lmplz, which is not on PATH: build KenLM and set {LMPLZ}, "
             "or take `counts`"
         )
+    return program
+
+
+def _run_lmplz(
+    lines: list[str], pieces: spm.SentencePieceProcessor, order: int, folder: Path, arpa: Path
+) -> None:
     text = folder / "pieces.txt"
     with text.open("w") as file:
         for line in lines:
             file.write(" ".join(pieces.encode(line, out_type=str)) + "\n")
-    command = [program, "-o", str(order), "--discount_fallback", "--skip_symbols", "-S", LMPLZ_MEMORY]
+    command = [find_lmplz(), "-o", str(order), "--discount_fallback", "--skip_symbols", "-S", LMPLZ_MEMORY]
     command += ["-T", str(folder), "--text", str(text), "--arpa", str(arpa)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

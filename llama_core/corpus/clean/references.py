@@ -23,11 +23,11 @@ from llama_core.corpus.clean.decide import decide_shard
 from llama_core.corpus.clean.linear import Features, Linear, auc, features, train
 from llama_core.corpus.decisions import Decision, Documents
 from llama_core.corpus.document import Document, Rows
-from llama_core.corpus.partition import FORMAT, Runs, is_in, partition_of, publish_runs
+from llama_core.corpus.partition import FORMAT, Runs, is_in, partition_of, publish_runs, side_by_side
 from llama_core.corpus.recipe import References
 from llama_core.errors import InputError
 from llama_core.phases import Phase, Plan
-from llama_core.step import Step, digest_of
+from llama_core.step import Shard, Step, digest_of
 
 REVISION = 1
 PARTITION_KEYS = 32 << 20
@@ -179,10 +179,15 @@ def _examples_shard(
 def _model_shard(step: Step, examples: list[str], cfg: References, _: None) -> None:
     """Train on the examples of both kinds, as many of each. Raises InputError."""
     found: dict[bool, list[tuple[int, bytes]]] = {True: [], False: []}
-    for shard in step.committed_shards(examples):
+
+    def read(shard: Shard) -> list[dict[str, Any]]:
         entry = shard.object("/examples.parquet")
-        table = pq.read_table(pa.BufferReader(step.folder.read(entry.name, expect=entry)))
-        for row in table.to_pylist():
+        data = step.folder.read(entry.name, expect=entry)
+        return pq.read_table(pa.BufferReader(data)).to_pylist()
+
+    shards = ((shard,) for shard in step.each_committed(examples))
+    for rows in side_by_side(step.folder, read, shards):
+        for row in rows:
             found[row["positive"]].append((row["priority"], row["features"]))
     n = min(cfg.examples, len(found[True]), len(found[False]))
     if n < cfg.min_examples:
