@@ -9,9 +9,9 @@ second of one process. Without `--peer-python` datatrove is taken from the Pytho
 
 Recall is measured twice, against exact Jaccard similarities of 5-word shingles: on pairs that have no other
 near text (`pairs`), where the theory 1 - (1 - J^8)^14 holds; and on all pairs of a sample of the text, where
-a pair is also found through others between the two. `candidates` are the pairs that share a bucket, which the
-theory speaks of; `found` are those that are verified and put into one cluster: far below the threshold none
-should be. The last line is JSON.
+a pair is also found through others between the two. `candidates` are the pairs that share a bucket, of which
+the theory speaks, as the mean over eight draws of the hash functions; `found` are those that the recipe's own
+draw puts into one cluster, once verified: far below the threshold none should be. The last line is JSON.
 """
 
 import argparse
@@ -43,6 +43,7 @@ from llama_core.store import Store
 
 SHARD_BYTES = 20_000_000
 LARGEST_FILE = 1_000_000
+DRAWS = 8  # of hash functions
 SAMPLE = 4000  # documents that are compared with one another
 BINS = [round(0.5 + 0.05 * i, 2) for i in range(10)]
 CFG = Corpus(sources={"text": {"kind": "files"}})
@@ -240,9 +241,7 @@ def recall(what: str, texts: list[str], pairs: Pairs, folder: str) -> list[dict[
                 parent[root(decision.id)] = root(decision.evidence["kept"])
     similar = np.array([s for _, _, s in pairs])
     together = np.array([root(ids[i]) == root(ids[j]) for i, j, _ in pairs], bool)
-    minhash = MinHash(CFG.dedup)
-    keys = minhash.keys(minhash.sign(texts))
-    candidate = np.array([(keys[i] == keys[j]).any() for i, j, _ in pairs], bool)
+    candidate = np.mean([_candidates(texts, pairs, seed) for seed in range(DRAWS)], axis=0)
     theory = 1 - (1 - similar**CFG.dedup.rows) ** CFG.dedup.bands
     print(f"\n{what}: {len(pairs):,} pairs among {len(texts):,} documents")
     print(f"{'Jaccard':>12} {'pairs':>8} {'theory':>7} {'candidates':>11} {'found':>7}")
@@ -269,6 +268,13 @@ def recall(what: str, texts: list[str], pairs: Pairs, folder: str) -> list[dict[
             for name, share in shares.items()
         ]
     return rows
+
+
+def _candidates(texts: list[str], pairs: Pairs, seed: int) -> npt.NDArray[np.bool_]:
+    """bool (pairs,): whether a pair shares a bucket, by the hash functions of a seed."""
+    minhash = MinHash(CFG.dedup.model_copy(update={"seed": seed}))
+    keys = minhash.keys(minhash.sign(texts))
+    return np.array([(keys[i] == keys[j]).any() for i, j, _ in pairs], bool)
 
 
 if __name__ == "__main__":

@@ -37,5 +37,10 @@ def corpus(recipe: str = "tiny", overrides: dict[str, Any] | None = None, store:
     run = open_run(recipe, overrides, store, trains=False)
     artifact = build_corpus(run)["corpus"]
     resource = {"prefect.resource.id": f"llama.corpus.{artifact.id[:16]}", "llama.recipe": run.recipe.name}
-    emit_event("llama.corpus.ready", resource=resource)
+    asked = {
+        "recipe": recipe,
+        "overrides": overrides,
+        "store": store,
+    }  # what a training of it has to be given
+    emit_event("llama.corpus.ready", resource=resource, payload=asked)
     return artifact.url

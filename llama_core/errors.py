@@ -21,6 +21,10 @@ class InputError(LlamaError):
     """Input text is missing or unreadable as a whole (a damaged record is quarantined instead)."""
 
 
+class DivergedError(LlamaError):
+    """Training went out of bounds, and would again."""
+
+
 class LaunchError(LlamaError):
     """A launcher has no room for the job, or the job failed."""
 

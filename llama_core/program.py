@@ -1,20 +1,23 @@
 """A program that a launcher starts: how it begins and ends, and how it talks to the flow that follows it.
 
-It prints `@metrics {...}` and `@progress {...}` (rank 0) and `@error message` for what a user can mend, each
-as one whole line; everything else is log. Exit codes: 0 done, FAILED, STOPPED.
+It prints `@metrics {...}` and `@progress {...}` (rank 0) and, for what a user can mend, `@error message`, or
+`@final message` where another start would meet it again. Each is one whole line; everything else is log. Exit
+codes: 0 done, FAILED, STOPPED.
 """
 
 import json
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from llama_core import lifeline
-from llama_core.errors import LlamaError
+from llama_core.errors import DivergedError, InputError, LlamaError, RecipeError
 
 FAILED = 2  # an error that a user can mend
+FINAL = (DivergedError, InputError, RecipeError)
 STOPPED = 75  # EX_TEMPFAIL: asked to end, with its progress saved; start it again
 
 
@@ -31,7 +34,9 @@ def run(main: Callable[[str], int]) -> NoReturn:
     try:
         code = main(*sys.argv[1:])
     except LlamaError as error:
-        sys.stdout.write(f"@error {' '.join(str(error).split())}\n")
+        traceback.print_exc(file=sys.stdout)
+        kind = "final" if isinstance(error, FINAL) else "error"
+        sys.stdout.write(f"@{kind} {' '.join(str(error).split())}\n")
         code = FAILED
     # What was asked for is committed. Left to clean up, libraries of two ranks on gloo sometimes abort
     # ("terminate called without an active exception", 2 of 60 runs), which torchrun takes for a failure.

@@ -9,6 +9,7 @@ Elsewhere it is a temporary file here, sent in one piece.
 import contextlib
 import errno
 import hashlib
+import inspect
 import json
 import os
 import random
@@ -173,8 +174,15 @@ class Store:
         found: list[bytes] = []
         for start in range(0, len(names), MANY):
             paths = [self.path(name) for name in names[start : start + MANY]]
-            read = self._call(f"read {names[start]} ...", partial(self.fs.cat, paths))
-            found += [read[path] for path in paths]
+            found += self._call(f"read {names[start]} ...", partial(self._read_all, paths))
+        return found
+
+    def _read_all(self, paths: list[str]) -> list[bytes]:
+        """Not `fs.cat`, which takes a `[` for a pattern."""
+        found = self.fs.cat_ranges(paths, None, None)
+        for error in found:
+            if isinstance(error, Exception):
+                raise error
         return found
 
     def read_range(self, name: str, start: int, end: int) -> bytes:
@@ -251,8 +259,9 @@ class Store:
     def create(self, name: str, data: bytes) -> bool:
         """Publish a small object unless there is one already: False where another came first.
 
-        Local: a hard link, which fails on an existing name. S3: `If-None-Match: *`; a server that
-        ignores the condition keeps the last of two writers that came at the same moment.
+        Local: a hard link, which fails on an existing name. S3: `If-None-Match: *`. Elsewhere: the file
+        system's own condition. A server or a file system without one keeps the last of two writers that
+        came at the same moment.
         """
         if self.exists(name):
             return False
@@ -326,7 +335,8 @@ class Store:
         return True
 
     def _create_remote(self, name: str, data: bytes) -> bool:
-        kwargs = {"mode": "create"} if self.is_s3 else {}
+        method = getattr(self.fs, "_pipe_file", self.fs.pipe_file)
+        kwargs = {"mode": "create"} if "mode" in inspect.signature(method).parameters else {}
         try:
             self.fs.pipe_file(self.path(name), data, **kwargs)
         except FileExistsError:

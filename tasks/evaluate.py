@@ -22,13 +22,14 @@ def evaluate(
     digests = {role: artifact.digest for role, artifact in roles.items()}
     outside = {f"data/{name}": digest for name, digest in data_digests(cfg.data, list(cfg.tasks)).items()}
     identity = cfg.identity() | {"mixture": run.recipe.mixture}
-    step = Step(run.store, "evaluate", REVISION, identity, digests | outside, run.recipe.execution())
+    inputs = {role: artifact.name for role, artifact in roles.items()}
+    parents = {role: [name] for role, name in inputs.items()}
+    step = Step(run.store, "evaluate", REVISION, identity, digests | outside, run.recipe.execution(), parents)
     started = time.monotonic()
     artifact = step.finished()
     if artifact:
         reused(artifact)
     else:
-        inputs = {role: f"{a.stage}/{a.id[:16]}" for role, a in roles.items()}
         progress = Progress("evaluate-progress", 1, "parts")
         artifact = launch(
             Job(step, run.recipe, inputs),

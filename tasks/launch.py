@@ -15,6 +15,9 @@ from tasks.step import finished_elsewhere
 # Bars of libraries are noise in a log; what matters comes as @progress.
 QUIET = {"TQDM_DISABLE": "1"}
 MESSAGE = re.compile(r"@(metrics|progress) (\{.*\})$")
+SHOWN = re.compile(
+    r"\[launcher\] |(INFO|WARNING|ERROR|CRITICAL) "
+)  # of the log, tracebacks are left to its file
 
 
 def launch(
@@ -31,9 +34,9 @@ def launch(
     name = "llama-" + job.step.name.replace("/", "-")
     try:
         for line in run_job(LaunchJob(name, module, [job.publish()], job.recipe.launch, QUIET)):
-            if not (match := MESSAGE.match(line)):
+            if SHOWN.match(line):
                 say(f"      {line}")
-            elif listener := hears[match[1]]:
+            elif (match := MESSAGE.match(line)) and (listener := hears[match[1]]):
                 listener(json.loads(match[2]))
     except Exception:
         return finished_elsewhere(job.step)

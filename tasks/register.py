@@ -36,7 +36,8 @@ class Version:
 @stage("export")
 def export(run: Run, tokenizer: Artifact, trained: Artifact) -> Artifact:
     inputs = {"train": trained.digest, "tokenizer": tokenizer.digest}
-    step = Step(run.store, "export", huggingface.REVISION, {}, inputs)
+    parents = {"train": [trained.name], "tokenizer": [tokenizer.name]}
+    step = Step(run.store, "export", huggingface.REVISION, {}, inputs, parents=parents)
 
     def write(_: None) -> None:
         huggingface.export(step, run.recipe, trained, tokenizer, extra={"MLmodel": _mlmodel()})
@@ -53,7 +54,7 @@ def register(run: Run, lineage: dict[str, Artifact], evaluation: Artifact, expor
     name, alias = run.recipe.model_name, run.recipe.register_.alias
     inputs = {"export": exported.digest, "evaluate": evaluation.digest}
     step = Step(run.store, "register", REVISION, {"model": name}, inputs)
-    run_id = tracking.open_run(run, f"train/{lineage['train'].id[:16]}", {})
+    run_id = tracking.open_run(run, lineage["train"].name, {})
     tags = {f"llama.{stage}": artifact.url for stage, artifact in lineage.items()}
     tags |= {"llama.evaluate": evaluation.url, "llama.export": exported.url, VERSION_TAG: step.id}
     tags |= {"llama.recipe": run.recipe.name, "llama.digest": lineage["train"].digest}

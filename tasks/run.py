@@ -35,9 +35,9 @@ def open_run(
     Raises RecipeError, InputError, LaunchError, StoreError.
     """
     chosen = load_recipe(recipe, overrides)
-    check_libraries(chosen)
     if trains:
-        check_capacity(chosen, get_launcher(chosen.launch).capacity())
+        check_capacity(chosen, get_launcher(chosen.launch).capacity)
+    check_libraries(chosen)
     url = store or chosen.store or os.environ.get("LLAMA_STORE") or str(home() / "store")
     opened = Store(url)
     opened.check()

@@ -87,13 +87,12 @@ def made(artifact: Artifact, seconds: float, label: str = "") -> Artifact:
 
 
 def _show(artifact: Artifact, how: str, label: str) -> Artifact:
-    name = f"{artifact.stage}/{artifact.id[:16]}"
     label = label or artifact.stage
-    say(f"  {label:<20} {how:>8}  {name:<28}  {headline(artifact)}")
+    say(f"  {label:<20} {how:>8}  {artifact.name:<28}  {headline(artifact)}")
     rows = [{"count": k, "value": v} for k, v in artifact.counts.items()]
     if rows:
         show_table(f"{label}-counts", rows, f"{label}: what went in and out ({how})")
-    show_link(f"{label}-artifact", artifact.url, name)
+    show_link(f"{label}-artifact", artifact.url, artifact.name)
     return artifact
 
 

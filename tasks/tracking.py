@@ -45,22 +45,26 @@ def open_run(run: Run, step_name: str, tags: dict[str, str]) -> str:
             experiment_id = found.experiment_id
     else:
         experiment_id = experiment.experiment_id
-    runs = api.search_runs(
-        [experiment_id],
-        f"tags.`{STEP_TAG}` = '{step_name}'",
-        ViewType.ACTIVE_ONLY,
-        order_by=["start_time ASC"],
-    )
-    if runs:
-        run_id = runs[0].info.run_id
-    else:
+    run_id = _oldest(api, experiment_id, step_name)
+    if run_id is None:
         name = f"{run.recipe.name} {step_name.split('/')[1][:8]}"
-        run_id = api.create_run(experiment_id, run_name=name, tags={STEP_TAG: step_name}).info.run_id
+        made = api.create_run(experiment_id, run_name=name, tags={STEP_TAG: step_name}).info.run_id
+        run_id = _oldest(api, experiment_id, step_name) or made
+        if made != run_id:  # another run was first
+            api.delete_run(made)
         params = [Param(k, str(v)[:5000]) for k, v in sorted(_flat(run.recipe.identity()).items())]
         for start in range(0, len(params), 100):
             api.log_batch(run_id, params=params[start : start + 100])
     api.log_batch(run_id, tags=[RunTag(k, v) for k, v in tags.items()])
     return run_id
+
+
+def _oldest(api: MlflowClient, experiment_id: str, step_name: str) -> str | None:
+    """The run of a training that all take, where several have made one at the same moment."""
+    filter_ = f"tags.`{STEP_TAG}` = '{step_name}'"
+    order = ["start_time ASC", "attributes.run_id ASC"]
+    runs = api.search_runs([experiment_id], filter_, ViewType.ACTIVE_ONLY, order_by=order)
+    return runs[0].info.run_id if runs else None
 
 
 class Tracker:
@@ -141,8 +145,15 @@ def log_results(run_id: str, results: dict[str, float], tags: dict[str, str]) ->
     client().log_batch(run_id, metrics=metrics, tags=[RunTag(k, v) for k, v in tags.items()])
 
 
-def finish_run(run_id: str) -> None:
-    client().set_terminated(run_id)
+def set_status(run_id: str, status: str) -> None:
+    """RUNNING, FINISHED or FAILED. A run that has that status keeps the time at which it ended."""
+    api = client()
+    if api.get_run(run_id).info.status == status:
+        return
+    if status == "RUNNING":
+        api.update_run(run_id, status)
+    else:
+        api.set_terminated(run_id, status)
 
 
 def _metrics(record: dict[str, Any]) -> Iterable[Metric]:

@@ -1,7 +1,10 @@
 """Train: pretraining by torchrun, watched in the terminal, in Prefect and in MLflow."""
 
+import contextlib
 import time
 from typing import Any
+
+from mlflow.exceptions import MlflowException
 
 from llama_core.job import Job
 from llama_core.step import Artifact, Step
@@ -22,20 +25,28 @@ def train(run: Run, tokenizer: Artifact, tokens: Artifact) -> Artifact:
         "mixture": recipe.mixture,
         "vocab_size": recipe.tokenizer.vocab_size,
     }
-    step = Step(run.store, "train", REVISION, identity, {"tokens": tokens.digest}, recipe.execution())
-    inputs = {"tokens": f"tokens/{tokens.id[:16]}", "tokenizer": f"tokenizer/{tokenizer.id[:16]}"}
+    parents = {"tokens": [tokens.name], "tokenizer": [tokenizer.name]}
+    digests = {"tokens": tokens.digest}
+    step = Step(run.store, "train", REVISION, identity, digests, recipe.execution(), parents)
+    inputs = {"tokens": tokens.name, "tokenizer": tokenizer.name}
     run_id = tracking.open_run(run, step.name, {f"llama.{k}": v for k, v in inputs.items()})
     started = time.monotonic()
     artifact = step.finished()
     if artifact:
         reused(artifact)
     else:
-        artifact = _follow(Job(step, recipe, inputs), run_id)
+        tracking.set_status(run_id, "RUNNING")
+        try:
+            artifact = _follow(Job(step, recipe, inputs), run_id)
+        except Exception:
+            with contextlib.suppress(MlflowException):  # what failed is the training
+                tracking.set_status(run_id, "FAILED")
+            raise
         made(artifact, time.monotonic() - started)
     if missed := tracking.reconcile(run_id, artifact):
         warn(f"      {missed} steps that MLflow had missed are written to it")
     tracking.log_results(run_id, {}, {"llama.checkpoint": artifact.url, "llama.digest": artifact.digest})
-    tracking.finish_run(run_id)
+    tracking.set_status(run_id, "FINISHED")
     return artifact
 
 

@@ -46,13 +46,22 @@ def make_trained(store: Store, **overrides: object) -> Trained:
     step = Step(store, "tokenizer", 1, {}, {"corpus": corpus.digest})
     train_tokenizer(step, corpus, recipe.tokenizer, recipe.mixture)
     tokenizer = step.commit(["tokenizer"])
-    step = Step(store, "tokens", 1, {}, {"corpus": corpus.digest, "tokenizer": tokenizer.digest})
+    step = Step(
+        store,
+        "tokens",
+        1,
+        {},
+        {"corpus": corpus.digest, "tokenizer": tokenizer.digest},
+        parents={"tokenizer": [tokenizer.name]},
+    )
     names = [shard.name for shard in corpus.shards]
     for name in names:
         tokens_shard(step, corpus, tokenizer, name)
     tokens = step.commit(names)
     identity = {"model": recipe.model.identity(), "train": recipe.train.identity()}
-    step = Step(store, "train", REVISION, identity, {"tokens": tokens.digest})
+    step = Step(
+        store, "train", REVISION, identity, {"tokens": tokens.digest}, parents={"tokens": [tokens.name]}
+    )
     train = _train(step, recipe, Tokenizer.load(tokenizer).n_words, join("cpu"))
     return Trained(
         recipe, store, {"corpus": corpus, "tokenizer": tokenizer, "tokens": tokens, "train": train}
@@ -91,7 +100,7 @@ def _train(step: Step, recipe: Recipe, vocab_size: int, world: World) -> Artifac
     optimizer = make_optimizer(model, recipe.train)
     progress = checkpoint.Progress(1, 1024, "none", b"")
     checkpoint.save(step, model, optimizer, progress, world)
-    checkpoint.finish(step, progress, checkpoint.model_digest(model), {})
+    checkpoint.finish(step, progress, 1, checkpoint.model_digest(model), {})
     artifact = step.finished()
     assert artifact is not None
     return artifact

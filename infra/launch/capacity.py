@@ -1,5 +1,6 @@
 """What a launcher offers against what a recipe needs: said before any work is done."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from llama_core.errors import LaunchError
@@ -32,8 +33,12 @@ class Capacity:
         return f"{nodes} with {self.cores} CPU cores{memory} and {gpus}{each}"
 
 
-def check_capacity(recipe: Recipe, capacity: Capacity) -> None:
-    """Raises LaunchError where the recipe asks for more than the launcher has."""
+def check_capacity(recipe: Recipe, offered: Callable[[], Capacity]) -> None:
+    """`offered` asks the launcher. Raises LaunchError where it cannot answer, or has too little."""
+    try:
+        capacity = offered()
+    except LaunchError as error:
+        raise _refused(recipe, f"Launcher {recipe.launch.launcher} does not answer: {error}") from error
     launch = recipe.launch
     missing = []
     if launch.nodes > capacity.nodes:
@@ -46,22 +51,27 @@ def check_capacity(recipe: Recipe, capacity: Capacity) -> None:
         if launch.procs_per_node > OVERSUBSCRIBED * capacity.cores:
             missing.append("CPU cores")
         memory = capacity.node_memory // launch.procs_per_node if capacity.node_memory else None
-    needed = memory_needed(recipe)
-    if memory and needed > memory:
+    if memory and memory_needed(recipe) > memory:
         missing.append("memory")
     if missing:
-        device = "GPU" if launch.device == "cuda" else "process"
-        cluster = (
-            "choose another partition (launch.partition=NAME)"
-            if launch.launcher == "slurm"
-            else "point it at a cluster with launch.launcher=slurm (and launch.partition=NAME)"
-        )
-        raise LaunchError(
-            f"recipe {recipe.name} needs {launch.nodes} nodes x {launch.procs_per_node} processes on "
-            f"{launch.device}, with about {needed / GIB:.1f} GiB of memory for each {device}. "
-            f"Launcher {launch.launcher} offers {capacity}: too little in {' and '.join(missing)}. "
-            f"Either {cluster}, or take a smaller recipe such as tiny."
-        )
+        offer = f"Launcher {launch.launcher} offers {capacity}"
+        raise _refused(recipe, f"{offer}: too little in {' and '.join(missing)}")
+
+
+def _refused(recipe: Recipe, why: str) -> LaunchError:
+    """What the recipe needs, why it cannot have it, and what to do."""
+    launch = recipe.launch
+    device = "GPU" if launch.device == "cuda" else "process"
+    cluster = (
+        "choose another partition (launch.partition=NAME)"
+        if launch.launcher == "slurm"
+        else "point it at a cluster with launch.launcher=slurm (and launch.partition=NAME)"
+    )
+    return LaunchError(
+        f"recipe {recipe.name} needs {launch.nodes} nodes x {launch.procs_per_node} processes on "
+        f"{launch.device}, with about {memory_needed(recipe) / GIB:.1f} GiB of memory for each {device}. "
+        f"{why}. Either {cluster}, or take a smaller recipe such as tiny."
+    )
 
 
 def memory_needed(recipe: Recipe) -> int:

@@ -18,7 +18,7 @@ from llama_core.errors import LaunchError
 from llama_core.recipe import Launch
 
 PROGRESS = ("@metrics ", "@progress ")
-ERROR = "@error "
+ERRORS = ("@error ", "@final ")
 TAIL = 30  # lines of a failed job's log that its error shows
 GRACE = 30  # seconds between asking a job to end and killing it
 
@@ -96,7 +96,8 @@ def run(job: Job, launcher: Launcher | None = None) -> Iterator[str]:
 
     Adopts the job if one of its name runs already. Starts it again after a failure, at most
     `launch.max_restarts` times, and after a preemption, which counts only if nothing was done since the
-    start before. An error that the job explains (`@error`) before it has done anything is final.
+    start before. Final are an error that says so (`@final`), and one that the job explains (`@error`) before
+    it has done anything.
     The job is cancelled when the caller is interrupted or stops reading. Raises LaunchError.
     """
     launcher = launcher or get_launcher(job.launch)
@@ -104,13 +105,15 @@ def run(job: Job, launcher: Launcher | None = None) -> Iterator[str]:
     restarts = 0
     while True:
         tail: deque[str] = deque(maxlen=TAIL)
-        error, progressed = "", False
+        error, progressed, final = "", False, False
         handle = handle or launcher.submit(job)
         try:
             for line in launcher.logs(handle):
                 tail.append(line)
                 progressed |= line.startswith(PROGRESS)
-                error = line.removeprefix(ERROR) if line.startswith(ERROR) else error
+                if line.startswith(ERRORS):
+                    kind, _, error = line.partition(" ")
+                    final |= kind == "@final"
                 yield line
         except BaseException:
             launcher.cancel(handle)
@@ -119,7 +122,7 @@ def run(job: Job, launcher: Launcher | None = None) -> Iterator[str]:
         if state.phase == "succeeded":
             return
         restarts += not (state.phase == "preempted" and progressed)
-        final = state.phase == "cancelled" or (error and not progressed)
+        final |= state.phase == "cancelled" or bool(error and not progressed)
         if final or restarts > job.launch.max_restarts:
             last = "\n".join(tail)
             raise LaunchError(error or f"{job.name} {state}. The end of its log, {handle.log}:\n{last}")

@@ -195,5 +195,6 @@ def _slurm(*command: str, stdin: str | None = None, env: Mapping[str, str] | Non
             f"{command[0]} did not answer: is Slurm's controller up? (`scontrol ping`)"
         ) from None
     if done.returncode:
-        raise LaunchError(f"{' '.join(command)}: {done.stderr.strip() or f'exit code {done.returncode}'}")
+        said = done.stderr.strip().splitlines()  # of several lines, the last sums up
+        raise LaunchError(f"{command[0]}: {said[-1] if said else f'exit code {done.returncode}'}")
     return done.stdout

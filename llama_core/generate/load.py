@@ -54,6 +54,10 @@ def _from_folder(store: Store, expected: dict[str, Object]) -> Loaded:
     config = json.loads(store.read("config.json", expect=expected.get("config.json")))
     if config.get("model_type") != "llama":
         raise InputError(f"{store.url} holds a {config.get('model_type')!r}, not a LLaMA")
+    if not store.exists("tokenizer.model"):
+        raise InputError(
+            f"{store.url} has no tokenizer.model, the SentencePiece file of LLaMA: put it beside config.json"
+        )
     tokenizer = Tokenizer(store.read("tokenizer.model", expect=expected.get("tokenizer.model")))
     files = ["model.safetensors"]
     if store.exists(tensor_files.INDEX):
@@ -109,11 +113,11 @@ def _from_checkpoint(artifact: Artifact) -> Loaded:
 
 
 def _parent(artifact: Artifact, stage: str) -> Artifact:
-    """The artifact that went into this one, found by its digest in the same store."""
-    root, digest = Store(artifact.url.rsplit("/", 2)[0]), artifact.manifest["inputs"][stage]
-    for name in root.list(stage):
-        if name.endswith(f"/{MANIFEST}"):
-            candidate = Artifact.load(root, name.removesuffix(f"/{MANIFEST}"))
-            if candidate.digest == digest:
-                return candidate
+    """The artifact that went into this one. Raises InputError where it is gone, or is another one now."""
+    root = Store(artifact.url.rsplit("/", 2)[0])
+    [name] = artifact.parents[stage]
+    if root.exists(f"{name}/{MANIFEST}"):
+        found = Artifact.load(root, name)
+        if found.digest == artifact.manifest["inputs"][stage]:
+            return found
     raise InputError(f"{root.url} no longer holds the {stage} step that {artifact.url} was made from")

@@ -92,13 +92,16 @@ def load(step: Step, model: nn.Module, optimizer: torch.optim.Optimizer, world: 
     return None
 
 
-def finish(step: Step, progress: Progress, digest: str, facts: dict[str, Any]) -> None:
-    """Commit the step over the checkpoints that are kept, the newest as the result. Rank 0 calls it."""
+def finish(step: Step, progress: Progress, keep: int, digest: str, facts: dict[str, Any]) -> None:
+    """Commit the step over the checkpoints that `retain` keeps, the newest as the result. Rank 0 calls it.
+
+    A slower attempt may have put an older one back, which it will delete.
+    """
     with step.shard("metrics") as shard:
         shard.publish_bytes("metrics/metrics.jsonl", progress.metrics)
         shard.counts |= {"steps": progress.step, "tokens": progress.tokens}
     facts |= {"final": name_of(progress.step), "steps": progress.step, "tokens": progress.tokens}
-    step.commit([*committed(step), "metrics"], digest, facts)
+    step.commit([*committed(step)[-(keep + 1) :], "metrics"], digest, facts)
 
 
 def load_weights(folder: Store, shard: Shard, model: nn.Module, world: World | None = None) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from llama_core.errors import InputError, LlamaError
+from llama_core.errors import DivergedError, InputError
 from llama_core.model.attention import DocMask, backend_for
 from llama_core.model.llama import Llama
 from llama_core.recipe import Recipe
@@ -20,7 +20,7 @@ from llama_core.train.checkpoint import Progress
 from llama_core.train.distributed import World
 from llama_core.train.loss import cross_entropy
 from llama_core.train.metrics import Metrics, is_finite
-from llama_core.train.optimizer import clip, lr_at, make_optimizer
+from llama_core.train.optimizer import clip, lr_at, make_optimizer, update
 from llama_core.train.parallelize import build, init_weights
 
 log = logging.getLogger(__name__)
@@ -62,14 +62,11 @@ def train(step: Step, recipe: Recipe, data: Batches, vocab_size: int, bos_id: in
             grad_norm = clip(model.parameters(), cfg.grad_clip, world, recipe.layout.dp_replicate)
             loss, stopping = world.sum(part, len(asked_to_stop))
             if not is_finite(loss, grad_norm):
-                raise LlamaError(
+                raise DivergedError(
                     f"training diverged at step {n}: loss {loss}, gradient norm {grad_norm}. Nothing of "
                     "this step is saved: try a lower train.lr or a higher train.warmup_steps"
                 )
-            for group in optimizer.param_groups:
-                group["lr"] = lr_at(n, cfg)
-            optimizer.step()
-            optimizer.zero_grad()
+            update(optimizer, n, cfg)
             metrics.log(n, loss, lr_at(n, cfg), grad_norm, world.rank == 0)
             if n % run.save_every and n < cfg.steps and not stopping:
                 continue
@@ -84,7 +81,7 @@ def train(step: Step, recipe: Recipe, data: Batches, vocab_size: int, bos_id: in
 
     digest = checkpoint.model_digest(model)
     facts = {"parameters": recipe.model.n_params(vocab_size), "loss": metrics.records[-1]["loss"]}
-    world.agree(lambda: checkpoint.finish(step, progress, digest, facts))
+    world.agree(lambda: checkpoint.finish(step, progress, run.keep, digest, facts))
     return True
 
 

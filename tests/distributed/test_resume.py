@@ -143,6 +143,6 @@ def test_with_no_whole_checkpoint_left_nothing_is_trained(training):
 def test_a_loss_that_is_no_number_stops_the_run_and_is_never_saved(training):
     run = training(**{"train.lr": 1e20, "train.warmup_steps": 0, "run.save_every": 1})
     output = run.run(1, expect=2)
-    assert "@error training diverged at step" in output
+    assert "@final training diverged at step" in output
     steps = [int(name.removeprefix("step-")) for name in run.committed()]
     assert f"diverged at step {steps[-1] + 1}" in output

@@ -7,6 +7,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -67,6 +68,14 @@ def test_an_error_that_the_job_explains_is_the_whole_message_and_final(job) -> N
         seen.extend(run(job('import sys\nprint("@error no such store")\nsys.exit(2)', max_restarts=5)))
     assert str(error.value) == "no such store"
     assert seen == ["@error no such store"], "it was started again"
+
+
+def test_an_error_that_would_come_again_is_final_though_work_was_done(job) -> None:
+    program = "import sys\nprint('@progress {}')\nprint('@final it diverged')\nsys.exit(2)"
+    seen = []
+    with pytest.raises(LaunchError, match="^it diverged$"):
+        seen.extend(run(job(program, max_restarts=5)))
+    assert seen == ["@progress {}", "@final it diverged"], "it was started again"
 
 
 def test_a_killed_job_says_by_which_signal(job) -> None:
@@ -218,13 +227,21 @@ def test_a_rank_that_no_longer_answers_is_killed_by_the_agent(job, tmp_path: Pat
 
 
 def test_a_recipe_that_does_not_fit_is_refused_before_any_work() -> None:
-    here = Capacity("local", nodes=1, cores=2, node_memory=24 << 30, gpus=0, gpu_memory=None)
+    here = partial(Capacity, "local", nodes=1, cores=2, node_memory=24 << 30, gpus=0, gpu_memory=None)
     check_capacity(load_recipe("tiny"), here)
     with pytest.raises(LaunchError) as error:
         check_capacity(load_recipe("65b"), here)
     assert "256 nodes x 8 processes on cuda" in str(error.value)
     assert "no GPU: too little in nodes and GPUs" in str(error.value)
     assert "launch.launcher=slurm" in str(error.value) and "tiny" in str(error.value)
+
+
+def test_a_launcher_that_does_not_answer_is_said_with_what_the_recipe_needs() -> None:
+    def away() -> Capacity:
+        raise LaunchError("sinfo is not installed here")
+
+    with pytest.raises(LaunchError, match=r"256 nodes x 8 .* does not answer: sinfo is not.* such as tiny"):
+        check_capacity(load_recipe("65b"), away)
 
 
 @pytest.mark.parametrize(
@@ -237,7 +254,7 @@ def test_a_recipe_that_does_not_fit_is_refused_before_any_work() -> None:
     ],
 )
 def test_the_refusal_names_what_is_missing(overrides: dict, missing: str) -> None:
-    here = Capacity("local", nodes=1, cores=2, node_memory=24 << 30, gpus=0, gpu_memory=None)
+    here = partial(Capacity, "local", nodes=1, cores=2, node_memory=24 << 30, gpus=0, gpu_memory=None)
     with pytest.raises(LaunchError, match=f"too little in {missing}"):
         check_capacity(load_recipe("micro", overrides | {"layout.micro_batch": 1}), here)
 

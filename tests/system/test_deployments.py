@@ -193,11 +193,13 @@ def test_a_run_that_was_lost_with_the_stack_goes_on_when_the_stack_is_back(
     assert stack.await_completed(run)["run_count"] == 2
 
 
-def test_a_corpus_that_is_ready_starts_the_training_of_its_recipe(stack: Stack) -> None:
+def test_a_corpus_that_is_ready_starts_a_training_with_what_it_was_asked_for_with(stack: Stack) -> None:
     stack.prefect("work-pool", "pause", "local")  # the run is to be seen, not to be done
+    asked = {"recipe": "s3://bucket/my-tiny.yaml", "overrides": {"corpus.holdout": ["click"]}, "store": None}
     emit = (
         "from prefect.events import emit_event; "
-        "emit_event('llama.corpus.ready', {'prefect.resource.id': 'llama.corpus.0', 'llama.recipe': %r})"
+        "resource = {'prefect.resource.id': 'llama.corpus.0', 'llama.recipe': %r}; "
+        f"emit_event('llama.corpus.ready', resource, payload={asked!r})"
     )
     for recipe in ("7b", "tiny"):
         subprocess.run([sys.executable, "-c", emit % recipe], env=stack.pipeline.environment(), check=True)
@@ -208,7 +210,7 @@ def test_a_corpus_that_is_ready_starts_the_training_of_its_recipe(stack: Stack) 
         time.sleep(0.5)
     time.sleep(3)
     runs = stack.ask("flow_runs", **train)
-    assert [run["parameters"]["recipe"] for run in runs] == ["tiny"]
+    assert [run["parameters"] for run in runs] == [asked]
 
 
 def test_ctrl_c_ends_every_process_of_the_stack(stack: Stack) -> None:

@@ -39,6 +39,12 @@ def test_a_cluster_size_on_a_laptop_fails_before_any_work(pipeline: Pipeline) ->
     assert pipeline.store.list() == []
 
 
+def test_a_cluster_that_is_not_there_is_said_with_what_the_recipe_needs(pipeline: Pipeline) -> None:
+    deployed = "launch.launcher=slurm"  # as prefect.yaml has it
+    output = fails(pipeline, deployed, recipe="65b", says="256 nodes x 8 processes", PATH="/usr/bin-without")
+    assert "sinfo is not installed here" in output and "tiny" in output
+
+
 def test_a_prefect_server_that_is_named_and_away(pipeline: Pipeline) -> None:
     fails(pipeline, PREFECT_API_URL="http://127.0.0.1:9/api", says="PREFECT_API_URL")
 

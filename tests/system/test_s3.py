@@ -1,5 +1,7 @@
 """The same pipeline on a real S3 server, which is killed for some seconds while it runs."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -54,6 +56,16 @@ def test_a_run_on_s3_makes_the_same_model_though_the_server_is_killed_three_time
         assert pipeline.digests() == micro.digests()
         second = pipeline.ok()
         assert set(how_made(second).values()) == {"reused"}
+    load = (
+        "import mlflow; model = mlflow.pyfunc.load_model('models:/llama-micro@candidate'); "
+        "print(model.predict(['import'])[0])"
+    )
+    tracked = {"MLFLOW_TRACKING_URI": f"sqlite:///{pipeline.home}/mlflow/mlflow.db"}
+    predicted = subprocess.run(
+        [sys.executable, "-c", load], env=pipeline.environment(**tracked), capture_output=True, text=True
+    )
+    assert predicted.returncode == 0, predicted.stderr
+    assert predicted.stdout.startswith("import")
 
 
 def test_a_wrong_secret_is_one_clear_message(s3: ceph.Ceph, tmp_path: Path, prefect_url: str) -> None:
