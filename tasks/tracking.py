@@ -23,6 +23,7 @@ EXPERIMENT = "llama-pretrain"
 STEP_TAG = "llama.step"
 FLUSH_EVERY = 2.0  # seconds
 WAIT_FOR_MLFLOW = 900.0  # seconds that the end of a training waits for a server that is away
+SETTLE = 1.0  # seconds, in which another that came at the same moment has made its run
 BATCH = 1000  # metrics that one call of MLflow takes
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 CURVES = ("loss", "lr", "grad_norm", "tokens_per_s", "tokens")
@@ -49,12 +50,13 @@ def open_run(run: Run, step_name: str, tags: dict[str, str]) -> str:
     if run_id is None:
         name = f"{run.recipe.name} {step_name.split('/')[1][:8]}"
         made = api.create_run(experiment_id, run_name=name, tags={STEP_TAG: step_name}).info.run_id
-        run_id = _oldest(api, experiment_id, step_name) or made
-        if made != run_id:  # another run was first
-            api.delete_run(made)
         params = [Param(k, str(v)[:5000]) for k, v in sorted(_flat(run.recipe.identity()).items())]
         for start in range(0, len(params), 100):
-            api.log_batch(run_id, params=params[start : start + 100])
+            api.log_batch(made, params=params[start : start + 100])
+        time.sleep(SETTLE)
+        run_id = _oldest(api, experiment_id, step_name) or made
+        if made != run_id:  # another was first
+            api.delete_run(made)
     api.log_batch(run_id, tags=[RunTag(k, v) for k, v in tags.items()])
     return run_id
 

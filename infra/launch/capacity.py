@@ -38,7 +38,8 @@ def check_capacity(recipe: Recipe, offered: Callable[[], Capacity]) -> None:
     try:
         capacity = offered()
     except LaunchError as error:
-        raise _refused(recipe, f"Launcher {recipe.launch.launcher} does not answer: {error}") from error
+        why = f"Launcher {recipe.launch.launcher} does not answer: {error}"
+        raise _refused(recipe, why, "start the flow where it does") from error
     launch = recipe.launch
     missing = []
     if launch.nodes > capacity.nodes:
@@ -54,19 +55,19 @@ def check_capacity(recipe: Recipe, offered: Callable[[], Capacity]) -> None:
     if memory and memory_needed(recipe) > memory:
         missing.append("memory")
     if missing:
-        offer = f"Launcher {launch.launcher} offers {capacity}"
-        raise _refused(recipe, f"{offer}: too little in {' and '.join(missing)}")
+        why = f"Launcher {launch.launcher} offers {capacity}: too little in {' and '.join(missing)}"
+        cluster = (
+            "choose another partition (launch.partition=NAME)"
+            if launch.launcher == "slurm"
+            else "point it at a cluster with launch.launcher=slurm (and launch.partition=NAME)"
+        )
+        raise _refused(recipe, why, cluster)
 
 
-def _refused(recipe: Recipe, why: str) -> LaunchError:
+def _refused(recipe: Recipe, why: str, cluster: str) -> LaunchError:
     """What the recipe needs, why it cannot have it, and what to do."""
     launch = recipe.launch
     device = "GPU" if launch.device == "cuda" else "process"
-    cluster = (
-        "choose another partition (launch.partition=NAME)"
-        if launch.launcher == "slurm"
-        else "point it at a cluster with launch.launcher=slurm (and launch.partition=NAME)"
-    )
     return LaunchError(
         f"recipe {recipe.name} needs {launch.nodes} nodes x {launch.procs_per_node} processes on "
         f"{launch.device}, with about {memory_needed(recipe) / GIB:.1f} GiB of memory for each {device}. "

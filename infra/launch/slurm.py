@@ -196,5 +196,5 @@ def _slurm(*command: str, stdin: str | None = None, env: Mapping[str, str] | Non
         ) from None
     if done.returncode:
         said = done.stderr.strip().splitlines()  # of several lines, the last sums up
-        raise LaunchError(f"{command[0]}: {said[-1] if said else f'exit code {done.returncode}'}")
+        raise LaunchError(said[-1] if said else f"{command[0]}: exit code {done.returncode}")
     return done.stdout
