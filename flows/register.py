@@ -6,13 +6,14 @@ from prefect import flow
 
 from flows.evaluate import build_scores
 from llama_core.step import Artifact
-from tasks.register import Version, export
+from tasks.register import Version, check_registry, export
 from tasks.register import register as register_version
 from tasks.run import Run, open_run
 
 
 def build_version(run: Run) -> tuple[dict[str, Artifact], Version]:
     """The whole pipeline: its artifacts by name, and the registered version."""
+    check_registry(run)
     made = build_scores(run)
     made["export"] = export(run, made["tokenizer"], made["train"])
     lineage = {k: v for k, v in made.items() if k not in ("evaluate", "export")}

@@ -14,11 +14,14 @@ from llama_core.phases import one_phase
 from llama_core.step import Artifact, Step
 from tasks import tracking
 from tasks.evaluate import scores
-from tasks.observe import say, show_link
+from tasks.observe import say, show_link, warn
 from tasks.run import Run
 from tasks.step import make, stage
 
 REVISION = 1
+INSTEAD = (
+    "use a store that it can reach (store=s3://...), or set MLFLOW_REGISTRY_URI to the server's database"
+)
 VERSION_TAG = "llama.register"
 
 
@@ -31,6 +34,16 @@ class Version:
     alias: str
     source: str
     run_id: str
+
+
+def check_registry(run: Run) -> None:
+    """Say at the start what would be an error after the training."""
+    registry = mlflow.get_registry_uri()
+    if run.store.is_local and registry.startswith(("http://", "https://")):
+        warn(
+            f"MLflow at {registry} refuses models from a local folder, unless it is told to take them, and "
+            f"the last step of this run may fail: {INSTEAD}"
+        )
 
 
 @stage("export")
@@ -89,8 +102,7 @@ def _version(
         except mlflow.MlflowException as error:
             if local and "Invalid model version source" in str(error):
                 raise ServiceError(
-                    "this MLflow server does not take models from a local folder: use a store that it can "
-                    "reach (store=s3://...), or set MLFLOW_REGISTRY_URI to the server's database"
+                    f"this MLflow server does not take models from a local folder: {INSTEAD}"
                 ) from error
             raise
     found = _versions(api, name, tags[VERSION_TAG], source)

@@ -1,11 +1,17 @@
-"""Runs that register the same model at the same moment."""
+"""The registry: what it would refuse, and runs that register the same model at the same moment."""
 
 import threading
 from pathlib import Path
 
+import mlflow
+import pytest
 from mlflow import MlflowClient
 
-from tasks.register import VERSION_TAG, _point, _version
+from llama_core.recipe import load_recipe
+from llama_core.store import Store
+from tasks import register as module
+from tasks.register import VERSION_TAG, _point, _version, check_registry
+from tasks.run import Run
 
 
 def test_runs_at_the_same_moment_leave_one_version_and_its_alias(tmp_path: Path) -> None:
@@ -34,3 +40,19 @@ def test_runs_at_the_same_moment_leave_one_version_and_its_alias(tmp_path: Path)
         assert not failed, failed[0]
         [version] = api.search_model_versions(f"name = 'llama-{number}'")
         assert api.get_model_version_by_alias(f"llama-{number}", "candidate").version == version.version
+
+
+def test_a_server_that_refuses_local_folders_is_said_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(module, "warn", said.append)
+    run = Run(load_recipe("micro"), Store(str(tmp_path)))
+    monkeypatch.setattr(mlflow, "get_registry_uri", lambda: "sqlite:///mlflow.db")
+    check_registry(run)
+    assert said == []
+    monkeypatch.setattr(mlflow, "get_registry_uri", lambda: "http://mlflow:5000")
+    check_registry(Run(run.recipe, Store("s3://bucket/prefix")))
+    assert said == []
+    check_registry(run)
+    assert len(said) == 1 and "MLFLOW_REGISTRY_URI" in said[0]
