@@ -37,10 +37,6 @@ def corpus(recipe: str = "tiny", overrides: dict[str, Any] | None = None, store:
     run = open_run(recipe, overrides, store, trains=False)
     artifact = build_corpus(run)["corpus"]
     resource = {"prefect.resource.id": f"llama.corpus.{artifact.id[:16]}", "llama.recipe": run.recipe.name}
-    asked = {
-        "recipe": recipe,
-        "overrides": overrides,
-        "store": store,
-    }  # what a training of it has to be given
+    asked = {"recipe": recipe, "overrides": overrides, "store": store}  # a training of it needs the same
     emit_event("llama.corpus.ready", resource=resource, payload=asked)
     return artifact.url

@@ -10,14 +10,14 @@ from llama_core.store import Store
 
 @dataclass(frozen=True)
 class Job:
-    """`inputs` maps a role ("tokens", "tokenizer", ...) to the folder of a finished step."""
+    """The step's parents, one a role ("tokens", "tokenizer", ...), are what the program works with."""
 
     step: Step
     recipe: Recipe
-    inputs: dict[str, str]
 
     def input(self, role: str) -> Artifact:
-        return Artifact.load(self.step.root, self.inputs[role])
+        [folder] = self.step.parents[role]
+        return Artifact.load(self.step.root, folder)
 
     def publish(self) -> str:
         """Write the job into its attempt's folder; the URL that `load` takes."""
@@ -25,7 +25,6 @@ class Job:
         value: dict[str, Any] = {
             "step": self.step.as_dict(),
             "recipe": self.recipe.model_dump(mode="json", by_alias=True),
-            "inputs": self.inputs,
         }
         self.step.folder.publish_json(name, value)
         return self.step.folder.url_of(name)
@@ -35,4 +34,4 @@ class Job:
         folder, name = url.rsplit("/", 1)
         value = Store(folder).read_json(name)
         step = Step.from_dict(value["step"])
-        return cls(step, Recipe.model_validate(value["recipe"]), value["inputs"])
+        return cls(step, Recipe.model_validate(value["recipe"]))

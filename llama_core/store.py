@@ -7,7 +7,6 @@ Elsewhere it is a temporary file here, sent in one piece.
 """
 
 import contextlib
-import errno
 import hashlib
 import inspect
 import json
@@ -26,6 +25,7 @@ from urllib.parse import urlsplit
 import fsspec
 
 from llama_core.errors import DamagedError, StoreError
+from llama_core.file_system import brief, file_system, hint_of
 
 MANY = 1000  # objects read at a time
 CHUNK = 8 << 20  # bytes read at a time when a whole object is hashed
@@ -61,7 +61,7 @@ class Writer:
         try:
             self._raw.write(view)
         except Exception as error:
-            raise StoreError(f"cannot write {self._url}: {_hint(error) or _brief(error)}") from error
+            raise StoreError(f"cannot write {self._url}: {hint_of(error) or brief(error)}") from error
         return len(view)
 
     def tell(self) -> int:
@@ -364,11 +364,11 @@ class Store:
             except StoreError:
                 raise
             except Exception as error:
-                hint = _hint(error)
+                hint = hint_of(error)
                 if isinstance(error, FileNotFoundError) and not hint and not writes:
                     raise
                 if hint or attempt == tries:
-                    raise StoreError(f"cannot {what} on {self.url}: {hint or _brief(error)}") from error
+                    raise StoreError(f"cannot {what} on {self.url}: {hint or brief(error)}") from error
                 time.sleep(random.uniform(0.5, 1.0) * min(8.0, 0.5 * 2**attempt))
         raise AssertionError("unreachable")
 
@@ -376,67 +376,6 @@ class Store:
 def to_json(value: Any) -> bytes:
     """JSON with sorted keys: equal values give equal bytes."""
     return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
-
-
-def file_system(url: str, **storage_options: Any) -> fsspec.AbstractFileSystem:
-    protocol = urlsplit(url).scheme
-    options: dict[str, Any] = {}
-    if protocol == "s3":
-        _retry_lost_connections()
-        options = {
-            "use_listings_cache": False,
-            "default_block_size": 16 << 20,
-            "config_kwargs": {"connect_timeout": 5, "read_timeout": 60, "retries": {"max_attempts": 2}},
-        }
-        if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
-            options["endpoint_url"] = endpoint
-    try:
-        fs, _ = fsspec.core.url_to_fs(url, **(options | storage_options))
-    except Exception as error:
-        raise StoreError(f"cannot open the store {url}: {_missing(error) or _brief(error)}") from error
-    if protocol == "s3":
-        fs.retries = 10  # about 30 s of a server that is away, before a call gives up
-    return fs
-
-
-def _missing(error: Exception) -> str:
-    """What to install, where fsspec lacks the package of a protocol; else empty."""
-    cause = error.__cause__ or error
-    if not isinstance(error, ImportError) or not isinstance(cause, ModuleNotFoundError) or not cause.name:
-        return ""
-    package = cause.name.partition(".")[0]
-    to_install = "'llama-pretrain[corpus]'" if package == "huggingface_hub" else package
-    return f"it needs {package}, which is not installed: pip install {to_install}"
-
-
-def _retry_lost_connections() -> None:
-    from botocore.exceptions import ConnectionClosedError, ConnectTimeoutError, EndpointConnectionError
-    from s3fs.core import add_retryable_error
-
-    for error in (EndpointConnectionError, ConnectionClosedError, ConnectTimeoutError):
-        add_retryable_error(error)
-
-
-def _hint(error: Exception) -> str:
-    """What to do about an error that no retry heals; empty for one that may pass."""
-    # s3fs turns the server's answer into a Python error, sometimes without its message.
-    text = f"{type(error).__name__} {error} {error.__cause__}"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "no space is left: free some, or point `store` elsewhere"
-    if "SignatureDoesNotMatch" in text or "InvalidAccessKeyId" in text:
-        return "the server refuses the credentials: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-    if isinstance(error, PermissionError) or "AccessDenied" in text or "Forbidden" in text:
-        return "access is denied: check the credentials and the permissions of the store"
-    if "NoSuchBucket" in text or "bucket does not exist" in text:
-        return "the bucket does not exist: create it first"
-    if "NoCredentials" in text or "Unable to locate credentials" in text:
-        return "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-    return ""
-
-
-def _brief(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"[:300]
 
 
 def _damaged(url: str) -> str:

@@ -22,8 +22,7 @@ def evaluate(
     digests = {role: artifact.digest for role, artifact in roles.items()}
     outside = {f"data/{name}": digest for name, digest in data_digests(cfg.data, list(cfg.tasks)).items()}
     identity = cfg.identity() | {"mixture": run.recipe.mixture}
-    inputs = {role: artifact.name for role, artifact in roles.items()}
-    parents = {role: [name] for role, name in inputs.items()}
+    parents = {role: [artifact.name] for role, artifact in roles.items()}
     step = Step(run.store, "evaluate", REVISION, identity, digests | outside, run.recipe.execution(), parents)
     started = time.monotonic()
     artifact = step.finished()
@@ -32,7 +31,7 @@ def evaluate(
     else:
         progress = Progress("evaluate-progress", 1, "parts")
         artifact = launch(
-            Job(step, run.recipe, inputs),
+            Job(step, run.recipe),
             "llama_core.evaluate",
             on_progress=lambda p: progress.update(p["done"] / p["total"], p["what"]),
         )

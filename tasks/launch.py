@@ -15,9 +15,8 @@ from tasks.step import finished_elsewhere
 # Bars of libraries are noise in a log; what matters comes as @progress.
 QUIET = {"TQDM_DISABLE": "1"}
 MESSAGE = re.compile(r"@(metrics|progress) (\{.*\})$")
-SHOWN = re.compile(
-    r"\[launcher\] |(INFO|WARNING|ERROR|CRITICAL) "
-)  # of the log, tracebacks are left to its file
+# Of its log; tracebacks are left to the file.
+SHOWN = re.compile(r"\[launcher\] |(INFO|WARNING|ERROR|CRITICAL) ")
 
 
 def launch(

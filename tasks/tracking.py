@@ -23,7 +23,8 @@ EXPERIMENT = "llama-pretrain"
 STEP_TAG = "llama.step"
 FLUSH_EVERY = 2.0  # seconds
 WAIT_FOR_MLFLOW = 900.0  # seconds that the end of a training waits for a server that is away
-SETTLE = 1.0  # seconds, in which another that came at the same moment has made its run
+# Seconds after which a run that was begun before ours can be found: MLflow has no create-if-absent.
+SETTLE = 1.0
 BATCH = 1000  # metrics that one call of MLflow takes
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 CURVES = ("loss", "lr", "grad_norm", "tokens_per_s", "tokens")

@@ -26,10 +26,10 @@ def train(run: Run, tokenizer: Artifact, tokens: Artifact) -> Artifact:
         "vocab_size": recipe.tokenizer.vocab_size,
     }
     parents = {"tokens": [tokens.name], "tokenizer": [tokenizer.name]}
-    digests = {"tokens": tokens.digest}
-    step = Step(run.store, "train", REVISION, identity, digests, recipe.execution(), parents)
-    inputs = {"tokens": tokens.name, "tokenizer": tokenizer.name}
-    run_id = tracking.open_run(run, step.name, {f"llama.{k}": v for k, v in inputs.items()})
+    inputs = {"tokens": tokens.digest}
+    step = Step(run.store, "train", REVISION, identity, inputs, recipe.execution(), parents)
+    lineage = {"llama.tokens": tokens.name, "llama.tokenizer": tokenizer.name}
+    run_id = tracking.open_run(run, step.name, lineage)
     started = time.monotonic()
     artifact = step.finished()
     if artifact:
@@ -37,7 +37,7 @@ def train(run: Run, tokenizer: Artifact, tokens: Artifact) -> Artifact:
     else:
         tracking.set_status(run_id, "RUNNING")
         try:
-            artifact = _follow(Job(step, recipe, inputs), run_id)
+            artifact = _follow(Job(step, recipe), run_id)
         except Exception:
             with contextlib.suppress(MlflowException):  # what failed is the training
                 tracking.set_status(run_id, "FAILED")

@@ -36,8 +36,8 @@ class Trained:
         checkpoint.load_weights(train.store, train.shard(train.facts["final"]), model)
         return model.eval()
 
-    def folders(self) -> dict[str, str]:
-        return {role: f"{a.stage}/{a.id[:16]}" for role, a in self.inputs.items()}
+    def parents(self) -> dict[str, list[str]]:
+        return {role: [artifact.name] for role, artifact in self.inputs.items()}
 
 
 def make_trained(store: Store, **overrides: object) -> Trained:

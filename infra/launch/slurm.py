@@ -195,6 +195,6 @@ def _slurm(*command: str, stdin: str | None = None, env: Mapping[str, str] | Non
             f"{command[0]} did not answer: is Slurm's controller up? (`scontrol ping`)"
         ) from None
     if done.returncode:
-        said = done.stderr.strip().splitlines()  # of several lines, the last sums up
-        raise LaunchError(said[-1] if said else f"{command[0]}: exit code {done.returncode}")
+        said = "; ".join(done.stderr.strip().splitlines())
+        raise LaunchError(f"{' '.join(command)}: {said or f'exit code {done.returncode}'}")
     return done.stdout

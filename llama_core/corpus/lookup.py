@@ -1,7 +1,7 @@
 """Rows of the corpus's objects by a document's id. Of an object, only the columns asked for are read."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -61,7 +61,7 @@ def batches(artifact: Artifact, shard: Shard, ending: str, columns: list[str]) -
                     yield parquet.read_row_group(group, columns=columns).combine_chunks().to_batches()[0]
 
 
-def side_by_side(work: Callable[[Shard], T], shards: Sequence[Shard]) -> Generator[T]:
+def side_by_side(work: Callable[[Shard], T], shards: Iterable[Shard]) -> Generator[T]:
     """`work` on each shard, some at a time, in order; no further one is begun where the caller stops."""
     waiting: deque[Future[T]] = deque()
     with ThreadPoolExecutor(THREADS) as pool:

@@ -185,7 +185,7 @@ class Runs:
         with store.publish(index) as file:
             for some in _in_blocks(_pieces(shards, name)):
                 names = np.array([whole.encode() for whole, _ in some], "S")
-                tables = np.array(list(side_by_side(store, partial(_read_table, store), some)))
+                tables = np.array(list(_side_by_side(store, partial(_read_table, store), some)))
                 blocks.append(_Block(at, len(some), names.itemsize))
                 for part in (names, *tables.T):
                     file.write(data := part.tobytes())
@@ -218,7 +218,7 @@ class Runs:
 
     def _each(self, entries: npt.NDArray[Any]) -> Iterator[Rows]:
         run = partial(_read, self.store, dtype=self.dtype)
-        return side_by_side(self.store, run, zip(self._names, entries, strict=True))
+        return _side_by_side(self.store, run, zip(self._names, entries, strict=True))
 
     def owners(self, partition: int) -> Partition:
         """The object that holds each row of `read(partition)`: whom an answer is for."""
@@ -257,7 +257,7 @@ def _in_blocks(items: Iterator[T]) -> Iterator[list[T]]:
         yield some
 
 
-def side_by_side(store: Store, read: Callable[..., R], arguments: Iterable[tuple[Any, ...]]) -> Iterator[R]:
+def _side_by_side(store: Store, read: Callable[..., R], arguments: Iterable[tuple[Any, ...]]) -> Iterator[R]:
     """`read` of each; over a network, several are asked for at a time."""
     if store.is_local:
         yield from starmap(read, arguments)

@@ -26,7 +26,7 @@ SAMPLE_TOKENS = 64
 def run(job: Job, world: World) -> None:
     """Evaluate and commit the job's step; a step that was committed before is left as it is.
 
-    `job.inputs`: `train`, `tokenizer`, `corpus` and `tokens`. Raises LlamaError.
+    `job.input`: `train`, `tokenizer`, `corpus` and `tokens`. Raises LlamaError.
     """
     step = job.step
     if world.agree(step.finished):

@@ -29,7 +29,13 @@ def load(url: str, device: str | torch.device = "cpu") -> Loaded:
     """
     store = Store(url)
     if store.exists("config.json"):
-        loaded = _from_folder(store, {})
+        try:
+            loaded = _from_folder(store, {})
+        except FileNotFoundError as error:
+            raise InputError(
+                f"{store.url} is not whole, {error}: beside config.json belong tokenizer.model, the "
+                "SentencePiece file of LLaMA, and the weights as safetensors"
+            ) from error
     elif store.exists(MANIFEST):
         artifact = Artifact(store, store.read_json(MANIFEST))
         loaders = {"export": _from_export, "train": _from_checkpoint}
@@ -54,10 +60,6 @@ def _from_folder(store: Store, expected: dict[str, Object]) -> Loaded:
     config = json.loads(store.read("config.json", expect=expected.get("config.json")))
     if config.get("model_type") != "llama":
         raise InputError(f"{store.url} holds a {config.get('model_type')!r}, not a LLaMA")
-    if not store.exists("tokenizer.model"):
-        raise InputError(
-            f"{store.url} has no tokenizer.model, the SentencePiece file of LLaMA: put it beside config.json"
-        )
     tokenizer = Tokenizer(store.read("tokenizer.model", expect=expected.get("tokenizer.model")))
     files = ["model.safetensors"]
     if store.exists(tensor_files.INDEX):
@@ -115,9 +117,9 @@ def _from_checkpoint(artifact: Artifact) -> Loaded:
 def _parent(artifact: Artifact, stage: str) -> Artifact:
     """The artifact that went into this one. Raises InputError where it is gone, or is another one now."""
     root = Store(artifact.url.rsplit("/", 2)[0])
-    [name] = artifact.parents[stage]
-    if root.exists(f"{name}/{MANIFEST}"):
-        found = Artifact.load(root, name)
-        if found.digest == artifact.manifest["inputs"][stage]:
-            return found
+    for name in artifact.parents.get(stage, []):
+        if root.exists(f"{name}/{MANIFEST}"):
+            found = Artifact.load(root, name)
+            if found.digest == artifact.manifest["inputs"][stage]:
+                return found
     raise InputError(f"{root.url} no longer holds the {stage} step that {artifact.url} was made from")

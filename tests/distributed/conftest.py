@@ -48,8 +48,8 @@ class Training:
         recipe["layout"] |= layout
         recipe["launch"]["procs_per_node"] = processes
         old = self.step
-        step = Step(old.root, old.stage, old.revision, old.identity, old.inputs)
-        url = Job(step, Recipe.model_validate(recipe), self.job.inputs).publish()
+        step = Step(old.root, old.stage, old.revision, old.identity, old.inputs, parents=old.parents)
+        url = Job(step, Recipe.model_validate(recipe)).publish()
         launcher = [sys.executable]
         if processes > 1:
             launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
@@ -118,8 +118,8 @@ def training(tokens: tuple[Store, Artifact, Artifact]) -> Callable[..., Training
 
     def make(**overrides: Any) -> Training:
         recipe = load_recipe("micro", SMALL | overrides)
-        step = Step(store, "train", REVISION, {"test": secrets.token_hex(8)}, {"tokens": data.digest})
-        inputs = {"tokens": f"tokens/{data.id[:16]}", "tokenizer": f"tokenizer/{tokenizer.id[:16]}"}
-        return Training(Job(step, recipe, inputs))
+        identity, inputs = {"test": secrets.token_hex(8)}, {"tokens": data.digest}
+        parents = {"tokens": [data.name], "tokenizer": [tokenizer.name]}
+        return Training(Job(Step(store, "train", REVISION, identity, inputs, parents=parents), recipe))
 
     return make

@@ -23,8 +23,8 @@ def evaluate(
     value = trained.recipe.model_dump(mode="json", by_alias=True)
     value["evaluate"] |= {"heldout_bytes": 400, "batch_tokens": 512, **settings}
     value["launch"]["procs_per_node"] = processes
-    step = Step(trained.store, "evaluate", REVISION, {"test": store.url})
-    url = Job(step, Recipe.model_validate(value), trained.folders()).publish()
+    step = Step(trained.store, "evaluate", REVISION, {"test": store.url}, parents=trained.parents())
+    url = Job(step, Recipe.model_validate(value)).publish()
     command = [sys.executable, *(["-c", program] if program else ["-m", "llama_core.evaluate"]), url]
     if processes > 1:
         options = ["--standalone", f"--nproc-per-node={processes}", "--local-addr=127.0.0.1"]

@@ -63,6 +63,16 @@ def test_a_file_cut_short_is_found_even_without_a_manifest(trained: Trained, sto
         load(folder.url)
 
 
+@pytest.mark.parametrize("name", ["tokenizer.model", "model.safetensors"])
+def test_a_folder_that_lacks_a_file_says_what_belongs_into_it(
+    trained: Trained, store: Store, name: str
+) -> None:
+    folder = Store(folder_of(export(trained, store)))
+    folder.delete([name])
+    with pytest.raises(InputError, match=rf"is not whole, .*{name}.*: beside config\.json belong"):
+        load(folder.url)
+
+
 def test_what_is_no_llama_of_ours_is_refused_by_name(trained: Trained, store: Store) -> None:
     with pytest.raises(InputError, match="no model"):
         load(store.url_of("nothing"))

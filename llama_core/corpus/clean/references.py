@@ -23,7 +23,8 @@ from llama_core.corpus.clean.decide import decide_shard
 from llama_core.corpus.clean.linear import Features, Linear, auc, features, train
 from llama_core.corpus.decisions import Decision, Documents
 from llama_core.corpus.document import Document, Rows
-from llama_core.corpus.partition import FORMAT, Runs, is_in, partition_of, publish_runs, side_by_side
+from llama_core.corpus.lookup import side_by_side
+from llama_core.corpus.partition import FORMAT, Runs, is_in, partition_of, publish_runs
 from llama_core.corpus.recipe import References
 from llama_core.errors import InputError
 from llama_core.phases import Phase, Plan
@@ -185,8 +186,7 @@ def _model_shard(step: Step, examples: list[str], cfg: References, _: None) -> N
         data = step.folder.read(entry.name, expect=entry)
         return pq.read_table(pa.BufferReader(data)).to_pylist()
 
-    shards = ((shard,) for shard in step.each_committed(examples))
-    for rows in side_by_side(step.folder, read, shards):
+    for rows in side_by_side(read, step.each_committed(examples)):
         for row in rows:
             found[row["positive"]].append((row["priority"], row["features"]))
     n = min(cfg.examples, len(found[True]), len(found[False]))

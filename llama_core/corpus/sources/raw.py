@@ -19,8 +19,8 @@ from llama_core.corpus.sources.checksum import Checksum
 from llama_core.corpus.sources.listing import LISTED, MAX_BYTES, Entry, parse_listing
 from llama_core.corpus.sources.streams import PIECE
 from llama_core.errors import InputError, StoreError
+from llama_core.file_system import file_system
 from llama_core.step import digest_of
-from llama_core.store import file_system
 
 T = TypeVar("T")
 
