@@ -230,7 +230,7 @@ def test_capacity_is_that_of_the_partition(slurm: SlurmLauncher) -> None:
     with pytest.raises(LaunchError, match="no partition 'gpus': launch.partition can be half, main"):
         SlurmLauncher("gpus").capacity()
     with pytest.raises(LaunchError, match="too little in nodes and GPUs.*choose another partition"):
-        check_capacity(load_recipe("7b", {"launch.launcher": "slurm"}), whole)
+        check_capacity(load_recipe("7b", {"launch.launcher": "slurm"}), slurm.capacity)
 
 
 @needs_slurm
