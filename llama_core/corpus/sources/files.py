@@ -122,6 +122,8 @@ def _read_jsonl(file: BinaryIO, url: str, limit: int, columns: tuple[str, ...]) 
         else:
             yield number, offset, _parse(line)
         number += 1
+    if number == 0:
+        yield 0, 0, "empty_file"
 
 
 def _parse(line: bytes) -> dict[str, Any] | str:

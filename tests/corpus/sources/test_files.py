@@ -41,6 +41,21 @@ def test_a_name_in_capitals_is_unpacked_too(tmp_path: Path, ending: str) -> None
     assert [fields for _, _, fields in records] == [{"text": "a"}, {"text": "b"}]
 
 
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        ("a.jsonl", b""),
+        ("a.jsonl", b"\n \n"),
+        *((f"a.json.{ending}", stored) for ending in ("gz", "zst") for stored in (b"", PACKERS[ending](b""))),
+    ],
+)
+def test_a_file_without_a_record_is_quarantined_as_empty(tmp_path: Path, name: str, stored: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(stored)
+    outcomes = files.read("web", Files(kind="files", urls=[str(path)]), Raw("a", str(path), ""))
+    assert list(outcomes) == [Quarantined(f"{path}#0", 0, "empty_file")]
+
+
 @given(
     lines=st.lists(st.binary(max_size=20).map(lambda b: b.replace(b"\n", b" ")), max_size=12),
     sizes=st.lists(st.integers(0, 9), max_size=20),
