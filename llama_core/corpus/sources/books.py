@@ -16,6 +16,7 @@ from llama_core.corpus import filters
 from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined, document_id
 from llama_core.corpus.recipe import Books
 from llama_core.corpus.sources import archives, files
+from llama_core.corpus.sources.charsets import BYTEWISE, codec_of
 from llama_core.corpus.sources.gutenberg import declared_encoding, read_book
 from llama_core.corpus.sources.raw import Raw, open_raw
 
@@ -26,19 +27,8 @@ ENDINGS = (*_TEXTS, ".zip", *_TABLES)
 _VARIANT = re.compile(
     r"((?:.*/)?(?:\d+|pg\d+(?=\.txt)))(?:-(?P<kind>[08h]))?\.(?:txt(?P<utf8>\.utf-?8)?|zip)"
 )
+_HEAD_BYTES = 20_000  # in which a header speaks of Project Gutenberg
 _RANKS = {"0": 0, "8": 1, None: 2, "h": 3}  # the last is a zip of HTML
-_BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-# What headers call an encoding; Windows' form of Latin-1 holds all of the other's text, and ASCII's.
-_ENCODINGS = {
-    **dict.fromkeys(
-        ("iso-8859-1", "iso8859-1", "iso latin-1", "iso-latin-1", "latin-1", "latin1", "windows-1252"),
-        "cp1252",
-    ),
-    **dict.fromkeys(("us-ascii", "ascii", "iso-646-us", "codepage 1252"), "cp1252"),
-    "cp-1251": "cp1251",
-    "ibm850": "cp850",
-    "macintosh": "mac-roman",
-}
 
 
 def choose(raws: list[Raw]) -> list[Raw]:
@@ -90,24 +80,26 @@ def read(source_name: str, source: Books, raw: Raw) -> Iterator[Outcome]:
 
 
 def decode(data: bytes) -> str | None:
-    """The text of a book: by its byte order mark, else UTF-8, else what its Gutenberg header declares."""
-    for bom, encoding in _BOMS:
-        if data.startswith(bom):
-            return _decode(data, encoding)
-    text = _decode(data, "utf-8")
-    if text is None and (declared := declared_encoding(data)):
-        text = _decode(data, _ENCODINGS.get(declared, declared))
-        if text is None and _ENCODINGS.get(declared) == "cp1252":  # five bytes mean nothing in it
-            text = data.decode("latin-1")
-    elif text is None and b"Gutenberg" in data[:20_000]:  # before headers said so, all were Latin-1
-        text = data.decode("cp1252", "replace").replace("\ufffd", "")
-    return text
+    """The text of a book: by its byte order mark, else UTF-8, else what its Gutenberg header declares.
+
+    Bytes that are not so are Windows' Latin-1, as all were before headers spoke of it. None: bytes of which
+    nothing says that they are text.
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return _decode(data, "utf-16")
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if (text := _decode(data, "utf-8")) is not None:
+        return text
+    declared = declared_encoding(data)
+    if not declared and b"gutenberg" not in data[:_HEAD_BYTES].lower():
+        return None
+    return data.decode(codec_of(declared), BYTEWISE)
 
 
 def _decode(data: bytes, encoding: str) -> str | None:
     try:
         return data.decode(encoding)
-    except (UnicodeError, LookupError):
+    except UnicodeError:
         return None
 
 

@@ -9,7 +9,7 @@ there stays as it is.
 import re
 from dataclasses import dataclass
 
-_PROJECT = r"pro[jy]e[ck]t\s+gutenberg"
+_PROJECT = r"pro(?:[jy]e[ck]?t[eo]?s?|getto)\s+gutenberg"  # in the languages of its books
 _IS_GUTENBERG = re.compile(_PROJECT, re.IGNORECASE)
 _START = re.compile(
     rf"\W*(?:start|beginning)\s+of\s+(?:the|this)\s+(?:copyrighted\s+)?{_PROJECT}"
@@ -19,7 +19,7 @@ _START = re.compile(
 _END = re.compile(rf"\s*\*+\s*end\s+of\s+(?:the|this)\s+(?:copyrighted\s+)?{_PROJECT}", re.IGNORECASE)
 _SOFT_END = re.compile(
     rf"\W*(?:(?:this\s+is\s+the\s+)?end\s+of\s+(?:(?:the|this)\s+)?(?:e-?text\s+of\s+)?(?:the\s+)?{_PROJECT}"
-    rf"|ende\s+(?:diese[sr]?|des)\s+{_PROJECT}|fin\s+d[eu]\s+(?:ce\s+)?{_PROJECT}|fine\s+del\s+{_PROJECT}"
+    rf"|(?:ende\s+(?:d|von)|fin\s+d|fine\s+d|fim\s+d|einde\s+van)[\w'’]*\s+(?:[\w'’-]+\s+){{0,4}}?{_PROJECT}"
     rf"|this\s+is\s+a\s+copyrighted\s+{_PROJECT}.*above)",
     re.IGNORECASE,
 )
@@ -61,10 +61,14 @@ _NOTE = re.compile(
 )
 _FIELD = re.compile(r"(title|author|language|release date|posting date)\s*:\s*(.*)", re.IGNORECASE)
 _NUMBER = re.compile(r"\[\s*e-?(?:book|text)\s*(?:#|no\.?)\s*(\d{1,6})\s*\]", re.IGNORECASE)
-_OF = re.compile(
-    rf"^[^\w\n]*(?:the\s+|this\s+is\s+the\s+)?{_PROJECT}(?:['’]?s|\s+e-?(?:text|book)\s+(?:of|,)?)"
+_WORK = rf"^[^\w\n]*(?:the\s+|this\s+is\s+the\s+)?{_PROJECT}"
+_BY = re.compile(
+    rf"{_WORK}(?:(?:['’]?s)?\s+e-?(?:text|book)\s+(?:of|,)?|['’]?s)"
     r"\s*([^\n].{0,200}?),?\s+by\s+(.{1,100}?)[^\w\n]*$",
     re.IGNORECASE | re.MULTILINE,
+)
+_OF = re.compile(
+    rf"{_WORK}(?:['’]?s)?\s+e-?(?:text|book)\s+of\s+([^\n]{{1,200}}?)[\s*]*$", re.IGNORECASE | re.MULTILINE
 )
 _DATE = re.compile(
     r"(?:([a-z]{3,9}),?\s+(?:(\d{1,2}),?\s+)?)?((?:19|20)\d\d)(?:-(\d\d)(?:-(\d\d))?)?", re.IGNORECASE
@@ -118,12 +122,12 @@ def read_book(text: str) -> Book:
     fields = _fields(header)
     number = _NUMBER.search(header)
     dated = header[: number.start()].rpartition("\n")[2] if number else ""  # `June, 1998  [Etext #4242]`
-    named = _OF.search(header)
+    title, author = _named(header)
     return Book(
         text="\n".join("\n" * gap + "\n".join(p) for gap, p in paragraphs).strip("\n") + "\n",
         number=number[1] if number else "",
-        title=fields.get("title") or (" ".join(named[1].split()) if named else ""),
-        author=fields.get("author") or (" ".join(named[2].split()) if named else ""),
+        title=fields.get("title") or title,
+        author=fields.get("author") or author,
         language=_LANGUAGES.get(fields.get("language", "").lower(), ""),
         date=next(
             filter(None, map(_date, (fields.get("release date", ""), fields.get("posting date", ""), dated))),
@@ -135,8 +139,8 @@ def read_book(text: str) -> Book:
 
 def declared_encoding(head: bytes) -> str:
     """What a header says of the file's encoding; empty if it does not."""
-    found = re.search(rb"character set encoding:\s*([\w /-]{1,30})", head[:20_000], re.IGNORECASE)
-    return found[1].decode("ascii", "replace").strip().lower() if found else ""
+    found = re.search(rb"character set encoding:[^\S\n]*([^\r\n]{1,80})", head[:20_000], re.IGNORECASE)
+    return found[1].decode("ascii", "replace").strip() if found else ""
 
 
 def _start(lines: list[str]) -> int:
@@ -276,6 +280,14 @@ def _end_of_note(paragraphs: list[Paragraph], at: int) -> int:
     return end
 
 
+def _named(header: str) -> tuple[str, str]:
+    """(title, author), by the line that says what this is the text of."""
+    of, by = _OF.search(header), _BY.search(header)
+    if of and (not by or of.start() < by.start()):
+        return _words(of[1]), ""
+    return (_words(by[1]), _words(by[2])) if by else ("", "")
+
+
 def _fields(header: str) -> dict[str, str]:
     """What the lines `Title:`, `Author:` and so on say, first of each; titles run over indented lines."""
     fields: dict[str, str] = {}
@@ -289,8 +301,12 @@ def _fields(header: str) -> dict[str, str]:
             if not more.startswith((" ", "\t")) or not more.strip():
                 break
             parts.append(more)
-        fields[found[1].lower()] = " ".join(" ".join(parts).split())
+        fields[found[1].lower()] = _words(" ".join(parts))
     return fields
+
+
+def _words(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _date(text: str) -> str:

@@ -162,6 +162,43 @@ def test_what_stands_around_a_book_is_off_whatever_the_markers(variant: str) -> 
         assert (book.language, book.date) == ("en", "1998-06-03")
 
 
+@pytest.mark.parametrize(
+    ("line", "title", "author"),
+    [
+        ("Project Gutenberg's Etext of The Lamp", "The Lamp", ""),
+        ("*Project Gutenberg's Etext of The Lamp, by A. Writer*", "The Lamp", "A. Writer"),
+        ("The Project Gutenberg Etext of The Lamp, by A. Writer", "The Lamp", "A. Writer"),
+        ("**The Project Gutenberg Etext of Is It Lit?**", "Is It Lit?", ""),
+        ("Project Gutenberg Etext of The Lamp\n\nProject Gutenberg's Etexts made by us", "The Lamp", ""),
+        ("Project Gutenberg's The Lamp, by A. Writer", "The Lamp", "A. Writer"),
+    ],
+)
+def test_the_first_line_of_an_old_header_names_the_book(line: str, title: str, author: str) -> None:
+    book = read_book(f"{line}\n\nJune, 1998  [Etext #4242]\n\n\n{BOOK}")
+    assert (book.title, book.author, book.text) == (title, author, BOOK)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Fin du Projet Gutenberg Etext",
+        "Fin de ce Project Gutenberg EBook",
+        "Fin de l'Etext du Projet Gutenberg",
+        "*** Ende dieses Projekt Gutenberg Etextes The Last Lighthouse ***",
+        "Ende dieses Project Gutenberg-Etextes",
+        "Ende von Project Gutenberg's The Last Lighthouse",
+        "Ende des Projektes Gutenberg Etext",
+        "Fine del Progetto Gutenberg",
+        "Fin del Proyecto Gutenberg EBook",
+        "Fim do Projecto Gutenberg",
+        "Einde van het Project Gutenberg EBook",
+    ],
+)
+def test_a_book_ends_in_its_own_language(line: str) -> None:
+    head = "The Project Gutenberg Etext of The Last Lighthouse, by A. Writer\n\n\n\n"
+    assert read_book(f"{head}{BOOK}\n\n{line}\n\nWhat is no book.\n").text == BOOK
+
+
 def test_a_book_without_blank_lines_keeps_its_first_and_last_lines() -> None:
     before, after = VARIANTS["since 2020"]
     text = "\n".join(line for line in (before + BOOK + BOOK * 5 + after).split("\n") if line.strip())
@@ -189,7 +226,8 @@ def test_marked_text_is_never_lost(head: str, tail: str) -> None:
     before, after = VARIANTS["in German"]
     text = read_book(before + head + BOOK + tail + after).text
     assert BOOK.strip() in text
-    assert re.findall(r"\S+", head + BOOK + tail) == re.findall(r"\S+", text)
+    expected, found = (t.rstrip(" *\n") for t in (head + BOOK + tail, text))  # stars go with the note below
+    assert re.findall(r"\S+", expected) == re.findall(r"\S+", found)
 
 
 @pytest.mark.parametrize(
@@ -203,6 +241,16 @@ def test_marked_text_is_never_lost(head: str, tail: str) -> None:
         ("latin-1", "ASCII"),
         ("mac-roman", "Macintosh"),
         ("utf-16", "UTF-16"),
+        ("cp1252", "CP-1252"),
+        ("cp1252", "CP-1250"),
+        ("cp1252", "Windows Code Page 1252"),
+        ("latin-1", "ISO-Latin 1"),
+        ("latin-1", "ISO-8859-1 (Latin-1)"),
+        ("latin-1", "ASCII with a couple of ISO-8859-1 characters"),
+        ("latin-1", "UTF-8"),
+        ("latin-1", "UTF-16"),
+        ("latin-1", "ISO-646-US"),
+        ("latin-1", "8bit"),
     ],
 )
 def test_the_encoding_is_found_or_declared(encoding: str, declared: str) -> None:
@@ -211,13 +259,33 @@ def test_the_encoding_is_found_or_declared(encoding: str, declared: str) -> None
     assert read_book(decode(text.encode(encoding)) or "").text == BOOK
 
 
+@pytest.mark.parametrize(
+    ("declared", "data", "text"),
+    [
+        ("CP-1250", "Řeka".encode("cp1250"), "Řeka"),
+        ("ISO Latin-2", "Řeka".encode("iso8859-2"), "Řeka"),
+        ("Windows Codepage 1251", "Река".encode("cp1251"), "Река"),
+        ("KOI8-R", "Река".encode("koi8-r"), "Река"),
+        ("Big5", "河".encode("big5"), "河"),
+        ("ISO-8859-1", b"\x93caf\xe9\x94 \x81", "“café” \x81"),
+        ("UTF-8", "café — ".encode() + b"\xe9\x81", "café — é\x81"),
+    ],
+)
+def test_a_byte_that_is_not_in_the_declared_encoding_costs_no_other(
+    declared: str, data: bytes, text: str
+) -> None:
+    head = HEAD.format(encoding=declared) + START
+    assert (decode(head.encode() + data + END.encode()) or "").removeprefix(head).removesuffix(END) == text
+
+
 def test_bytes_that_are_no_text_are_quarantined(tmp_path: Path, ingested: Callable[..., Artifact]) -> None:
     (tmp_path / "latin.txt").write_bytes(BOOK.encode("latin-1"))  # and nothing says so
     (tmp_path / "nul.txt").write_bytes(BOOK.encode() + b"\0")
+    (tmp_path / "binary.txt").write_bytes(HEAD.format(encoding="CP-1252").encode() + b"\xe9\0")
     (tmp_path / "long.txt").write_bytes(BOOK.encode() * 200)
     (tmp_path / "good.txt").write_text(BOOK)
     counts = ingested(books(tmp_path / "*.txt", max_record_bytes=20_000)).counts
-    assert counts["documents"] == 1 and counts["raw"] == 4
+    assert counts["documents"] == 1 and counts["raw"] == 5
     assert {k for k in counts if k.startswith("quarantined")} == {
         "quarantined.invalid_utf8",
         "quarantined.nul_byte",
