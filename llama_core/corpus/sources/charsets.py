@@ -13,7 +13,7 @@ _FORMS = (
 )
 # Windows' form of Latin-1 holds all of the other's text; what is not ASCII under that name may be UTF-8.
 _WIDER = {"iso8859-1": "cp1252", "ascii": "utf-8"}
-_ASCII = string.ascii_letters + string.digits
+_ASCII = string.ascii_letters + string.digits + r"\u0041"
 
 
 def codec_of(declared: str) -> str:
@@ -23,11 +23,13 @@ def codec_of(declared: str) -> str:
     found = next(((form, match[1]) for pattern, form in _FORMS if (match := pattern.search(name))), None)
     name = found[0].format(found[1]) if found else re.sub(r"[^a-z0-9]+", "-", name).strip("-")
     try:
-        is_wider = (_ASCII.encode() + b"\xe9").decode(name, BYTEWISE).startswith(_ASCII)
+        if _ASCII.encode().decode(name) != _ASCII:
+            return "utf-8"
+        b"\xe9".decode(name, BYTEWISE)  # not every codec takes an error handler
     except (LookupError, UnicodeError):
         return "utf-8"
     codec = codecs.lookup(name).name
-    return _WIDER.get(codec, codec) if is_wider else "utf-8"
+    return _WIDER.get(codec, codec)
 
 
 def _one_by_one(error: UnicodeError) -> tuple[str, int]:
