@@ -28,7 +28,8 @@ ENDINGS = (".xml", ".bz2", ".xml.gz", ".xml.zst", ".gz")
 _DBNAME = re.compile(rb"<dbname>\s*([a-z0-9_]{1,40}?)wiki\s*</dbname>")
 _BASE = re.compile(rb"<base>\s*https?://([a-z-]{2,20})\.(?:m\.)?wikipedia\.org/")
 _OTHER_PROJECT = re.compile(rb"<dbname>\s*([a-z0-9_]{1,40})\s*</dbname>")
-_NAMESPACE = re.compile(r'<namespace key="(-2|6|14)"[^>]{0,80}>([^<]{1,80})</namespace>')
+_NAMESPACE = re.compile(r'<namespace key="(-?[0-9]{1,5})"[^>]{0,80}>([^<]{1,80})</namespace>')
+_HIDDEN = ("-2", "6", "14")  # sound and pictures, and categories
 _FILE_NAME = re.compile(r"(?:^|/)([a-z_]{2,20})wiki-[^/]*$")
 _REDIRECT = re.compile(rf"\s*#\s*(?:{'|'.join(sorted(REDIRECTS))})\s*:?\s*\[\[", re.IGNORECASE)
 
@@ -64,14 +65,16 @@ class _Dump:
                 f"the source's `languages` are {', '.join(source.languages)}"
             )
         names = _NAMESPACE.findall(head.decode("utf-8", "replace"))
-        self._hidden = frozenset(name.strip().lower() for _, name in names)
+        self._namespaces = {name.strip().lower(): number for number, name in names}
+        self._hidden = frozenset(name for name, number in self._namespaces.items() if number in _HIDDEN)
 
     def outcome(self, offset: int, data: bytes) -> Outcome:
         record = f"{self._url}#{offset}"
         page = parse(data)
         if isinstance(page, str):
             return Quarantined(record, offset, page)
-        namespace, number = _text(page, "ns") or "0", _text(page, "id")
+        title, number = _text(page, "title"), _text(page, "id")
+        namespace = _text(page, "ns") or self._namespace_of(title)
         revisions = page.findall("revision")
         if not revisions or not re.fullmatch(r"-?[0-9]{1,6}", namespace):
             return Quarantined(record, offset, "no_revision" if not revisions else "bad_fields")
@@ -83,7 +86,12 @@ class _Dump:
             return NonContent("redirect")
         if (_text(revision, "model") or "wikitext") != "wikitext":
             return NonContent("not_wikitext")
-        return self._article(_text(page, "title"), number, revision, wikitext, offset)
+        return self._article(title, number, revision, wikitext, offset)
+
+    def _namespace_of(self, title: str) -> str:
+        """By what stands before the colon: dumps before the end of 2011 have no `<ns>`."""
+        prefix, colon, _ = title.partition(":")
+        return self._namespaces.get(prefix.strip().lower(), "0") if colon else "0"
 
     def _article(
         self, title: str, number: str, revision: ElementTree.Element, wikitext: str, offset: int

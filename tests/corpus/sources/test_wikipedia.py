@@ -89,9 +89,48 @@ def test_ingest_conserves_the_pages_of_a_dump(tmp_path: Path, ingested: Callable
 def test_older_and_newer_schemas_are_read(schema: str, read: Callable[..., list[Outcome]]) -> None:
     slot = "\n      <content><role>mediainfo</role><model>x</model><text>no article</text></content>"
     data = wiki(page(1, "A", PROSE, more=slot if schema == "0.11" else ""), version=schema)
-    if schema == "0.3":  # had no <ns>, <redirect>, <model> and <dbname>
-        data = re.sub(rb" *<(ns|model|format|dbname)>[^<]*</\1>\n", b"", data)
+    if schema == "0.3":
+        data = as_before_2012(data)
     assert [d.text for d in documents_in(read(data))] == [PROSE.strip()]
+
+
+def as_before_2012(data: bytes) -> bytes:
+    """Had no <ns>, <redirect>, <model> and <dbname>."""
+    return re.sub(rb" *<(ns|model|format|dbname)>[^<]*</\1>\n", b"", data)
+
+
+@pytest.mark.parametrize(
+    ("title", "found"),
+    [
+        ("Diskussion:Obst", "namespace_1"),
+        ("Datei:Apfel.jpg", "namespace_6"),
+        ("datei:Apfel.jpg", "namespace_6"),
+        ("Benutzer Diskussion:A", "namespace_3"),
+        ("2001: Odyssee im Weltraum", "document"),
+        ("Datei", "document"),
+        (":Datei", "document"),
+    ],
+)
+def test_the_namespace_is_read_off_the_title_where_the_page_does_not_say(
+    title: str, found: str, read: Callable[..., list[Outcome]]
+) -> None:
+    namespaces = {1: "Diskussion", 3: "Benutzer Diskussion", 6: "Datei"}
+    data = as_before_2012(wiki(page(1, title, PROSE), namespaces=namespaces))
+    assert names(read(data)) == {found: 1}
+
+
+def test_the_namespace_that_a_page_says_counts_for_more_than_its_title(
+    read: Callable[..., list[Outcome]],
+) -> None:
+    data = wiki(page(1, "Datei:Apfel", PROSE), page(2, "Apfel", PROSE, ns=6))
+    assert names(read(data)) == {"document": 1, "namespace_6": 1}
+
+
+def test_without_a_head_a_page_that_names_no_namespace_is_an_article(
+    read: Callable[..., list[Outcome]],
+) -> None:
+    bare = as_before_2012(b"<mediawiki>\n" + page(1, "Datei:A.jpg", PROSE).encode() + b"</mediawiki>")
+    assert names(read(bare)) == {"document": 1}
 
 
 REDIRECTS = {
