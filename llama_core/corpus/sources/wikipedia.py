@@ -98,7 +98,7 @@ class _Dump:
     ) -> Outcome:
         record = f"{self._url}#{offset}"
         try:
-            found = read_page(wikitext, title, self._hidden)
+            found = read_page(wikitext, title, self._hidden, self._language)
         except TooDeepError:
             return Quarantined(record, offset, "too_deep")
         if error := filters.text_error(found.text + title):

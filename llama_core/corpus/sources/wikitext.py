@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from llama_core.corpus.sources import wikitext_scripts
 from llama_core.corpus.sources.html_text import unescape
 from llama_core.corpus.sources.wikitext_lines import layout
 from llama_core.corpus.sources.wikitext_names import CATEGORIES, MEDIA, is_disambiguation
@@ -49,8 +50,6 @@ _EXTERNAL = re.compile(
 )
 _BARE = re.compile(r"\b(?:https?|ftp)://[^\s\[\]<>|\"\x03]*[^\s\[\]<>|\"\x03.,;:!?)']")
 _MAGIC = re.compile(r"__[^\W\d_a-zа-яё]{3,}__")
-_VARIANT = re.compile(r"-\{(?:[^{}|]*+\|)?([^{}|]*+)\}-")  # of the Serbian Wikipedia's two scripts
-_SCRIPT = re.compile(r"\s*sr(?:-ec|-el|-cyrl|-latn)?\s*:([^;]*)")
 _PARAMETER = re.compile(r"\{\{\{[^{}|]*+\|?([^{}]*+)\}\}\}")  # of a template's own page
 _LEFT_OPEN = re.compile(r"\{\{+|\}\}+|\[\[+|\]\]+")
 _RESERVED = dict.fromkeys(range(1, 9))
@@ -69,8 +68,9 @@ class Page:
     is_disambiguation: bool
 
 
-def read_page(wikitext: str, title: str = "", hidden: Collection[str] = ()) -> Page:
+def read_page(wikitext: str, title: str = "", hidden: Collection[str] = (), language: str = "") -> Page:
     """The text of a page. `hidden`: more names of namespaces of pictures and categories, lower case.
+    `language`: of the Wikipedia that it is from.
 
     Raises TooDeepError where more is nested than MediaWiki would read.
     """
@@ -78,8 +78,13 @@ def read_page(wikitext: str, title: str = "", hidden: Collection[str] = ()) -> P
     cited: list[str] = []
     nesting = Nesting(title, MEDIA | CATEGORIES | set(hidden))
     text = _set_aside(wikitext.replace("\r", "").translate(_RESERVED), kept, cited)
+    in_scripts = wikitext_scripts.applies_to(language)
+    if in_scripts:
+        text = wikitext_scripts.before_templates(text)
     text = _PARAMETER.sub(r"\1", text)
     text = nesting.flatten(text)
+    if in_scripts:
+        text = wikitext_scripts.after_templates(text)
     text = _inline(text)
     text = layout(text)
     text = _put_back(text, kept)
@@ -158,7 +163,6 @@ def _put_back(text: str, kept: list[str]) -> str:
 
 def _inline(text: str) -> str:
     """Without external links, HTML tags, magic words and entities."""
-    text = _VARIANT.sub(_variant, text)
     text = _EXTERNAL.sub(lambda found: (found[1] or found[2] or "").strip() or HOLE, text)
     text = _BARE.sub(HOLE, text)
     text = _SUPERSCRIPT.sub(_power, text)
@@ -166,12 +170,6 @@ def _inline(text: str) -> str:
     text = _MAGIC.sub(HOLE, text)
     text = _LEFT_OPEN.sub("", text)
     return unescape(text).translate(_INVISIBLE)
-
-
-def _variant(found: re.Match[str]) -> str:
-    """The first of the variants of a text: `sr-ec:кафа; sr-el:kafa`."""
-    first = _SCRIPT.match(found[1])
-    return first[1].strip() if first else found[1]
 
 
 def _power(found: re.Match[str]) -> str:

@@ -142,7 +142,37 @@ def test_a_construct_becomes_its_words(wikitext: str, expected: str) -> None:
     ],
 )  # fmt: skip
 def test_each_languages_own_names_are_known(language: str, wikitext: str, expected: str) -> None:
-    assert text(wikitext) == expected
+    assert text(wikitext, language=language) == expected
+
+
+@pytest.mark.parametrize(
+    ("wikitext", "expected"),
+    [
+        ("-{sr-ec:кафа; sr-el:kafa}-", "кафа"),
+        ("-{sr-el:kafa; sr-ec:кафа;}-", "кафа"),
+        ("-{sr-latn:kafa; sr-cyrl:кафа}-", "кафа"),
+        ("-{sr-el:kafa}-", "kafa"),
+        ("-{sr-ec:а&nbsp;б; sr-el:a&nbsp;b}-", "а б"),
+        ("-{A|sr-ec:кафа; sr-el:kafa}-", "кафа"),
+        ("-{T;A|sr-ec:кафа; sr-el:kafa}-", "кафа"),
+        ("а -{T|sr-ec:кафа; sr-el:kafa}- б", "а б"),
+        ("а -{H|sr-ec:кафа; sr-el:kafa}- б", "а б"),
+        ("а -{H;A|sr-ec:кафа; sr-el:kafa}- б", "а б"),
+        ("а -{-|sr-ec:кафа; sr-el:kafa}- б", "а б"),
+        ("-{D|sr-ec:кафа; sr-el:kafa}-", "српски (ћирилица):кафа;srpski (latinica):kafa;"),
+        ("-{N|sr-el}-", "srpski (latinica)"),
+        ("-{R|sr-ec:x}-, -{sr-el|y}-, -{Windows [x]}- и -{писмо|z}-", "sr-ec:x, y, Windows [x] и z"),
+        ("-{[[Рим|Rim]]}-, -{{{lang|en|Rome}}}- и {{lang|en|-{R|Rome}-}}", "Rim, Rome и Rome"),
+    ],
+)
+def test_serbian_is_read_as_it_is_shown_to_who_chose_no_script(wikitext: str, expected: str) -> None:
+    assert text(wikitext, language="sr") == expected
+
+
+@pytest.mark.parametrize("language", ["de", "en", "hr"])
+def test_braces_between_hyphens_are_text_where_there_is_one_script(language: str) -> None:
+    name = "2-{[(4-Chlorphenyl)(2-pyridinyl)]methoxy}-N,N-dimethylethanamin"
+    assert text(name, language=language) == name
 
 
 def test_namespaces_that_only_the_dump_names_are_hidden_too() -> None:
@@ -207,7 +237,7 @@ def test_time_is_linear_in_pages_of_one_mark(run: str) -> None:
     for wikitext in (page, page + "</ref></code></math>-->}}]]\n|}"):
         start = time.process_time()
         with contextlib.suppress(TooDeepError):
-            read_page(wikitext)
+            read_page(wikitext, language="sr")
         assert time.process_time() - start < 5
 
 
@@ -233,7 +263,7 @@ MARKS = st.sampled_from([
 @given(parts=st.lists(MARKS | st.text(max_size=3), max_size=40))
 @settings(deadline=None)
 def test_any_page_becomes_text_without_the_readers_own_marks(parts: list[str]) -> None:
-    page = read_page("".join(parts), "Title")
+    page = read_page("".join(parts), "Title", language="sr")
     assert not set(page.text) & set(map(chr, range(1, 9)))
     assert page.text == page.text.strip()
 
