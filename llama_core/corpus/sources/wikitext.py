@@ -13,7 +13,13 @@ from urllib.parse import urlsplit
 from llama_core.corpus.sources import wikitext_scripts
 from llama_core.corpus.sources.html_text import unescape
 from llama_core.corpus.sources.wikitext_lines import layout
-from llama_core.corpus.sources.wikitext_names import CATEGORIES, MEDIA, is_disambiguation
+from llama_core.corpus.sources.wikitext_names import (
+    CASED_SWITCHES,
+    CATEGORIES,
+    MEDIA,
+    SWITCHES,
+    is_disambiguation,
+)
 from llama_core.corpus.sources.wikitext_nesting import HOLE, Nesting
 
 MAX_REFERENCES = 1000
@@ -49,7 +55,7 @@ _EXTERNAL = re.compile(
     r"|\[mailto:[^\s\[\]]*+([^\[\]\n]*+)\]"
 )
 _BARE = re.compile(r"\b(?:https?|ftp)://[^\s\[\]<>|\"\x03]*[^\s\[\]<>|\"\x03.,;:!?)']")
-_MAGIC = re.compile(r"__[^\W\d_a-zа-яё]{3,}__")
+_SWITCH = re.compile(rf"__(?!_)(?:(?i:{'|'.join(sorted(SWITCHES))})|{'|'.join(sorted(CASED_SWITCHES))})__")
 _PARAMETER = re.compile(r"\{\{\{[^{}|]*+\|?([^{}]*+)\}\}\}")  # of a template's own page
 _LEFT_OPEN = re.compile(r"\{\{+|\}\}+|\[\[+|\]\]+")
 _RESERVED = dict.fromkeys(range(1, 9))
@@ -167,7 +173,7 @@ def _inline(text: str) -> str:
     text = _BARE.sub(HOLE, text)
     text = _SUPERSCRIPT.sub(_power, text)
     text = _TAG.sub(lambda found: "\n" if found[2].lower() in _BREAKS else "", text)
-    text = _MAGIC.sub(HOLE, text)
+    text = _SWITCH.sub(HOLE, text)
     text = _LEFT_OPEN.sub("", text)
     return unescape(text).translate(_INVISIBLE)
 

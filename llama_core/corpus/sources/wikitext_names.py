@@ -9,8 +9,8 @@ def _names(text: str) -> frozenset[str]:
 MEDIA = _names("""
 file, image, media, файл, картинка, медия, fitxer, imatge, soubor, fil, billede, datei, bild, medium,
 archivo, imagen, medio, fichier, média, datoteka, slika, mediji, fájl, kép, immagine, file multimediale,
-bestand, afbeelding, plik, grafika, ficheiro, imagem, arquivo, fișier, imagine, изображение, медиа,
-датотека, слика, медиј, зображення, медіа, mediafile, multimedia
+bestand, afbeelding, plik, grafika, ficheiro, imagem, arquivo, fișier, fişier, imagine, изображение, медиа,
+датотека, слика, медиј, медија, medija, зображення, медіа, mediafile, multimedia, multimédia
 """)
 CATEGORIES = _names("""
 category, категория, categoria, kategorie, kategori, categoría, catégorie, kategorija, kategória,
@@ -21,17 +21,18 @@ categorie, kategoria, категорија, категорія
 LANGUAGE_CODES = _names("""
 aa, ab, ace, af, ak, als, am, an, ang, ar, arc, ary, arz, as, ast, av, ay, az, azb, ba, ban, bar, bat-smg,
 bcl, be, be-tarask, be-x-old, bg, bh, bi, bjn, bm, bn, bo, bpy, br, bs, bug, bxr, ca, cbk-zam, cdo, ce, ceb,
-ch, chr, chy, ckb, co, cr, crh, cs, csb, cu, cv, cy, da, de, din, diq, dsb, dv, dz, ee, el, eml, en, eo, es,
-et, eu, ext, fa, ff, fi, fiu-vro, fj, fo, fr, frp, frr, fur, fy, ga, gag, gan, gd, gl, glk, gn, gom, got,
-gu, gv, ha, hak, haw, he, hi, hif, hr, hsb, ht, hu, hy, hyw, ia, id, ie, ig, ik, ilo, inh, io, is, it, iu,
-ja, jam, jbo, jv, ka, kaa, kab, kbd, kbp, kg, ki, kk, kl, km, kn, ko, koi, krc, ks, ksh, ku, kv, kw, ky, la,
-lad, lb, lbe, lez, lfn, lg, li, lij, lmo, ln, lo, lrc, lt, ltg, lv, mai, map-bms, mdf, mg, mhr, mi, min, mk,
-ml, mn, mr, mrj, ms, mt, mwl, my, myv, mzn, na, nah, nap, nds, nds-nl, ne, new, nl, nn, no, nov, nrm, nso,
-nv, ny, oc, olo, om, or, os, pa, pag, pam, pap, pcd, pdc, pfl, pi, pih, pl, pms, pnb, pnt, ps, pt, qu, rm,
-rmy, rn, ro, roa-rup, roa-tara, ru, rue, rw, sa, sah, sat, sc, scn, sco, sd, se, sg, sh, si, simple, sk, sl,
-sm, sn, so, sq, sr, srn, ss, st, stq, su, sv, sw, szl, ta, tcy, te, tet, tg, th, ti, tk, tl, tn, to, tpi,
-tr, ts, tt, tum, tw, ty, tyv, udm, ug, uk, ur, uz, ve, vec, vep, vi, vls, vo, wa, war, wo, wuu, xal, xh,
-xmf, yi, yo, za, zea, zh, zh-classical, zh-min-nan, zh-yue, zu
+ch, cho, chr, chy, ckb, co, cr, crh, cs, csb, cu, cv, cy, cz, da, de, din, diq, dk, dsb, dv, dz, ee, el,
+eml, en, eo, epo, es, et, eu, ext, fa, ff, fi, fiu-vro, fj, fo, fr, frp, frr, fur, fy, ga, gag, gan, gd, gl,
+glk, gn, gom, got, gu, gv, ha, hak, haw, he, hi, hif, ho, hr, hsb, ht, hu, hy, hyw, hz, ia, id, ie, ig, ii,
+ik, ilo, inh, io, is, it, iu, ja, jam, jbo, jp, jv, ka, kaa, kab, kbd, kbp, kg, ki, kj, kk, kl, km, kn, ko,
+koi, kr, krc, ks, ksh, ku, kv, kw, ky, la, lad, lb, lbe, lez, lfn, lg, li, lij, lmo, ln, lo, lrc, lt, ltg,
+lv, mai, map-bms, mdf, mg, mh, mhr, mi, min, minnan, mk, ml, mn, mo, mr, mrj, ms, mt, mus, mwl, my, myv,
+mzn, na, nah, nan, nap, nb, nds, nds-nl, ne, new, ng, nl, nn, no, nov, nrm, nso, nv, ny, oc, olo, om, or,
+os, pa, pag, pam, pap, pcd, pdc, pfl, pi, pih, pl, pms, pnb, pnt, ps, pt, qu, rm, rmy, rn, ro, roa-rup,
+roa-tara, ru, rue, rw, sa, sah, sat, sc, scn, sco, sd, se, sg, sh, si, simple, sk, sl, sm, sn, so, sq, sr,
+srn, ss, st, stq, su, sv, sw, szl, ta, tcy, te, tet, tg, th, ti, tk, tl, tn, to, tpi, tr, ts, tt, tum, tw,
+ty, tyv, udm, ug, uk, ur, uz, ve, vec, vep, vi, vls, vo, wa, war, wo, wuu, xal, xh, xmf, yi, yo, za, zea,
+zh, zh-cfr, zh-classical, zh-cn, zh-min-nan, zh-tw, zh-yue, zu
 """)
 
 # Sections of links, of references and of pictures; without commas.
@@ -84,6 +85,65 @@ viri in literatura, sklici in viri, zunanja povezava, galerija slik,
 se även, se också, källor, externa länkar, extern länk, fotnoter, noter, litteratur, referenser,
 vidare läsning, tryckta källor, webbkällor, källor och noter, noter och referenser, källhänvisningar,
 bildgalleri
+""")
+
+# What a page says of itself between double underscores, such as __NOTOC__: MediaWiki's names, in any case.
+SWITCHES = _names("""
+abschnitte_nicht_bearbeiten, alltidinnehållsförteckning, aucunegalerie, aucunetdm, aucunsommaire,
+bez_galerije, bez_izmena, bez_izmjena, bez_sadržaja, bezcc, bezeditovatčást, bezedycjisekcji, bezgalerie,
+bezgalerii, bezgalerije, bezizmena, bezizmjena, bezkn, bezkonverzenadpisu, bezkonverzeobsahu, bezks,
+bezobsahu, bezpretvaranjanaslova, bezpretvaranjasadržaja, bezsadržaja, bezspisu, beztc,
+bezuređivanjaodlomaka, bpn, bps, brezgalerije, brezkazalavsebine, brezurejanjarazdelkov, capgaleria,
+captaula, cuprins, faraconvertirecontinut, faraconvertiretitlu, faracuprins, faraeditsectiune, faragalerie,
+fcc, fct, forcarsumario, forcartdc, forceerinhoud, forcersommaire, forcertdm, forcetoc, forsirani_sadržaj,
+forsiranisadržaj, forteazacuprins, forzar_tdc, forzartdc, forzartoc, forçarsumário, forçartdc, forçataula,
+geen_galerij, geenic, geeninhoud, geeninhoudconversie, geenpaginanaamconversie, geentc, geentitelconversie,
+ingeninnehållsförteckning, ingetgalleri, inhaltsverzeichnis, inhaltsverzeichnis_erzwingen, inhoud,
+inhoud_dwingen, innehållsförteckning, interedigerasektion, kein_inhaltsverzeichnis, keine_galerie,
+keine_inhaltskonvertierung, keine_titelkonvertierung, keinegalerie, keininhaltsverzeichnis,
+legyentartalomjegyzék, legyentj, naoeditarsecao, nietbewerkbaresectie, nincsgaléria, nincsszerk,
+nincsszerkesztés, nincstartalomjegyzék, nincstj, no_editar_sección, nocc, nocontentconvert,
+noconvertircontenido, noconvertirtitulo, noconvertirtítulo, noeditarseccion, noeditarsección, noeditsection,
+nogaleria, nogalería, nogallery, notaula, notc, notdc, notitleconvert, notoc, nãoeditarseção, obsah,
+poglavje, primorani_sadržaj, primoranisadržaj, resum, sadržaj, sanscc, sansconversioncontenu,
+sansconversiontitre, sansct, seccionoeditable, secciónoeditable, sectionnoneditable, semcc,
+semconverterconteudo, semconverterconteúdo, semconvertertitulo, semconvertertítulo, semct, semeditarsecao,
+semeditarseção, semgaleria, semsumário, semtdc, sin_galería, sin_tdc, sommaire, spis, sumario, sumário,
+tartalomjegyzék, taula, tdc, tdm, tj, toc, uključisadržaj, vsilikazalovsebine, vždyobsah, wymuśspis,
+zespisem, без_галереи, без_галереї, без_галерије, без_змісту, без_измена, без_измјена, без_огл,
+без_оглавления, без_перетворення_заголовку, без_перетворення_тексту, без_преобразования_заголовка,
+без_преобразования_текста, без_редагув_розділу, без_редактиране_на_раздели, без_редактирования_раздела,
+без_садржаја, безгалерия, безгалерије, безизмена, безизмјена, безкн, безкс, безсадржаја, безсъдържание,
+безцц, зміст, обов_зміст, обяз_огл, обязательное_оглавление, огл, оглавление, приморани_садржај,
+приморанисадржај, садржај, съдържание, съссъдържание, форсирани_садржај, форсиранисадржај
+""")
+# In this case only: `__index__` is a name of Python.
+CASED_SWITCHES = _names("""
+ARCHIVEDTALK, ASCUNDECAT, AUCUNINDEX, AUCUNLIENNOUVELLESECTION, BEGRIFFSKLÄRUNG, BEZINDEKSA, BEZKAZALA,
+BEZLINKUPŘIDATKOMENTÁŘ, BEZNOVEVEZEODELJKA, BEZ_INDEKSA, BEZ_NOVE_VEZE_ODELJKA, BREZKAZALA, CAPINDEX,
+CATAMAGADA, CATCACHEE, CATEGORIAOCULTA, CATEGORÍAOCULTA, CATOCULTA, DISAMBIG, DISAMBIGUACION,
+DISAMBIGUACIÓN, DOLDKAT, ENLACECREARSECCIÓN, EXPECTED_UNCONNECTED_PAGE, EXPECTUNUSEDCATEGORY,
+EXPECTUNUSEDTEMPLATE, FARAINDEX, FARALEGATURASECTIUNENOUA, GEENINDEX, GEENNIEUWESECTIELINK,
+GEENNIEUWKOPJEKOPPELING, GEENNIEUWKOPJEVERWIJZING, HIDDENCAT, HOMONYMIE, INDEKS, INDEKSUJ, INDEX, INDEXAR,
+INDEXERA, INDEXIEREN, INDEXOVAT, INDICE, INDIZIEREN, INTEINDEXERA, KATEGORIAUKRYTA, KAZALO, KEIN_INDEX,
+KEIN_NEUER_ABSCHNITTSLINK, KEIN_PLUS_LINK, LEGATURASECTIUNENOUA, LIENNOUVELLESECTION, LIGACAODENOVASECAO,
+LIGAÇÃODENOVASEÇÃO, LINKDENOVASECAO, LINKDENOVASEÇÃO, LINKNOWEJSEKCJI, LINKPŘIDATKOMENTÁŘ, NAOINDEXAR,
+NEINDEXOVAT, NEPOMIČNOPREUSMJERAVANJE, NEUER_ABSCHNITTSLINK, NEWSECTIONLINK, NICHT_INDEXIEREN,
+NICHT_INDIZIEREN, NIEINDEKSUJ, NIEUWESECTIEKOPPELING, NIEUWESECTIELINK, NINCSINDEX, NINCSÚJSZAKASZHIV,
+NINCSÚJSZAKASZLINK, NOGLOBAL, NOINDEX, NOINDEXAR, NOINDICE, NONEWSECTIONLINK, NOTALK, NOVAVEZAODELJKA,
+NOVA_VEZA_ODELJKA, NOVINCULARANUEVASECCION, NOVIODLOMAKPOVEZNICA, NYTTAVSNITTLÄNK, NÃOINDEXAR,
+PERMANENTE_WEITERLEITUNG, PLUS_LINK, REDIRECCIOESTATICA, REDIRECCIONESTATICA, REDIRECCIÓESTATICA,
+REDIRECCIÓNESTÁTICA, REDIRECIONAMENTOESTATICO, REDIRECIONAMENTOESTÁTICO, REDIRECTIONARESTATICA,
+REDIRECTIONSTATIQUE, REJTETTKAT, REJTETTKATEGÓRIA, SAKRIVENAKAT, SAKRIVENAKATEGORIJA, SEMLIGACAODENOVASECAO,
+SEMLIGAÇÃODENOVASEÇÃO, SEMLINKDENOVASECAO, SEMLINKDENOVASEÇÃO, SINENLACECREARSECCIÓN, SKRITAKATEGORIJA,
+SKRIVENAKAT, SKRÝTKAT, STATICKÉPŘESMĚROVÁNÍ, STATICNAPREUSMERITEV, STATICREDIRECT, STATIKUSÁTIRÁNYÍTÁS,
+STATISCHEDOORVERWIJZING, STATISCHEREDIRECT, STATISKOMDIRIGERING, STATIČKOPREUSMERENJE, VERBORGENCAT,
+VERSTECKTE_KATEGORIE, VINCULARANUEVASECCION, WARTUNGSKATEGORIE, ÁLLANDÓÁTIRÁNYÍTÁS, ÚJSZAKASZHIV,
+ÚJSZAKASZLINK, ІНДЕКС, БЕЗ_ІНДЕКСУ, БЕЗ_ИНДЕКСА, БЕЗ_НОВЕ_ВЕЗЕ_ОДЕЉКА, БЕЗ_ПОСИЛАННЯ_НА_НОВИЙ_РОЗДІЛ,
+БЕЗ_ССЫЛКИ_НА_НОВЫЙ_РАЗДЕЛ, БЕЗИНДЕКСА, БЕЗИНДЕКСИРАНЕ, БЕЗНОВЕВЕЗЕОДЕЉКА, ВРЪЗКА_ЗА_НОВ_РАЗДЕЛ, ИНДЕКС,
+ИНДЕКСИРАНЕ, НОВА_ВЕЗА_ОДЕЉКА, НОВАВЕЗАОДЕЉКА, ПОСИЛАННЯ_НА_НОВИЙ_РОЗДІЛ, ПРИХОВ_КАТ, ПРИХОВАНА_КАТЕГОРІЯ,
+САКРИВЕНАКАТ, СКРИТАКАТЕГОРИЯ, СКРЫТАЯ_КАТЕГОРИЯ, ССЫЛКА_НА_НОВЫЙ_РАЗДЕЛ, СТАТИЧЕСКОЕ_ПЕРЕНАПРАВЛЕНИЕ,
+СТАТИЧКОПРЕУСМЕРЕЊЕ, СТАТИЧНЕ_ПЕРЕНАПРАВЛЕННЯ
 """)
 
 # What a page of links to pages of one name says that it is.

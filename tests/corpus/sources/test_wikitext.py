@@ -175,6 +175,36 @@ def test_braces_between_hyphens_are_text_where_there_is_one_script(language: str
     assert text(name, language=language) == name
 
 
+@pytest.mark.parametrize(
+    "switch",
+    [
+        "__NOTOC__", "__notoc__", "__INDEX__", "__EXPECTED_UNCONNECTED_PAGE__", "__БЕЗСЪДЪРЖАНИЕ__",
+        "__SECCIÓNOEDITABLE__", "__VŽDYOBSAH__", "__KEIN_INHALTSVERZEICHNIS__", "__FORZAR_TDC__",
+        "__AUCUNSOMMAIRE__", "__BEZSADRŽAJA__", "__NINCSTJ__", "__NOINDICE__", "__INHOUD_DWINGEN__",
+        "__BEZSPISU__", "__SEMSUMÁRIO__", "__FARACUPRINS__", "__БЕЗ_ОГЛ__", "__без_огл__",
+        "__BREZKAZALAVSEBINE__", "__БЕЗ_САДРЖАЈА__", "__BEZ_SADRŽAJA__", "__INGENINNEHÅLLSFÖRTECKNING__",
+        "__БЕЗ_ЗМІСТУ__",
+    ],
+)  # fmt: skip
+def test_switches_of_mediawiki_are_no_words(switch: str) -> None:
+    assert text(f"a {switch}{switch} b") == "a b"
+
+
+@pytest.mark.parametrize("name", ["__FILE__", "__LINE__", "__init__", "__index__", "__END__", "__NO TOC__"])
+def test_names_between_underscores_that_are_no_switches_stay(name: str) -> None:
+    assert text(f"a {name} b") == f"a {name} b"
+
+
+@pytest.mark.parametrize("code", ["cho", "ho", "hz", "ii", "kj", "kr", "mh", "mo", "mus", "nb", "ng", "jp"])
+def test_links_to_wikipedias_of_old_codes_are_no_words(code: str) -> None:
+    assert text(f"a [[{code}:A]]") == "a"
+
+
+@pytest.mark.parametrize("namespace", ["Fişier", "Fișier", "Медија", "Multimédia"])
+def test_other_spellings_of_the_namespace_of_pictures_are_known(namespace: str) -> None:
+    assert text(f"a [[{namespace}:A.jpg|thumb|b]]") == "a"
+
+
 def test_namespaces_that_only_the_dump_names_are_hidden_too() -> None:
     page = read_page("Text [[Tiedosto:A.jpg|thumb|kuva]][[Luokka:A]].", hidden={"tiedosto", "luokka"})
     assert page.text == "Text."
