@@ -15,21 +15,19 @@ from functools import partial
 from llama_core.corpus.sources import latex_commands as commands
 from llama_core.corpus.sources import latex_symbols as symbols
 from llama_core.corpus.sources.latex_citations import Citations
-from llama_core.corpus.sources.latex_layout import Layout
 from llama_core.corpus.sources.latex_lexer import PAR, Listing, Verbatim
 from llama_core.corpus.sources.latex_math import read_formula
+from llama_core.corpus.sources.latex_plain import PlainTex
+from llama_core.corpus.sources.latex_primitives import PRIMITIVES
 from llama_core.corpus.sources.latex_quantities import QUANTITIES
 from llama_core.corpus.sources.latex_reader import TokenReader
 from llama_core.corpus.sources.latex_text import accented, citation, reference, resolve, typed
 
-_BACK_MATTER = re.compile(
-    r"\W*(?:acknowled?ge?ments?|appendi|supplement|funding|data availability|author contrib)", re.IGNORECASE
-)
 # A length that follows the end of a line in brackets.
-_SKIP = re.compile(r"-?\s*+[\d.]*+\s*+(?:\\\w+\s*|pt|cm|mm|em|ex|in|bp|pc)?\s*")
-_BIBLIOGRAPHY = re.compile(
-    r"\W*(?:references|bibliography|literature cited|références|literatur)\W*", re.IGNORECASE
-)
+_SKIP = re.compile(
+    r"-?\s*+[\d.]*+\s*+(?:\\\w+\s*|pt|cm|mm|em|ex|in|bp|pc)?\s*"
+)  # Of a file of code, the lines that are printed.
+_LINES = re.compile(r"\b(first|last)line\s*=\s*\{?(\d{1,6})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +45,17 @@ def read_paper(files: Mapping[str, str], main: str) -> Paper:
     return _Renderer(files, main).paper()
 
 
-class _Renderer(Layout):
+class _Renderer(PlainTex):
     """Reads the expanded tokens once, from the first to the last, and writes lines."""
 
     def __init__(self, files: Mapping[str, str], main: str):
         super().__init__(files, main)
         self._citations = Citations(files, main)
         self._title = ""
-        self._plain = not any("\\begin{document}" in text for text in files.values())
-        self._started = False
 
     def paper(self) -> Paper:
         self._run()
-        self._unwind(1)
-        lines = self._out.finish()
-        text = resolve(lines if self._started else lines[self._body :], self._numbers.found)
-        return Paper(text.strip("\n"), self._title, [*self._tokens.used], sorted(set(self._tokens.missing)))
+        return Paper(self._text(), self._title, [*self._tokens.used], sorted(set(self._tokens.missing)))
 
     def _run(self) -> None:
         tokens = self._tokens
@@ -94,7 +87,11 @@ class _Renderer(Layout):
 
     def _command(self, token: str) -> None:
         name = token.rstrip()
-        if name.endswith("}") and name.startswith("\\begin{"):
+        if self._plain and self._obey_plain(name):
+            return
+        if name in commands.TABBING and self._open["tabbing"]:
+            self._out.write(commands.TABBING[name])
+        elif name.endswith("}") and name.startswith("\\begin{"):
             self._begin(name[7:-1])
         elif name.endswith("}") and name.startswith("\\end{"):
             self._end(name[5:-1])
@@ -121,8 +118,6 @@ class _Renderer(Layout):
             self._par()
         elif name in commands.FOOTNOTES:
             self._tokens.option()
-            if self._plain:
-                self._tokens.argument()  # the mark
             depth = self._divert()
             self._braced(lambda: self._note(depth))
         elif name in commands.ALGORITHMIC and (self._open["algorithmic"] or self._open["algorithm"]):
@@ -132,11 +127,6 @@ class _Renderer(Layout):
             self._plain_heading(name)
         elif name in _HANDLERS:
             _HANDLERS[name](self)
-        elif self._plain and name in commands.PLAIN_THEOREMS and self._tokens.peek() == "{":
-            self._out.par()
-            self._braced(self._head_ends)
-        elif self._plain and name in commands.PLAIN_ENDS:
-            self._out.par()
         elif name not in commands.FONTS:
             self._unknown(token)
 
@@ -188,51 +178,10 @@ class _Renderer(Layout):
         self._out.write(accented(base, symbols.ACCENTS[name]) or (name[1] if name in ("\\~", "\\^") else ""))
 
     def _refer(self, name: str) -> None:
-        if self._plain and (following := self._tokens.peek()) and following[0] == "\\":
-            self._eat("mm")  # harvmac's: a name, and the text of a reference
-            self._out.write(citation())
-            return
         self._tokens.star()
         self._tokens.option()
         kind = {"\\ref": "", "\\eqref": "eq", "\\subref": ""}.get(name, "auto")
         self._out.write(reference(self._tokens.word(), "page" if "page" in name or "name" in name else kind))
-
-    # --- headings
-
-    def _heading(self, name: str) -> None:
-        tokens, level = self._tokens, commands.HEADINGS[name]
-        starred = tokens.star()
-        tokens.option()
-        title = tokens.argument()
-        tokens.put_back([*title, "}"])
-        if not (self._plain or self._open["document"]):
-            self._groups.append(None)
-            return
-        self._start_section("".join(t for t in title if t[0] != "\\"), level)
-        if not starred:
-            self._numbers.heading(level)
-        self._groups.append((lambda: self._out.par()) if level < 4 else self._head_ends)
-
-    def _plain_heading(self, name: str) -> None:
-        end = commands.PLAIN_HEADINGS[name]
-        title = (self._tokens.until(end) if end else None) or self._tokens.until("\\par") or []
-        self._start_section("".join(t for t in title if t[0] != "\\"), 2 if "sub" in name else 1)
-        self._numbers.heading(2 if "sub" in name else 1)
-        self._tokens.put_back([*title, "}"] if title else [])
-        if title:
-            self._groups.append(lambda: self._out.par())
-
-    def _start_section(self, title: str, level: int) -> None:
-        """A section ends whatever text was diverted before it, and the first one all that was written."""
-        if level < 4:
-            self._unwind(1)
-            self._tables.clear()
-        self._out.par()
-        if level <= 1 and not self._started and not _BACK_MATTER.match(title):
-            self._started = True
-            self._out.clear()
-        if level < 4 and _BIBLIOGRAPHY.fullmatch(title):
-            self._divert(muted=True)
 
     # --- the rest, each a command of its own
 
@@ -246,7 +195,7 @@ class _Renderer(Layout):
             self._numbers.rows([([label for labels, _ in formula.rows for label in labels], True)])
         elif name and not name.endswith("*") and name not in ("math", "displaymath"):
             self._numbers.rows(formula.rows)
-        self._out.block(formula.text)
+        self._out.block(self._named_within(formula) if self._plain else formula.text)
 
     def _par(self) -> None:
         """A blank line between the rows of a table, or in a cell, ends nothing."""
@@ -298,6 +247,17 @@ class _Renderer(Layout):
     def _caption_of(self) -> None:
         self._open_caption(self._tokens.word().capitalize())
 
+    def _code_file(self, languages: int = 0) -> None:
+        """`\\lstinputlisting[firstline=2]{file}` and its like."""
+        self._tokens.star()
+        options = "".join(self._tokens.option() or [])
+        self._eat("m" * languages)
+        code = self._tokens.listing(self._tokens.word())
+        if code is not None:
+            bounds = {name: int(number) for name, number in _LINES.findall(options)}
+            lines = code.split("\n")[max(0, bounds.get("first", 1) - 1) : bounds.get("last")]
+            self._out.block("\n".join(lines).rstrip())
+
     def _number_within(self) -> None:
         self._numbers.within(self._tokens.word(), self._tokens.word())
 
@@ -314,21 +274,6 @@ class _Renderer(Layout):
         """`\\eg` and `\\onedot` of the styles of conferences: one dot, and a space where words follow."""
         self._out.write(text[:-1] if text[-1] == "." and self._tokens.peek()[:1] == "." else text)
         self._xspace()
-
-    def _date_of_harvmac(self) -> None:
-        """It prints the page of the title."""
-        self._eat("m")
-        self._at_body()
-
-    def _mute(self) -> None:
-        """The bibliography of a paper in plain TeX, which is its end."""
-        if self._plain:
-            self._par()
-            self._divert(muted=True)
-
-    def _stop(self) -> None:
-        if self._plain:
-            self._done = True
 
 
 def _note(option: list[str] | None) -> list[str]:
@@ -364,10 +309,9 @@ _HANDLERS: dict[str, Callable[[_Renderer], None]] = {
     "\\maketitle": _Renderer._at_body,
     "\\endtopmatter": _Renderer._at_body,
     "\\document": _Renderer._at_body,
-    "\\Date": _Renderer._date_of_harvmac,
     "\\newtheorem": _Renderer._new_theorem,
     "\\numberwithin": _Renderer._number_within,
-    "\\appendix": lambda r: r._numbers.appendix(),
+    "\\appendix": _Renderer._appendix,
     "\\ensuremath": _Renderer._as_formula,
     "\\xspace": _Renderer._xspace,
     "\\newmdtheoremenv": _Renderer._new_theorem,
@@ -376,10 +320,11 @@ _HANDLERS: dict[str, Callable[[_Renderer], None]] = {
     "\\enquote": _Renderer._quote,
     "\\captionof": _Renderer._caption_of,
     **{name: partial(_abbreviate, text) for name, text in symbols.ABBREVIATIONS.items()},
-    **{name: partial(_read, read) for name, read in QUANTITIES.items()},
-    "\\Refs": _Renderer._mute,
-    "\\references": _Renderer._mute,
-    "\\bye": _Renderer._stop,
-    "\\end": _Renderer._stop,
-    "\\enddocument": _Renderer._stop,
+    **{name: partial(_read, read) for name, read in (QUANTITIES | PRIMITIVES).items()},
+    "\\References": _Renderer._mute,
+    **dict.fromkeys(commands.CODE_FILES, _Renderer._code_file),
+    "\\inputminted": partial(_Renderer._code_file, languages=1),
+    "\\kill": lambda r: r._out.forget_line(),
+    "\\bibitem": _Renderer._bib_item,
+    "\\refis": _Renderer._bib_item,
 }

@@ -26,6 +26,7 @@ ARGUMENTS = _table(r"""
 *m: vspace hspace label inst tag
 m: pagestyle thispagestyle bibliographystyle addbibresource index glossary nocite graphicspath
 m: hypersetup lstset tikzset usetikzlibrary pgfplotsset sisetup hyphenation stepcounter refstepcounter
+*ommm: rowcolors
 m: phantom hphantom vphantom markright newsavebox newlength newdimen usebox pagenumbering theoremstyle date
 m: author affiliation address affil institute email keywords pacs preprint subjclass thanksref orcid
 m: cntext hypertarget setstretch linespread selectlanguage urlstyle ccsdesc
@@ -34,20 +35,20 @@ m: acmYear acmConference acmISBN settopmatter listoffixmes DOI doi arxivnumber P
 m: revised published altaffilmark bibinfo corref cortext fnref tnoteref tnotetext graphicalabstract
 m: bibliographyfont nobibliography TPMargin contentsname sethead
 om: color textcolor pagecolor includepdf captionsetup todo missingfigure marginpar sidenote
-om: thanks altaffiliation lstinputlisting documentclass documentstyle
-om: rowcolor cellcolor columncolor fancyhead fancyfoot fancyhf bibitem acro
-m: verbatiminput VerbatimInput psfig epsfig epsffile epsfbox plotone special href hyperlink
+om: thanks altaffiliation documentclass documentstyle
+om: rowcolor cellcolor columncolor fancyhead fancyfoot fancyhf acro
+m: psfig epsfig epsffile epsfbox plotone special href hyperlink
 a*oom: includegraphics includesvg
 mm: setlength addtolength setcounter addtocounter settowidth fontsize markboth setbeamercolor
 mm: setbeamertemplate counterwithin plottwo DeclareUnicodeCharacter textblockcolour
 mm: fancypagestyle titleformat* SetKwInOut SetKwFunction SetKw SetKwData DeclareSIUnit newglossaryentry
 m: usepgfplotslibrary arrayrulecolor
 mom: newcolumntype
+mmm: specialrule
 mmm: definecolor addcontentsline contentsline titlespacing titlespacing* newacronym DeclareCaptionFormat
 mm: addtocontents colorlet hypercolor
 om: bookmark
 o: footnotemark linebreak nolinebreak nopagebreak allowdisplaybreaks
-mm: lref nref
 o: hyperref twocolumn printindex listoftodos
 omm: rule pdfbookmark
 mo: newcounter scalebox
@@ -69,9 +70,11 @@ d: tolerance hangindent hangafter pageno footnotesep topskip parfillskip aboveca
 d: hfuzz vfuzz hbadness vbadness widowpenalty clubpenalty emergencystretch lineskip itemsep parsep topsep
 d: unitlength fboxsep fboxrule jot epsfxsize epsfysize spaceskip arrayrulewidth doublerulesep columnwidth
 d: mathsurround displaywidowpenalty brokenpenalty interlinepenalty looseness floatsep textfloatsep intextsep
-d: marginparwidth overfullrule secnumdepth
+d: marginparwidth overfullrule secnumdepth hyphenpenalty exhyphenpenalty predisplaypenalty
+d: postdisplaypenalty pretolerance doublehyphendemerits finalhyphendemerits adjdemerits
+d: showboxdepth showboxbreadth lineskiplimit normalbaselineskip normallineskip
 d: advance multiply divide
-w: font catcode fontname skew write immediate openout message
+w: fontname skew write immediate openout message
 p: put line vector setcoordinatesystem
 omomo: multirow
 opm: cmidrule
@@ -92,6 +95,9 @@ HEADINGS = {
     "\\newsec": 1,
     "\\subsection": 2,
     "\\subsec": 2,
+    "\\titlea": 1,
+    "\\titleb": 2,
+    "\\titlec": 3,
     "\\subsubsection": 3,
     "\\paragraph": 4,
     "\\subparagraph": 5,
@@ -157,6 +163,9 @@ TABULAR = {
     "tabbing": "",
     "NiceTabular": "om",
 }
+# In tabbing, control symbols set and take the stops of columns.
+TABBING = {"\\=": " ", "\\>": " ", "\\<": "", "\\+": "", "\\-": "", "\\'": "", "\\`": " "}
+CODE_FILES = words("\\lstinputlisting \\verbatiminput \\VerbatimInput \\BVerbatimInput \\listinginput")
 LISTS = words(
     "itemize enumerate description compactitem compactenum inparaenum inparaitem list trivlist enumerate* "
     "itemize* asparaenum asparaitem compactdesc enumitem"
@@ -164,9 +173,10 @@ LISTS = words(
 NUMBERED = frozenset(("enumerate", "compactenum", "inparaenum", "enumerate*", "asparaenum"))
 # Environments whose content is no text.
 DROPPED = words(
-    "thebibliography references titlepage tikzpicture picture pspicture pspicture* pgfpicture axis keywords "
-    "CCSXML pdfpicture keyword MSCcodes frontmatter filecontents tikzcd xy psfrags overpic asy feynman "
-    "prooftree feynmandiagram fmffile fmfgraph fmfgraph* refcontext biblist thereferences chart forest AMS"
+    "thebibliography references titlepage tikzpicture picture pspicture pspicture* pgfpicture axis "
+    "keywords CCSXML pdfpicture keyword MSCcodes frontmatter filecontents tikzcd xy psfrags overpic asy "
+    "feynman thebibliography* Bibliography harvard prooftree feynmandiagram fmffile fmfgraph fmfgraph* "
+    "refcontext biblist thereferences chart forest AMS"
 )
 # Arguments after `\begin{name}` of environments whose content stays.
 ENVIRONMENT_ARGUMENTS = {
@@ -265,9 +275,6 @@ BREAKS = {
     "\\medbreak": "",
     "\\smallbreak": "",
 }
-# Of AMS-TeX: a head in braces, and text up to the word that ends it.
-PLAIN_THEOREMS = words("\\proclaim \\demo \\definition \\remark \\example \\proof")
-PLAIN_ENDS = words("\\endproclaim \\enddemo \\enddefinition \\endremark \\endexample \\endproof")
 # Environments that are paragraphs of their own.
 PARAGRAPHS = words(
     "abstract quote quotation verse center flushleft flushright algorithm algorithm* itemize enumerate "
@@ -309,5 +316,7 @@ TAKES_WORD = words(
 )
 TAKES_NUMBER = words(
     "\\penalty \\tolerance \\hbadness \\vbadness \\widowpenalty \\clubpenalty \\pageno \\hangafter "
+    "\\hyphenpenalty \\exhyphenpenalty \\predisplaypenalty \\postdisplaypenalty \\pretolerance "
+    "\\doublehyphendemerits \\finalhyphendemerits \\adjdemerits \\showboxdepth \\showboxbreadth "
     "\\magnification \\secnumdepth \\looseness \\interlinepenalty \\brokenpenalty"
 )

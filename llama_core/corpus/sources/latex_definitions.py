@@ -57,7 +57,7 @@ class Definitions(TokenReader):
         name = tokens[0].rstrip() if len(tokens) == 1 else ""
         return name if name.startswith("\\") and len(name) > 1 else ""
 
-    def _learn(self, name: str, macro: Macro | None) -> None:
+    def learn(self, name: str, macro: Macro | None) -> None:
         if not name or name in self.known:
             return
         if macro is None or any(is_internal(t) for t in macro.body):
@@ -74,7 +74,7 @@ class Definitions(TokenReader):
                 return
             pattern.append(token)
         body = _body(self._group(long=True))
-        self._learn(name, _pattern(pattern, body))
+        self.learn(name, _pattern(pattern, body))
 
     def _new_command(self, kind: str) -> None:
         self.star()
@@ -82,7 +82,7 @@ class Definitions(TokenReader):
         macro = self._signature()
         if kind == "\\providecommand" and name in self.macros:
             return
-        self._learn(name, macro)
+        self.learn(name, macro)
 
     def _signature(self) -> Macro:
         """`[n][default]{body}`."""
@@ -102,12 +102,12 @@ class Definitions(TokenReader):
                 return
             after.append("*" if letter == "s" else "")
             defaults.append([NO_VALUE] if letter == "o" else [found[1]] if letter == "O" else None)
-        self._learn(name, Macro(tuple(after), body, options=tuple(defaults)))
+        self.learn(name, Macro(tuple(after), body, options=tuple(defaults)))
 
     def _new_operator(self) -> None:
         star = "*" if self.star() else ""
         name, body = self._name(), self.argument()
-        self._learn(name, Macro((), [f"\\operatorname{star}", "{", *body, "}"]))
+        self.learn(name, Macro((), [f"\\operatorname{star}", "{", *body, "}"]))
 
     def _let(self) -> None:
         name = self._name()
@@ -120,11 +120,11 @@ class Definitions(TokenReader):
         self.unread(token)
         target = self.single()
         if target in self.macros:
-            self._learn(name, self.macros[target])
+            self.learn(name, self.macros[target])
         elif target in ("\\undefined", "\\relax"):
             self.macros.pop(name, None)
         elif target != name and target not in "{}":
-            self._learn(name, Macro((), [Frozen(target + " " if target[-1:].isalpha() else target)]))
+            self.learn(name, Macro((), [Frozen(target + " " if target[-1:].isalpha() else target)]))
 
     def _new_environment(self) -> None:
         self.star()

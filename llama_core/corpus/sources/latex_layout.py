@@ -175,7 +175,7 @@ class Layout:
         elif name == "abstract":
             environment.close = self._at_body
         elif name == "appendices":
-            self._numbers.appendix()
+            self._appendix()
 
     def _end(self, name: str) -> None:
         if name == "document":
@@ -199,6 +199,9 @@ class Layout:
         if len(self._writers) == 1:
             self._out.par()
             self._body = len(self._out.lines)
+
+    def _appendix(self) -> None:
+        self._numbers.appendix()
 
     def _eat_lengths(self) -> None:
         while self._tokens.peek() == "{":

@@ -39,7 +39,9 @@ _BLOCKS = words(
     "boxedverbatim python pythoncode code Code"
 )
 COMMENTS = words("comment filecontents filecontents* luacode luacode* pycode asy")
-_BLOCK_OPTIONS = re.compile(r"[ \t]*+(?:\[[^]]{0,1000}\]|\{[^{}\n]*\})*+[ \t]*+\n?")
+_BLOCK_OPTIONS = re.compile(
+    r"[ \t]*+(?:\[(?:[^]{}]++|\{(?:[^{}]++|\{[^{}]*+\})*+\})*+\]|\{[^{}\n]*+\})*+[ \t]*+\n?"
+)
 _NO_OPTIONS = words("verbatim verbatim* alltt")
 
 
@@ -63,7 +65,7 @@ class Lexer:
         self._comments = comments
         self._text, self._at = text, 0
         self._pattern = _STYLE if name.endswith((".sty", ".cls")) else _TEX
-        self._endless: set[str] = set()  # block environments that are not closed in the rest of the text
+        self._endless: set[str] = set()  # what closes a block and does not come in the rest of the text
 
     def at_is_letter(self, yes: bool) -> None:
         """After \\makeatletter or \\makeatother."""
@@ -115,13 +117,22 @@ class Lexer:
                 return Verbatim(_ESCAPED.sub(r"\1", body[1]) or " ")
         elif token == "\\":
             return ""  # the last character of the file
+        elif word == "\\comment" and (end := self._find("\\endcomment")) >= 0:
+            self._at = end + len("\\endcomment")
+            return ""
         return token
+
+    def _find(self, closing: str) -> int:
+        """Where a text comes next, or -1: one that does not come is looked for once."""
+        at = -1 if closing in self._endless else self._text.find(closing, self._at)
+        if at < 0:
+            self._endless.add(closing)
+        return at
 
     def _block(self, name: str) -> str:
         start, closing = self._at, f"\\end{{{name}}}"
-        end = -1 if name in self._endless else self._text.find(closing, start)
+        end = self._find(closing)
         if end < 0:
-            self._endless.add(name)
             return f"\\begin{{{name}}}"
         self._at = end + len(closing)
         if name in self._comments:

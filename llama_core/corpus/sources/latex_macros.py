@@ -14,6 +14,7 @@ from llama_core.corpus.sources.latex_lexer import COMMENTS, Lexer
 
 _PREFIXES = words("\\long \\global \\outer \\protected \\relax \\expandafter \\noexpand \\protect")
 _DEFINES = words("\\def \\gdef \\edef \\xdef")
+_AMS_DEFINES = words("\\define \\redefine")
 _COMMANDS = words(
     "\\newcommand \\renewcommand \\providecommand \\DeclareRobustCommand \\newrobustcmd \\renewrobustcmd"
 )
@@ -59,6 +60,7 @@ class Expander(Definitions):
         self._comments = set(COMMENTS)
         self._flags: dict[str, bool] = {}
         self._setters: dict[str, tuple[str, bool]] = {}
+        self._toggles: dict[str, bool] = {}
         self._branches = 0  # open conditionals whose branch is being read
         self._main = main
         self._document = 0  # open files where the document began
@@ -161,6 +163,16 @@ class Expander(Definitions):
                 self.put_back([token.lstrip().removeprefix(word)])
                 self.length("\\hskip")
 
+    def _ams_define(self) -> None:
+        if self.peek()[:1] == "\\":
+            self._define()
+
+    def _predefine(self) -> None:
+        """Of AMS-TeX: `\\predefine\\new{\\old}`."""
+        name = self._name()
+        self.put_back([name, *self.argument()])
+        self._let()
+
     def _csname(self) -> None:
         letters = self.until("\\endcsname")
         self.put_back(["\\" + "".join(letters).strip()] if letters and len(letters) == 1 else [])
@@ -216,6 +228,16 @@ class Expander(Definitions):
         if found and found not in self.used:
             self._open_file(found)
 
+    def listing(self, name: str) -> str | None:
+        """The text of a file that is printed as it is."""
+        found = self._find(name)
+        if found is None:
+            self.missing.append(name)
+            return None
+        self.pay(len(self.files[found]))
+        self.used[found] = None
+        return self.files[found]
+
     def _exclude(self) -> None:
         name = self.word()
         if len(self._comments) < _MAX_COMMENTS:  # each is looked for once in every file
@@ -266,6 +288,14 @@ class Expander(Definitions):
         test, yes, no = self.argument(), self.argument(), self.argument()
         self.put_back(yes if self._is_true(test) else no)
 
+    def _set_toggle(self, value: bool | None = None) -> None:
+        name = self.word()
+        self._toggles[name] = self.word() == "true" if value is None else value
+
+    def _if_toggle(self) -> None:
+        name, yes, no = self.word(), self.argument(), self.argument()
+        self.put_back(yes if self._toggles.get(name) else no)
+
     def _same(self, first: str, second: str) -> bool:
         a, b = self.macros.get(first), self.macros.get(second)
         return a == b if a or b else first == second
@@ -315,6 +345,13 @@ _OBEYED: dict[str, Callable[[Expander, str], None]] = {
     **dict.fromkeys(words("\\newenvironment \\renewenvironment"), lambda e, name: e._new_environment()),
     **dict.fromkeys(words("\\else \\or"), lambda e, name: e._else()),
     **dict.fromkeys(words("\\ifthenelse \\IfFileExists"), lambda e, name: e._if_then_else()),
+    **dict.fromkeys(_AMS_DEFINES, lambda e, name: e._ams_define()),
+    **dict.fromkeys(words("\\toggletrue \\booltrue"), lambda e, name: e._set_toggle(True)),
+    **dict.fromkeys(words("\\togglefalse \\boolfalse"), lambda e, name: e._set_toggle(False)),
+    **dict.fromkeys(words("\\newtoggle \\newbool"), lambda e, name: e._set_toggle(False)),
+    **dict.fromkeys(words("\\settoggle \\setbool"), lambda e, name: e._set_toggle()),
+    **dict.fromkeys(words("\\iftoggle \\ifbool"), lambda e, name: e._if_toggle()),
+    "\\predefine": lambda e, name: e._predefine(),
     "\\let": lambda e, name: e._let(),
     "\\newif": lambda e, name: e._new_if(),
     "\\fi": lambda e, name: e._fi(),

@@ -45,8 +45,10 @@ class Numbers:
         self._appendix = True
         self._counts["chapter" if "section" in self._within else "section"] = 0
 
-    def within(self, counter: str, outer: str) -> None:
-        """After \\numberwithin. A circle is not made."""
+    def within(self, counter: str, outer: str, keep: bool = False) -> None:
+        """After \\numberwithin. A circle is not made. `keep`: what has been said of the counter before."""
+        if keep and counter in self._within:
+            return
         at: str | None = outer
         while at is not None and at != counter:
             at = self._within.get(at)

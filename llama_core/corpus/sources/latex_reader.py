@@ -170,6 +170,17 @@ class TokenReader:
         self.put_back(found if token is None else [*found, token])
         return None
 
+    def rest_of_paragraph(self) -> list[str]:
+        """The tokens up to a blank line, which stays, or \\par."""
+        found: list[str] = []
+        while (token := self.raw()) is not None and token.rstrip() != "\\par":
+            if token == PAR:
+                self.unread(token)
+                break
+            self.pay(len(token))
+            found.append(token)
+        return found
+
     def word(self) -> str:
         """The characters of an argument that is a name."""
         return "".join(self.argument(long=False)).strip()

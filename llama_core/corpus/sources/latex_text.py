@@ -35,11 +35,11 @@ class Writer:
         self.lines: list[str] = []
         self.notes: list[list[str]] = []
         self._line: list[str] = []
-        self._muted = muted
+        self.muted = muted
         self._head = -1  # pieces of the line that are a head, which the text goes on after
 
     def write(self, piece: str) -> None:
-        if not self._muted:
+        if not self.muted:
             self._line.append(piece)
 
     def end_line(self, row: bool = False) -> None:
@@ -54,7 +54,7 @@ class Writer:
 
     def block(self, text: str) -> None:
         self.end_line()
-        if text.strip() and not self._muted:
+        if text.strip() and not self.muted:
             self.lines.append(Block(text))
 
     def run_in(self) -> None:
@@ -68,7 +68,7 @@ class Writer:
         if self.lines and self.lines[-1]:
             self.lines.append("")
         notes, self.notes = self.notes, []
-        for note in notes if not self._muted else []:
+        for note in notes if not self.muted else []:
             self.lines += [*note, ""]
 
     def finish(self) -> list[str]:
@@ -79,8 +79,9 @@ class Writer:
             self.lines.pop()
         return self.lines
 
-    def clear(self) -> None:
-        self.lines, self.notes, self._line, self._head = [], [], [], -1
+    def forget_line(self) -> None:
+        """What has been written of this line sets the columns of a table, and is not printed."""
+        self._line, self._head = [], -1
 
     def last(self) -> str:
         """The last character of the line that is being written, or nothing."""

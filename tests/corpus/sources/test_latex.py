@@ -37,14 +37,26 @@ def test_a_paper_without_sections_begins_after_its_abstract() -> None:
     read = paper("\\title{T}\\author{X}\\maketitle\\begin{abstract}Abs.\\end{abstract}\nOne.\n\nTwo.")
     assert read.text == "One.\n\nTwo."
     assert paper("\\begin{titlepage}\\title{T}By X.\\end{titlepage}One.").text == "One."
-    harvmac = "\\input harvmac\n\\Title{1}{T}\n\\centerline{X}\n\nAbs.\n\n\\Date{1/99}\nOne.\n\\bye"
-    assert plain(harvmac).text == "One."
-    ams = "\\documentstyle{amsppt}\\topmatter\\author X\\endauthor\\endtopmatter\\document One."
-    assert plain(ams).text == "One."
 
 
 def test_acknowledgements_ahead_of_the_text_do_not_begin_it() -> None:
     assert paper("\\section*{Acknowledgements}Thanks.\n\n\\section{A}Text.").text == "A\n\nText."
+
+
+@pytest.mark.parametrize(
+    "title", ["References", "Figure Captions", "Note added", "Tables", "Competing interests", "Appendix"]
+)
+def test_a_first_section_at_the_end_does_not_take_the_text_away(title: str) -> None:
+    read = paper(f"\\maketitle The text.\n\n\\section*{{{title}}} Rest.")
+    assert read.text.startswith("The text.")
+    assert paper("\\maketitle The text.\n\n\\appendix\\section{Proof} Rest.").text.startswith("The text.")
+
+
+def test_text_longer_than_all_sections_stays_and_what_is_ahead_of_longer_ones_goes() -> None:
+    text, rest = "The text goes on. " * 400, "More of it. " * 300
+    assert paper(f"\\maketitle {text}\n\n\\section{{Remarks}}{rest}").text.startswith("The text")
+    assert paper(f"\\maketitle {rest}\n\n\\section{{One}}{text}").text.startswith("One")
+    assert paper(f"\\maketitle {rest}\n\n\\section{{Methods}}{text}").text.startswith("More of it.")
 
 
 def test_the_bibliography_goes_and_what_follows_it_stays() -> None:
@@ -54,6 +66,42 @@ def test_the_bibliography_goes_and_what_follows_it_stays() -> None:
     )
     assert text(body) == "Text.\n\nProofs\n\nHere."
     assert text("Text.\n\\section*{References}\n[1] A. Author, Title.\n\n[2] B.") == "Text."
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "{\\bf References}\n\n",
+        "\\begin{center}\\bf REFERENCES\\end{center}",
+        "\\centerline{\\bf 7. References}\n\n",
+        "\\noindent{\\bf Bibliography:}\\\\\n",
+        "\\section*{References and Notes}",
+    ],
+)
+def test_a_bibliography_set_by_hand_goes(title: str) -> None:
+    entries = "\\noindent [1] A. Author, Title.\n\n[2] B. Other, in print, 1999.\n\nC. Third, to appear."
+    entries += "\n\n[3] D.\n\n"
+    captions = "{\\bf Figure captions}\n\nFig.~1. Data of 1992."
+    after = "" if "section" in title else "\n\nFigure captions\n\nFig. 1. Data of 1992."
+    assert text(f"Text.\n\n{title}{entries}{captions}") == "Text." + after
+
+
+def test_a_title_of_a_bibliography_that_text_follows_stays() -> None:
+    body = "References\n\nWords of it.\n\nOther words.\n\nAnd others."
+    assert text("Text.\n\n" + body) == "Text.\n\n" + body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{\\bf References}\n\n\\bibitem{a} A. Author.\n\n\\bibitem[B]{b} B.",
+        "\\begin{list}{}{}\\bibitem{a} A. Author. \\bibitem{b} B.\\end{list}\\section{End}",
+        "\\begin{thebibliography*}{9}\\bibitem{a} A.\\end{thebibliography*}\\section{End}",
+        "\\References\\item[] A. Author\n\n\\section{End}",
+    ],
+)
+def test_entries_outside_of_the_bibliographys_environment_go(body: str) -> None:
+    assert text("Text.\n\n" + body).removesuffix("End").rstrip() == "Text."
 
 
 def test_comments_go_and_percent_signs_stay() -> None:
@@ -92,6 +140,8 @@ def test_comments_go_and_percent_signs_stay() -> None:
         ("\\newcommand\\x{1}\\renewcommand{\\x}{2}\\providecommand{\\x}{3}", "\\x", "2"),
         ("\\newcommand{\\be}{\\begin{equation}}\\newcommand{\\ee}{\\end{equation}}", "A \\be x \\ee",
          "A\n\\begin{equation}\nx\n\\end{equation}"),
+        ("\\usepackage{etoolbox}\\newtoggle{long}\\toggletrue{long}",
+         "\\iftoggle{long}{long}{short} \\iftoggle{x}{a}{b}", "long b"),
         ("\\newcommand{\\todo}[1]{}", "Keep\\todo{fix \\emph{this}} it.", "Keep it."),
     ],
 )  # fmt: skip
@@ -165,12 +215,36 @@ def test_lists_theorems_and_heads_are_lines() -> None:
 
 def test_code_is_kept_as_it_is() -> None:
     assert text("Use \\verb|a_b%c{| or \\lstinline!x[1]!.") == "Use a_b%c{ or x[1]."
+    body = "\\begin{lstlisting}[caption={Of [it] {\\tt x}}, label=l]\na[1]\n\\end{lstlisting}"
+    assert text(body) == "a[1]"
     body = "Run\n\\begin{lstlisting}[language=C]\nint a; % no comment\n  b = \\n;\n\\end{lstlisting}\nso."
     assert text(body) == "Run\nint a; % no comment\n  b = \\n;\nso."
     assert (
         text("At \\url{http://a.b/c_d%20e~f} and \\href{http://x.y}{here}.")
         == "At http://a.b/c_d%20e~f and here."
     )
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("\\lstinputlisting[language=C]{src/a.c}", "int a;\n  % {b}\n}"),
+        ("\\lstinputlisting[firstline=2, lastline=2]{src/a.c}", "  % {b}"),
+        ("\\verbatiminput{a.c}", "int a;\n  % {b}\n}"),
+        ("\\inputminted[linenos]{c}{src/a.c}", "int a;\n  % {b}\n}"),
+        ("\\lstinputlisting{gone.c}", ""),
+    ],
+)
+def test_code_in_a_file_of_its_own_is_kept(command: str, expected: str) -> None:
+    main = f"\\documentclass{{a}}\\begin{{document}}\\section{{S}}\n{command}\n\\end{{document}}"
+    read = read_paper({"main.tex": main, "src/a.c": "int a;\n  % {b}\n}\n"}, "main.tex")
+    assert read.text == f"S\n\n{expected}".rstrip()
+    assert read.missing == (["gone.c"] if "gone" in command else [])
+
+
+def test_the_stops_of_tabbing_are_no_accents() -> None:
+    body = "\\begin{tabbing}xxx\\=xxxx\\kill for \\= all a \\+\\\\ do \\> it\\-\\\\ end\\end{tabbing}"
+    assert text(body) == "for all a\ndo it\nend"
 
 
 def test_characters_are_written_out() -> None:
@@ -200,23 +274,25 @@ def test_old_latex_is_read() -> None:
     assert read.text == "Old\n\nBold words by X et al.\n\nMore."
 
 
-def test_plain_tex_is_read() -> None:
-    read = plain(
-        "\\magnification=1200 \\baselineskip=14pt\n\\centerline{\\bf Title}\n\\beginsection 1. Start\n\n"
-        "Text\\footnote{$^1$}{A note.} \\hbox to 3cm{boxed}.\n$$x\\eqno(1)$$\n\\vfill\\eject\n\\bye\nnever"
-    )
-    assert read.text == "1. Start\n\nText boxed.\n$$x\\eqno(1)$$\n\nA note."
+@pytest.mark.parametrize(
+    "source",
+    [
+        "\\hrule height 1pt depth 0.2pt width\\hsize ", "\\vrule width0pt height 2.5ex",
+        "\\font\\ninerm=cmr9 scaled\\magstep1", "\\font\\big=cmbx10 at 14.4 true pt", "\\catcode`\\@=11 ",
+        "\\catcode`@=\\active ", "\\catcode64=12 ", "\\setbox0=\\hbox{gone}",
+        "\\setbox\\mybox=\\vbox to 2cm{gone}",
+        "\\count1=5 ", "\\dimen0=2pt", "\\toks0={gone}", "\\footline={\\hss\\folio\\hss}",
+        "\\everypar{\\hskip 2pt}", "\\multispan2 ", "\\multispan{3}", "\\hyphenpenalty=1000 ", "\\magstep1 ",
+        "\\specialrule{1pt}{2pt}{3pt}", "\\rowcolors{2}{gray!25}{white}", "\\rowcolors*[\\hline]{2}{a}{b}",
+    ],
+)  # fmt: skip
+def test_operands_of_plain_tex_are_no_text(source: str) -> None:
+    assert text(f"One {source}two.") == "One two."
 
 
-def test_ams_tex_is_read() -> None:
-    read = plain(
-        "\\input amstex\n\\documentstyle{amsppt}\n\\topmatter\\title The Title\\endtitle\\endtopmatter\n"
-        "\\document\n\\head 1. Start\\endhead\n\\proclaim{Theorem 1} All.\\endproclaim\n"
-        "\\demo{Proof} Clear.\\qed\\enddemo\n"
-        "See \\cite{7}.\n\\Refs\\ref\\no 7\\by A. Author\\endref\\endRefs\n\\enddocument"
-    )
-    assert read.text == "1. Start\n\nTheorem 1. All.\n\nProof. Clear.\n\nSee [7]."
-    assert read.title == "The Title"
+def test_characters_by_their_codes() -> None:
+    body = r"""{\tt a\char92 b\char`\%c\char'173d\char"7D e\char160}"""
+    assert text(body) == r"a\b%c{d}e"
 
 
 def test_commands_of_no_table_leave_their_text() -> None:

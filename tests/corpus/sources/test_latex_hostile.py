@@ -21,6 +21,8 @@ BOMBS = [
 \def\a{\section{\a}}\a
 \def\a{\footnote{\a}}\a
 \def\a{\input{main}\a}\a
+\def\a{\lstinputlisting{main.tex}\a}\a
+\def\a{\eqn\b{x}\a}\a
 \newcommand{\a}[1][\a]{\a}\a
 """.strip().split("\n"),
     LAUGHS + "\\def\\a{lol}\\j",
@@ -34,6 +36,10 @@ PIECES = r"""
 \newenvironment{a}{ \excludecomment{a}\begin{a} \usepackage[numbers \title{ \begin{proof}[ \SI{
 \ensuremath{ \xspace \advance\a \hbox\to \verb \begin{ \newif\ifa \begin{equation} \label{ \ifthenelse{
 \unknown[ \unknown{ \makecell{ \multicolumn \IfValueTF \harvarditem[ - '
+\eqn\a \eqn\a{ \eqna\a$$\eqn\a$$ \lref\a{ \refs{\a \ref\a{}\a \REFS\a{} \refsend \fig\a{} \ifig\a{
+\footnote" \footnote{} \font\a= \font\a=b~scaled \catcode` \setbox \setbox0=\hbox \char` \char65 \hrule~height \count
+\headline= \begin{tabbing}\= \kill \lstinputlisting{main} \comment \comment\endcomment \define\a{ \predefine \bibitem{
+\Refs \beginsection \References \settoggle{ \iftoggle{a}{ \newtoggle{ \head \section{Methods}
 """.split()  # noqa: SIM905
 
 
@@ -99,7 +105,7 @@ MORE = r"""
 \input{other} \iftrue \qtrue \newif\ifq \ifq \let\a\b \begin{e} \end{e} \newenvironment{e}{b}{c}
 \begin{document} \end{document} \par \"o \@x \endcsname \hskip2pt \title{t} \end{verbatim} \url{u}
 \appendix \newtheorem{t}{T} \begin{t} \end{t} é 3 \citet{k} \begin{thebibliography}{9}
-\bibitem[A(2001)]{k} \end{thebibliography} \makeatletter \SI{3}{\meter}
+\bibitem[A(2001)]{k} \refs{\a} References \end{thebibliography} \makeatletter \SI{3}{\meter}
 """.split()  # noqa: SIM905
 CONSTRUCTS = st.sampled_from([*PIECES, *MORE, "\x00", "\n\n"]).map(lambda piece: piece + "\n")
 
