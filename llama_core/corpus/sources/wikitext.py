@@ -42,9 +42,10 @@ _TAG = re.compile(
     r"|includeonly|noinclude|section|chem|ce)\b[^<>]*>",
     re.IGNORECASE,
 )
+_TABLE = re.compile(r"<(/?)table\b[^<>]*+(?<!/)>", re.IGNORECASE)
 _BREAKS = frozenset({
     "br", "p", "div", "li", "blockquote", "center", "dd", "dt", "dl", "ul", "ol", "hr", "table", "tr", "h1",
-    "h2", "h3", "h4", "h5", "h6", "poem",
+    "h2", "h3", "h4", "h5", "h6", "poem", "td", "th", "caption",
 })  # fmt: skip
 _SUPERSCRIPT = re.compile(
     r"(?<=[\w)\]>'])<sup\b[^<>]*>\s*([+−–-]?\d{1,9}(?:[./]\d{1,9})?|''[+−–-]?\w''|[+−–-]\w)\s*</sup\s*>",
@@ -88,7 +89,7 @@ def read_page(wikitext: str, title: str = "", hidden: Collection[str] = (), lang
     if in_scripts:
         text = wikitext_scripts.before_templates(text)
     text = _PARAMETER.sub(r"\1", text)
-    text = nesting.flatten(text)
+    text = nesting.flatten(_TABLE.sub(lambda found: "\n|}\n" if found[1] else "\n{|\n", text))
     if in_scripts:
         text = wikitext_scripts.after_templates(text)
     text = _inline(text)

@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Iterable
+from itertools import chain, islice, takewhile
 
 from llama_core.corpus.sources.wikitext_names import LINK_SECTIONS
 from llama_core.corpus.sources.wikitext_nesting import HOLE
+
+_Section = tuple[int, str, list[str]]  # level, title, lines
 
 _QUOTES = re.compile(r"('{2,})")
 _LIST = re.compile(r"[*#:;]+")
@@ -60,21 +63,63 @@ def fill_holes(text: str) -> str:
 def _sections(lines: Iterable[str]) -> Iterable[str]:
     waiting: list[tuple[int, str]] = []  # headings that have no line yet
     skipped = 0  # the level of the section that is left out
-    for line in lines:
-        level, title = _heading(line)
+    sections = [*_split(lines)]
+    for place, (level, title, body) in enumerate(sections):
+        if skipped and level > skipped:
+            continue
+        skipped = level if _is_of_links(sections, place) else 0
+        waiting = [w for w in waiting if w[0] < level]
+        if skipped:
+            continue
         if level:
-            if skipped and level > skipped:
+            waiting.append((level, title))
+        for line in body:
+            if (words := _line(line)) is None:
                 continue
-            skipped = level if title.lower().replace(",", "").rstrip(" :") in LINK_SECTIONS else 0
-            waiting = [w for w in waiting if w[0] < level]
-            if not skipped:
-                waiting.append((level, title))
-        elif not skipped and (words := _line(line)) is not None:
             if words.strip():
                 for _, heading in waiting:
                     yield from ("", heading, "")
                 waiting = []
             yield words
+
+
+def _split(lines: Iterable[str]) -> Iterable[_Section]:
+    """What stands under each heading, up to the next one; first, at level 0, what stands above all."""
+    section: _Section = (0, "", [])
+    for line in lines:
+        level, title = _heading(line)
+        if level:
+            yield section
+            section = (level, title, [])
+        else:
+            section[2].append(line)
+    yield section
+
+
+def _is_of_links(sections: list[_Section], place: int) -> bool:
+    """By its name; inside of another section only if it is a list, for "Literature" may be prose there."""
+    level, title, _ = sections[place]
+    if title.lower().replace(",", "").rstrip(" :") not in LINK_SECTIONS:
+        return False
+    return level <= 2 or _is_list(_under(sections, place))
+
+
+def _under(sections: list[_Section], place: int) -> Iterable[str]:
+    """The lines of a section and of those inside."""
+    level = sections[place][0]
+    inside = takewhile(lambda section: section[0] > level, islice(sections, place + 1, None))
+    return chain(sections[place][2], *(body for _, _, body in inside))
+
+
+def _is_list(lines: Iterable[str]) -> bool:
+    """Whether most characters are of list items."""
+    items = others = 0
+    for line in lines:
+        if _LIST.match(line):
+            items += len(line)
+        else:
+            others += len(line.strip())
+    return items > others
 
 
 def _heading(line: str) -> tuple[int, str]:
@@ -91,8 +136,8 @@ def _heading(line: str) -> tuple[int, str]:
 
 def _line(line: str) -> str | None:
     """A line without the marks at its head. None: it has no words."""
-    if line.startswith(("{|", "|", "!-")) or _RULE.match(line):
-        return None  # of a table that was never closed
+    if line.startswith(("{|", "|", "!-")) or (line.startswith("!") and "!!" in line) or _RULE.match(line):
+        return None  # of a table whose beginning is missing
     if marks := _LIST.match(line):
         words = _SPACES.sub(" ", line[marks.end() :].strip())
         if not words:

@@ -16,6 +16,7 @@ MAX_DEPTH = 100  # the limit of MediaWiki's own preprocessor
 MAX_PARTS = 10_000  # arguments of a template: bounds memory where a page is all bars
 
 _TOKENS = re.compile(r"\{\{|\}\}|\[\[|\]\]|\||\n[ \t:*#;]*+\{\||\n[ \t]*+\|\}(?!\})")
+_ROWS = re.compile(r"\n[ \t]*+[!|][^\n]*+")
 _PROJECTS = frozenset({
     "w", "s", "b", "q", "n", "v", "c", "d", "m", "wikt", "wikipedia", "wiktionary", "wikisource", "commons",
     "wikiquote", "wikibooks",
@@ -58,12 +59,7 @@ class Nesting:
             else:
                 self._close(stack, {"}}": "{{", "]]": "[["}.get(token, "{|"))
         stack[-1][1][-1].append(text[at:])
-        # What is still open is text, but for the first line of a template or a table.
-        pieces = ["".join(stack[0][1][0])]
-        for kind, parts in stack[1:]:
-            left = "|".join(map("".join, parts))
-            pieces += [left] if kind == "[[" else ["\n", left.partition("\n")[2]]
-        return "".join(pieces)[1:]
+        return _left_open(stack)[1:]
 
     def _close(self, stack: list[tuple[str, list[list[str]]]], kind: str) -> None:
         place = next((i for i in range(len(stack) - 1, 0, -1) if stack[i][0] == kind), None)
@@ -104,3 +100,16 @@ class Nesting:
             prefix, colon, rest = target.partition(":")
             prefix = prefix.strip().lower()
         return _QUALIFIER.sub("", target) if len(parts) > 1 else target.removeprefix("#")
+
+
+def _left_open(stack: list[tuple[str, list[list[str]]]]) -> str:
+    """What is never closed is text, but for the first line of a template and the rows of a table."""
+    pieces = ["".join(stack[0][1][0])]
+    in_table = False
+    for kind, parts in stack[1:]:
+        left = "|".join(map("".join, parts))
+        in_table = in_table or kind == "{|"
+        if kind != "[[":
+            left = "\n" + left.partition("\n")[2]
+        pieces.append(_ROWS.sub("", left) if in_table else left)
+    return "".join(pieces)

@@ -53,6 +53,13 @@ def text(wikitext: str, **named: str) -> str:
         # tables, comments, references, tags
         ("a\n{| class=x\n|-\n| b || c\n{|\n| d\n|}\n|}\ne", "a\ne"),
         ("a\n{| class=x\n| never closed", "a"),
+        ("a\n{| class=x\n! b !! c\n! scope=col | d\n! e\n|-\n | f || g\n\nThe text goes on.",
+         "a\n\nThe text goes on."),
+        ("! a !! b\n|-\n| c\n|}\n!Kung is a language!", "!Kung is a language!"),
+        ("a <table class=x>\n<tr><td>b</td><td>c</td></tr>\n<TABLE><tr><td>d</td></tr></TABLE></table > e",
+         "a\ne"),
+        ("{{x|<table><tr><td>a</td></tr></table>}}b", "b"),
+        ("a <table><tr><th>b<th>c<tr><td>never</td><td>closed</td>", "a\n\nb\nc\n\nnever\n\nclosed"),
         ("a<!-- {{ [[ -->b<ref>c {{d|e}}</ref><ref name=\"x\" /> f<ref name=y/ >.", "ab f."),
         ("a<br />b <small>c</small> <span style=\"x\">d</span> 1 < 2", "a\nb c d 1 < 2"),
         ("<!-- never closed {{", ""),
@@ -210,6 +217,43 @@ def test_namespaces_that_only_the_dump_names_are_hidden_too() -> None:
     assert page.text == "Text."
 
 
+PROSE = "It began with ballads, and [[novels]] came late."
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        f"=== Literature cited ===\n{PROSE}",
+        f"==== Sources ====\n{PROSE}\n* [[Ballads]]\n* [[Novels]]",
+        f"=== Notes ===\n==== Ballads ====\n{PROSE}",
+    ],
+)
+def test_prose_under_a_name_of_a_list_of_links_stays_inside_of_another_section(inside: str) -> None:
+    assert PROSE.replace("[[novels]]", "novels") in text(f"== Culture ==\nText.\n{inside}\n== Sports ==\nb")
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "=== See also ===\n* [[Ballads]]\n* [[Novels]]",
+        "=== Literature cited ===\nA selection.\n# [[Ballads]], 1900\n# [[Novels]], 1901",
+        "==== Notes ====\n:1. Of ballads.\n:2. Of novels.",
+        "=== Further reading ===\n==== Books ====\n* [[Ballads]]\n==== Papers ====\n* [[Novels]]",
+        "=== References ===\n{{reflist}}",
+    ],
+)
+def test_a_list_of_links_goes_inside_of_another_section_too(inside: str) -> None:
+    found = text(f"== Culture ==\nText.\n{inside}\n== Sports ==\nb")
+    assert found == "Culture\n\nText.\n\nSports\n\nb"
+
+
+@pytest.mark.parametrize("body", [PROSE, "* [[Ballads]]"])
+def test_a_section_of_links_goes_whatever_it_holds(body: str) -> None:
+    assert text(f"Text.\n== Further reading ==\n{body}\n=== Books ===\n{body}\n== Sports ==\nb") == (
+        "Text.\n\nSports\n\nb"
+    )
+
+
 def test_the_pages_that_an_article_cites_are_its_outside_addresses_in_order() -> None:
     page = read_page(
         "a<ref>{{cite web|url=http://one.example/a?b=1&amp;c=2|title=x}}</ref> "
@@ -247,7 +291,8 @@ RUNS = [
     "{{a}}",
     "{{a}}(", "({{a}}", "({{a}};", "{{a\n|", "<gallery>", "{{cite_a|http://", "__A", "\n==a=="
      "\n", "\x03", "\x01",
-    " ", "\n", "\t",
+    " ", "\n", "\t", "<table>", "</table>", "<table ", "<table><tr><td>", "\n!", "\n! a !! b",
+    "\n{|\n!", "\n===notes===\n", "\n===notes===\n====notes====\n* a\n",
 ]  # fmt: skip
 WRAPPED = [
     "{{a|%s}}",
