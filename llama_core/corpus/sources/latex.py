@@ -236,6 +236,19 @@ class _Renderer(PlainTex):
 
         self._braced(close)
 
+    def _title_of_harvmac(self) -> None:
+        if self._plain:
+            self._eat("m")  # the number of the preprint
+            self._tokens.put_back([self._tokens.solid() or ""])
+        self._take_title()
+
+    def _line(self) -> None:
+        """`\\centerline{...}`."""
+        if self._tables:
+            return
+        self._out.end_line()
+        self._braced(lambda: self._out.end_line())
+
     def _first_of_two(self) -> None:
         first, _ = self._tokens.argument(), self._tokens.argument()
         self._tokens.put_back(first)
@@ -306,6 +319,8 @@ _HANDLERS: dict[str, Callable[[_Renderer], None]] = {
     "\\tablecaption": _Renderer._caption,
     "\\figcaption": _Renderer._caption,
     "\\title": _Renderer._take_title,
+    "\\Title": _Renderer._title_of_harvmac,
+    **dict.fromkeys(commands.LINES, _Renderer._line),
     "\\maketitle": _Renderer._at_body,
     "\\endtopmatter": _Renderer._at_body,
     "\\document": _Renderer._at_body,

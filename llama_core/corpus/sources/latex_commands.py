@@ -85,8 +85,9 @@ FONTS = words(
     r"\emph \textbf \textit \texttt \textsc \textrm \textsf \textsl \textmd \textup \textnormal \text "
     r"\mbox \fbox \underline \uline \ul \uppercase \lowercase \MakeUppercase \MakeLowercase \bf "
     r"\it \em \sc \sl \tt \rm \sf \bfseries \itshape \scshape \ttfamily \rmfamily \sffamily \st \sout "
-    r"\textsubscript \centerline \large \small \footnotesize \normalsize \Large"
+    r"\textsubscript \large \small \footnotesize \normalsize \Large"
 )
+LINES = words("\\centerline \\leftline \\rightline \\line")
 
 HEADINGS = {
     "\\part": 0,

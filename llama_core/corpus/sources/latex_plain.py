@@ -112,6 +112,14 @@ class PlainTex(Sections):
         """The text of a display that phyzzx's `\\eqn\\name` names from inside."""
         return _EQUATION_NAME.sub(lambda m: f"\\eqno{self._name_equation(m[1])}", formula.text, count=1)
 
+    def _appendix(self) -> None:
+        """harvmac's is a heading: `\\appendix{A}{Title}`."""
+        if not self._in_appendix:
+            super()._appendix()
+        if self._plain and self._tokens.peek() == "{":
+            self._eat("m")
+            self._heading("\\newsec")
+
     # --- references
 
     def _number_of(self, name: str) -> str:

@@ -37,9 +37,10 @@ PIECES = r"""
 \ensuremath{ \xspace \advance\a \hbox\to \verb \begin{ \newif\ifa \begin{equation} \label{ \ifthenelse{
 \unknown[ \unknown{ \makecell{ \multicolumn \IfValueTF \harvarditem[ - '
 \eqn\a \eqn\a{ \eqna\a$$\eqn\a$$ \lref\a{ \refs{\a \ref\a{}\a \REFS\a{} \refsend \fig\a{} \ifig\a{
-\footnote" \footnote{} \font\a= \font\a=b~scaled \catcode` \setbox \setbox0=\hbox \char` \char65 \hrule~height \count
-\headline= \begin{tabbing}\= \kill \lstinputlisting{main} \comment \comment\endcomment \define\a{ \predefine \bibitem{
-\Refs \beginsection \References \settoggle{ \iftoggle{a}{ \newtoggle{ \head \section{Methods}
+\footnote" \footnote{} \font\a= \font\a=b~scaled \catcode` \setbox \setbox0=\hbox \char` \char65
+\hrule~height \count \headline= \begin{tabbing}\= \kill \lstinputlisting{main} \comment
+\comment\endcomment \define\a{ \predefine \bibitem{ \Refs \beginsection \References \settoggle{
+\iftoggle{a}{ \newtoggle{ \head \section{Methods}
 """.split()  # noqa: SIM905
 
 

@@ -17,8 +17,9 @@ def harvmac(body: str) -> str:
 
 
 def test_a_paper_without_sections_begins_after_its_title() -> None:
-    source = "\\input harvmac\n\\Title{1}{T}\n\\centerline{X}\n\nAbs.\n\n\\Date{1/99}\nOne.\n\\bye"
+    source = "\\input harvmac\n\\Title{1}\n{\\vbox{\\centerline{T}}}\n\\centerline{X}\n\nAbs.\n\n\\Date{1/99}\nOne.\n\\bye"
     assert plain(source).text == "One."
+    assert plain(source).title == "T"
     ams = "\\documentstyle{amsppt}\\topmatter\\author X\\endauthor\\endtopmatter\\document One."
     assert plain(ams).text == "One."
 
@@ -56,6 +57,15 @@ def test_harvmacs_equations_are_displays_and_their_names_print_their_numbers() -
     )
     lettered = "\\eqna\\two\n$$a\\eqno\\two a$$\nSee \\two b. \\eqnn\\three $$b\\eqno\\three$$"
     assert harvmac(lettered) == "$$a\\eqno(1.1a)$$\nSee (1.1b).\n$$b\\eqno(1.2)$$"
+
+
+def test_harvmacs_appendices_are_sections() -> None:
+    body = "A.\n\\appendix{A}{First}\n\\eqn\\one{x}\n\\appendix{B}{Second}\n\\eqn\\two{y}\n"
+    assert harvmac(body) == "A.\n\nFirst\n\n$$x\\eqno(A.1)$$\n\nSecond\n\n$$y\\eqno(B.1)$$"
+
+
+def test_a_centred_line_is_a_line() -> None:
+    assert harvmac("One\n\\centerline{\\bf Two}\nthree.") == "One\nTwo\nthree."
 
 
 def test_harvmacs_references_are_numbers() -> None:
