@@ -213,7 +213,7 @@ class _Renderer(PlainTex):
 
     def _item(self) -> None:
         self._out.end_line()
-        label = self._tokens.option()
+        label = self._plain_label() if self._plain else self._tokens.option()
         found = next((e for e in reversed(self._environments[-8:]) if e.name in commands.LISTS), None)
         if label is not None:
             self._tokens.put_back([*label, "}"])
@@ -315,6 +315,7 @@ _HANDLERS: dict[str, Callable[[_Renderer], None]] = {
     "\\(": lambda r: r._formula("\\("),
     "\\[": lambda r: r._formula("\\["),
     "\\item": _Renderer._item,
+    "\\itemitem": _Renderer._item,
     "\\caption": _Renderer._caption,
     "\\tablecaption": _Renderer._caption,
     "\\figcaption": _Renderer._caption,

@@ -32,6 +32,9 @@ _KNOWN = frozenset().union(
         r"\includegraphics \bibliography \url \href \verb \newtheorem \ensuremath \xspace \begin \end \onedot"
     ),
 )
+# In plain TeX these names are a paper's own.
+_KNOWN_IN_PLAIN = _KNOWN - commands.CITATIONS - commands.REFERENCES - {"\\label", "\\bibitem"}
+_DOCUMENT = re.compile(r"\\begin\s*\{\s*document\s*\}")
 # An argument of an unknown environment that is no text: a length, a number, columns.
 _NO_TEXT = re.compile(r"[\s\d.,+-]*(?:\\[A-Za-z]+\s*)?(?:pt|cm|mm|em|ex|in)?\s*|[lcrpXbmt|@!<>{}*\d\s]{1,40}")
 
@@ -64,7 +67,8 @@ class Layout:
     """
 
     def __init__(self, files: Mapping[str, str], main: str):
-        self._tokens = Expander(files, main, _KNOWN)
+        self._plain = not any(_DOCUMENT.search(text) for text in files.values())
+        self._tokens = Expander(files, main, _KNOWN_IN_PLAIN if self._plain else _KNOWN)
         self._writers = [Writer()]
         self._groups: list[Callable[[], None] | None] = []
         self._environments: list[Environment] = []

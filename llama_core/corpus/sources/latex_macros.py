@@ -24,6 +24,8 @@ _DOCUMENT_COMMANDS = words(
 _REGISTERS = words("\\newcount \\newdimen \\newskip \\newtoks \\newbox \\newmuskip \\newread \\newwrite")
 _INPUTS = words("\\input \\include \\subfile \\subfileinclude \\InputIfFileExists \\@input")
 _IMPORTS = words("\\import \\subimport \\inputfrom \\includefrom \\subincludefrom")
+# Formats whose commands are known here: what defines them in a bundle is not read.
+_FORMATS = words("harvmac lanlmac phyzzx phyzzx.plus amstex amsppt")
 _PACKAGES = words("\\usepackage \\RequirePackage")
 _CONDITIONS = words(
     "\\if \\ifcat \\ifnum \\ifdim \\ifodd \\ifvmode \\ifhmode \\ifmmode \\ifinner \\ifvoid \\ifhbox \\ifvbox "
@@ -210,6 +212,8 @@ class Expander(Definitions):
         return self.files.find(name, posixpath.dirname(self._main), posixpath.dirname(beside))
 
     def _input_file(self, name: str) -> None:
+        if name.lower().removesuffix(".tex").removesuffix(".sty") in _FORMATS:
+            return
         found = self._find(name)
         if found is None:
             self.missing.append(name)

@@ -88,6 +88,18 @@ class PlainTex(Sections):
         self._tokens.unread(name)
         return group and name[0] == "\\" and name[1:2].isalpha()
 
+    def _plain_label(self) -> list[str] | None:
+        """Of `\\item{(a)}`, and of AMS-TeX's `\\item"(a)"`."""
+        tokens = self._tokens
+        following = tokens.peek()
+        if following == "{":
+            return tokens.argument() or None
+        if not following.startswith('"'):
+            return tokens.option()
+        tokens.raw()
+        tokens.put_back([following[1:]])
+        return tokens.until('"')
+
     # --- equations
 
     def _equation(self, kind: str) -> None:

@@ -8,7 +8,6 @@ from llama_core.corpus.sources.latex_layout import Layout
 from llama_core.corpus.sources.latex_references import TITLE, without_references
 from llama_core.corpus.sources.latex_text import resolve
 
-_DOCUMENT = re.compile(r"\\begin\s*\{\s*document\s*\}")
 # Sections that come after the text, and begin none.
 _BACK_MATTER = re.compile(
     r"\W*(?:acknowled?ge?ments?|appendi|supplement|funding|data availability|author contrib|competing"
@@ -26,7 +25,6 @@ class Sections(Layout):
 
     def __init__(self, files: Mapping[str, str], main: str):
         super().__init__(files, main)
-        self._plain = not any(_DOCUMENT.search(text) for text in files.values())
         self._first: int | None = None  # the line that the first section begins at
         self._headings: list[int] = []
         self._in_appendix = False

@@ -17,7 +17,8 @@ def harvmac(body: str) -> str:
 
 
 def test_a_paper_without_sections_begins_after_its_title() -> None:
-    source = "\\input harvmac\n\\Title{1}\n{\\vbox{\\centerline{T}}}\n\\centerline{X}\n\nAbs.\n\n\\Date{1/99}\nOne.\n\\bye"
+    source = "\\input harvmac\n\\Title{1}\n{\\vbox{\\centerline{T}}}\n\\centerline{X}\n\nAbs.\n\n"
+    source += "\\Date{1/99}\nOne.\n\\bye"
     assert plain(source).text == "One."
     assert plain(source).title == "T"
     ams = "\\documentstyle{amsppt}\\topmatter\\author X\\endauthor\\endtopmatter\\document One."
@@ -74,6 +75,34 @@ def test_harvmacs_references_are_numbers() -> None:
         "\\refs{\\late,\\now}, \\refs{\\now{--}\\own}, \\refs{\\now\\own}, \\late, \\refs{\\lost}.\\listrefs"
     )
     assert harvmac(body) == "See [2], [3,1], [1–2], [1, 2], [3],."
+
+
+def test_names_of_latex_are_a_papers_own_in_plain_tex() -> None:
+    body = (
+        "\\def\\cite#1{[#1]}\\def\\ref#1#2#3{#1, #2 #3\\par}\\def\\PL{Phys.}"
+        "\\beginsection S\n\nAs \\cite{4}.\n\n"
+        "\\bigskip\\everypar={\\global\\hangindent=20pt\\hangafter=1}\\par{\\bf References}\\par\n"
+        "\\ref{[1] Author A 1982}\\PL{25}\n\\ref{[2] Other B}\\PL{7}\n\\bye"
+    )
+    assert plain(body).text == "S\n\nAs [4]."
+    assert plain(body.replace("References", "Others")).text.endswith(
+        "[1] Author A 1982, Phys. 25\n\n[2] Other B, Phys. 7"
+    )
+
+
+def test_a_format_in_the_bundle_is_not_read() -> None:
+    files = {
+        "main.tex": "\\input harvmac\n\\newsec{S}\n\\eqn\\a{x}\\bye",
+        "harvmac.tex": "\\def\\eqn#1#2{(#2)} words",
+    }
+    read = read_paper(files, "main.tex")
+    assert read.text == "S\n\n$$x\\eqno(1.1)$$"
+    assert read.used == ["main.tex"] and not read.missing
+
+
+def test_items_have_their_labels() -> None:
+    body = '\\item{(a)} one\n\\itemitem{1.} two\n\\roster\\item"(i)" three\\item four\\endroster'
+    assert harvmac(body) == "(a) one\n1. two\n(i) three\n- four"
 
 
 def test_harvmacs_figures_are_captions() -> None:
