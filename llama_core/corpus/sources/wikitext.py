@@ -33,13 +33,13 @@ _REMOVED = (
     "languages", "templatedata",
 )  # fmt: skip
 _SPECIAL = re.compile(
-    rf"<!--|<({'|'.join((*_FORMULAS, *_BLOCKS, *_CODE, *_REMOVED))})\b([^<>]*?)(/?)\s*>", re.IGNORECASE
+    rf"<!--|<({'|'.join((*_FORMULAS, *_BLOCKS, *_CODE, *_REMOVED))})\b([^<>]*+)>", re.IGNORECASE
 )
 _TAG = re.compile(
     r"<(/?)(abbr|b|bdi|bdo|big|blockquote|br|caption|center|cite|code|data|dd|del|dfn|div|dl|dt|em|font|h[1-6]|hr"
-    r"|i|ins|kbd|li|mark|noinclude|nowiki|ol|onlyinclude|p|pre|poem|q|rb|ref|references|rp|rt|ruby|s|samp|small"
-    r"|span|strike|strong|sub|sup|table|td|th|time|tr|tt|u|ul|var|wbr|gallery|source|syntaxhighlight|math"
-    r"|includeonly|noinclude|section|chem|ce)\b[^<>]*>",
+    r"|i|ins|kbd|li|mark|noinclude|nowiki|ol|onlyinclude|p|phonos|pre|poem|q|rb|ref|references|rp|rt|rtc|ruby|s"
+    r"|samp|small|span|strike|strong|sub|sup|table|td|th|time|tr|tt|u|ul|var|wbr|gallery|source"
+    r"|syntaxhighlight|math|includeonly|noinclude|section|chem|ce)\b[^<>]*>",
     re.IGNORECASE,
 )
 _TABLE = re.compile(r"<(/?)table\b[^<>]*+(?<!/)>", re.IGNORECASE)
@@ -52,7 +52,7 @@ _SUPERSCRIPT = re.compile(
     re.IGNORECASE,
 )
 _EXTERNAL = re.compile(
-    r"\[(?:(?:https?|ftp|irc|news|gopher):)?//[^\s\[\]<>]*+([^\[\]\n]*+)\]"
+    r"\[(?:(?:https?|ftp|irc|news|gopher):)?//[^\s\[\]<>]*+((?:[^\[\]\n]++|\[[^\[\]\n]*+\])*+)\]"
     r"|\[mailto:[^\s\[\]]*+([^\[\]\n]*+)\]"
 )
 _BARE = re.compile(r"\b(?:https?|ftp)://[^\s\[\]<>|\"\x03]*[^\s\[\]<>|\"\x03.,;:!?)']")
@@ -112,7 +112,8 @@ def _set_aside(text: str, kept: list[str], cited: list[str]) -> str:
         out.append(text[at : found.start()])
         name = (found[1] or "--").lower()
         at = found.end()
-        if found[1] and (found[3] or found.start() < as_wikitext.get(name, 0)):
+        alone = found[1] and found[2].rstrip().endswith("/")
+        if alone or found.start() < as_wikitext.get(name, 0):
             continue
         end = None if name in without_end else _END[name].search(text, at)
         if end is None:
@@ -123,8 +124,8 @@ def _set_aside(text: str, kept: list[str], cited: list[str]) -> str:
             continue
         inside = text[at : end.start()]
         if name == "--":
-            alone = text.endswith("\n", 0, found.start()) and text.startswith("\n", end.end())
-            at = end.end() + alone
+            own_line = text.endswith("\n", 0, found.start()) and text.startswith("\n", end.end())
+            at = end.end() + own_line
         elif name in _REMOVED:
             at = end.end()
             cited += [inside] * (name in ("ref", "references"))
@@ -173,10 +174,15 @@ def _inline(text: str) -> str:
     text = _EXTERNAL.sub(lambda found: (found[1] or found[2] or "").strip() or HOLE, text)
     text = _BARE.sub(HOLE, text)
     text = _SUPERSCRIPT.sub(_power, text)
-    text = _TAG.sub(lambda found: "\n" if found[2].lower() in _BREAKS else "", text)
+    text = _TAG.sub(_instead_of_tag, text)
     text = _SWITCH.sub(HOLE, text)
     text = _LEFT_OPEN.sub("", text)
     return unescape(text).translate(_INVISIBLE)
+
+
+def _instead_of_tag(found: re.Match[str]) -> str:
+    name = found[2].lower()
+    return "\n" if name in _BREAKS else HOLE if name == "phonos" else ""
 
 
 def _power(found: re.Match[str]) -> str:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from itertools import chain, islice, takewhile
 
 from llama_core.corpus.sources.wikitext_names import LINK_SECTIONS
 from llama_core.corpus.sources.wikitext_nesting import HOLE
@@ -106,9 +105,11 @@ def _is_of_links(sections: list[_Section], place: int) -> bool:
 
 def _under(sections: list[_Section], place: int) -> Iterable[str]:
     """The lines of a section and of those inside."""
-    level = sections[place][0]
-    inside = takewhile(lambda section: section[0] > level, islice(sections, place + 1, None))
-    return chain(sections[place][2], *(body for _, _, body in inside))
+    yield from sections[place][2]
+    for inside in range(place + 1, len(sections)):
+        if sections[inside][0] <= sections[place][0]:
+            return
+        yield from sections[inside][2]
 
 
 def _is_list(lines: Iterable[str]) -> bool:

@@ -15,7 +15,12 @@ HOLE = "\x03"  # stands where something was that has no words
 MAX_DEPTH = 100  # the limit of MediaWiki's own preprocessor
 MAX_PARTS = 10_000  # arguments of a template: bounds memory where a page is all bars
 
-_TOKENS = re.compile(r"\{\{|\}\}|\[\[|\]\]|\||\n[ \t:*#;]*+\{\||\n[ \t]*+\|\}(?!\})")
+# Of three closing brackets the first is of an external link; of an odd number of braces after a bar the first
+# ends a table.
+_TOKENS = re.compile(
+    r"\{\{|\}\}|\[\[(?!\[)|\]\](?!\](?!\]))|\||\n[ \t:*#;]*+\{\||(?<=\|)\{\|(?=[^\n{}|]*+\n)"
+    r"|\n[ \t]*+\|\}(?=(?:\}\})*+(?!\}))"
+)
 _ROWS = re.compile(r"\n[ \t]*+[!|][^\n]*+")
 _PROJECTS = frozenset({
     "w", "s", "b", "q", "n", "v", "c", "d", "m", "wikt", "wikipedia", "wiktionary", "wikisource", "commons",
@@ -63,8 +68,9 @@ class Nesting:
 
     def _close(self, stack: list[tuple[str, list[list[str]]]], kind: str) -> None:
         place = next((i for i in range(len(stack) - 1, 0, -1) if stack[i][0] == kind), None)
-        if place is None:
-            return  # a closing of nothing
+        if place is None:  # a closing of nothing, but it may be of two external links
+            stack[-1][1][-1].append("]]" if kind == "[[" else "")
+            return
         while len(stack) - 1 > place:
             _, parts = stack.pop()
             for i, part in enumerate(parts):

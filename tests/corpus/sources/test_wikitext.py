@@ -26,6 +26,9 @@ def text(wikitext: str, **named: str) -> str:
          "Text goes on."),
         ("See [http://a.example/x the page], [https://b.example] and http://c.example/d.",
          "See the page, and."),
+        ("a [[File:A.jpg|thumb|Of [http://a.example b]]] c [[[Rome|he]]] said, [http://a.example [[d]]]",
+         "a c [he] said, d"),
+        ("[http://a.example one [of two] pages] and [http://b.example [1]]", "one [of two] pages and [1]"),
         ("an [[unclosed link and [[Rome]]", "an unclosed link and Rome"),
         ("a [[link\nover lines]] stays", "a link\nover lines stays"),
         # bold, italics, headings, lists
@@ -55,6 +58,8 @@ def text(wikitext: str, **named: str) -> str:
         ("a\n{| class=x\n| never closed", "a"),
         ("a\n{| class=x\n! b !! c\n! scope=col | d\n! e\n|-\n | f || g\n\nThe text goes on.",
          "a\n\nThe text goes on."),
+        ("a {{center|{| class=x\n| b\n|}}} c", "a c"),
+        ("a {{center|\n{| class=x\n| b {{d\n|}}\n|}}}{{e|f={{g\n|}}}} c", "a c"),
         ("! a !! b\n|-\n| c\n|}\n!Kung is a language!", "!Kung is a language!"),
         ("a <table class=x>\n<tr><td>b</td><td>c</td></tr>\n<TABLE><tr><td>d</td></tr></TABLE></table > e",
          "a\ne"),
@@ -65,6 +70,8 @@ def text(wikitext: str, **named: str) -> str:
         ("<!-- never closed {{", ""),
         ("a <ref>never closed\nb", "a never closed\nb"),
         ("<gallery>\nA.jpg|b\n</gallery>text __NOTOC____ИНДЕКС__", "text"),
+        ("a (<phonos ipa=\"a\" />) is <phonos file=\"A.ogg\">b</phonos>, <ruby>c<rtc>d</rtc></ruby>",
+         "a is b, cd"),
         ("&eacute; &nbsp;&amp;amp; &#8364; &#x20AC; &#99999999999;", "é &amp; € € \ufffd"),
         # formulas and code
         ("<math>a_1 +\n {{b}}</math> and <math display=\"block\">x</math>", "$a_1 + {{b}}$ and $$x$$"),
@@ -292,7 +299,9 @@ RUNS = [
     "{{a}}(", "({{a}}", "({{a}};", "{{a\n|", "<gallery>", "{{cite_a|http://", "__A", "\n==a=="
      "\n", "\x03", "\x01",
     " ", "\n", "\t", "<table>", "</table>", "<table ", "<table><tr><td>", "\n!", "\n! a !! b",
-    "\n{|\n!", "\n===notes===\n", "\n===notes===\n====notes====\n* a\n",
+    "\n{|\n!", "<ref     ", "<ref /     ", "[//a [b]", "[//a [",
+    "[//[b] ", "]]]", "[[[", "[[[a]]]", "\n|}}}", "|{|\n", "{{a|{|\n|}}}",
+    "\n===notes===\n", "\n===notes===\n====notes====\n* a\n",
 ]  # fmt: skip
 WRAPPED = [
     "{{a|%s}}",
@@ -314,6 +323,16 @@ def test_time_is_linear_in_pages_of_one_mark(run: str) -> None:
         with contextlib.suppress(TooDeepError):
             read_page(wikitext, language="sr")
         assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize(
+    "opening", ["<ref", '<ref name="a" /', "<math", "<table", "<sup", "[//", "{{", "|{|"]
+)
+def test_time_is_linear_in_the_spaces_after_an_opening(opening: str) -> None:
+    """A quadratic step takes 10 s."""
+    start = time.process_time()
+    read_page(opening + " " * 64_000)
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize("around", WRAPPED)
