@@ -18,7 +18,7 @@ MAX_PARTS = 10_000  # arguments of a template: bounds memory where a page is all
 # Of three closing brackets the first is of an external link; of an odd number of braces after a bar the first
 # ends a table.
 _TOKENS = re.compile(
-    r"\{\{|\}\}|\[\[(?!\[)|\]\](?!\](?!\]))|\||\n[ \t:*#;]*+\{\||(?<=\|)\{\|(?=[^\n{}|]*+\n)"
+    r"\{\{|\}\}|\[\[(?!\[)|\]\](?!\](?!\]))|\||\n[ \t:*#;]*+\{\||\{\|(?<=\|\{\|)(?=[^\n{}|]*+\n)"
     r"|\n[ \t]*+\|\}(?=(?:\}\})*+(?!\}))"
 )
 _ROWS = re.compile(r"\n[ \t]*+[!|][^\n]*+")
