@@ -67,3 +67,16 @@ $$ a \eqno(1) $$ \vskip 1cm \beginsection Two
 
 \Refs\ref\no 1\by A\endref\endRefs \bye
 """
+HARVMAC = r"""\input harvmac
+\lref\one{A. One, {\it J.} (1990).}\font\x=cmr9 scaled\magstep1 \catcode`\@=11
+\Title{1}{\vbox{\centerline{T}}}
+\Date{1/99}
+\newsec{S} \refs{\one{--}\two}, \ref\two{B.}\foot{n} \one
+\eqn\first{\eqalign{a &= b\cr c &= d}} by \first\ \eqna\pair $$c\eqno\pair a$$
+\fig\f{c}\ifig\g{d}{\epsfbox{e}} \hrule height 1pt \setbox0=\hbox{x} \char92
+\item{(a)} b \comment c \endcomment \appendix{A}{B} \listrefs
+{\bf References}
+
+[1] C. 1999.
+\bye
+"""

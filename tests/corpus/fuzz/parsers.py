@@ -214,7 +214,12 @@ PARSERS: dict[str, Parser] = {
     "books.zip": _source(
         ".zip", [archives.zipped({"42/42-8.txt": _BOOK, "42/a.jpg": ""})], kind="books", min_chars=1
     ),
-    "arxiv.tex": _source(".tex", [papers.LATEX.encode(), papers.PLAIN.encode()], kind="arxiv", min_chars=1),
+    "arxiv.tex": _source(
+        ".tex",
+        [source.encode() for source in (papers.LATEX, papers.PLAIN, papers.HARVMAC)],
+        kind="arxiv",
+        min_chars=1,
+    ),
     "arxiv.gz": _source(
         ".gz",
         [papers.packed(papers.tar(papers.BUNDLE)), papers.packed(papers.LATEX)],
