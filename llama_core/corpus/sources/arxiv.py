@@ -21,6 +21,7 @@ ENDINGS = (".tar", ".tar.gz", ".tgz", ".gz", ".tex", ".ltx")
 
 _GZIP = b"\x1f\x8b"
 _HEAD = 1024  # bytes that tell what a file is
+_TRAILING = "trailing_data"  # behind a paper that is whole
 
 
 def read(source_name: str, source: Arxiv, raw: Raw) -> Iterator[Outcome]:
@@ -28,7 +29,7 @@ def read(source_name: str, source: Arxiv, raw: Raw) -> Iterator[Outcome]:
     with contextlib.closing(open_raw(source, raw)) as file:
         stream = Stream(chunks(file, ""))
         if stream.peek(2) == _GZIP:
-            stream = Stream(chunks(stream, ".gz"))
+            stream = Stream(chunks(stream, ".gz", _TRAILING))
         yield from _read(stream, Place(source_name, source, raw.url))
 
 
@@ -62,7 +63,7 @@ def _read_packed(pieces: Iterator[bytes | str], place: Place) -> Iterator[Outcom
     if member.peek(2) != _GZIP:
         yield from _read(member, place)
         return
-    unpacked = Stream(chunks(member, ".gz"))
+    unpacked = Stream(chunks(member, ".gz", _TRAILING))
     yield from _read(unpacked, place)
     if member.error and not unpacked.error:
         yield Quarantined(place.record(f"@{unpacked.at}"), unpacked.at, member.error)
@@ -78,11 +79,13 @@ def _read_single(stream: Stream, place: Place) -> Iterator[Outcome]:
         return
     bundle = Bundle(place)
     yield from bundle.take(place.stem + ".tex", _pieces(stream), 0)
+    if stream.error == _TRAILING:
+        yield Quarantined(place.record(f"@{stream.at}"), stream.at, stream.error)
     yield from bundle.papers()
 
 
 def _pieces(stream: Stream) -> Iterator[bytes | str]:
     while piece := stream.read(1 << 20):
         yield piece
-    if stream.error:
+    if stream.error not in ("", _TRAILING):
         yield stream.error

@@ -10,16 +10,20 @@ import zstandard
 PIECE = 1 << 20  # bytes read at a time
 # A zstd block of 4 bytes may hold 128 KiB, and its decompressor knows no limit of output: small pieces.
 ZSTD_PIECE = 1 << 10
+_GZIP = b"\x1f\x8b"
 
 
 class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-def chunks(file: Readable, url: str) -> Iterator[bytes | str]:
-    """The decompressed bytes in pieces; last, the error's name where the stream is cut or damaged."""
+def chunks(file: Readable, url: str, trailing: str = "damaged_stream") -> Iterator[bytes | str]:
+    """The decompressed bytes in pieces; last, the error's name where the stream is cut or damaged.
+
+    `trailing`: its name where the gzip stream is whole, and something else stands behind it.
+    """
     if url.endswith(".gz"):
-        yield from _inflate(file, lambda: zlib.decompressobj(wbits=31), zlib.error, PIECE >> 4)
+        yield from _inflate(file, lambda: zlib.decompressobj(wbits=31), zlib.error, PIECE >> 4, trailing)
     elif url.endswith(".zst"):
         decompressor = zstandard.ZstdDecompressor()
         yield from _inflate(file, decompressor.decompressobj, zstandard.ZstdError, ZSTD_PIECE)
@@ -31,10 +35,14 @@ def chunks(file: Readable, url: str) -> Iterator[bytes | str]:
 
 
 def _inflate(
-    file: Readable, start: Callable[[], Any], failure: type[Exception], piece: int
+    file: Readable,
+    start: Callable[[], Any],
+    failure: type[Exception],
+    piece: int,
+    trailing: str = "damaged_stream",
 ) -> Iterator[bytes | str]:
     """Members one after another, as gzip and zstd allow."""
-    member = None
+    member, error, is_whole = None, "", False
     while block := file.read(PIECE):
         for at in range(0, len(block), piece):
             data = block[at : at + piece]
@@ -43,19 +51,20 @@ def _inflate(
                     data = data.lstrip(b"\0")  # padding between members
                     if not data:
                         break
-                    member = start()
+                    is_junk = is_whole and not _GZIP.startswith(data[:2])
+                    member, error = start(), trailing if is_junk else "damaged_stream"
                 try:
                     out = member.decompress(data)
                 except failure:
-                    yield "damaged_stream"
+                    yield error
                     return
                 if out:
                     yield out
                 data = b""
                 if member.eof:
-                    data, member = member.unused_data, None
+                    data, member, is_whole = member.unused_data, None, True
     if member is not None:
-        yield "truncated_stream"
+        yield "truncated_stream" if error == "damaged_stream" else error
 
 
 def _bunzip2(file: Readable) -> Iterator[bytes | str]:
