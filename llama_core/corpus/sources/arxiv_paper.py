@@ -9,7 +9,9 @@ from llama_core.corpus import filters
 from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined, document_id
 from llama_core.corpus.recipe import Arxiv
 from llama_core.corpus.sources.latex import Paper, read_paper
-from llama_core.corpus.sources.latex_files import decode, language_of, top_files
+from llama_core.corpus.sources.latex_encoding import declared_codec, decode, decode_as
+from llama_core.corpus.sources.latex_files import language_of
+from llama_core.corpus.sources.latex_main import top_files
 from llama_core.corpus.sources.latex_reader import MacroBomb
 
 _MAX_PAPERS = 8  # of a bundle
@@ -100,6 +102,8 @@ class Bundle:
     def __init__(self, place: Place):
         self._place = place
         self._files: dict[str, str] = {}
+        self._undecoded: dict[str, bytes] = {}  # of files that hold their places with an empty text
+        self._codecs: dict[str, str] = {}  # that files say the paper is in
         # Of text: data and styles may not take the room of the paper.
         self._left = {"tex": place.source.max_record_bytes, "": place.source.max_record_bytes // 4}
 
@@ -123,7 +127,16 @@ class Bundle:
             return
         if name in self._files:
             yield Dropped("replaced", record)
-        self._files[name] = text
+        self._keep(name, data, text)
+
+    def _keep(self, name: str, data: bytes, text: str | bytes) -> None:
+        for held in (self._undecoded, self._codecs):
+            held.pop(name, None)
+        if (codec := declared_codec(data)) is not None:
+            self._codecs[name] = codec
+        if isinstance(text, bytes):
+            self._undecoded[name] = text
+        self._files[name] = "" if isinstance(text, bytes) else text
 
     def _collect(self, kind: str, pieces: Iterable[bytes | str]) -> bytes | str:
         """All bytes of a file, or the error's name."""
@@ -144,6 +157,7 @@ class Bundle:
 
     def papers(self) -> Iterator[Outcome]:
         """The documents, and an outcome for each file that is in none of them."""
+        self._decode_rest()
         rest = dict.fromkeys(self._files)
         left_out: list[tuple[list[str], str, str]] = []  # the files, why, and the text
         for main in top_files(self._files)[:_MAX_PAPERS]:
@@ -176,6 +190,13 @@ class Bundle:
                 yield Dropped("unused_file" if some else "no_main_file", self._place.record(path))
             else:
                 yield NonContent(kind)
+
+    def _decode_rest(self) -> None:
+        """Read what says nothing of its encoding as the paper's main file says, else as any other does."""
+        said = (*top_files(self._files), *self._codecs) if self._undecoded else ()
+        codec = next((self._codecs[path] for path in said if path in self._codecs), "")
+        for path in [*self._undecoded]:
+            self._files[path] = decode_as(self._undecoded.pop(path), codec)
 
     def _reason(self, paper: Paper, main: str) -> str | None:
         if len(paper.text) < _WITHDRAWN_CHARS and _WITHDRAWN.search(self._files[main]):

@@ -187,6 +187,30 @@ def test_encodings_are_known_by_the_file(
     assert paper.text.startswith(f"Introduction\n\n{word} The text")
 
 
+@pytest.mark.parametrize(
+    ("word", "codec", "main", "chapter"),
+    [
+        ("Řeka", "iso8859-2", "\\usepackage[latin2]{inputenc}", ""),
+        ("Река", "koi8-r", "\\usepackage[koi8-r]{inputenc}", ""),
+        ("Река", "cp1251", "% \\usepackage[latin2]{inputenc}\n\\usepackage[cp1251]{inputenc}", ""),
+        ("Řeka", "iso8859-2", "\\usepackage{own}", ""),
+        ("été", "cp1252", "", ""),
+        ("été", "cp1252", "\\usepackage[utf8]{inputenc}", ""),
+        ("Река", "utf-8", "\\usepackage[latin2]{inputenc}", ""),
+        ("Река", "cp1251", "\\usepackage[latin2]{inputenc}", "\\usepackage[cp1251]{inputenc}"),
+    ],
+)
+def test_a_file_that_does_not_speak_of_its_encoding_is_in_that_of_its_paper(
+    word: str, codec: str, main: str, chapter: str, read: Callable[..., list[Outcome]]
+) -> None:
+    text = PAPER.replace("\\title", f"{main}\\title").replace("The text", "\\input{a} The text", 1)
+    files: dict[str, str | bytes] = {"a.tex": f"{chapter}{word}, {word}.".encode(codec), "main.tex": text}
+    files |= {"own.sty": "\\RequirePackage[latin2]{inputenc}"} if "own" in main else {}
+    outcomes = read("2001.00001.tar", tar(files))
+    (paper,) = documents_in(outcomes)
+    assert paper.text.startswith(f"Introduction\n\n{word}, {word}. The text")
+
+
 def test_a_utf16_paper_is_read(read: Callable[..., list[Outcome]]) -> None:
     assert len(documents_in(read("a.tex", PAPER.encode("utf-16")))) == 1
 
@@ -209,6 +233,27 @@ def test_a_truncated_file_gives_what_is_whole_and_says_what_is_not(
     assert len(documents_in(outcomes)) == 2 and left_out(outcomes) == {"pdf": 1, "truncated_stream": 1}
     without_end = bulk[: 512 * 2 * 2 + 512 + 3072]
     assert left_out(read("bulk.tar", without_end)) == {"pdf": 1, "truncated_stream": 1}
+
+
+@pytest.mark.parametrize("content", [PAPER, tar({"main.tex": PAPER})], ids=["file", "tar"])
+@pytest.mark.parametrize(
+    ("behind", "faults"),
+    [
+        (bytes(700), {}),
+        (b"junk" * 30, {"trailing_data": 1}),
+        (bytes(9) + b"j", {"trailing_data": 1}),
+        (packed("x")[:-9] + b"junk" * 9, {"damaged_stream": 1}),
+    ],
+)
+def test_what_stands_behind_a_whole_stream_costs_no_paper(
+    content: str | bytes, behind: bytes, faults: dict[str, int], read: Callable[..., list[Outcome]]
+) -> None:
+    data = packed(content) + behind
+    assert left_out(read("2001.00001.gz", data)) == faults
+    outcomes = read("bulk.tar", tar({"1001.0001.gz": data, "1001.0002.gz": packed(PAPER)}))
+    assert left_out(outcomes) == faults
+    papers = 1 if "damaged_stream" in faults and content == PAPER else 2
+    assert len(documents_in(outcomes)) == papers
 
 
 def test_damage_costs_its_own_paper_only(read: Callable[..., list[Outcome]]) -> None:

@@ -1,0 +1,110 @@
+"""Of the files of a bundle, the right ones begin papers."""
+
+import json
+
+import pytest
+from corpus.helpers import documents_in, left_out
+from corpus.papers import BODY, PAPER
+
+from llama_core.corpus.document import Outcome
+from llama_core.corpus.recipe import Arxiv
+from llama_core.corpus.sources.arxiv_paper import Bundle, Place
+
+CLASS, BEGIN, END = "\\documentclass{article}\n", "\\begin{document}\n", "\\end{document}\n"
+
+
+def read(files: dict[str, str]) -> list[Outcome]:
+    source = Arxiv.model_validate({"kind": "arxiv", "urls": ["a"], "license": "arXiv"})
+    bundle = Bundle(Place("arxiv", source, "2001.00001.tar"))
+    taken = [o for name, text in files.items() for o in bundle.take(name, [text.encode()], 0)]
+    return [*taken, *bundle.papers()]
+
+
+def mains(outcomes: list[Outcome]) -> list[str]:
+    return [json.loads(d.meta)["main"] for d in documents_in(outcomes)]
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"head.tex": CLASS + BEGIN, "z.tex": "\\input head\n" + BODY + END}, ["z.tex"]),
+        ({"in/head.tex": CLASS + BEGIN, "z.tex": "\\input{in/head}\n" + BODY + END}, ["z.tex"]),
+        ({"head.tex": CLASS + BEGIN, "z.tex": "\\include{head}\n" + BODY + END}, ["z.tex"]),
+        ({"a.tex": "\\input{b}" + BODY, "b.tex": "\\input{c}", "c.tex": CLASS + BEGIN}, ["a.tex"]),
+        (
+            {"head.tex": CLASS, "ms.tex": "\\input{head}" + BEGIN + BODY + END, "supp.tex": PAPER},
+            ["ms.tex", "supp.tex"],
+        ),
+        (
+            {
+                "head.tex": CLASS,
+                "ms.tex": "\\input{head}" + BEGIN + BODY + END,
+                "supp.tex": "\\input{head}" + BEGIN + BODY + END,
+            },
+            ["ms.tex", "supp.tex"],
+        ),
+        ({"one.tex": "\\input{ms}", "two.tex": "\\input{ms}", "ms.tex": PAPER}, ["one.tex"]),
+        ({"ms.tex": PAPER, "z.txt": "As in \\input{ms}"}, ["ms.tex"]),
+        ({"ms.tex": PAPER, "z.tex": "%auto-ignore\n\\input{ms}"}, ["ms.tex"]),
+        ({"ms.tex": PAPER, "z.tex": "\\emph{x} % \\input{ms}"}, ["ms.tex"]),
+    ],
+)
+def test_a_paper_begins_in_the_file_that_inputs_the_others(
+    files: dict[str, str], expected: list[str]
+) -> None:
+    outcomes = read(files)
+    assert mains(outcomes) == expected
+    assert all(d.text.startswith("Introduction\n\nThe text") for d in documents_in(outcomes))
+
+
+@pytest.mark.parametrize("name", ["a", "z"])
+def test_files_that_input_one_another_are_one_paper(name: str) -> None:
+    main = PAPER.replace("\\section", "\\input{m}\\section")
+    files = {f"{name}.tex": main, "m.tex": f"\\input{{{name}}}\\input{{m}} In \\emph{{m}}."}
+    (paper,) = documents_in(read(files))
+    assert json.loads(paper.meta)["files"] == [f"{name}.tex", "m.tex"]
+
+
+def test_a_readme_decides_against_what_files_input() -> None:
+    files = {"a.tex": "\\input{ms}\\emph{x}", "ms.tex": PAPER, "00README": "ms.tex toplevelfile\n"}
+    assert mains(read(files)) == ["ms.tex"]
+
+
+LETTERS = [
+    "cover", "Cover_Letter", "coverletter", "response", "response_to_referees", "rebuttal", "reply_to_editor",
+    "replies",
+]  # fmt: skip
+EXAMPLES = ["template", "template-12", "sample631", "sample-sigconf"]
+
+
+@pytest.mark.parametrize("name", LETTERS + EXAMPLES)
+def test_letters_and_examples_beside_a_paper_are_no_papers(name: str) -> None:
+    whose = ["z"] if name in EXAMPLES else ["z", name]
+    for bibliography in whose:
+        files = {f"{name}.tex": PAPER + "% longer", "z.tex": PAPER, f"{bibliography}.bbl": "\\emph{x}"}
+        outcomes = read(files)
+        assert mains(outcomes) == ["z.tex"]
+        assert left_out(outcomes) == {"unused_file": 1, "bibliography": 1}
+
+
+@pytest.mark.parametrize("name", LETTERS + EXAMPLES)
+def test_a_paper_of_any_name_stays_where_it_is_the_only_one(name: str) -> None:
+    found = mains(read({f"{name}.tex": PAPER, "supplement.tex": PAPER}))
+    assert sorted(found) == sorted([f"{name}.tex", "supplement.tex"])
+
+
+@pytest.mark.parametrize("name", ["supplement", "appendix", "coverage", "sampling", "sampler", "part2"])
+def test_what_is_no_letter_by_its_name_stays(name: str) -> None:
+    assert mains(read({"main.tex": PAPER, f"{name}.tex": PAPER})) == ["main.tex", f"{name}.tex"]
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"template.bbl": "\\emph{x}", "notes.tex": PAPER},
+        {"figure.tex": CLASS + BEGIN + "\\emph{A drawing.}" + END},
+    ],
+)
+def test_a_paper_that_is_written_into_the_example_stays(beside: dict[str, str]) -> None:
+    found = mains(read({"template.tex": PAPER, "cover.tex": PAPER} | beside))
+    assert "template.tex" in found and "cover.tex" not in found
