@@ -29,7 +29,7 @@ from llama_core.corpus.sources.raw import Raw, plan_urls, unchanged
 from llama_core.errors import InputError
 from llama_core.step import OpenShard, Step
 
-REVISION = 3
+REVISION = 4
 SAMPLES = 3  # of the texts dropped for a reason, kept of each shard to be read by eye
 SAMPLE_CHARS = 2000
 

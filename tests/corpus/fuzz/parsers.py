@@ -149,32 +149,34 @@ _LISTS = [
     b"-rw-r--r--        174,693 2020/12/01 10:11:12 1/1/11-0.txt\n",
 ]
 
-_WIKITEXT = """{{Infobox|a=b|{{lang|de|c}}}}
+WIKITEXT = """{{Infobox|a=b|{{lang|de|c}}}}
 '''A''' ({{lang-fr|x}}; {{IPA|y}}) is [[b (c)|d]]<ref name="e">{{cite web|url=http://f.g/h}}</ref>.
 [[File:A.jpg|thumb|a [[b]]]] {{convert|10|km|mi}} <math>x^2</math> <code>y</code> 10<sup>6</sup>
 {| class="x"
 | a || b
 |}
 == C ==
-* d
+* d __NOTOC__
+=== Literature ===
+Words of it. <table><tr><td>e</td></tr></table> -{f}-
 == See also ==
 * [http://a.b c]
 [[Category:D]] <!-- e --> -{sr-ec:a; sr-el:b}- &amp;&#8364;
 """
 _PAGES = [
-    dumps.page(1, "A", _WIKITEXT * 2),
+    dumps.page(1, "A", WIKITEXT * 2),
     dumps.page(2, "B", "#REDIRECT [[A]]", redirect="A"),
-    dumps.page(3, "C", _WIKITEXT, ns=4),
+    dumps.page(3, "C", WIKITEXT, ns=4),
     dumps.page(4, "D", "{{disambig}} text"),
 ]
-_HTML_POST = (
+HTML_POST = (
     '<p>a &amp;lt; <b>b</b> <a href="http://a.b">c</a><br></p>\n'
     "<pre><code>if (x &lt; 1) {\n  y;\n}\n</code></pre><ul><li>a</li><li><p>b</p></li></ul>"
     "10<sup>6</sup> <!-- c --> <script>d</script> <table><tr><td>e</table>"
 )
 _ROWS = [
-    dumps.row(1, title="A &amp; B", body=_HTML_POST, tags="<x><y>", score=3, ContentLicense="CC BY-SA 4.0"),
-    dumps.row(2, 2, parent=1, body=_HTML_POST, score=10),
+    dumps.row(1, title="A &amp; B", body=HTML_POST, tags="<x><y>", score=3, ContentLicense="CC BY-SA 4.0"),
+    dumps.row(2, 2, parent=1, body=HTML_POST, score=10),
     dumps.row(3, 2, parent=1, body="", score=-1),
     dumps.row(4, 2, parent=9, body="x"),
     dumps.row(5, 4, body="x"),
@@ -244,7 +246,7 @@ PARSERS: dict[str, Parser] = {
     "wikipedia.xml.bz2": _source(
         ".xml.bz2", [dumps.multistream(dumps.wiki(*_PAGES))], kind="wikipedia", min_chars=1
     ),
-    "wikitext": _text([_WIKITEXT], _wikitext),
+    "wikitext": _text([WIKITEXT], _wikitext),
     "stackexchange.xml": _source(
         ".xml",
         [dumps.posts(*_ROWS), dumps.posts(*_ROWS[:2], encoding="utf-16")],
@@ -260,5 +262,5 @@ PARSERS: dict[str, Parser] = {
         kind="stackexchange",
         min_chars=1,
     ),
-    "html_text": _text([_HTML_POST], to_text),
+    "html_text": _text([HTML_POST], to_text),
 }
