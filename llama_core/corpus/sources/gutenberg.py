@@ -19,7 +19,8 @@ _START = re.compile(
 _END = re.compile(rf"\s*\*+\s*end\s+of\s+(?:the|this)\s+(?:copyrighted\s+)?{_PROJECT}", re.IGNORECASE)
 _SOFT_END = re.compile(
     rf"\W*(?:(?:this\s+is\s+the\s+)?end\s+of\s+(?:(?:the|this)\s+)?(?:e-?text\s+of\s+)?(?:the\s+)?{_PROJECT}"
-    rf"|(?:ende\s+(?:d|von)|fin\s+d|fine\s+d|fim\s+d|einde\s+van)[\w'’]*\s+(?:[\w'’-]+\s+){{0,4}}?{_PROJECT}"
+    rf"|(?:ende\s+(?:d|von)|fin\s+d|fine\s+d|fim\s+d|einde\s+van|slut\s+på)"
+    rf"[\w'’]*\s+(?:[\w'’-]+\s+){{0,4}}?{_PROJECT}"
     rf"|this\s+is\s+a\s+copyrighted\s+{_PROJECT}.*above)",
     re.IGNORECASE,
 )

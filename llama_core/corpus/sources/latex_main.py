@@ -12,8 +12,8 @@ from llama_core.corpus.sources.latex_files import Files, uncommented
 _CLASS = re.compile(r"\\document(?:class|style)\b\s*(?:\[[^]]{0,2000}\])?\s*\{?\s*([\w-]*)")
 _BEGIN = re.compile(r"\\begin\s*\{document\}")
 _PLAIN = re.compile(
-    r"\\(?:bye|end|magnification|vfill\\eject|newsec|beginsection|topmatter|centerline|baselineskip|hsize|parindent"
-    r"|input\s+(?:harvmac|amstex|phyzzx|lanlmac|jnl|epsf|amssym))\b"
+    r"\\(?:bye|end(?!\s*\{)|magnification|vfill\\eject|newsec|beginsection|topmatter|centerline|baselineskip"
+    r"|hsize|parindent|input\s+(?:harvmac|amstex|phyzzx|lanlmac|jnl|epsf|amssym))\b"
 )
 _PROSE = re.compile(r"\\(?:section|chapter|maketitle|title|abstract)\b|\\begin\s*\{abstract\}")
 _COMMAND = re.compile(r"\\[A-Za-z]")

@@ -16,6 +16,7 @@ from llama_core.corpus.sources.wikitext_lines import layout
 from llama_core.corpus.sources.wikitext_names import (
     CASED_SWITCHES,
     CATEGORIES,
+    DISAMBIGUATION_SWITCH,
     MEDIA,
     SWITCHES,
     is_disambiguation,
@@ -96,7 +97,8 @@ def read_page(wikitext: str, title: str = "", hidden: Collection[str] = (), lang
     text = layout(text)
     text = _put_back(text, kept)
     addresses = _addresses([*cited, *nesting.citations])
-    disambiguates = "__DISAMBIG__" in wikitext or any(map(is_disambiguation, nesting.templates))
+    disambiguates = DISAMBIGUATION_SWITCH.search(wikitext) is not None
+    disambiguates = disambiguates or any(map(is_disambiguation, nesting.templates))
     return Page(text.strip(), addresses, disambiguates)
 
 

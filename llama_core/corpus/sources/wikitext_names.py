@@ -1,5 +1,7 @@
 """What wikitext calls things in the paper's 20 languages: namespaces, sections, templates. Lower case."""
 
+import re
+
 
 def _names(text: str) -> frozenset[str]:
     return frozenset(name.strip() for name in text.replace("\n", ",").split(",") if name.strip())
@@ -146,6 +148,7 @@ VERSTECKTE_KATEGORIE, VINCULARANUEVASECCION, WARTUNGSKATEGORIE, ÁLLANDÓÁTIRÁ
 СТАТИЧКОПРЕУСМЕРЕЊЕ, СТАТИЧНЕ_ПЕРЕНАПРАВЛЕННЯ
 """)
 
+DISAMBIGUATION_SWITCH = re.compile("__(?:DISAMBIG|BEGRIFFSKLÄRUNG|HOMONYMIE|DISAMBIGUACI[OÓ]N)__")
 # What a page of links to pages of one name says that it is.
 DISAMBIGUATION = _names("""
 disambig, disambiguation, dab, disamb, hndis, geodis, mathdab, schooldis, numberdis, roaddis, wpdis,

@@ -188,6 +188,7 @@ def test_the_first_line_of_an_old_header_names_the_book(line: str, title: str, a
         "Ende dieses Project Gutenberg-Etextes",
         "Ende von Project Gutenberg's The Last Lighthouse",
         "Ende des Projektes Gutenberg Etext",
+        "Slut på Projekt Gutenbergs Etext",
         "Fine del Progetto Gutenberg",
         "Fin del Proyecto Gutenberg EBook",
         "Fim do Projecto Gutenberg",

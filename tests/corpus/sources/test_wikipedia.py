@@ -165,6 +165,12 @@ def test_redirects_and_disambiguations_of_each_language_are_no_documents(
     assert documents_in(outcomes)[0].language == language
 
 
+@pytest.mark.parametrize("switch", ["DISAMBIG", "BEGRIFFSKLÄRUNG", "HOMONYMIE", "DISAMBIGUACIÓN"])
+def test_a_switch_makes_a_page_a_disambiguation(switch: str, read: Callable[..., list[Outcome]]) -> None:
+    data = wiki(page(1, "A", f"{PROSE}\n__{switch}__"))
+    assert names(read(data, "enwiki.xml")) == {"disambiguation": 1}
+
+
 def test_a_hint_to_other_meanings_does_not_make_an_article_a_disambiguation(
     read: Callable[..., list[Outcome]],
 ) -> None:
