@@ -26,7 +26,9 @@ from llama_core.corpus.sources.latex_text import accented, citation, reference, 
 # A length that follows the end of a line in brackets.
 _SKIP = re.compile(
     r"-?\s*+[\d.]*+\s*+(?:\\\w+\s*|pt|cm|mm|em|ex|in|bp|pc)?\s*"
-)  # Of a file of code, the lines that are printed.
+)  # A formula that is a box: the sign at the end of a proof.
+_RULE = re.compile(r"\$\s*\\[hv]rule(?![A-Za-z])[^\\$]*\$")
+# Of a file of code, the lines that are printed.
 _LINES = re.compile(r"\b(first|last)line\s*=\s*\{?(\d{1,6})")
 
 
@@ -189,7 +191,7 @@ class _Renderer(PlainTex):
         formula = read_formula(self._tokens, opening)
         name = opening[7:-1]
         if opening in ("$", "\\("):
-            self._out.write(formula.text)
+            self._out.write("" if _RULE.fullmatch(formula.text) else formula.text)
             return
         if name in commands.ONE_NUMBER:
             self._numbers.rows([([label for labels, _ in formula.rows for label in labels], True)])

@@ -8,8 +8,13 @@ from llama_core.corpus.sources.latex_commands import words
 from llama_core.corpus.sources.latex_files import uncommented
 from llama_core.corpus.sources.latex_lexer import tokens
 
-_ITEM = re.compile(r"\\bibitem\s*(?=[\[{])|\\harvarditem\s*(?=[\[{])|\\entry(?=\{)")
-_KEY = re.compile(r"\s*\{([^{}]{1,200})\}")
+_ITEM = r"\\(?:bibitem|harvarditem%s)\s*(?=[\[{])|\\entry(?=\{)"
+_ALIAS = re.compile(
+    r"\\(?:newcommand|renewcommand|[gx]?def|let|nc|newc)\s*+\{?\s*+\\([A-Za-z]{1,20})\s*+\}?\s*+(?:\[1\]|#1)?"
+    r"\s*+=?\s*+\{?\s*+\\bibitem(?![A-Za-z])"
+)
+_MAX_ALIASES = 20
+_KEY = re.compile(r"\s*\{([^{}#\\]{1,200})\}")
 _AUTHOR_YEAR = re.compile(
     r"\s*(?P<authors>[^()]{1,200}?)\s*\((?P<year>[^()]{0,20}\d[^()]{0,20}|n\.d\.|in press)\)"
 )
@@ -46,8 +51,11 @@ class Citations:
     def __init__(self, files: Mapping[str, str], main: str):
         self._entries: dict[str, _Entry] = {}
         self._by_number = _NUMERIC.search(files[main]) is not None
-        for text in _bibliographies(files, main):
-            self._learn(uncommented(text))
+        texts = [uncommented(text) for text in _bibliographies(files, main)]
+        aliases = {name for text in (*texts, files[main]) for name in _ALIAS.findall(text)}
+        item = re.compile(_ITEM % "".join(f"|{name}" for name in sorted(aliases)[:_MAX_ALIASES]))
+        for text in texts:
+            self._learn(text, item)
         self._known = bool(self._entries)
 
     def tokens(self, command: str, keys: str, before: list[str], after: list[str]) -> list[str] | None:
@@ -81,8 +89,8 @@ class Citations:
             self._entries[key] = _Entry(key if key.isdecimal() else str(len(self._entries) + 1))
         return self._entries.get(key)
 
-    def _learn(self, text: str) -> None:
-        for item in _ITEM.finditer(text):
+    def _learn(self, text: str, items: re.Pattern[str]) -> None:
+        for item in items.finditer(text):
             label, at = _take(_OPTION, text, item.end())
             groups: list[str] = []
             if item[0].startswith("\\harvarditem"):

@@ -33,7 +33,7 @@ m: cntext hypertarget setstretch linespread selectlanguage urlstyle ccsdesc
 m: Needspace needspace lhead rhead lfoot rfoot chead cfoot setcopyright acmDOI
 m: acmYear acmConference acmISBN settopmatter listoffixmes DOI doi arxivnumber PACS received accepted
 m: revised published altaffilmark bibinfo corref cortext fnref tnoteref tnotetext graphicalabstract
-m: bibliographyfont nobibliography TPMargin contentsname sethead
+m: linethickness bibliographyfont nobibliography TPMargin contentsname sethead
 om: color textcolor pagecolor includepdf captionsetup todo missingfigure marginpar sidenote
 om: thanks altaffiliation documentclass documentstyle
 om: rowcolor cellcolor columncolor fancyhead fancyfoot fancyhf acro

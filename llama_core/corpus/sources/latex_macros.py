@@ -21,7 +21,9 @@ _COMMANDS = words(
 _DOCUMENT_COMMANDS = words(
     "\\NewDocumentCommand \\RenewDocumentCommand \\ProvideDocumentCommand \\DeclareDocumentCommand"
 )
-_REGISTERS = words("\\newcount \\newdimen \\newskip \\newtoks \\newbox \\newmuskip \\newread \\newwrite")
+_REGISTERS = words(
+    "\\newcount \\newdimen \\newskip \\newtoks \\newbox \\newmuskip \\newread \\newwrite \\newfam"
+)
 _INPUTS = words("\\input \\include \\subfile \\subfileinclude \\InputIfFileExists \\@input")
 _IMPORTS = words("\\import \\subimport \\inputfrom \\includefrom \\subincludefrom")
 # Formats whose commands are known here: what defines them in a bundle is not read.

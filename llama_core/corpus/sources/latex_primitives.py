@@ -66,6 +66,13 @@ def _assigned(tokens: TokenReader) -> None:
         tokens.argument()
 
 
+def _family_font(tokens: TokenReader) -> None:
+    """`\\textfont0=\\tenrm` and `\\textfont\\name=\\tenrm`."""
+    if tokens.peek()[:1] == "\\":
+        tokens.raw()
+    _register(tokens)
+
+
 def _set_box(tokens: TokenReader) -> None:
     """`\\setbox0=\\hbox to 2cm{...}`."""
     if tokens.peek()[:1] == "\\":
@@ -111,7 +118,8 @@ PRIMITIVES: dict[str, Callable[[TokenReader], None]] = {
         words("\\count \\dimen \\skip \\muskip \\toks \\box \\copy \\unhbox \\unvbox"), _register
     ),
     **dict.fromkeys(words("\\headline \\footline \\everypar \\everymath \\everydisplay \\output"), _assigned),
-    **dict.fromkeys(words("\\multispan \\magstep"), _number),
+    **dict.fromkeys(words("\\textfont \\scriptfont \\scriptscriptfont"), _family_font),
+    **dict.fromkeys(words("\\multispan \\magstep \\fam"), _number),
     "\\setbox": _set_box,
     "\\font": _font,
     "\\char": _character,

@@ -283,11 +283,37 @@ def test_old_latex_is_read() -> None:
         "\\setbox\\mybox=\\vbox to 2cm{gone}",
         "\\count1=5 ", "\\dimen0=2pt", "\\toks0={gone}", "\\footline={\\hss\\folio\\hss}",
         "\\everypar{\\hskip 2pt}", "\\multispan2 ", "\\multispan{3}", "\\hyphenpenalty=1000 ", "\\magstep1 ",
+        "\\textfont0=\\tenrm ", "\\newfam\\x\\scriptfont\\x=\\sevenmsb ", "\\fam0 ", "\\linethickness{0.4pt}",
         "\\specialrule{1pt}{2pt}{3pt}", "\\rowcolors{2}{gray!25}{white}", "\\rowcolors*[\\hline]{2}{a}{b}",
     ],
 )  # fmt: skip
 def test_operands_of_plain_tex_are_no_text(source: str) -> None:
     assert text(f"One {source}two.") == "One two."
+
+
+def test_a_box_is_no_formula() -> None:
+    assert (
+        text("\\def\\qed{$\\vrule height .9ex width .8ex depth -.1ex$}One.\\qed\n\nTwo $x$.")
+        == "One.\n\nTwo $x$."
+    )
+
+
+def test_a_macro_that_chooses_a_family_of_fonts_stays() -> None:
+    assert text("\\def\\Bbb#1{\\fam\\msbfam#1}$\\Bbb R$") == "$\\Bbb R$"
+
+
+@pytest.mark.parametrize(
+    "alias",
+    [
+        "\\newcommand{\\bi}{\\bibitem}",
+        "\\nc{\\bi}[1]{\\bibitem{#1}}",
+        "\\def\\bi{\\bibitem}",
+        "\\let\\bi=\\bibitem",
+    ],
+)
+def test_an_entry_may_have_a_command_of_the_papers_own(alias: str) -> None:
+    body = "See \\cite{b}.\\begin{thebibliography}{9}\\bi{a} A.\n\n\\bi{b} B.\\end{thebibliography}"
+    assert text(body, "\\newcommand{\\nc}{\\newcommand}" + alias) == "See [2]."
 
 
 def test_characters_by_their_codes() -> None:
