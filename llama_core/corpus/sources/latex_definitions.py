@@ -14,7 +14,7 @@ _LETTERS = re.compile(r"O\s*\{([^{}]*)\}|[A-Za-z]")
 _INTERNAL = words(
     r"\expandafter \csname \futurelet \catcode \@ifnextchar \@ifstar \afterassignment \aftergroup "
     r"\scantokens \read \advance \setbox \wd \ht \dp \copy \box \unhbox \unvbox \unhcopy \unvcopy \lastbox "
-    r"\everypar \output \shipout \fam"
+    r"\everypar \output \shipout \fam \hrule \vrule"
 )
 
 
