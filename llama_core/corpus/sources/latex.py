@@ -24,9 +24,8 @@ from llama_core.corpus.sources.latex_reader import TokenReader
 from llama_core.corpus.sources.latex_text import accented, citation, reference, resolve, typed
 
 # A length that follows the end of a line in brackets.
-_SKIP = re.compile(
-    r"-?\s*+[\d.]*+\s*+(?:\\\w+\s*|pt|cm|mm|em|ex|in|bp|pc)?\s*"
-)  # A formula that is a box: the sign at the end of a proof.
+_SKIP = re.compile(r"-?\s*+[\d.]*+\s*+(?:\\\w+\s*|pt|cm|mm|em|ex|in|bp|pc)?\s*")
+# A formula that is a box: the sign at the end of a proof.
 _RULE = re.compile(r"\$\s*\\[hv]rule(?![A-Za-z])[^\\$]*\$")
 # Of a file of code, the lines that are printed.
 _LINES = re.compile(r"\b(first|last)line\s*=\s*\{?(\d{1,6})")
@@ -262,16 +261,20 @@ class _Renderer(PlainTex):
     def _caption_of(self) -> None:
         self._open_caption(self._tokens.word().capitalize())
 
-    def _code_file(self, languages: int = 0) -> None:
+    def _code_file(self, arguments: int = 0) -> None:
         """`\\lstinputlisting[firstline=2]{file}` and its like."""
         self._tokens.star()
         options = "".join(self._tokens.option() or [])
-        self._eat("m" * languages)
+        self._eat("m" * arguments)
         code = self._tokens.listing(self._tokens.word())
         if code is not None:
             bounds = {name: int(number) for name, number in _LINES.findall(options)}
             lines = code.split("\n")[max(0, bounds.get("first", 1) - 1) : bounds.get("last")]
             self._out.block("\n".join(lines).rstrip())
+
+    def _kill(self) -> None:
+        if self._open["tabbing"]:
+            self._out.forget_line()
 
     def _number_within(self) -> None:
         self._numbers.within(self._tokens.word(), self._tokens.word())
@@ -339,10 +342,10 @@ _HANDLERS: dict[str, Callable[[_Renderer], None]] = {
     "\\captionof": _Renderer._caption_of,
     **{name: partial(_abbreviate, text) for name, text in symbols.ABBREVIATIONS.items()},
     **{name: partial(_read, read) for name, read in (QUANTITIES | PRIMITIVES).items()},
-    "\\References": _Renderer._mute,
+    "\\References": _Renderer._references_of_iop,
     **dict.fromkeys(commands.CODE_FILES, _Renderer._code_file),
-    "\\inputminted": partial(_Renderer._code_file, languages=1),
-    "\\kill": lambda r: r._out.forget_line(),
+    **dict.fromkeys(("\\inputminted", "\\listinginput"), partial(_Renderer._code_file, arguments=1)),
+    "\\kill": _Renderer._kill,
     "\\bibitem": _Renderer._bib_item,
     "\\refis": _Renderer._bib_item,
 }

@@ -87,7 +87,8 @@ FONTS = words(
     r"\it \em \sc \sl \tt \rm \sf \bfseries \itshape \scshape \ttfamily \rmfamily \sffamily \st \sout "
     r"\textsubscript \large \small \footnotesize \normalsize \Large"
 )
-LINES = words("\\centerline \\leftline \\rightline \\line")
+BOXES = words("\\hbox \\vbox \\vtop")
+LINES = words("\\centerline \\leftline \\rightline")
 
 HEADINGS = {
     "\\part": 0,
@@ -96,9 +97,6 @@ HEADINGS = {
     "\\newsec": 1,
     "\\subsection": 2,
     "\\subsec": 2,
-    "\\titlea": 1,
-    "\\titleb": 2,
-    "\\titlec": 3,
     "\\subsubsection": 3,
     "\\paragraph": 4,
     "\\subparagraph": 5,
@@ -165,8 +163,8 @@ TABULAR = {
     "NiceTabular": "om",
 }
 # In tabbing, control symbols set and take the stops of columns.
-TABBING = {"\\=": " ", "\\>": " ", "\\<": "", "\\+": "", "\\-": "", "\\'": "", "\\`": " "}
-CODE_FILES = words("\\lstinputlisting \\verbatiminput \\VerbatimInput \\BVerbatimInput \\listinginput")
+TABBING = {"\\=": " ", "\\>": " ", "\\<": "", "\\+": "", "\\-": ""}
+CODE_FILES = words("\\lstinputlisting \\verbatiminput \\VerbatimInput \\BVerbatimInput")
 LISTS = words(
     "itemize enumerate description compactitem compactenum inparaenum inparaitem list trivlist enumerate* "
     "itemize* asparaenum asparaitem compactdesc enumitem"

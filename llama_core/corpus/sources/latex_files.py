@@ -4,6 +4,7 @@ import posixpath
 import re
 from collections.abc import Mapping
 
+DOCUMENT = re.compile(r"\\begin\s*\{\s*document\s*\}")  # of LaTeX
 _COMMENT = re.compile(r"(?<!\\)%[^\n]*+")
 _MAX_NAME = 500
 _PREAMBLE_CHARS = 50_000

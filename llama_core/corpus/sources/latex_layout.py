@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from llama_core.corpus.sources import latex_commands as commands
 from llama_core.corpus.sources import latex_symbols as symbols
+from llama_core.corpus.sources.latex_files import DOCUMENT
 from llama_core.corpus.sources.latex_macros import Expander
 from llama_core.corpus.sources.latex_numbers import Numbers
 from llama_core.corpus.sources.latex_text import Writer, accented
@@ -34,7 +35,6 @@ _KNOWN = frozenset().union(
 )
 # In plain TeX these names are a paper's own.
 _KNOWN_IN_PLAIN = _KNOWN - commands.CITATIONS - commands.REFERENCES - {"\\label", "\\bibitem"}
-_DOCUMENT = re.compile(r"\\begin\s*\{\s*document\s*\}")
 # An argument of an unknown environment that is no text: a length, a number, columns.
 _NO_TEXT = re.compile(r"[\s\d.,+-]*(?:\\[A-Za-z]+\s*)?(?:pt|cm|mm|em|ex|in)?\s*|[lcrpXbmt|@!<>{}*\d\s]{1,40}")
 
@@ -67,8 +67,9 @@ class Layout:
     """
 
     def __init__(self, files: Mapping[str, str], main: str):
-        self._plain = not any(_DOCUMENT.search(text) for text in files.values())
-        self._tokens = Expander(files, main, _KNOWN_IN_PLAIN if self._plain else _KNOWN)
+        self._plain = not any(DOCUMENT.search(text) for text in files.values())
+        known = _KNOWN_IN_PLAIN if self._plain else _KNOWN
+        self._tokens = Expander(files, main, known, self._plain)
         self._writers = [Writer()]
         self._groups: list[Callable[[], None] | None] = []
         self._environments: list[Environment] = []

@@ -117,9 +117,6 @@ class Lexer:
                 return Verbatim(_ESCAPED.sub(r"\1", body[1]) or " ")
         elif token == "\\":
             return ""  # the last character of the file
-        elif word == "\\comment" and (end := self._find("\\endcomment")) >= 0:
-            self._at = end + len("\\endcomment")
-            return ""
         return token
 
     def _find(self, closing: str) -> int:

@@ -7,7 +7,7 @@ end of the paper (groups do not end them). Conditionals that cannot be decided t
 import posixpath
 from collections.abc import Callable, Collection, Mapping
 
-from llama_core.corpus.sources.latex_commands import words
+from llama_core.corpus.sources.latex_commands import BOXES, words
 from llama_core.corpus.sources.latex_definitions import NO_VALUE, Definitions, Frozen, Macro, fill
 from llama_core.corpus.sources.latex_files import Files
 from llama_core.corpus.sources.latex_lexer import COMMENTS, Lexer
@@ -37,7 +37,6 @@ _CONDITIONS = words(
 _NO_CONDITIONS = words(
     "\\iff \\ifthenelse \\ifblank \\ifstrempty \\ifstrequal \\ifbool \\iftoggle \\ifdef \\ifundef \\ifcsdef"
 )
-_BOXES = words("\\hbox \\vbox \\vtop")
 _VALUES = {
     f"\\If{kind}{branches}": (kind, branches)
     for kind in ("Value", "NoValue", "Boolean")
@@ -54,8 +53,9 @@ class Expander(Definitions):
     whoever reads the tokens. Raises MacroBomb.
     """
 
-    def __init__(self, files: Mapping[str, str], main: str, known: Collection[str] = ()):
+    def __init__(self, files: Mapping[str, str], main: str, known: Collection[str] = (), plain: bool = False):
         super().__init__(sum(map(len, files.values())), known)
+        self.plain = plain  # not LaTeX
         self.files = Files(files)
         self.used: dict[str, None] = {}  # in order
         self.missing: list[str] = []
@@ -140,7 +140,7 @@ class Expander(Definitions):
             self._flags[flag] = value
         elif name in self._registers:
             self.length(name)
-        elif name in _BOXES and not self.math:
+        elif name in BOXES and not self.math:
             self._box()
         elif name in ("\\begin", "\\end") and self.peek() == "{":
             self.put_back([f"{name}{{{self.word()}}}"])
@@ -168,7 +168,7 @@ class Expander(Definitions):
                 self.length("\\hskip")
 
     def _ams_define(self) -> None:
-        if self.peek()[:1] == "\\":
+        if self.plain and self.peek()[:1] == "\\":
             self._define()
 
     def _predefine(self) -> None:
@@ -300,7 +300,23 @@ class Expander(Definitions):
 
     def _if_toggle(self) -> None:
         name, yes, no = self.word(), self.argument(), self.argument()
-        self.put_back(yes if self._toggles.get(name) else no)
+        holds = self._toggles.get(name, len(yes) >= len(no))  # set in a class that is not there
+        self.put_back(yes if holds else no)
+
+    def _new_bool(self) -> None:
+        """Of etoolbox: a flag, as \\newif makes them."""
+        if (name := "\\if" + self.word()) not in _CONDITIONS:
+            self._flags[name] = False
+
+    def _set_bool(self, value: bool | None = None) -> None:
+        name = "\\if" + self.word()
+        value = self.word() == "true" if value is None else value
+        if name in self._flags:
+            self._flags[name] = value
+
+    def _if_bool(self) -> None:
+        name, yes, no = "\\if" + self.word(), self.argument(), self.argument()
+        self.put_back(yes if self._flags.get(name, len(yes) >= len(no)) else no)
 
     def _same(self, first: str, second: str) -> bool:
         a, b = self.macros.get(first), self.macros.get(second)
@@ -352,11 +368,16 @@ _OBEYED: dict[str, Callable[[Expander, str], None]] = {
     **dict.fromkeys(words("\\else \\or"), lambda e, name: e._else()),
     **dict.fromkeys(words("\\ifthenelse \\IfFileExists"), lambda e, name: e._if_then_else()),
     **dict.fromkeys(_AMS_DEFINES, lambda e, name: e._ams_define()),
-    **dict.fromkeys(words("\\toggletrue \\booltrue"), lambda e, name: e._set_toggle(True)),
-    **dict.fromkeys(words("\\togglefalse \\boolfalse"), lambda e, name: e._set_toggle(False)),
-    **dict.fromkeys(words("\\newtoggle \\newbool"), lambda e, name: e._set_toggle(False)),
-    **dict.fromkeys(words("\\settoggle \\setbool"), lambda e, name: e._set_toggle()),
-    **dict.fromkeys(words("\\iftoggle \\ifbool"), lambda e, name: e._if_toggle()),
+    "\\newtoggle": lambda e, name: e._set_toggle(False),
+    "\\toggletrue": lambda e, name: e._set_toggle(True),
+    "\\togglefalse": lambda e, name: e._set_toggle(False),
+    "\\settoggle": lambda e, name: e._set_toggle(),
+    "\\iftoggle": lambda e, name: e._if_toggle(),
+    "\\newbool": lambda e, name: e._new_bool(),
+    "\\booltrue": lambda e, name: e._set_bool(True),
+    "\\boolfalse": lambda e, name: e._set_bool(False),
+    "\\setbool": lambda e, name: e._set_bool(),
+    "\\ifbool": lambda e, name: e._if_bool(),
     "\\predefine": lambda e, name: e._predefine(),
     "\\let": lambda e, name: e._let(),
     "\\newif": lambda e, name: e._new_if(),

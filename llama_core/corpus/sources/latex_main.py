@@ -7,15 +7,15 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
-from llama_core.corpus.sources.latex_files import Files, uncommented
+from llama_core.corpus.sources.latex_files import DOCUMENT, Files, uncommented
 
 _CLASS = re.compile(r"\\document(?:class|style)\b\s*(?:\[[^]]{0,2000}\])?\s*\{?\s*([\w-]*)")
-_BEGIN = re.compile(r"\\begin\s*\{document\}")
 _PLAIN = re.compile(
     r"\\(?:bye|end(?!\s*\{)|magnification|vfill\\eject|newsec|beginsection|topmatter|centerline|baselineskip"
     r"|hsize|parindent|input\s+(?:harvmac|amstex|phyzzx|lanlmac|jnl|epsf|amssym))\b"
 )
 _PROSE = re.compile(r"\\(?:section|chapter|maketitle|title|abstract)\b|\\begin\s*\{abstract\}")
+_END = re.compile(r"\\end\s*\{\s*document\s*\}")
 _COMMAND = re.compile(r"\\[A-Za-z]")
 _INPUT = re.compile(r"\\(?:input|include)\b\s*(?:\{([^{}\n]{1,500})\}|([^\s{}\\]{1,500}))")
 _MAX_INPUTS = 200  # of a file
@@ -24,10 +24,15 @@ _USUAL_NAMES = ("main", "ms", "paper", "article", "manuscript", "root", "arxiv")
 _ANOTHER = re.compile(
     r"supp|append|response|rebuttal|reply|cover|letter|old|diff|templ|sample", re.IGNORECASE
 )
-_SUPPLEMENT = re.compile(r"supp|append", re.IGNORECASE)
-# What authors send along beside a paper: letters, and the example that a class comes with.
-_LETTER = re.compile(r"cover(?!age|ed|ing|t)|response|rebuttal|reply|replies", re.IGNORECASE)
-_EXAMPLE = re.compile(r"template|sample(?![dr])", re.IGNORECASE)
+_SUPPLEMENT = re.compile(r"supp|append|e?s[im]\b", re.IGNORECASE)
+# What authors send along beside a paper, by its whole name: letters, and the example that a class comes with.
+_ASIDE = re.compile(
+    r"cover(?:[-_ ]?(?:letter|page))?|(?:response|reply|replies|rebuttal)s?(?:[-_ ]?letter)?"
+    r"(?:[-_ ]?to)?(?:[-_ ]?(?:the|all))?(?:[-_ ]?(?:referee|reviewer|editor|report|comment).*)?[-_ ]?\d*"
+    r"|.*template|.*sample|(?:template|sample)(?:[-_ ].*|\d*)",
+    re.IGNORECASE,
+)
+_TIMES = 2  # a paper is so much longer than what lies beside it
 _TEX = (".tex", ".ltx", ".latex")
 
 
@@ -43,6 +48,8 @@ class _Candidate:
     declares: bool = False
     begins: bool = False
     begins_itself: bool = False
+    is_whole: bool = False  # from its class to its end
+    chars: int = 0
     is_plain: bool = False
     has_prose: bool = False
     has_bibliography: bool = False
@@ -71,6 +78,8 @@ class _Candidate:
 
     def take(self, other: "_Candidate") -> None:
         """Input another file: what that says holds for this one."""
+        if other.is_whole and not other.is_part and not self.declares:
+            return  # a note that has a paper in it
         other.is_input = True
         if not other.is_part:
             self.declares |= other.declares
@@ -86,8 +95,8 @@ def top_files(files: Mapping[str, str]) -> list[str]:
     _find_inputs(found, Files(files))
     _join(found)
     named = _named_by_readme(files)
-    papers = _papers(found.values(), named)
-    ranked = sorted((c for c in found.values() if not _is_aside(c, papers)), key=_Candidate.key)
+    asides = _asides(found.values(), named)
+    ranked = sorted((c for c in found.values() if c.path not in asides), key=_Candidate.key)
     best = named or [c.path for c in ranked[:1] if c.kind]
     folders = {posixpath.dirname(path) for path in best}
     others = (c.path for c in ranked if c.kind == _DOCUMENT and c.begins_itself)
@@ -127,7 +136,7 @@ def _candidate(files: Mapping[str, str], path: str) -> _Candidate:
     if _COMMAND.search(code) is None:
         return _Candidate(path)
     stem, name = posixpath.splitext(path)[0], posixpath.basename(path)
-    declared, begins = _CLASS.search(code), _BEGIN.search(code) is not None
+    declared, begins = _CLASS.search(code), DOCUMENT.search(code) is not None
     has_bibliography, has_prose = stem + ".bbl" in files, _PROSE.search(code) is not None
     tie = (
         int(has_bibliography),
@@ -146,6 +155,8 @@ def _candidate(files: Mapping[str, str], path: str) -> _Candidate:
         declares=declared is not None,
         begins=begins,
         begins_itself=begins,
+        is_whole=declared is not None and begins and _END.search(code) is not None,
+        chars=len(code),
         is_plain=_PLAIN.search(code) is not None,
         has_prose=has_prose,
         has_bibliography=has_bibliography,
@@ -182,32 +193,29 @@ def _join(found: Mapping[str, _Candidate]) -> None:
                 above[other] = iter(found[other].inputs)
 
 
-def _papers(candidates: Iterable[_Candidate], named: Collection[str]) -> dict[str, int]:
-    """The folders in which there is a paper to go by the files' names: 1 with a bibliography, 0 without, and
-    -1 for one that has the name of an example."""
-    folders: dict[str, int] = {}
+def _asides(candidates: Collection[_Candidate], named: Collection[str]) -> set[str]:
+    """The letters and examples: by their names, without a bibliography of their own, and with a paper that is
+    longer beside or above them."""
+    longest: dict[str, int] = {}  # of the papers in a folder
     for candidate in candidates:
-        is_other = candidate.is_input or _SUPPLEMENT.search(candidate.stem) or _LETTER.match(candidate.stem)
-        looks_it = candidate.kind >= _BEGUN and candidate.has_prose and not is_other
-        if looks_it or candidate.path in named:
+        is_other = candidate.is_input or _SUPPLEMENT.match(candidate.stem) or _looks_aside(candidate)
+        if candidate.path in named or (candidate.kind >= _BEGUN and candidate.has_prose and not is_other):
             folder = posixpath.dirname(candidate.path)
-            strength = -1 if _EXAMPLE.match(candidate.stem) else int(candidate.has_bibliography)
-            folders[folder] = max(strength, folders.get(folder, -1))
-    return folders
+            longest[folder] = max(candidate.chars, longest.get(folder, 0))
+    return {
+        candidate.path
+        for candidate in candidates
+        if _looks_aside(candidate) and candidate.path not in named
+        if any(longest.get(f, 0) >= _TIMES * candidate.chars for f in _above(candidate.path))
+    }
 
 
-def _is_aside(candidate: _Candidate, papers: Mapping[str, int]) -> bool:
-    """Whether a file is a letter or an example by its name, with a paper beside or above it. Many a paper is
-    written into the example, which then has the only bibliography."""
-    if _LETTER.match(candidate.stem):
-        least = -1
-    elif _EXAMPLE.match(candidate.stem):
-        least = int(candidate.has_bibliography)
-    else:
-        return False
-    folder = posixpath.dirname(candidate.path)
-    while papers.get(folder, -2) < least:
-        if not folder:
-            return False
-        folder = posixpath.dirname(folder)
-    return True
+def _looks_aside(candidate: _Candidate) -> bool:
+    return _ASIDE.fullmatch(candidate.stem) is not None and not candidate.has_bibliography
+
+
+def _above(path: str) -> Iterable[str]:
+    """The folders that a file is in, from its own to the bundle's."""
+    while path:
+        path = posixpath.dirname(path)
+        yield path

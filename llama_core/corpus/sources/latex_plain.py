@@ -20,10 +20,13 @@ _PRINTED = commands.words("\\ref \\Ref")
 _SEVERAL = commands.words("\\REFS \\REFSCON")
 _PHYZZX = commands.words("\\Ref \\REF \\REFS \\REFSCON")
 _REFERENCES = commands.words("\\lref \\nref \\ref") | _PHYZZX
+_FIELDS = commands.words("\\key \\no \\by \\manyby \\paper \\book")  # of AMS-TeX's own \ref
 _CITATIONS = commands.words("\\refs \\refmark")
 _FIGURES = commands.words("\\fig \\ifig \\nfig \\lfig")
 _FOOTNOTES = commands.words("\\footnote \\vfootnote \\foot")
-_MARK_CHARS = 40  # of a footnote: what is longer is the note
+_MARK_CHARS = 20  # of a footnote: what is longer, or has words, is the note
+# Of the plain TeX of Astronomy and Astrophysics.
+_TITLES = {"\\titlea": "\\section", "\\titleb": "\\subsection", "\\titlec": "\\subsubsection"}
 _BIBLIOGRAPHIES = commands.words("\\Refs \\references \\begref")
 _ENDS_OF_BIBLIOGRAPHIES = commands.words("\\endRefs \\endrefs \\endreferences")
 _ENDS = commands.words("\\bye \\end \\enddocument")
@@ -42,6 +45,7 @@ class PlainTex(Sections):
         self._bare: set[str] = set()  # those of the control words that print their number without brackets
         self._several: list[str] = []
         self._references = 0
+        self._no_comments = False  # one that does not end is looked for once
 
     def _obey_plain(self, name: str) -> bool:
         """Whether the command was one of plain TeX's, which is then done with."""
@@ -66,6 +70,10 @@ class PlainTex(Sections):
             self._braced(self._head_ends)
         elif name in _ENDS_OF_THEOREMS:
             self._out.par()
+        elif name in _TITLES:
+            self._heading(_TITLES[name])
+        elif name == "\\comment":
+            self._no_comments = self._no_comments or not self._tokens.skip("\\endcomment")
         elif name == "\\Date":  # harvmac's, which prints the page of the title
             self._eat("m")
             self._at_body()
@@ -86,7 +94,11 @@ class PlainTex(Sections):
             return False
         group = self._tokens.peek() == "{"
         self._tokens.unread(name)
-        return group and name[0] == "\\" and name[1:2].isalpha()
+        return group and self._word_next() and name.rstrip() not in _FIELDS
+
+    def _word_next(self) -> bool:
+        word = self._tokens.peek().rstrip()
+        return word[:1] == "\\" and word[1:].isalpha()
 
     def _plain_label(self) -> list[str] | None:
         """Of `\\item{(a)}`, and of AMS-TeX's `\\item"(a)"`."""
@@ -105,12 +117,13 @@ class PlainTex(Sections):
     def _equation(self, kind: str) -> None:
         """`\\eqn\\name{formula}`, or the number alone: `\\eqnn\\name`, and `\\eqna\\name` for (1a), (1b)."""
         tokens = self._tokens
-        if (kind == "\\eqn" and not self._names_next()) or not tokens.peek()[1:2].isalpha():
+        if not (self._names_next() if kind == "\\eqn" else self._word_next()):
             return
         name = tokens.argument()[0].rstrip()
         number = self._name_equation(name, lettered=kind == "\\eqna")
         if kind == "\\eqn":
-            tokens.put_back(["$", "$", *tokens.argument(), "\\eqno", number, "$", "$"])
+            formula = tokens.argument()
+            tokens.put_back(["$", "$", *formula, "\\eqno", number, "$", "$"] if formula else [])
 
     def _name_equation(self, name: str, lettered: bool = False) -> str:
         self._numbers.within("equation", "section", keep=True)
@@ -129,8 +142,11 @@ class PlainTex(Sections):
         if not self._in_appendix:
             super()._appendix()
         if self._plain and self._tokens.peek() == "{":
-            self._eat("m")
-            self._heading("\\newsec")
+            letter = self._tokens.argument()
+            if self._tokens.peek() == "{":
+                self._heading("\\newsec")
+            else:
+                self._tokens.put_back(["{", *letter, "}"])
 
     # --- references
 
@@ -165,7 +181,8 @@ class PlainTex(Sections):
                 pieces.append(number)
             elif token[0] not in "\\{}":
                 pieces.append(typed(token))
-        self._out.write(f"[{''.join(pieces)}]" if number else citation())
+        text = "".join(pieces).strip()
+        self._out.write(f"[{text}]" if any(map(str.isalnum, text)) else citation())
 
     # --- figures and footnotes
 
@@ -199,5 +216,9 @@ class PlainTex(Sections):
         space = tokens.raw() or ""
         if first != "{" or space == "{":
             tokens.put_back([space])
-        elif space.strip() or tokens.peek() != "{" or sum(map(len, mark)) > _MARK_CHARS:
+        elif space.strip() or tokens.peek() != "{" or not _is_mark("".join(mark)):
             tokens.put_back(["{", *mark, "}", space])
+
+
+def _is_mark(text: str) -> bool:
+    return len(text) <= _MARK_CHARS and " " not in text.strip()

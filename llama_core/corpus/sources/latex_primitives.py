@@ -1,22 +1,20 @@
 """Plain TeX's own commands that read more than arguments: rules, fonts, registers and characters.
 
-Each takes its operands, which are no text, off the tokens. The TeXbook, chapters 20 and 24, has their syntax.
+Each takes its operands off the tokens; of what a box is set to, `\\box` puts back the text.
+The TeXbook, chapters 20 and 24, has their syntax.
 """
 
 import re
 from collections.abc import Callable
 
-from llama_core.corpus.sources.latex_commands import words
+from llama_core.corpus.sources.latex_commands import BOXES, words
 from llama_core.corpus.sources.latex_lexer import Verbatim
 from llama_core.corpus.sources.latex_reader import TokenReader
 
 _SIDE = re.compile(r"\s*(?:height|depth|width)(?![a-z])")
-_FILE = re.compile(
-    r"\s*=\s*[\w./-]+(?:\s+(?:(?P<scaled>scaled)\s*\d*|at\s*[\d.]+\s*(?:true\s*)?(?:pt|cm|mm|in)))?"
-)
+_FILE = re.compile(r"\s*=\s*[\w./-]+(?:\s+(?P<size>scaled|at)\s*(?:[\d.]+\s*(?:true\s*)?(?:pt|cm|mm|in)?)?)?")
 _INDEX = re.compile(r"\s*\d*\s*")
-_CODE = re.compile(r"\s*(?:'(?P<octal>[0-7]{1,3})|\"(?P<hex>[0-9A-F]{1,2})|(?P<decimal>\d{1,3}))\s?")
-_BOXES = words("\\hbox \\vbox \\vtop")
+_CODE = re.compile(r"\s*(?:'(?P<octal>[0-7]{1,6})|\"(?P<hex>[0-9A-F]{1,6})|(?P<decimal>\d{1,6}))\s?")
 
 
 def _take(tokens: TokenReader, pattern: re.Pattern[str]) -> re.Match[str] | None:
@@ -39,7 +37,7 @@ def _font(tokens: TokenReader) -> None:
     """`\\font\\name=cmr10 scaled\\magstep1`."""
     if tokens.peek()[:1] == "\\":
         tokens.raw()
-        if (found := _take(tokens, _FILE)) and found["scaled"] and tokens.peek()[:1] == "\\":
+        if (found := _take(tokens, _FILE)) and found["size"] and tokens.peek()[:1] == "\\":
             tokens.length(tokens.single())
 
 
@@ -53,10 +51,19 @@ def _character_code(tokens: TokenReader) -> None:
         _register(tokens)
 
 
+def _name(tokens: TokenReader) -> str:
+    """The number of a register, or the control word that stands for it."""
+    if tokens.peek()[:1] == "\\":
+        return (tokens.raw() or "").rstrip()
+    found = _take(tokens, _INDEX)
+    return found[0].strip() if found else ""
+
+
 def _register(tokens: TokenReader) -> None:
-    """`\\count1=5` and `\\toks0={...}`."""
-    _take(tokens, _INDEX)
-    _assigned(tokens)
+    """`\\count1=5`, `\\toks0={...}` and `\\textfont0=\\tenrm`."""
+    _name(tokens)
+    if tokens.peek().lstrip().startswith("="):
+        _assigned(tokens)
 
 
 def _assigned(tokens: TokenReader) -> None:
@@ -66,28 +73,26 @@ def _assigned(tokens: TokenReader) -> None:
         tokens.argument()
 
 
-def _family_font(tokens: TokenReader) -> None:
-    """`\\textfont0=\\tenrm` and `\\textfont\\name=\\tenrm`."""
-    if tokens.peek()[:1] == "\\":
-        tokens.raw()
-    _register(tokens)
-
-
 def _set_box(tokens: TokenReader) -> None:
-    """`\\setbox0=\\hbox to 2cm{...}`."""
-    if tokens.peek()[:1] == "\\":
-        tokens.raw()
-    else:
-        _take(tokens, _INDEX)
+    """`\\setbox0=\\hbox to 2cm{...}`, which `\\box0` prints."""
+    name = _name(tokens)
     token = tokens.solid() or ""
-    if token == "=":
+    if token.strip() == "=":
         token = tokens.solid() or ""
-    if token.rstrip() not in _BOXES:
+    if token.rstrip() not in BOXES:
         tokens.put_back([token])
         return
     if tokens.peek()[:1] not in ("\\", "{"):
         tokens.raw()
-    tokens.argument()
+    tokens.boxes[name] = tokens.argument()
+
+
+def _box(tokens: TokenReader) -> None:
+    tokens.put_back(["{", *tokens.boxes.pop(_name(tokens), ()), "}"])
+
+
+def _copy(tokens: TokenReader) -> None:
+    tokens.put_back(["{", *tokens.boxes.get(_name(tokens), ()), "}"])
 
 
 def _number(tokens: TokenReader) -> None:
@@ -114,11 +119,11 @@ def _character(tokens: TokenReader) -> None:
 PRIMITIVES: dict[str, Callable[[TokenReader], None]] = {
     **dict.fromkeys(words("\\hrule \\vrule"), _rule),
     **dict.fromkeys(words("\\catcode \\lccode \\uccode \\sfcode \\mathcode \\delcode"), _character_code),
-    **dict.fromkeys(
-        words("\\count \\dimen \\skip \\muskip \\toks \\box \\copy \\unhbox \\unvbox"), _register
-    ),
+    **dict.fromkeys(words("\\count \\dimen \\skip \\muskip \\toks"), _register),
+    **dict.fromkeys(words("\\textfont \\scriptfont \\scriptscriptfont"), _register),
+    **dict.fromkeys(words("\\box \\unhbox \\unvbox"), _box),
+    **dict.fromkeys(words("\\copy \\unhcopy \\unvcopy"), _copy),
     **dict.fromkeys(words("\\headline \\footline \\everypar \\everymath \\everydisplay \\output"), _assigned),
-    **dict.fromkeys(words("\\textfont \\scriptfont \\scriptscriptfont"), _family_font),
     **dict.fromkeys(words("\\multispan \\magstep \\fam"), _number),
     "\\setbox": _set_box,
     "\\font": _font,

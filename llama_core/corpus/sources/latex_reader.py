@@ -29,6 +29,7 @@ class TokenReader:
 
     def __init__(self, chars: int):
         self._frames: list[tuple[Lexer, list[str]]] = []
+        self.boxes: dict[str, list[str]] = {}  # what \\setbox has put into a register
         self._left = _BUDGET + _BUDGET_PER_CHAR * chars
 
     def open(self, lexer: Lexer, chars: int) -> bool:
@@ -169,6 +170,17 @@ class TokenReader:
             found.append(token)
         self.put_back(found if token is None else [*found, token])
         return None
+
+    def skip(self, closing: str) -> bool:
+        """Leave out the tokens up to a control word of this file. False: it does not come, and all stays."""
+        found: list[str] = []
+        frames = len(self._frames)
+        while (token := self.raw()) is not None and len(self._frames) >= frames:
+            if token.rstrip() == closing:
+                return True
+            found.append(token)
+        self.put_back([*found, token or ""])
+        return False
 
     def rest_of_paragraph(self) -> list[str]:
         """The tokens up to a blank line, which stays, or \\par."""

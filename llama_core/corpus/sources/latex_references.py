@@ -3,19 +3,20 @@
 import re
 from collections.abc import Collection, Sequence
 
-_NUMBER = r"\W*(?:(?:\d{1,2}|[IVX]{1,5})[.):]?\s+)?"
 TITLE = re.compile(
-    rf"{_NUMBER}(?:(?:cited |selected )?references?(?: cited)?"
+    r"\W*(?:(?:\d{1,2}|[IVX]{1,5})[.):]?\s+)?(?:(?:cited |selected )?references(?: cited)?"
     r"(?:\s*(?:and|&|,)\s*(?:further reading|(?:foot)?notes))?|notes\s*(?:and|&)\s*references"
     r"|bibliograph(?:y|ie|ia)|bibliografía|(?:literature|works) cited|literatur(?:verzeichnis|a)?"
     r"|références(?: bibliographiques)?|referencias|referências|riferimenti bibliografici"
     r"|(?:список )?литератур[аы])\W*",
     re.IGNORECASE,
 )
-_YEAR = r"(?:1[6-9]|20)\d\d[a-z]?"
-_ENTRY = re.compile(rf"(?:- )?(?:\[[^]]{{1,20}}\]|[(*]?\d{{1,3}}[.):\]])|.*?(?<![\d.]){_YEAR}(?![\d])")
-_GOES_ON = re.compile(r"\W*(?:appendi|fig(?:ure|\.|s\b)|tables?\b|captions?\b|acknowl)", re.IGNORECASE)
-_STRAY = 2  # lines of a bibliography, one after another, that may look like no entry
+_TITLE_CHARS = 80
+_MARK = re.compile(r"(?:- )?(?:\[[^]]{1,20}\]|\(?\d{1,3}[.)\]]) ?")
+_YEAR = r"(?:1[89]\d\d|20[0-4]\d)[a-z]?"
+_DATED = re.compile(rf"(?:- )?[^\W\d_].*?(?:[(,] ?{_YEAR}[),;.]|{_YEAR}\.?$|\b[A-Z]{{1,3}} {_YEAR} )")
+_DATED_CHARS = 600  # of an entry: what is longer is text
+_ENOUGH = 2  # entries that tell a bibliography by their marks alone
 
 
 def without_references(lines: Sequence[str], headings: Collection[int]) -> list[str]:
@@ -26,7 +27,7 @@ def without_references(lines: Sequence[str], headings: Collection[int]) -> list[
     kept: list[str] = []
     at = 0
     while at < len(lines):
-        if len(lines[at]) < 80 and TITLE.fullmatch(lines[at]) and (end := _end(lines, at + 1, headings)):
+        if is_title(lines[at]) and (end := _end(lines, at + 1, headings)):
             at = end
             while at < len(lines) and not lines[at]:
                 at += 1
@@ -36,17 +37,27 @@ def without_references(lines: Sequence[str], headings: Collection[int]) -> list[
     return kept
 
 
+def is_title(line: str) -> bool:
+    return len(line) < _TITLE_CHARS and line[:1] != "-" and TITLE.fullmatch(line) is not None
+
+
 def _end(lines: Sequence[str], start: int, headings: Collection[int]) -> int:
     """The line after the last entry of those that begin at `start`; 0 where text follows that is none."""
-    end, stray = 0, 0
+    end = marked = dated = 0
     for at in range(start, len(lines)):
         line = lines[at]
-        if at in headings or _GOES_ON.match(line):
-            return end or (at if not stray else 0)
-        if _ENTRY.match(line):
-            end, stray = at + 1, 0
-        elif line:
-            stray += 1
-            if stray > _STRAY:
-                return end
-    return end or (len(lines) if not stray else 0)
+        if at in headings:
+            return end or at
+        if not line:
+            continue
+        mark = _MARK.match(line)
+        is_marked = mark is not None
+        is_dated = len(line) <= _DATED_CHARS and _DATED.match(line, mark.end() if mark else 0) is not None
+        if not is_dated and not is_marked:
+            return end if dated or marked >= _ENOUGH else 0
+        dated += is_dated
+        marked += is_marked
+        end = at + 1
+    if not end:
+        return len(lines)
+    return end if dated or marked >= _ENOUGH else 0

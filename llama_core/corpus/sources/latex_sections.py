@@ -5,18 +5,22 @@ from collections.abc import Mapping, Sequence
 
 from llama_core.corpus.sources import latex_commands as commands
 from llama_core.corpus.sources.latex_layout import Layout
-from llama_core.corpus.sources.latex_references import TITLE, without_references
+from llama_core.corpus.sources.latex_lexer import PAR
+from llama_core.corpus.sources.latex_references import TITLE, is_title, without_references
 from llama_core.corpus.sources.latex_text import resolve
 
 # Sections that come after the text, and begin none.
 _BACK_MATTER = re.compile(
-    r"\W*(?:acknowled?ge?ments?|appendi|supplement|funding|data availability|author contrib|competing"
-    r"|conflicts? of interest|notes? added|(?:list of )?(?:figures?|tables?)\b(?: captions?)?\W*$"
-    r"|(?:figure|table) (?:captions?|legends?)|captions?\b)",
+    r"\W*(?:acknowled?ge?ments?|appendi|supplement|funding|data availability|author contrib"
+    r"|conflicts? of interest|notes? added|competing (?:\w+ )?interests?\W*$|captions?\W*$"
+    r"|(?:list of )?(?:figures?|tables?)(?: captions?| legends?)?\W*$)",
     re.IGNORECASE,
 )
 # Those that come after the text in journals whose papers have no headings.
 _METHODS = re.compile(r"\W*(?:(?:online |materials and )?methods?|experimental section)\W*", re.IGNORECASE)
+_ENDS_ENTRY = frozenset(("\\bibitem", "\\refis", "\\par", "\\\\", "&")).union(
+    commands.HEADINGS, commands.BREAKS
+)
 _FRONT_MATTER_CHARS = 3000  # of titles, authors and abstracts: what is longer may be text
 
 
@@ -28,7 +32,7 @@ class Sections(Layout):
         self._first: int | None = None  # the line that the first section begins at
         self._headings: list[int] = []
         self._in_appendix = False
-        self._has_text = False  # ahead of a section on methods: asked once, as it is summed up for
+        self._has_text = False  # ahead of a section on methods: no section begins the paper then
 
     def _text(self) -> str:
         """All that was written from the paper's beginning on."""
@@ -89,30 +93,30 @@ class Sections(Layout):
             self._divert(muted=True)
 
     def _is_late(self, title: str) -> bool:
-        if self._in_appendix or _BACK_MATTER.match(title):
+        if self._has_text or self._in_appendix or _BACK_MATTER.match(title):
             return True
-        if _METHODS.fullmatch(title) is None:
-            return False
-        self._has_text = self._has_text or _chars(self._out.lines[self._body :]) > _FRONT_MATTER_CHARS
+        if _METHODS.fullmatch(title):
+            self._has_text = _chars(self._out.lines[self._body :]) > _FRONT_MATTER_CHARS
         return self._has_text
 
     def _bib_item(self) -> None:
-        """An entry outside of the environments of bibliographies: one begins here, to the end of this one."""
-        self._eat("om")
-        if self._out.muted:
-            return
+        """An entry outside of a bibliography's environment goes, and the title before it."""
+        tokens = self._tokens
+        self._out.end_line()
+        self._out.forget_last(is_title)
+        depth = 0
+        while (token := tokens.raw()) is not None:
+            word = token.rstrip()
+            depth += (token == "{") - (token == "}")
+            if token == PAR or depth < 0 or word in _ENDS_ENTRY or word.startswith(("\\begin{", "\\end{")):
+                tokens.unread(token)
+                return
+
+    def _references_of_iop(self) -> None:
+        """A heading, and items."""
         self._out.par()
-        depth = self._divert(muted=True)
-        inner = self._environments[-1] if self._environments else None
-        if inner and inner.name != "document":
-            close = inner.close
-
-            def end() -> None:
-                self._collect(depth)
-                if close:
-                    close()
-
-            inner.close = end
+        self._out.write("References")
+        self._out.par()
 
     def _mute(self) -> None:
         """The bibliography of a paper in plain TeX, which is its end."""

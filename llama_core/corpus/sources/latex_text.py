@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 # Marks in the text until all of it has been read; they are taken out of the input.
 _REF, _REF_END, _CITE = "\ue000", "\ue001", "\ue002"
@@ -78,6 +78,14 @@ class Writer:
         while self.lines and not self.lines[-1]:
             self.lines.pop()
         return self.lines
+
+    def forget_last(self, is_meant: Callable[[str], bool]) -> None:
+        """Take back the last line with words, if it is what is meant."""
+        at = len(self.lines) - 1
+        while at >= 0 and not self.lines[at]:
+            at -= 1
+        if at >= 0 and is_meant(self.lines[at]):
+            del self.lines[at:]
 
     def forget_line(self) -> None:
         """What has been written of this line sets the columns of a table, and is not printed."""

@@ -43,7 +43,8 @@ def mains(outcomes: list[Outcome]) -> list[str]:
             },
             ["ms.tex", "supp.tex"],
         ),
-        ({"one.tex": "\\input{ms}", "two.tex": "\\input{ms}", "ms.tex": PAPER}, ["one.tex"]),
+        ({"one.tex": "\\input{ms}", "two.tex": "\\input{ms}", "ms.tex": PAPER}, ["ms.tex"]),
+        ({"note.tex": "See \\input{main} and more", "main.tex": PAPER}, ["main.tex"]),
         ({"ms.tex": PAPER, "z.txt": "As in \\input{ms}"}, ["ms.tex"]),
         ({"ms.tex": PAPER, "z.tex": "%auto-ignore\n\\input{ms}"}, ["ms.tex"]),
         ({"ms.tex": PAPER, "z.tex": "\\emph{x} % \\input{ms}"}, ["ms.tex"]),
@@ -72,39 +73,34 @@ def test_a_readme_decides_against_what_files_input() -> None:
 
 LETTERS = [
     "cover", "Cover_Letter", "coverletter", "response", "response_to_referees", "rebuttal", "reply_to_editor",
-    "replies",
+    "replies", "reply2",
 ]  # fmt: skip
-EXAMPLES = ["template", "template-12", "sample631", "sample-sigconf"]
+EXAMPLES = ["template", "template-12", "sample631", "sample-sigconf", "elsarticle-template"]
+LONG = PAPER.replace(BODY, BODY * 3)
 
 
 @pytest.mark.parametrize("name", LETTERS + EXAMPLES)
-def test_letters_and_examples_beside_a_paper_are_no_papers(name: str) -> None:
-    whose = ["z"] if name in EXAMPLES else ["z", name]
-    for bibliography in whose:
-        files = {f"{name}.tex": PAPER + "% longer", "z.tex": PAPER, f"{bibliography}.bbl": "\\emph{x}"}
-        outcomes = read(files)
-        assert mains(outcomes) == ["z.tex"]
-        assert left_out(outcomes) == {"unused_file": 1, "bibliography": 1}
+def test_letters_and_examples_beside_a_longer_paper_are_no_papers(name: str) -> None:
+    outcomes = read({f"{name}.tex": PAPER, "z.tex": LONG, "z.bbl": "\\emph{x}"})
+    assert mains(outcomes) == ["z.tex"]
+    assert left_out(outcomes) == {"unused_file": 1, "bibliography": 1}
 
 
 @pytest.mark.parametrize("name", LETTERS + EXAMPLES)
-def test_a_paper_of_any_name_stays_where_it_is_the_only_one(name: str) -> None:
-    found = mains(read({f"{name}.tex": PAPER, "supplement.tex": PAPER}))
-    assert sorted(found) == sorted([f"{name}.tex", "supplement.tex"])
-
-
-@pytest.mark.parametrize("name", ["supplement", "appendix", "coverage", "sampling", "sampler", "part2"])
-def test_what_is_no_letter_by_its_name_stays(name: str) -> None:
-    assert mains(read({"main.tex": PAPER, f"{name}.tex": PAPER})) == ["main.tex", f"{name}.tex"]
+@pytest.mark.parametrize("beside", ["supplement", "SI", "SM", "notes"])
+def test_a_paper_of_any_name_stays_where_no_longer_one_is(name: str, beside: str) -> None:
+    text = PAPER if beside == "notes" else LONG
+    found = mains(read({f"{name}.tex": PAPER, f"{beside}.tex": text}))
+    assert sorted(found) == sorted([f"{name}.tex", f"{beside}.tex"])
 
 
 @pytest.mark.parametrize(
-    "beside",
-    [
-        {"template.bbl": "\\emph{x}", "notes.tex": PAPER},
-        {"figure.tex": CLASS + BEGIN + "\\emph{A drawing.}" + END},
-    ],
+    "name", ["supplement", "appendix", "coverage", "sampling", "response_theory", "cover_time", "part2"]
 )
-def test_a_paper_that_is_written_into_the_example_stays(beside: dict[str, str]) -> None:
-    found = mains(read({"template.tex": PAPER, "cover.tex": PAPER} | beside))
-    assert "template.tex" in found and "cover.tex" not in found
+def test_what_is_no_letter_by_its_name_stays(name: str) -> None:
+    assert mains(read({"main.tex": LONG, f"{name}.tex": PAPER})) == ["main.tex", f"{name}.tex"]
+
+
+def test_a_paper_that_is_written_into_the_example_stays() -> None:
+    files = {"template.tex": PAPER, "template.bbl": "\\emph{x}", "notes.tex": LONG, "cover.tex": PAPER}
+    assert mains(read(files)) == ["template.tex", "notes.tex"]

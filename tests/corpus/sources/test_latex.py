@@ -44,7 +44,18 @@ def test_acknowledgements_ahead_of_the_text_do_not_begin_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "title", ["References", "Figure Captions", "Note added", "Tables", "Competing interests", "Appendix"]
+    "title",
+    [
+        "References",
+        "Figure Captions",
+        "Table Legends",
+        "Captions",
+        "Note added",
+        "Tables",
+        "Appendix",
+        "Competing financial interests",
+        "Notes and references",
+    ],
 )
 def test_a_first_section_at_the_end_does_not_take_the_text_away(title: str) -> None:
     read = paper(f"\\maketitle The text.\n\n\\section*{{{title}}} Rest.")
@@ -56,7 +67,15 @@ def test_text_longer_than_all_sections_stays_and_what_is_ahead_of_longer_ones_go
     text, rest = "The text goes on. " * 400, "More of it. " * 300
     assert paper(f"\\maketitle {text}\n\n\\section{{Remarks}}{rest}").text.startswith("The text")
     assert paper(f"\\maketitle {rest}\n\n\\section{{One}}{text}").text.startswith("One")
-    assert paper(f"\\maketitle {rest}\n\n\\section{{Methods}}{text}").text.startswith("More of it.")
+    methods = f"\\maketitle {rest}\n\n\\section{{Methods}}M.\\section{{Extended data}}{text}"
+    assert paper(methods).text.startswith("More of it.")
+
+
+@pytest.mark.parametrize(
+    "title", ["Competing orders", "Captions as labels", "Figure captions of old", "Methods"]
+)
+def test_sections_named_almost_as_those_at_the_end_begin_a_paper(title: str) -> None:
+    assert paper(f"\\maketitle Abs.\n\n\\section{{{title}}}One.\\section{{B}}Two.").text.startswith(title)
 
 
 def test_the_bibliography_goes_and_what_follows_it_stays() -> None:
@@ -79,16 +98,45 @@ def test_the_bibliography_goes_and_what_follows_it_stays() -> None:
     ],
 )
 def test_a_bibliography_set_by_hand_goes(title: str) -> None:
-    entries = "\\noindent [1] A. Author, Title.\n\n[2] B. Other, in print, 1999.\n\nC. Third, to appear."
-    entries += "\n\n[3] D.\n\n"
+    entries = "\\noindent [1] A. Author, Title.\n\n[2] B. Other, in print, 1999.\n\n[3] D.\n\n"
     captions = "{\\bf Figure captions}\n\nFig.~1. Data of 1992."
     after = "" if "section" in title else "\n\nFigure captions\n\nFig. 1. Data of 1992."
     assert text(f"Text.\n\n{title}{entries}{captions}") == "Text." + after
 
 
-def test_a_title_of_a_bibliography_that_text_follows_stays() -> None:
-    body = "References\n\nWords of it.\n\nOther words.\n\nAnd others."
+@pytest.mark.parametrize(
+    "body",
+    [
+        "References\n\nWords of it.\n\nOther words.\n\nAnd others.",
+        "References\n\nWe use 2048 of them, and more.\n\nAnd others.",
+        "Reference.\n\nThe data of 2012 are long.",
+        "Contents\n\n1. One\n\n2. Two\n\nReferences\n\n1. One\n\nIn 1985 it was found that A.\n\nB.",
+    ],
+)
+def test_a_title_of_a_bibliography_that_text_follows_stays(body: str) -> None:
     assert text("Text.\n\n" + body) == "Text.\n\n" + body
+
+
+@pytest.mark.parametrize(
+    "after", ["We used 2000 events.", "SUPPLEMENTARY MATERIAL", "At 1900 GeV we see it (more)."]
+)
+def test_text_after_a_bibliography_set_by_hand_stays(after: str) -> None:
+    entries = "{\\bf References}\n\n[1] A. Author, J. 1 (1990).\n\nB. Other, J. {\\bf 2} (1991) 3.\n\n"
+    assert text(f"Text.\n\n{entries}{after}\n\nEnd of 1999.\n\n") == f"Text.\n\n{after}\n\nEnd of 1999."
+
+
+def test_a_section_on_a_reference_stays() -> None:
+    assert text("\\subsection{Reference}One.\\subsection{Other}Two.") == "Reference\n\nOne.\n\nOther\n\nTwo."
+
+
+def test_what_follows_an_entry_outside_of_a_bibliography_stays() -> None:
+    body = (
+        "\\begin{center}{\\bf References}\\end{center}\n\n\\bibitem{a} A. {\\it Author} (1990).\n\n"
+        "\\bibitem{b} B.\n\\begin{figure}\\caption{Cap.}\\end{figure}\n\nFigure captions\n\nFig. 1: A thing."
+    )
+    assert text("Text.\n\n" + body) == "Text.\n\nFigure 1: Cap.\n\nFigure captions\n\nFig. 1: A thing."
+    nested = "\\begin{quote}" + "\\bibitem{a} A.\n\n" * 3000 + "\\end{quote}End."
+    assert text(nested) == "End."
 
 
 @pytest.mark.parametrize(
@@ -97,7 +145,7 @@ def test_a_title_of_a_bibliography_that_text_follows_stays() -> None:
         "{\\bf References}\n\n\\bibitem{a} A. Author.\n\n\\bibitem[B]{b} B.",
         "\\begin{list}{}{}\\bibitem{a} A. Author. \\bibitem{b} B.\\end{list}\\section{End}",
         "\\begin{thebibliography*}{9}\\bibitem{a} A.\\end{thebibliography*}\\section{End}",
-        "\\References\\item[] A. Author\n\n\\section{End}",
+        "\\References\\item[] Author A 1990 {\\it J.} 1\n\n\\item[] Other B 1991 J.\n\n\\section{End}",
     ],
 )
 def test_entries_outside_of_the_bibliographys_environment_go(body: str) -> None:
@@ -141,7 +189,9 @@ def test_comments_go_and_percent_signs_stay() -> None:
         ("\\newcommand{\\be}{\\begin{equation}}\\newcommand{\\ee}{\\end{equation}}", "A \\be x \\ee",
          "A\n\\begin{equation}\nx\n\\end{equation}"),
         ("\\usepackage{etoolbox}\\newtoggle{long}\\toggletrue{long}",
-         "\\iftoggle{long}{long}{short} \\iftoggle{x}{a}{b}", "long b"),
+         "\\iftoggle{long}{long}{short} \\iftoggle{x}{text}{b}", "long text"),
+        ("\\newif\\iflong\\longtrue\\newbool{draft}\\booltrue{draft}",
+         "\\ifbool{long}{long}{short} \\ifdraft draft\\else final\\fi", "long draft"),
         ("\\newcommand{\\todo}[1]{}", "Keep\\todo{fix \\emph{this}} it.", "Keep it."),
     ],
 )  # fmt: skip
@@ -232,6 +282,7 @@ def test_code_is_kept_as_it_is() -> None:
         ("\\lstinputlisting[firstline=2, lastline=2]{src/a.c}", "  % {b}"),
         ("\\verbatiminput{a.c}", "int a;\n  % {b}\n}"),
         ("\\inputminted[linenos]{c}{src/a.c}", "int a;\n  % {b}\n}"),
+        ("\\listinginput[5]{1}{a.c}", "int a;\n  % {b}\n}"),
         ("\\lstinputlisting{gone.c}", ""),
     ],
 )
@@ -243,6 +294,8 @@ def test_code_in_a_file_of_its_own_is_kept(command: str, expected: str) -> None:
 
 
 def test_the_stops_of_tabbing_are_no_accents() -> None:
+    assert text("To do \\kill it.") == "To do it."
+    assert text("\\begin{tabbing}Poincar\\'e\\end{tabbing}") == "Poincaré"
     body = "\\begin{tabbing}xxx\\=xxxx\\kill for \\= all a \\+\\\\ do \\> it\\-\\\\ end\\end{tabbing}"
     assert text(body) == "for all a\ndo it\nend"
 
@@ -314,6 +367,34 @@ def test_a_macro_that_chooses_a_family_of_fonts_stays() -> None:
 def test_an_entry_may_have_a_command_of_the_papers_own(alias: str) -> None:
     body = "See \\cite{b}.\\begin{thebibliography}{9}\\bi{a} A.\n\n\\bi{b} B.\\end{thebibliography}"
     assert text(body, "\\newcommand{\\nc}{\\newcommand}" + alias) == "See [2]."
+
+
+def test_what_a_box_is_set_to_is_printed_where_the_box_is() -> None:
+    body = (
+        "One. \\setbox0 = \\vbox to 3cm{boxed}two \\copy0, \\fbox{\\box0}, \\box0{three} \\unvbox\\gone{four}"
+    )
+    assert text(body) == "One. two boxed, boxed, three four"
+
+
+def test_registers_take_no_text() -> None:
+    assert text("\\count1 {a} \\skip 5 b \\newcount\\n\\n=3 c \\toks0={gone}d") == "a b c d"
+
+
+@pytest.mark.parametrize(
+    "preamble",
+    ["\\newcommand{\\comment}[1]{\\textit{#1}}", "\\long\\def\\comment#1{#1}\\def\\endcomment{}"],
+)
+def test_a_comment_of_the_papers_own_is_its_own(preamble: str) -> None:
+    assert text("One \\comment{two}.\n\n%\\endcomment\nThree.", preamble) == "One two.\n\nThree."
+
+
+def test_names_of_plain_tex_are_a_papers_own_in_latex() -> None:
+    preamble = "\\newcommand{\\titlea}{Things}\\newcommand{\\fig}[1]{F#1}"
+    assert (
+        paper("\\title{\\titlea}\\maketitle\\section{S}\\titlea\\ \\fig{2}.", preamble).text
+        == "S\n\nThings F2."
+    )
+    assert text("We \\define{term} and \\define\\emph{other} it.") == "We term and other it."
 
 
 def test_characters_by_their_codes() -> None:

@@ -62,11 +62,29 @@ def test_harvmacs_equations_are_displays_and_their_names_print_their_numbers() -
 
 def test_harvmacs_appendices_are_sections() -> None:
     body = "A.\n\\appendix{A}{First}\n\\eqn\\one{x}\n\\appendix{B}{Second}\n\\eqn\\two{y}\n"
+    assert plain("\\beginsection S\n\nA.\n\\appendix{Title} In it.\\bye").text == "S\n\nA. Title In it."
     assert harvmac(body) == "A.\n\nFirst\n\n$$x\\eqno(A.1)$$\n\nSecond\n\n$$y\\eqno(B.1)$$"
 
 
-def test_a_centred_line_is_a_line() -> None:
-    assert harvmac("One\n\\centerline{\\bf Two}\nthree.") == "One\nTwo\nthree."
+@pytest.mark.parametrize("line", ["centerline", "leftline", "rightline"])
+def test_a_line_of_its_own_is_a_line(line: str) -> None:
+    assert harvmac(f"One\n\\{line}{{\\bf Two}}\nthree.") == "One\nTwo\nthree."
+
+
+@pytest.mark.parametrize("broken", ["eqnn", "eqn", "eqna", "ref", "lref", "fig", "refs"])
+def test_a_name_that_is_missing_is_no_name(broken: str) -> None:
+    assert harvmac(f"One \\{broken}\\end{{x}}{{y}} two.\n\n\\{broken}").endswith("two.")
+
+
+def test_text_after_the_bibliography_of_ams_tex_stays() -> None:
+    body = "Text.\n\\Refs\\ref\\key{a}\\by A\\endref\\endRefs\n\\ref\\key{B}\\by A\\endref End."
+    assert harvmac(body).endswith("End.")
+    assert harvmac(body).startswith("Text.")
+
+
+def test_headings_of_astronomy_and_astrophysics() -> None:
+    read = plain("\\titlea{One}A.\n\n\\titleb{Two}B.\n\n\\begref{References}{9}\\ref A 1990\\endref\\bye")
+    assert read.text == "One\n\nA.\n\nTwo\n\nB."
 
 
 def test_harvmacs_references_are_numbers() -> None:
@@ -130,6 +148,7 @@ def test_phyzzx_names_equations_from_inside_and_references_in_lists() -> None:
             "\\footnote{This is a note of some length, and no mark.} {\\it then}",
             "Text then goes.\n\nThis is a note of some length, and no mark.",
         ),
+        ("\\footnote{See it.} {\\it then}", "Text then goes.\n\nSee it."),
         ("\\footnote{$^1$} {The note.}", "Text goes.\n\nThe note."),
         ("\\footnote\\dag{The note.}", "Text goes.\n\nThe note."),
         ('\\footnote"*"{The note.}', "Text goes.\n\nThe note."),
