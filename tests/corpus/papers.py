@@ -4,9 +4,16 @@ import gzip
 import io
 import tarfile
 
+from llama_core.corpus.sources.latex import Paper, read_paper
+
 BODY = "\\section{Introduction}\n" + "The text of a paper goes on for some time. " * 6
 PAPER = f"\\documentclass{{article}}\n\\title{{A Title}}\n\\begin{{document}}\n{BODY}\n\\end{{document}}\n"
 WITHDRAWN = "%auto-ignore\nThis paper has been withdrawn by the author due to an error in \\emph{Lemma} 3.\n"
+
+
+def read_one(source: str) -> Paper:
+    """A paper of one file."""
+    return read_paper({"main.tex": source}, "main.tex")
 
 
 def tar(files: dict[str, str | bytes], *others: tarfile.TarInfo, format: int = tarfile.GNU_FORMAT) -> bytes:

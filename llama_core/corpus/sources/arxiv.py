@@ -15,11 +15,10 @@ from llama_core.corpus.sources.archive_member import name_error
 from llama_core.corpus.sources.archive_tar import Stream, Tar, is_tar
 from llama_core.corpus.sources.arxiv_paper import Bundle, Place, is_bundle, kind_of_paper
 from llama_core.corpus.sources.raw import Raw, open_raw
-from llama_core.corpus.sources.streams import chunks
+from llama_core.corpus.sources.streams import GZIP, chunks
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".gz", ".tex", ".ltx")
 
-_GZIP = b"\x1f\x8b"
 _HEAD = 1024  # bytes that tell what a file is
 _TRAILING = "trailing_data"  # behind a paper that is whole
 
@@ -28,7 +27,7 @@ def read(source_name: str, source: Arxiv, raw: Raw) -> Iterator[Outcome]:
     """An outcome for every file of every paper. Raises StoreError where the file cannot be read on."""
     with contextlib.closing(open_raw(source, raw)) as file:
         stream = Stream(chunks(file, ""))
-        if stream.peek(2) == _GZIP:
+        if stream.peek(2) == GZIP:
             stream = Stream(chunks(stream, ".gz", _TRAILING))
         yield from _read(stream, Place(source_name, source, raw.url))
 
@@ -60,7 +59,7 @@ def _read(stream: Stream, place: Place) -> Iterator[Outcome]:
 def _read_packed(pieces: Iterator[bytes | str], place: Place) -> Iterator[Outcome]:
     """A bundle that is a member of a tar."""
     member = Stream(pieces)
-    if member.peek(2) != _GZIP:
+    if member.peek(2) != GZIP:
         yield from _read(member, place)
         return
     unpacked = Stream(chunks(member, ".gz", _TRAILING))

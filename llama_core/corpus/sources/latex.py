@@ -119,8 +119,7 @@ class _Renderer(PlainTex):
             self._par()
         elif name in commands.FOOTNOTES:
             self._tokens.option()
-            depth = self._divert()
-            self._braced(lambda: self._note(depth))
+            self._open_note()
         elif name in commands.ALGORITHMIC and (self._open["algorithmic"] or self._open["algorithm"]):
             self._out.end_line()
             self._out.write(commands.ALGORITHMIC[name])

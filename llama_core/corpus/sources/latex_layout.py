@@ -121,6 +121,12 @@ class Layout:
             if lines:
                 self._out.notes.append(lines)
 
+    def _open_note(self, head: str = "") -> None:
+        """The argument that follows is a note, after `head`."""
+        depth = self._divert()
+        self._out.write(head)
+        self._braced(lambda: self._note(depth))
+
     def _note(self, depth: int) -> None:
         lines = self._collect(depth)
         if lines:

@@ -213,13 +213,17 @@ class Expander(Definitions):
         beside = self.lexer.name if self._frames else ""
         return self.files.find(name, posixpath.dirname(self._main), posixpath.dirname(beside))
 
-    def _input_file(self, name: str) -> None:
-        if name.lower().removesuffix(".tex").removesuffix(".sty") in _FORMATS:
-            return
+    def _find_wanted(self, name: str) -> str | None:
+        """As `_find`; a file that is not there is missed."""
         found = self._find(name)
         if found is None:
             self.missing.append(name)
-        else:
+        return found
+
+    def _input_file(self, name: str) -> None:
+        if name.lower().removesuffix(".tex").removesuffix(".sty") in _FORMATS:
+            return
+        if (found := self._find_wanted(name)) is not None:
             self._open_file(found)
 
     def _open_file(self, path: str) -> None:
@@ -236,9 +240,8 @@ class Expander(Definitions):
 
     def listing(self, name: str) -> str | None:
         """The text of a file that is printed as it is."""
-        found = self._find(name)
+        found = self._find_wanted(name)
         if found is None:
-            self.missing.append(name)
             return None
         self.pay(len(self.files[found]))
         self.used[found] = None
@@ -298,9 +301,9 @@ class Expander(Definitions):
         name = self.word()
         self._toggles[name] = self.word() == "true" if value is None else value
 
-    def _if_toggle(self) -> None:
-        name, yes, no = self.word(), self.argument(), self.argument()
-        holds = self._toggles.get(name, len(yes) >= len(no))  # set in a class that is not there
+    def _if_set(self, switches: Mapping[str, bool], prefix: str = "") -> None:
+        name, yes, no = prefix + self.word(), self.argument(), self.argument()
+        holds = switches.get(name, len(yes) >= len(no))  # set in a class that is not there
         self.put_back(yes if holds else no)
 
     def _new_bool(self) -> None:
@@ -313,10 +316,6 @@ class Expander(Definitions):
         value = self.word() == "true" if value is None else value
         if name in self._flags:
             self._flags[name] = value
-
-    def _if_bool(self) -> None:
-        name, yes, no = "\\if" + self.word(), self.argument(), self.argument()
-        self.put_back(yes if self._flags.get(name, len(yes) >= len(no)) else no)
 
     def _same(self, first: str, second: str) -> bool:
         a, b = self.macros.get(first), self.macros.get(second)
@@ -372,12 +371,12 @@ _OBEYED: dict[str, Callable[[Expander, str], None]] = {
     "\\toggletrue": lambda e, name: e._set_toggle(True),
     "\\togglefalse": lambda e, name: e._set_toggle(False),
     "\\settoggle": lambda e, name: e._set_toggle(),
-    "\\iftoggle": lambda e, name: e._if_toggle(),
+    "\\iftoggle": lambda e, name: e._if_set(e._toggles),
     "\\newbool": lambda e, name: e._new_bool(),
     "\\booltrue": lambda e, name: e._set_bool(True),
     "\\boolfalse": lambda e, name: e._set_bool(False),
     "\\setbool": lambda e, name: e._set_bool(),
-    "\\ifbool": lambda e, name: e._if_bool(),
+    "\\ifbool": lambda e, name: e._if_set(e._flags, "\\if"),
     "\\predefine": lambda e, name: e._predefine(),
     "\\let": lambda e, name: e._let(),
     "\\newif": lambda e, name: e._new_if(),

@@ -193,15 +193,12 @@ class PlainTex(Sections):
         self._tokens.learn(name, Macro((), [f"fig. {number}"]))
         if kind == "\\fig":
             self._out.write(f"fig. {number}")
-        depth = self._divert()
-        self._out.write(f"Figure {number}: ")
-        self._braced(lambda: self._note(depth))
+        self._open_note(f"Figure {number}: ")
 
     def _plain_footnote(self, kind: str) -> None:
         if kind != "\\foot":
             self._footnote_mark()
-        depth = self._divert()
-        self._braced(lambda: self._note(depth))
+        self._open_note()
 
     def _footnote_mark(self) -> None:
         """Leave out the mark: plain TeX's is an argument, AMS-TeX's is in quotes, if there is one."""

@@ -52,7 +52,7 @@ class Sections(Layout):
 
     def _appendix(self) -> None:
         self._in_appendix = True
-        self._numbers.appendix()
+        super()._appendix()
 
     def _heading(self, name: str) -> None:
         tokens, level = self._tokens, commands.HEADINGS[name]

@@ -23,7 +23,7 @@ from typing import Any
 from urllib.parse import unquote
 from xml.parsers import expat
 
-from llama_core.corpus.sources.streams import chunks
+from llama_core.corpus.sources.streams import GZIP, chunks
 from llama_core.errors import InputError
 
 LISTED = "list+"  # before the URL of a list; `#GLOB` after it chooses among the names
@@ -98,7 +98,7 @@ def _kind(text: str) -> tuple[Callable[[str, str], Iterator[_Named]], Callable[[
 
 def _unpack(data: bytes, url: str) -> bytes:
     """The list, of bounded size. Raises InputError."""
-    if data.startswith(b"\x1f\x8b"):
+    if data.startswith(GZIP):
         parts: list[bytes] = []
         size = 0
         for piece in chunks(io.BytesIO(data), ".gz"):

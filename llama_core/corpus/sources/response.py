@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import brotli
 
-from llama_core.corpus.sources.streams import chunks
+from llama_core.corpus.sources.streams import GZIP, chunks
 from llama_core.corpus.sources.warc import parse_headers
 
 _MAX_MEMBERS = 100  # of a gzip stream: servers send one
@@ -112,7 +112,7 @@ def _inflate(name: str, data: bytes, limit: int) -> tuple[bytes, bool]:
         parts.append(member.decompress(data, limit + 1 - size))
         size += len(parts[-1])
         data = member.unused_data
-        if not member.eof or size > limit or bits != 31 or not data.startswith(b"\x1f\x8b"):
+        if not member.eof or size > limit or bits != 31 or not data.startswith(GZIP):
             return b"".join(parts), member.eof
     return b"".join(parts), False
 

@@ -10,7 +10,7 @@ import zstandard
 PIECE = 1 << 20  # bytes read at a time
 # A zstd block of 4 bytes may hold 128 KiB, and its decompressor knows no limit of output: small pieces.
 ZSTD_PIECE = 1 << 10
-_GZIP = b"\x1f\x8b"
+GZIP = b"\x1f\x8b"
 
 
 class Readable(Protocol):
@@ -51,7 +51,7 @@ def _inflate(
                     data = data.lstrip(b"\0")  # padding between members
                     if not data:
                         break
-                    is_junk = is_whole and not _GZIP.startswith(data[:2])
+                    is_junk = is_whole and not GZIP.startswith(data[:2])
                     member, error = start(), trailing if is_junk else "damaged_stream"
                 try:
                     out = member.decompress(data)

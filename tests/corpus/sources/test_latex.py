@@ -1,6 +1,7 @@
 """LaTeX becomes running text: each construction that papers use, as its reader would read it."""
 
 import pytest
+from corpus.papers import read_one as plain
 
 from llama_core.corpus.sources.latex import Paper, read_paper
 
@@ -17,10 +18,6 @@ def text(body: str, preamble: str = "", **files: str) -> str:
     read = paper("\\section{S}\n" + body, preamble, **files).text
     assert read.startswith("S\n\n"), read
     return read[3:]
-
-
-def plain(source: str) -> Paper:
-    return read_paper({"main.tex": source}, "main.tex")
 
 
 def test_a_paper_begins_with_its_first_section() -> None:

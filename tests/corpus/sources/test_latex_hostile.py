@@ -3,10 +3,11 @@
 import contextlib
 
 import pytest
+from corpus.papers import read_one as read
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llama_core.corpus.sources.latex import Paper, read_paper
+from llama_core.corpus.sources.latex import read_paper
 from llama_core.corpus.sources.latex_reader import MacroBomb, TokenReader
 
 LAUGHS = "".join(f"\\def\\{b}{{{(chr(92) + a) * 10}}}" for a, b in zip("abcdefghi", "bcdefghij", strict=True))
@@ -42,10 +43,6 @@ PIECES = r"""
 \comment\endcomment \define\a{ \predefine \bibitem{ \Refs \beginsection \References \settoggle{
 \iftoggle{a}{ \newtoggle{ \head \section{Methods}
 """.split()  # noqa: SIM905
-
-
-def read(source: str) -> Paper:
-    return read_paper({"main.tex": source}, "main.tex")
 
 
 @pytest.fixture

@@ -1,12 +1,9 @@
 """Papers in plain TeX, and in the formats that are made of it: harvmac, phyzzx, AMS-TeX."""
 
 import pytest
+from corpus.papers import read_one as plain
 
-from llama_core.corpus.sources.latex import Paper, read_paper
-
-
-def plain(source: str) -> Paper:
-    return read_paper({"main.tex": source}, "main.tex")
+from llama_core.corpus.sources.latex import read_paper
 
 
 def harvmac(body: str) -> str:
