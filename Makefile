@@ -7,10 +7,12 @@ PYTHON ?= python3
 EXTRAS ?=
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 RECIPE ?= tiny
 STORE ?=
 EVAL_DATA ?=
 SET ?=
+JOBS ?= 2
 comma := ,
 empty :=
 space := $(empty) $(empty)
@@ -23,6 +25,7 @@ help: ## list the commands
 	@echo "  RECIPE=7b      another recipe        STORE=s3://bucket/prefix   another store"
 	@echo "  EVAL_DATA=DIR  benchmarks' files     SET='train.lr=1e-3 ...'    other values"
 	@echo "  EXTRAS=NAMES   more libraries: perplexity (llama-v1 and larger need it), dask, ray"
+	@echo "  JOBS=4         files of tests that run at once (2)"
 
 pretrain: ## text to a registered model, recipe tiny: five minutes, no network
 corpus: ## as far as the corpus; so do tokenizer, tokens, train, evaluate and register
@@ -34,10 +37,10 @@ stack: $(INSTALLED) ## Prefect, MLflow and a worker for daily use; Ctrl-C stops 
 	@$(BIN)/python -m infra.stack
 
 test: $(VENV)/.test lint ## the tests that run in minutes
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	$(PYTEST) -m "not slow and not gpu"
 
 test-slow: $(VENV)/.test ## chaos, long distributed and whole-system tests
-	$(BIN)/python -m pytest -m "slow and not gpu"
+	$(PYTEST) -m "slow and not gpu"
 
 lint: $(VENV)/.test ## style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -9,7 +9,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 from llama_core.errors import ServiceError
-from llama_core.export import huggingface
+from llama_core.export import REVISION as EXPORT_REVISION
 from llama_core.phases import one_phase
 from llama_core.step import Artifact, Step
 from tasks import tracking
@@ -50,9 +50,11 @@ def check_registry(run: Run) -> None:
 def export(run: Run, tokenizer: Artifact, trained: Artifact) -> Artifact:
     inputs = {"train": trained.digest, "tokenizer": tokenizer.digest}
     parents = {"train": [trained.name], "tokenizer": [tokenizer.name]}
-    step = Step(run.store, "export", huggingface.REVISION, {}, inputs, parents=parents)
+    step = Step(run.store, "export", EXPORT_REVISION, {}, inputs, parents=parents)
 
     def write(_: None) -> None:
+        from llama_core.export import huggingface  # late: torch takes seconds, and most runs reuse this step
+
         huggingface.export(step, run.recipe, trained, tokenizer, extra={"MLmodel": _mlmodel()})
 
     return make(run, step, one_phase({"model": None}, write))

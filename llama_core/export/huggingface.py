@@ -25,7 +25,6 @@ from llama_core.store import to_json
 from llama_core.tokenizer import Tokenizer
 from llama_core.train import checkpoint
 
-REVISION = 1
 SHARD = "model"
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 TOLERANCE = 1e-3  # of logits, float32 on both sides; a wrong layout is off by whole units

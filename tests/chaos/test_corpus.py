@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 import seven_sources
-from chaos.test_kill import run_until
+from chaos.kills import run_until
 from pipeline import Pipeline
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]

@@ -9,7 +9,7 @@ from trained import Trained
 
 from llama_core.evaluate.harness import language_model, run_questions
 from llama_core.evaluate.score import Scorer
-from llama_core.export import huggingface
+from llama_core.export import REVISION, huggingface
 from llama_core.step import Step
 from llama_core.store import Store
 from llama_core.train.distributed import World
@@ -23,7 +23,7 @@ def test_our_scores_are_those_of_lm_evals_own_model_on_the_export(trained: Train
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
-    step = Step(store, "export", huggingface.REVISION, {})
+    step = Step(store, "export", REVISION, {})
     huggingface.export(step, trained.recipe, trained.inputs["train"], trained.inputs["tokenizer"])
     shard = step.committed(huggingface.SHARD)
     assert shard is not None

@@ -13,13 +13,13 @@ from trained import Trained, make_trained
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from llama_core.errors import LlamaError
-from llama_core.export import huggingface, names
+from llama_core.export import REVISION, huggingface, names
 from llama_core.step import Artifact, Step
 from llama_core.store import Store
 
 
 def export(trained: Trained, store: Store, **options: object) -> tuple[Artifact, Path]:
-    step = Step(store, "export", huggingface.REVISION, {})
+    step = Step(store, "export", REVISION, {})
     inputs = trained.inputs
     huggingface.export(step, trained.recipe, inputs["train"], inputs["tokenizer"], **options)  # type: ignore[arg-type]
     artifact = step.commit([huggingface.SHARD])
@@ -69,7 +69,7 @@ def test_an_export_that_differs_from_the_model_is_never_committed(
     monkeypatch.setattr(names, "ROTATED", ("attention.wq.weight",))  # the keys keep the wrong layout
     with pytest.raises(LlamaError, match="differs from our model"):
         export(trained, store)
-    step = Step(store, "export", huggingface.REVISION, {})
+    step = Step(store, "export", REVISION, {})
     assert step.committed(huggingface.SHARD) is None
 
 
@@ -88,7 +88,7 @@ def test_equal_inputs_give_equal_bytes(trained: Trained, store: Store) -> None:
 
 def test_the_export_works_on_a_store_that_is_no_local_folder(trained: Trained) -> None:
     store = Store("memory://exports")
-    step = Step(store, "export", huggingface.REVISION, {})
+    step = Step(store, "export", REVISION, {})
     huggingface.export(step, trained.recipe, trained.inputs["train"], trained.inputs["tokenizer"])
     assert step.committed(huggingface.SHARD)
 

@@ -9,7 +9,7 @@ import torch
 from trained import Trained
 
 from llama_core.errors import DamagedError, InputError
-from llama_core.export import huggingface
+from llama_core.export import REVISION, huggingface
 from llama_core.generate.load import load
 from llama_core.step import Artifact, Step
 from llama_core.store import Store
@@ -18,7 +18,7 @@ TOKENS = torch.tensor([[1, 40, 300, 7, 7, 12]])
 
 
 def export(trained: Trained, store: Store, **options: int) -> Artifact:
-    step = Step(store, "export", huggingface.REVISION, {})
+    step = Step(store, "export", REVISION, {})
     huggingface.export(step, trained.recipe, trained.inputs["train"], trained.inputs["tokenizer"], **options)
     return step.commit([huggingface.SHARD])
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 from corpus.helpers import SAMPLES, needs_samples
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llama_core.corpus.quality import gopher
@@ -52,7 +52,7 @@ def slow_repetition(text: str) -> str | None:
             if gram in seen:
                 repeated.update(range(i, i + n))
             seen.add(gram)
-        if sum(len(words[i]) for i in repeated) > (0.15 - 0.01 * (n - 5)) * chars:
+        if sum(len(words[i]) for i in repeated) > (20 - n) / 100 * chars:
             return f"gopher_dup_{n}gram"
     return None
 
@@ -66,6 +66,7 @@ def test_repetition_is_judged_as_the_table_says(parts: list[str]) -> None:
 
 
 @given(st.integers(0, 40), st.integers(1, 3), st.integers(20, 200))
+@example(40, 1, 108)  # its nine-grams stand in eleven of a hundred characters: at the limit, not over it
 def test_a_repeated_passage_is_judged_as_the_table_says(length: int, times: int, rest: int) -> None:
     passage = " ".join(f"w{i}" for i in range(length))
     text = f" {passage} ".join(
