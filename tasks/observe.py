@@ -21,8 +21,9 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.context import SettingsContext, get_settings_context
 from prefect.exceptions import MissingContextError
-from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, Settings
 
 PROGRESS_EVERY = 3.0  # seconds between two updates of one progress bar
 SAY_EVERY = 60.0  # seconds between two lines of a log about one progress bar
@@ -30,6 +31,8 @@ WAIT_FOR_PREFECT = 900.0  # seconds that a finished stage waits for a server tha
 
 _missed: list[Callable[[], Any]] = []
 _warned = False
+_patient: Settings | None = None  # Prefect's settings, and what `_without_retries` made of them
+_impatient: Settings | None = None
 
 
 def say(text: str, level: int = logging.INFO) -> None:
@@ -161,7 +164,7 @@ def _send(send: Callable[[], Any]) -> None:
 
 def _try(send: Callable[[], Any]) -> Any:
     try:
-        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):  # else a server that is away blocks us
+        with _without_retries():
             return send() or True
     except MissingContextError:
         return True  # outside a flow there is nobody to show it to
@@ -170,6 +173,18 @@ def _try(send: Callable[[], Any]) -> Any:
             f"Prefect missed an update ({type(error).__name__}): the run goes on, it is sent again later"
         )
         return None
+
+
+def _without_retries() -> SettingsContext:
+    """The settings as they are, but a call is made once: else a server that is away blocks us.
+
+    As Prefect's `temporary_settings`, which takes a twentieth of a second for each call.
+    """
+    global _patient, _impatient
+    now = get_settings_context()
+    if now.settings is not _patient:
+        _patient, _impatient = now.settings, now.settings.copy_with_update({PREFECT_CLIENT_MAX_RETRIES: 0})
+    return SettingsContext(profile=now.profile, settings=_impatient)
 
 
 def _warn_once(text: str) -> None:
