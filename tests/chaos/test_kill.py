@@ -1,10 +1,9 @@
 """kill -9 of the flow alone, two runs at once, a training that goes on elsewhere: nothing is mixed up."""
 
-import time
 from pathlib import Path
 
 import pytest
-from chaos.kills import INJECT, run_until, versions
+from chaos.kills import run_to, run_until, versions
 from mlflow.tracking import MlflowClient
 from pipeline import Pipeline
 
@@ -16,12 +15,7 @@ from llama_core.recipe import load_recipe
 def test_when_only_the_flow_is_killed_everything_it_started_ends(
     pipeline: Pipeline, tmp_path: Path, point: str
 ) -> None:
-    reached = tmp_path / "reached"
-    process = pipeline.start(PYTHONPATH=INJECT, LLAMA_CHAOS=point, LLAMA_CHAOS_REACHED=str(reached))
-    deadline = time.monotonic() + 120
-    while not reached.exists():
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
+    process = run_to(pipeline, point, tmp_path / "reached")
     process.kill()
     process.communicate()
     left = pipeline.ends(within=15)
