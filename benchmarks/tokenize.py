@@ -5,8 +5,9 @@
 The text is made from a seed, or read from `--urls` (text, JSONL or Parquet, as a source of kind `files`).
 The peer has the same model and runs in as many processes at once, so that both have the same share of the
 machine; each has a shard's texts in memory and encodes them as one batch, with one thread. Both give MB (10^6
-bytes of UTF-8) a second: of CPU, which holds on a machine that others use too, and of wall clock. Startup of
-workers is left out, as is the peer's reading. The last line is JSON.
+bytes of UTF-8) a second: of CPU, which holds on a machine that others use too, and of wall clock. The start
+of workers is left out, as is the peer's reading. Workers remember text from shard to shard, and nothing of it
+from one repetition to the next. The last line is JSON.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from functools import partial
 from pathlib import Path
 
 import sentencepiece
+from sentencepiece.sentencepiece_model_pb2 import ModelProto  # type: ignore[attr-defined]
 
 from benchmarks.text import documents as generated
 from llama_core import recipe, tokenizer
@@ -56,7 +58,7 @@ def main() -> None:
         _tokens(store, corpus, model, engine, "warm")
         ours, theirs, tokens = [], [], 0
         for number in range(args.repeat):  # in turn: a machine that is shared changes its speed
-            made, spent = _tokens(store, corpus, model, engine, str(number))
+            made, spent = _tokens(store, corpus, _named(store, model, str(number)), engine, str(number))
             ours.append(spent)
             tokens, spent = _peer(corpus, model, engine, args.workers)
             theirs.append(spent)
@@ -134,6 +136,16 @@ def _tokenizer(store: Store, corpus: Artifact, vocab: int) -> Artifact:
     step = Step(store, "tokenizer", tokenizer.REVISION, {})
     cfg = recipe.Tokenizer(vocab_size=vocab, sample_bytes=SAMPLE_BYTES)
     tokenizer.train_tokenizer(step, corpus, cfg, {"text": 1.0})
+    return step.commit(["tokenizer"])
+
+
+def _named(store: Store, model: Artifact, name: str) -> Artifact:
+    """The same tokenizer in a file of its own: a worker remembers what it has seen of any other."""
+    proto = ModelProto.FromString(model.read(model.shard("tokenizer").object(tokenizer.MODEL)))
+    proto.trainer_spec.model_prefix = name
+    step = Step(store, "tokenizer", tokenizer.REVISION, {"run": name})
+    with step.shard("tokenizer") as shard:
+        shard.publish_bytes(tokenizer.MODEL, proto.SerializeToString())
     return step.commit(["tokenizer"])
 
 

@@ -11,9 +11,10 @@ document's id, and the trainer sees all of it.
 import heapq
 import io
 import re
+from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import fsspec
@@ -61,11 +62,26 @@ FLAGS: dict[str, Any] = {
 }
 
 
+# Text falls into chunks: spaces and what follows them, or a line break and what follows it. "\u2581" is
+# how SentencePiece itself writes a space.
+CHUNK = re.compile("[ \u2581]+[^ \u2581\n]*|\n[^ \u2581\n]*")
+ACROSS_CHUNKS = re.compile("[^\u2581]\u2581|.\n", re.DOTALL)  # in a piece: it could span two of them
+KEPT_CHUNK = 32  # characters; a longer one is hardly seen again
+KEPT_CHUNKS = 1 << 19  # some 100 MB
+
+
 class Tokenizer:
-    """A trained model. `model`: the bytes of a SentencePiece model file."""
+    """A trained model. `model`: the bytes of a SentencePiece model file.
+
+    A batch is encoded by chunk, and chunks are remembered: most of a text has been seen before. The ids
+    are SentencePiece's own, because where no piece spans two chunks no merge does, so that a chunk is
+    segmented alike whatever stands around it. A model with such a piece, or with other rules of
+    normalisation, encodes whole texts.
+    """
 
     def __init__(self, model: bytes):
         self.model = model
+        self._chunks: dict[str, bytes] = {}  # ids of a chunk, int32
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         self.n_words: int = self._processor.get_piece_size()
         self.bos_id: int = self._processor.bos_id()
@@ -74,17 +90,47 @@ class Tokenizer:
 
     @classmethod
     def load(cls, artifact: Artifact) -> "Tokenizer":
-        """The tokenizer of a finished step. Raises DamagedError."""
-        return cls(artifact.read(artifact.shard("tokenizer").object(MODEL)))
+        """The tokenizer of a finished step, with what this process remembers of it. Raises DamagedError."""
+        return _tokenizer_of(artifact.read(artifact.shard("tokenizer").object(MODEL)))
 
     def encode(self, text: str, bos: bool = False, eos: bool = False) -> list[int]:
         return self._processor.encode(text, add_bos=bos, add_eos=eos)
 
-    def encode_batch(
-        self, texts: list[str], threads: int = 1, bos: bool = False, eos: bool = False
-    ) -> list[NDArray[np.int32]]:
-        """The ids of each text, int32."""
-        return self._processor.encode(texts, out_type="numpy", num_threads=threads, add_bos=bos, add_eos=eos)
+    def encode_batch(self, texts: list[str], bos: bool = False, eos: bool = False) -> list[NDArray[np.int32]]:
+        """The ids of each text, int32: what `encode` gives."""
+        if not self._by_chunk:
+            return self._processor.encode(texts, out_type="numpy", num_threads=1, add_bos=bos, add_eos=eos)
+        chunked = [CHUNK.findall(" " + text) if text else [] for text in texts]  # the model adds that space
+        known = self._known(chunked)
+        first, last = (np.int32(mark).tobytes() for mark in (self.bos_id, self.eos_id))
+        encoded = (b"".join((first * bos, *map(known.__getitem__, chunks), last * eos)) for chunks in chunked)
+        return [np.frombuffer(ids, np.int32) for ids in encoded]
+
+    def _known(self, chunked: list[list[str]]) -> Mapping[str, bytes]:
+        """The ids of all chunks of a batch."""
+        if len(self._chunks) > KEPT_CHUNKS:
+            self._chunks.clear()
+        new = list(set().union(*chunked).difference(self._chunks))
+        # Behind a line break: at the start of a text the model would add a space to the chunk.
+        before = len(self._processor.encode("\n"))
+        encoded = self._processor.encode(["\n" + chunk for chunk in new], out_type="numpy", num_threads=1)
+        ids = {chunk: array[before:].tobytes() for chunk, array in zip(new, encoded, strict=True)}
+        self._chunks.update((chunk, found) for chunk, found in ids.items() if len(chunk) <= KEPT_CHUNK)
+        return ChainMap(ids, self._chunks)
+
+    @cached_property
+    def _by_chunk(self) -> bool:
+        model = ModelProto.FromString(self.model)
+        rules, trainer = model.normalizer_spec, model.trainer_spec
+        return (
+            trainer.model_type == trainer.BPE
+            and trainer.byte_fallback
+            and rules.name == "identity"
+            and (rules.add_dummy_prefix, rules.remove_extra_whitespaces, rules.escape_whitespaces)
+            == (True, False, True)
+            and not trainer.treat_whitespace_as_suffix
+            and not any(ACROSS_CHUNKS.search(piece.piece) for piece in model.pieces)
+        )
 
     def decode(self, ids: Sequence[int]) -> str:
         return self._processor.decode([int(i) for i in ids])
@@ -98,6 +144,11 @@ class Tokenizer:
         """Of pieces, scores and types: what makes two tokenizers the same."""
         model = ModelProto.FromString(self.model)
         return digest_of([[piece.piece, piece.score, piece.type] for piece in model.pieces])
+
+
+@lru_cache(maxsize=1)
+def _tokenizer_of(model: bytes) -> Tokenizer:
+    return Tokenizer(model)
 
 
 def train_tokenizer(

@@ -120,12 +120,64 @@ def test_any_text_comes_back(tokenizer: Tokenizer, text: str) -> None:
     assert tokenizer.decode(tokenizer.encode(text, bos=True, eos=True)) == text
 
 
+def singly(tokenizer: Tokenizer, batch: list[str]) -> list[list[int]]:
+    return [tokenizer.encode(text, bos=True, eos=True) for text in batch]
+
+
+def in_a_batch(tokenizer: Tokenizer, batch: list[str]) -> list[list[int]]:
+    return [ids.tolist() for ids in tokenizer.encode_batch(batch, bos=True, eos=True)]
+
+
 def test_a_batch_gives_what_single_texts_give(tokenizer: Tokenizer) -> None:
-    batch = ["hello world", "", " def 12\n\n", "日本"]
-    for threads in (1, 2):
-        encoded = tokenizer.encode_batch(batch, threads=threads, bos=True, eos=True)
-        assert [e.tolist() for e in encoded] == [tokenizer.encode(t, bos=True, eos=True) for t in batch]
-    assert tokenizer.encode("", bos=True, eos=True) == [1, 2]
+    batch = [
+        "hello world",
+        "",
+        " ",
+        "\n",
+        " def 12\n\n",
+        "日本",
+        "▁hello",
+        "hello▁ ▁world ",
+        "x" * 100 + " y",
+    ]
+    for _ in range(2):  # from the model, then from memory
+        assert in_a_batch(tokenizer, batch) == singly(tokenizer, batch)
+    assert in_a_batch(tokenizer, ["", "the"]) == [[1, 2], *singly(tokenizer, ["the"])]
+    assert [ids.tolist() for ids in tokenizer.encode_batch(["the loss"])] == [tokenizer.encode("the loss")]
+
+
+PARTS = st.sampled_from(
+    [*WORDS, " ", "  ", "    ", "\n", "\n\n", "\t", "\r\n", "▁", "12", "é", "(", ").", "\0", "🙂"]
+)
+
+
+@given(batch=st.lists(st.lists(PARTS | st.characters(exclude_categories=["Cs"]), max_size=30).map("".join)))
+def test_a_batch_of_any_texts_gives_what_single_texts_give(tokenizer: Tokenizer, batch: list[str]) -> None:
+    assert in_a_batch(tokenizer, batch) == singly(tokenizer, batch)
+
+
+@pytest.mark.parametrize("piece", ["o▁w", "s\n", "\n\n"])
+def test_a_model_whose_pieces_span_words_encodes_whole_texts(tokenizer: Tokenizer, piece: str) -> None:
+    model = ModelProto.FromString(tokenizer.model)
+    for part in [piece, *piece]:  # what the merge to `piece` begins from must be pieces too
+        if part not in {p.piece for p in model.pieces}:
+            model.pieces.add(piece=part, score=1.0)
+    if len(piece) == 3:
+        model.pieces.add(piece=piece[:2], score=1.0)
+    spanning = Tokenizer(model.SerializeToString())
+    batch = ["hello world", "tokens\n\nof the loss\n"]
+    assert in_a_batch(spanning, batch) == singly(spanning, batch)
+    vars(spanning)["_by_chunk"] = True
+    assert in_a_batch(spanning, batch) != singly(spanning, batch), "these texts do not show the difference"
+
+
+def test_a_batch_is_the_same_when_memory_is_full(
+    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llama_core.tokenizer.KEPT_CHUNKS", 2)
+    fresh = Tokenizer(tokenizer.model)
+    for batch in (["the loss of a model"], ["the model returns"], ["a value"], ["the loss"]):
+        assert in_a_batch(fresh, batch) == singly(tokenizer, batch)
 
 
 def test_the_same_sample_gives_the_same_tokenizer_in_another_process(
