@@ -132,14 +132,25 @@ def _load_xformers():
     """xformers' attention, kept out of torch.compile: its mask holds lengths as Python integers, and
     compiled code would be made anew for each batch's."""
     from xformers.ops import LowerTriangularMask, memory_efficient_attention
+    from xformers.ops.fmha import common
+
+    # Its attention kernels are PyTorch's own, whose signatures it has checked while it was imported. Yet it
+    # hides them where its own library does not load, which holds sparse products alone and wants CUDA 12:
+    # beside PyTorch for CUDA 13 there would be no attention at all.
+    common._built_with_cuda = True
 
     def run(q: Tensor, k: Tensor, v: Tensor, mask: DocMask | None) -> Tensor:
-        if mask is None:
-            return memory_efficient_attention(q, k, v, attn_bias=LowerTriangularMask())
-        flat = (1, -1, *q.shape[2:])  # (1, B * S, H, D)
-        out = memory_efficient_attention(
-            q.reshape(flat), k.reshape(flat), v.reshape(flat), attn_bias=mask.block_diagonal
-        )
+        try:
+            if mask is None:
+                return memory_efficient_attention(q, k, v, attn_bias=LowerTriangularMask())
+            flat = (1, -1, *q.shape[2:])  # (1, B * S, H, D)
+            out = memory_efficient_attention(
+                q.reshape(flat), k.reshape(flat), v.reshape(flat), attn_bias=mask.block_diagonal
+            )
+        except NotImplementedError as error:
+            raise RecipeError(
+                f"set layout.attention to sdpa: xformers has no kernel here. {error}"
+            ) from error
         return out.view(q.shape)
 
     return torch.compiler.disable(run)

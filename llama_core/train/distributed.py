@@ -46,6 +46,11 @@ class World:
             raise said[1]
         return said[0]
 
+    def ensure_group(self) -> None:
+        """A process group of one, where this process is alone and a library wants a group all the same."""
+        if not dist.is_initialized():
+            dist.init_process_group(_backend(self.device), store=dist.HashStore(), rank=0, world_size=1)
+
     def gather(self, value: T) -> list[T]:
         """Every process's value, by rank, on rank 0; an empty list elsewhere."""
         if self.size == 1:
@@ -73,9 +78,12 @@ def join(device: str) -> World:
     else:
         place = torch.device("cpu")  # threads a process: OMP_NUM_THREADS, which the launchers set
     if size > 1:
-        backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
-        dist.init_process_group(backend, timeout=TIMEOUT)
+        dist.init_process_group(_backend(place), timeout=TIMEOUT)
     return World(rank, size, place)
+
+
+def _backend(device: torch.device) -> str:
+    return "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
 
 
 def leave() -> None:

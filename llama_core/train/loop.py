@@ -18,10 +18,10 @@ from llama_core.step import MANIFEST, Step
 from llama_core.train import checkpoint
 from llama_core.train.checkpoint import Progress
 from llama_core.train.distributed import World
-from llama_core.train.loss import cross_entropy
+from llama_core.train.loss import compiled_cross_entropy, cross_entropy
 from llama_core.train.metrics import Metrics, is_finite
 from llama_core.train.optimizer import clip, lr_at, make_optimizer, update
-from llama_core.train.parallelize import build, init_weights
+from llama_core.train.parallelize import build, init_weights, reduce_gradients
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def train(step: Step, recipe: Recipe, data: Batches, vocab_size: int, bos_id: in
     with _sigterm() as asked_to_stop:
         for n in range(progress.step + 1, cfg.steps + 1):
             batch = torch.from_numpy(data.batch(n - 1, world.rank, world.size))
-            part = _backward(model, batch, recipe, bos_id, world)
+            part = backward(model, batch, recipe, bos_id, world)
             grad_norm = clip(model.parameters(), cfg.grad_clip, world, recipe.layout.dp_replicate)
             loss, stopping = world.sum(part, len(asked_to_stop))
             if not is_finite(loss, grad_norm):
@@ -85,15 +85,19 @@ def train(step: Step, recipe: Recipe, data: Batches, vocab_size: int, bos_id: in
     return True
 
 
-def _backward(model: Llama, batch: torch.Tensor, recipe: Recipe, bos_id: int, world: World) -> float:
+def backward(model: Llama, batch: torch.Tensor, recipe: Recipe, bos_id: int, world: World) -> float:
     """Gradients of this process's part of a batch, int64 (B, S + 1); its part of the batch's mean loss."""
     cfg = recipe.train
+    loss_of = compiled_cross_entropy() if recipe.layout.compile else cross_entropy
     total = torch.zeros((), device=world.device)
-    for tokens in batch.split(recipe.layout.micro_batch):
+    parts = batch.split(recipe.layout.micro_batch)
+    for n, tokens in enumerate(parts, 1):
+        if world.size == 1:
+            reduce_gradients(model, n == len(parts))
         inputs, targets = tokens[:, :-1], tokens[:, 1:]  # (B, S)
         mask = DocMask.from_tokens(inputs, bos_id, world.device) if cfg.document_mask else None
         logits = model(inputs.to(world.device), mask)  # (B, S, V)
-        loss = cross_entropy(logits, targets.to(world.device), cfg.global_batch_tokens)
+        loss = loss_of(logits, targets.to(world.device), cfg.global_batch_tokens)
         (loss * world.size).backward()  # FSDP takes the mean over processes
         total += loss.detach()
     return total.item()

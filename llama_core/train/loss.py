@@ -1,5 +1,8 @@
 """The training loss."""
 
+import functools
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -11,3 +14,6 @@ def cross_entropy(logits: Tensor, targets: Tensor, n_targets: int) -> Tensor:
     micro-batches and processes: so the parts of a batch add up to its mean, however it is split.
     """
     return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="sum") / n_targets
+
+
+compiled_cross_entropy = functools.cache(lambda: torch.compile(cross_entropy))

@@ -1,7 +1,8 @@
 """From a model to one spread over processes.
 
-In this order: build on the meta device, activation checkpointing, compile each block, FSDP2 on each
-block and on the root; then memory for this process's part alone.
+In this order: build on the meta device, compile each block, activation checkpointing, FSDP2 on each
+block and on the root; then memory for this process's part alone. FSDP2 is also what computes in bf16, on
+one process as on many: autocast would cast elsewhere, and one process would train another model.
 """
 
 import functools
@@ -29,19 +30,27 @@ def parallelize(model: Llama, recipe: Recipe, world: World) -> None:
     """Change `model` in place; parameters keep their names."""
     layout = recipe.layout
     for layer in model.layers:
+        if layout.compile:  # before checkpointing: xformers breaks the graph, and around it nothing can
+            layer.forward = torch.compile(layer.forward)
         if layout.activation_checkpointing == "full":
             _recompute(layer)
-        if layout.compile:
-            layer.compile()
-    if world.size > 1:
+    if world.size > 1 or recipe.train.precision == "bf16":
         _shard(model, layout, recipe.train.precision, world)
-    elif recipe.train.precision == "bf16":
-        model.forward = torch.autocast(world.device.type, torch.bfloat16)(model.forward)  # type: ignore[method-assign]
 
 
 def init_weights(model: Llama, std: float, seed: int) -> None:
     """The same weights on any number of processes."""
     model.init_weights(std, seed, _assign)
+
+
+def reduce_gradients(model: nn.Module, now: bool) -> None:
+    """Whether the next backward pass reduces gradients, or leaves that to a later one.
+
+    Alone, that saves copies. Among others it would keep whole gradients, not shards, in memory.
+    """
+    of_fsdp = getattr(model, "set_requires_gradient_sync", None)  # importing its class would take seconds
+    if of_fsdp is not None:
+        of_fsdp(now)
 
 
 def _recompute(block: nn.Module) -> None:
@@ -57,6 +66,7 @@ def _shard(model: Llama, layout: Layout, precision: str, world: World) -> None:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
+    world.ensure_group()
     shape, names = (world.size,), ("dp_shard",)
     if layout.dp_replicate > 1:
         shape = (layout.dp_replicate, world.size // layout.dp_replicate)  # type: ignore[assignment]
@@ -67,7 +77,8 @@ def _shard(model: Llama, layout: Layout, precision: str, world: World) -> None:
     if precision == "bf16":
         policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
     for layer in model.layers:
-        fully_shard(layer, mesh=mesh, mp_policy=policy)
+        # A process alone has nothing to free by letting go of a layer's weights between the two passes.
+        fully_shard(layer, mesh=mesh, mp_policy=policy, reshard_after_forward=world.size > 1)
     fully_shard(model, mesh=mesh, mp_policy=policy)
 
 

@@ -42,11 +42,13 @@ class Training:
     def step(self) -> Step:
         return self.job.step
 
-    def command(self, processes: int = 1, **layout: Any) -> tuple[list[str], dict[str, str]]:
+    def command(
+        self, processes: int = 1, device: str = "cpu", **layout: Any
+    ) -> tuple[list[str], dict[str, str]]:
         """The command and environment of a launch in an attempt of its own."""
         recipe = self.job.recipe.model_dump(mode="json", by_alias=True)
         recipe["layout"] |= layout
-        recipe["launch"]["procs_per_node"] = processes
+        recipe["launch"] |= {"procs_per_node": processes, "device": device}
         old = self.step
         step = Step(old.root, old.stage, old.revision, old.identity, old.inputs, parents=old.parents)
         url = Job(step, Recipe.model_validate(recipe)).publish()
@@ -58,9 +60,9 @@ class Training:
         environment.pop("LLAMA_LIFELINE", None)
         return [*launcher, "-m", "llama_core.train", url], environment
 
-    def run(self, processes: int = 1, expect: int = 0, **layout: Any) -> str:
+    def run(self, processes: int = 1, expect: int = 0, device: str = "cpu", **layout: Any) -> str:
         """Run to the end; what it printed. The agent of several processes turns any failure into 1."""
-        command, environment = self.command(processes, **layout)
+        command, environment = self.command(processes, device, **layout)
         done = subprocess.run(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240
         )

@@ -1,8 +1,12 @@
 """Parallelism is invisible: losses and gradient norms are those of one process."""
 
+import functools
+
 import pytest
 import torch
 
+from llama_core.model import llama
+from llama_core.recipe import load_recipe
 from llama_core.train.checkpoint import model_digest
 from llama_core.train.distributed import World
 from llama_core.train.parallelize import build, init_weights
@@ -44,12 +48,46 @@ def test_compiled_blocks_train_like_eager_ones(training):
     assert_same_curves(curves(eager), curves(compiled))
 
 
+def test_recomputed_blocks_are_compiled_although_xformers_attention_is_not(monkeypatch):
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    monkeypatch.setattr(llama, "attention", torch.compiler.disable(llama.attention))
+    layout = {"layout.compile": True, "layout.activation_checkpointing": "full"}
+    recipe = load_recipe("micro", layout)
+    model = build(recipe, 400, World(0, 1, torch.device("cpu")))
+    init_weights(model, 0.1, 1)
+    torch._dynamo.utils.counters.clear()
+    model(torch.ones(1, 8, dtype=torch.int64)).sum().backward()
+    assert torch._dynamo.utils.counters["stats"]["calls_captured"] > 20
+
+
 @pytest.mark.slow
 def test_bf16_on_two_processes_follows_bf16_on_one(training):
     alone, two = (training(**{"train.precision": "bf16"}) for _ in range(2))
     alone.run(1)
     two.run(2)
-    assert_same_curves(curves(alone), curves(two), tolerance=5e-2)
+    first, other = curves(alone)[0][0], curves(two)[0][0]
+    assert first == pytest.approx(other, abs=1e-6), "the same weights, cast alike, give the same loss"
+    assert_same_curves(curves(alone), curves(two), tolerance=5e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision,tolerance", [("fp32", 1e-4), ("bf16", 2e-2)])
+@pytest.mark.parametrize("attention", ["xformers", "sdpa"])
+def test_a_gpu_trains_like_the_cpu(training, precision, tolerance, attention):
+    cpu, gpu = (training(**{"train.precision": precision}) for _ in range(2))
+    cpu.run(1)
+    assert f"attention by {attention} on cuda" in gpu.run(1, device="cuda", attention=attention)
+    assert_same_curves(curves(cpu), curves(gpu), tolerance)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_compiled_and_recomputed_blocks_train_alike_on_a_gpu(training):
+    eager, compiled = (training() for _ in range(2))
+    eager.run(1, device="cuda")
+    compiled.run(1, device="cuda", compile=True, activation_checkpointing="full")
+    assert_same_curves(curves(eager), curves(compiled), 1e-4)
 
 
 @pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.slow)])

@@ -88,6 +88,11 @@ def test_cuda_without_xformers_is_an_error_and_not_a_fallback(monkeypatch):
     assert backend_for("sdpa", "cuda") == "sdpa"
 
 
+def test_inputs_that_xformers_cannot_compute_are_an_error_that_says_what_to_set():
+    with pytest.raises(RecipeError, match=r"layout\.attention to sdpa.*No operator found"):
+        attention(*qkv(1, 8), None, "xformers")  # on a CPU
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("masked", [False, True])
