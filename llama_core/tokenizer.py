@@ -109,14 +109,15 @@ class Tokenizer:
     def _known(self, chunked: list[list[str]]) -> Mapping[str, bytes]:
         """The ids of all chunks of a batch."""
         if len(self._chunks) > KEPT_CHUNKS:
-            self._chunks.clear()
-        new = list(set().union(*chunked).difference(self._chunks))
+            self._chunks = {}  # a new one: another thread may be reading the old
+        kept = self._chunks
+        new = list(set().union(*chunked).difference(kept))
         # Behind a line break: at the start of a text the model would add a space to the chunk.
         before = len(self._processor.encode("\n"))
         encoded = self._processor.encode(["\n" + chunk for chunk in new], out_type="numpy", num_threads=1)
         ids = {chunk: array[before:].tobytes() for chunk, array in zip(new, encoded, strict=True)}
-        self._chunks.update((chunk, found) for chunk, found in ids.items() if len(chunk) <= KEPT_CHUNK)
-        return ChainMap(ids, self._chunks)
+        kept.update((chunk, found) for chunk, found in ids.items() if len(chunk) <= KEPT_CHUNK)
+        return ChainMap(ids, kept)
 
     @cached_property
     def _by_chunk(self) -> bool:

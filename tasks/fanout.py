@@ -30,7 +30,7 @@ from llama_core.recipe import Run
 IDLE_SECONDS = 60  # then a worker process ends by itself
 TRIES = 4  # of a shard whose worker was lost; on processes, without another one done between
 QUEUED = 3  # shards handed to a cluster, for each of its workers
-AHEAD = 2  # shards handed to a process: the one that it works on, and the next; near the end the first alone
+AHEAD = 2  # shards handed to a process: the one that it works on, and the next, unless these are the last
 
 
 def engine_of(cfg: Run) -> Engine:
@@ -57,10 +57,12 @@ def on_processes(phase: Phase, todo: list[str], workers: int) -> Iterable[str]:
         file.flush()
         try:
             while True:
-                for process, queue in queues.items():
-                    while waiting and len(queue) < (AHEAD if len(waiting) >= workers else 1):
-                        name = waiting.popleft()
-                        queue.append((process.submit(_work_on, file.name, phase.shards[name]), name))
+                for ahead in range(AHEAD):
+                    spare = workers if ahead else 0  # for whoever ends first
+                    for process, queue in queues.items():
+                        if len(queue) == ahead and len(waiting) > spare:
+                            name = waiting.popleft()
+                            queue.append((process.submit(_work_on, file.name, phase.shards[name]), name))
                 # A process works on its shards in turn: the first of a queue ends first.
                 heads = {queue[0][0]: queue for queue in queues.values() if queue}
                 if not heads:

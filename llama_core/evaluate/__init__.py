@@ -1,1 +1,1 @@
-REVISION = 1
+REVISION = 2

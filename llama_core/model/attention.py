@@ -137,6 +137,8 @@ def _load_xformers():
     # Its attention kernels are PyTorch's own, whose signatures it has checked while it was imported. Yet it
     # hides them where its own library does not load, which holds sparse products alone and wants CUDA 12:
     # beside PyTorch for CUDA 13 there would be no attention at all.
+    if not hasattr(common, "_built_with_cuda"):
+        raise ImportError("this version of xformers looks for its kernels in another way")
     common._built_with_cuda = True
 
     def run(q: Tensor, k: Tensor, v: Tensor, mask: DocMask | None) -> Tensor:

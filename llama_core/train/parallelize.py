@@ -30,7 +30,7 @@ def parallelize(model: Llama, recipe: Recipe, world: World) -> None:
     """Change `model` in place; parameters keep their names."""
     layout = recipe.layout
     for layer in model.layers:
-        if layout.compile:  # before checkpointing: xformers breaks the graph, and around it nothing can
+        if layout.compile:  # first: where xformers breaks the graph inside a checkpoint, nothing is compiled
             layer.forward = torch.compile(layer.forward)
         if layout.activation_checkpointing == "full":
             _recompute(layer)
@@ -77,7 +77,8 @@ def _shard(model: Llama, layout: Layout, precision: str, world: World) -> None:
     if precision == "bf16":
         policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
     for layer in model.layers:
-        # A process alone has nothing to free by letting go of a layer's weights between the two passes.
+        # Alone, letting go of a layer's weights between the two passes would free its bf16 copies only,
+        # at the price of casting again.
         fully_shard(layer, mesh=mesh, mp_policy=policy, reshard_after_forward=world.size > 1)
     fully_shard(model, mesh=mesh, mp_policy=policy)
 

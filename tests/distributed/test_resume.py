@@ -61,6 +61,15 @@ def undisturbed(training):
     return run
 
 
+def test_bf16_goes_on_to_the_same_bits(training):
+    """On one process as well its weights lie in FSDP's tensors."""
+    killed, whole = (training(**EVERY_5, **{"train.precision": "bf16"}) for _ in range(2))
+    run_and_die(killed, "shards/step-00000010.json")
+    killed.run(1)
+    whole.run(1)
+    assert end_of(killed) == end_of(whole)
+
+
 @pytest.mark.parametrize(
     "at",
     [

@@ -52,8 +52,21 @@ def die_at_5(number: int) -> None:
         os._exit(9)
 
 
+def wait_for_the_others(folder: Path, number: int) -> None:
+    until = time.monotonic() + 20
+    while number == 0 and len(list(folder.iterdir())) < 2:
+        assert time.monotonic() < until, "a shard waits behind this one, and a process has nothing to do"
+        time.sleep(0.01)
+    (folder / str(number)).touch()
+
+
 def phase(work: object, committed: Callable[[], set[str]] = set) -> Phase:
     return Phase("shards", {f"s{i:02}": i for i in range(24)}, work, committed)  # type: ignore[arg-type]
+
+
+def test_the_last_shards_do_not_wait_behind_a_slow_one(tmp_path: Path) -> None:
+    todo = ["s00", "s01", "s02"]
+    assert sorted(on_processes(phase(partial(wait_for_the_others, tmp_path)), todo, workers=2)) == todo
 
 
 @pytest.mark.parametrize("engine", ENGINES)
