@@ -156,9 +156,9 @@ def test_an_unknown_recipe_lists_the_known_ones() -> None:
 
 def test_a_recipe_of_ones_own_extends_a_preset(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text("extends: tiny\nname: mine\nmodel: {dim: 128}\n")
+    path.write_text("extends: tiny\nname: mine\nmodel: {dim: 64}\n")
     r = load_recipe(str(path), {"train.lr": "1e-4"})
-    assert (r.name, r.model.dim, r.model.n_layers) == ("mine", 128, load_recipe("tiny").model.n_layers)
+    assert (r.name, r.model.dim, r.model.n_layers) == ("mine", 64, load_recipe("tiny").model.n_layers)
     assert r.train.lr == 1e-4
     sources = "{notes: {kind: files, urls: [x.txt]}}"
     path.write_text(f"extends: tiny\nname: mine\ncorpus: {{sources: {sources}}}\nmixture: {{notes: 1.0}}\n")
