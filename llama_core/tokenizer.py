@@ -11,7 +11,6 @@ document's id, and the trainer sees all of it.
 import heapq
 import io
 import re
-from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -62,10 +61,8 @@ FLAGS: dict[str, Any] = {
 }
 
 
-# Text falls into chunks: spaces and what follows them, or a line break and what follows it. "\u2581" is
-# how SentencePiece itself writes a space.
-CHUNK = re.compile("[ \u2581]+[^ \u2581\n]*|\n[^ \u2581\n]*")
-ACROSS_CHUNKS = re.compile("[^\u2581]\u2581|.\n", re.DOTALL)  # in a piece: it could span two of them
+# "\u2581" is how SentencePiece writes a space.
+COARSE = re.compile(r"[ \u2581]*(?:[^ \u2581\n]+|\n)|[ \u2581]+")
 KEPT_CHUNK = 32  # characters; a longer one is hardly seen again
 KEPT_CHUNKS = 1 << 19  # some 100 MB
 
@@ -74,9 +71,9 @@ class Tokenizer:
     """A trained model. `model`: the bytes of a SentencePiece model file.
 
     A batch is encoded by chunk, and chunks are remembered: most of a text has been seen before. The ids
-    are SentencePiece's own, because where no piece spans two chunks no merge does, so that a chunk is
-    segmented alike whatever stands around it. A model with such a piece, or with other rules of
-    normalisation, encodes whole texts.
+    are SentencePiece's own, because where no piece would be cut no merge spans two chunks, so that a chunk
+    is segmented alike whatever stands around it. A model whose pieces every way of cutting cuts, or with
+    other rules of normalisation, encodes whole texts.
     """
 
     def __init__(self, model: bytes):
@@ -98,40 +95,45 @@ class Tokenizer:
 
     def encode_batch(self, texts: list[str], bos: bool = False, eos: bool = False) -> list[NDArray[np.int32]]:
         """The ids of each text, int32: what `encode` gives."""
-        if not self._by_chunk:
+        if self._cut is None:
             return self._processor.encode(texts, out_type="numpy", num_threads=1, add_bos=bos, add_eos=eos)
-        chunked = [CHUNK.findall(" " + text) if text else [] for text in texts]  # the model adds that space
+        cut = self._cut.findall
+        chunked = [cut(" " + text) if text else [] for text in texts]  # the model adds that space
         known = self._known(chunked)
         first, last = (np.int32(mark).tobytes() for mark in (self.bos_id, self.eos_id))
         encoded = (b"".join((first * bos, *map(known.__getitem__, chunks), last * eos)) for chunks in chunked)
         return [np.frombuffer(ids, np.int32) for ids in encoded]
 
-    def _known(self, chunked: list[list[str]]) -> Mapping[str, bytes]:
-        """The ids of all chunks of a batch."""
+    def _known(self, chunked: list[list[str]]) -> dict[str, bytes]:
+        """The ids of all chunks of a batch, int32."""
         if len(self._chunks) > KEPT_CHUNKS:
             self._chunks = {}  # a new one: another thread may be reading the old
         kept = self._chunks
-        new = list(set().union(*chunked).difference(kept))
-        # Behind a line break: at the start of a text the model would add a space to the chunk.
+        known = {chunk: kept.get(chunk, b"") for chunk in set().union(*chunked)}
+        new = [chunk for chunk, ids in known.items() if not ids]
+        # Behind a line break, which is a chunk: at the start of a text the model would add a space to them.
         before = len(self._processor.encode("\n"))
         encoded = self._processor.encode(["\n" + chunk for chunk in new], out_type="numpy", num_threads=1)
-        ids = {chunk: array[before:].tobytes() for chunk, array in zip(new, encoded, strict=True)}
-        kept.update((chunk, found) for chunk, found in ids.items() if len(chunk) <= KEPT_CHUNK)
-        return ChainMap(ids, kept)
+        found = {chunk: ids[before:].tobytes() for chunk, ids in zip(new, encoded, strict=True)}
+        known.update(found)
+        kept.update((chunk, ids) for chunk, ids in found.items() if len(chunk) <= KEPT_CHUNK)
+        return known
 
     @cached_property
-    def _by_chunk(self) -> bool:
+    def _cut(self) -> re.Pattern[str] | None:
         model = ModelProto.FromString(self.model)
         rules, trainer = model.normalizer_spec, model.trainer_spec
-        return (
-            trainer.model_type == trainer.BPE
-            and trainer.byte_fallback
-            and rules.name == "identity"
-            and (rules.add_dummy_prefix, rules.remove_extra_whitespaces, rules.escape_whitespaces)
-            == (True, False, True)
-            and not trainer.treat_whitespace_as_suffix
-            and not any(ACROSS_CHUNKS.search(piece.piece) for piece in model.pieces)
-        )
+        if (
+            trainer.model_type != trainer.BPE
+            or not trainer.byte_fallback
+            or trainer.treat_whitespace_as_suffix
+            or rules.name != "identity"
+            or not (rules.add_dummy_prefix and rules.escape_whitespaces)
+            or rules.remove_extra_whitespaces
+        ):
+            return None
+        special = {model.SentencePiece.CONTROL, model.SentencePiece.UNKNOWN, model.SentencePiece.BYTE}
+        return cut_for([piece.piece for piece in model.pieces if piece.type not in special])
 
     def decode(self, ids: Sequence[int]) -> str:
         return self._processor.decode([int(i) for i in ids])
@@ -145,6 +147,29 @@ class Tokenizer:
         """Of pieces, scores and types: what makes two tokenizers the same."""
         model = ModelProto.FromString(self.model)
         return digest_of([[piece.piece, piece.score, piece.type] for piece in model.pieces])
+
+
+def cut_for(pieces: Sequence[str]) -> re.Pattern[str] | None:
+    """What finds the chunks of a text so that no piece spans two; None where every way of cutting cuts one.
+
+    Whether there is a cut between two characters depends on these two alone.
+    """
+    cut = fine(frozenset())
+    if spanning := "".join(piece for piece in pieces if not cut.fullmatch(piece)):
+        cut = fine(frozenset(char for char in spanning if not char.isascii()) - {"\u2581"})
+    return next((c for c in (cut, COARSE) if all(c.fullmatch(piece) for piece in pieces)), None)
+
+
+def fine(joining: frozenset[str]) -> re.Pattern[str]:
+    """Spaces and the letters, the punctuation, the digit or the line break after them are a chunk.
+
+    There is no cut beside a character of `joining`, accents of some script, say.
+    """
+    join = "".join(map(re.escape, sorted(joining)))
+    core = rf"(?:[^\W\d_{join}]+|(?:[^\w \u2581\n{join}]|_)+|\d)"
+    if join:
+        core = rf"(?:{core}(?:[{join}]+{core}?)*|(?:[{join}]+{core}?)+)"
+    return re.compile(rf"[ \u2581]*(?:{core}|\n)|[ \u2581]+")
 
 
 @lru_cache(maxsize=1)

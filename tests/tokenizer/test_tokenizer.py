@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,16 @@ from llama_core.corpus.document import Document, document_id, write_documents
 from llama_core.errors import InputError, RecipeError
 from llama_core.step import Artifact, Step
 from llama_core.store import Store
-from llama_core.tokenizer import MAX_LINE, REVISION, Tokenizer, draw, split_line, train_tokenizer
+from llama_core.tokenizer import (
+    COARSE,
+    MAX_LINE,
+    REVISION,
+    Tokenizer,
+    draw,
+    fine,
+    split_line,
+    train_tokenizer,
+)
 
 WORDS = ["hello", "world", "the", "loss", "of", "a", "model", "returns"]
 WORDS += ["def", "if", "import", "self", "value", "while", "tokens"]
@@ -156,19 +166,49 @@ def test_a_batch_of_any_texts_gives_what_single_texts_give(tokenizer: Tokenizer,
     assert in_a_batch(tokenizer, batch) == singly(tokenizer, batch)
 
 
-@pytest.mark.parametrize("piece", ["o▁w", "s\n", "\n\n"])
-def test_a_model_whose_pieces_span_words_encodes_whole_texts(tokenizer: Tokenizer, piece: str) -> None:
+def with_piece(tokenizer: Tokenizer, piece: str) -> Tokenizer:
+    """The same model, in which text is merged to `piece` first of all."""
     model = ModelProto.FromString(tokenizer.model)
-    for part in [piece, *piece]:  # what the merge to `piece` begins from must be pieces too
-        if part not in {p.piece for p in model.pieces}:
-            model.pieces.add(piece=part, score=1.0)
-    if len(piece) == 3:
-        model.pieces.add(piece=piece[:2], score=1.0)
-    spanning = Tokenizer(model.SerializeToString())
-    batch = ["hello world", "tokens\n\nof the loss\n"]
-    assert in_a_batch(spanning, batch) == singly(spanning, batch)
-    vars(spanning)["_by_chunk"] = True
-    assert in_a_batch(spanning, batch) != singly(spanning, batch), "these texts do not show the difference"
+    known = {p.piece for p in model.pieces}
+    for part in sorted({*piece, piece[:2], piece} - known):
+        model.pieces.add(piece=part, score=1.0)
+    return Tokenizer(model.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("piece", "cut"),
+    [
+        ("he", fine(frozenset())),
+        ("é(", fine(frozenset("é"))),
+        ("1é", fine(frozenset("é"))),
+        ("_éa", fine(frozenset("é"))),
+        ("e(", COARSE),
+        ("1,", COARSE),
+        ("o▁w", None),
+        ("s\n", None),
+        ("\n\n", None),
+    ],
+)
+def test_texts_are_cut_where_no_piece_is(
+    tokenizer: Tokenizer, piece: str, cut: re.Pattern[str] | None
+) -> None:
+    extended = with_piece(tokenizer, piece)
+    batch = ["hello world value(21,2) é(é_ab 1éé2 a b_éa", "tokens\n\nof the loss\n"]
+    assert in_a_batch(extended, batch) == singly(extended, batch)
+    assert extended._cut is cut
+    if cut != fine(frozenset()):
+        vars(extended)["_cut"] = fine(frozenset())
+        extended._chunks.clear()
+        assert in_a_batch(extended, batch) != singly(extended, batch), "these texts do not show a difference"
+
+
+ACCENTS = st.lists(st.sampled_from([*"éa_(1 ▁\n", "hello"]), max_size=20).map("".join)
+
+
+@given(batch=st.lists(ACCENTS))
+def test_a_batch_is_the_same_where_characters_join(tokenizer: Tokenizer, batch: list[str]) -> None:
+    extended = with_piece(tokenizer, "_éa")
+    assert in_a_batch(extended, batch) == singly(extended, batch)
 
 
 def test_a_batch_is_the_same_when_memory_is_full(
