@@ -188,6 +188,7 @@ def with_piece(tokenizer: Tokenizer, piece: str) -> Tokenizer:
         ("s\n", None),
         ("\n\n", None),
     ],
+    ids=repr,
 )
 def test_texts_are_cut_where_no_piece_is(
     tokenizer: Tokenizer, piece: str, cut: re.Pattern[str] | None
@@ -195,7 +196,7 @@ def test_texts_are_cut_where_no_piece_is(
     extended = with_piece(tokenizer, piece)
     batch = ["hello world value(21,2) é(é_ab 1éé2 a b_éa", "tokens\n\nof the loss\n"]
     assert in_a_batch(extended, batch) == singly(extended, batch)
-    assert extended._cut is cut
+    assert extended._cut == cut
     if cut != fine(frozenset()):
         vars(extended)["_cut"] = fine(frozenset())
         extended._chunks.clear()
