@@ -155,9 +155,9 @@ def cut_for(pieces: Sequence[str]) -> re.Pattern[str] | None:
     Whether there is a cut between two characters depends on these two alone.
     """
     cut = fine(frozenset())
-    if spanning := "".join(piece for piece in pieces if not cut.fullmatch(piece)):
+    if spanning := "".join(piece for piece in pieces if cut.findall(piece) != [piece]):
         cut = fine(frozenset(char for char in spanning if not char.isascii()) - {"\u2581"})
-    return next((c for c in (cut, COARSE) if all(c.fullmatch(piece) for piece in pieces)), None)
+    return next((c for c in (cut, COARSE) if all(c.findall(piece) == [piece] for piece in pieces)), None)
 
 
 def fine(joining: frozenset[str]) -> re.Pattern[str]:
@@ -166,7 +166,8 @@ def fine(joining: frozenset[str]) -> re.Pattern[str]:
     There is no cut beside a character of `joining`, accents of some script, say.
     """
     join = "".join(map(re.escape, sorted(joining)))
-    core = rf"(?:[^\W\d_{join}]+|(?:[^\w \u2581\n{join}]|_)+|\d)"
+    digit = rf"(?![{join}])\d" if join else r"\d"
+    core = rf"(?:[^\W\d_{join}]+|(?:[^\w \u2581\n{join}]|_)+|{digit})"
     if join:
         core = rf"(?:{core}(?:[{join}]+{core}?)*|(?:[{join}]+{core}?)+)"
     return re.compile(rf"[ \u2581]*(?:{core}|\n)|[ \u2581]+")
