@@ -195,7 +195,7 @@ def test_texts_are_cut_where_no_piece_is(
     tokenizer: Tokenizer, piece: str, cut: re.Pattern[str] | None
 ) -> None:
     extended = with_piece(tokenizer, piece)
-    batch = ["hello world value(21,2) é(é_ab 1éé2 a b_éa 3٢1", "tokens\n\nof the loss\n"]
+    batch = ["hello world value(21,2) é(é_ab 1éé2 a b_éa 3٢1 ٢1", "tokens\n\nof the loss\n"]
     assert in_a_batch(extended, batch) == singly(extended, batch)
     assert extended._cut == cut
     if cut != fine(frozenset()):
