@@ -17,7 +17,7 @@ import contextlib
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
@@ -55,13 +55,12 @@ def main() -> None:
     print(f"{card}, torch {torch.__version__}, {options.layers} layers of {options.recipe}")
     print(f"{'':<44}{'tokens/s':>10}{'MFU':>8}{'GiB':>8}")
 
-    ours = _recipe(options)
     variants = {
-        "ours": ours,
-        "ours, documents kept apart": _with(ours, "train", document_mask=True),
-        "ours, not compiled": _with(ours, "layout", compile=False),
-        "ours, blocks recomputed": _with(ours, "layout", activation_checkpointing="full"),
-        PEER: ours,
+        "ours": _recipe(options),
+        "ours, documents kept apart": _recipe(options, {"train.document_mask": True}),
+        "ours, not compiled": _recipe(options, {"layout.compile": False}),
+        "ours, blocks recomputed": _recipe(options, {"layout.activation_checkpointing": "full"}),
+        PEER: _recipe(options),
     }
     results = {}
     # A process each: FSDP keeps a model in memory for as long as its process lives.
@@ -81,16 +80,20 @@ def main() -> None:
     ]}))  # fmt: skip
 
 
-def _recipe(options: argparse.Namespace) -> Recipe:
-    recipe = load_recipe(options.recipe, {"launch.device": "cuda", "layout.micro_batch": options.micro_batch})
-    recipe = _with(recipe, "model", n_layers=options.layers)
-    recipe = _with(recipe, "layout", compile=True, activation_checkpointing="none")
-    batch_tokens = options.accumulate * options.micro_batch * recipe.train.seq_len
-    return _with(recipe, "train", document_mask=False, global_batch_tokens=batch_tokens)
-
-
-def _with(recipe: Recipe, section: str, **values: Any) -> Recipe:
-    return recipe.model_copy(update={section: getattr(recipe, section).model_copy(update=values)})
+def _recipe(options: argparse.Namespace, differs: Mapping[str, Any] = {}) -> Recipe:
+    batch = options.accumulate * options.micro_batch * load_recipe(options.recipe).train.seq_len
+    overrides = {
+        "launch.device": "cuda",
+        "launch.nodes": 1,
+        "launch.procs_per_node": 1,
+        "model.n_layers": options.layers,
+        "layout.micro_batch": options.micro_batch,
+        "layout.compile": True,
+        "layout.activation_checkpointing": "none",
+        "train.document_mask": False,
+        "train.global_batch_tokens": batch,
+    }
+    return load_recipe(options.recipe, overrides | differs)
 
 
 @contextlib.contextmanager

@@ -157,7 +157,27 @@ def test_a_batch_gives_what_single_texts_give(tokenizer: Tokenizer) -> None:
 
 
 PARTS = st.sampled_from(
-    [*WORDS, " ", "  ", "    ", "\n", "\n\n", "\t", "\r\n", "▁", "12", "é", "(", ").", "\0", "🙂"]
+    [
+        *WORDS,
+        " ",
+        "  ",
+        "    ",
+        "\n",
+        "\n\n",
+        "\t",
+        "\r\n",
+        "▁",
+        "12",
+        "é",
+        "(",
+        ").",
+        "\0",
+        "🙂",
+        "._",
+        "\u0301",
+        "٢",
+        "क्षि",
+    ]
 )
 
 
