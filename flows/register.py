@@ -6,7 +6,8 @@ from prefect import flow
 
 from flows.evaluate import build_scores
 from llama_core.step import Artifact
-from tasks.register import Version, check_registry, export
+from tasks.launch import meanwhile
+from tasks.register import Version, check_registry, export, import_for_export
 from tasks.register import register as register_version
 from tasks.run import Run, open_run
 
@@ -14,7 +15,8 @@ from tasks.run import Run, open_run
 def build_version(run: Run) -> tuple[dict[str, Artifact], Version]:
     """The whole pipeline: its artifacts by name, and the registered version."""
     check_registry(run)
-    made = build_scores(run)
+    with meanwhile(import_for_export):
+        made = build_scores(run)
     made["export"] = export(run, made["tokenizer"], made["train"])
     lineage = {k: v for k, v in made.items() if k not in ("evaluate", "export")}
     return made, register_version(run, lineage, made["evaluate"], made["export"])

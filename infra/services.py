@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import TracebackType
 
 from infra import prefect_server
@@ -44,7 +45,8 @@ class PrefectServer:
 
     def __enter__(self) -> "PrefectServer":
         self._stack = contextlib.ExitStack()
-        self._named = _named_server()
+        # Prefect takes seconds to import, in which the server can start.
+        self._named = _named_server() if _may_be_named() else None
         if self._named:
             return self
         with self._stack:
@@ -150,6 +152,17 @@ def environment(**variables: str) -> Iterator[None]:
             else:
                 os.environ[name] = value
         refresh_global_settings_context()
+
+
+def _may_be_named() -> bool:
+    """Whether Prefect, once imported, could find a setting: a variable, a profile, a file beside us."""
+    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+    project = Path("pyproject.toml")
+    return (
+        any(name.upper().startswith("PREFECT_") for name in os.environ)
+        or any(file.exists() for file in (home / "profiles.toml", Path(".env"), Path("prefect.toml")))
+        or (project.exists() and "[tool.prefect" in project.read_text())
+    )
 
 
 def _named_server() -> str | None:

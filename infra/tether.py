@@ -39,7 +39,7 @@ def start(
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
-            env=dict(env) | {"PYTHONPATH": importable, lifeline.VARIABLE: "stdin"},
+            env=dict(env) | {"PYTHONPATH": importable, lifeline.VARIABLE: "0"},
             cwd=cwd,
             start_new_session=True,  # a Ctrl-C in the terminal is the starter's to handle
         )

@@ -5,8 +5,10 @@ It prints `@metrics {...}` and `@progress {...}` (rank 0) and, for what a user c
 codes: 0 done, FAILED, STOPPED.
 """
 
+import importlib
 import json
 import logging
+import multiprocessing
 import os
 import sys
 import traceback
@@ -27,12 +29,17 @@ def tell(kind: str, values: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def run(main: Callable[[str], int]) -> NoReturn:
-    """Run `main(job_url)` as a program, and end with what it returns."""
-    lifeline.watch()
+def load(package: str) -> Callable[[str], int]:
+    """What the program `python -m PACKAGE` does: `PACKAGE.run.main`. Importing it takes seconds."""
+    return importlib.import_module(f"{package}.run").main
+
+
+def run(package: str) -> NoReturn:
+    """Do `main(job_url)` of a package as a program, and end with what it returns."""
+    lifeline.watch()  # first: the launcher may die while we import
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stdout)
     try:
-        code = main(*sys.argv[1:])
+        code = load(package)(*sys.argv[1:])
     except LlamaError as error:
         traceback.print_exc(file=sys.stdout)
         kind = "final" if isinstance(error, FINAL) else "error"
@@ -42,4 +49,6 @@ def run(main: Callable[[str], int]) -> NoReturn:
     # ("terminate called without an active exception", 2 of 60 runs), which torchrun takes for a failure.
     logging.shutdown()
     sys.stdout.flush()
+    if multiprocessing.parent_process() is not None:
+        sys.exit(code)  # a forked rank: its agent hears of success from Python, and then it ends as here
     os._exit(code)

@@ -1,8 +1,10 @@
 """Run a program of llama_core where the recipe says, and listen to what it prints."""
 
+import contextlib
 import json
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from infra.launch.launcher import Job as LaunchJob
@@ -18,6 +20,18 @@ MESSAGE = re.compile(r"@(metrics|progress) (\{.*\})$")
 # Of its log; tracebacks are left to the file.
 SHOWN = re.compile(r"\[launcher\] |(INFO|WARNING|ERROR|CRITICAL) ")
 
+_meanwhile: list[Callable[[], object]] = []
+
+
+@contextlib.contextmanager
+def meanwhile(prepare: Callable[[], object]) -> Iterator[None]:
+    """Within, `prepare` runs beside every program that is launched: the place for slow imports."""
+    _meanwhile.append(prepare)
+    try:
+        yield
+    finally:
+        _meanwhile.remove(prepare)
+
 
 def launch(
     job: Job,
@@ -30,6 +44,8 @@ def launch(
     Raises LaunchError, with the program's own message where it gave one.
     """
     hears = {"metrics": on_metrics, "progress": on_progress}
+    for prepare in _meanwhile:
+        threading.Thread(target=prepare, daemon=True).start()
     name = "llama-" + job.step.name.replace("/", "-")
     try:
         for line in run_job(LaunchJob(name, module, [job.publish()], job.recipe.launch, QUIET)):

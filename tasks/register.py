@@ -46,6 +46,11 @@ def check_registry(run: Run) -> None:
         )
 
 
+def import_for_export() -> None:
+    """torch and transformers take seconds, and most runs reuse the export: not before they are needed."""
+    from llama_core.export import huggingface, pyfunc_model  # noqa: F401
+
+
 @stage("export")
 def export(run: Run, tokenizer: Artifact, trained: Artifact) -> Artifact:
     inputs = {"train": trained.digest, "tokenizer": tokenizer.digest}
@@ -53,7 +58,7 @@ def export(run: Run, tokenizer: Artifact, trained: Artifact) -> Artifact:
     step = Step(run.store, "export", EXPORT_REVISION, {}, inputs, parents=parents)
 
     def write(_: None) -> None:
-        from llama_core.export import huggingface  # late: torch takes seconds, and most runs reuse this step
+        from llama_core.export import huggingface
 
         huggingface.export(step, run.recipe, trained, tokenizer, extra={"MLmodel": _mlmodel()})
 

@@ -1,15 +1,21 @@
-"""torchrun as the launchers use it: `python -m infra.launch.agent TORCHRUN_ARGUMENTS`.
+"""torchrun as the launchers use it: `python -m infra.launch.agent TORCHRUN_ARGUMENTS -m MODULE ...`.
 
-The same agent as `torchrun`, with two differences. It ends with its launcher, and its ranks with it:
-it terminates them, and kills those that do not listen. And it exits with the code of the rank
-that failed first, told in one line, where torchrun always exits with 1 under a long traceback.
+The same agent as `torchrun`, with three differences. It ends with its launcher, and its ranks with it:
+it terminates them, and kills those that do not listen. It exits with the code of the rank that failed
+first, told in one line, where torchrun always exits with 1 under a long traceback. And with
+`--start-method=fork` it imports what MODULE needs, once, and forks its ranks, which then begin at once;
+not for GPUs, whose driver does not survive a fork.
 """
 
+import importlib.util
+import logging
 import os
+import runpy
 import signal
 import sys
+import traceback
 
-from llama_core import lifeline
+from llama_core import lifeline, program
 
 
 def main() -> int:
@@ -18,9 +24,21 @@ def main() -> int:
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import elastic_launch
 
+    arguments = run.parse_args(sys.argv[1:])
     try:
-        run.run(run.parse_args(sys.argv[1:]))
+        if arguments.start_method == "fork":
+            module = arguments.training_script
+            spec = importlib.util.find_spec(module)
+            if spec and spec.submodule_search_locations:
+                program.load(module)
+            lifeline.keep()
+            logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
+            config, _, _ = run.config_from_args(arguments)
+            elastic_launch(config, _rank)(module, *arguments.training_script_args)
+        else:
+            run.run(arguments)
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         code = failure.exitcode
@@ -32,5 +50,23 @@ def main() -> int:
     return 0
 
 
+def _rank(module: str, *args: str) -> None:
+    """A forked rank: `python -m module args`. Returns where it succeeds, which the agent waits for."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)  # the agent's own handlers
+    sys.argv = [module, *args]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if end.code:
+            raise
+    except Exception:
+        traceback.print_exc()
+        sys.exit(1)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # torch takes half a second to take apart

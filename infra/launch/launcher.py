@@ -20,6 +20,7 @@ from llama_core.recipe import Launch
 PROGRESS = ("@metrics ", "@progress ")
 ERRORS = ("@error ", "@final ")
 TAIL = 30  # lines of a failed job's log that its error shows
+START_METHOD = {"cpu": "fork", "cuda": "spawn"}  # how the agent starts its ranks
 GRACE = 30  # seconds between asking a job to end and killing it
 
 

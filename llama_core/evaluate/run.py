@@ -16,11 +16,18 @@ from llama_core.recipe import Recipe
 from llama_core.store import to_json
 from llama_core.tokenizer import Tokenizer
 from llama_core.tokens.loader import unigram
-from llama_core.train import checkpoint, parallelize
+from llama_core.train import checkpoint, distributed, parallelize
 from llama_core.train.distributed import World
 
 SHARD = "evaluation"
 SAMPLE_TOKENS = 64
+
+
+def main(url: str) -> int:
+    job = Job.load(url)
+    run(job, distributed.join(job.recipe.launch.device))
+    distributed.leave()
+    return 0
 
 
 def run(job: Job, world: World) -> None:

@@ -2,25 +2,5 @@
 
 from llama_core import program
 
-
-def main(url: str) -> int:
-    # Imported here: torch takes seconds, and the launcher may die meanwhile.
-    from llama_core.job import Job
-    from llama_core.tokenizer import Tokenizer
-    from llama_core.tokens.loader import Loader
-    from llama_core.train import distributed, loop
-
-    job = Job.load(url)
-    recipe = job.recipe
-    world = distributed.join(recipe.launch.device)
-    if world.agree(job.step.finished):
-        return 0
-    tokenizer = Tokenizer.load(job.input("tokenizer"))
-    data = Loader(job.input("tokens"), recipe.train, recipe.mixture)
-    done = loop.train(job.step, recipe, data, tokenizer.n_words, tokenizer.bos_id, world)
-    distributed.leave()
-    return 0 if done else program.STOPPED
-
-
 if __name__ == "__main__":
-    program.run(main)
+    program.run("llama_core.train")

@@ -38,7 +38,7 @@ def create_or_die(self, name, data):
         os.kill(os.getpid(), signal.SIGKILL)
     return create(self, name, data)
 store.Store.create = create_or_die
-from llama_core.train.__main__ import main
+from llama_core.train.run import main
 sys.exit(main({command[-1]!r}))
 """
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)

@@ -81,7 +81,7 @@ def test_ranks_that_share_the_model_and_the_work_get_the_same_results(
 def test_without_benchmarks_it_imports_none_of_their_libraries(trained: Trained, store: Store) -> None:
     program = """
 import sys
-from llama_core.evaluate.__main__ import main
+from llama_core.evaluate.run import main
 code = main(sys.argv[1])
 heavy = {"lm_eval", "datasets", "transformers"} & set(sys.modules)
 assert not heavy, heavy

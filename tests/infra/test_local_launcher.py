@@ -33,14 +33,17 @@ SLEEPER = """
 
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Job]:
-    """job(program, *args, procs=1): a job that runs the program's text."""
+    """job(program, *args, procs=1, device="cpu"): a job that runs the program's text.
+
+    Ranks for a CPU are forked, those for a GPU are programs; these programs use neither.
+    """
     monkeypatch.setenv("LLAMA_LOGS", str(tmp_path / "logs"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.chdir(tmp_path)
 
-    def make(program: str, *args: str, procs: int = 1, max_restarts: int = 0) -> Job:
+    def make(program: str, *args: str, procs: int = 1, max_restarts: int = 0, device: str = "cpu") -> Job:
         (tmp_path / "program.py").write_text(textwrap.dedent(program))
-        launch = Launch(procs_per_node=procs, max_restarts=max_restarts)
+        launch = Launch(procs_per_node=procs, max_restarts=max_restarts, device=device)
         return Job("llama-train-4f2a", "program", list(args), launch, {"PYTHONPATH": str(tmp_path)})
 
     return make
@@ -105,7 +108,11 @@ def test_a_job_is_not_started_more_often_than_the_recipe_says(job) -> None:
     assert Path("tries").read_text() == "xx"
 
 
-def test_ranks_under_torchrun_reduce_over_loopback(job) -> None:
+DEVICES = pytest.mark.parametrize("device", ["cpu", "cuda"])
+
+
+@DEVICES
+def test_ranks_under_torchrun_reduce_over_loopback(job, device: str) -> None:
     program = """
         import sys, torch, torch.distributed as dist
         dist.init_process_group("gloo")
@@ -114,10 +121,11 @@ def test_ranks_under_torchrun_reduce_over_loopback(job) -> None:
         sys.stdout.write(f"total {total.item()}\\n")
         dist.destroy_process_group()
     """
-    assert list(run(job(program, procs=2))) == ["total 3.0", "total 3.0"]
+    assert list(run(job(program, procs=2, device=device))) == ["total 3.0", "total 3.0"]
 
 
-def test_under_torchrun_the_exit_code_is_that_of_the_rank_that_failed_first(job) -> None:
+@DEVICES
+def test_under_torchrun_the_exit_code_is_that_of_the_rank_that_failed_first(job, device: str) -> None:
     program = """
         import os, sys, time
         if os.environ["RANK"] == "1":
@@ -127,12 +135,25 @@ def test_under_torchrun_the_exit_code_is_that_of_the_rank_that_failed_first(job)
     with pytest.raises(
         LaunchError, match=r"\(exit code 7\)(?s:.*)rank 1 failed first: it exited with code 7"
     ):
-        list(run(job(program, procs=2)))
+        list(run(job(program, procs=2, device=device)))
 
 
-def test_under_torchrun_a_killed_rank_is_told(job) -> None:
+@DEVICES
+def test_under_torchrun_a_killed_rank_is_told(job, device: str) -> None:
+    program = """
+        import os, signal, time
+        if os.environ["RANK"] == "0":
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(600)
+    """
     with pytest.raises(LaunchError, match=r"killed by SIGKILL(?s:.*)rank 0 failed first"):
-        list(run(job("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", procs=2)))
+        list(run(job(program, procs=2, device=device)))
+
+
+@DEVICES
+def test_under_torchrun_the_log_shows_what_a_rank_raised(job, device: str) -> None:
+    with pytest.raises(LaunchError, match=r"ValueError: the moon(?s:.*)failed first: it exited with code 1"):
+        list(run(job("raise ValueError('the moon')", procs=2, device=device)))
 
 
 @pytest.mark.parametrize("procs", [1, 2])
@@ -172,7 +193,8 @@ FLOW = """
 
     procs, forked = int(sys.argv[1]), sys.argv[2] == "forked"
     launcher = LocalLauncher()
-    job = Job("llama-train-4f2a", "program", [], Launch(procs_per_node=procs), {})
+    device = sys.argv[3]
+    job = Job("llama-train-4f2a", "program", [], Launch(procs_per_node=procs, device=device), {})
     handle = launcher.submit(job)
     if forked:
         child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
@@ -183,11 +205,16 @@ FLOW = """
 """
 
 
-@pytest.mark.parametrize(("procs", "forked"), [(1, "alone"), (2, "alone"), (2, "forked")])
-def test_no_rank_outlives_a_launcher_that_was_killed(job, tmp_path: Path, procs: int, forked: str) -> None:
+@pytest.mark.parametrize(
+    ("procs", "forked", "device"),
+    [(1, "alone", "cpu"), (2, "alone", "cpu"), (2, "alone", "cuda"), (2, "forked", "cpu")],
+)
+def test_no_rank_outlives_a_launcher_that_was_killed(
+    job, tmp_path: Path, procs: int, forked: str, device: str
+) -> None:
     job(SLEEPER)
     (tmp_path / "flow.py").write_text(textwrap.dedent(FLOW))
-    command = [sys.executable, "flow.py", str(procs), forked]
+    command = [sys.executable, "flow.py", str(procs), forked, device]
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     flow = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     worker = int(flow.stdout.readline()) if forked == "forked" else None
@@ -203,7 +230,8 @@ def test_no_rank_outlives_a_launcher_that_was_killed(job, tmp_path: Path, procs:
             os.kill(worker, signal.SIGKILL)
 
 
-def test_a_rank_that_no_longer_answers_is_killed_by_the_agent(job, tmp_path: Path) -> None:
+@DEVICES
+def test_a_rank_that_no_longer_answers_is_killed_by_the_agent(job, tmp_path: Path, device: str) -> None:
     """A hang inside a library can hold Python's lock, and then no thread sees that the pipe has closed."""
     job(
         """
@@ -220,7 +248,7 @@ def test_a_rank_that_no_longer_answers_is_killed_by_the_agent(job, tmp_path: Pat
     )
     (tmp_path / "flow.py").write_text(textwrap.dedent(FLOW))
     environment = os.environ | {"PYTHONPATH": str(tmp_path), "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "1"}
-    flow = subprocess.Popen([sys.executable, "flow.py", "2", "alone"], env=environment)
+    flow = subprocess.Popen([sys.executable, "flow.py", "2", "alone", device], env=environment)
     ranks = [_pid_of(tmp_path / f"rank-{rank}.pid") for rank in range(2)]
     flow.kill()
     _wait_until_gone(ranks, seconds=8)

@@ -103,7 +103,8 @@ class Ceph:
         self._wait(lambda: self._succeeds("ceph", "-s"), 60, "the monitor")
         self._daemon("ceph-mgr", "-i", "x")
         osd = str(uuid.uuid4())
-        self._run("ceph", "osd", "new", osd)
+        # A busy monitor may not say in time which commands it has; the same uuid may be sent twice.
+        self._wait(lambda: self._succeeds("ceph", "osd", "new", osd), 120, "the number of the OSD")
         self._run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd)
         self._daemon("ceph-osd", "-i", "0")
         self.start_gateway()
@@ -147,7 +148,7 @@ class Ceph:
     def _succeeds(self, *command: str) -> bool:
         try:
             return subprocess.run(
-                [command[0], "-c", self._conf, *command[1:]], capture_output=True, timeout=5
+                [command[0], "-c", self._conf, *command[1:]], capture_output=True, timeout=20
             ).returncode == 0  # fmt: skip
         except subprocess.TimeoutExpired:
             return False

@@ -1,0 +1,20 @@
+"""The training of a job's step, from what lies in the store to its manifest."""
+
+from llama_core import program
+from llama_core.job import Job
+from llama_core.tokenizer import Tokenizer
+from llama_core.tokens.loader import Loader
+from llama_core.train import distributed, loop
+
+
+def main(url: str) -> int:
+    job = Job.load(url)
+    recipe = job.recipe
+    world = distributed.join(recipe.launch.device)
+    if world.agree(job.step.finished):
+        return 0
+    tokenizer = Tokenizer.load(job.input("tokenizer"))
+    data = Loader(job.input("tokens"), recipe.train, recipe.mixture)
+    done = loop.train(job.step, recipe, data, tokenizer.n_words, tokenizer.bos_id, world)
+    distributed.leave()
+    return 0 if done else program.STOPPED
