@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from pipeline import Pipeline
+from pipeline import ROOT, Pipeline
 
 # A run that uses the services until its standard input ends.
 RUN = """
@@ -39,7 +39,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     with pytest.MonkeyPatch.context() as patch:
         for name in settings:
             patch.delenv(name, raising=False)
-        patch.setenv("PREFECT_PROFILES_PATH", str(folder / "profiles.toml"))
+        patch.setenv("HOME", str(folder))  # without a Prefect profile
         pipeline = Pipeline(folder, str(folder / "store"))
         yield pipeline
         pipeline.kill()
@@ -165,13 +165,34 @@ def test_a_server_that_the_environment_names_is_used_or_refused_but_never_replac
     assert not (home.home / "other" / "prefect").exists()
 
 
+@pytest.mark.parametrize("where", [".prefect/profiles.toml", "elsewhere.toml"])
 def test_a_dead_server_that_the_active_profile_names_is_refused(
-    tmp_path: Path, start: Callable[..., Run]
+    where: str, tmp_path: Path, start: Callable[..., Run]
 ) -> None:
-    profiles = tmp_path / "profiles.toml"
+    profiles = tmp_path / where
+    profiles.parent.mkdir(exist_ok=True)
     profiles.write_text('active = "team"\n[profiles.team]\nPREFECT_API_URL = "http://127.0.0.1:9/api"\n')
-    message = refusal(start(PREFECT_PROFILES_PATH=str(profiles)))
+    named = {} if profiles.parent.name == ".prefect" else {"PREFECT_PROFILES_PATH": str(profiles)}
+    message = refusal(start(HOME=str(tmp_path), **named))
     assert "the Prefect profile 'team'" in message
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("prefect.toml", '[api]\nurl = "http://127.0.0.1:9/api"\n'),
+        ("pyproject.toml", '[tool.prefect.api]\nurl = "http://127.0.0.1:9/api"\n'),
+        (".env", "PREFECT_API_URL=http://127.0.0.1:9/api\n"),
+    ],
+)
+def test_a_dead_server_that_a_file_beside_us_names_is_refused(
+    file: str, text: str, tmp_path: Path, start: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / file).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    importable = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    message = refusal(start(PYTHONPATH=importable))
+    assert message.startswith("ServiceError: Prefect does not answer at http://127.0.0.1:9/api")
 
 
 def test_a_dead_mlflow_server_is_refused_before_the_run(start: Callable[..., Run]) -> None:
