@@ -88,6 +88,8 @@ class Rows:
     def __init__(self, writer: Writer, schema: pa.Schema):
         self._parquet = pq.ParquetWriter(writer, schema, compression="zstd")
         self._schema = schema
+        self._strings = [i for i, f in enumerate(schema) if f.type == pa.string()]
+        self._lists = [i for i, f in enumerate(schema) if pa.types.is_list(f.type)]
         self._rows: list[Sequence[Any]] = []
         self._bytes = 0
 
@@ -104,8 +106,10 @@ class Rows:
 
     def append(self, row: Sequence[Any]) -> None:
         self._rows.append(row)
-        self._bytes += sum(len(value) for value in row if isinstance(value, str))
-        self._bytes += sum(ENTRY_BYTES * len(value) for value in row if isinstance(value, list))
+        for column in self._strings:
+            self._bytes += len(row[column])
+        for column in self._lists:
+            self._bytes += ENTRY_BYTES * len(row[column])
         if self._bytes >= ROW_GROUP_BYTES or len(self._rows) >= ROW_GROUP_ROWS:
             self._flush()
 

@@ -74,11 +74,11 @@ def _counted(scratch: Scratch, judged: Judged, counts: Counter[str]) -> Iterator
 
 
 def _decisions(verdicts: Table) -> Iterator[Decision]:
-    for row in verdicts:
-        decision = Decision(hex_of(row["hi"], row["lo"]), REASONS[row["reason"]])
+    columns = [verdicts[name].tolist() for name in ("hi", "lo", "reason", "kept_hi", "kept_lo", "similarity")]
+    for hi, lo, reason, kept_hi, kept_lo, similarity in zip(*columns, strict=True):
+        decision = Decision(hex_of(hi, lo), REASONS[reason])
         if not decision.keep:
-            kept = hex_of(row["kept_hi"], row["kept_lo"])
-            decision.evidence = {"kept": kept, "similarity": round(float(row["similarity"]), 4)}
+            decision.evidence = {"kept": hex_of(kept_hi, kept_lo), "similarity": round(similarity, 4)}
         yield decision
 
 

@@ -140,15 +140,18 @@ def _word_hashes(texts: Sequence[str]) -> tuple[U8, npt.NDArray[np.int64]]:
     ascii_only = all(map(str.isascii, texts))
     encoded = [t.encode("ascii" if ascii_only else "utf-16-le", "surrogatepass") for t in texts]
     unit: np.dtype[Any] = np.dtype("u1" if ascii_only else "<u2")
-    table: npt.NDArray[Any] = _table()[:128].astype(unit) if ascii_only else _table()
     gap = bytes(unit.itemsize)
-    joined = np.frombuffer(b"".join((gap, gap.join(encoded), gap)), unit)
+    units = b"".join((gap, gap.join(encoded), gap))
+    if ascii_only:
+        lowered = np.frombuffer(units.translate(_ascii_table()), unit)
+    else:
+        lowered = _table().take(np.frombuffer(units, unit))
     ends = np.cumsum([len(e) // unit.itemsize + 1 for e in encoded])  # the gap after each text
     hashes, starts = [], []
     at = 0
-    while at < len(joined):  # once, but for a text that is a batch by itself
-        piece = table[joined[at : at + _PIECE]]
-        if at + len(piece) < len(joined) and (gaps := np.flatnonzero(piece[1:] == 0)).size:
+    while at < len(lowered):  # once, but for a text that is a batch by itself
+        piece = lowered[at : at + _PIECE]
+        if at + len(piece) < len(lowered) and (gaps := np.flatnonzero(piece[1:] == 0)).size:
             piece = piece[: gaps[-1] + 1]  # no word is cut that is not as long as a piece
         found, where = _hash_piece(piece)
         hashes.append(found)
@@ -193,6 +196,11 @@ def _table() -> npt.NDArray[np.uint16]:
     table = np.frombuffer(lower.encode("utf-16-le"), "<u2").copy()
     table[0xD800:0xE000] = np.arange(0xD800, 0xE000)
     return table
+
+
+@cache
+def _ascii_table() -> bytes:
+    return bytes(_table()[:256].astype("u1"))
 
 
 def _constants(what: str, seed: int, count: int) -> U8:
