@@ -6,6 +6,7 @@ launchers to write.
 """
 
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -20,7 +21,6 @@ from llama_core.recipe import Launch
 PROGRESS = ("@metrics ", "@progress ")
 ERRORS = ("@error ", "@final ")
 TAIL = 30  # lines of a failed job's log that its error shows
-START_METHOD = {"cpu": "fork", "cuda": "spawn"}  # how the agent starts its ranks
 GRACE = 30  # seconds between asking a job to end and killing it
 
 
@@ -129,6 +129,11 @@ def run(job: Job, launcher: Launcher | None = None) -> Iterator[str]:
             raise LaunchError(error or f"{job.name} {state}. The end of its log, {handle.log}:\n{last}")
         yield f"[launcher] {job.name} {state}; it is started again from its last checkpoint"
         handle = None
+
+
+def start_method(launch: Launch) -> str:
+    """How the agent starts its ranks: neither a GPU's driver nor the libraries of macOS survive a fork."""
+    return "fork" if launch.device == "cpu" and sys.platform == "linux" else "spawn"
 
 
 def logs_folder() -> Path:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from infra.launch.capacity import Capacity
-from infra.launch.launcher import GRACE, START_METHOD, Handle, Job, State, follow, logs_folder
+from infra.launch.launcher import GRACE, Handle, Job, State, follow, logs_folder, start_method
 from llama_core import lifeline
 from llama_core.program import STOPPED
 
@@ -88,7 +88,7 @@ def _command(job: Job) -> list[str]:
         return [sys.executable, "-m", job.module, *job.args]
     rendezvous = ["--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0"]  # a free port, no name to resolve
     processes = [f"--nproc-per-node={job.launch.procs_per_node}", "--local-addr=127.0.0.1"]
-    start = f"--start-method={START_METHOD[job.launch.device]}"
+    start = f"--start-method={start_method(job.launch)}"
     agent = [sys.executable, "-m", "infra.launch.agent", *rendezvous, *processes, start]
     return [*agent, "-m", job.module, *job.args]
 

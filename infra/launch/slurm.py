@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from infra.launch.capacity import Capacity
-from infra.launch.launcher import START_METHOD, Handle, Job, Phase, State, follow, logs_folder
+from infra.launch.launcher import Handle, Job, Phase, State, follow, logs_folder, start_method
 from llama_core.errors import LaunchError
 from llama_core.program import STOPPED
 
@@ -113,13 +113,8 @@ def script(job: Job, log: Path, partition: str | None) -> str:
     if partition:
         options["partition"] = partition
     lines = ["requeue", *(k if v is None else f"{k}={v}" for k, v in options.items())]
-    agent = [
-        sys.executable,
-        "-u",
-        "-m",
-        "infra.launch.agent",
-        f"--start-method={START_METHOD[launch.device]}",
-    ]
+    start = f"--start-method={start_method(launch)}"
+    agent = [sys.executable, "-u", "-m", "infra.launch.agent", start]
     sizes = [f"--nnodes={launch.nodes}", f"--nproc-per-node={launch.procs_per_node}", "-m", job.module]
     node = '--node-rank="$SLURM_NODEID" --master-addr="$MASTER_ADDR" --master-port="$MASTER_PORT"'
     ranks = f"exec {shlex.join(agent)} {node} {shlex.join([*sizes, *job.args])}"
