@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -156,13 +157,17 @@ def environment(**variables: str) -> Iterator[None]:
 
 def _may_be_named() -> bool:
     """Whether Prefect, once imported, could find a setting: a variable, a profile, a file beside us."""
-    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
-    project = Path("pyproject.toml")
-    return (
-        any(name.upper().startswith("PREFECT_") for name in os.environ)
-        or any(file.exists() for file in (home / "profiles.toml", Path(".env"), Path("prefect.toml")))
-        or (project.exists() and "[tool.prefect" in project.read_text())
-    )
+    if any(name.upper().startswith("PREFECT_") for name in os.environ):
+        return True
+    if any(Path(name).expanduser().exists() for name in ("~/.prefect/profiles.toml", ".env", "prefect.toml")):
+        return True
+    try:
+        project = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))
+    except FileNotFoundError:
+        return False
+    except ValueError:
+        return True  # Prefect says what is wrong with it
+    return "prefect" in project.get("tool", {})
 
 
 def _named_server() -> str | None:

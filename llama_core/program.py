@@ -49,6 +49,6 @@ def run(package: str) -> NoReturn:
     # ("terminate called without an active exception", 2 of 60 runs), which torchrun takes for a failure.
     logging.shutdown()
     sys.stdout.flush()
-    if multiprocessing.parent_process() is not None:
-        sys.exit(code)  # a forked rank: its agent hears of success from Python, and then it ends as here
+    if code == 0 and multiprocessing.parent_process() is not None:
+        sys.exit(0)  # a forked rank: its agent hears of success from Python, and then it ends as here
     os._exit(code)

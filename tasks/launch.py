@@ -20,17 +20,26 @@ MESSAGE = re.compile(r"@(metrics|progress) (\{.*\})$")
 # Of its log; tracebacks are left to the file.
 SHOWN = re.compile(r"\[launcher\] |(INFO|WARNING|ERROR|CRITICAL) ")
 
-_meanwhile: list[Callable[[], object]] = []
+_meanwhile: list[threading.Thread] = []
 
 
 @contextlib.contextmanager
 def meanwhile(prepare: Callable[[], object]) -> Iterator[None]:
-    """Within, `prepare` runs beside every program that is launched: the place for slow imports."""
-    _meanwhile.append(prepare)
+    """Within, `prepare` runs once beside what is launched first: the place for slow imports."""
+
+    def run() -> None:
+        with contextlib.suppress(Exception):  # whoever needs it will meet it again
+            prepare()
+
+    thread = threading.Thread(target=run, daemon=True)
+    _meanwhile.append(thread)
     try:
         yield
     finally:
-        _meanwhile.remove(prepare)
+        if thread in _meanwhile:
+            _meanwhile.remove(thread)
+        else:
+            thread.join()  # an interpreter that ends under an import may abort
 
 
 def launch(
@@ -44,8 +53,8 @@ def launch(
     Raises LaunchError, with the program's own message where it gave one.
     """
     hears = {"metrics": on_metrics, "progress": on_progress}
-    for prepare in _meanwhile:
-        threading.Thread(target=prepare, daemon=True).start()
+    while _meanwhile:
+        _meanwhile.pop().start()
     name = "llama-" + job.step.name.replace("/", "-")
     try:
         for line in run_job(LaunchJob(name, module, [job.publish()], job.recipe.launch, QUIET)):

@@ -29,12 +29,13 @@ def main() -> int:
     arguments = run.parse_args(sys.argv[1:])
     try:
         if arguments.start_method == "fork":
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""  # torch's agent looks for GPUs, after which no fork may
             module = arguments.training_script
             spec = importlib.util.find_spec(module)
             if spec and spec.submodule_search_locations:
                 program.load(module)
             lifeline.keep()
-            logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
+            logging.getLogger("torch.distributed.elastic.multiprocessing.api").addFilter(_is_news)
             config, _, _ = run.config_from_args(arguments)
             elastic_launch(config, _rank)(module, *arguments.training_script_args)
         else:
@@ -51,7 +52,7 @@ def main() -> int:
 
 
 def _rank(module: str, *args: str) -> None:
-    """A forked rank: `python -m module args`. Returns where it succeeds, which the agent waits for."""
+    """A forked rank: `python -m module args`. It must return where it succeeds: the agent waits for that."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)  # the agent's own handlers
     sys.argv = [module, *args]
@@ -65,8 +66,18 @@ def _rank(module: str, *args: str) -> None:
         sys.exit(1)
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """A rank's failure is told by `main`, without the agent's own traceback."""
+    return not str(record.msg).startswith("failed (exitcode")
+
+
 if __name__ == "__main__":
-    code = main()
+    try:
+        code = main()
+    except BaseException:
+        traceback.print_exc()
+        code = 1
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # torch takes half a second to take apart
+    # torch takes half a second to take apart; and where a fork has failed, Python would wait for its sisters.
+    os._exit(code)

@@ -114,6 +114,8 @@ def script(job: Job, log: Path, partition: str | None) -> str:
         options["partition"] = partition
     lines = ["requeue", *(k if v is None else f"{k}={v}" for k, v in options.items())]
     start = f"--start-method={start_method(launch)}"
+    # Where torchrun itself would set it is too late for ranks that are forked from a process with torch.
+    threads = "export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}\n" if launch.device == "cpu" else ""
     agent = [sys.executable, "-u", "-m", "infra.launch.agent", start]
     sizes = [f"--nnodes={launch.nodes}", f"--nproc-per-node={launch.procs_per_node}", "-m", job.module]
     node = '--node-rank="$SLURM_NODEID" --master-addr="$MASTER_ADDR" --master-port="$MASTER_PORT"'
@@ -127,7 +129,7 @@ MASTER_ADDR=$(scontrol show node "$first" | sed -n 's/.*NodeAddr=\\([^ ]*\\).*/\
 MASTER_PORT=$((20000 + SLURM_JOB_ID % 10000))
 TORCH_ELASTIC_SHUTDOWN_TIMEOUT={warning}
 export MASTER_ADDR MASTER_PORT TORCH_ELASTIC_SHUTDOWN_TIMEOUT
-
+{threads}
 # Slurm warns this shell before the time limit: the ranks save a checkpoint and end.
 trap 'time_up=yes; scancel --signal=TERM "$SLURM_JOB_ID"' USR1
 srun --kill-on-bad-exit=1 --cpu-bind=none bash -c {shlex.quote(ranks)} &

@@ -182,6 +182,7 @@ def test_a_dead_server_that_the_active_profile_names_is_refused(
     [
         ("prefect.toml", '[api]\nurl = "http://127.0.0.1:9/api"\n'),
         ("pyproject.toml", '[tool.prefect.api]\nurl = "http://127.0.0.1:9/api"\n'),
+        ("pyproject.toml", '[tool]\nprefect.api.url = "http://127.0.0.1:9/api"\n'),
         (".env", "PREFECT_API_URL=http://127.0.0.1:9/api\n"),
     ],
 )

@@ -25,6 +25,7 @@ REDUCE = """
     dist.init_process_group("gloo")
     total = torch.tensor(dist.get_rank() + 1.0)
     dist.all_reduce(total)
+    assert torch.get_num_threads() == 1, "a core for each rank"
     sys.stdout.write(f"rank {dist.get_rank()} on {os.environ['SLURMD_NODENAME']}: {total.item()}\\n")
     dist.destroy_process_group()
 """
@@ -43,6 +44,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
 
 @pytest.fixture
 def slurm(cluster: SlurmCluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SlurmLauncher]:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     for name, value in cluster.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("LLAMA_LOGS", str(tmp_path / "logs of jobs"))
@@ -58,7 +60,7 @@ def job(tmp_path: Path) -> Callable[..., Job]:
     def make(program: str, *args: str, name: str = "", max_restarts: int = 0, **launch: object) -> Job:
         (tmp_path / "program.py").write_text(textwrap.dedent(program))
         settings = {"nodes": 2, "procs_per_node": 2, "time_limit": "00:10:00", "max_restarts": max_restarts}
-        environment = {"PYTHONPATH": str(tmp_path), "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+        environment = {"PYTHONPATH": str(tmp_path), "GLOO_SOCKET_IFNAME": "lo"}
         where = Launch(launcher="slurm", **(settings | launch))
         return Job(name or f"llama-{tmp_path.name}", "program", list(args), where, environment)
 

@@ -142,16 +142,15 @@ def _word_hashes(texts: Sequence[str]) -> tuple[U8, npt.NDArray[np.int64]]:
     unit: np.dtype[Any] = np.dtype("u1" if ascii_only else "<u2")
     gap = bytes(unit.itemsize)
     units = b"".join((gap, gap.join(encoded), gap))
-    if ascii_only:
-        lowered = np.frombuffer(units.translate(_ascii_table()), unit)
-    else:
-        lowered = _table().take(np.frombuffer(units, unit))
+    joined = np.frombuffer(units.translate(_ascii_table()) if ascii_only else units, unit)
     ends = np.cumsum([len(e) // unit.itemsize + 1 for e in encoded])  # the gap after each text
     hashes, starts = [], []
     at = 0
-    while at < len(lowered):  # once, but for a text that is a batch by itself
-        piece = lowered[at : at + _PIECE]
-        if at + len(piece) < len(lowered) and (gaps := np.flatnonzero(piece[1:] == 0)).size:
+    while at < len(joined):  # once, but for a text that is a batch by itself
+        piece = joined[at : at + _PIECE]
+        if not ascii_only:
+            piece = _table().take(piece)
+        if at + len(piece) < len(joined) and (gaps := np.flatnonzero(piece[1:] == 0)).size:
             piece = piece[: gaps[-1] + 1]  # no word is cut that is not as long as a piece
         found, where = _hash_piece(piece)
         hashes.append(found)
