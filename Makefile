@@ -53,7 +53,7 @@ $(INSTALLED) $(VENV)/.test: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
 	  || { echo "error: Python 3.11 or 3.12 is needed: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing into $(VENV) (once, about two minutes) ..."
+	@echo "installing into $(VENV) (once, two to four minutes) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --editable '.[$(subst -,$(comma),$(patsubst .%,%,$(notdir $@)))]'
 	@touch $@

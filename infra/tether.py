@@ -13,19 +13,13 @@ import subprocess
 import sys
 import threading
 import time
-import weakref
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
 
 from llama_core import lifeline
 
 GRACE = 5.0  # seconds from the request to end until the kill
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
-
-# A forked process (a pool of workers, say) would otherwise hold the tethers of a dead starter.
-_tethers: "weakref.WeakSet[IO[bytes]]" = weakref.WeakSet()
-os.register_at_fork(after_in_child=lambda: [pipe.close() for pipe in list(_tethers)])
 
 
 def start(
@@ -33,19 +27,9 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start `command` on a tether; its output is appended to `log`."""
     importable = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), env.get("PYTHONPATH")]))
+    tethered = [sys.executable, "-m", "infra.tether", *command]
     with log.open("ab") as output:
-        tethered = subprocess.Popen(
-            [sys.executable, "-m", "infra.tether", *command],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            env=dict(env) | {"PYTHONPATH": importable, lifeline.VARIABLE: "0"},
-            cwd=cwd,
-            start_new_session=True,  # a Ctrl-C in the terminal is the starter's to handle
-        )
-    assert tethered.stdin
-    _tethers.add(tethered.stdin)
-    return tethered
+        return lifeline.start(tethered, dict(env) | {"PYTHONPATH": importable}, output, cwd)
 
 
 def stop(tethered: subprocess.Popen[bytes]) -> None:

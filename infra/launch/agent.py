@@ -62,7 +62,7 @@ def _rank(module: str, *args: str) -> None:
         if end.code:
             raise
     except Exception:
-        traceback.print_exc()
+        traceback.print_exc()  # raised on, torch would write it to a file of its own, and not to the log
         sys.exit(1)
 
 
