@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from sentencepiece.sentencepiece_model_pb2 import ModelProto  # type: ignore[attr-defined]
 
 from llama_core import recipe
-from llama_core.corpus.decontaminate import training_documents
+from llama_core.corpus.decontaminate.plan import training_documents
 from llama_core.errors import InputError, RecipeError
 from llama_core.step import Artifact, Shard, Step, digest_of
 from llama_core.tokenizer_report import Segmentation, Text, comparison, is_whitespace, report

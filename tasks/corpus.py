@@ -3,11 +3,11 @@
 from functools import partial
 
 from llama_core.corpus import final as core
-from llama_core.corpus import page, report
-from llama_core.corpus.card import dataset_card, publish_card
 from llama_core.corpus.decisions import Documents
 from llama_core.corpus.recipe import Corpus
-from llama_core.corpus.summary import source_summary, where_to_look
+from llama_core.corpus.report import page, passages
+from llama_core.corpus.report.card import dataset_card, publish_card
+from llama_core.corpus.report.summary import source_summary, where_to_look
 from llama_core.phases import one_phase
 from llama_core.recipe import Recipe
 from llama_core.step import Artifact, Step
@@ -41,9 +41,9 @@ def corpus_page(
     artifact = make(run, step, one_phase({"page": "page"}, work), label="corpus page")
     say("\n".join(f"      {line}" for line in where_to_look(page_url(artifact), corpus, decontaminated)))
     show_link("corpus-page", page_url(artifact), "the corpus as a page")
-    show_table("duplicates", report.clusters(list(documents.values())), "clusters of duplicates")
+    show_table("duplicates", passages.clusters(list(documents.values())), "clusters of duplicates")
     for source, d in documents.items():
-        rows = report.balance(report.passages(d, corpus, decontaminated))
+        rows = passages.balance(passages.passages(d, corpus, decontaminated))
         show_table(f"corpus-{source}", rows, f"{source}: documents in and out of each stage")
         summary = source_summary(d, corpus, decontaminated)
         show_markdown(f"texts-{source}", summary, f"{source}: what its documents are, and some of them")

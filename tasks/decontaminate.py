@@ -1,8 +1,8 @@
 """Decontaminate: which training documents hold passages of the evaluation sets. It writes decisions."""
 
-from llama_core.corpus import benchmarks
-from llama_core.corpus import decontaminate as core
-from llama_core.corpus.report import evaluation_sets
+from llama_core.corpus.decontaminate import evaluation_sets
+from llama_core.corpus.decontaminate import plan as core
+from llama_core.corpus.report import passages
 from llama_core.step import Artifact, Step
 from tasks.observe import say, show_table
 from tasks.run import Run
@@ -17,7 +17,7 @@ def decontaminate(run: Run, corpus: Artifact) -> Artifact | None:
         say(f"  {'decontaminate':<20} {'not run':>8}  {why}")
         return None
     assert cfg is not None and data is not None
-    outside = {f"data/{name}": digest for name, digest in benchmarks.digests(data).items()}
+    outside = {f"data/{name}": digest for name, digest in evaluation_sets.digests(data).items()}
     step = Step(
         run.store,
         "decontaminate",
@@ -28,7 +28,7 @@ def decontaminate(run: Run, corpus: Artifact) -> Artifact | None:
     )
     artifact = make(run, step, core.plan(step, corpus, cfg, data))
     say(f"      {summary(artifact)}")
-    show_table("evaluation-sets", evaluation_sets(artifact), summary(artifact))
+    show_table("evaluation-sets", passages.evaluation_sets(artifact), summary(artifact))
     if examples := artifact.facts["examples"]:
         show_table("contaminated", examples, "training documents that hold passages of the evaluation sets")
     return artifact
@@ -41,7 +41,7 @@ def not_run(run: Run) -> str:
         return "switched off: corpus.decontaminate is null"
     if data is None:
         return "no evaluation sets: set evaluate.data to the folder with their files"
-    if not benchmarks.files(data)[0]:
+    if not evaluation_sets.files(data)[0]:
         return f"there is no evaluation set in {data}"
     return ""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from markdown_it import MarkdownIt
 
-from llama_core.corpus.report import Passage, named, passage
+from llama_core.corpus.report.passages import Passage, named, passage
 from llama_core.phases import one_phase
 from llama_core.step import Artifact, Step, digest_of
 from tasks.decontaminate import not_run, summary

@@ -3,7 +3,7 @@
 from typing import Any
 
 from llama_core import tokenizer as core
-from llama_core.corpus.decontaminate import inputs
+from llama_core.corpus.decontaminate.plan import inputs
 from llama_core.phases import one_phase
 from llama_core.step import Artifact, Step
 from tasks.observe import say, show_table

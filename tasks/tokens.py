@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from llama_core.corpus.card import publish_card
-from llama_core.corpus.decontaminate import inputs
+from llama_core.corpus.decontaminate.plan import inputs
+from llama_core.corpus.report.card import publish_card
 from llama_core.phases import one_phase
 from llama_core.step import Artifact, Step
 from llama_core.tokens import shards as core

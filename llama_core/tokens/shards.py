@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from llama_core.corpus.decontaminate import training_documents
+from llama_core.corpus.decontaminate.plan import training_documents
 from llama_core.corpus.document import batched
 from llama_core.errors import DamagedError
 from llama_core.step import Artifact, Shard, Step

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from llama_core.corpus import card, dedup, final, ingest
+from llama_core.corpus import dedup, final, ingest
 from llama_core.corpus.decisions import Documents
 from llama_core.corpus.recipe import Source
+from llama_core.corpus.report import card
 from llama_core.phases import execute
 from llama_core.recipe import Recipe
 from llama_core.step import Artifact, Step

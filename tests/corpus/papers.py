@@ -4,7 +4,7 @@ import gzip
 import io
 import tarfile
 
-from llama_core.corpus.sources.latex import Paper, read_paper
+from llama_core.corpus.markup.latex.paper import Paper, read_paper
 
 BODY = "\\section{Introduction}\n" + "The text of a paper goes on for some time. " * 6
 PAPER = f"\\documentclass{{article}}\n\\title{{A Title}}\n\\begin{{document}}\n{BODY}\n\\end{{document}}\n"

@@ -7,9 +7,10 @@ from typing import Any
 
 from corpus.helpers import recipe_of, write_jsonl
 
-from llama_core.corpus import decontaminate, final, ingest
-from llama_core.corpus.benchmarks import digests
+from llama_core.corpus import final, ingest
 from llama_core.corpus.decisions import ENDING, Decision, Documents, write_decisions
+from llama_core.corpus.decontaminate import plan as decontaminate
+from llama_core.corpus.decontaminate.evaluation_sets import digests
 from llama_core.corpus.document import DROPPED_SCHEMA, Document, Rows
 from llama_core.corpus.recipe import Source
 from llama_core.phases import execute, one_phase

@@ -18,7 +18,7 @@ import yaml
 from corpus.helpers import is_conserved
 from pipeline import Pipeline
 
-from llama_core.corpus.report import Passage, passages
+from llama_core.corpus.report.passages import Passage, passages
 from llama_core.corpus.trace import find_text, sources_of
 from llama_core.step import Artifact
 

@@ -10,7 +10,8 @@ import fsspec
 from corpus.helpers import documents_of, recipe_of
 from corpus.stages import decontaminated
 
-from llama_core.corpus import decontaminate, dedup, final, ingest
+from llama_core.corpus import dedup, final, ingest
+from llama_core.corpus.decontaminate import plan as decontaminate
 from llama_core.corpus.document import read_batches
 from llama_core.recipe import Recipe
 from llama_core.step import Artifact

@@ -10,9 +10,9 @@ from corpus.fuzz.parsers import HTML_POST, WIKITEXT
 from corpus.helpers import documents_of
 
 from llama_core.corpus import ingest
-from llama_core.corpus.sources.html_text import to_text
-from llama_core.corpus.sources.latex import read_paper
-from llama_core.corpus.sources.wikitext import read_page
+from llama_core.corpus.markup.html import to_text
+from llama_core.corpus.markup.latex.paper import read_paper
+from llama_core.corpus.markup.wikitext.page import read_page
 from llama_core.recipe import load_recipe
 from llama_core.step import Artifact
 

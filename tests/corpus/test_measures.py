@@ -9,9 +9,9 @@ from corpus.stages import finish, ingest_recipe, recipe_of_files
 
 from llama_core.corpus import dedup
 from llama_core.corpus.clean import language_model, perplexity, references
-from llama_core.corpus.page import page
 from llama_core.corpus.recipe import Perplexity, References
-from llama_core.corpus.report import clusters, measures
+from llama_core.corpus.report.page import page
+from llama_core.corpus.report.passages import clusters, measures
 from llama_core.phases import execute
 from llama_core.step import Artifact, Step
 from llama_core.store import Store

@@ -7,9 +7,10 @@ from itertools import repeat
 
 from llama_core.corpus.clean import language
 from llama_core.corpus.clean.decide import decide_shard
+from llama_core.corpus.clean.filters import pii
+from llama_core.corpus.clean.filters.judge import judge
 from llama_core.corpus.decisions import Decision, Documents, apply_cuts, compose
 from llama_core.corpus.document import Document, batched
-from llama_core.corpus.quality import judge, pii
 from llama_core.corpus.recipe import Clean
 from llama_core.phases import Plan, one_phase
 from llama_core.step import Step

@@ -10,12 +10,12 @@ import contextlib
 from collections.abc import Iterator
 
 from llama_core.corpus.document import NonContent, Outcome, Quarantined
+from llama_core.corpus.formats.member import name_error
+from llama_core.corpus.formats.streams import GZIP, chunks
+from llama_core.corpus.formats.tar import Stream, Tar, is_tar
 from llama_core.corpus.recipe import Arxiv
-from llama_core.corpus.sources.archive_member import name_error
-from llama_core.corpus.sources.archive_tar import Stream, Tar, is_tar
 from llama_core.corpus.sources.arxiv_paper import Bundle, Place, is_bundle, kind_of_paper
 from llama_core.corpus.sources.raw import Raw, open_raw
-from llama_core.corpus.sources.streams import GZIP, chunks
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".gz", ".tex", ".ltx")
 

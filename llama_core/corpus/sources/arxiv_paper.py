@@ -5,14 +5,14 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from llama_core.corpus import filters
 from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined, document_id
+from llama_core.corpus.markup.latex.encoding import declared_codec, decode, decode_as
+from llama_core.corpus.markup.latex.files import language_of
+from llama_core.corpus.markup.latex.main import top_files
+from llama_core.corpus.markup.latex.paper import Paper, read_paper
+from llama_core.corpus.markup.latex.reader import MacroBomb
 from llama_core.corpus.recipe import Arxiv
-from llama_core.corpus.sources.latex import Paper, read_paper
-from llama_core.corpus.sources.latex_encoding import declared_codec, decode, decode_as
-from llama_core.corpus.sources.latex_files import language_of
-from llama_core.corpus.sources.latex_main import top_files
-from llama_core.corpus.sources.latex_reader import MacroBomb
+from llama_core.corpus.sources import rules
 
 _MAX_PAPERS = 8  # of a bundle
 _MAX_FILES = 10_000  # that a paper's text may be made of
@@ -201,7 +201,7 @@ class Bundle:
     def _reason(self, paper: Paper, main: str) -> str | None:
         if len(paper.text) < _WITHDRAWN_CHARS and _WITHDRAWN.search(self._files[main]):
             return "withdrawn"
-        return filters.text_reason(paper.text, self._place.source.min_chars)
+        return rules.text_reason(paper.text, self._place.source.min_chars)
 
     def _document(self, paper: Paper, main: str, members: int) -> Document:
         place = self._place

@@ -12,12 +12,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from llama_core.corpus import filters
 from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined, document_id
+from llama_core.corpus.formats import archives
+from llama_core.corpus.markup.charsets import BYTEWISE, codec_of
+from llama_core.corpus.markup.gutenberg import declared_encoding, read_book
 from llama_core.corpus.recipe import Books
-from llama_core.corpus.sources import archives, files
-from llama_core.corpus.sources.charsets import BYTEWISE, codec_of
-from llama_core.corpus.sources.gutenberg import declared_encoding, read_book
+from llama_core.corpus.sources import files, rules
 from llama_core.corpus.sources.raw import Raw, open_raw
 
 _TABLES = tuple(e for e, kind in files.FORMATS.items() if kind != "text")
@@ -115,12 +115,12 @@ def _decoded(source_name: str, source: Books, place: str, offset: int, data: byt
 def _outcome(
     source_name: str, source: Books, place: str, offset: int, text: str, fields: dict[str, Any]
 ) -> Outcome:
-    if error := filters.text_error(text):
+    if error := rules.text_error(text):
         return Quarantined(place, offset, error)
     book = read_book(text.replace("\r\n", "\n").replace("\r", "\n"))
     if book.is_copyrighted:
         return Dropped("copyrighted", place, text)
-    if reason := filters.text_reason(book.text, source.min_chars):
+    if reason := rules.text_reason(book.text, source.min_chars):
         return Dropped(reason, place, book.text)
     own = files.take_fields(fields)
     url = f"https://www.gutenberg.org/ebooks/{book.number}" if book.number else place

@@ -8,13 +8,13 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from llama_core.corpus import filters
 from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined, document_id
+from llama_core.corpus.formats.http_response import decode_payload, parse_response
+from llama_core.corpus.formats.warc import Record, records
+from llama_core.corpus.markup.webpage import extract
 from llama_core.corpus.recipe import CommonCrawl
+from llama_core.corpus.sources import rules
 from llama_core.corpus.sources.raw import Raw, open_raw
-from llama_core.corpus.sources.response import decode_payload, parse_response
-from llama_core.corpus.sources.warc import Record, records
-from llama_core.corpus.sources.webpage import extract
 
 ENDINGS = (".warc.wet.gz", ".warc.wet", ".wet.gz", ".wet", ".warc.gz", ".warc")
 
@@ -36,7 +36,7 @@ def read(source_name: str, source: CommonCrawl, raw: Raw) -> Iterator[Outcome]:
                 yield found
             elif isinstance(found, str):
                 yield Quarantined(place, record.offset, found)
-            elif reason := filters.text_reason(found[1], source.min_chars):
+            elif reason := rules.text_reason(found[1], source.min_chars):
                 yield Dropped(reason, place, found[1])
             else:
                 yield _document(record, found, source_name, source, raw, place)
@@ -95,7 +95,7 @@ def _html(body: bytes, headers: dict[str, str], limit: int) -> _Page | NonConten
     if isinstance(payload, str):
         return payload
     found = extract(payload, response.charset)
-    return found if isinstance(found, str) else filters.text_error("".join(found)) or found
+    return found if isinstance(found, str) else rules.text_error("".join(found)) or found
 
 
 def _document(

@@ -12,11 +12,11 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from llama_core.corpus import filters
 from llama_core.corpus.document import Document, Dropped, Outcome, Quarantined, document_id
+from llama_core.corpus.formats.streams import chunks, lines
 from llama_core.corpus.recipe import C4, Dataset, Files, UrlSource
+from llama_core.corpus.sources import rules
 from llama_core.corpus.sources.raw import Raw, open_raw
-from llama_core.corpus.sources.streams import chunks, lines
 from llama_core.errors import InputError
 
 _TEXT = (".txt", ".md", ".rst")
@@ -70,9 +70,9 @@ def to_outcome(
     text = fields.pop("text", None)
     if not isinstance(text, str):
         return Quarantined(place, offset, "no_text")
-    if error := filters.text_error(text):
+    if error := rules.text_error(text):
         return Quarantined(place, offset, error)
-    if reason := filters.text_reason(text, source.min_chars):
+    if reason := rules.text_reason(text, source.min_chars):
         return Dropped(reason)
     known = take_fields(fields)
     return Document(

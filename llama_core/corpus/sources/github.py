@@ -14,15 +14,16 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from llama_core.corpus import filters
-from llama_core.corpus.code_languages import language_of
+from llama_core.corpus.code import checkouts
+from llama_core.corpus.code.languages import language_of
+from llama_core.corpus.code.licenses import meets, spdx
+from llama_core.corpus.code.repository_license import Licenses
 from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined, document_id
-from llama_core.corpus.licenses import meets, spdx
+from llama_core.corpus.formats import archives
+from llama_core.corpus.formats.member import Member
 from llama_core.corpus.recipe import GitHub
-from llama_core.corpus.sources import archives, checkouts, files
-from llama_core.corpus.sources.archive_member import Member
+from llama_core.corpus.sources import files, rules
 from llama_core.corpus.sources.raw import Raw, open_raw
-from llama_core.corpus.sources.repository_license import Licenses
 
 FOLDERS = True
 _EXPORTS = tuple(e for e, kind in files.FORMATS.items() if kind != "text")
@@ -107,17 +108,17 @@ class _Reader:
         """What becomes of a file of a name that is wanted."""
         if not found.license:
             return Dropped("no_license", _plain(found.place))
-        if not self.allows(found.license) or filters.is_copyleft(text):
+        if not self.allows(found.license) or rules.is_copyleft(text):
             return Dropped("license", _plain(found.place))
-        if error := filters.text_error(text + found.path + found.repository + found.commit):
+        if error := rules.text_error(text + found.path + found.repository + found.commit):
             return NonContent("binary") if error == "nul_byte" else self.fault(found, error)
         text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
         if not self.source.generated and _is_generated(text):
             return Dropped("generated", found.place, text)
         named = language_of(found.path)
-        language, comments = named or ("", filters.HASH)
-        code = filters.strip_license_header(text, comments).strip("\n") + "\n"
-        reason = filters.text_reason(code, self.source.min_chars) or filters.code_reason(
+        language, comments = named or ("", rules.HASH)
+        code = rules.strip_license_header(text, comments).strip("\n") + "\n"
+        reason = rules.text_reason(code, self.source.min_chars) or rules.code_reason(
             code,
             max_line=self.source.max_line,
             max_mean_line=self.source.max_mean_line,

@@ -23,7 +23,7 @@ from typing import Any
 from urllib.parse import unquote
 from xml.parsers import expat
 
-from llama_core.corpus.sources.streams import GZIP, chunks
+from llama_core.corpus.formats.streams import GZIP, chunks
 from llama_core.errors import InputError
 
 LISTED = "list+"  # before the URL of a list; `#GLOB` after it chooses among the names

@@ -16,11 +16,11 @@ from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from llama_core.corpus import filters
-from llama_core.corpus.docstrings import split_docstrings
+from llama_core.corpus.code.docstrings import split_docstrings
+from llama_core.corpus.code.licenses import permissive_license
 from llama_core.corpus.document import Document, Dropped, Outcome, Quarantined, document_id
-from llama_core.corpus.licenses import permissive_license
 from llama_core.corpus.recipe import Packages
+from llama_core.corpus.sources import rules
 from llama_core.corpus.sources.raw import Raw
 from llama_core.errors import InputError
 from llama_core.step import digest_of
@@ -148,11 +148,11 @@ def read(source_name: str, source: Packages, raw: Raw) -> Iterator[Outcome]:
         except UnicodeDecodeError as error:
             yield Quarantined(file.path, error.start, "invalid_utf8")
             continue
-        if error_name := filters.text_error(text):
+        if error_name := rules.text_error(text):
             yield Quarantined(file.path, 0, error_name)
             continue
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-        if file.path in forbidden or (file.path.endswith(".py") and filters.is_copyleft(text)):
+        if file.path in forbidden or (file.path.endswith(".py") and rules.is_copyleft(text)):
             yield Dropped("license")
             continue
         found = _code(text, source) if source.part == "code" else _prose(file.path, text, source)
@@ -174,8 +174,8 @@ def read(source_name: str, source: Packages, raw: Raw) -> Iterator[Outcome]:
 
 def _code(text: str, source: Packages) -> str | Dropped:
     code, _ = split_docstrings(text, "")
-    code = filters.strip_license_header(code).strip("\n") + "\n"
-    reason = filters.text_reason(code, source.min_chars) or filters.code_reason(
+    code = rules.strip_license_header(code).strip("\n") + "\n"
+    reason = rules.text_reason(code, source.min_chars) or rules.code_reason(
         code,
         max_line=source.max_line,
         max_mean_line=source.max_mean_line,
@@ -192,12 +192,12 @@ def _prose(path: str, text: str, source: Packages) -> str | Dropped:
         prose = "\n\n".join(f"{name}\n\n{doc}" for name, doc in docs)
     elif path.endswith("METADATA"):
         message = message_from_string(text)
-        prose = filters.strip_decoration(str(message.get_payload()) or message.get("Description", ""))
+        prose = rules.strip_decoration(str(message.get_payload()) or message.get("Description", ""))
     elif ".dist-info/" in path or _LISTS.match(PurePosixPath(path).name):
         return Dropped("not_prose")
     else:
-        prose = filters.strip_decoration(text)
-    reason = filters.text_reason(prose, source.min_chars) or filters.prose_reason(prose)
+        prose = rules.strip_decoration(text)
+    reason = rules.text_reason(prose, source.min_chars) or rules.prose_reason(prose)
     return Dropped(reason) if reason else prose.strip("\n") + "\n"
 
 

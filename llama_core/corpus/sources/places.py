@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from llama_core.corpus.sources import archives, files
+from llama_core.corpus.formats import archives
+from llama_core.corpus.sources import files
 
 _PACKED = (".gz", ".tgz", ".zst", ".bz2")
 

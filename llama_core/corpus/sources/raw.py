@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 import fsspec
 
+from llama_core.corpus.formats.streams import PIECE
 from llama_core.corpus.recipe import UrlSource
 from llama_core.corpus.sources.checksum import Checksum
 from llama_core.corpus.sources.listing import LISTED, MAX_BYTES, Entry, parse_listing
-from llama_core.corpus.sources.streams import PIECE
 from llama_core.errors import InputError, StoreError
 from llama_core.file_system import file_system
 from llama_core.step import digest_of

@@ -18,16 +18,16 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from llama_core.corpus import filters
 from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined, document_id
+from llama_core.corpus.formats.sevenzip import Archive
+from llama_core.corpus.formats.sevenzip_directory import Member
+from llama_core.corpus.formats.spill import Spill
+from llama_core.corpus.formats.streams import chunks
+from llama_core.corpus.formats.xml_stream import Elements, parse
+from llama_core.corpus.markup.html import to_text
 from llama_core.corpus.recipe import StackExchange
-from llama_core.corpus.sources.archive_7z import Archive
-from llama_core.corpus.sources.directory_7z import Member
-from llama_core.corpus.sources.html_text import to_text
+from llama_core.corpus.sources import rules
 from llama_core.corpus.sources.raw import Raw, open_raw
-from llama_core.corpus.sources.spill import Spill
-from llama_core.corpus.sources.streams import chunks
-from llama_core.corpus.sources.xml_stream import Elements, parse
 
 ENDINGS = (".7z", ".xml", ".xml.gz", ".xml.bz2", ".xml.zst")
 
@@ -242,7 +242,7 @@ def _add(
     question.seen.add(post_id)
     post = Post.of(data, offset)
     text = to_text(post.body)
-    if error := filters.text_error(text + post.title):
+    if error := rules.text_error(text + post.title):
         yield Quarantined(record, offset, error)
     elif not text and (kind == _ANSWER or not post.title):
         yield Dropped("empty", record)
@@ -261,7 +261,7 @@ def _finish(question: _Question, place: _Place) -> Iterator[Outcome]:
     members = 1 + len(question.answers)
     text = "\n\n".join(question.texts)
     record = f"{place.posts}#{post.id}"
-    if reason := filters.text_reason(text, place.source.min_chars):
+    if reason := rules.text_reason(text, place.source.min_chars):
         yield Dropped(reason, record, text)
         for answer in question.answers:
             yield Dropped(reason, f"{place.posts}#{answer.id}")

@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from urllib.parse import quote
 from xml.etree import ElementTree
 
-from llama_core.corpus import filters
 from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined, document_id
+from llama_core.corpus.formats.streams import chunks
+from llama_core.corpus.formats.xml_stream import Elements, parse
+from llama_core.corpus.markup.wikitext.names import REDIRECTS
+from llama_core.corpus.markup.wikitext.nesting import TooDeepError
+from llama_core.corpus.markup.wikitext.page import read_page
 from llama_core.corpus.recipe import Wikipedia
+from llama_core.corpus.sources import rules
 from llama_core.corpus.sources.raw import Raw, open_raw
-from llama_core.corpus.sources.streams import chunks
-from llama_core.corpus.sources.wikitext import read_page
-from llama_core.corpus.sources.wikitext_names import REDIRECTS
-from llama_core.corpus.sources.wikitext_nesting import TooDeepError
-from llama_core.corpus.sources.xml_stream import Elements, parse
 from llama_core.errors import InputError
 
 # Not `.xml.bz2`: the parts of a large dump are named `….xml-p1p41242.bz2`.
@@ -101,11 +101,11 @@ class _Dump:
             found = read_page(wikitext, title, self._hidden, self._language)
         except TooDeepError:
             return Quarantined(record, offset, "too_deep")
-        if error := filters.text_error(found.text + title):
+        if error := rules.text_error(found.text + title):
             return Quarantined(record, offset, error)
         if found.is_disambiguation:
             return Dropped("disambiguation", record, found.text)
-        if reason := filters.text_reason(found.text, self._source.min_chars):
+        if reason := rules.text_reason(found.text, self._source.min_chars):
             return Dropped(reason, record, found.text)
         meta = {
             "page": number,

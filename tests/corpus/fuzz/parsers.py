@@ -19,12 +19,12 @@ from pydantic import TypeAdapter
 
 from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined
 from llama_core.corpus.ingest import reader
+from llama_core.corpus.markup.html import to_text
+from llama_core.corpus.markup.wikitext.nesting import TooDeepError
+from llama_core.corpus.markup.wikitext.page import read_page
 from llama_core.corpus.recipe import Source
-from llama_core.corpus.sources.html_text import to_text
 from llama_core.corpus.sources.listing import parse_listing
 from llama_core.corpus.sources.raw import Raw
-from llama_core.corpus.sources.wikitext import read_page
-from llama_core.corpus.sources.wikitext_nesting import TooDeepError
 from llama_core.errors import InputError
 
 Parser = tuple[str, list[bytes], Callable[[bytes], None]]  # ending of the file's name, seeds, function

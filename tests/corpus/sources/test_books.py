@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llama_core.corpus import ingest
+from llama_core.corpus.markup.gutenberg import read_book
 from llama_core.corpus.recipe import Books
 from llama_core.corpus.sources.books import decode
-from llama_core.corpus.sources.gutenberg import read_book
 from llama_core.step import Artifact
 
 BOOK = """THE LAST LIGHTHOUSE

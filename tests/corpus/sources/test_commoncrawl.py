@@ -11,10 +11,10 @@ from corpus.helpers import SAMPLES, documents_of, is_conserved, needs_samples
 from corpus.sources.memory import read_apart
 
 from llama_core.corpus.document import Document, Dropped, NonContent, Outcome
+from llama_core.corpus.formats.warc import records
 from llama_core.corpus.recipe import CommonCrawl
 from llama_core.corpus.sources import commoncrawl
 from llama_core.corpus.sources.raw import Raw
-from llama_core.corpus.sources.warc import records
 
 MB = 1 << 20
 

@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llama_core.corpus.document import Document, Dropped, Quarantined
+from llama_core.corpus.formats import streams
 from llama_core.corpus.recipe import Files
-from llama_core.corpus.sources import files, streams
+from llama_core.corpus.sources import files
 from llama_core.corpus.sources.raw import Raw
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {

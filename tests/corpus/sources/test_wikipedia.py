@@ -13,10 +13,11 @@ from corpus.helpers import SAMPLES, documents_in, documents_of, is_conserved, le
 from corpus.sources.residues import residues, table
 
 from llama_core.corpus.document import Outcome, Quarantined
+from llama_core.corpus.formats import streams
+from llama_core.corpus.formats.xml_stream import Elements, parse
 from llama_core.corpus.recipe import LANGUAGES, Wikipedia
-from llama_core.corpus.sources import streams, wikipedia
+from llama_core.corpus.sources import wikipedia
 from llama_core.corpus.sources.raw import Raw
-from llama_core.corpus.sources.xml_stream import Elements, parse
 from llama_core.errors import InputError
 from llama_core.step import Artifact
 

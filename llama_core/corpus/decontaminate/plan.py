@@ -1,0 +1,167 @@
+"""Decontamination: training documents that share a run of words with an evaluation set are left out.
+
+It writes decisions about the corpus, which are applied when training text is read: another evaluation set
+changes no corpus and, where it hits nothing new, nothing after it either.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from functools import lru_cache, partial
+from typing import Any
+
+from llama_core.corpus.decisions import ENDING, Decision, read_decisions, write_decisions
+from llama_core.corpus.decontaminate.evaluation_sets import files, passages
+from llama_core.corpus.decontaminate.index import Index, Span, read_index, write_index
+from llama_core.corpus.decontaminate.ngrams import PIECE, plain
+from llama_core.corpus.document import DROPPED_SCHEMA, Document, Rows, batched, read_documents
+from llama_core.corpus.recipe import Decontaminate
+from llama_core.phases import Phase, Plan
+from llama_core.step import Artifact, OpenShard, Shard, Step, digest_of
+from llama_core.store import Store
+
+REVISION = 1
+REASON = "contaminated"
+DROPPED = f"dropped.{REASON}"
+BENCHMARKS = "benchmarks"  # the shard that holds the index; no part of the finished step
+TRAIN = "train.parquet"
+LISTED = 5  # passages of a document
+SPAN_CHARS = 300
+SAMPLES = 3  # dropped texts and examples kept of each shard
+SAMPLE_CHARS = 2000
+EXAMPLES = 20  # of the step
+
+
+def plan(step: Step, corpus: Artifact, cfg: Decontaminate, data: str) -> Plan:
+    """Decisions about each shard of the corpus with training documents.
+
+    `data`: the folder of the evaluation sets. The step's digest is made from the documents that are left
+    out, whatever they were found in. Raises InputError on a file that cannot be read, DamagedError.
+    """
+    yield Phase("benchmarks", {BENCHMARKS: data}, partial(benchmarks_shard, step, cfg))
+    names = [s.name for s in corpus.shards if s.counts.get("documents.train")]
+    yield Phase("shards", {name: name for name in names}, partial(decontaminate_shard, step, corpus, cfg))
+    shards = step.committed_shards(names)
+    [index] = step.committed_shards([BENCHMARKS])
+    examples = [example for s in shards for example in s.facts["examples"]]
+    return {
+        "shards": names,
+        "digest": digest_of([[s.name, s.digest] for s in shards if s.counts.get(DROPPED)]),
+        "facts": index.facts | {"runs": index.counts["runs"], "examples": examples[:EXAMPLES]},
+    }
+
+
+def benchmarks_shard(step: Step, cfg: Decontaminate, data: str) -> None:
+    """Write the index of the evaluation sets. Raises InputError."""
+    store = Store(data)
+    read, left = files(data)
+    with step.shard(BENCHMARKS) as out:
+        write_index(out, (p for name in read for p in passages(store, name)), cfg.ngram)
+        out.facts["not_read"] = left
+
+
+def decontaminate_shard(step: Step, corpus: Artifact, cfg: Decontaminate, name: str) -> None:
+    """Write a decision about each training document of a corpus shard, in their order.
+
+    documents = kept + dropped.contaminated; hits.<evaluation set> counts documents, too. Raises DamagedError.
+    """
+    index = _index(step, cfg.ngram)
+    with step.shard(name) as out, contextlib.ExitStack() as stack:
+        out.facts |= {"source": corpus.shard(name).facts["source"], "examples": []}
+        out.counts.update(documents=0, kept=0, bytes=0)
+        dropped: list[str] = []
+        shelf = _Shelf(out, stack)
+
+        def decided() -> Iterator[Decision]:
+            for documents in batched(read_documents(corpus, name, TRAIN), PIECE):
+                found = index.find([plain(d.text) for d in documents])
+                for document, spans in zip(documents, found, strict=True):
+                    out.counts["documents"] += 1
+                    if not spans:
+                        out.counts["kept"] += 1
+                        out.counts["bytes"] += len(document.text.encode())
+                        yield Decision(document.id)
+                        continue
+                    dropped.append(document.id)
+                    decision = Decision(document.id, REASON, evidence(index, document, spans))
+                    shelf.put(document, decision, {index.passage(s.passage).benchmark for s in spans})
+                    yield decision
+
+        with out.publish(f"{name}/{ENDING}") as writer:
+            write_decisions(writer, decided())
+        out.digest = digest_of(dropped)
+
+
+def evidence(index: Index, document: Document, spans: list[Span]) -> dict[str, Any]:
+    """The runs that were found, and the longest passages that they make."""
+    longest = sorted(sorted(spans, key=lambda s: s.start - s.end)[:LISTED], key=lambda s: s.start)
+    text = plain(document.text)
+    listed = []
+    for span in longest:
+        p = index.passage(span.passage)
+        matched = text[span.start : min(span.end, span.start + SPAN_CHARS)]
+        listed.append(
+            {"benchmark": p.benchmark, "file": p.file, "item": p.item, "field": p.field, "text": matched}
+        )
+    return {"runs": sum(s.runs for s in spans), "passages": listed}
+
+
+class _Shelf:
+    """What a shard keeps of its dropped documents: counts, examples, samples of their text."""
+
+    def __init__(self, out: OpenShard, stack: contextlib.ExitStack):
+        self._out, self._stack = out, stack
+        self._rows: Rows | None = None
+
+    def put(self, document: Document, decision: Decision, benchmarks: set[str]) -> None:
+        out = self._out
+        out.counts[DROPPED] += 1
+        for benchmark in benchmarks:
+            out.counts[f"hits.{benchmark}"] += 1
+        if out.counts[DROPPED] > SAMPLES:
+            return
+        out.facts["examples"].append(
+            {"document": document.url or document.id, **decision.evidence["passages"][0]}
+        )
+        if self._rows is None:
+            writer = self._stack.enter_context(out.publish(f"{out.name}/dropped.parquet"))
+            self._rows = self._stack.enter_context(Rows(writer, DROPPED_SCHEMA))
+        self._rows.append((REASON, document.id, document.text[:SAMPLE_CHARS]))
+
+
+def training_documents(corpus: Artifact, decontaminated: Artifact | None, shard: str) -> Iterator[Document]:
+    """The training documents of a corpus shard without the contaminated ones. Raises DamagedError."""
+    documents = read_documents(corpus, shard, TRAIN)
+    if decontaminated is None or not decontaminated.shard(shard).counts.get(DROPPED):
+        yield from documents
+        return
+    for document, decision in zip(documents, read_decisions(decontaminated, shard), strict=True):
+        assert decision.id == document.id, (
+            f"{shard}: the decision on {decision.id} is not about {document.id}"
+        )
+        if decision.keep:
+            yield document
+
+
+def inputs(corpus: Artifact, decontaminated: Artifact | None) -> dict[str, str]:
+    """What the address of a step that reads `training_documents` is made from.
+
+    Where nothing was left out, it is that of the corpus alone.
+    """
+    if decontaminated is None or not decontaminated.counts.get(DROPPED):
+        return {"corpus": corpus.digest}
+    return {"corpus": corpus.digest, "decontaminate": decontaminated.digest}
+
+
+def _index(step: Step, n: int) -> Index:
+    shard = step.committed(BENCHMARKS)
+    assert shard is not None, "the evaluation sets were never read"
+    return _read_once(step.folder.url, shard.digest, n)
+
+
+@lru_cache(maxsize=1)
+def _read_once(url: str, digest: str, n: int) -> Index:
+    """The index of the shard with this digest, once a process."""
+    store = Store(url)
+    shard = Shard.from_dict(store.read_json(f"shards/{BENCHMARKS}.json"))
+    assert shard.digest == digest
+    return read_index(store, shard, n)

@@ -1,0 +1,391 @@
+"""The records of a WARC or WET file, streamed in bounded memory: nothing that is lost is lost silently.
+
+A file is plain or gzip: a member a record, as Common Crawl publishes it, or any other way. Trailers of
+gzip and Content-Length are checked. After damage, reading goes on at the next record that can be found.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from zlib_ng import zlib_ng as zlib  # 1.3 times as fast as zlib
+
+from llama_core.corpus.formats.streams import PIECE
+
+_DAMAGED: Any = zlib.error
+_FEED = 1 << 14  # compressed bytes inflated at a time: no more than some 16 MiB come out
+_HELD = 4 << 20  # compressed bytes of a member that are kept, to look for the next one if it is damaged
+_AGAIN = 8  # times that a file may be looked through for them, taken all together
+_PROBE = 1 << 12  # compressed bytes that show whether a record begins here
+_MAX_HEADER = 1 << 16
+_GZIP = b"\x1f\x8b\x08"
+_MARK = b"WARC/"
+_NEXT = b"\nWARC/1."
+_AFTER = 64  # bytes after a record that show whether another follows
+_NEWLINES = re.compile(rb"[\r\n]*")
+_ZEROS = re.compile(rb"\0*")
+_NEXT_HEADER = re.compile(rb"\n\r?\nWARC/1\.\d\r?\n[A-Za-z-]+: ")
+_HEADER_END = re.compile(rb"\n(?:\r?\n|(?P<mark>WARC/1\.))")
+
+# Decompressed bytes and, where a member begins with them: the offset in the file to read them from, if they
+# begin with a record, else -1.
+_Bytes = tuple[bytes, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Damage:
+    """After it the bytes go on somewhere else. `is_fresh`: no bytes came from the damaged member."""
+
+    error: str
+    is_fresh: bool
+
+
+_Piece = _Bytes | _Damage
+
+
+@dataclass(slots=True)
+class Record:
+    """`error` is the name of what was wrong, or empty; `headers` are by lower-case name.
+
+    `offset` is in the decompressed stream. `file_offset` is in the file as it lies, where the record can be
+    read from there by itself: it opens a gzip member, or the file is not compressed.
+    """
+
+    offset: int
+    file_offset: int | None = None
+    headers: dict[str, str] | None = None
+    body: bytes = b""
+    error: str = ""
+
+
+def records(file: BinaryIO, limit: int, types: frozenset[str]) -> Iterator[Record]:
+    """Every record of a file. Bodies are held of the `types` only, and are at most `limit` bytes."""
+    block = file.read(PIECE)
+    is_plain = not block.startswith(_GZIP) and _find_member(block, 0) < 0
+    stream = _Stream(_plain(file, block) if is_plain else _inflate(file, block))
+    is_empty = True
+    while stream.open_segment():
+        begin = stream.offset
+        for record in _segment(stream, limit, types):
+            if is_plain:
+                record.file_offset = record.offset
+            elif record.offset == begin:
+                record.file_offset = stream.file_offset
+            is_empty = False
+            yield record
+    if is_empty:
+        yield Record(0, error="empty_file")
+
+
+def _segment(stream: "_Stream", limit: int, types: frozenset[str]) -> Iterator[Record]:
+    """The records up to the next gzip member that begins with one, or to damage."""
+    begin = stream.offset
+    while stream.skip_newlines():
+        record = _record(stream, limit, types)
+        if not stream.skip_newlines() and (damage := stream.damage):
+            is_its_own = record.offset == begin and not damage.is_fresh
+            if record.error or is_its_own:
+                record.error, record.body = damage.error, b""
+                stream.damage = None
+        yield record
+    if stream.damage:
+        yield Record(stream.offset, error=stream.damage.error)
+
+
+def _record(stream: "_Stream", limit: int, types: frozenset[str]) -> Record:
+    record = Record(stream.offset)
+    if not stream.starts_with(_MARK):
+        record.error = "not_warc"
+        stream.resync()
+        return record
+    head = stream.read_header()
+    if isinstance(head, str):
+        record.error = head
+        stream.resync()
+        return record
+    record.headers = headers = parse_headers(head)
+    size = headers.get("content-length", "")
+    if not (size.isascii() and size.isdecimal() and len(size) < 19):
+        record.error = "bad_header"
+        stream.resync()
+        return record
+    length = int(size)
+    is_wanted = headers.get("warc-type", "").lower() in types
+    if length > limit:
+        record.error = stream.skip(length)
+        if not record.error:
+            record.error = "too_long" if is_wanted else ""
+            return record
+    elif not stream.has(length):
+        record.error = "truncated_record"
+    elif not stream.ends_record(length):
+        record.error = "wrong_length"
+    else:
+        body = stream.read(length)
+        record.body = body if is_wanted else b""
+        return record
+    stream.resync()  # into the body: it may hold the next records
+    return record
+
+
+def parse_headers(head: bytes) -> dict[str, str]:
+    """The fields after the first line, by lower-case name; the first of a name counts."""
+    fields: dict[str, str] = {}
+    name = ""
+    for line in head.decode("utf-8", "replace").split("\n")[1:]:
+        if line[:1] in (" ", "\t") and name:
+            fields[name] += " " + line.strip()  # a folded line
+            continue
+        name, colon, value = line.partition(":")
+        name = name.strip().lower()
+        if colon and name not in fields:
+            fields[name] = value.strip()
+        else:
+            name = ""
+    return fields
+
+
+class _Stream:
+    """Decompressed bytes in segments. A segment ends before a member that begins with a record, or where
+    the file is damaged: no record goes on beyond it."""
+
+    def __init__(self, pieces: Iterator[_Piece]):
+        self._pieces = pieces
+        self._data, self._at, self._base = b"", 0, 0
+        self._members: list[int] = []  # offsets of the ones that begin without a record
+        self._next: _Piece | None = None  # what the next segment begins with
+        self._is_ended = True
+        self.file_offset: int | None = None  # of the segment
+        self.damage: _Damage | None = None  # that ended the segment
+
+    @property
+    def offset(self) -> int:
+        return self._base + self._at
+
+    def open_segment(self) -> bool:
+        """Whether there is another segment, and not the end of the file."""
+        piece, self._next = self._next or next(self._pieces, None), None
+        self._base += len(self._data)
+        self._data, self._at, self.file_offset = b"", 0, None
+        self._is_ended, self.damage = False, None
+        if isinstance(piece, _Damage):
+            self.damage, self._is_ended = piece, True
+        elif piece is not None:
+            self._data, where = piece
+            self.file_offset = where if where != -1 else None
+        return piece is not None
+
+    def has(self, size: int) -> bool:
+        """Whether the segment goes on for `size` bytes, which are then held."""
+        missing = size - (len(self._data) - self._at)
+        if missing <= 0 or self._is_ended:
+            return missing <= 0
+        parts = [self._data[self._at :]]
+        self._base += self._at
+        end = self._base + len(parts[0])
+        self._at = 0
+        while missing > 0 and (piece := self._pull(end)):
+            parts.append(piece)
+            missing -= len(piece)
+            end += len(piece)
+        self._data = b"".join(parts)
+        return missing <= 0
+
+    def _pull(self, offset: int) -> bytes:
+        """The next bytes of the segment, which are at this offset; none at its end."""
+        if self._is_ended:
+            return b""
+        piece = next(self._pieces, None)
+        if isinstance(piece, tuple) and piece[1] is None:
+            return piece[0]
+        if isinstance(piece, tuple) and piece[1] == -1:
+            if len(self._members) > 1000 and self._members[500] < self.offset:
+                del self._members[:500]
+            self._members.append(offset)
+            return piece[0]
+        self._is_ended = True
+        if isinstance(piece, _Damage):
+            self.damage = piece
+        else:
+            self._next = piece
+        return b""
+
+    def starts_with(self, mark: bytes) -> bool:
+        return self.has(len(mark)) and self._data.startswith(mark, self._at)
+
+    def skip_newlines(self) -> bool:
+        """Whether the segment goes on after them."""
+        while self.has(1):
+            self._at = _NEWLINES.match(self._data, self._at).end()  # type: ignore[union-attr]
+            if self._at < len(self._data):
+                return True
+        return False
+
+    def read_header(self) -> bytes | str:
+        """The lines up to the first empty one; the error's name where there is none before another record."""
+        while True:
+            if found := _HEADER_END.search(self._data, self._at, self._at + _MAX_HEADER):
+                if found["mark"]:
+                    return "bad_header"
+                head = self._data[self._at : found.start()]
+                self._at = found.end()
+                return head
+            held = len(self._data) - self._at
+            if held >= _MAX_HEADER:
+                return "bad_header"
+            if not self.has(held + 1):
+                return "truncated_record"
+
+    def ends_record(self, length: int) -> bool:
+        """Whether after `length` bytes, which are held, a record or a member begins, or the segment ends."""
+        self.has(length + _AFTER)
+        after = _NEWLINES.match(self._data, self._at + length).end()  # type: ignore[union-attr]
+        if _MARK.startswith(self._data[after : after + len(_MARK)]):  # less of it, where the segment ends
+            return True
+        at = bisect_left(self._members, self.offset + length)
+        return at < len(self._members) and self._members[at] <= self._base + after
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, which are held."""
+        self._at += size
+        return self._data[self._at - size : self._at]
+
+    def skip(self, length: int) -> str:
+        """Go over a body that is not held: the error's name, where it is not as long as its header says.
+
+        Whoever writes a header with a wrong length must not hide the records after it: a body ends where
+        two line ends and a next header stand.
+        """
+        while True:
+            if length <= len(self._data) - self._at:
+                self.has(length + _AFTER)
+            end = self._at + length
+            found = _NEXT_HEADER.search(self._data, self._at, end + _AFTER)
+            if found and found.start() < end:
+                self._at = found.start()
+                return "wrong_length"
+            if end <= len(self._data):
+                self._at = end
+                return "" if self.ends_record(0) else "wrong_length"
+            step = max(0, len(self._data) - self._at - _AFTER)
+            self._at += step
+            length -= step
+            if not self.has(len(self._data) - self._at + 1):
+                self._at = len(self._data)
+                return "truncated_record"
+
+    def resync(self) -> None:
+        """Go to the next line of the segment that begins a record, or to its end."""
+        while (found := self._data.find(_NEXT, self._at)) < 0:
+            self._at = max(self._at, len(self._data) - len(_NEXT) + 1)
+            if not self.has(len(_NEXT)):
+                self._at = len(self._data)
+                return
+        self._at = found + 1
+
+
+# --- pieces of a file
+
+
+def _plain(file: BinaryIO, block: bytes) -> Iterator[_Piece]:
+    yield block, 0
+    while block := file.read(PIECE):
+        yield block, None
+
+
+def _inflate(file: BinaryIO, block: bytes) -> Iterator[_Piece]:
+    """The members of a gzip file one after another. After a damaged one, the next that begins a record."""
+    base = at = 0  # offset of the block in the file, and of the next byte in the block
+    again = 0  # bytes that were looked through a second time
+    is_lost = False
+    while True:
+        if len(block) - at < _FEED * 4:  # most members then lie in one block
+            block, base, at = block[at:] + file.read(PIECE), base + at, 0
+        if is_lost:
+            found = _find_member(block, at)
+            at = max(at, len(block) - len(_GZIP) + 1) if found < 0 else found
+            if found < 0:
+                rest = file.read(PIECE)
+                if not rest:
+                    return
+                block, base, at = block[at:] + rest, base + at, 0
+                continue
+            is_lost = False
+        at = _ZEROS.match(block, at).end()  # type: ignore[union-attr]  # padding
+        if at == len(block):
+            block, base, at = file.read(PIECE), base + at, 0
+            if not block:
+                return
+            continue
+
+        begin, where = at, base + at
+        member = _member()
+        head: bytes | None = b""  # of the member, until it shows whether a record begins here
+        error = ""
+        while not member.eof and not error:
+            if at == len(block):
+                kept = begin if begin >= 0 and at - begin < _HELD else at
+                rest = file.read(PIECE)
+                block, base, at, begin = block[kept:] + rest, base + kept, at - kept, begin - kept
+                if not rest:
+                    error = "truncated_stream"
+                    break
+            fed = block[at : at + _FEED]
+            before = member.copy() if at != begin else None
+            try:
+                out = member.decompress(fed)
+                at += len(fed) - len(member.unused_data)
+            except _DAMAGED:
+                out = _salvage(before or _member(), fed)
+                error = "damaged_stream"
+            if head is None:
+                if out:
+                    yield out, None
+                continue
+            head += out
+            if len(head) >= len(_MARK):
+                yield head, where if head.startswith(_MARK) else -1
+                head = None
+        if head:
+            yield head, -1
+        if error:
+            yield _Damage(error, is_fresh=head == b"")
+            is_lost = True
+            # The next one may begin in the damaged one: of a file made of such, only some are found there.
+            if begin >= 0 and again < _AGAIN * (_HELD + base + at):
+                again += at - begin
+                at = begin + 1
+
+
+def _member() -> Any:
+    """What inflates a gzip member, which can be copied."""
+    return zlib.decompressobj(wbits=31)
+
+
+def _find_member(block: bytes, at: int) -> int:
+    """Where the next gzip member stands whose first bytes are a record's."""
+    while (at := block.find(_GZIP, at)) >= 0:
+        try:
+            if _member().decompress(block[at : at + _PROBE], len(_MARK)) == _MARK:
+                return at
+        except _DAMAGED:
+            pass
+        at += 1
+    return at
+
+
+def _salvage(member: Any, data: bytes) -> bytes:
+    """What can be inflated of bytes of which some are damaged."""
+    parts: list[bytes] = []
+    at, step = 0, len(data)
+    while step and at < len(data):
+        trial = member.copy()
+        try:
+            parts.append(trial.decompress(data[at : at + step]))
+        except _DAMAGED:
+            step //= 2
+            continue
+        member, at = trial, at + step
+    return b"".join(parts)

@@ -1,0 +1,142 @@
+"""What citations print, after the labels of the bibliography: `[3]`, or authors and year."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from llama_core.corpus.markup.latex.commands import words
+from llama_core.corpus.markup.latex.files import uncommented
+from llama_core.corpus.markup.latex.lexer import tokens
+
+_ITEM = r"\\(?:bibitem|harvarditem%s)\s*(?=[\[{])|\\entry(?=\{)"
+_ALIAS = re.compile(
+    r"\\(?:newcommand|renewcommand|[gx]?def|let|nc|newc)\s*+\{?\s*+\\([A-Za-z]{1,20})\s*+\}?\s*+(?:\[1\]|#1)?"
+    r"\s*+=?\s*+\{?\s*+\\bibitem(?![A-Za-z])"
+)
+_MAX_ALIASES = 20
+_KEY = re.compile(r"\s*\{([^{}#\\]{1,200})\}")
+_AUTHOR_YEAR = re.compile(
+    r"\s*(?P<authors>[^()]{1,200}?)\s*\((?P<year>[^()]{0,20}\d[^()]{0,20}|n\.d\.|in press)\)"
+)
+_GROUPS = re.compile(r"(?:\\protect\s*)?\\(?:citeauthoryear|astroncite|citename|showciteauthoryear)\s*")
+_NUMERIC = re.compile(
+    r"\\usepackage[ ]?\[[^]]{0,100}\bnumbers\b[^]]{0,100}\]\s?\{natbib\}"
+    r"|\\setcitestyle\{[^}]{0,100}\bnumbers\b"
+    r"|\\bibpunct(?:\[[^]]{0,20}\])?\{[^}]{0,20}\}\{[^}]{0,20}\}\{[^}]{0,20}\}\{[ns]\}"
+    r"|\\documentclass[ ]?(?:\[[^]]{0,400}\])?\{revtex"
+)
+# Balanced to a depth that labels have: what is broken or deeper is none.
+_INNER = r"\{(?:[^{}]++|\{(?:[^{}]++|\{[^{}]*+\})*+\})*+\}"
+_OPTION = re.compile(rf"\s*\[((?:[^][{{}}]++|{_INNER})*+)\]")
+_GROUP = re.compile(rf"\s*\{{((?:[^{{}}]++|{_INNER})*+)\}}")
+
+_TEXTUAL = words(
+    r"\citet \Citet \textcite \Textcite \citeasnoun \citeN \shortciteN \newcite \possessivecite \citetalias"
+)
+_BARE = words("\\citealt \\citealp \\citeNP \\Citealt \\Citealp")
+_AUTHORS = words("\\citeauthor \\Citeauthor \\citeA \\citeANP")
+_YEAR = words("\\citeyear \\citeyearpar \\citeyearNP")
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    number: str
+    authors: str = ""
+    year: str = ""
+
+
+class Citations:
+    """The entries of a paper's bibliography by key. Without one, keys are numbered as they are cited."""
+
+    def __init__(self, files: Mapping[str, str], main: str):
+        self._entries: dict[str, _Entry] = {}
+        self._by_number = _NUMERIC.search(files[main]) is not None
+        texts = [uncommented(text) for text in _bibliographies(files, main)]
+        aliases = {name for text in (*texts, files[main]) for name in _ALIAS.findall(text)}
+        item = re.compile(_ITEM % "".join(f"|{name}" for name in sorted(aliases)[:_MAX_ALIASES]))
+        for text in texts:
+            self._learn(text, item)
+        self._known = bool(self._entries)
+
+    def tokens(self, command: str, keys: str, before: list[str], after: list[str]) -> list[str] | None:
+        """TeX for a citation with the notes around it; None: its keys are in no bibliography."""
+        entries = [e for key in keys.split(",") if (e := self._entry(key.strip()))]
+        if not entries:
+            return None
+        named = all(e.year for e in entries)
+        tail = [", ", *after] if after else []
+        head = [*before, " "] if before else []
+        if command in _YEAR and named:
+            years = ", ".join(e.year for e in entries)
+            return tokens(f"({years})" if command == "\\citeyearpar" else years)
+        if named and (command in _AUTHORS or not self._by_number):
+            if command in _AUTHORS:
+                return tokens(" and ".join(e.authors for e in entries))
+            if command in _TEXTUAL:
+                last = entries.pop()
+                first = "".join(f"{e.authors} ({e.year}), " for e in entries)
+                return [*head, *tokens(f"{first}{last.authors} ({last.year}"), *tail, ")"]
+            inner = [*head, *tokens("; ".join(f"{e.authors}, {e.year}" for e in entries)), *tail]
+            return inner if command in _BARE else ["(", *inner, ")"]
+        numbers = ", ".join(e.number for e in entries)
+        authors = (
+            tokens(entries[0].authors + " ") if command in _TEXTUAL and len(entries) == 1 and named else []
+        )
+        return [*authors, "[", *head, *tokens(numbers), *tail, "]"]
+
+    def _entry(self, key: str) -> _Entry | None:
+        if key and not self._known and key not in self._entries:
+            self._entries[key] = _Entry(key if key.isdecimal() else str(len(self._entries) + 1))
+        return self._entries.get(key)
+
+    def _learn(self, text: str, items: re.Pattern[str]) -> None:
+        for item in items.finditer(text):
+            label, at = _take(_OPTION, text, item.end())
+            groups: list[str] = []
+            if item[0].startswith("\\harvarditem"):
+                for _ in range(2):
+                    group, at = _take(_GROUP, text, at)
+                    groups.append(group)
+            key = _KEY.match(text, at)
+            if key and (name := key[1].strip()) not in self._entries:
+                authors, year = groups if groups else _author_year(label)
+                short = label if groups and label else authors
+                number = label if label and not year and "\\" not in label else str(len(self._entries) + 1)
+                self._entries[name] = _Entry(number, short.strip(), year.strip())
+
+
+def _bibliographies(files: Mapping[str, str], main: str) -> list[str]:
+    """The paper's own .bbl, or whatever holds entries."""
+    own = files.get(main.rpartition(".")[0] + ".bbl")
+    return (
+        [own] if own else [text for text in files.values() if "\\bibitem" in text or "\\harvarditem" in text]
+    )
+
+
+def _author_year(label: str) -> tuple[str, str]:
+    """Of a label as natbib and its forerunners write it; twice nothing for any other."""
+    label = " ".join(label.split())
+    if (whole := _GROUP.fullmatch(label)) is not None:
+        label = whole[1]
+    if marked := _GROUPS.match(label):
+        groups: list[str] = []
+        at = marked.end()
+        while (group := _GROUP.match(label, at)) is not None:
+            groups.append(group[1])
+            at = group.end()
+        groups = groups if len(groups) > 1 else [*groups, label[at:]]
+        return (groups[-2], groups[-1]) if len(groups) > 1 else ("", "")
+    found = _AUTHOR_YEAR.match(label)
+    if found is None or _depth(found["authors"]) or "\\citenamefont" in label:
+        return "", ""
+    return found["authors"], found["year"]
+
+
+def _depth(text: str) -> int:
+    return text.count("{") - text.count("}")
+
+
+def _take(pattern: re.Pattern[str], text: str, at: int) -> tuple[str, int]:
+    """What is in the brackets that come next, and the place after them; nothing where there are none."""
+    found = pattern.match(text, at)
+    return (found[1], found.end()) if found else ("", at)

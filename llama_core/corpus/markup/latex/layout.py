@@ -1,0 +1,363 @@
+"""Where the text of a paper goes while it is read: groups, environments, floats and the notes they become."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from llama_core.corpus.markup.latex import commands, symbols
+from llama_core.corpus.markup.latex.files import DOCUMENT
+from llama_core.corpus.markup.latex.macros import Expander
+from llama_core.corpus.markup.latex.numbers import Numbers
+from llama_core.corpus.markup.latex.text import Writer, accented
+
+_KNOWN_ENVIRONMENTS = frozenset().union(
+    commands.MATH,
+    commands.FLOATS,
+    commands.TABULAR,
+    commands.LISTS,
+    commands.DROPPED,
+    ("document", "abstract"),
+)
+# What a paper cannot give another meaning to: it is read here.
+_KNOWN = frozenset().union(
+    commands.HEADINGS,
+    commands.PLAIN_HEADINGS,
+    commands.CITATIONS,
+    commands.REFERENCES,
+    commands.FOOTNOTES,
+    (f"\\begin{{{name}}}" for name in _KNOWN_ENVIRONMENTS),
+    commands.words(
+        r"\\ \item \caption \par \title \label \maketitle \bibitem \appendix \multicolumn \multirow "
+        r"\includegraphics \bibliography \url \href \verb \newtheorem \ensuremath \xspace \begin \end \onedot"
+    ),
+)
+# In plain TeX these names are a paper's own.
+_KNOWN_IN_PLAIN = _KNOWN - commands.CITATIONS - commands.REFERENCES - {"\\label", "\\bibitem"}
+# An argument of an unknown environment that is no text: a length, a number, columns.
+_NO_TEXT = re.compile(r"[\s\d.,+-]*(?:\\[A-Za-z]+\s*)?(?:pt|cm|mm|em|ex|in)?\s*|[lcrpXbmt|@!<>{}*\d\s]{1,40}")
+
+_MAX_WRITERS = 30
+
+
+@dataclass(slots=True)
+class Environment:
+    name: str
+    groups: int  # open braces where it began
+    writers: int
+    close: Callable[[], None] | None = None
+    captions: list[str] | None = None  # of a float
+    items: int = 0
+
+
+@dataclass(slots=True)
+class Theorem:
+    title: str
+    counter: str
+
+
+_THEOREMS = {n: Theorem(t, n) for n, t in (commands.THEOREMS | commands.SHORT_THEOREMS).items()}
+
+
+class Layout:
+    """The writers, groups and environments that are open, over the tokens of a paper.
+
+    A writer takes lines; text that interrupts a paragraph is diverted to another writer, and comes after it.
+    """
+
+    def __init__(self, files: Mapping[str, str], main: str):
+        self._plain = not any(DOCUMENT.search(text) for text in files.values())
+        known = _KNOWN_IN_PLAIN if self._plain else _KNOWN
+        self._tokens = Expander(files, main, known, self._plain)
+        self._writers = [Writer()]
+        self._groups: list[Callable[[], None] | None] = []
+        self._environments: list[Environment] = []
+        self._open: Counter[str] = Counter()
+        self._tables: list[int] = []  # open braces around each open table
+        self._theorems = dict(_THEOREMS)
+        self._numbers = Numbers()
+        self._done = False
+        self._body = 0  # the line that a paper without sections begins at
+
+    @property
+    def _out(self) -> Writer:
+        return self._writers[-1]
+
+    # --- groups, and the writers that they divert to
+
+    def _braced(self, close: Callable[[], None]) -> None:
+        """Open the group of the argument that follows; `close` is called at its end."""
+        token = self._tokens.solid()
+        if token != "{":
+            self._tokens.put_back([token or ""])
+            self._tokens.put_back([*self._tokens.argument(), "}"])
+        self._groups.append(close)
+
+    def _close_group(self) -> None:
+        if self._groups and (close := self._groups.pop()):
+            close()
+
+    def _divert(self, muted: bool = False) -> int:
+        """What is written from now on goes to a writer of its own. The number of those that were there.
+
+        Too deep in one another, text stays where it is.
+        """
+        if len(self._writers) >= _MAX_WRITERS:
+            return len(self._writers)
+        self._writers.append(Writer(muted))
+        return len(self._writers) - 1
+
+    def _collect(self, depth: int) -> list[str]:
+        """The lines that were diverted since; the writers below stay."""
+        if len(self._writers) <= depth:
+            return []
+        self._unwind(depth + 1)
+        return self._writers.pop().finish()
+
+    def _unwind(self, depth: int) -> None:
+        while len(self._writers) > depth:
+            lines = self._writers.pop().finish()
+            if lines:
+                self._out.notes.append(lines)
+
+    def _open_note(self, head: str = "") -> None:
+        """The argument that follows is a note, after `head`."""
+        depth = self._divert()
+        self._out.write(head)
+        self._braced(lambda: self._note(depth))
+
+    def _note(self, depth: int) -> None:
+        lines = self._collect(depth)
+        if lines:
+            self._out.notes.append(lines)
+
+    # --- arguments that are no text
+
+    def _eat(self, letters: str, name: str = "") -> None:
+        """Leave out arguments, written as letters (see `commands`)."""
+        for letter in letters:
+            if letter == "*":
+                self._tokens.star()
+            elif letter == "m":
+                self._tokens.argument(long=False)
+            elif letter == "o":
+                self._tokens.option()
+            elif letter == "a":
+                self._tokens.option("<", ">")
+            elif letter == "p":
+                self._tokens.option("(", ")")
+            else:
+                self._tokens.length(name)
+
+    # --- environments
+
+    def _begin(self, name: str) -> None:
+        environment = Environment(name, len(self._groups), len(self._writers))
+        self._environments.append(environment)
+        self._open[name] += 1
+        if name in commands.DROPPED:
+            self._divert(muted=True)
+            return
+        if name in self._theorems:
+            self._theorem(self._theorems[name])
+            return
+        if name == "proof":
+            self._proof(environment)
+            return
+        arguments = commands.TABULAR.get(name) or commands.ENVIRONMENT_ARGUMENTS.get(name)
+        self._eat("o" if arguments is None else arguments)
+        if arguments is None and name not in _KNOWN_ENVIRONMENTS:
+            self._eat_lengths()
+        if name in commands.FLOATS:
+            self._float(environment, commands.FLOATS[name])
+        elif name in commands.PARAGRAPHS:
+            self._out.par()
+            environment.close = lambda: self._out.par()
+        elif not self._tables:
+            self._out.end_line()
+            environment.close = lambda: self._out.end_line()
+        if name in commands.TABULAR:
+            self._tables.append(len(self._groups))
+            if environment.captions is None:
+                environment.close = self._end_table
+        elif name == "document":
+            self._at_body()
+        elif name == "abstract":
+            environment.close = self._at_body
+        elif name == "appendices":
+            self._appendix()
+
+    def _end(self, name: str) -> None:
+        if name == "document":
+            self._done = True
+        if not self._open[name]:
+            return
+        while True:
+            environment = self._environments.pop()
+            self._open[environment.name] -= 1
+            while len(self._groups) > environment.groups:
+                self._close_group()
+            if environment.name in commands.DROPPED:
+                self._collect(environment.writers)
+            if environment.close:
+                environment.close()
+            if environment.name == name:
+                return
+
+    def _at_body(self) -> None:
+        """A paper without sections begins after the last of these places."""
+        if len(self._writers) == 1:
+            self._out.par()
+            self._body = len(self._out.lines)
+
+    def _appendix(self) -> None:
+        self._numbers.appendix()
+
+    def _eat_lengths(self) -> None:
+        while self._tokens.peek() == "{":
+            argument = self._tokens.argument()
+            if not _NO_TEXT.fullmatch("".join(argument)):
+                self._tokens.put_back(["{", *argument, "}"])
+                return
+
+    # --- tables and floats
+
+    def _new_row(self) -> None:
+        """A row of a table is a line; that of a table inside of a cell is not."""
+        if not self._tables:
+            self._out.end_line()
+        elif len(self._tables) == 1 and len(self._groups) <= self._tables[-1]:
+            self._out.end_line(row=True)
+        else:
+            self._out.write(" ")
+
+    def _end_table(self) -> None:
+        if len(self._tables) <= 1:
+            self._out.end_line(row=True)
+        if self._tables:
+            self._tables.pop()
+
+    def _table_head(self) -> None:
+        """Of AASTeX: rows in braces."""
+        table = len(self._tables) - 1
+        if table >= 0:
+            self._tables[table] += 1
+
+        def close() -> None:
+            if 0 <= table < len(self._tables):
+                self._tables[table] -= 1
+            self._new_row()
+
+        self._braced(close)
+
+    def _float(self, environment: Environment, kind: str) -> None:
+        """A float is its captions and, of a table, its rows."""
+        captions: list[str] = []
+        environment.captions = captions
+        depth = self._divert(muted=kind == "Figure")
+        tables, self._tables = self._tables, []
+
+        def close() -> None:
+            if environment.name in commands.TABULAR:
+                self._end_table()
+            self._tables = tables
+            lines = [*captions, *self._collect(depth)]
+            if lines:
+                self._out.notes.append(lines)
+
+        environment.close = close
+
+    def _caption(self) -> None:
+        self._tokens.star()
+        above = next((e for e in reversed(self._environments[-8:]) if e.captions is not None), None)
+        if above and not (self._open["subfigure"] or self._open["subtable"]):
+            self._open_caption(commands.FLOATS[above.name], above)
+        elif self._open["algorithm"]:
+            self._open_caption("Algorithm")
+        else:
+            self._open_caption("", above)
+
+    def _open_caption(self, kind: str, above: Environment | None = None) -> None:
+        """The argument that follows, with its number, is a caption of the float `above`, or a note."""
+        self._tokens.option()
+        depth = self._divert()
+        if kind:
+            self._out.write(f"{kind} {self._numbers.step(kind.lower(), kind)}: ")
+        tables, self._tables = self._tables, []
+
+        def close() -> None:
+            self._tables = tables
+            lines = self._collect(depth)
+            if above is not None and above.captions is not None:
+                above.captions.extend(lines)
+            elif lines:
+                self._out.notes.append(lines)
+
+        self._braced(close)
+
+    # --- theorems
+
+    def _theorem(self, theorem: Theorem) -> None:
+        self._out.par()
+        self._out.write(theorem.title)
+        if theorem.counter:
+            self._out.write(f" {self._numbers.step(theorem.counter, theorem.title)}")
+        self._environments[-1].close = lambda: self._out.par()
+        note = self._tokens.option()
+        if note:
+            self._out.write(" (")
+            self._tokens.put_back([*note, ")", "}"])
+            self._groups.append(self._head_ends)
+        else:
+            self._head_ends()
+
+    def _proof(self, environment: Environment) -> None:
+        self._out.par()
+        environment.close = lambda: self._out.par()
+        self._tokens.put_back([*(self._tokens.option() or ["Proof"]), "}"])
+        self._groups.append(self._head_ends)
+
+    def _head_ends(self) -> None:
+        """What follows a head goes on in its line, even after an empty one."""
+        self._out.write(". " if self._out.last().isalnum() or self._out.last() in ")]$" else " ")
+        self._out.run_in()
+
+    def _new_theorem(self) -> None:
+        starred = self._tokens.star()
+        name = self._tokens.word()
+        shared = self._tokens.option()
+        title = _words(self._tokens.argument())
+        outer = self._tokens.option()
+        counter = "" if starred else "".join(shared).strip() if shared else name
+        if outer and counter:
+            self._numbers.within(counter, "".join(outer).strip())
+        if name and name not in _KNOWN_ENVIRONMENTS:
+            self._theorems[name] = Theorem(title, counter)
+
+    def _declare_theorem(self) -> None:
+        """Of thmtools: `\\declaretheorem[name=Theorem, numberwithin=section]{thm}`."""
+        options = "".join(self._tokens.option() or []).split(",")
+        settings = {key.strip(): value.strip() for key, _, value in (o.partition("=") for o in options)}
+        names = self._tokens.word().split(",")
+        counter = settings.get("sibling") or settings.get("sharenumber") or settings.get("numberlike")
+        outer = settings.get("numberwithin") or settings.get("parent")
+        for name in names:
+            title = settings.get("name") or settings.get("title") or name.capitalize()
+            number = "" if settings.get("numbered") == "no" else counter or name
+            if outer and number:
+                self._numbers.within(number, outer)
+            if name and name not in _KNOWN_ENVIRONMENTS:
+                self._theorems[name] = Theorem(title, number)
+
+
+def _words(tokens: Iterable[str]) -> str:
+    """A title as it is printed: accents on their letters, other commands left out."""
+    found: list[str] = []
+    mark = ""
+    for token in tokens:
+        name = token.rstrip()
+        mark = symbols.ACCENTS.get(name, mark)
+        if (piece := symbols.SYMBOLS.get(name, token)) and piece[0] not in "\\{}":
+            found.append(accented(piece, mark) if mark else piece)
+            mark = ""
+    return "".join(found).replace("~", " ").strip()

@@ -1,0 +1,221 @@
+"""The files that a bundle's papers begin in."""
+
+import json
+import posixpath
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+
+from llama_core.corpus.markup.latex.files import DOCUMENT, Files, uncommented
+
+_CLASS = re.compile(r"\\document(?:class|style)\b\s*(?:\[[^]]{0,2000}\])?\s*\{?\s*([\w-]*)")
+_PLAIN = re.compile(
+    r"\\(?:bye|end(?!\s*\{)|magnification|vfill\\eject|newsec|beginsection|topmatter|centerline|baselineskip"
+    r"|hsize|parindent|input\s+(?:harvmac|amstex|phyzzx|lanlmac|jnl|epsf|amssym))\b"
+)
+_PROSE = re.compile(r"\\(?:section|chapter|maketitle|title|abstract)\b|\\begin\s*\{abstract\}")
+_END = re.compile(r"\\end\s*\{\s*document\s*\}")
+_COMMAND = re.compile(r"\\[A-Za-z]")
+_INPUT = re.compile(r"\\(?:input|include)\b\s*(?:\{([^{}\n]{1,500})\}|([^\s{}\\]{1,500}))")
+_MAX_INPUTS = 200  # of a file
+_PART, _PLAIN_TEX, _BEGUN, _DOCUMENT = 2, 3, 4, 5  # the kinds of files that may be a paper, likeliest last
+_USUAL_NAMES = ("main", "ms", "paper", "article", "manuscript", "root", "arxiv")
+_ANOTHER = re.compile(
+    r"supp|append|response|rebuttal|reply|cover|letter|old|diff|templ|sample", re.IGNORECASE
+)
+_SUPPLEMENT = re.compile(r"supp|append|e?s[im]\b", re.IGNORECASE)
+# What authors send along beside a paper, by its whole name: letters, and the example that a class comes with.
+_ASIDE = re.compile(
+    r"cover(?:[-_ ]?(?:letter|page))?|(?:response|reply|replies|rebuttal)s?(?:[-_ ]?letter)?"
+    r"(?:[-_ ]?to)?(?:[-_ ]?(?:the|all))?(?:[-_ ]?(?:referee|reviewer|editor|report|comment).*)?[-_ ]?\d*"
+    r"|.*template|.*sample|(?:template|sample)(?:[-_ ].*|\d*)",
+    re.IGNORECASE,
+)
+_TIMES = 2  # a paper is so much longer than what lies beside it
+_TEX = (".tex", ".ltx", ".latex")
+
+
+@dataclass(slots=True)
+class _Candidate:
+    """What a file says of itself, or the files say that it inputs."""
+
+    path: str
+    tie: tuple[int, ...] = ()  # among files of one kind
+    is_tex: bool = False
+    is_ignored: bool = False
+    is_part: bool = False  # of a paper, by its class
+    declares: bool = False
+    begins: bool = False
+    begins_itself: bool = False
+    is_whole: bool = False  # from its class to its end
+    chars: int = 0
+    is_plain: bool = False
+    has_prose: bool = False
+    has_bibliography: bool = False
+    is_input: bool = False
+    inputs: list[str] = field(default_factory=list)
+
+    @property
+    def kind(self) -> int:
+        """0: no paper at all."""
+        if self.is_ignored:
+            return 1
+        if self.declares and self.begins:
+            return _PART if self.is_part else _DOCUMENT
+        if self.begins:
+            return _BEGUN
+        return _PLAIN_TEX if self.is_plain else int(self.is_tex)
+
+    def key(self) -> tuple[list[int], str]:
+        """To sort by, the likeliest first. A file that another one inputs is but a part of that one."""
+        kind = min(self.kind, 1) if self.is_input else self.kind
+        return [-n for n in (kind, *self.tie)], self.path
+
+    @property
+    def stem(self) -> str:
+        return posixpath.splitext(posixpath.basename(self.path))[0]
+
+    def take(self, other: "_Candidate") -> None:
+        """Input another file: what that says holds for this one."""
+        if other.is_whole and not other.is_part and not self.declares:
+            return  # a note that has a paper in it
+        other.is_input = True
+        if not other.is_part:
+            self.declares |= other.declares
+            self.begins |= other.begins
+            self.is_plain |= other.is_plain
+            self.has_prose |= other.has_prose
+
+
+def top_files(files: Mapping[str, str]) -> list[str]:
+    """The files that papers start in, the paper's own first: the ones that 00README names, or the best of
+    those that look it, with every other beside it that is a document by itself and no letter or example."""
+    found = {path: _candidate(files, path) for path in files if is_tex(path)}
+    _find_inputs(found, Files(files))
+    _join(found)
+    named = _named_by_readme(files)
+    asides = _asides(found.values(), named)
+    ranked = sorted((c for c in found.values() if c.path not in asides), key=_Candidate.key)
+    best = named or [c.path for c in ranked[:1] if c.kind]
+    folders = {posixpath.dirname(path) for path in best}
+    others = (c.path for c in ranked if c.kind == _DOCUMENT and c.begins_itself)
+    return [*best, *(p for p in others if p not in best and posixpath.dirname(p) in folders)]
+
+
+def is_tex(path: str) -> bool:
+    """Whether a file may be a paper: not a style, a bibliography or a note to arXiv."""
+    name = posixpath.basename(path).lower()
+    if name.startswith(("00readme", ".")):
+        return False
+    return name.endswith(_TEX) or posixpath.splitext(name)[1] not in (".sty", ".bbl", ".cls", ".tikz", ".bib")
+
+
+def _named_by_readme(files: Mapping[str, str]) -> list[str]:
+    """https://info.arxiv.org/help/00README.html, the old form and the new one."""
+    for path, text in files.items():
+        name = posixpath.basename(path).lower()
+        if name == "00readme.json":
+            try:
+                sources = json.loads(text)["sources"]
+                named = [s["filename"] for s in sources if s.get("usage") == "toplevel"]
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                continue
+        elif name.startswith("00readme"):
+            named = re.findall(r"^\s*(\S+)\s+toplevelfile", text, re.MULTILINE)
+        else:
+            continue
+        if found := [n for n in named if isinstance(n, str) and n in files]:
+            return [*dict.fromkeys(found)]
+    return []
+
+
+def _candidate(files: Mapping[str, str], path: str) -> _Candidate:
+    text = files[path]
+    code = uncommented(text)
+    if _COMMAND.search(code) is None:
+        return _Candidate(path)
+    stem, name = posixpath.splitext(path)[0], posixpath.basename(path)
+    declared, begins = _CLASS.search(code), DOCUMENT.search(code) is not None
+    has_bibliography, has_prose = stem + ".bbl" in files, _PROSE.search(code) is not None
+    tie = (
+        int(has_bibliography),
+        int(posixpath.basename(stem).lower() in _USUAL_NAMES),
+        int(_ANOTHER.search(posixpath.basename(stem)) is None),
+        int(has_prose),
+        -path.count("/"),
+        len(code),
+    )
+    return _Candidate(
+        path,
+        tie,
+        is_tex=path.lower().endswith(_TEX) or "." not in name,
+        is_ignored=text.lstrip().startswith("%auto-ignore"),
+        is_part=declared is not None and declared[1] in ("standalone", "subfiles"),
+        declares=declared is not None,
+        begins=begins,
+        begins_itself=begins,
+        is_whole=declared is not None and begins and _END.search(code) is not None,
+        chars=len(code),
+        is_plain=_PLAIN.search(code) is not None,
+        has_prose=has_prose,
+        has_bibliography=has_bibliography,
+        inputs=[*dict.fromkeys(m[1] or m[2] for m in islice(_INPUT.finditer(code), _MAX_INPUTS))],
+    )
+
+
+def _find_inputs(found: Mapping[str, _Candidate], files: Files) -> None:
+    """Of the names that candidates input, those that are candidates' too."""
+    for path, candidate in found.items():
+        if candidate.kind == 0 or candidate.is_ignored:
+            candidate.inputs = []
+        paths = (files.find(name, posixpath.dirname(path)) for name in candidate.inputs)
+        candidate.inputs = [p for p in paths if p and p in found]
+
+
+def _join(found: Mapping[str, _Candidate]) -> None:
+    """Tell each file what those say that it inputs, in one walk. Of files that input one another in a circle,
+    the likeliest is the one that inputs the others."""
+    done: set[str] = set()
+    for first in sorted(found.values(), key=_Candidate.key):
+        above = {} if first.path in done else {first.path: iter(first.inputs)}
+        while above:
+            path = next(reversed(above))
+            other = next((p for p in above[path] if p not in above), None)
+            if other is None:
+                above.popitem()
+                done.add(path)
+                if above:
+                    found[next(reversed(above))].take(found[path])
+            elif other in done:
+                found[path].take(found[other])
+            else:
+                above[other] = iter(found[other].inputs)
+
+
+def _asides(candidates: Collection[_Candidate], named: Collection[str]) -> set[str]:
+    """The letters and examples: by their names, without a bibliography of their own, and with a paper that is
+    longer beside or above them."""
+    longest: dict[str, int] = {}  # of the papers in a folder
+    for candidate in candidates:
+        is_other = candidate.is_input or _SUPPLEMENT.match(candidate.stem) or _looks_aside(candidate)
+        if candidate.path in named or (candidate.kind >= _BEGUN and candidate.has_prose and not is_other):
+            folder = posixpath.dirname(candidate.path)
+            longest[folder] = max(candidate.chars, longest.get(folder, 0))
+    return {
+        candidate.path
+        for candidate in candidates
+        if _looks_aside(candidate) and candidate.path not in named
+        if any(longest.get(f, 0) >= _TIMES * candidate.chars for f in _above(candidate.path))
+    }
+
+
+def _looks_aside(candidate: _Candidate) -> bool:
+    return _ASIDE.fullmatch(candidate.stem) is not None and not candidate.has_bibliography
+
+
+def _above(path: str) -> Iterable[str]:
+    """The folders that a file is in, from its own to the bundle's."""
+    while path:
+        path = posixpath.dirname(path)
+        yield path

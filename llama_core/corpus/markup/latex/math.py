@@ -1,0 +1,96 @@
+"""Formulas, kept as TeX: read to their end, their macros expanded, their labels out."""
+
+from llama_core.corpus.markup.latex.commands import HEADINGS
+from llama_core.corpus.markup.latex.lexer import PAR
+from llama_core.corpus.markup.latex.macros import Expander
+
+_CLOSING = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}
+_SILENT = frozenset(("\\ensuremath", "\\xspace", "\\relax"))
+_UNNUMBERED = frozenset(("\\nonumber", "\\notag"))
+
+
+class Formula:
+    """`text`: with what opens and closes it. `rows`: for each, its labels and whether it has a number."""
+
+    __slots__ = ("rows", "text")
+
+    def __init__(self, text: str, rows: list[tuple[list[str], bool]]):
+        self.text, self.rows = text, rows
+
+
+def read_formula(expander: Expander, opening: str) -> Formula:
+    """The formula that `opening` has begun: `$`, `$$`, `\\(`, `\\[` or `\\begin{name}`.
+
+    One that is not closed ends where TeX would close it: with the paragraph, for `$` and `$$`; else at a
+    heading or the end of the paper.
+    """
+    closing = _CLOSING.get(opening) or opening.replace("\\begin", "\\end")
+    dollars = opening[0] == "$"
+    pieces, labels, rows = [opening], [], []
+    depth, inner, numbered = 0, 0, True
+    expander.math = True
+    while (token := expander.next()) is not None:
+        word = token.rstrip() if token[0] == "\\" else token
+        if token == "{":
+            depth += 1
+        elif token == "}":
+            depth -= 1
+            if depth < 0:
+                if dollars or opening == "\\(":
+                    expander.put_back([token])
+                    break
+                depth = 0
+                continue
+        elif word == closing and (not dollars or depth == 0):
+            break
+        elif token == "$" and depth == 0 and dollars and expander.peek() == "$":
+            expander.raw()
+            break
+        elif token == PAR:
+            if dollars or opening == "\\(":
+                expander.put_back([token])
+                break
+            token = "\n"
+        elif word == "\\label":
+            labels.append(expander.word())
+            continue
+        elif word in _SILENT:
+            continue
+        elif word in _UNNUMBERED:
+            numbered = False
+        elif word == "\\end{document}" or word in HEADINGS:
+            expander.put_back([token])
+            break
+        elif word == "\\\\" and not inner and depth == 0:
+            rows.append((labels, numbered))
+            labels, numbered = [], True
+        elif word.startswith("\\begin{"):
+            inner += 1
+        elif word.startswith("\\end{"):
+            inner -= 1
+        pieces.append(_joint(pieces[-1], token) + token)
+    expander.math = False
+    rows.append((labels, numbered))
+    return Formula(_close(pieces, closing), rows)
+
+
+def _joint(before: str, token: str) -> str:
+    """A space where two tokens would run together."""
+    return (
+        " " if before[0] == "\\" and before[-1].isalpha() and len(before) > 1 and token[0].isalpha() else ""
+    )
+
+
+def _close(pieces: list[str], closing: str) -> str:
+    body = "".join(pieces[1:])
+    if pieces[0] in ("$", "\\("):
+        body = " ".join(body.split())
+        if body.endswith("\\") and pieces[-1] != "\\\\":
+            body += " "  # of the control space at its end
+        return f"{pieces[0]}{body}{closing}" if body else ""
+    lines = "\n".join(line.rstrip() for line in body.split("\n") if line.strip())
+    if not lines.strip():
+        return ""
+    if pieces[0].startswith("\\begin"):
+        return f"{pieces[0]}\n{lines.lstrip(chr(10))}\n{closing}"
+    return f"{pieces[0]}{lines}{closing}"

@@ -1,0 +1,349 @@
+"""LaTeX to running text, after Touvron et al. 2023, section 2.1 (after Lewkowycz et al. 2022).
+
+From the first section on, without comments and bibliography, user macros expanded inline. Formulas stay
+TeX. What the paper leaves open is decided so: appendices stay; citations and references become the names and
+numbers that LaTeX would print; footnotes and floats follow the paragraph that they interrupt, a figure as its
+caption, a table as its caption and its rows; lists, theorems, listings and headings are lines. A paper
+without sections begins after its title and abstract.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from llama_core.corpus.markup.latex import commands, symbols
+from llama_core.corpus.markup.latex.citations import Citations
+from llama_core.corpus.markup.latex.lexer import PAR, Listing, Verbatim
+from llama_core.corpus.markup.latex.math import read_formula
+from llama_core.corpus.markup.latex.plain import PlainTex
+from llama_core.corpus.markup.latex.primitives import PRIMITIVES
+from llama_core.corpus.markup.latex.quantities import QUANTITIES
+from llama_core.corpus.markup.latex.reader import TokenReader
+from llama_core.corpus.markup.latex.text import accented, citation, reference, resolve, typed
+
+# A length that follows the end of a line in brackets.
+_SKIP = re.compile(r"-?\s*+[\d.]*+\s*+(?:\\\w+\s*|pt|cm|mm|em|ex|in|bp|pc)?\s*")
+# A formula that is a box: the sign at the end of a proof.
+_RULE = re.compile(r"\$\s*\\[hv]rule(?![A-Za-z])[^\\$]*\$")
+# Of a file of code, the lines that are printed.
+_LINES = re.compile(r"\b(first|last)line\s*=\s*\{?(\d{1,6})")
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """`used`: the files that the text was made of; `missing`: the inputs that are not there."""
+
+    text: str
+    title: str
+    used: list[str]
+    missing: list[str]
+
+
+def read_paper(files: Mapping[str, str], main: str) -> Paper:
+    """The text of the paper that begins in `main`; `files`: text by path. Raises MacroBomb."""
+    return _Renderer(files, main).paper()
+
+
+class _Renderer(PlainTex):
+    """Reads the expanded tokens once, from the first to the last, and writes lines."""
+
+    def __init__(self, files: Mapping[str, str], main: str):
+        super().__init__(files, main)
+        self._citations = Citations(files, main)
+        self._title = ""
+
+    def paper(self) -> Paper:
+        self._run()
+        return Paper(self._text(), self._title, [*self._tokens.used], sorted(set(self._tokens.missing)))
+
+    def _run(self) -> None:
+        tokens = self._tokens
+        while not self._done and (token := tokens.next()) is not None:
+            first = token[0]
+            if isinstance(token, Verbatim):
+                if isinstance(token, Listing):
+                    self._out.block(token)
+                else:
+                    self._out.write(token)
+            elif first == "\\":
+                self._command(token)
+            elif token == PAR:
+                self._par()
+            elif first == "{":
+                self._groups.append(None)
+            elif first == "}":
+                self._close_group()
+            elif first == "$":
+                self._formula("$$" if tokens.peek() == "$" and tokens.raw() else "$")
+            elif first == "&":
+                self._out.write(" | " if self._tables else " ")
+            elif first in "~\n":
+                self._out.write(" ")
+            elif first != "#":
+                self._out.write(typed(token))
+
+    # --- commands
+
+    def _command(self, token: str) -> None:
+        name = token.rstrip()
+        if self._plain and self._obey_plain(name):
+            return
+        if name in commands.TABBING and self._open["tabbing"]:
+            self._out.write(commands.TABBING[name])
+        elif name.endswith("}") and name.startswith("\\begin{"):
+            self._begin(name[7:-1])
+        elif name.endswith("}") and name.startswith("\\end{"):
+            self._end(name[5:-1])
+        elif name in commands.ARGUMENTS:
+            if name == "\\label":
+                self._numbers.label(self._tokens.word())
+                return
+            self._eat(commands.ARGUMENTS[name], name)
+            self._out.write(symbols.SYMBOLS.get(name, ""))
+        elif name == "\\;" and self._open["algorithm"] + self._open["algorithm2e"] + self._open["algorithm*"]:
+            self._out.end_line()  # of the package algorithm2e
+        elif name in symbols.SYMBOLS:
+            self._out.write(symbols.SYMBOLS[name])
+        elif name in symbols.ACCENTS:
+            self._accent(name)
+        elif name in commands.HEADINGS:
+            self._heading(name)
+        elif name in commands.CITATIONS:
+            self._cite(name)
+        elif name in commands.REFERENCES:
+            self._refer(name)
+        elif name in commands.BREAKS:
+            self._eat(commands.BREAKS[name], name)
+            self._par()
+        elif name in commands.FOOTNOTES:
+            self._tokens.option()
+            self._open_note()
+        elif name in commands.ALGORITHMIC and (self._open["algorithmic"] or self._open["algorithm"]):
+            self._out.end_line()
+            self._out.write(commands.ALGORITHMIC[name])
+        elif name in commands.PLAIN_HEADINGS:
+            self._plain_heading(name)
+        elif name in _HANDLERS:
+            _HANDLERS[name](self)
+        elif name not in commands.FONTS:
+            self._unknown(token)
+
+    def _unknown(self, token: str) -> None:
+        """A command that is not known here is left out with its options; the text in its braces stays."""
+        tokens = self._tokens
+        following = tokens.peek()
+        if following.startswith("[") and token[-1:].isalpha():
+            tokens.option()
+            following = tokens.peek()
+        last = self._out.last()
+        if following == "{" and last in tuple(".,;:!?"):
+            self._out.write(" ")
+        elif following == "{" and last.isalpha():
+            tokens.raw()
+            while tokens.peek().rstrip() == "\\label":
+                tokens.raw()
+                self._numbers.label(tokens.word())
+            if tokens.peek()[:1].isupper():
+                self._out.write(" ")
+            tokens.put_back(["{"])
+
+    def _begin(self, name: str) -> None:
+        if name in commands.MATH:
+            self._formula(f"\\begin{{{name}}}")
+        else:
+            super()._begin(name)
+
+    def _cite(self, name: str) -> None:
+        tokens = self._tokens
+        tokens.star()
+        tokens.option("<", ">")
+        first, second = tokens.option(), None
+        if first is not None:
+            second = tokens.option()
+        before, after = (first, second) if second is not None else (None, first)
+        printed = self._citations.tokens(name, tokens.word(), _note(before), _note(after))
+        if printed is None:
+            self._out.write(citation())
+        else:
+            tokens.put_back(printed)
+
+    def _accent(self, name: str) -> None:
+        tokens = [t.rstrip() if t[0] == "\\" else t for t in self._tokens.argument(long=False)]
+        if any(t in symbols.ACCENTS or t == "$" for t in tokens):
+            self._tokens.put_back(tokens)
+            return
+        base = "".join(symbols.SYMBOLS.get(t, "" if t[0] == "\\" else t) for t in tokens)
+        self._out.write(accented(base, symbols.ACCENTS[name]) or (name[1] if name in ("\\~", "\\^") else ""))
+
+    def _refer(self, name: str) -> None:
+        self._tokens.star()
+        self._tokens.option()
+        kind = {"\\ref": "", "\\eqref": "eq", "\\subref": ""}.get(name, "auto")
+        self._out.write(reference(self._tokens.word(), "page" if "page" in name or "name" in name else kind))
+
+    # --- the rest, each a command of its own
+
+    def _formula(self, opening: str) -> None:
+        formula = read_formula(self._tokens, opening)
+        name = opening[7:-1]
+        if opening in ("$", "\\("):
+            self._out.write("" if _RULE.fullmatch(formula.text) else formula.text)
+            return
+        if name in commands.ONE_NUMBER:
+            self._numbers.rows([([label for labels, _ in formula.rows for label in labels], True)])
+        elif name and not name.endswith("*") and name not in ("math", "displaymath"):
+            self._numbers.rows(formula.rows)
+        self._out.block(self._named_within(formula) if self._plain else formula.text)
+
+    def _par(self) -> None:
+        """A blank line between the rows of a table, or in a cell, ends nothing."""
+        if self._tables:
+            self._out.write(" ")
+        else:
+            self._out.par()
+
+    def _new_line(self) -> None:
+        self._tokens.star()
+        option = self._tokens.option()
+        if option is not None and not _SKIP.fullmatch("".join(option).strip()[:40]):
+            self._tokens.put_back(["[", *option, "]"])
+        self._new_row()
+
+    def _item(self) -> None:
+        self._out.end_line()
+        label = self._plain_label() if self._plain else self._tokens.option()
+        found = next((e for e in reversed(self._environments[-8:]) if e.name in commands.LISTS), None)
+        if label is not None:
+            self._tokens.put_back([*label, "}"])
+            self._groups.append(lambda: self._out.write(" "))
+        elif found and found.name in commands.NUMBERED:
+            found.items += 1
+            self._numbers.item(found.items)
+            self._out.write(f"{found.items}. ")
+        else:
+            self._out.write("- ")
+
+    def _take_title(self) -> None:
+        self._tokens.option()
+        if self._plain and self._tokens.peek() != "{":
+            self._tokens.put_back(["{", *(self._tokens.until("\\endtitle") or []), "}"])
+        depth = self._divert()
+
+        def close() -> None:
+            self._title = resolve(self._collect(depth), {}).replace("\n", " ")[:500] or self._title
+
+        self._braced(close)
+
+    def _title_of_harvmac(self) -> None:
+        if self._plain:
+            self._eat("m")  # the number of the preprint
+            self._tokens.put_back([self._tokens.solid() or ""])
+        self._take_title()
+
+    def _line(self) -> None:
+        """`\\centerline{...}`."""
+        if self._tables:
+            return
+        self._out.end_line()
+        self._braced(lambda: self._out.end_line())
+
+    def _first_of_two(self) -> None:
+        first, _ = self._tokens.argument(), self._tokens.argument()
+        self._tokens.put_back(first)
+
+    def _quote(self) -> None:
+        self._out.write('"')
+        self._braced(lambda: self._out.write('"'))
+
+    def _caption_of(self) -> None:
+        self._open_caption(self._tokens.word().capitalize())
+
+    def _code_file(self, arguments: int = 0) -> None:
+        """`\\lstinputlisting[firstline=2]{file}` and its like."""
+        self._tokens.star()
+        options = "".join(self._tokens.option() or [])
+        self._eat("m" * arguments)
+        code = self._tokens.listing(self._tokens.word())
+        if code is not None:
+            bounds = {name: int(number) for name, number in _LINES.findall(options)}
+            lines = code.split("\n")[max(0, bounds.get("first", 1) - 1) : bounds.get("last")]
+            self._out.block("\n".join(lines).rstrip())
+
+    def _kill(self) -> None:
+        if self._open["tabbing"]:
+            self._out.forget_line()
+
+    def _number_within(self) -> None:
+        self._numbers.within(self._tokens.word(), self._tokens.word())
+
+    def _as_formula(self) -> None:
+        body = [t for t in self._tokens.argument() if t != "$"]
+        self._tokens.put_back(["$", *body, "$"] if body else [])
+
+    def _xspace(self) -> None:
+        following = self._tokens.peek()
+        if following and following[0] not in "{}.,!'/?;:~-)] \n" and following != "\\ ":
+            self._out.write(" ")
+
+    def _abbreviation(self, text: str) -> None:
+        """`\\eg` and `\\onedot` of the styles of conferences: one dot, and a space where words follow."""
+        self._out.write(text[:-1] if text[-1] == "." and self._tokens.peek()[:1] == "." else text)
+        self._xspace()
+
+
+def _note(option: list[str] | None) -> list[str]:
+    """A note of a citation, where it says anything."""
+    return option if option and any(t.strip(" {}~\n") for t in option) else []
+
+
+def _abbreviate(text: str, renderer: _Renderer) -> None:
+    renderer._abbreviation(text)
+
+
+def _read(read: Callable[[TokenReader], None], renderer: _Renderer) -> None:
+    read(renderer._tokens)
+
+
+_HANDLERS: dict[str, Callable[[_Renderer], None]] = {
+    "\\\\": _Renderer._new_line,
+    "\\newline": lambda r: r._out.end_line(),
+    "\\cr": _Renderer._new_line,
+    "\\startdata": _Renderer._new_line,
+    "\\enddata": _Renderer._new_line,
+    "\\tablehead": _Renderer._table_head,
+    "\\nodata": lambda r: r._out.write("..."),
+    "\\tabularnewline": _Renderer._new_line,
+    "\\par": lambda r: r._par(),
+    "\\(": lambda r: r._formula("\\("),
+    "\\[": lambda r: r._formula("\\["),
+    "\\item": _Renderer._item,
+    "\\itemitem": _Renderer._item,
+    "\\caption": _Renderer._caption,
+    "\\tablecaption": _Renderer._caption,
+    "\\figcaption": _Renderer._caption,
+    "\\title": _Renderer._take_title,
+    "\\Title": _Renderer._title_of_harvmac,
+    **dict.fromkeys(commands.LINES, _Renderer._line),
+    "\\maketitle": _Renderer._at_body,
+    "\\endtopmatter": _Renderer._at_body,
+    "\\document": _Renderer._at_body,
+    "\\newtheorem": _Renderer._new_theorem,
+    "\\numberwithin": _Renderer._number_within,
+    "\\appendix": _Renderer._appendix,
+    "\\ensuremath": _Renderer._as_formula,
+    "\\xspace": _Renderer._xspace,
+    "\\newmdtheoremenv": _Renderer._new_theorem,
+    "\\declaretheorem": _Renderer._declare_theorem,
+    "\\texorpdfstring": _Renderer._first_of_two,
+    "\\enquote": _Renderer._quote,
+    "\\captionof": _Renderer._caption_of,
+    **{name: partial(_abbreviate, text) for name, text in symbols.ABBREVIATIONS.items()},
+    **{name: partial(_read, read) for name, read in (QUANTITIES | PRIMITIVES).items()},
+    "\\References": _Renderer._references_of_iop,
+    **dict.fromkeys(commands.CODE_FILES, _Renderer._code_file),
+    **dict.fromkeys(("\\inputminted", "\\listinginput"), partial(_Renderer._code_file, arguments=1)),
+    "\\kill": _Renderer._kill,
+    "\\bibitem": _Renderer._bib_item,
+    "\\refis": _Renderer._bib_item,
+}

@@ -1,0 +1,221 @@
+"""What papers in plain TeX use that LaTeX has not, or means otherwise: harvmac, phyzzx and AMS-TeX.
+
+Equations, references and figures are named by control words, which print their numbers from then on.
+"""
+
+import re
+from collections.abc import Mapping
+
+from llama_core.corpus.markup.latex import commands
+from llama_core.corpus.markup.latex.definitions import Macro
+from llama_core.corpus.markup.latex.math import Formula
+from llama_core.corpus.markup.latex.sections import Sections
+from llama_core.corpus.markup.latex.text import citation, typed
+
+_EQUATIONS = commands.words("\\eqn \\eqna \\eqnn")
+_EQUATION_NAME = re.compile(r"\\eqn\s*(\\[A-Za-z]+)")
+# harvmac's gives the number where the reference is cited first, all others give it with the entry.
+_CITED_LATER = "\\lref"
+_PRINTED = commands.words("\\ref \\Ref")
+_SEVERAL = commands.words("\\REFS \\REFSCON")
+_PHYZZX = commands.words("\\Ref \\REF \\REFS \\REFSCON")
+_REFERENCES = commands.words("\\lref \\nref \\ref") | _PHYZZX
+_FIELDS = commands.words("\\key \\no \\by \\manyby \\paper \\book")  # of AMS-TeX's own \ref
+_CITATIONS = commands.words("\\refs \\refmark")
+_FIGURES = commands.words("\\fig \\ifig \\nfig \\lfig")
+_FOOTNOTES = commands.words("\\footnote \\vfootnote \\foot")
+_MARK_CHARS = 20  # of a footnote: what is longer, or has words, is the note
+# Of the plain TeX of Astronomy and Astrophysics.
+_TITLES = {"\\titlea": "\\section", "\\titleb": "\\subsection", "\\titlec": "\\subsubsection"}
+_BIBLIOGRAPHIES = commands.words("\\Refs \\references \\begref")
+_ENDS_OF_BIBLIOGRAPHIES = commands.words("\\endRefs \\endrefs \\endreferences")
+_ENDS = commands.words("\\bye \\end \\enddocument")
+_THEOREMS = commands.words("\\proclaim \\demo \\definition \\remark \\example \\proof")
+_ENDS_OF_THEOREMS = commands.words(
+    "\\endproclaim \\enddemo \\enddefinition \\endremark \\endexample \\endproof"
+)
+
+
+class PlainTex(Sections):
+    """`_obey_plain` takes the commands of this module, in papers that are not LaTeX."""
+
+    def __init__(self, files: Mapping[str, str], main: str):
+        super().__init__(files, main)
+        self._cited: dict[str, str] = {}  # numbers by control word; empty: not cited yet
+        self._bare: set[str] = set()  # those of the control words that print their number without brackets
+        self._several: list[str] = []
+        self._references = 0
+        self._no_comments = False  # one that does not end is looked for once
+
+    def _obey_plain(self, name: str) -> bool:
+        """Whether the command was one of plain TeX's, which is then done with."""
+        if name in self._cited:
+            number = self._number_of(name)
+            self._out.write(number if name in self._bare else f"[{number}]")
+        elif name in _EQUATIONS:
+            self._equation(name)
+        elif name in _REFERENCES and self._names_next():
+            self._reference(name)
+        elif name in _CITATIONS:
+            self._citation()
+        elif name == "\\refsend":
+            numbers, self._several = self._several, []
+            self._out.write(f"[{', '.join(numbers)}]" if numbers else "")
+        elif name in _FIGURES and self._names_next():
+            self._figure(name)
+        elif name in _FOOTNOTES:
+            self._plain_footnote(name)
+        elif name in _THEOREMS and self._tokens.peek() == "{":
+            self._out.par()
+            self._braced(self._head_ends)
+        elif name in _ENDS_OF_THEOREMS:
+            self._out.par()
+        elif name in _TITLES:
+            self._heading(_TITLES[name])
+        elif name == "\\comment":
+            self._no_comments = self._no_comments or not self._tokens.skip("\\endcomment")
+        elif name == "\\Date":  # harvmac's, which prints the page of the title
+            self._eat("m")
+            self._at_body()
+        elif name in _BIBLIOGRAPHIES:
+            self._mute()
+        elif name in _ENDS_OF_BIBLIOGRAPHIES:
+            self._unwind(len(self._writers) - self._out.muted)
+        elif name in _ENDS:
+            self._done = True
+        else:
+            return False
+        return True
+
+    def _names_next(self) -> bool:
+        """Whether a control word comes next, and a group after it."""
+        name = self._tokens.raw()
+        if name is None:
+            return False
+        group = self._tokens.peek() == "{"
+        self._tokens.unread(name)
+        return group and self._word_next() and name.rstrip() not in _FIELDS
+
+    def _word_next(self) -> bool:
+        word = self._tokens.peek().rstrip()
+        return word[:1] == "\\" and word[1:].isalpha()
+
+    def _plain_label(self) -> list[str] | None:
+        """Of `\\item{(a)}`, and of AMS-TeX's `\\item"(a)"`."""
+        tokens = self._tokens
+        following = tokens.peek()
+        if following == "{":
+            return tokens.argument() or None
+        if not following.startswith('"'):
+            return tokens.option()
+        tokens.raw()
+        tokens.put_back([following[1:]])
+        return tokens.until('"')
+
+    # --- equations
+
+    def _equation(self, kind: str) -> None:
+        """`\\eqn\\name{formula}`, or the number alone: `\\eqnn\\name`, and `\\eqna\\name` for (1a), (1b)."""
+        tokens = self._tokens
+        if not (self._names_next() if kind == "\\eqn" else self._word_next()):
+            return
+        name = tokens.argument()[0].rstrip()
+        number = self._name_equation(name, lettered=kind == "\\eqna")
+        if kind == "\\eqn":
+            formula = tokens.argument()
+            tokens.put_back(["$", "$", *formula, "\\eqno", number, "$", "$"] if formula else [])
+
+    def _name_equation(self, name: str, lettered: bool = False) -> str:
+        self._numbers.within("equation", "section", keep=True)
+        number = self._numbers.step("equation")
+        self._tokens.learn(
+            name, Macro(("",), [f"({number}", 1, ")"]) if lettered else Macro((), [f"({number})"])
+        )
+        return f"({number})"
+
+    def _named_within(self, formula: Formula) -> str:
+        """The text of a display that phyzzx's `\\eqn\\name` names from inside."""
+        return _EQUATION_NAME.sub(lambda m: f"\\eqno{self._name_equation(m[1])}", formula.text, count=1)
+
+    def _appendix(self) -> None:
+        """harvmac's is a heading: `\\appendix{A}{Title}`."""
+        if not self._in_appendix:
+            super()._appendix()
+        if self._plain and self._tokens.peek() == "{":
+            letter = self._tokens.argument()
+            if self._tokens.peek() == "{":
+                self._heading("\\newsec")
+            else:
+                self._tokens.put_back(["{", *letter, "}"])
+
+    # --- references
+
+    def _number_of(self, name: str) -> str:
+        if not self._cited.get(name):
+            self._references += 1
+            self._cited[name] = str(self._references)
+        return self._cited[name]
+
+    def _reference(self, kind: str) -> None:
+        name = self._tokens.argument()[0].rstrip()
+        self._eat("m")
+        if kind in _PHYZZX:
+            self._bare.add(name)
+        if kind == _CITED_LATER:
+            self._cited.setdefault(name, "")
+            return
+        number = self._number_of(name)
+        if kind in _PRINTED:
+            self._out.write(f"[{number}]")
+        elif kind in _SEVERAL:
+            self._several.append(number)
+
+    def _citation(self) -> None:
+        """`\\refs{\\one,\\two{--}\\ten}`."""
+        pieces: list[str] = []
+        number = ""
+        for token in self._tokens.argument():
+            if token.rstrip() in self._cited:
+                pieces.append(", " if number and pieces[-1] == number else "")
+                number = self._number_of(token.rstrip())
+                pieces.append(number)
+            elif token[0] not in "\\{}":
+                pieces.append(typed(token))
+        text = "".join(pieces).strip()
+        self._out.write(f"[{text}]" if any(map(str.isalnum, text)) else citation())
+
+    # --- figures and footnotes
+
+    def _figure(self, kind: str) -> None:
+        """`\\fig\\name{caption}` prints its number, the others only name it; the caption is a note."""
+        name = self._tokens.argument()[0].rstrip()
+        number = self._numbers.step("figure", "Figure")
+        self._tokens.learn(name, Macro((), [f"fig. {number}"]))
+        if kind == "\\fig":
+            self._out.write(f"fig. {number}")
+        self._open_note(f"Figure {number}: ")
+
+    def _plain_footnote(self, kind: str) -> None:
+        if kind != "\\foot":
+            self._footnote_mark()
+        self._open_note()
+
+    def _footnote_mark(self) -> None:
+        """Leave out the mark: plain TeX's is an argument, AMS-TeX's is in quotes, if there is one."""
+        tokens = self._tokens
+        first = tokens.solid()
+        if first is None or first.startswith('"'):
+            tokens.put_back([first[1:]] if first else [])
+            tokens.until('"')
+            return
+        tokens.unread(first)
+        mark = tokens.argument()
+        space = tokens.raw() or ""
+        if first != "{" or space == "{":
+            tokens.put_back([space])
+        elif space.strip() or tokens.peek() != "{" or not _is_mark("".join(mark)):
+            tokens.put_back(["{", *mark, "}", space])
+
+
+def _is_mark(text: str) -> bool:
+    return len(text) <= _MARK_CHARS and " " not in text.strip()

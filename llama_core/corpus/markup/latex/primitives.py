@@ -1,0 +1,131 @@
+"""Plain TeX's own commands that read more than arguments: rules, fonts, registers and characters.
+
+Each takes its operands off the tokens; of what a box is set to, `\\box` puts back the text.
+The TeXbook, chapters 20 and 24, has their syntax.
+"""
+
+import re
+from collections.abc import Callable
+
+from llama_core.corpus.markup.latex.commands import BOXES, words
+from llama_core.corpus.markup.latex.lexer import Verbatim
+from llama_core.corpus.markup.latex.reader import TokenReader
+
+_SIDE = re.compile(r"\s*(?:height|depth|width)(?![a-z])")
+_FILE = re.compile(r"\s*=\s*[\w./-]+(?:\s+(?P<size>scaled|at)\s*(?:[\d.]+\s*(?:true\s*)?(?:pt|cm|mm|in)?)?)?")
+_INDEX = re.compile(r"\s*\d*\s*")
+_CODE = re.compile(r"\s*(?:'(?P<octal>[0-7]{1,6})|\"(?P<hex>[0-9A-F]{1,6})|(?P<decimal>\d{1,6}))\s?")
+
+
+def _take(tokens: TokenReader, pattern: re.Pattern[str]) -> re.Match[str] | None:
+    """What the next run of characters begins with, taken off it."""
+    token = tokens.raw()
+    if token is None:
+        return None
+    found = pattern.match(token) if type(token) is str and token[0] not in "\\{}$\n" else None
+    tokens.put_back([token[found.end() :] if found else token])
+    return found
+
+
+def _rule(tokens: TokenReader) -> None:
+    """`\\hrule height 1pt width 2cm`."""
+    while _take(tokens, _SIDE):
+        tokens.length("\\hskip")
+
+
+def _font(tokens: TokenReader) -> None:
+    """`\\font\\name=cmr10 scaled\\magstep1`."""
+    if tokens.peek()[:1] == "\\":
+        tokens.raw()
+        if (found := _take(tokens, _FILE)) and found["size"] and tokens.peek()[:1] == "\\":
+            tokens.length(tokens.single())
+
+
+def _character_code(tokens: TokenReader) -> None:
+    """``\\catcode`\\@=11`` and `\\catcode64=\\active`."""
+    if tokens.peek().startswith("`"):
+        tokens.single()
+        tokens.single()
+        tokens.length("\\catcode")
+    else:
+        _register(tokens)
+
+
+def _name(tokens: TokenReader) -> str:
+    """The number of a register, or the control word that stands for it."""
+    if tokens.peek()[:1] == "\\":
+        return (tokens.raw() or "").rstrip()
+    found = _take(tokens, _INDEX)
+    return found[0].strip() if found else ""
+
+
+def _register(tokens: TokenReader) -> None:
+    """`\\count1=5`, `\\toks0={...}` and `\\textfont0=\\tenrm`."""
+    _name(tokens)
+    if tokens.peek().lstrip().startswith("="):
+        _assigned(tokens)
+
+
+def _assigned(tokens: TokenReader) -> None:
+    """`={...}`, or the same of a length, a number or a control word."""
+    tokens.length("\\catcode")
+    if tokens.peek() == "{":
+        tokens.argument()
+
+
+def _set_box(tokens: TokenReader) -> None:
+    """`\\setbox0=\\hbox to 2cm{...}`, which `\\box0` prints."""
+    name = _name(tokens)
+    token = tokens.solid() or ""
+    if token.strip() == "=":
+        token = tokens.solid() or ""
+    if token.rstrip() not in BOXES:
+        tokens.put_back([token])
+        return
+    if tokens.peek()[:1] not in ("\\", "{"):
+        tokens.raw()
+    tokens.boxes[name] = tokens.argument()
+
+
+def _box(tokens: TokenReader) -> None:
+    tokens.put_back(["{", *tokens.boxes.pop(_name(tokens), ()), "}"])
+
+
+def _copy(tokens: TokenReader) -> None:
+    tokens.put_back(["{", *tokens.boxes.get(_name(tokens), ()), "}"])
+
+
+def _number(tokens: TokenReader) -> None:
+    """`\\multispan2` and `\\multispan{2}`."""
+    if tokens.peek() == "{":
+        tokens.argument()
+    else:
+        _take(tokens, _INDEX)
+
+
+def _character(tokens: TokenReader) -> None:
+    """``\\char92`` and ``\\char`\\%``: of the codes, those that are ASCII."""
+    if tokens.peek().startswith("`"):
+        tokens.single()
+        tokens.put_back([Verbatim(tokens.single().removeprefix("\\"))])
+    elif found := _take(tokens, _CODE):
+        code = int(
+            found["octal"] or found["hex"] or found["decimal"],
+            {"octal": 8, "hex": 16}.get(found.lastgroup or "", 10),
+        )
+        tokens.put_back([Verbatim(chr(code))] if 32 < code < 127 else [])
+
+
+PRIMITIVES: dict[str, Callable[[TokenReader], None]] = {
+    **dict.fromkeys(words("\\hrule \\vrule"), _rule),
+    **dict.fromkeys(words("\\catcode \\lccode \\uccode \\sfcode \\mathcode \\delcode"), _character_code),
+    **dict.fromkeys(words("\\count \\dimen \\skip \\muskip \\toks"), _register),
+    **dict.fromkeys(words("\\textfont \\scriptfont \\scriptscriptfont"), _register),
+    **dict.fromkeys(words("\\box \\unhbox \\unvbox"), _box),
+    **dict.fromkeys(words("\\copy \\unhcopy \\unvcopy"), _copy),
+    **dict.fromkeys(words("\\headline \\footline \\everypar \\everymath \\everydisplay \\output"), _assigned),
+    **dict.fromkeys(words("\\multispan \\magstep \\fam"), _number),
+    "\\setbox": _set_box,
+    "\\font": _font,
+    "\\char": _character,
+}

@@ -1,0 +1,228 @@
+"""Unexpanded tokens from a stack of files, with the arguments that TeX reads off them, within a budget."""
+
+import re
+from collections.abc import Iterable
+
+from llama_core.corpus.markup.latex.commands import TAKES_NUMBER, TAKES_WORD
+from llama_core.corpus.markup.latex.lexer import PAR, Lexer
+
+_DIMENSION = re.compile(
+    r"[\s=]*+(?:[-+\s]*+(?P<number>\d+[.,]?\d*|[.,]\d+)\s*"
+    r"(?P<unit>(?:true\s*)?(?:pt|cm|mm|em|ex|in|pc|bp|dd|cc|sp|mu|fil+))?"
+    r"(?:\s*(?:plus|minus)\s*\d*[.,]?\d*\s*(?:pt|cm|mm|em|ex|in|fil+))*+|[-+])?"
+)
+
+_BUDGET, _BUDGET_PER_CHAR = 1 << 18, 4
+_DEPTH = 50  # of files that input one another
+
+
+class MacroBomb(Exception):
+    """The macros of a paper make more text than any paper's do."""
+
+
+class TokenReader:
+    """The next tokens: those that were put back, then those of the innermost file.
+
+    What is put back is paid for, by its length, from a budget that grows with the size of the files: any
+    input takes linear time and memory, or ends in a MacroBomb.
+    """
+
+    def __init__(self, chars: int):
+        self._frames: list[tuple[Lexer, list[str]]] = []
+        self.boxes: dict[str, list[str]] = {}  # what \\setbox has put into a register
+        self._left = _BUDGET + _BUDGET_PER_CHAR * chars
+
+    def open(self, lexer: Lexer, chars: int) -> bool:
+        """Read a file before the rest. False where files are nested too deep or in a circle."""
+        if len(self._frames) >= _DEPTH or any(lexer.name == above.name for above, _ in self._frames):
+            return False
+        self.pay(chars)
+        self._frames.append((lexer, []))
+        return True
+
+    @property
+    def lexer(self) -> Lexer:
+        return self._frames[-1][0]
+
+    def pay(self, chars: int) -> None:
+        self._left -= chars
+        if self._left < 0:
+            raise MacroBomb
+
+    def raw(self) -> str | None:
+        while self._frames:
+            lexer, ahead = self._frames[-1]
+            if ahead:
+                return ahead.pop()
+            if (token := lexer.next()) is not None:
+                return token
+            if len(self._frames) == 1:
+                return None
+            self._frames.pop()
+        return None
+
+    def leave(self) -> None:
+        """End the innermost file here."""
+        lexer, ahead = self._frames[-1]
+        lexer.stop()
+        ahead.clear()
+
+    def put_back(self, tokens: Iterable[str]) -> None:
+        tokens = [t for t in tokens if t]
+        self.pay(1 + sum(map(len, tokens)))
+        self._frames[-1][1].extend(reversed(tokens))
+
+    def unread(self, token: str) -> None:
+        """Put back what was only looked at: a command does so a fixed number of times, and need not pay."""
+        self._frames[-1][1].append(token)
+
+    def solid(self) -> str | None:
+        """The next token that is not white space."""
+        while (token := self.raw()) is not None and token != PAR:
+            if stripped := token if token[0] == "\\" else token.lstrip():
+                return stripped if type(token) is str else token
+        return token
+
+    def single(self) -> str:
+        """The next token that is not white space, of text its first character; empty at the end."""
+        token = self.solid() or ""
+        if type(token) is str and len(token) > 1 and token[0] not in "\\#\n":
+            self.put_back([token[1:]])
+            return token[0]
+        return token.rstrip()
+
+    def peek(self) -> str:
+        token = self.raw()
+        if token is None:
+            return ""
+        self.unread(token)
+        return token
+
+    def argument(self, long: bool = True) -> list[str]:
+        """The tokens of `{...}` without the braces, or one token. Not `long`: it ends with the paragraph."""
+        token = self.solid()
+        if token is None:
+            return []
+        if token == "{":
+            return self._group(long)
+        if token in (PAR, "}") or token.startswith("\\end{"):
+            self.put_back([token])
+            return []
+        if token[0] in "\\#" or type(token) is not str:
+            return [token]
+        self.put_back([token[1:]])
+        return [token[0]]
+
+    def _group(self, long: bool) -> list[str]:
+        found: list[str] = []
+        depth = 0
+        while (token := self.raw()) is not None:
+            if token == "{":
+                depth += 1
+            elif token == "}":
+                depth -= 1
+                if depth < 0:
+                    break
+            elif token == PAR and not long:
+                self.put_back([token])
+                break
+            self.pay(len(token))
+            found.append(token)
+        return found
+
+    def option(self, opening: str = "[", closing: str = "]") -> list[str] | None:
+        """The tokens of `[...]`, if that is what comes next."""
+        skipped: list[str] = []
+        while (token := self.raw()) is not None and token != PAR and not token.strip():
+            skipped.append(token)
+        if token is None or type(token) is not str or not token.lstrip().startswith(opening):
+            for seen in (token, *reversed(skipped)):
+                if seen:
+                    self.unread(seen)
+            return None
+        self.put_back([token.lstrip()[len(opening) :]])
+        found = self.until(closing)
+        if found is None:
+            self.put_back([*skipped, opening])
+        return found
+
+    def until(self, closing: str) -> list[str] | None:
+        """The tokens up to `closing` (characters, or a control word), which is taken; None, and nothing
+        is taken, where the paragraph ends before."""
+        found: list[str] = []
+        depth = 0
+        while (token := self.raw()) is not None and token != PAR:
+            if token == "{":
+                depth += 1
+            elif token == "}":
+                depth -= 1
+                if depth < 0:
+                    break
+            elif depth == 0:
+                if token[0] == "\\" or closing[0] == "\\":
+                    if token.rstrip() == closing:
+                        return found
+                elif type(token) is str and (at := token.find(closing)) >= 0:
+                    found.append(token[:at])
+                    self.put_back([token[at + len(closing) :]])
+                    return found
+            self.pay(len(token))
+            found.append(token)
+        self.put_back(found if token is None else [*found, token])
+        return None
+
+    def skip(self, closing: str) -> bool:
+        """Leave out the tokens up to a control word of this file. False: it does not come, and all stays."""
+        found: list[str] = []
+        frames = len(self._frames)
+        while (token := self.raw()) is not None and len(self._frames) >= frames:
+            if token.rstrip() == closing:
+                return True
+            found.append(token)
+        self.put_back([*found, token or ""])
+        return False
+
+    def rest_of_paragraph(self) -> list[str]:
+        """The tokens up to a blank line, which stays, or \\par."""
+        found: list[str] = []
+        while (token := self.raw()) is not None and token.rstrip() != "\\par":
+            if token == PAR:
+                self.unread(token)
+                break
+            self.pay(len(token))
+            found.append(token)
+        return found
+
+    def word(self) -> str:
+        """The characters of an argument that is a name."""
+        return "".join(self.argument(long=False)).strip()
+
+    def star(self) -> bool:
+        """Whether a star comes next, which is taken."""
+        token = self.raw()
+        if token is None:
+            return False
+        if type(token) is str and token.startswith("*"):
+            self.put_back([token[1:]])
+            return True
+        self.unread(token)
+        return False
+
+    def length(self, name: str) -> None:
+        """Leave out what plain TeX reads after `name`: a length, a number or the target of an assignment."""
+        token = self.raw()
+        if token is None:
+            return
+        word_follows = name in TAKES_WORD
+        if type(token) is str and token[0] not in "\\{}$&#^_~" and token != PAR:
+            found = _DIMENSION.match(token)
+            assert found is not None, "every part may be empty"
+            rest = token[found.end() :]
+            word_follows = (
+                not rest and not found["unit"] and (word_follows or bool(found["number"] or "=" in found[0]))
+            )
+            word_follows &= name not in TAKES_NUMBER
+            self.put_back([rest])
+            token = self.raw() if word_follows else None
+        if token is not None and not (word_follows and token[0] == "\\" and token.rstrip()[-1:].isalpha()):
+            self.put_back([token])

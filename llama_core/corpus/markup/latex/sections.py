@@ -1,0 +1,128 @@
+"""The headings of a paper, where its text begins, and the bibliography at its end."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from llama_core.corpus.markup.latex import commands
+from llama_core.corpus.markup.latex.layout import Layout
+from llama_core.corpus.markup.latex.lexer import PAR
+from llama_core.corpus.markup.latex.references import TITLE, is_title, without_references
+from llama_core.corpus.markup.latex.text import resolve
+
+# Sections that come after the text, and begin none.
+_BACK_MATTER = re.compile(
+    r"\W*(?:acknowled?ge?ments?|appendi|supplement|funding|data availability|author contrib"
+    r"|conflicts? of interest|notes? added|competing (?:\w+ )?interests?\W*$|captions?\W*$"
+    r"|(?:list of )?(?:figures?|tables?)(?: captions?| legends?)?\W*$)",
+    re.IGNORECASE,
+)
+# Those that come after the text in journals whose papers have no headings.
+_METHODS = re.compile(r"\W*(?:(?:online |materials and )?methods?|experimental section)\W*", re.IGNORECASE)
+_ENDS_ENTRY = frozenset(("\\bibitem", "\\refis", "\\par", "\\\\", "&")).union(
+    commands.HEADINGS, commands.BREAKS
+)
+_FRONT_MATTER_CHARS = 3000  # of titles, authors and abstracts: what is longer may be text
+
+
+class Sections(Layout):
+    """A paper begins with its first section, if that is not at its end."""
+
+    def __init__(self, files: Mapping[str, str], main: str):
+        super().__init__(files, main)
+        self._first: int | None = None  # the line that the first section begins at
+        self._headings: list[int] = []
+        self._in_appendix = False
+        self._has_text = False  # ahead of a section on methods: no section begins the paper then
+
+    def _text(self) -> str:
+        """All that was written from the paper's beginning on."""
+        self._unwind(1)
+        lines = self._out.finish()
+        begin, first = self._body, self._first
+        if first is not None:
+            ahead = _chars(lines[begin:first])
+            if ahead <= max(_FRONT_MATTER_CHARS, _chars(lines[first:])):
+                begin = first
+        kept = without_references(lines[begin:], {at - begin for at in self._headings})
+        return resolve(kept, self._numbers.found).strip("\n")
+
+    def _at_body(self) -> None:
+        if self._first is None:
+            super()._at_body()
+
+    def _appendix(self) -> None:
+        self._in_appendix = True
+        super()._appendix()
+
+    def _heading(self, name: str) -> None:
+        tokens, level = self._tokens, commands.HEADINGS[name]
+        starred = tokens.star()
+        tokens.option()
+        title = tokens.argument()
+        tokens.put_back([*title, "}"])
+        if not (self._plain or self._open["document"]):
+            self._groups.append(None)
+            return
+        self._start_section("".join(t for t in title if t[0] != "\\"), level)
+        if not starred:
+            self._numbers.heading(level)
+        self._groups.append((lambda: self._out.par()) if level < 4 else self._head_ends)
+
+    def _plain_heading(self, name: str) -> None:
+        """Its title ends with a word of its own, or with the paragraph."""
+        end = commands.PLAIN_HEADINGS[name]
+        title = (self._tokens.until(end) if end else None) or self._tokens.rest_of_paragraph()
+        self._start_section("".join(t for t in title if t[0] != "\\"), 2 if "sub" in name else 1)
+        self._numbers.heading(2 if "sub" in name else 1)
+        self._tokens.put_back([*title, "}"] if title else [])
+        if title:
+            self._groups.append(lambda: self._out.par())
+
+    def _start_section(self, title: str, level: int) -> None:
+        """A section ends whatever text was diverted before it."""
+        if level < 4:
+            self._unwind(1)
+            self._tables.clear()
+        self._out.par()
+        is_bibliography = level < 4 and TITLE.fullmatch(title)
+        if level < 4:
+            self._headings.append(len(self._out.lines))
+        if level <= 1 and self._first is None and not is_bibliography and not self._is_late(title):
+            self._first = len(self._out.lines)
+        if is_bibliography:
+            self._divert(muted=True)
+
+    def _is_late(self, title: str) -> bool:
+        if self._has_text or self._in_appendix or _BACK_MATTER.match(title):
+            return True
+        if _METHODS.fullmatch(title):
+            self._has_text = _chars(self._out.lines[self._body :]) > _FRONT_MATTER_CHARS
+        return self._has_text
+
+    def _bib_item(self) -> None:
+        """An entry outside of a bibliography's environment goes, and the title before it."""
+        tokens = self._tokens
+        self._out.end_line()
+        self._out.forget_last(is_title)
+        depth = 0
+        while (token := tokens.raw()) is not None:
+            word = token.rstrip()
+            depth += (token == "{") - (token == "}")
+            if token == PAR or depth < 0 or word in _ENDS_ENTRY or word.startswith(("\\begin{", "\\end{")):
+                tokens.unread(token)
+                return
+
+    def _references_of_iop(self) -> None:
+        """A heading, and items."""
+        self._out.par()
+        self._out.write("References")
+        self._out.par()
+
+    def _mute(self) -> None:
+        """The bibliography of a paper in plain TeX, which is its end."""
+        self._out.par()
+        self._divert(muted=True)
+
+
+def _chars(lines: Sequence[str]) -> int:
+    return sum(map(len, lines))

@@ -1,0 +1,176 @@
+"""The lines of a page whose inline markup is gone: headings, lists, bold, and the holes that were left."""
+
+import re
+from collections.abc import Iterable
+
+from llama_core.corpus.markup.wikitext.names import LINK_SECTIONS
+from llama_core.corpus.markup.wikitext.nesting import HOLE
+
+_Section = tuple[int, str, list[str]]  # level, title, lines
+
+_QUOTES = re.compile(r"('{2,})")
+_LIST = re.compile(r"[*#:;]+")
+_MAX_INDENT = 20  # levels of lists that are shown
+_RULE = re.compile(r"-{4,}")
+_SPACES = re.compile(r"[ \t]{2,}")
+_SEPARATOR = r"[ ;,:/–-]"
+_ONLY_BRACKETS = re.compile(rf"[ ']*+{HOLE}[ {HOLE}']*+(?:\([^()]*+\)[ '.,;]*+)*+")
+_HOLES = (
+    (re.compile(rf"{HOLE}(?:[ ;,/]*+{HOLE})+"), HOLE),
+    (re.compile(rf"(?m)^([*#:;]*+ *+){HOLE}[ .,;:]*+"), r"\1"),
+    (re.compile(rf" ?\({_SEPARATOR}*+{HOLE}{_SEPARATOR}*\)"), ""),
+    (re.compile(rf"\({_SEPARATOR}*+{HOLE}{_SEPARATOR}*"), "("),
+    (re.compile(rf"(?<![ ;,:]){'[ ;,:]'}*+{HOLE} ?\)"), ")"),
+    (re.compile(rf" {HOLE}(?=[ .,;:!?)\n]|$)"), ""),
+    (re.compile(rf"{HOLE} ?(?=[.,;:!?)])"), ""),
+    (re.compile(rf"(?<=\w){HOLE}(?=\w)"), " "),
+    (re.compile(HOLE), ""),
+)
+
+
+def layout(text: str) -> str:
+    """Plain lines. Sections of links or references are gone, and so are those left without a line."""
+    lines = [*_sections(_clean(text.split("\n")))]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
+
+
+def _clean(lines: Iterable[str]) -> Iterable[str]:
+    for line in lines:
+        if HOLE in line and not _words_left(line):
+            continue
+        line = _unquote(line)
+        if HOLE in line:
+            line = fill_holes(line)
+        yield line
+
+
+def _words_left(line: str) -> bool:
+    """Whether a line still says something, now that its templates and links are holes."""
+    item = _LIST.match(line)
+    if item and _ONLY_BRACKETS.fullmatch(line, item.end()):
+        return False  # `* {{FRO}} (DEN)`: what the brackets are about is gone
+    return bool(line.strip(f"{HOLE} \t*#:;,.·•|'"))
+
+
+def fill_holes(text: str) -> str:
+    """No empty brackets, no comma after nothing: only where something was taken away."""
+    for pattern, put in _HOLES:
+        text = pattern.sub(put, text)
+    return text
+
+
+def _sections(lines: Iterable[str]) -> Iterable[str]:
+    waiting: list[tuple[int, str]] = []  # headings that have no line yet
+    skipped = 0  # the level of the section that is left out
+    sections = [*_split(lines)]
+    for place, (level, title, body) in enumerate(sections):
+        if skipped and level > skipped:
+            continue
+        skipped = level if _is_of_links(sections, place) else 0
+        waiting = [w for w in waiting if w[0] < level]
+        if skipped:
+            continue
+        if level:
+            waiting.append((level, title))
+        for line in body:
+            if (words := _line(line)) is None:
+                continue
+            if words.strip():
+                for _, heading in waiting:
+                    yield from ("", heading, "")
+                waiting = []
+            yield words
+
+
+def _split(lines: Iterable[str]) -> Iterable[_Section]:
+    """What stands under each heading, up to the next one; first, at level 0, what stands above all."""
+    section: _Section = (0, "", [])
+    for line in lines:
+        level, title = _heading(line)
+        if level:
+            yield section
+            section = (level, title, [])
+        else:
+            section[2].append(line)
+    yield section
+
+
+def _is_of_links(sections: list[_Section], place: int) -> bool:
+    """By its name; inside of another section only if it is a list, for "Literature" may be prose there."""
+    level, title, _ = sections[place]
+    if title.lower().replace(",", "").rstrip(" :") not in LINK_SECTIONS:
+        return False
+    return level <= 2 or _is_list(_under(sections, place))
+
+
+def _under(sections: list[_Section], place: int) -> Iterable[str]:
+    """The lines of a section and of those inside."""
+    yield from sections[place][2]
+    for inside in range(place + 1, len(sections)):
+        if sections[inside][0] <= sections[place][0]:
+            return
+        yield from sections[inside][2]
+
+
+def _is_list(lines: Iterable[str]) -> bool:
+    """Whether most characters are of list items."""
+    items = others = 0
+    for line in lines:
+        if _LIST.match(line):
+            items += len(line)
+        else:
+            others += len(line.strip())
+    return items > others
+
+
+def _heading(line: str) -> tuple[int, str]:
+    """(level, title) of `== Title ==`; (0, "") of another line."""
+    line = line.strip()
+    if not line.startswith("=") or not line.endswith("="):
+        return 0, ""
+    left = len(line) - len(line.lstrip("="))
+    right = len(line) - len(line.rstrip("="))
+    level = min(left, right, 6)
+    title = line[level : len(line) - level].strip()
+    return (level, title) if title.strip("=") else (0, "")
+
+
+def _line(line: str) -> str | None:
+    """A line without the marks at its head. None: it has no words."""
+    if line.startswith(("{|", "|", "!-")) or (line.startswith("!") and "!!" in line) or _RULE.match(line):
+        return None  # of a table whose beginning is missing
+    if marks := _LIST.match(line):
+        words = _SPACES.sub(" ", line[marks.end() :].strip())
+        if not words:
+            return None
+        depth = min(_MAX_INDENT, marks[0].count("*") + marks[0].count("#"))
+        return "  " * (depth - 1) + "- " + words if marks[0][-1] in "*#" else words
+    if line.startswith(" ") and line.strip():
+        return line[1:].rstrip()  # preformatted: its spaces count
+    return _SPACES.sub(" ", line).strip()
+
+
+def _unquote(line: str) -> str:
+    """Without the marks of bold and italics, told from apostrophes as MediaWiki does."""
+    if "''" not in line:
+        return line
+    parts = _QUOTES.split(line)
+    runs = [len(part) for part in parts[1::2]]
+    bold = sum(n in (3, 5) for n in (min(r, 5) if r != 4 else 3 for r in runs))
+    italic = sum(n == 2 or n >= 5 for n in runs)
+    for i in range(1, len(parts), 2):
+        length = len(parts[i])
+        parts[i] = "'" if length == 4 else "'" * max(0, length - 5)
+    if bold % 2 and italic % 2 and (place := _apostrophe(parts, runs)) is not None:
+        parts[place] = "'"
+    return "".join(parts)
+
+
+def _apostrophe(parts: list[str], runs: list[int]) -> int | None:
+    """Which run of three is an apostrophe before italics: after a word of one letter, else after a word."""
+    threes = [2 * i + 1 for i, length in enumerate(runs) if length == 3]
+    for place in threes:
+        before = parts[place - 1]
+        if before[-1:].strip() and not before[-2:-1].strip():
+            return place
+    return next((p for p in threes if parts[p - 1][-1:].strip()), threes[0] if threes else None)

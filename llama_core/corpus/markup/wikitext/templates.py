@@ -1,0 +1,353 @@
+"""Templates that carry words of the page: numbers with units, foreign words, quotes, dates, punctuation.
+
+All others (infoboxes, navigation, notices, citations) give nothing: their values are not prose. What is read
+is what stands in the call; nothing is looked up or expanded.
+"""
+
+import re
+
+from llama_core.corpus.markup.wikitext.names import (
+    CITATIONS,
+    FIRST,
+    LANGUAGE_CODES,
+    LAST,
+    SECOND,
+    SPACED,
+    UNITS,
+)
+
+_NAME = re.compile(r"[\w .-]{1,40}")
+_NUMBER = re.compile(r"[\d.,+−-]*\d[\d.,/+]*(?:e[+-]?\d+)?")
+# French templates that write their own name: {{XIXe siècle}}, {{2e}}, {{Mme}}.
+_ITS_NAME = re.compile(
+    r"(?:[IVXLC]+|\d{1,4})(?:e|er|re|ème)(?: siècle)?(?: av\. J\.-C\.)?|M(?:me|lle|M?\.)|Dr|Ste?"
+)
+_WHOLE_DATE = re.compile(r"(?:\d{1,2}(?:er|\.|ᵉʳ)? )?[^\W\d_]{3,12}\.? \d{3,4}")
+_ROMAN = re.compile(r"[IVXLCivxlc]+")
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+    "November", "December",
+)  # fmt: skip
+_IPA_WORDS = frozenset(("us", "uk", "en", "lang", "pron", "local", "also", "ipa", "audio"))
+_SHIPS = frozenset(
+    ("uss", "hms", "ss", "ms", "mv", "rms", "hmas", "hmcs", "usat", "usns", "css", "sms", "rmv")
+)
+_CURRENCIES = {
+    "us$": "US$", "usd": "US$", "gbp": "£", "£": "£", "euro": "€", "€": "€", "eur": "€", "a$": "A$",
+    "aud": "A$", "inr": "₹", "indian rupee": "₹", "c$": "C$", "cad": "C$", "jpy": "¥", "¥": "¥",
+}  # fmt: skip
+
+
+def render(parts: list[str], title: str = "") -> str | None:
+    """The words of a call whose parts stood between bars, the name first. None: it has none."""
+    name = " ".join(parts[0].replace("_", " ").split())
+    key = name.lower().removeprefix("template:")
+    if ":" in key:
+        return _function(key, name, parts)
+    if key in SPACED and len(parts) == 1:
+        return SPACED[key]
+    if key == "pagename":
+        return title
+    if len(parts) == 1 and _ITS_NAME.fullmatch(name):
+        return name
+    args, named = _arguments(parts[1:])
+    first = args[0].strip() if args else named.get("text", named.get("quote", "")).strip()
+    if re.fullmatch(r"[a-z]{2,3}S", name):  # {{frS|mot}} of the German Wikipedia
+        return first or None
+    text = _known(key, args, named, first)
+    return text if text is None or text.strip() else None
+
+
+def is_citation(name: str) -> bool:
+    return name.strip().lower().startswith(CITATIONS)
+
+
+def _function(key: str, name: str, parts: list[str]) -> str | None:
+    """Parser functions: those that only change the look of their argument."""
+    function, _, value = key.partition(":")
+    if function in ("formatnum", "lc", "nowrap"):
+        return value.strip() or None
+    if function in ("uc", "ucfirst", "lcfirst"):
+        value = name.partition(":")[2].strip()
+        return (value.upper() if function == "uc" else value) or None
+    return None
+
+
+def _arguments(parts: list[str]) -> tuple[list[str], dict[str, str]]:
+    """By position, in order, and by name."""
+    places: dict[int, str] = {}
+    named: dict[str, str] = {}
+    count = 0
+    for part in parts:
+        key, equals, value = part.partition("=")
+        if equals and _NAME.fullmatch(key := key.strip()):
+            if key.isascii() and key.isdigit() and len(key) < 4:
+                places[int(key)] = value
+            else:
+                named[key.lower()] = value
+        else:
+            count += 1
+            places[count] = part
+    return [places[place] for place in sorted(places)], named
+
+
+def _known(key: str, args: list[str], named: dict[str, str], first: str) -> str | None:
+    if key in FIRST:
+        if key == "ipa" and len(args) > 1:
+            return args[1].strip()
+        return first
+    if key in SECOND:
+        return args[1] if len(args) > 1 else named.get("text", first)
+    if key in LAST:
+        return args[-1] if args else None
+    if key in SPACED:  # {{space|2}}, {{circa|1900}}
+        return f"{SPACED[key]} {first}" if SPACED[key].endswith((".", "°")) else SPACED[key]
+    if key.startswith(("script/", '"-', "zitat-")):
+        return first
+    if key.startswith(("lang-", "ipa-", "јез-", "jez-")):
+        return f"[{first}]" if key.startswith("ipa-") else first
+    if key in _CURRENCIES:
+        return f"{_CURRENCIES[key]}{first}" if first else _CURRENCIES[key]
+    if key in _SHIPS:
+        return f"{key.upper()} {first}"
+    reader = _READERS.get(key)
+    return reader(args, named) if reader and (args or named) else None
+
+
+def _convert(args: list[str], named: dict[str, str]) -> str | None:
+    """{{convert|10|km|mi}} and {{convert|10|-|20|km}}: the values as they were given, with their unit."""
+    words = [arg.strip() for arg in args]
+    out: list[str] = []
+    at = 0
+    while at < len(words) and _NUMBER.fullmatch(words[at]):
+        out.append(words[at])
+        at += 1
+        if at >= len(words):
+            break
+        word = words[at]
+        follows = at + 1 < len(words) and _NUMBER.fullmatch(words[at + 1]) is not None
+        if follows and word in ("-", "–", "to", "and", "or", "x", "×", "by", "+/-", "±", "to(-)", "and(-)"):
+            joint = {"-": "–", "to(-)": "–", "and(-)": "and", "x": "×", "+/-": "±"}.get(word, word)
+            out.append(joint)
+        else:
+            out.append(_unit(word))
+            if not (follows and word in ("ft", "foot", "lb", "st", "mi", "yd")):
+                break
+        at += 1
+    text = " ".join(out).replace(" – ", "–")
+    return text or (words[0] if words else None)
+
+
+def _unit(word: str) -> str:
+    """{{convert}}'s own names: `e6carat` is a million carats."""
+    if found := re.fullmatch(r"e(3|6|9|12)(\S+)", word):
+        power = {"3": "thousand", "6": "million", "9": "billion", "12": "trillion"}[found[1]]
+        return f"{power} {UNITS.get(found[2], found[2])}"
+    return UNITS.get(word, word)
+
+
+def _value(args: list[str], named: dict[str, str]) -> str | None:
+    text = args[0].strip() if args else ""
+    if len(args) > 1 and _NUMBER.fullmatch(args[1].strip()):
+        text += f"±{args[1].strip()}"
+    if "e" in named:
+        text += f"×10^{named['e'].strip()}"
+    unit = named.get("u", named.get("ul", named.get("unit", ""))).strip()
+    return f"{text} {unit}".strip()
+
+
+def _units(args: list[str], named: dict[str, str]) -> str | None:
+    """{{unité|10|km}}, {{unidad|10|km}}, {{M|10|ul=km}}."""
+    units = [arg.strip() for arg in args[1:2]] or [named.get("u", named.get("ul", "")).strip()]
+    return " ".join([args[0].strip(), *units]).strip() if args else None
+
+
+def _date(args: list[str], named: dict[str, str]) -> str | None:
+    """{{start date|1990|1|2}} as 1990-01-02, {{date|1|janvier|2000}} as it is written; what follows the date
+    in {{date|1 janvier 2000|en sport}} says where its link leads."""
+    words = [arg.strip() for arg in args if arg.strip()]
+    if words and _WHOLE_DATE.fullmatch(words[0]):
+        return words[0]
+    if words and len(words[0]) == 4 and all(w.isascii() and w.isdigit() for w in words[:3]):
+        return "-".join([words[0], *(word.zfill(2) for word in words[1:3])])
+    return " ".join(words[:3]) or None
+
+
+def _as_of(args: list[str], named: dict[str, str]) -> str | None:
+    since = "Since" if "since" in named else "As of"
+    words = [arg.strip() for arg in args[:3] if arg.strip()]
+    if len(words) > 1 and words[1].isascii() and words[1].isdigit() and 0 < int(words[1][:3]) < 13:
+        words[1] = _MONTHS[int(words[1]) - 1]
+    return named.get("alt") or f"{since if 'lc' not in named else since.lower()} {' '.join(reversed(words))}"
+
+
+def _fraction(args: list[str], named: dict[str, str]) -> str | None:
+    words = [arg.strip() for arg in args]
+    if len(words) == 1:
+        return f"1/{words[0]}"
+    return f"{words[0]}/{words[1]}" if len(words) == 2 else f"{words[0]} {words[1]}/{words[2]}"
+
+
+def _nihongo(args: list[str], named: dict[str, str]) -> str | None:
+    words = [arg.strip() for arg in args[:3]] + ["", ""]
+    inner = ", ".join(word for word in words[1:3] if word)
+    return f"{words[0]} ({inner})" if inner and words[0] else words[0] or inner
+
+
+def _phonemes(args: list[str], named: dict[str, str]) -> str | None:
+    sounds = [arg.strip() for arg in args if arg.strip().lower() not in _IPA_WORDS]
+    return f"/{''.join(sounds).replace('_', ' ')}/" if sounds else None
+
+
+def _interlanguage(args: list[str], named: dict[str, str]) -> str | None:
+    """{{ill|John Doe|de}}; in some languages {{ill|de|John Doe}}."""
+    places = args[1:] if len(args) > 1 and args[0].strip() in LANGUAGE_CODES else args
+    return named.get("lt") or (places[0] if places else None)
+
+
+def _french_interlanguage(args: list[str], named: dict[str, str]) -> str | None:
+    """{{lien|langue=en|trad=Writer|fr=Écrivain|texte=écrivains}}."""
+    return named.get("texte") or named.get("fr") or (args[0] if args else named.get("trad"))
+
+
+def _ship(args: list[str], named: dict[str, str]) -> str | None:
+    """{{ship|HMS|Victory||2}}: its prefix and its name."""
+    return " ".join(arg.strip() for arg in args[:2] if arg.strip()) or None
+
+
+def _ship_class(args: list[str], named: dict[str, str]) -> str | None:
+    """{{sclass|Nimitz|aircraft carrier}}."""
+    return f"{args[0].strip()}-class {args[1].strip()}" if len(args) > 1 else None
+
+
+def _russian_interlanguage(args: list[str], named: dict[str, str]) -> str | None:
+    return args[1] if len(args) > 1 and args[1].strip() else args[0] if args else named.get("текст")
+
+
+def _harvard(args: list[str], named: dict[str, str]) -> str | None:
+    """{{harvtxt|Boolos|Jeffrey|1974}} as Boolos & Jeffrey (1974)."""
+    words = [arg.strip() for arg in args if arg.strip()]
+    if len(words) < 2:
+        return None
+    return f"{' & '.join(filter(None, (', '.join(words[:-2]), words[-2])))} ({words[-1]})"
+
+
+def _old_style(args: list[str], named: dict[str, str]) -> str | None:
+    """{{OldStyleDate|February 2|1905|January 20}}; in Russian, the day comes first and alone."""
+    words = [arg.strip() for arg in args]
+    if not words or words[0].isdecimal():
+        return " ".join(words[:3]) or None
+    return " ".join([*words[:2], *(f"[O.S. {word}]" for word in words[2:3])])
+
+
+def _density(args: list[str], named: dict[str, str]) -> str | None:
+    """{{pop density|3645257|640081.87|km2|sqmi}}: people by area."""
+    try:
+        people, area = (float(arg.replace(",", "").strip()) for arg in args[:2])
+        return f"{people / area:,.1f}/{UNITS.get(args[2].strip(), args[2].strip())}"
+    except (ValueError, IndexError, ZeroDivisionError, OverflowError):
+        return None
+
+
+def _verse(args: list[str], named: dict[str, str]) -> str | None:
+    """{{bibleverse|1|John|3:16|KJV}}."""
+    words = [arg.strip() for arg in args if arg.strip()]
+    return " ".join(words[: 3 if words and words[0] in ("1", "2", "3", "4") else 2]) or None
+
+
+def _raised(args: list[str], named: dict[str, str]) -> str | None:
+    return f"<sup>{args[0].strip()}</sup>" if args else None
+
+
+def _music(args: list[str], named: dict[str, str]) -> str | None:
+    signs = {"flat": "♭", "sharp": "♯", "natural": "♮", "b": "♭", "#": "♯"}
+    return signs.get(args[0].strip().lower()) if args else None
+
+
+def _quotation(args: list[str], named: dict[str, str]) -> str | None:
+    """{{Citation|« Je pense. »}} of the French Wikipedia; the English template of that name has no words."""
+    text = args[0].strip() if args else named.get("texte", "").strip()
+    return text if len(text) > 1 and not {"title", "titre", "last", "url"} & named.keys() else None
+
+
+def _siecle(args: list[str], named: dict[str, str]) -> str | None:
+    """{{s|XIX|e}} of the French Wikipedia; in the Russian one, {{s}} keeps words on a line."""
+    words = [arg.strip() for arg in args if arg.strip()]
+    if not words or not _ROMAN.fullmatch(words[0]):
+        return words[0] if words else None
+    return f"{words[0]}{words[1] if len(words) > 1 else 'e'} siècle"
+
+
+def _siecles(args: list[str], named: dict[str, str]) -> str | None:
+    """{{sp|XIX|e|et|XX|e}}."""
+    words = [arg.strip() for arg in args]
+    return f"{words[0]}{words[1]} {words[2]} {words[3]}{words[4]} siècles" if len(words) > 4 else None
+
+
+def _before_christ(args: list[str], named: dict[str, str]) -> str | None:
+    century = _siecle(args, named)
+    return f"{century} av. J.-C." if century else None
+
+
+def _chinese(args: list[str], named: dict[str, str]) -> str | None:
+    """{{zh|t=臺北|p=Táiběi}}: the scripts and spellings that are given."""
+    given = [named[key].strip() for key in ("c", "t", "s", "p", "w", "j", "l") if named.get(key, "").strip()]
+    return ", ".join(dict.fromkeys([*(arg.strip() for arg in args if arg.strip()), *given])) or None
+
+
+def _russian_date(args: list[str], named: dict[str, str]) -> str | None:
+    """{{дата|1|5|1945}} as it is written."""
+    return " ".join(arg.strip() for arg in args[:3] if arg.strip()) or None
+
+
+def _lines(args: list[str], named: dict[str, str]) -> str | None:
+    return "\n".join(f"* {arg.strip()}" for arg in args if arg.strip())
+
+
+_READERS = {
+    "convert": _convert, "cvt": _convert, "val": _value, "as of": _as_of, "nihongo": _nihongo,
+    "frac": _fraction, "sfrac": _fraction, "fraction": _fraction, "ipac-en": _phonemes,
+    "ill": _interlanguage, "interlanguage link": _interlanguage, "illm": _interlanguage,
+    "iw": _russian_interlanguage, "iw2": _russian_interlanguage, "нп": _russian_interlanguage,
+    "нп3": _russian_interlanguage, "нп5": _russian_interlanguage,
+    "не перекладено": _russian_interlanguage, "нп4": _russian_interlanguage, "нп2": _russian_interlanguage,
+    "не переведено 2": _russian_interlanguage, "не переведено 3": _russian_interlanguage,
+    "lien": _french_interlanguage, "ship": _ship, "sclass": _ship_class, "sclass2": _ship_class,
+    "не переведено": _russian_interlanguage, "не переведено 5": _russian_interlanguage,
+    "unbulleted list": _lines, "ubl": _lines, "vunblist": _lines, "bulleted list": _lines,
+    "ordered list": _lines,
+    "hlist": lambda args, named: ", ".join(a.strip() for a in args if a.strip()),
+    "respell": lambda args, named: "-".join(a.strip() for a in args),
+    "chem": lambda args, named: "".join(a.strip() for a in args),
+    "chem2": lambda args, named: "".join(a.strip() for a in args),
+    "gaps": lambda args, named: "".join(a.strip() for a in args),
+    "simplenuclide": lambda args, named: "-".join(a.strip() for a in args[:2]),
+    "simplenuclide2": lambda args, named: "-".join(a.strip() for a in args[:2]),
+    "nuclide": lambda args, named: "-".join(a.strip() for a in args[:2]),
+    "nuclide2": lambda args, named: "-".join(a.strip() for a in args[:2]),
+    "bibleverse": _verse, "bibleref": _verse, "bibleref2": _verse, "bibelstelle": _verse, "bibel": _verse,
+    "harvtxt": _harvard, "harvp": _harvard, "pop density": _density, "music": _music,
+    "citation": _quotation, "citation étrangère": _quotation, "дата": _russian_date, "date-": _russian_date,
+    "oldstyledate": _old_style,
+    "us patent": lambda args, named: f"U.S. Patent {args[0].strip()}" if args else None,
+    "s": _siecle, "s-": _siecle, "s mini": _siecle, "s mini-": _siecle, "siècle": _siecle, "sp": _siecles,
+    "sp-": _siecles, "-s": _before_christ, "-s-": _before_christ, "zh": _chinese, "lang-zh": _chinese,
+    "siglo": lambda args, named: f"siglo {args[0].strip()}" if args else None,
+    "segle": lambda args, named: f"segle {args[0].strip()}" if args else None,
+    "séc": lambda args, named: f"século {args[0].strip()}" if args else None,
+    "höhe": lambda args, named: f"{args[0].strip()} m" if args else None,
+    "marriage": lambda args, named: args[0] if args else None,
+    "e": lambda args, named: f"×10^{args[0].strip()}" if args else None,
+    "esp": lambda args, named: f"×10^{args[0].strip()}" if args else None,
+    "sup": _raised, "exp": _raised,
+    "pow": lambda args, named: f"{args[0]}^{args[1]}" if len(args) > 1 else None,
+    "angbr": lambda args, named: f"⟨{args[0]}⟩" if args else None,
+    "angle bracket": lambda args, named: f"⟨{args[0]}⟩" if args else None,
+    "\"": lambda args, named: f"„{args[0]}“" if args else None,
+    "nombre": _units, "nb": _units, "fmtn": _units,
+    "unité": _units, "unidad": _units, "unitats": _units, "unid": _units, "unitate": _units, "m": _units,
+    "start date": _date, "end date": _date, "start-date": _date, "end-date": _date, "birth date": _date,
+    "death date": _date, "birth date and age": _date, "start date and age": _date, "date": _date,
+    "film date": _date, "date de naissance": _date, "death date and age": _date, "fecha": _date,
+    "dată": _date, "dtlink": _date, "datum": _date,
+}  # fmt: skip

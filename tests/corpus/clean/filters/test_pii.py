@@ -1,0 +1,101 @@
+"""Masks for e-mail and IP addresses."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llama_core.corpus.clean.filters import pii
+from llama_core.corpus.decisions import apply_cuts
+from llama_core.corpus.recipe import Pii
+
+
+def masked(text: str, email: bool = True, ip: bool = True) -> str:
+    return apply_cuts(text, pii.mask(text, Pii(email=email, ip=ip)))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ann@corp.org",
+        "ann.b+news@mail.corp.co.uk",
+        "jürgen@büro.de",
+        "a_b@x-y.museum",
+        "ann@xn--bro-hoa.xn--p1ai",
+    ],
+)
+def test_an_email_address_is_masked_wherever_it_stands(address: str) -> None:
+    for frame in ("{}", "Write to {}.", "<{}>", "mailto:{}?subject=x", "({}, or call)", "{}\n{}"):
+        text = frame.replace("{}", address)
+        assert masked(text) == frame.replace("{}", pii.EMAIL_MASK)
+
+
+@pytest.mark.parametrize(
+    "text", ["@handle", "logo@2x.png", "user@localhost", "a @ b.org", "user@example.com", "x@y", "@app.route"]
+)
+def test_what_only_looks_like_an_email_address_stays(text: str) -> None:
+    assert masked(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["8.8.4.4", "from 93.184.216.34:80", "[2606:4700::1111]", "2a00:1450:4001:82a::200e"]
+)
+def test_a_public_ip_address_is_masked(text: str) -> None:
+    assert masked(text) != text
+    assert pii.IPV4_MASK in masked(text) or pii.IPV6_MASK in masked(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "127.0.0.1",
+        "192.168.1.10",
+        "10.0.0.1",
+        "192.0.2.7",
+        "256.1.1.1",
+        "1.2.3.4.5",
+        "version 1.2.3.4",
+        "v8.8.4.4",
+        "Section 3.2.1.1",
+        "Opera/9.80.1.2",
+        "std::vector",
+        "::1",
+        "fe80::1",
+        "10:30:00",
+        "a::b",
+    ],
+)
+def test_private_addresses_versions_and_names_stay(text: str) -> None:
+    assert masked(text) == text
+
+
+def test_each_mask_has_its_own_switch() -> None:
+    text = "ann@corp.org at 8.8.4.4"
+    assert masked(text, ip=False) == f"{pii.EMAIL_MASK} at 8.8.4.4"
+    assert masked(text, email=False) == f"ann@corp.org at {pii.IPV4_MASK}"
+
+
+@given(st.text(st.sampled_from("a1.:@-\n /v[]fx"), max_size=60))
+def test_masking_twice_is_masking_once_and_cuts_are_in_order(text: str) -> None:
+    cuts = pii.mask(text, Pii(email=True, ip=True))
+    assert all(a.end <= b.start for a, b in pairwise(cuts))
+    assert masked(masked(text)) == masked(text)
+
+
+@pytest.mark.parametrize(
+    ("address", "mask"),
+    [
+        ("2001:4860:4860::8.8.8.8", pii.IPV6_MASK),
+        ("8.8.8.8-" + "a" * 58 + "@mail.org", pii.IPV4_MASK),
+        ("8.8.8.8-a@mail.org", pii.EMAIL_MASK),
+    ],
+)
+def test_addresses_that_overlap_give_way_to_one_mask(address: str, mask: str) -> None:
+    cuts = pii.mask(f"Ask {address} and no other.", Pii(email=True, ip=True))
+    assert [(cut.start, cut.end, cut.put) for cut in cuts] == [(4, 4 + len(address), mask)]
+
+
+def test_a_text_of_at_signs_takes_no_time() -> None:
+    text = "a.b@" * 200_000 + "1.1.1.1" * 50_000 + "::" * 100_000
+    masked(text)

@@ -1,0 +1,88 @@
+"""HTTP responses as archives hold them."""
+
+import gzip
+import zlib
+
+import brotli
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llama_core.corpus.formats.http_response import decode_payload, parse_response
+
+PAGE = b"<html><p>" + b"A page, which is long enough to be packed. " * 20
+ENCODERS = {
+    "gzip": gzip.compress,
+    "x-gzip": lambda data: gzip.compress(data[:50]) + gzip.compress(data[50:]),
+    "deflate": zlib.compress,
+    "Deflate": lambda data: zlib.compress(data)[2:-4],  # without the header of zlib, as some servers send it
+    "br": brotli.compress,
+    "zstd": zstandard.compress,
+    "identity": bytes,
+}
+
+
+def decode(payload: bytes, *head: str, limit: int = 10_000, is_cut: bool = False) -> bytes | str:
+    response = parse_response("\r\n".join(("HTTP/1.1 200 OK", *head, "", "")).encode() + payload)
+    assert response is not None
+    return decode_payload(response, limit, is_cut)
+
+
+def chunked(data: bytes, size: int) -> bytes:
+    parts = [data[at : at + size] for at in range(0, len(data), size)]
+    return b"".join(b"%x;a=b\r\n%b\r\n" % (len(p), p) for p in parts) + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_an_encoded_page_is_decoded(name: str) -> None:
+    assert decode(ENCODERS[name](PAGE), f"Content-Encoding: {name}") == PAGE
+    assert decode(PAGE, f"Content-Encoding: {name}") == PAGE, "it was taken off before it was stored"
+
+
+@pytest.mark.parametrize("name", ["gzip", "deflate", "br", "zstd"])
+def test_a_cut_page_is_an_error_unless_the_archive_says_that_it_cut_it(name: str) -> None:
+    packed = ENCODERS[name](PAGE * 9)
+    packed = packed[: len(packed) * 2 // 3]
+    assert decode(packed, f"Content-Encoding: {name}") == "damaged_payload"
+    part = decode(packed, f"Content-Encoding: {name}", is_cut=True)
+    assert isinstance(part, bytes) and (PAGE * 9).startswith(part)
+
+
+@pytest.mark.parametrize("name", ["gzip", "deflate", "br", "zstd"])
+def test_a_page_that_grows_over_the_limit_is_an_error(name: str) -> None:
+    bomb = ENCODERS[name](b"<" + b"\0" * 20_000_000)
+    assert decode(bomb, f"Content-Encoding: {name}") == "too_long"
+
+
+def test_encodings_are_taken_off_in_turn() -> None:
+    packed = gzip.compress(brotli.compress(PAGE))
+    assert decode(packed, "Content-Encoding: br, gzip") == PAGE
+    assert decode(chunked(packed, 99), "Content-Encoding: br, gzip", "Transfer-Encoding: chunked") == PAGE
+
+
+@given(data=st.binary(min_size=1, max_size=300).filter(lambda b: b[:1] != b"<"), size=st.integers(1, 99))
+def test_chunks_are_joined(data: bytes, size: int) -> None:
+    assert decode(chunked(data, size), "Transfer-Encoding: chunked") == data
+
+
+def test_chunks_that_stop_early_are_an_error_unless_the_archive_cut_them() -> None:
+    cut = chunked(PAGE[9:], 100)[:400]
+    assert decode(cut, "Transfer-Encoding: chunked") == "damaged_payload"
+    assert decode(cut, "Transfer-Encoding: chunked", is_cut=True)
+
+
+def test_the_head_is_read_whatever_its_line_ends() -> None:
+    for newline in (b"\r\n", b"\n"):
+        block = newline.join(
+            [b"HTTP/1.0 404 Not Found", b"CONTENT-TYPE: Text/HTML; Charset='Latin-1'", b"", b"x"]
+        )
+        response = parse_response(block)
+        assert response is not None and (response.status, response.payload) == (404, b"x")
+        assert (response.media_type, response.charset) == ("text/html", "Latin-1")
+    assert parse_response(b"<html>") is None
+
+
+@pytest.mark.timeout(30)
+def test_a_payload_of_very_many_members_ends() -> None:
+    assert decode(gzip.compress(b"") * 200_000, "Content-Encoding: gzip") == "damaged_payload"
