@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from llama_core import tokenizer as core
 from llama_core.corpus.decontaminate.plan import inputs
 from llama_core.phases import one_phase
 from llama_core.step import Artifact, Step
+from llama_core.tokenizer import train as core
 from tasks.observe import say, show_table
 from tasks.run import Run
 from tasks.step import make, stage

@@ -9,7 +9,8 @@ from llama_core.model.llama import Llama
 from llama_core.recipe import Recipe, load_recipe
 from llama_core.step import Artifact, Step
 from llama_core.store import Store
-from llama_core.tokenizer import Tokenizer, train_tokenizer
+from llama_core.tokenizer.model import Tokenizer
+from llama_core.tokenizer.train import train_tokenizer
 from llama_core.tokens.shards import tokens_shard
 from llama_core.train import REVISION, checkpoint
 from llama_core.train.distributed import World, join

@@ -13,7 +13,7 @@ from llama_core import recipe
 from llama_core.errors import InputError
 from llama_core.evaluate.score import Scorer
 from llama_core.evaluate.tasks import NotRun, Question, harness_version, read_questions
-from llama_core.tokenizer import Tokenizer
+from llama_core.tokenizer.model import Tokenizer
 
 
 def run_tasks(scorer: Scorer, tokenizer: Tokenizer, cfg: recipe.Evaluate) -> dict[str, dict[str, Any]]:

@@ -14,7 +14,7 @@ from llama_core.model.llama import Llama
 from llama_core.program import tell
 from llama_core.recipe import Recipe
 from llama_core.store import to_json
-from llama_core.tokenizer import Tokenizer
+from llama_core.tokenizer.model import Tokenizer
 from llama_core.tokens.loader import unigram
 from llama_core.train import checkpoint, distributed, parallelize
 from llama_core.train.distributed import World

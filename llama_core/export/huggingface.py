@@ -22,7 +22,7 @@ from llama_core.model.llama import Llama
 from llama_core.recipe import Recipe
 from llama_core.step import Artifact, OpenShard, Step
 from llama_core.store import to_json
-from llama_core.tokenizer import Tokenizer
+from llama_core.tokenizer.model import Tokenizer
 from llama_core.train import checkpoint
 
 SHARD = "model"

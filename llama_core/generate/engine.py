@@ -12,7 +12,7 @@ from torch import Tensor
 
 from llama_core.model.attention import Cache
 from llama_core.model.llama import Llama
-from llama_core.tokenizer import Tokenizer
+from llama_core.tokenizer.model import Tokenizer
 
 
 @torch.no_grad()

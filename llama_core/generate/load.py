@@ -11,7 +11,7 @@ from llama_core.model.llama import Llama
 from llama_core.recipe import Model
 from llama_core.step import MANIFEST, Artifact
 from llama_core.store import Object, Store
-from llama_core.tokenizer import Tokenizer
+from llama_core.tokenizer.model import Tokenizer
 from llama_core.train import checkpoint
 
 

@@ -22,7 +22,7 @@ from llama_core.corpus.document import batched
 from llama_core.errors import DamagedError
 from llama_core.step import Artifact, Shard, Step
 from llama_core.store import Store
-from llama_core.tokenizer import Tokenizer
+from llama_core.tokenizer.model import Tokenizer
 
 REVISION = 1
 PAGE_BYTES = 4 << 20

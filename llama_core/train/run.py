@@ -2,7 +2,7 @@
 
 from llama_core import program
 from llama_core.job import Job
-from llama_core.tokenizer import Tokenizer
+from llama_core.tokenizer.model import Tokenizer
 from llama_core.tokens.loader import Loader
 from llama_core.train import distributed, loop
 

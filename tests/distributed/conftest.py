@@ -16,7 +16,7 @@ from llama_core.job import Job
 from llama_core.recipe import Recipe, load_recipe
 from llama_core.step import Artifact, Step
 from llama_core.store import Store
-from llama_core.tokenizer import train_tokenizer
+from llama_core.tokenizer.train import train_tokenizer
 from llama_core.tokens.shards import tokens_shard
 from llama_core.train import REVISION, checkpoint
 from llama_core.train.metrics import Metrics

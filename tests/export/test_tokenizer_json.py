@@ -12,7 +12,7 @@ from trained import Trained, package_texts
 
 from llama_core.errors import InputError
 from llama_core.export.tokenizer_json import SPACE, tokenizer_json
-from llama_core.tokenizer import Tokenizer
+from llama_core.tokenizer.model import Tokenizer
 
 texts = st.lists(
     st.one_of(

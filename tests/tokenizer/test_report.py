@@ -17,8 +17,9 @@ from llama_core.corpus.document import Document, document_id, write_documents
 from llama_core.errors import InputError
 from llama_core.step import Artifact, Step
 from llama_core.store import Store
-from llama_core.tokenizer import FLAGS, Tokenizer, train_tokenizer
-from llama_core.tokenizer_report import PROBE, PROBES, Segmentation, Text, report
+from llama_core.tokenizer.model import Tokenizer
+from llama_core.tokenizer.report import PROBE, PROBES, Segmentation, Text, report
+from llama_core.tokenizer.train import FLAGS, train_tokenizer
 
 WORDS = {
     "en": ["hello", "world", "the", "loss", "of", "return", "value", "tokens"],

@@ -17,16 +17,8 @@ from llama_core.corpus.document import Document, document_id, write_documents
 from llama_core.errors import InputError, RecipeError
 from llama_core.step import Artifact, Step
 from llama_core.store import Store
-from llama_core.tokenizer import (
-    COARSE,
-    MAX_LINE,
-    REVISION,
-    Tokenizer,
-    draw,
-    fine,
-    split_line,
-    train_tokenizer,
-)
+from llama_core.tokenizer.model import COARSE, Tokenizer, fine
+from llama_core.tokenizer.train import MAX_LINE, REVISION, draw, split_line, train_tokenizer
 
 WORDS = ["hello", "world", "the", "loss", "of", "a", "model", "returns"]
 WORDS += ["def", "if", "import", "self", "value", "while", "tokens"]
@@ -236,7 +228,7 @@ def test_a_batch_is_the_same_where_characters_join(tokenizer: Tokenizer, batch: 
 def test_a_batch_is_the_same_when_memory_is_full(
     tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llama_core.tokenizer.KEPT_CHUNKS", 2)
+    monkeypatch.setattr("llama_core.tokenizer.model.KEPT_CHUNKS", 2)
     fresh = Tokenizer(tokenizer.model)
     for batch in (["the loss of a model"], ["the model returns"], ["a value"], ["the loss"]):
         assert in_a_batch(fresh, batch) == singly(tokenizer, batch)
@@ -247,7 +239,7 @@ def test_the_same_sample_gives_the_same_tokenizer_in_another_process(
 ) -> None:
     program = (
         "import sys; from llama_core.store import Store; from llama_core.step import Artifact, Step\n"
-        "from llama_core import recipe; from llama_core.tokenizer import train_tokenizer\n"
+        "from llama_core import recipe; from llama_core.tokenizer.train import train_tokenizer\n"
         "corpus = Artifact.load(Store(sys.argv[1]), '.')\n"
         "step = Step(Store(sys.argv[2]), 'tokenizer', 1, {})\n"
         f"train_tokenizer(step, corpus, recipe.Tokenizer.model_validate_json(sys.argv[3]), {MIXTURE})\n"

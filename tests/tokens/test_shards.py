@@ -15,7 +15,7 @@ from llama_core.corpus.document import read_documents
 from llama_core.errors import DamagedError
 from llama_core.step import Artifact, Shard, Step
 from llama_core.store import Store
-from llama_core.tokenizer import Tokenizer
+from llama_core.tokenizer.model import Tokenizer
 from llama_core.tokens.shards import PAGE_BYTES, PageDigests, PageReader, dtype_for, index
 
 SIZES = {"code.a": 60, "code.b": 0, "docs.a": 40}

@@ -30,7 +30,7 @@ from llama_core.errors import InputError
 from llama_core.recipe import Recipe
 from llama_core.step import Artifact, Step
 from llama_core.store import Store
-from llama_core.tokenizer import draw, train_tokenizer
+from llama_core.tokenizer.train import draw, train_tokenizer
 from llama_core.tokens.shards import tokens_shard
 
 QUESTION = (
