@@ -122,7 +122,7 @@ def measure(wet: Path, store: Store) -> tuple[dict[str, float], dict[str, int]]:
         kept[stage] = artifact.counts.get("kept", artifact.counts["documents"])
         return artifact
 
-    raws = {raw.name: raw for raw in ingest.plan("web", source)}
+    raws = {raw.name: raw for raw in ingest.raw_shards("web", source)}
     ingested = timed("parse", lambda s: one_phase(raws, partial(ingest.ingest_shard, s, "web", source)))
     documents = Documents("web", ingested)
     cfg = clean.lines or Lines()

@@ -134,7 +134,7 @@ def _corpus(store: Store, texts: list[str], n_shards: int) -> Artifact:
 
 def _tokenizer(store: Store, corpus: Artifact, vocab: int) -> Artifact:
     step = Step(store, "tokenizer", tokenizer.REVISION, {})
-    cfg = recipe.Tokenizer(vocab_size=vocab, sample_bytes=SAMPLE_BYTES)
+    cfg = recipe.TokenizerSection(vocab_size=vocab, sample_bytes=SAMPLE_BYTES)
     tokenizer.train_tokenizer(step, corpus, cfg, {"text": 1.0})
     return step.commit(["tokenizer"])
 
@@ -151,7 +151,7 @@ def _named(store: Store, model: Artifact, name: str) -> Artifact:
 
 def _read(urls: list[str]) -> Iterator[str]:
     source = Files(kind="files", urls=urls, min_chars=1)
-    for raw in ingest.plan("text", source):
+    for raw in ingest.raw_shards("text", source):
         for outcome in ingest.reader("files").read("text", source, raw):
             if isinstance(outcome, Document):
                 yield outcome.text

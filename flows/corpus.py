@@ -7,20 +7,21 @@ from prefect.events import emit_event
 
 from llama_core.step import Artifact
 from tasks.clean import clean
-from tasks.corpus import corpus_page, final_corpus
+from tasks.corpus import corpus as make_corpus
+from tasks.corpus import corpus_page
 from tasks.decontaminate import decontaminate
 from tasks.dedup import dedup
-from tasks.ingest import ingest, plan
+from tasks.ingest import ingest, raw_shards
 from tasks.run import Run, open_run
 
 
 def build_corpus(run: Run) -> dict[str, Artifact]:
     """The stages from raw text to the corpus; their artifacts by name."""
-    ingested = {source: ingest(run, source, raws) for source, raws in plan(run).items()}
+    ingested = {source: ingest(run, source, raws) for source, raws in raw_shards(run).items()}
     cleaned = clean(run, ingested)
     deduped = dedup(run, cleaned)
     documents = {source: d.after(deduped) for source, d in cleaned.items()}
-    corpus = final_corpus(run, documents)
+    corpus = make_corpus(run, documents)
     decontaminated = decontaminate(run, corpus)
     page = corpus_page(run, documents, corpus, decontaminated)
 

@@ -17,7 +17,7 @@ RECIPES = resources.files("llama_core") / "recipes"
 PRESETS = ("micro", "tiny", "7b", "13b", "33b", "65b", "llama-v1")
 
 
-class Tokenizer(Section):
+class TokenizerSection(Section):
     """SentencePiece BPE with the released tokenizer's flags."""
 
     vocab_size: Identity[int] = Field(32000, ge=300)
@@ -156,7 +156,7 @@ class Launch(Section):
         return self.nodes * self.procs_per_node
 
 
-class Run(Section):
+class RunSection(Section):
     engine: Execution[Literal["processes", "dask", "ray"]] = "processes"
     """Where the shards of the data stages are worked on: processes of this machine, or a cluster."""
     address: Execution[str | None] = None
@@ -178,14 +178,14 @@ class Recipe(Section):
     corpus: Corpus
     mixture: Identity[dict[str, float]]
     """Share of the training tokens that each source gives."""
-    tokenizer: Tokenizer = Tokenizer()
+    tokenizer: TokenizerSection = TokenizerSection()
     model: Model
     train: Train
     evaluate: Evaluate = Evaluate()
     register_: Annotated[Register, "section"] = Field(Register(), alias="register")
     layout: Layout = Layout()
     launch: Launch = Launch()
-    run: Run = Run()
+    run: RunSection = RunSection()
 
     @property
     def model_name(self) -> str:

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from llama_core.corpus import final as core
+from llama_core.corpus import corpus as core
 from llama_core.corpus.decisions import Documents
 from llama_core.corpus.recipe import Corpus
 from llama_core.corpus.report import page, passages
@@ -17,7 +17,7 @@ from tasks.step import make, stage
 
 
 @stage("corpus")
-def final_corpus(run: Run, documents: dict[str, Documents]) -> Artifact:
+def corpus(run: Run, documents: dict[str, Documents]) -> Artifact:
     cfg = run.recipe.corpus
     inputs = {key: digest for d in documents.values() for key, digest in d.inputs().items()}
     parents = {key: folders for d in documents.values() for key, folders in d.parents().items()}
@@ -70,4 +70,4 @@ def publish_page(
 
 def write(step: Step, documents: dict[str, Documents], cfg: Corpus, shard: tuple[str, str]) -> None:
     source, name = shard
-    core.final_shard(step, documents[source], cfg, name)
+    core.corpus_shard(step, documents[source], cfg, name)

@@ -25,7 +25,7 @@ from loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 
 from llama_core.errors import LaunchError
 from llama_core.phases import Engine, Phase, in_turn
-from llama_core.recipe import Run
+from llama_core.recipe import RunSection
 
 IDLE_SECONDS = 60  # then a worker process ends by itself
 TRIES = 4  # of a shard whose worker was lost; on processes, without another one done between
@@ -33,7 +33,7 @@ QUEUED = 3  # shards handed to a cluster, for each of its workers
 AHEAD = 2  # shards handed to a process: the one that it works on, and the next, unless these are the last
 
 
-def engine_of(cfg: Run) -> Engine:
+def engine_of(cfg: RunSection) -> Engine:
     """The recipe's engine, which raises LaunchError where no cluster answers."""
     if cfg.engine == "dask":
         return partial(on_dask, cfg=cfg)
@@ -139,7 +139,7 @@ def _end_with_parent(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def on_dask(phase: Phase, todo: list[str], cfg: Run) -> Iterable[str]:
+def on_dask(phase: Phase, todo: list[str], cfg: RunSection) -> Iterable[str]:
     """Workers of a Dask cluster at `run.address`, or of a cluster of processes started here."""
     from distributed import KilledWorker
     from distributed import as_completed as as_they_end
@@ -210,7 +210,7 @@ def _work_put(reference: Any) -> Callable[[Any], None]:
     return ray.get(reference)
 
 
-def on_ray(phase: Phase, todo: list[str], cfg: Run) -> Iterator[str]:
+def on_ray(phase: Phase, todo: list[str], cfg: RunSection) -> Iterator[str]:
     """Workers of a Ray cluster at `run.address`, or of a Ray started here."""
     import ray
 

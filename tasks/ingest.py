@@ -10,11 +10,11 @@ from tasks.run import Run
 from tasks.step import make, stage
 
 
-@stage("plan", task_run_name="plan sources")
-def plan(run: Run) -> dict[str, list[Raw]]:
+@stage("raw_shards", task_run_name="plan sources")
+def raw_shards(run: Run) -> dict[str, list[Raw]]:
     """The raw shards of every source. Lists are read, and no text: what one source lacks shows before another
     is downloaded."""
-    return {source: core.plan(source, cfg) for source, cfg in run.recipe.corpus.sources.items()}
+    return {source: core.raw_shards(source, cfg) for source, cfg in run.recipe.corpus.sources.items()}
 
 
 @stage("ingest", task_run_name="ingest {source}")

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from infra.launch.launcher import Job as LaunchJob
+from infra.launch.launcher import JobSpec
 from infra.launch.launcher import run as run_job
 from llama_core.job import Job
 from llama_core.step import Artifact
@@ -57,7 +57,7 @@ def launch(
         _meanwhile.pop().start()
     name = "llama-" + job.step.name.replace("/", "-")
     try:
-        for line in run_job(LaunchJob(name, module, [job.publish()], job.recipe.launch, QUIET)):
+        for line in run_job(JobSpec(name, module, [job.publish()], job.recipe.launch, QUIET)):
             if SHOWN.match(line):
                 say(f"      {line}")
             elif (match := MESSAGE.match(line)) and (listener := hears[match[1]]):

@@ -7,7 +7,7 @@ from typing import Any
 
 from markdown_it import MarkdownIt
 
-from llama_core.corpus.report.passages import Passage, named, passage
+from llama_core.corpus.report.passages import StageBalance, named, passage
 from llama_core.phases import one_phase
 from llama_core.step import Artifact, Step, digest_of
 from tasks.decontaminate import not_run, summary
@@ -80,7 +80,7 @@ def _beside(page: Artifact) -> str:
     return f"../../../{page.name}/{page.shard('page').object('.html').name}"
 
 
-def _passage_row(name: str, p: Passage) -> dict[str, Any]:
+def _passage_row(name: str, p: StageBalance) -> dict[str, Any]:
     kept = {p.unit: p.out, "held out": p.aside} if p.aside else {p.unit: p.out}
     return _row(name, p.unit, p.into, kept | p.lost, p.holds)
 

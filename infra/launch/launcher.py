@@ -25,7 +25,7 @@ GRACE = 30  # seconds between asking a job to end and killing it
 
 
 @dataclass(frozen=True)
-class Job:
+class JobSpec:
     """`name` is computed from the step's id, so that a restarted flow finds the job again."""
 
     name: str
@@ -44,14 +44,14 @@ class Handle:
     log: Path
 
 
-Phase = Literal["pending", "running", "succeeded", "preempted", "failed", "cancelled"]
+JobPhase = Literal["pending", "running", "succeeded", "preempted", "failed", "cancelled"]
 
 
 @dataclass(frozen=True)
 class State:
     """preempted: it ended for no fault of its own (time limit, lost node)."""
 
-    phase: Phase
+    phase: JobPhase
     reason: str = ""
     code: int | None = None
 
@@ -67,7 +67,7 @@ class Launcher(Protocol):
     def capacity(self) -> Capacity:
         """What could run here. Raises LaunchError where the launcher itself is missing."""
 
-    def submit(self, job: Job) -> Handle:
+    def submit(self, job: JobSpec) -> Handle:
         """Start the job, or queue it. Raises LaunchError where it is refused."""
 
     def poll(self, handle: Handle) -> State: ...
@@ -92,7 +92,7 @@ def get_launcher(launch: Launch) -> Launcher:
     return LocalLauncher()
 
 
-def run(job: Job, launcher: Launcher | None = None) -> Iterator[str]:
+def run(job: JobSpec, launcher: Launcher | None = None) -> Iterator[str]:
     """Run the job to its end and yield its log, line by line.
 
     Adopts the job if one of its name runs already. Starts it again after a failure, at most

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from infra.launch.capacity import Capacity
-from infra.launch.launcher import GRACE, Handle, Job, State, follow, logs_folder, start_method
+from infra.launch.launcher import GRACE, Handle, JobSpec, State, follow, logs_folder, start_method
 from llama_core import lifeline
 from llama_core.program import STOPPED
 
@@ -42,7 +42,7 @@ class LocalLauncher:
             gpu_memory=min(gpus, default=None),
         )
 
-    def submit(self, job: Job) -> Handle:
+    def submit(self, job: JobSpec) -> Handle:
         number, path = tempfile.mkstemp(prefix=f"{job.name}-", suffix=".log", dir=logs_folder())
         with open(number, "wb") as log:
             process = lifeline.start(_command(job), _environment(job), log)
@@ -83,7 +83,7 @@ class LocalLauncher:
         return None
 
 
-def _command(job: Job) -> list[str]:
+def _command(job: JobSpec) -> list[str]:
     if job.launch.world_size == 1:
         return [sys.executable, "-m", job.module, *job.args]
     rendezvous = ["--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0"]  # a free port, no name to resolve
@@ -93,7 +93,7 @@ def _command(job: Job) -> list[str]:
     return [*agent, "-m", job.module, *job.args]
 
 
-def _environment(job: Job) -> dict[str, str]:
+def _environment(job: JobSpec) -> dict[str, str]:
     threads = max(1, (os.cpu_count() or 1) // job.launch.procs_per_node)
     defaults = {
         "GLOO_SOCKET_IFNAME": LOOPBACK,

@@ -15,13 +15,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from infra.launch.capacity import Capacity
-from infra.launch.launcher import Handle, Job, Phase, State, follow, logs_folder, start_method
+from infra.launch.launcher import Handle, JobPhase, JobSpec, State, follow, logs_folder, start_method
 from llama_core.errors import LaunchError
 from llama_core.program import STOPPED
 
 PATIENCE = 600  # seconds that Slurm's controller may be away before a watched job is given up
 WARNING = 300  # seconds before its time limit at which a job is asked to save and end
-PHASES: dict[str, Phase] = {
+PHASES: dict[str, JobPhase] = {
     **dict.fromkeys(("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"), "pending"),
     **dict.fromkeys(("SUSPENDED", "STOPPED"), "pending"),
     **dict.fromkeys(("RUNNING", "COMPLETING", "SIGNALING", "STAGE_OUT", "RESIZING"), "running"),
@@ -60,7 +60,7 @@ class SlurmLauncher:
             gpu_memory=None,
         )
 
-    def submit(self, job: Job) -> Handle:
+    def submit(self, job: JobSpec) -> Handle:
         text = script(job, logs_folder() / f"{job.name}-%j.log", self.partition)
         # The environment goes beside the script, so that credentials are in no file and no command line.
         number = _slurm("sbatch", "--parsable", stdin=text, env=os.environ | job.env).strip().split(";")[0]
@@ -91,7 +91,7 @@ class SlurmLauncher:
         return _handle(name, found[0]) if found else None
 
 
-def script(job: Job, log: Path, partition: str | None) -> str:
+def script(job: JobSpec, log: Path, partition: str | None) -> str:
     """The batch script. `--dependency=singleton`: never two jobs of one name beside each other."""
     launch = job.launch
     limit = _seconds(launch.time_limit)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from llama_core.corpus.document import Document, Rows, read_batches, read_documents
+from llama_core.corpus.document import Document, RowWriter, read_batches, read_documents
 from llama_core.step import Artifact, Shard
 from llama_core.store import Writer
 
@@ -58,7 +58,7 @@ SCHEMA = pa.schema(
 
 
 def write_decisions(writer: Writer, decisions: Iterable[Decision]) -> None:
-    with Rows(writer, SCHEMA) as rows:
+    with RowWriter(writer, SCHEMA) as rows:
         for d in decisions:
             cuts = [{"start": c.start, "end": c.end, "put": c.put} for c in d.cuts]
             evidence = json.dumps(d.evidence, sort_keys=True) if d.evidence else ""

@@ -79,7 +79,7 @@ def document_id(source: str, place: str) -> str:
     return hashlib.sha256(f"{source}\0{place}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-class Rows:
+class RowWriter:
     """A Parquet object written row by row (zstd), in row groups of bounded size.
 
     Equal rows give equal bytes. Use as a context manager around the writer's own block.
@@ -93,7 +93,7 @@ class Rows:
         self._rows: list[Sequence[Any]] = []
         self._bytes = 0
 
-    def __enter__(self) -> "Rows":
+    def __enter__(self) -> "RowWriter":
         return self
 
     def __exit__(self, kind: Any, *_: Any) -> None:
@@ -123,7 +123,7 @@ class Rows:
 
 
 def write_documents(writer: Writer, documents: Iterable[Document]) -> None:
-    with Rows(writer, SCHEMA) as rows:
+    with RowWriter(writer, SCHEMA) as rows:
         for document in documents:
             rows.append(document.row())
 

@@ -21,11 +21,11 @@ from llama_core.corpus.document import (
     Dropped,
     NonContent,
     Outcome,
-    Rows,
+    RowWriter,
 )
 from llama_core.corpus.recipe import Dataset, Packages, Source
 from llama_core.corpus.sources import packages
-from llama_core.corpus.sources.raw import Raw, plan_urls, unchanged
+from llama_core.corpus.sources.raw import Raw, raw_files, unchanged
 from llama_core.errors import InputError
 from llama_core.step import OpenShard, Step
 
@@ -53,16 +53,16 @@ def identity(source_name: str, source: Source) -> dict[str, Any]:
     return {k: v for k, v in fields.items() if k not in ("clean", "urls")} | {"source": source_name}
 
 
-def plan(source_name: str, source: Source) -> list[Raw]:
+def raw_shards(source_name: str, source: Source) -> list[Raw]:
     """The raw shards of a source. No text is downloaded: a file is known by URL, size and checksum or
     ETag, a package by its RECORD. Raises InputError."""
     key = f"corpus.sources.{source_name}"
     if isinstance(source, Packages):
-        return packages.plan(source, key)
+        return packages.raw_shards(source, key)
     module = reader(source.kind)
     if isinstance(source, Dataset):
         return module.plan(source, key)
-    raws = plan_urls(source, key, module.ENDINGS, folders=getattr(module, "FOLDERS", False))
+    raws = raw_files(source, key, module.ENDINGS, folders=getattr(module, "FOLDERS", False))
     return module.choose(raws) if hasattr(module, "choose") else raws  # of several forms of one text
 
 
@@ -93,7 +93,7 @@ class _Shelf:
     def __init__(self, out: OpenShard, stack: contextlib.ExitStack):
         self._out, self._stack = out, stack
         self._documents = self._open("documents", SCHEMA)
-        self._others: dict[str, Rows] = {}
+        self._others: dict[str, RowWriter] = {}
         self._sampled: Counter[str] = Counter()
 
     def put(self, outcome: Outcome) -> None:
@@ -119,11 +119,11 @@ class _Shelf:
             counts[f"quarantined.{outcome.error}"] += 1
             self._other("quarantine", QUARANTINE_SCHEMA).append(astuple(outcome))
 
-    def _other(self, name: str, schema: pa.Schema) -> Rows:
+    def _other(self, name: str, schema: pa.Schema) -> RowWriter:
         if name not in self._others:
             self._others[name] = self._open(name, schema)
         return self._others[name]
 
-    def _open(self, name: str, schema: pa.Schema) -> Rows:
+    def _open(self, name: str, schema: pa.Schema) -> RowWriter:
         writer = self._stack.enter_context(self._out.publish(f"{self._out.name}/{name}.parquet"))
-        return self._stack.enter_context(Rows(writer, schema))
+        return self._stack.enter_context(RowWriter(writer, schema))

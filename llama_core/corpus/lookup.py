@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Place:
+class RowAddress:
     """A row of a Parquet object of a shard."""
 
     artifact: Artifact
@@ -27,22 +27,22 @@ class Place:
     row: int
 
 
-def find_id(artifact: Artifact, shards: Sequence[Shard], ending: str, document_id: str) -> Place | None:
+def find_id(artifact: Artifact, shards: Sequence[Shard], ending: str, document_id: str) -> RowAddress | None:
     """Where a document stands among these shards. Of the objects, only the ids are read."""
 
-    def row_in(shard: Shard) -> Place | None:
+    def row_in(shard: Shard) -> RowAddress | None:
         before = 0
         for batch in batches(artifact, shard, ending, ["id"]):
             row = pc.index(batch.column("id"), document_id).as_py()
             if row >= 0:
-                return Place(artifact, shard, ending, before + row)
+                return RowAddress(artifact, shard, ending, before + row)
             before += batch.num_rows
         return None
 
     return next(filter(None, side_by_side(row_in, shards)), None)
 
 
-def read_row(place: Place, columns: list[str]) -> dict[str, Any]:
+def read_row(place: RowAddress, columns: list[str]) -> dict[str, Any]:
     """One row of an object, of which one row group is read."""
     before = 0
     for batch in batches(place.artifact, place.shard, place.ending, columns):

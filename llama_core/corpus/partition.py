@@ -22,7 +22,7 @@ from llama_core.errors import DamagedError
 from llama_core.step import OpenShard, Shard, Step
 from llama_core.store import Store
 
-Rows = npt.NDArray[Any]  # (n,) of a structured or plain dtype
+Table = npt.NDArray[Any]  # (n,) of a structured or plain dtype
 Partition = npt.NDArray[np.int64]  # (n,) of each row
 T = TypeVar("T")
 R = TypeVar("R")
@@ -53,7 +53,7 @@ def partitions_for(n_bytes: int, partition_bytes: int) -> int:
     return max(1, -(-n_bytes // partition_bytes))
 
 
-def is_in(keys: Rows, ordered: Rows) -> npt.NDArray[np.bool_]:
+def is_in(keys: Table, ordered: Table) -> npt.NDArray[np.bool_]:
     """bool (keys,): which of the keys are among `ordered`, which are sorted."""
     if not len(ordered):
         return np.zeros(len(keys), bool)
@@ -61,7 +61,7 @@ def is_in(keys: Rows, ordered: Rows) -> npt.NDArray[np.bool_]:
     return ordered[at] == keys
 
 
-def publish_runs(out: OpenShard, name: str, rows: Rows, partition: Partition, n: int) -> None:
+def publish_runs(out: OpenShard, name: str, rows: Table, partition: Partition, n: int) -> None:
     """Publish `rows` in n runs, each in the order of the rows, as the next object of the shard's `name`.
 
     Behind the runs stands a table of them, for `read_run` and `Runs.of`.
@@ -87,7 +87,7 @@ def rows_in(shard: Shard, name: str) -> int:
     return sum(piece["rows"] for piece in shard.facts[_fact(name)])
 
 
-def read_run(store: Store, shard: Shard, name: str, number: int, partition: int, dtype: Any) -> Rows:
+def read_run(store: Store, shard: Shard, name: str, number: int, partition: int, dtype: Any) -> Table:
     """A run that one shard has published, in its `number`-th object of a name. Raises DamagedError."""
     piece = shard.facts[_fact(name)][number]
     whole = _object(shard, name, number)
@@ -98,7 +98,7 @@ def read_run(store: Store, shard: Shard, name: str, number: int, partition: int,
     return _read(store, whole, entry, np.dtype(dtype))
 
 
-def _read(store: Store, name: str, entry: Any, dtype: np.dtype[Any]) -> Rows:
+def _read(store: Store, name: str, entry: Any, dtype: np.dtype[Any]) -> Table:
     """What is wrong with the entry is seen as well: then the digest is not that of the rows."""
     first, last, check = entry.tolist()
     data = store.read_range(name, first * dtype.itemsize, last * dtype.itemsize) if last > first else b""
@@ -127,7 +127,7 @@ def _fact(name: str) -> str:
     return f"{name}.runs"
 
 
-def as_asked(answers: Rows, partition: Partition) -> Rows:
+def as_asked(answers: Table, partition: Partition) -> Table:
     """Answers to the rows that were published with `partition`, in the order of those rows.
 
     `answers`: to one object, partition by partition, as `Runs.read` gives them.
@@ -202,7 +202,7 @@ class Runs:
         """Rows of a partition."""
         return int(_sizes(self._entries(partition)).sum())
 
-    def read(self, partition: int) -> Rows:
+    def read(self, partition: int) -> Table:
         """The rows of a partition, object by object. Raises DamagedError."""
         entries = self._entries(partition)
         whole = np.empty(int(_sizes(entries).sum()), self.dtype)
@@ -212,11 +212,11 @@ class Runs:
             at += len(rows)
         return whole
 
-    def each(self, partition: int) -> Iterator[Rows]:
+    def each(self, partition: int) -> Iterator[Table]:
         """The rows of a partition that each object holds, in order. Raises DamagedError."""
         return self._each(self._entries(partition))
 
-    def _each(self, entries: npt.NDArray[Any]) -> Iterator[Rows]:
+    def _each(self, entries: npt.NDArray[Any]) -> Iterator[Table]:
         run = partial(_read, self.store, dtype=self.dtype)
         return _side_by_side(self.store, run, zip(self._names, entries, strict=True))
 

@@ -19,11 +19,11 @@ from threading import Event
 
 import pyarrow.compute as pc
 
+from llama_core.corpus.corpus import SPLITS
 from llama_core.corpus.decisions import ENDING, Decision, Documents, apply_cuts, decision_of
 from llama_core.corpus.decisions import SCHEMA as DECISION
 from llama_core.corpus.document import SCHEMA, Document, document_id
-from llama_core.corpus.final import SPLITS
-from llama_core.corpus.lookup import Place, batches, find_id, read_row, side_by_side
+from llama_core.corpus.lookup import RowAddress, batches, find_id, read_row, side_by_side
 from llama_core.corpus.sources.places import take_place
 from llama_core.errors import InputError, LlamaError
 from llama_core.step import MANIFEST, Artifact, Shard
@@ -37,7 +37,7 @@ NEXT = "\nwhat became of one of them: give its id to --id, and its source to --s
 
 
 @dataclass(frozen=True)
-class Judged:
+class StageDecision:
     """What a stage decided about a document, whose text reached it as `text`."""
 
     artifact: Artifact
@@ -51,10 +51,10 @@ class Trace:
     """All that a store knows of a document of a corpus."""
 
     document: Document  # as ingested
-    place: Place
-    judged: list[Judged]  # in the order of the stages, up to the one that dropped it
-    corpus: Place | None  # where it lies in the final corpus
-    contaminated: list[Judged]  # of each decontamination of this corpus
+    place: RowAddress
+    judged: list[StageDecision]  # in the order of the stages, up to the one that dropped it
+    corpus: RowAddress | None  # where it lies in the final corpus
+    contaminated: list[StageDecision]  # of each decontamination of this corpus
 
 
 @dataclass(frozen=True)
@@ -148,10 +148,10 @@ def trace(store: Store, corpus: Artifact, document_id: str, source: str | None =
 
 def _judged(
     documents: Documents, artifact: Artifact, shard: str, document_id: str, text: str
-) -> Judged | None:
+) -> StageDecision | None:
     place = find_id(artifact, documents.about(artifact, shard), ENDING, document_id)
     return (
-        Judged(artifact, place.shard.name, decision_of(read_row(place, DECISION.names)), text)
+        StageDecision(artifact, place.shard.name, decision_of(read_row(place, DECISION.names)), text)
         if place
         else None
     )
@@ -247,7 +247,7 @@ def _facts(found: Trace) -> dict[str, str]:
     return lines | {"text": f"{len(d.text):,} characters: {_short(d.text)}"}
 
 
-def _told(judged: Judged) -> Iterator[str]:
+def _told(judged: StageDecision) -> Iterator[str]:
     decision = judged.decision
     what = "kept" if decision.keep else f"dropped: {decision.reason}"
     yield f"{judged.artifact.name:<{NAME}} {judged.shard}: {what}"

@@ -18,7 +18,7 @@ from sentencepiece.sentencepiece_model_pb2 import ModelProto, TrainerSpec  # typ
 from llama_core.errors import InputError
 
 SPACE = "▁"  # U+2581, SentencePiece's visible space
-Piece = ModelProto.SentencePiece
+SentencePiece = ModelProto.SentencePiece
 
 
 def tokenizer_json(model: bytes) -> bytes:
@@ -29,7 +29,9 @@ def tokenizer_json(model: bytes) -> bytes:
     """
     spm = _parse(model)
     pieces = [p.piece for p in spm.pieces]
-    specials = [i for i, p in enumerate(spm.pieces) if p.type in (Piece.CONTROL, Piece.UNKNOWN)]
+    specials = [
+        i for i, p in enumerate(spm.pieces) if p.type in (SentencePiece.CONTROL, SentencePiece.UNKNOWN)
+    ]
     unk, bos = spm.trainer_spec.unk_id, spm.trainer_spec.bos_id
     value: dict[str, Any] = {
         "version": "1.0",
@@ -72,7 +74,7 @@ def tokenizer_json(model: bytes) -> bytes:
 
 def merges(spm: Any) -> list[tuple[str, str]]:
     """Every split of every piece into two pieces, best first. Raises InputError on tied scores."""
-    scores = {p.piece: p.score for p in spm.pieces if p.type == Piece.NORMAL}
+    scores = {p.piece: p.score for p in spm.pieces if p.type == SentencePiece.NORMAL}
     spaces = [p for p in scores if len(p) > 1 and not p.strip(SPACE)]
     words = [p for p in scores if len(p) > 1 and p.strip(SPACE)]
     if len({scores[p] for p in words}) < len(words):
@@ -97,7 +99,7 @@ def _parse(model: bytes) -> Any:
         "it normalises text": bool(normalizer.precompiled_charsmap),
         "it drops spaces": normalizer.remove_extra_whitespaces,
         "it adds no space in front": not normalizer.add_dummy_prefix,
-        "it has user-defined pieces": any(p.type == Piece.USER_DEFINED for p in spm.pieces),
+        "it has user-defined pieces": any(p.type == SentencePiece.USER_DEFINED for p in spm.pieces),
     }
     for reason, found in wrong.items():
         if found:

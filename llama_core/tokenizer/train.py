@@ -61,7 +61,7 @@ FLAGS: dict[str, Any] = {
 def train_tokenizer(
     step: Step,
     corpus: Artifact,
-    cfg: recipe.Tokenizer,
+    cfg: recipe.TokenizerSection,
     mixture: Mapping[str, float],
     decontaminated: Artifact | None = None,
 ) -> None:
@@ -178,7 +178,7 @@ def _shards_to_read(corpus: Artifact, source: str, quota: int, seed: int) -> Ite
         yield shard
 
 
-def _train(lines: Iterator[str], cfg: recipe.Tokenizer) -> bytes:
+def _train(lines: Iterator[str], cfg: recipe.TokenizerSection) -> bytes:
     """The model file, with whitespace demoted and without traces of how it was made."""
     model_file = io.BytesIO()
     try:
@@ -204,7 +204,7 @@ def _train(lines: Iterator[str], cfg: recipe.Tokenizer) -> bytes:
     return model.SerializeToString(deterministic=True)
 
 
-def _explain(error: RuntimeError, cfg: recipe.Tokenizer) -> Exception:
+def _explain(error: RuntimeError, cfg: recipe.TokenizerSection) -> Exception:
     message = str(error)
     if found := re.search(r"Vocabulary size too high.*<= (\d+)", message, re.DOTALL):
         return RecipeError(

@@ -30,7 +30,7 @@ PREFIX = "step-"
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainState:
     """How far a run has come. `data` is the loader's fingerprint, `metrics` one record a step."""
 
     step: int
@@ -48,7 +48,7 @@ def name_of(step: int) -> str:
 
 
 def save(
-    step: Step, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, world: World
+    step: Step, model: nn.Module, optimizer: torch.optim.Optimizer, progress: TrainState, world: World
 ) -> None:
     """Write and commit one checkpoint; all processes call it. Raises StoreError."""
     name = name_of(progress.step)
@@ -67,7 +67,7 @@ def save(
             draft.facts |= {"step": progress.step, "tokens": progress.tokens}
 
 
-def load(step: Step, model: nn.Module, optimizer: torch.optim.Optimizer, world: World) -> Progress | None:
+def load(step: Step, model: nn.Module, optimizer: torch.optim.Optimizer, world: World) -> TrainState | None:
     """Load the newest committed checkpoint that is whole; None where there never was one.
 
     A damaged one is left for an older one, on all processes or on none, and its commit is taken back
@@ -92,7 +92,7 @@ def load(step: Step, model: nn.Module, optimizer: torch.optim.Optimizer, world: 
     return None
 
 
-def finish(step: Step, progress: Progress, keep: int, digest: str, facts: dict[str, Any]) -> None:
+def finish(step: Step, progress: TrainState, keep: int, digest: str, facts: dict[str, Any]) -> None:
     """Commit the step over the checkpoints that `retain` keeps, the newest as the result. Rank 0 calls it.
 
     A slower attempt may have put an older one back, which it will delete.
@@ -153,10 +153,10 @@ def _read_into(tensors: dict[str, Tensor], folder: Store, shard: Shard, world: W
         dcp.load(tensors, storage_reader=ShardReader(folder, shard, metadata), no_dist=world.size == 1)
 
 
-def _read_progress(folder: Store, shard: Shard) -> Progress:
+def _read_progress(folder: Store, shard: Shard) -> TrainState:
     entries = [shard.object(f"{shard.name}/{name}") for name in ("state.json", "metrics.jsonl")]
     state, metrics = (folder.read(entry.name, expect=entry) for entry in entries)
-    return Progress(**json.loads(state), metrics=metrics)
+    return TrainState(**json.loads(state), metrics=metrics)
 
 
 def _newest(step: Step, failed: dict[str, Exception]) -> Shard | None:

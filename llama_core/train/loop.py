@@ -16,7 +16,7 @@ from llama_core.model.llama import Llama
 from llama_core.recipe import Recipe
 from llama_core.step import MANIFEST, Step
 from llama_core.train import checkpoint
-from llama_core.train.checkpoint import Progress
+from llama_core.train.checkpoint import TrainState
 from llama_core.train.distributed import World
 from llama_core.train.loss import compiled_cross_entropy, cross_entropy
 from llama_core.train.metrics import Metrics, is_finite
@@ -48,7 +48,7 @@ def train(step: Step, recipe: Recipe, data: Batches, vocab_size: int, bos_id: in
     progress = checkpoint.load(step, model, optimizer, world)
     if progress is None:
         init_weights(model, cfg.init_std, cfg.seed)
-        progress = Progress(0, 0, data.fingerprint, b"")
+        progress = TrainState(0, 0, data.fingerprint, b"")
     elif progress.data != data.fingerprint:
         raise InputError(f"{step.folder.url} was trained on other data: delete it to start anew")
     elif world.rank == 0:
@@ -72,7 +72,7 @@ def train(step: Step, recipe: Recipe, data: Batches, vocab_size: int, bos_id: in
                 continue
             if world.agree(lambda: step.folder.exists(MANIFEST)):
                 return True  # another attempt has finished this step
-            progress = Progress(n, n * cfg.global_batch_tokens, data.fingerprint, metrics.as_jsonl())
+            progress = TrainState(n, n * cfg.global_batch_tokens, data.fingerprint, metrics.as_jsonl())
             checkpoint.save(step, model, optimizer, progress, world)
             if world.rank == 0:
                 checkpoint.retain(step, run.keep)

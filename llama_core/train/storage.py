@@ -37,7 +37,7 @@ READERS = 8  # threads a process that fetch and check items
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
-Table = dict[str, tuple[int, int, str]]  # item -> offset, length, sha256
+ItemTable = dict[str, tuple[int, int, str]]  # item -> offset, length, sha256
 
 
 @dataclass(frozen=True)
@@ -142,11 +142,11 @@ class ShardReader(StorageReader):
             list(pool.map(copy, wanted))
         return _done(None)
 
-    def _table(self, file: str) -> Table:
+    def _table(self, file: str) -> ItemTable:
         entry = self._shard.object(f"/{file}.digests.json")
         return json.loads(self._folder.read(entry.name, expect=entry))
 
-    def _read(self, index: MetadataIndex, tables: dict[str, Table]) -> torch.Tensor:
+    def _read(self, index: MetadataIndex, tables: dict[str, ItemTable]) -> torch.Tensor:
         stored = self._metadata.storage_data[index]
         offset, length, digest = tables[stored.file][_item(index)]
         entry = self._shard.object(f"/{stored.file}.distcp")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from llama_core.corpus import dedup, final, ingest
+from llama_core.corpus import corpus as stage
+from llama_core.corpus import dedup, ingest
 from llama_core.corpus.decisions import Documents
 from llama_core.corpus.recipe import Source
 from llama_core.corpus.report import card
@@ -23,7 +24,7 @@ def ingested(store: Store) -> Callable[..., Artifact]:
     """Ingest a source whole: `ingested(source, name="web")`."""
 
     def run(source: Source, name: str = "web") -> Artifact:
-        raws = ingest.plan(name, source)
+        raws = ingest.raw_shards(name, source)
         inputs = {raw.name: raw.digest for raw in raws}
         step = Step(store, "ingest", ingest.REVISION, ingest.identity(name, source), inputs)
         for raw in raws:
@@ -43,10 +44,16 @@ def corpus(store: Store, ingested: Callable[..., Artifact]) -> Callable[[Recipe]
         inputs = {name: digest for d in documents.values() for name, digest in d.inputs().items()}
         step = Step(store, "dedup", dedup.REVISION, dedup.identity(recipe.corpus), inputs)
         decided = execute(step, dedup.plan(step, documents, recipe.corpus))
-        step = Step(store, "corpus", final.REVISION, final.identity(recipe.corpus), {"dedup": decided.digest})
+        step = Step(
+            store,
+            "corpus",
+            stage.REVISION,
+            stage.identity(recipe.corpus),
+            {"dedup": decided.digest},
+        )
         for source, artifact in artifacts.items():
             for shard in artifact.shards:
-                final.final_shard(step, documents[source].after(decided), recipe.corpus, shard.name)
+                stage.corpus_shard(step, documents[source].after(decided), recipe.corpus, shard.name)
         whole = step.commit([s.name for s in decided.shards])
         card.publish_card(whole, recipe, None)
         return decided, whole

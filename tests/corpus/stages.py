@@ -7,11 +7,12 @@ from typing import Any
 
 from corpus.helpers import recipe_of, write_jsonl
 
-from llama_core.corpus import final, ingest
+from llama_core.corpus import corpus as stage
+from llama_core.corpus import ingest
 from llama_core.corpus.decisions import ENDING, Decision, Documents, write_decisions
 from llama_core.corpus.decontaminate import plan as decontaminate
 from llama_core.corpus.decontaminate.evaluation_sets import digests
-from llama_core.corpus.document import DROPPED_SCHEMA, Document, Rows
+from llama_core.corpus.document import DROPPED_SCHEMA, Document, RowWriter
 from llama_core.corpus.recipe import Source
 from llama_core.phases import execute, one_phase
 from llama_core.recipe import Recipe
@@ -31,7 +32,7 @@ def recipe_of_files(folder: Path, sources: dict[str, list[dict[str, Any]]], **co
 
 
 def ingest_source(store: Store, name: str, source: Source) -> Artifact:
-    raws = {raw.name: raw for raw in ingest.plan(name, source)}
+    raws = {raw.name: raw for raw in ingest.raw_shards(name, source)}
     inputs = {raw.name: raw.digest for raw in raws.values()}
     step = Step(store, "ingest", ingest.REVISION, ingest.identity(name, source), inputs)
     return execute(step, one_phase(raws, partial(ingest.ingest_shard, step, name, source)))
@@ -58,7 +59,10 @@ def decide_all(store: Store, stage: str, documents: dict[str, Documents], decide
                 out.counts[f"dropped.{decision.reason}" if decision.reason else "kept"] += 1
                 decisions.append(decision)
                 if decision.reason and not any(o.name.endswith("dropped.parquet") for o in out.objects):
-                    with out.publish(f"{out.name}/dropped.parquet") as w, Rows(w, DROPPED_SCHEMA) as rows:
+                    with (
+                        out.publish(f"{out.name}/dropped.parquet") as w,
+                        RowWriter(w, DROPPED_SCHEMA) as rows,
+                    ):
                         rows.append((decision.reason, document.id, document.text))
             with out.publish(f"{out.name}/{ENDING}") as writer:
                 write_decisions(writer, decisions)
@@ -75,11 +79,11 @@ def finish(store: Store, documents: dict[str, Documents], recipe: Recipe) -> Art
     """The final corpus, as tasks/corpus.py makes it."""
     inputs = {key: value for d in documents.values() for key, value in d.inputs().items()}
     parents = {key: folders for d in documents.values() for key, folders in d.parents().items()}
-    step = Step(store, "corpus", final.REVISION, final.identity(recipe.corpus), inputs, parents=parents)
+    step = Step(store, "corpus", stage.REVISION, stage.identity(recipe.corpus), inputs, parents=parents)
     shards = {f"{n}.{s.name}": (n, s.name) for n, d in documents.items() for s in d.shards}
 
     def work(place: tuple[str, str]) -> None:
-        final.final_shard(step, documents[place[0]], recipe.corpus, place[1])
+        stage.corpus_shard(step, documents[place[0]], recipe.corpus, place[1])
 
     return execute(step, one_phase(shards, work))
 

@@ -18,7 +18,7 @@ import yaml
 from corpus.helpers import is_conserved
 from pipeline import Pipeline
 
-from llama_core.corpus.report.passages import Passage, passages
+from llama_core.corpus.report.passages import StageBalance, passages
 from llama_core.corpus.trace import find_text, sources_of
 from llama_core.step import Artifact
 
@@ -161,7 +161,7 @@ def run(prefect_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture(scope="module")
-def ways(run: tuple[Pipeline, str]) -> dict[str, list[Passage]]:
+def ways(run: tuple[Pipeline, str]) -> dict[str, list[StageBalance]]:
     pipeline, _ = run
     corpus, decided = pipeline.artifact("corpus"), pipeline.artifact("decontaminate")
     return {d.source: passages(d, corpus, decided) for d in sources_of(pipeline.store, corpus)}
@@ -189,7 +189,7 @@ def test_every_raw_record_is_in_a_document_or_has_a_reason(run: tuple[Pipeline, 
 
 
 def test_every_stage_gets_what_the_one_before_has_handed_on_and_accounts_for_it(
-    ways: dict[str, list[Passage]],
+    ways: dict[str, list[StageBalance]],
 ) -> None:
     for source, way in ways.items():
         [corpus] = [p for p in way if p.stage == "corpus"]
@@ -220,7 +220,7 @@ def test_every_shard_of_every_stage_is_conserved_by_itself(run: tuple[Pipeline, 
                     came = kept
 
 
-def test_each_reason_to_drop_has_found_what_was_put_there_for_it(ways: dict[str, list[Passage]]) -> None:
+def test_each_reason_to_drop_has_found_what_was_put_there_for_it(ways: dict[str, list[StageBalance]]) -> None:
     dropped = {p.stage: p.lost for p in ways["web"]}
     assert dropped["quality"]["language_other"] == 1, dropped
     assert sum(dropped["dedup"].values()) == 1, "a text that is nearly another"

@@ -10,7 +10,8 @@ import fsspec
 from corpus.helpers import documents_of, recipe_of
 from corpus.stages import decontaminated
 
-from llama_core.corpus import dedup, final, ingest
+from llama_core.corpus import corpus as stage
+from llama_core.corpus import dedup, ingest
 from llama_core.corpus.decontaminate import plan as decontaminate
 from llama_core.corpus.document import read_batches
 from llama_core.recipe import Recipe
@@ -71,11 +72,11 @@ def test_output_changes_only_with_the_revision(
     (tmp_path / "data" / "quiz.jsonl").write_text(json.dumps({"question": lines[2][:200]}))
     step = decontaminated(store, whole, recipe_of(sources, holdout=["held"]), tmp_path / "data")
     found = (b for s in step.shards for b in read_batches(step, s.name, "decisions.parquet"))
-    kept = [d for split in final.SPLITS for d in documents_of(whole, f"{split}.parquet")]
+    kept = [d for split in stage.SPLITS for d in documents_of(whole, f"{split}.parquet")]
     assert {
         ("ingest", ingest.REVISION): digest([asdict(d) for documents in read for d in documents]),
         ("dedup", dedup.REVISION): digest([row for b in decisions for row in b.to_pylist()]),
-        ("corpus", final.REVISION): digest([asdict(d) for d in kept]),
+        ("corpus", stage.REVISION): digest([asdict(d) for d in kept]),
         ("decontaminate", decontaminate.REVISION): digest([row for b in found for row in b.to_pylist()]),
     } == GOLDEN
     assert step.counts["dropped.contaminated"] == 1

@@ -173,7 +173,7 @@ def test_a_source_that_is_not_there_says_which_key_to_set(tmp_path: Path, urls: 
     (tmp_path / "image.png").write_bytes(b"png")
     (tmp_path / "folder.jsonl").mkdir()
     with pytest.raises(InputError, match=r"corpus\.sources\.web\.urls") as error:
-        ingest.plan("web", files(*(u.format(tmp=tmp_path) for u in urls)))
+        ingest.raw_shards("web", files(*(u.format(tmp=tmp_path) for u in urls)))
     assert says in str(error.value) and "secret" not in str(error.value)
 
 
@@ -181,7 +181,7 @@ def test_input_that_changed_after_it_was_planned_is_not_taken_for_the_old(
     tmp_path: Path, store: Store
 ) -> None:
     source = files(write_jsonl(tmp_path / "a.jsonl", [{"text": TEXT}]))
-    [raw] = ingest.plan("web", source)
+    [raw] = ingest.raw_shards("web", source)
     write_jsonl(tmp_path / "a.jsonl", [{"text": TEXT}, {"text": TEXT}])
     step = Step(store, "ingest", 1, {}, {raw.name: raw.digest})
     with pytest.raises(InputError, match="has changed"):

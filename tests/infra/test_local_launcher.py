@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from infra.launch.capacity import Capacity, check_capacity, memory_needed
-from infra.launch.launcher import Job, run
+from infra.launch.launcher import JobSpec, run
 from llama_core.errors import LaunchError
 from llama_core.recipe import Launch, load_recipe
 
@@ -32,7 +32,7 @@ SLEEPER = """
 
 
 @pytest.fixture
-def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Job]:
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., JobSpec]:
     """job(program, *args, procs=1, device="cpu"): a job that runs the program's text.
 
     Ranks for a CPU are forked, those for a GPU are programs; these programs use neither.
@@ -41,10 +41,10 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Job]:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.chdir(tmp_path)
 
-    def make(program: str, *args: str, procs: int = 1, max_restarts: int = 0, device: str = "cpu") -> Job:
+    def make(program: str, *args: str, procs: int = 1, max_restarts: int = 0, device: str = "cpu") -> JobSpec:
         (tmp_path / "program.py").write_text(textwrap.dedent(program))
         launch = Launch(procs_per_node=procs, max_restarts=max_restarts, device=device)
-        return Job("llama-train-4f2a", "program", list(args), launch, {"PYTHONPATH": str(tmp_path)})
+        return JobSpec("llama-train-4f2a", "program", list(args), launch, {"PYTHONPATH": str(tmp_path)})
 
     return make
 

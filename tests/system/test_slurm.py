@@ -14,7 +14,7 @@ import pytest
 from system.slurm_cluster import SlurmCluster, missing
 
 from infra.launch.capacity import Capacity, check_capacity
-from infra.launch.launcher import Job, run
+from infra.launch.launcher import JobSpec, run
 from infra.launch.slurm import SlurmLauncher, script
 from llama_core.errors import LaunchError
 from llama_core.recipe import Launch, load_recipe
@@ -54,15 +54,15 @@ def slurm(cluster: SlurmCluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Callable[..., Job]:
+def job(tmp_path: Path) -> Callable[..., JobSpec]:
     """job(program, *args): a job that runs the program's text on two nodes with two processes each."""
 
-    def make(program: str, *args: str, name: str = "", max_restarts: int = 0, **launch: object) -> Job:
+    def make(program: str, *args: str, name: str = "", max_restarts: int = 0, **launch: object) -> JobSpec:
         (tmp_path / "program.py").write_text(textwrap.dedent(program))
         settings = {"nodes": 2, "procs_per_node": 2, "time_limit": "00:10:00", "max_restarts": max_restarts}
         environment = {"PYTHONPATH": str(tmp_path), "GLOO_SOCKET_IFNAME": "lo"}
         where = Launch(launcher="slurm", **(settings | launch))
-        return Job(name or f"llama-{tmp_path.name}", "program", list(args), where, environment)
+        return JobSpec(name or f"llama-{tmp_path.name}", "program", list(args), where, environment)
 
     return make
 

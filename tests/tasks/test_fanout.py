@@ -13,7 +13,7 @@ import pytest
 
 from llama_core.errors import LaunchError
 from llama_core.phases import Phase
-from llama_core.recipe import Run
+from llama_core.recipe import RunSection
 from tasks.fanout import engine_of, on_processes
 
 ENGINES = [
@@ -79,7 +79,7 @@ def test_a_lost_workers_shards_are_worked_on_again_and_no_finished_one_is(
     def committed() -> set[str]:
         return {f"s{int(p.stem):02}" for p in tmp_path.glob("*.done")}
 
-    done = list(engine_of(Run(engine=engine))(phase(work, committed), todo))  # type: ignore[arg-type]
+    done = list(engine_of(RunSection(engine=engine))(phase(work, committed), todo))  # type: ignore[arg-type]
     assert sorted(done) == todo, "each once, and nothing that was not asked for"
     began = {int(p.stem): len(p.read_text()) for p in tmp_path.glob("*.began")}
     assert set(began) == set(range(1, 24)) and began[7] == 2
@@ -154,7 +154,7 @@ def test_the_work_is_unpacked_once_in_each_worker(engine: str, tmp_path: Path) -
     marks = tmp_path / "marks"
     marks.touch()
     some = phase(Noted(marks))
-    assert len(list(engine_of(Run(engine=engine))(some, list(some.shards)))) == 24  # type: ignore[arg-type]
+    assert len(list(engine_of(RunSection(engine=engine))(some, list(some.shards)))) == 24  # type: ignore[arg-type]
     unpacked = marks.read_text().split()
     assert 1 <= len(unpacked) == len(set(unpacked))
 
@@ -162,7 +162,7 @@ def test_the_work_is_unpacked_once_in_each_worker(engine: str, tmp_path: Path) -
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_error_in_a_shard_ends_the_phase_and_is_the_shards_own(engine: str) -> None:
     with pytest.raises(ValueError, match="shard 5 has no text"):
-        list(engine_of(Run(engine=engine))(phase(refuse), list(phase(refuse).shards)))  # type: ignore[arg-type]
+        list(engine_of(RunSection(engine=engine))(phase(refuse), list(phase(refuse).shards)))  # type: ignore[arg-type]
 
 
 @pytest.mark.slow

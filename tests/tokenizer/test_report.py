@@ -25,7 +25,7 @@ WORDS = {
     "en": ["hello", "world", "the", "loss", "of", "return", "value", "tokens"],
     "de": ["über", "größe", "straße", "schön", "für", "müde", "höhe", "tür"],
 }
-CFG = recipe.Tokenizer(vocab_size=420, sample_bytes=1_000_000)
+CFG = recipe.TokenizerSection(vocab_size=420, sample_bytes=1_000_000)
 
 
 def texts(language: str, count: int) -> list[str]:
@@ -38,7 +38,7 @@ def texts(language: str, count: int) -> list[str]:
     ]
 
 
-def train(store: Store, cfg: recipe.Tokenizer = CFG) -> Artifact:
+def train(store: Store, cfg: recipe.TokenizerSection = CFG) -> Artifact:
     step = Step(store, "corpus", 1, {})
     with step.shard("web.one") as shard:
         rows = [(lang, text) for lang in ("en", "de", "") for text in texts(lang or "en", 20)]
@@ -198,5 +198,5 @@ def test_the_model_file_states_the_flags_of_the_released_one(store: Store) -> No
         model = ModelProto.FromString(data)
         assert {k: getattr(model.trainer_spec, k) for k in RELEASED_FLAGS} == RELEASED_FLAGS
         assert {k: getattr(model.normalizer_spec, k) for k in RELEASED_NORMALIZER} == RELEASED_NORMALIZER
-    assert recipe.Tokenizer().vocab_size == 32_000
-    assert recipe.Tokenizer().character_coverage == 0.99995
+    assert recipe.TokenizerSection().vocab_size == 32_000
+    assert recipe.TokenizerSection().character_coverage == 0.99995

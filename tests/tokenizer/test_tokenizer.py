@@ -22,7 +22,7 @@ from llama_core.tokenizer.train import MAX_LINE, REVISION, draw, split_line, tra
 
 WORDS = ["hello", "world", "the", "loss", "of", "a", "model", "returns"]
 WORDS += ["def", "if", "import", "self", "value", "while", "tokens"]
-CFG = recipe.Tokenizer(vocab_size=400, sample_bytes=60_000)
+CFG = recipe.TokenizerSection(vocab_size=400, sample_bytes=60_000)
 MIXTURE = {"code": 0.75, "docs": 0.25}
 
 
@@ -54,7 +54,7 @@ def make_corpus(store: Store, sources: dict[str, list[str]]) -> Artifact:
     return step.commit([f"{source}.one" for source in sources])
 
 
-def train(store: Store, corpus: Artifact, cfg: recipe.Tokenizer = CFG) -> Artifact:
+def train(store: Store, corpus: Artifact, cfg: recipe.TokenizerSection = CFG) -> Artifact:
     step = Step(
         store, "tokenizer", REVISION, cfg.identity() | {"mixture": MIXTURE}, {"corpus": corpus.digest}
     )
@@ -310,7 +310,7 @@ def test_of_a_large_corpus_only_some_shards_are_read(store: Store) -> None:
 def test_lines_too_long_for_the_trainer_are_split_and_counted(store: Store) -> None:
     long = "hello world é " * 1000
     corpus = make_corpus(store, {"code": [*texts(1, 40), long], "docs": texts(2, 40)})
-    found = train(store, corpus, recipe.Tokenizer(vocab_size=400, sample_bytes=10**6))
+    found = train(store, corpus, recipe.TokenizerSection(vocab_size=400, sample_bytes=10**6))
     assert found.shard("tokenizer").facts["sample"]["code"] == {
         "documents": 41,
         "bytes": sum(map(len, texts(1, 40))) + len(long.encode()),
@@ -330,9 +330,9 @@ def test_a_vocabulary_larger_than_the_text_supports_is_an_error_that_says_how_la
     store: Store, corpus: Artifact
 ) -> None:
     with pytest.raises(RecipeError, match="tokenizer.vocab_size is 32000.* supports [0-9]+ at most") as error:
-        train(store, corpus, recipe.Tokenizer(vocab_size=32000, sample_bytes=60_000))
+        train(store, corpus, recipe.TokenizerSection(vocab_size=32000, sample_bytes=60_000))
     largest = int(str(error.value).split(" supports ")[1].split()[0])
-    found = train(store, corpus, recipe.Tokenizer(vocab_size=largest, sample_bytes=60_000))
+    found = train(store, corpus, recipe.TokenizerSection(vocab_size=largest, sample_bytes=60_000))
     assert found.shard("tokenizer").facts["vocab"] == largest
 
 
@@ -342,7 +342,7 @@ def test_a_vocabulary_smaller_than_the_alphabet_is_an_error_of_the_recipe(store:
         train(
             store,
             make_corpus(store, {"code": letters, "docs": letters}),
-            recipe.Tokenizer(vocab_size=300),
+            recipe.TokenizerSection(vocab_size=300),
         )
 
 

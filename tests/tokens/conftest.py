@@ -37,7 +37,7 @@ def tokenizer_artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     store = Store(str(tmp_path_factory.mktemp("tokenizer")))
     corpus = make_corpus(store, {"code.a": 100, "docs.a": 100})
     step = Step(store, "tokenizer", tokenizer.REVISION, {})
-    cfg = recipe.Tokenizer(vocab_size=300, sample_bytes=50_000)
+    cfg = recipe.TokenizerSection(vocab_size=300, sample_bytes=50_000)
     tokenizer.train_tokenizer(step, corpus, cfg, MIXTURE)
     return step.commit(["tokenizer"])
 

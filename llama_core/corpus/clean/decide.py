@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from llama_core.corpus.decisions import ENDING, Decision, apply_cuts, write_decisions
-from llama_core.corpus.document import DROPPED_SCHEMA, Document, Rows
+from llama_core.corpus.document import DROPPED_SCHEMA, Document, RowWriter
 from llama_core.corpus.ingest import SAMPLE_CHARS, SAMPLES
 from llama_core.step import Step
 
@@ -44,6 +44,6 @@ def decide_shard(
             write_decisions(writer, decided())
         counts.update(tally or {})
         if samples:
-            with out.publish(f"{shard}/dropped.parquet") as writer, Rows(writer, DROPPED_SCHEMA) as rows:
+            with out.publish(f"{shard}/dropped.parquet") as writer, RowWriter(writer, DROPPED_SCHEMA) as rows:
                 for sample in samples:
                     rows.append(sample)

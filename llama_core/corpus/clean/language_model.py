@@ -23,10 +23,10 @@ import sentencepiece as spm
 import xxhash
 import zstandard
 
-from llama_core.corpus.clean.ngrams import Special, estimate, write_arpa
+from llama_core.corpus.clean.ngram_model import Special, estimate, write_arpa
 from llama_core.corpus.clean.normalize import normalized_lines
 from llama_core.corpus.decisions import Documents
-from llama_core.corpus.document import Rows
+from llama_core.corpus.document import RowWriter
 from llama_core.corpus.recipe import LanguageModel
 from llama_core.errors import InputError
 from llama_core.phases import Phase, Plan
@@ -86,7 +86,10 @@ def _sample_shard(
             drawn[document.language].add(priority, "\n".join(lines))
     with step.shard(SAMPLE + name) as out:
         for language, texts in drawn.items():
-            with out.publish(f"{SAMPLE}{name}/{language}.parquet") as writer, Rows(writer, _SCHEMA) as rows:
+            with (
+                out.publish(f"{SAMPLE}{name}/{language}.parquet") as writer,
+                RowWriter(writer, _SCHEMA) as rows,
+            ):
                 for row in texts.in_order():
                     rows.append(row)
 
@@ -189,7 +192,7 @@ def _publish(out: OpenShard, name: str, path: Path) -> None:
         zstandard.ZstdCompressor(level=3).copy_stream(file, writer)  # type: ignore[arg-type]
 
 
-class Scorer:
+class LineScorer:
     """The perplexity of texts in one language."""
 
     def __init__(self, pieces: spm.SentencePieceProcessor, ngrams: Any):
@@ -204,10 +207,10 @@ class Scorer:
         return 10 ** (score / length) if length else float("inf")
 
 
-_held: dict[tuple[str, str, str], Scorer] = {}  # the last one of this process: it takes a while to load
+_held: dict[tuple[str, str, str], LineScorer] = {}  # the last one of this process: it takes a while to load
 
 
-def scorer(models: Artifact, language: str) -> Scorer:
+def scorer(models: Artifact, language: str) -> LineScorer:
     """The last one is held, and no other: a model of the default size takes most of a GB of memory.
 
     Raises InputError where KenLM is missing, DamagedError.
@@ -219,7 +222,7 @@ def scorer(models: Artifact, language: str) -> Scorer:
     return _held[key]
 
 
-def _load(models: Artifact, language: str) -> Scorer:
+def _load(models: Artifact, language: str) -> LineScorer:
     try:
         import kenlm
     except ModuleNotFoundError as error:
@@ -234,4 +237,4 @@ def _load(models: Artifact, language: str) -> Scorer:
         config = kenlm.Config()
         config.show_progress = False
         config.arpa_complain = kenlm.ARPALoadComplain.NONE
-        return Scorer(pieces, kenlm.Model(file.name, config))
+        return LineScorer(pieces, kenlm.Model(file.name, config))

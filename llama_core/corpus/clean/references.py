@@ -22,7 +22,7 @@ import xxhash
 from llama_core.corpus.clean.decide import decide_shard
 from llama_core.corpus.clean.linear import Features, Linear, auc, features, train
 from llama_core.corpus.decisions import Decision, Documents
-from llama_core.corpus.document import Document, Rows
+from llama_core.corpus.document import Document, RowWriter
 from llama_core.corpus.lookup import side_by_side
 from llama_core.corpus.partition import FORMAT, Runs, is_in, partition_of, publish_runs
 from llama_core.corpus.recipe import References
@@ -168,7 +168,7 @@ def _examples_shard(
     with (
         step.shard(shard) as out,
         out.publish(f"{shard}/examples.parquet") as writer,
-        Rows(writer, _SCHEMA) as rows,
+        RowWriter(writer, _SCHEMA) as rows,
     ):
         for document in read.read(name):
             is_positive = all_positive or (bool(cited) and url_key(document.url) in cited)

@@ -15,7 +15,7 @@ _MAX_CONFIG = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CheckoutEntry:
     """`name`: relative to the root, with `/`. `kind`: file, link, device, metadata (of git, as a whole), or
     unreadable_folder."""
 
@@ -27,7 +27,7 @@ def path_of(url: str) -> Path:
     return Path(url.removeprefix("file://"))
 
 
-def walk(root: Path) -> Iterator[Entry]:
+def walk(root: Path) -> Iterator[CheckoutEntry]:
     """Everything in a folder but folders, in the order of the names."""
     pending = [""]
     while pending:
@@ -36,23 +36,23 @@ def walk(root: Path) -> Iterator[Entry]:
             with os.scandir(root / folder) as found:
                 entries = sorted(found, key=lambda entry: os.fsencode(entry.name))
         except OSError:
-            yield Entry(folder, "unreadable_folder")
+            yield CheckoutEntry(folder, "unreadable_folder")
             continue
         below: list[str] = []
         for entry in entries:
             name = f"{folder}/{entry.name}" if folder else entry.name
             if entry.name in _GIT:
-                yield Entry(name, "metadata")
+                yield CheckoutEntry(name, "metadata")
             elif entry.is_symlink():
-                yield Entry(name, "link")
+                yield CheckoutEntry(name, "link")
             elif entry.is_dir(follow_symlinks=False):
                 below.append(name)
             else:
-                yield Entry(name, "file" if entry.is_file(follow_symlinks=False) else "device")
+                yield CheckoutEntry(name, "file" if entry.is_file(follow_symlinks=False) else "device")
         pending += below[::-1]
 
 
-def read(root: Path, entry: Entry, limit: int) -> bytes | str:
+def read(root: Path, entry: CheckoutEntry, limit: int) -> bytes | str:
     """A file's content, or the error's name: it may be gone, or another thing, since it was listed.
 
     Raises StoreError where reading fails half-way.
@@ -90,5 +90,5 @@ def origin(root: Path) -> tuple[str, str]:
 
 
 def _text(path: Path) -> str:
-    data = read(path.parent, Entry(path.name, "file"), _MAX_CONFIG)
+    data = read(path.parent, CheckoutEntry(path.name, "file"), _MAX_CONFIG)
     return data.decode("utf-8", "replace") if isinstance(data, bytes) else ""

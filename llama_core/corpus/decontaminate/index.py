@@ -15,17 +15,17 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from llama_core.corpus.decontaminate.evaluation_sets import Passage
-from llama_core.corpus.decontaminate.ngrams import (
+from llama_core.corpus.decontaminate.word_runs import (
     PIECE,
     Hashes,
-    Runs,
+    WordRuns,
     break_hash,
     joined,
     plain,
     runs,
     words_of,
 )
-from llama_core.corpus.document import Rows
+from llama_core.corpus.document import RowWriter
 from llama_core.step import OpenShard, Shard
 from llama_core.store import Store
 
@@ -88,7 +88,7 @@ class Index:
                     _extend(found[text], Span(int(entry["passage"]), start - offset, end - offset))
         return found
 
-    def _candidates(self, piece: Runs) -> Iterator[tuple[int, int]]:
+    def _candidates(self, piece: WordRuns) -> Iterator[tuple[int, int]]:
         """(run of the piece, row of the table) where the hashes are equal."""
         if not len(self._table):
             return
@@ -127,7 +127,7 @@ def write_index(out: OpenShard, passages: Iterable[Passage], n: int) -> None:
     batch: list[str] = []
     first = number = size = 0
     counts: dict[str, Counter[str]] = {}
-    with out.publish(f"{out.name}/{PASSAGES}") as writer, Rows(writer, _PASSAGE) as rows:
+    with out.publish(f"{out.name}/{PASSAGES}") as writer, RowWriter(writer, _PASSAGE) as rows:
         for _, item in groupby(passages, key=lambda p: (p.file, p.item)):
             checked = 0
             for passage in item:
@@ -181,7 +181,7 @@ def _runs_of(texts: list[str], first: int, n: int) -> NDArray[Any]:
     return np.concatenate(tables)
 
 
-def _tells(piece: Runs, whole: str, n: int) -> NDArray[np.bool_]:
+def _tells(piece: WordRuns, whole: str, n: int) -> NDArray[np.bool_]:
     """bool (runs,): whether finding a run would tell anything; the BREAK between passages is in none."""
     bounds = zip(piece.starts.tolist(), piece.ends.tolist(), strict=True)
     is_number = np.array([whole[start:end].isnumeric() for start, end in bounds])

@@ -12,8 +12,8 @@ from typing import Any
 from llama_core.corpus.decisions import ENDING, Decision, read_decisions, write_decisions
 from llama_core.corpus.decontaminate.evaluation_sets import files, passages
 from llama_core.corpus.decontaminate.index import Index, Span, read_index, write_index
-from llama_core.corpus.decontaminate.ngrams import PIECE, plain
-from llama_core.corpus.document import DROPPED_SCHEMA, Document, Rows, batched, read_documents
+from llama_core.corpus.decontaminate.word_runs import PIECE, plain
+from llama_core.corpus.document import DROPPED_SCHEMA, Document, RowWriter, batched, read_documents
 from llama_core.corpus.recipe import Decontaminate
 from llama_core.phases import Phase, Plan
 from llama_core.step import Artifact, OpenShard, Shard, Step, digest_of
@@ -110,7 +110,7 @@ class _Shelf:
 
     def __init__(self, out: OpenShard, stack: contextlib.ExitStack):
         self._out, self._stack = out, stack
-        self._rows: Rows | None = None
+        self._rows: RowWriter | None = None
 
     def put(self, document: Document, decision: Decision, benchmarks: set[str]) -> None:
         out = self._out
@@ -124,7 +124,7 @@ class _Shelf:
         )
         if self._rows is None:
             writer = self._stack.enter_context(out.publish(f"{out.name}/dropped.parquet"))
-            self._rows = self._stack.enter_context(Rows(writer, DROPPED_SCHEMA))
+            self._rows = self._stack.enter_context(RowWriter(writer, DROPPED_SCHEMA))
         self._rows.append((REASON, document.id, document.text[:SAMPLE_CHARS]))
 
 

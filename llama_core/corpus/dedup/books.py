@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from llama_core.corpus.dedup.exact import firsts
-from llama_core.corpus.dedup.scratch import ID, KEPT, SAMPLES, Layout, Piece, Scratch, Table
+from llama_core.corpus.dedup.scratch import ID, KEPT, SAMPLES, Piece, RowLayout, Scratch
 from llama_core.corpus.dedup.verdicts import judge
-from llama_core.corpus.partition import Runs, partition_of, publish_runs, scattered
+from llama_core.corpus.partition import Runs, Table, partition_of, publish_runs, scattered
 
 HOLDERS = 16  # of a shingle, by rank, that a book is compared with: what is in all books costs their number
 SLICE = 1 << 18  # shingles whose pairs are made at a time: up to so many for each
@@ -22,7 +22,9 @@ PAIRS = np.dtype([("row", "<u8"), ("holder", "<u8"), *KEPT, ("shared", "<u8"), (
 OVERLAPS = np.dtype([("row", "<u8"), *KEPT, ("share", "<f8")])
 
 
-def gather_samples(scratch: Scratch, layout: Layout, copies: Runs, near: Runs, n: int, piece: Piece) -> None:
+def gather_samples(
+    scratch: Scratch, layout: RowLayout, copies: Runs, near: Runs, n: int, piece: Piece
+) -> None:
     """Write the samples of a piece's books that are left: `shingles` in n partitions of their hashes."""
     table = scratch.signed(piece)
     answers = layout.copies(copies, table, piece.index)
@@ -85,7 +87,7 @@ def shared_with_better(shingles: Table) -> Table:
     return _summed(np.concatenate(found))
 
 
-def measure_overlaps(scratch: Scratch, layout: Layout, pairs: Runs, partition: int) -> None:
+def measure_overlaps(scratch: Scratch, layout: RowLayout, pairs: Runs, partition: int) -> None:
     """Write of each book the one that holds most of it: `overlaps` by piece."""
     overlaps = largest_overlaps(_all_summed(pairs.each(partition)))
     with scratch.shard("overlaps", partition) as out:

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from llama_core.corpus.dedup.components import both_ways, by_node, stars_of
 from llama_core.corpus.dedup.exact import firsts
 from llama_core.corpus.dedup.minhash import similarity
-from llama_core.corpus.dedup.scratch import Layout, Piece, Scratch, Table, bucket_dtype, edge_dtype
+from llama_core.corpus.dedup.scratch import Piece, RowLayout, Scratch, bucket_dtype, edge_dtype
 from llama_core.corpus.dedup.sign import keys_of
-from llama_core.corpus.partition import Runs, as_asked, partition_of, publish_runs
+from llama_core.corpus.partition import Runs, Table, as_asked, partition_of, publish_runs
 from llama_core.corpus.recipe import Dedup
 
 STARS = 4  # centres, at most, that a text of a bucket is compared with
@@ -37,7 +37,9 @@ def is_shared(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
     return shared
 
 
-def fill_buckets(scratch: Scratch, layout: Layout, copies: Runs, shared: Runs, n: int, piece: Piece) -> None:
+def fill_buckets(
+    scratch: Scratch, layout: RowLayout, copies: Runs, shared: Runs, n: int, piece: Piece
+) -> None:
     """Write the sketches of a piece's texts, one of equal ones, for every shared bucket that they are in:
     `buckets` in n partitions."""
     table = scratch.signed(piece)

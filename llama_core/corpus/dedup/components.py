@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from llama_core.corpus.dedup.exact import firsts
-from llama_core.corpus.dedup.scratch import Scratch, Table, edge_dtype
-from llama_core.corpus.partition import Runs, partition_of, publish_runs, scattered
+from llama_core.corpus.dedup.scratch import Scratch, edge_dtype
+from llama_core.corpus.partition import Runs, Table, partition_of, publish_runs, scattered
 
 Pairs = npt.NDArray[np.int64]  # (pairs, 2)
 

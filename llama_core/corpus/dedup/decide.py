@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from llama_core.corpus.decisions import ENDING, Decision, Documents, write_decisions
-from llama_core.corpus.dedup.scratch import Layout, Piece, Scratch, Table, Unit, hex_of
+from llama_core.corpus.dedup.scratch import Piece, RowLayout, Scratch, Unit, hex_of
 from llama_core.corpus.dedup.verdicts import REASONS, VERDICTS, drop_books, judge
 from llama_core.corpus.lookup import find_id, read_row
-from llama_core.corpus.partition import Runs, publish_runs
+from llama_core.corpus.partition import Runs, Table, publish_runs
 from llama_core.step import Shard, Step
 
 EXAMPLES = 10
@@ -19,7 +19,7 @@ FAR = 0.7  # near-duplicates less similar to their survivor are counted
 
 
 def write_verdicts(
-    scratch: Scratch, layout: Layout, copies: Runs, near: Runs, overlaps: Runs | None, piece: Piece
+    scratch: Scratch, layout: RowLayout, copies: Runs, near: Runs, overlaps: Runs | None, piece: Piece
 ) -> None:
     """Write what became of a piece's documents: `verdicts` by ingest shard."""
     table = scratch.signed(piece)
@@ -36,7 +36,7 @@ def write_verdicts(
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedShard:
     """An ingest shard whose verdicts are written, and where: in which pieces, at what place of each."""
 
     source: str
@@ -44,18 +44,19 @@ class Judged:
     pieces: tuple[tuple[int, int], ...]
 
 
-def judged_shards(units: Sequence[Unit], pieces: Sequence[Piece]) -> dict[str, Judged]:
+def judged_shards(units: Sequence[Unit], pieces: Sequence[Piece]) -> dict[str, JudgedShard]:
     """By the name of the decision shard, `<source>.<ingest shard>`."""
     where: dict[tuple[str, str], list[tuple[int, int]]] = {s: [] for unit in units for s in unit.shards}
     for piece in pieces:
         for place, shard in enumerate(piece.shards):
             where[shard].append((piece.index, place))
     return {
-        f"{source}.{shard}": Judged(source, shard, tuple(found)) for (source, shard), found in where.items()
+        f"{source}.{shard}": JudgedShard(source, shard, tuple(found))
+        for (source, shard), found in where.items()
     }
 
 
-def write_shard(step: Step, scratch: Scratch, documents: dict[str, Documents], judged: Judged) -> None:
+def write_shard(step: Step, scratch: Scratch, documents: dict[str, Documents], judged: JudgedShard) -> None:
     """Commit the decisions on one ingest shard. Raises DamagedError."""
     name = f"{judged.source}.{judged.shard}"
     group = documents[judged.source].ingested.shard(judged.shard).facts["group"]
@@ -65,7 +66,7 @@ def write_shard(step: Step, scratch: Scratch, documents: dict[str, Documents], j
         out.facts |= {"source": judged.source, "group": group}
 
 
-def _counted(scratch: Scratch, judged: Judged, counts: Counter[str]) -> Iterator[Decision]:
+def _counted(scratch: Scratch, judged: JudgedShard, counts: Counter[str]) -> Iterator[Decision]:
     counts.update(documents=0)
     for piece, place in judged.pieces:
         rows = scratch.own("verdicts", piece, "verdicts", VERDICTS, partition=place)
@@ -114,7 +115,7 @@ def _facts(verdicts: Table, piece: Piece) -> dict[str, Any]:
 
 
 def facts_of(
-    pieces: Sequence[Piece], layout: Layout, verdicts: Iterable[Shard], documents: dict[str, Documents]
+    pieces: Sequence[Piece], layout: RowLayout, verdicts: Iterable[Shard], documents: dict[str, Documents]
 ) -> dict[str, Any]:
     """The step's facts: `clusters` of more than one document; documents of the `largest_cluster`; the share
     of near-duplicates less similar than 0.7 to their survivor; some `pairs` of near-duplicates as (source,
@@ -142,7 +143,7 @@ def facts_of(
     }
 
 
-def _shard_of(pieces: Sequence[Piece], layout: Layout, row: int) -> tuple[str, str]:
+def _shard_of(pieces: Sequence[Piece], layout: RowLayout, row: int) -> tuple[str, str]:
     piece = pieces[int(layout.piece_of(np.array([row], np.uint64))[0])]
     return piece.shards[int(piece.shard_of[row - piece.start])]
 

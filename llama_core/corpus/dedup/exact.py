@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from llama_core.corpus.dedup.scratch import HELDOUT, Scratch, Table, copies_dtype
-from llama_core.corpus.partition import Runs, publish_runs
+from llama_core.corpus.dedup.scratch import HELDOUT, Scratch, copies_dtype
+from llama_core.corpus.partition import Runs, Table, publish_runs
 
 
 def group_texts(scratch: Scratch, texts: Runs, n_pieces: int, partition: int) -> None:

@@ -30,8 +30,8 @@ import numpy as np
 from llama_core.corpus.decisions import Documents
 from llama_core.corpus.dedup import books, buckets, components, decide, exact, sign, survivors
 from llama_core.corpus.dedup.scratch import (
-    Layout,
     Piece,
+    RowLayout,
     Scratch,
     bucket_dtype,
     copies_dtype,
@@ -79,7 +79,7 @@ def plan(step: Step, documents: dict[str, Documents], cfg: Corpus) -> Plan:
     n_keys = parts_of(expected * cfg.dedup.bands, np.dtype("<u8"))
     yield scratch.phase("sign", units, partial(sign.sign, scratch, documents, (n_texts, n_keys)))
     pieces = pieces_of(units, scratch.committed("sign", len(units)))
-    layout = Layout(np.array([piece.start for piece in pieces]), n_texts, n_keys)
+    layout = RowLayout(np.array([piece.start for piece in pieces]), n_texts, n_keys)
 
     texts = scratch.runs("sign", len(units), "texts", texts_dtype())
     yield scratch.phase("exact", range(n_texts), partial(exact.group_texts, scratch, texts, layout.pieces))
@@ -136,7 +136,7 @@ def _contract(scratch: Scratch, edges: Runs, n: int) -> Generator[Phase, None, R
 
 
 def _compare_books(
-    scratch: Scratch, layout: Layout, pieces: list[Piece], sampled: int, copies: Runs, near: Runs
+    scratch: Scratch, layout: RowLayout, pieces: list[Piece], sampled: int, copies: Runs, near: Runs
 ) -> Generator[Phase, None, Runs | None]:
     """How much of each book is in another; None where no source has books. `sampled`: shingles of all."""
     if not sampled:

@@ -14,12 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from llama_core.corpus.decisions import Documents
-from llama_core.corpus.partition import FORMAT, Partition, Runs, as_asked, partition_of, read_run
+from llama_core.corpus.partition import FORMAT, Partition, Runs, Table, as_asked, partition_of, read_run
 from llama_core.corpus.recipe import Corpus, Dedup
 from llama_core.phases import Phase
 from llama_core.step import OpenShard, Shard, Step, digest_of
 
-Table = npt.NDArray[Any]
 T = TypeVar("T")
 
 ID = [("hi", "<u8"), ("lo", "<u8")]  # the 32 hex digits of a document's id
@@ -190,7 +189,7 @@ def pieces_of(units: Sequence[Unit], signed: Iterable[Shard]) -> list[Piece]:
 
 
 @dataclass(frozen=True)
-class Layout:
+class RowLayout:
     """Where the rows of the documents lie, known when all are signed."""
 
     starts: npt.NDArray[np.int64]  # (pieces,): the first row of each piece

@@ -11,7 +11,6 @@ from llama_core.corpus.dedup.minhash import EMPTY, MinHash, sketches
 from llama_core.corpus.dedup.scratch import (
     SAMPLES,
     Scratch,
-    Table,
     Unit,
     bucket_dtype,
     rank_of,
@@ -19,7 +18,7 @@ from llama_core.corpus.dedup.scratch import (
     texts_dtype,
 )
 from llama_core.corpus.document import Document
-from llama_core.corpus.partition import partition_of, publish_runs
+from llama_core.corpus.partition import Table, partition_of, publish_runs
 from llama_core.corpus.split import is_heldout
 from llama_core.errors import InputError
 from llama_core.step import OpenShard

@@ -10,18 +10,17 @@ from llama_core.corpus.dedup.exact import firsts
 from llama_core.corpus.dedup.minhash import similarity
 from llama_core.corpus.dedup.scratch import (
     HELDOUT,
-    Layout,
     Piece,
+    RowLayout,
     Scratch,
-    Table,
     edge_dtype,
     member_dtype,
     near_dtype,
 )
-from llama_core.corpus.partition import Runs, partition_of, publish_runs, scattered
+from llama_core.corpus.partition import Runs, Table, partition_of, publish_runs, scattered
 
 
-def name_clusters(scratch: Scratch, layout: Layout, edges: Runs, partition: int) -> None:
+def name_clusters(scratch: Scratch, layout: RowLayout, edges: Runs, partition: int) -> None:
     """Write of each text of a cluster the least one, which names it: `labels` by piece.
 
     `edges`: stars, kept by both their ends.
@@ -41,7 +40,7 @@ def stars_to_labels(edges: Table) -> Table:
 
 
 def gather_members(
-    scratch: Scratch, layout: Layout, copies: Runs, labels: Runs, n: int, piece: Piece
+    scratch: Scratch, layout: RowLayout, copies: Runs, labels: Runs, n: int, piece: Piece
 ) -> None:
     """Write what is known of a piece's texts that are in a cluster: `members` in n partitions of its name."""
     table = scratch.signed(piece)
@@ -57,7 +56,7 @@ def gather_members(
         publish_runs(out, "members", members, partition_of(scattered(members["label"]), n), n)
 
 
-def choose_survivors(scratch: Scratch, layout: Layout, members: Runs, partition: int) -> None:
+def choose_survivors(scratch: Scratch, layout: RowLayout, members: Runs, partition: int) -> None:
     """Answer about the members of a partition's clusters: `near` by piece."""
     rows = members.read(partition)
     size = scratch.cfg.dedup.bands * scratch.cfg.dedup.rows

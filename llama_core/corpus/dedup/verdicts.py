@@ -3,7 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from llama_core.corpus.dedup.scratch import HELDOUT, ID, KEPT, Piece, Table
+from llama_core.corpus.dedup.scratch import HELDOUT, ID, KEPT, Piece
+from llama_core.corpus.partition import Table
 
 REASONS = ("", "exact", "near", "heldout_near", "book_overlap")  # a verdict holds the number
 _KEEP, _EXACT, _NEAR, _HELDOUT, _BOOK = range(len(REASONS))

@@ -14,7 +14,7 @@ from llama_core.corpus.formats.sevenzip_directory import (
     Directory,
     DirectoryError,
     Folder,
-    Member,
+    SevenZipMember,
     read_directory,
 )
 
@@ -33,7 +33,7 @@ _FILTERS = {
 }  # fmt: skip
 
 
-class Archive:
+class SevenZip:
     """An open archive. `error` says why its directory cannot be read; then it has no members."""
 
     def __init__(self, file: BinaryIO):
@@ -45,14 +45,16 @@ class Archive:
         except DirectoryError as error:
             self.error = str(error)
 
-    def members(self) -> Iterator[tuple[Member, str]]:
+    def members(self) -> Iterator[tuple[SevenZipMember, str]]:
         """Each member, and why it cannot be read, if it cannot."""
         for folder in self._directory.folders:
             refusal = _refusal(folder)
             yield from ((m, refusal if _is_plain(m.name) else "unsafe_path") for m in folder.members)
         yield from ((m, "" if _is_plain(m.name) else "unsafe_path") for m in self._directory.empty)
 
-    def read(self, wanted: Callable[[Member], bool]) -> Iterator[tuple[Member, Iterator[bytes | str]]]:
+    def read(
+        self, wanted: Callable[[SevenZipMember], bool]
+    ) -> Iterator[tuple[SevenZipMember, Iterator[bytes | str]]]:
         """(member, its bytes in pieces) for those wanted that can be read, to be taken one after another.
 
         Last of the pieces comes the name of the error where they are cut or damaged.
@@ -77,7 +79,7 @@ class Archive:
         """A directory, which `read_directory` has found to be small. Raises DirectoryError."""
         if refusal := _refusal(folder):
             raise DirectoryError(refusal)
-        pieces = [*_Stream(self._unpack(folder)).take(Member("", folder.size))]
+        pieces = [*_Stream(self._unpack(folder)).take(SevenZipMember("", folder.size))]
         if pieces and isinstance(pieces[-1], str):
             raise DirectoryError(
                 "truncated_archive" if pieces[-1] == "truncated_stream" else "damaged_archive"
@@ -114,7 +116,7 @@ class _Stream:
         self._held = b""
         self._error = ""
 
-    def take(self, member: Member) -> Iterator[bytes | str]:
+    def take(self, member: SevenZipMember) -> Iterator[bytes | str]:
         left, crc = member.size, 0
         while left and not self._error:
             piece = self._held or next(self._pieces, "truncated_stream")

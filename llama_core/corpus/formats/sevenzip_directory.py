@@ -28,7 +28,7 @@ class DirectoryError(ValueError):
 
 
 @dataclass(slots=True)
-class Member:
+class SevenZipMember:
     """A file of the archive. `crc`: of its bytes, where the archive states one."""
 
     name: str
@@ -49,7 +49,7 @@ class Folder:
     crc: int | None = None
     start: int = 0
     packed: int = 0
-    members: list[Member] = field(default_factory=list)
+    members: list[SevenZipMember] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ class Directory:
     """`empty`: members without a stream."""
 
     folders: list[Folder] = field(default_factory=list)
-    empty: list[Member] = field(default_factory=list)
+    empty: list[SevenZipMember] = field(default_factory=list)
 
 
 def read_directory(file: BinaryIO, unpack: Callable[[Folder], bytes]) -> Directory:
@@ -143,7 +143,7 @@ class _Reader:
 def _header(reader: _Reader) -> Directory:
     folders: list[Folder] = []
     counts: list[int] = []
-    members: list[tuple[Member, bool]] = []
+    members: list[tuple[SevenZipMember, bool]] = []
     while (kind := reader.number()) != _END:
         if kind == _PROPERTIES:
             while reader.number() != _END:
@@ -159,7 +159,9 @@ def _header(reader: _Reader) -> Directory:
     return _assemble(folders, counts, members)
 
 
-def _assemble(folders: list[Folder], counts: list[int], members: list[tuple[Member, bool]]) -> Directory:
+def _assemble(
+    folders: list[Folder], counts: list[int], members: list[tuple[SevenZipMember, bool]]
+) -> Directory:
     """Give each stream's sizes and checksums, which stand in `Folder.members`, the names of the files."""
     named = iter([member for member, has_stream in members if has_stream])
     if sum(counts) != sum(has_stream for _, has_stream in members):
@@ -190,7 +192,7 @@ def _streams(reader: _Reader) -> tuple[list[Folder], list[int]]:
     if counts is None:
         counts = [1] * len(folders)
         for folder in folders:
-            folder.members = [Member("", folder.size, folder.crc)]
+            folder.members = [SevenZipMember("", folder.size, folder.crc)]
     if sum(parts) > len(sizes):
         raise DirectoryError("damaged_archive")
     at = 32 + position
@@ -289,7 +291,7 @@ def _substreams(reader: _Reader, folders: list[Folder]) -> list[int]:
         sizes = [reader.number() if sized else 0 for _ in range(count - 1)]
         if sum(sizes) > folder.size or (count > 1 and not sized):
             raise DirectoryError("damaged_archive")
-        folder.members = [Member("", size) for size in [*sizes, folder.size - sum(sizes)][:count]]
+        folder.members = [SevenZipMember("", size) for size in [*sizes, folder.size - sum(sizes)][:count]]
         if count == 1:
             folder.members[0].crc = folder.crc
     if sized:
@@ -304,7 +306,7 @@ def _substreams(reader: _Reader, folders: list[Folder]) -> list[int]:
     return counts
 
 
-def _files(reader: _Reader) -> list[tuple[Member, bool]]:
+def _files(reader: _Reader) -> list[tuple[SevenZipMember, bool]]:
     """(member, whether it has a stream) for each file."""
     count = reader.count(MAX_MEMBERS)
     names = [""] * count
@@ -327,7 +329,7 @@ def _files(reader: _Reader) -> list[tuple[Member, bool]]:
                 raise DirectoryError("damaged_archive")
             attributes = [int.from_bytes(part.take(4), "little") if known else 0 for known in given]
     return [
-        (Member(names[i], kind=_kind(attributes[i], folder[i])), not empty[i]) for i in range(count)
+        (SevenZipMember(names[i], kind=_kind(attributes[i], folder[i])), not empty[i]) for i in range(count)
     ]  # fmt: skip
 
 

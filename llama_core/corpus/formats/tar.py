@@ -75,7 +75,7 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class TarMember:
     """A member, or a stretch that none can be read from: it has an `error` and no name.
 
     `kind`: file, folder, link, device or other. `offset`: of its header, in the decompressed archive.
@@ -101,13 +101,13 @@ class Tar:
         self._left = self._padding = 0  # of the member that came last
         self._told = False  # the stream's error went to whoever read the member
 
-    def __iter__(self) -> Iterator[Member]:
+    def __iter__(self) -> Iterator[TarMember]:
         stream, ended = self._stream, False
         names: dict[bytes, bytes] = {}  # that extended headers give to the next member
         damaged = False
         while True:
             if stream.skip(self._left + self._padding) < self._left and not self._told:
-                yield Member("", 0, "other", stream.at, stream.error or "truncated_stream")
+                yield TarMember("", 0, "other", stream.at, stream.error or "truncated_stream")
                 return
             self._left = self._padding = 0
             offset = stream.at
@@ -120,7 +120,7 @@ class Tar:
             size = _size(block)
             if size is None:
                 if not damaged:
-                    yield Member("", 0, "other", offset, "damaged_header")
+                    yield TarMember("", 0, "other", offset, "damaged_header")
                 damaged, ended = True, False
                 names.clear()
                 continue
@@ -128,7 +128,7 @@ class Tar:
             kind = block[156]
             if kind in _EXTENDED:
                 if size > _MAX_EXTENDED:
-                    yield Member("", 0, "other", offset, "damaged_header")
+                    yield TarMember("", 0, "other", offset, "damaged_header")
                     self._expect(size)
                     continue
                 data = stream.whole(size)
@@ -155,9 +155,9 @@ class Tar:
             if found in ("link", "device", "folder"):
                 size = 0
             self._expect(size)
-            yield Member(name.decode("utf-8", "replace").replace("\0", ""), size, found, offset)
+            yield TarMember(name.decode("utf-8", "replace").replace("\0", ""), size, found, offset)
         if not self._told and (stream.error or not ended):
-            yield Member("", 0, "other", stream.at, stream.error or "truncated_stream")
+            yield TarMember("", 0, "other", stream.at, stream.error or "truncated_stream")
 
     def read(self) -> Iterator[bytes | str]:
         """The bytes of this member in pieces; last, the error's name where the archive ends before it."""

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
+from llama_core.corpus.corpus import SPLITS
 from llama_core.corpus.decontaminate.plan import DROPPED
-from llama_core.corpus.final import SPLITS
 from llama_core.corpus.recipe import Corpus
 from llama_core.corpus.report.addresses import read_from
 from llama_core.recipe import Recipe

@@ -6,7 +6,7 @@ from typing import Any
 from llama_core.corpus.decisions import Documents
 from llama_core.corpus.report import passages
 from llama_core.corpus.report.card import decontamination
-from llama_core.corpus.report.passages import Excerpt, Pair, Passage, named
+from llama_core.corpus.report.passages import Excerpt, Pair, StageBalance, named
 from llama_core.corpus.report.picture import escaped, picture
 from llama_core.recipe import Recipe
 from llama_core.step import Artifact
@@ -44,7 +44,7 @@ def page(
     )
 
 
-def _summary(source: str, way: Sequence[Passage]) -> dict[str, str]:
+def _summary(source: str, way: Sequence[StageBalance]) -> dict[str, str]:
     first, last = way[0], way[-1]
     return {
         "source": source,
@@ -58,7 +58,7 @@ def _summary(source: str, way: Sequence[Passage]) -> dict[str, str]:
 
 
 def _section(
-    documents: Documents, way: Sequence[Passage], corpus: Artifact, decontaminated: Artifact | None
+    documents: Documents, way: Sequence[StageBalance], corpus: Artifact, decontaminated: Artifact | None
 ) -> Iterator[str]:
     yield f"<h2>{escaped(documents.source)}</h2>{picture(way)}{table(passages.balance(way))}"
     for title, rows in passages.measures(documents).items():

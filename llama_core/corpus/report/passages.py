@@ -26,7 +26,7 @@ NAMES = {"Languages": "languages", "Licences": "licenses", "Domains": "domains"}
 
 
 @dataclass(frozen=True)
-class Passage:
+class StageBalance:
     """What a stage did with what reached it: into = out + lost + aside, if nothing is lost by mistake.
 
     `handed`: the documents that go on. Of ingest, `into` and `out` are raw records, of which a document may
@@ -54,20 +54,22 @@ class Passage:
         return balanced and self.came in (None, self.into)
 
 
-def passage(stage: str, counts: Counts) -> Passage | None:
+def passage(stage: str, counts: Counts) -> StageBalance | None:
     """The balance of a stage by its counts; None where it passes no documents on."""
     lost = _most_first({k.split(".", 1)[1]: v for k, v in counts.items() if k.startswith(LOST) and v})
     documents, n_bytes = counts.get("documents", 0), counts.get("bytes")
     if stage == "ingest":
-        return Passage(stage, counts.get("raw", 0), counts.get("members", 0), documents, lost, 0, n_bytes)
+        return StageBalance(
+            stage, counts.get("raw", 0), counts.get("members", 0), documents, lost, 0, n_bytes
+        )
     if stage == "corpus":
         train, heldout = counts.get("documents.train", 0), counts.get("documents.heldout", 0)
-        return Passage(stage, documents, train, train, lost, heldout, counts.get("bytes.train", 0))
+        return StageBalance(stage, documents, train, train, lost, heldout, counts.get("bytes.train", 0))
     if "documents" in counts and "tokens" not in counts:
         kept = sum(v for k, v in counts.items() if k == "kept" or k.startswith("kept."))
         known = ("documents", "bytes", "kept", *LOST)
         noted = _most_first({k: v for k, v in counts.items() if not k.startswith(known)})
-        return Passage(stage, documents, kept, kept, lost, 0, n_bytes, noted)
+        return StageBalance(stage, documents, kept, kept, lost, 0, n_bytes, noted)
     return None
 
 
@@ -75,7 +77,7 @@ def _most_first(table: dict[str, int]) -> dict[str, int]:
     return dict(sorted(table.items(), key=lambda row: (-row[1], row[0])))
 
 
-def passages(documents: Documents, corpus: Artifact, decontaminated: Artifact | None) -> list[Passage]:
+def passages(documents: Documents, corpus: Artifact, decontaminated: Artifact | None) -> list[StageBalance]:
     """The way of one source through the stages, from raw records to training text."""
     stages = [documents.ingested, *documents.decided, corpus, *([decontaminated] if decontaminated else [])]
     counts = {artifact.stage: counts_of(documents, artifact) for artifact in stages}
@@ -85,7 +87,7 @@ def passages(documents: Documents, corpus: Artifact, decontaminated: Artifact | 
     return way[:1] + [replace(after, came=before.handed) for before, after in pairwise(way)]
 
 
-def balance(way: Sequence[Passage]) -> list[dict[str, str]]:
+def balance(way: Sequence[StageBalance]) -> list[dict[str, str]]:
     """A row for each stage, for a table."""
     return [
         {

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from llama_core.corpus.report.passages import Passage, named, size
+from llama_core.corpus.report.passages import StageBalance, named, size
 
 REASONS = 6  # that are named in the picture of a stage
 WIDTH, COLUMN, LINE = 1080, 240, 15  # pixels of the picture; a column is this at most
@@ -21,7 +21,7 @@ def escaped(value: Any) -> str:
     return html.escape(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(value)))
 
 
-def picture(way: Sequence[Passage]) -> str:
+def picture(way: Sequence[StageBalance]) -> str:
     """A Sankey picture: the band that goes on from stage to stage, and what leaves it at each.
 
     The band's height is the share that is left of what came in, stage upon stage, since the unit changes
@@ -39,7 +39,7 @@ def picture(way: Sequence[Passage]) -> str:
     )
 
 
-def _documents(shapes: list[str], way: Sequence[Passage], column: float) -> int:
+def _documents(shapes: list[str], way: Sequence[StageBalance], column: float) -> int:
     """Draw the band of documents, and the reasons by name. Returns where it ends."""
     share, lines = 1.0, 0
     for i, p in enumerate(way):
@@ -59,7 +59,7 @@ def _documents(shapes: list[str], way: Sequence[Passage], column: float) -> int:
     return LABELS + lines * LINE
 
 
-def _text(shapes: list[str], way: Sequence[Passage], column: float, top: int) -> int:
+def _text(shapes: list[str], way: Sequence[StageBalance], column: float, top: int) -> int:
     """Draw the band of text from `top` on. Returns where it ends."""
     scale = TEXT / max(p.bytes_out or 0 for p in way)
     before: int | None = None

@@ -14,7 +14,7 @@ from llama_core.corpus.formats.member import name_error
 from llama_core.corpus.formats.streams import GZIP, chunks
 from llama_core.corpus.formats.tar import Stream, Tar, is_tar
 from llama_core.corpus.recipe import Arxiv
-from llama_core.corpus.sources.arxiv_paper import Bundle, Place, is_bundle, kind_of_paper
+from llama_core.corpus.sources.arxiv_paper import Bundle, BundlePlace, is_bundle, kind_of_paper
 from llama_core.corpus.sources.raw import Raw, open_raw
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".gz", ".tex", ".ltx")
@@ -29,10 +29,10 @@ def read(source_name: str, source: Arxiv, raw: Raw) -> Iterator[Outcome]:
         stream = Stream(chunks(file, ""))
         if stream.peek(2) == GZIP:
             stream = Stream(chunks(stream, ".gz", _TRAILING))
-        yield from _read(stream, Place(source_name, source, raw.url))
+        yield from _read(stream, BundlePlace(source_name, source, raw.url))
 
 
-def _read(stream: Stream, place: Place) -> Iterator[Outcome]:
+def _read(stream: Stream, place: BundlePlace) -> Iterator[Outcome]:
     """A tar of bundles, a bundle, or the one file of a paper."""
     if not is_tar(stream.peek(_HEAD)):
         yield from _read_single(stream, place)
@@ -56,7 +56,7 @@ def _read(stream: Stream, place: Place) -> Iterator[Outcome]:
     yield from bundle.papers()
 
 
-def _read_packed(pieces: Iterator[bytes | str], place: Place) -> Iterator[Outcome]:
+def _read_packed(pieces: Iterator[bytes | str], place: BundlePlace) -> Iterator[Outcome]:
     """A bundle that is a member of a tar."""
     member = Stream(pieces)
     if member.peek(2) != GZIP:
@@ -68,7 +68,7 @@ def _read_packed(pieces: Iterator[bytes | str], place: Place) -> Iterator[Outcom
         yield Quarantined(place.record(f"@{unpacked.at}"), unpacked.at, member.error)
 
 
-def _read_single(stream: Stream, place: Place) -> Iterator[Outcome]:
+def _read_single(stream: Stream, place: BundlePlace) -> Iterator[Outcome]:
     if kind := kind_of_paper(stream.peek(_HEAD)):
         yield NonContent(kind)
         while stream.read(1 << 20):

@@ -54,7 +54,7 @@ _TEXT = frozenset(("tex", "style", "bibliography", "readme", "other_file"))  # t
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BundlePlace:
     """Where a bundle lies. `member`: its name in the tar that it is a member of."""
 
     source_name: str
@@ -64,7 +64,7 @@ class Place:
     offset: int = 0
     again: bool = False  # the tar has had a bundle of this name before
 
-    def inside(self, member: str, offset: int, stems: Collection[str]) -> "Place":
+    def inside(self, member: str, offset: int, stems: Collection[str]) -> "BundlePlace":
         """The place of a member of this tar, which has had bundles of the names `stems`."""
         place = replace(self, member=member, offset=offset)
         return replace(place, again=place.stem in stems)
@@ -99,7 +99,7 @@ class Place:
 class Bundle:
     """The files of one paper, or of several that were sent together."""
 
-    def __init__(self, place: Place):
+    def __init__(self, place: BundlePlace):
         self._place = place
         self._files: dict[str, str] = {}
         self._undecoded: dict[str, bytes] = {}  # of files that hold their places with an empty text

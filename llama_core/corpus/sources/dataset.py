@@ -22,7 +22,7 @@ from llama_core.step import digest_of
 _NETWORK = ("aiohttp", "httpx", "httpcore", "requests", "urllib3", "huggingface_hub", "botocore", "asyncio")
 
 
-def plan(source: Dataset, key: str) -> list[Raw]:
+def raw_shards(source: Dataset, key: str) -> list[Raw]:
     """The data files of a split, known by name and by what the hub or the disk says of them: revision, ETag
     or time of change. Raises InputError."""
     try:

@@ -49,7 +49,7 @@ _Named = tuple[str, int | None, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ListedFile:
     """A file of a list. `checksum`: `sha1:...` or `md5:...`, empty where the list states none."""
 
     url: str
@@ -60,7 +60,7 @@ class Entry:
         return [self.url, self.size, self.checksum]
 
 
-def parse_listing(pattern: str, data: bytes) -> list[Entry]:
+def parse_listing(pattern: str, data: bytes) -> list[ListedFile]:
     """The files of a list at `list+URL[#GLOB]`, in its order. A glob without `/` is of the file's name alone.
 
     Raises InputError where it is no list that is known, and where it names a file that is not its own.
@@ -68,11 +68,11 @@ def parse_listing(pattern: str, data: bytes) -> list[Entry]:
     url, _, glob = pattern.removeprefix(LISTED).partition("#")
     text = _unpack(data, url).decode("utf-8-sig", "replace")
     is_chosen = _chooser(glob)
-    entries: dict[str, Entry] = {}
+    entries: dict[str, ListedFile] = {}
     read, resolve = _kind(text)
     for name, size, checksum in read(text, url):
         if is_chosen(name):
-            entry = Entry(resolve(url, _checked(name, url)), size, checksum)
+            entry = ListedFile(resolve(url, _checked(name, url)), size, checksum)
             entries[entry.url] = entry
             if len(entries) > MAX_FILES:
                 raise InputError(

@@ -117,7 +117,7 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def plan(source: Packages, key: str) -> list[Raw]:
+def raw_shards(source: Packages, key: str) -> list[Raw]:
     packages = [Package(name, f"{key}.packages") for name in source.packages]
     return [Raw(p.name, f"pypi:{p.name}=={p.version}", p.digest) for p in packages]
 

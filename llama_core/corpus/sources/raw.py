@@ -17,7 +17,7 @@ import fsspec
 from llama_core.corpus.formats.streams import PIECE
 from llama_core.corpus.recipe import UrlSource
 from llama_core.corpus.sources.checksum import Checksum
-from llama_core.corpus.sources.listing import LISTED, MAX_BYTES, Entry, parse_listing
+from llama_core.corpus.sources.listing import LISTED, MAX_BYTES, ListedFile, parse_listing
 from llama_core.errors import InputError, StoreError
 from llama_core.file_system import file_system
 from llama_core.step import digest_of
@@ -39,11 +39,11 @@ class Raw:
     name: str
     url: str
     digest: str
-    listed: Entry | None = None
+    listed: ListedFile | None = None
     checksum: Checksum | None = field(default=None, compare=False)
 
 
-def plan_urls(source: UrlSource, key: str, endings: Iterable[str], folders: bool = False) -> list[Raw]:
+def raw_files(source: UrlSource, key: str, endings: Iterable[str], folders: bool = False) -> list[Raw]:
     """The files of a source, one shard each, in the order of their names. Raises InputError."""
     if not source.urls:
         raise InputError(f"{key}.urls is empty: set it to the paths or URLs of this source's files")
@@ -187,7 +187,7 @@ def _find(source: UrlSource, pattern: str, lists: dict[str, bytes]) -> Iterable[
         yield Raw(shard_name(url), url, _identity(source, url))
 
 
-def _listed(source: UrlSource, pattern: str, lists: dict[str, bytes]) -> list[Entry]:
+def _listed(source: UrlSource, pattern: str, lists: dict[str, bytes]) -> list[ListedFile]:
     """The files that a published list names. They are what it says of them: nothing else is asked for.
 
     `lists`: those that were read already, by URL.

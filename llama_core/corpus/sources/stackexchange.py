@@ -19,8 +19,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined, document_id
-from llama_core.corpus.formats.sevenzip import Archive
-from llama_core.corpus.formats.sevenzip_directory import Member
+from llama_core.corpus.formats.sevenzip import SevenZip
+from llama_core.corpus.formats.sevenzip_directory import SevenZipMember
 from llama_core.corpus.formats.spill import Spill
 from llama_core.corpus.formats.streams import chunks
 from llama_core.corpus.formats.xml_stream import Elements, parse
@@ -113,7 +113,7 @@ def read(source_name: str, source: StackExchange, raw: Raw) -> Iterator[Outcome]
         if not raw.url.lower().endswith(".7z"):
             yield from _read_posts(chunks(file, raw.url.lower()), _Place(source_name, source, raw.url))
             return
-        archive = Archive(file)
+        archive = SevenZip(file)
         if archive.error:
             yield Quarantined(raw.url, 0, archive.error)
         for member, error in archive.members():
@@ -142,12 +142,12 @@ def language_of(site: str) -> str:
     return _LANGUAGES.get(site.split(".")[0], "en")
 
 
-def _is_posts(member: Member) -> bool:
+def _is_posts(member: SevenZipMember) -> bool:
     name = member.name.replace("\\", "/").rsplit("/", 1)[-1]
     return member.kind == "file" and name.lower() == "posts.xml"
 
 
-def _kind_of_member(member: Member) -> str:
+def _kind_of_member(member: SevenZipMember) -> str:
     stem = member.name.rsplit("/", 1)[-1].lower().removesuffix(".xml")
     return stem if stem in _OTHER_MEMBERS else "other_file"
 

@@ -15,9 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llama_core.corpus.decisions import read_decisions
-from llama_core.corpus.decontaminate import index, ngrams
+from llama_core.corpus.decontaminate import index, word_runs
 from llama_core.corpus.decontaminate.evaluation_sets import digests, files, passages
-from llama_core.corpus.decontaminate.ngrams import BREAK, joined, plain, runs, words_of
 from llama_core.corpus.decontaminate.plan import (
     BENCHMARKS,
     DROPPED,
@@ -25,6 +24,7 @@ from llama_core.corpus.decontaminate.plan import (
     inputs,
     training_documents,
 )
+from llama_core.corpus.decontaminate.word_runs import BREAK, joined, plain, runs, words_of
 from llama_core.corpus.recipe import Decontaminate
 from llama_core.errors import InputError
 from llama_core.recipe import Recipe
@@ -114,8 +114,8 @@ def test_the_matched_passage_and_its_item_are_listed(run: Callable[..., tuple]) 
 
 
 def test_a_passage_is_found_wherever_it_lies_in_a_long_document(run: Callable[..., tuple]) -> None:
-    long = noise(3 * ngrams.PIECE // 7, seed=2).split()
-    assert len(" ".join(long)) > 2 * ngrams.PIECE
+    long = noise(3 * word_runs.PIECE // 7, seed=2).split()
+    assert len(" ".join(long)) > 2 * word_runs.PIECE
     places = [0, len(long), *(random.Random(1).randrange(len(long)) for _ in range(12))]
     documents = [" ".join([*long[:at], QUESTION, *long[at:]]) for at in places]
     _, corpus, decided = run(*documents, " ".join(long))
@@ -224,7 +224,7 @@ def test_runs_in_numpy_are_the_runs_of_words(documents: list[str], n: int) -> No
     plains = [plain(text) for text in documents]
     whole, _ = joined(plains)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ngrams, "PIECE", 64)  # pieces smaller than a text, larger than a run
+        patch.setattr(word_runs, "PIECE", 64)  # pieces smaller than a text, larger than a run
         pieces = list(runs(whole, n))
     spans = [
         (int(piece.hashes[i]), whole[piece.starts[i] : piece.ends[i + n - 1]])

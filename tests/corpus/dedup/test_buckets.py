@@ -10,7 +10,8 @@ from llama_core.corpus.dedup.buckets import NEIGHBOURS, STARS, is_shared, linked
 from llama_core.corpus.dedup.components import components
 from llama_core.corpus.dedup.exact import copies_of
 from llama_core.corpus.dedup.minhash import MinHash, similarity, sketches
-from llama_core.corpus.dedup.scratch import Table, bucket_dtype, rank_of, texts_dtype
+from llama_core.corpus.dedup.scratch import bucket_dtype, rank_of, texts_dtype
+from llama_core.corpus.partition import Table
 from llama_core.corpus.recipe import Dedup
 
 CFG = Dedup()

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from llama_core.corpus.dedup import components
 from llama_core.corpus.dedup.components import both_ways, by_node, linked_to_least, stars_of
 from llama_core.corpus.dedup.plan import _contract
-from llama_core.corpus.dedup.scratch import Scratch, Table, edge_dtype
+from llama_core.corpus.dedup.scratch import Scratch, edge_dtype
 from llama_core.corpus.dedup.survivors import stars_to_labels
-from llama_core.corpus.partition import publish_runs
+from llama_core.corpus.partition import Table, publish_runs
 from llama_core.phases import Phase, in_turn
 from llama_core.step import Step
 from llama_core.store import Store

@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llama_core.corpus.formats import sevenzip_directory
-from llama_core.corpus.formats.sevenzip import Archive
-from llama_core.corpus.formats.sevenzip_directory import Member
+from llama_core.corpus.formats.sevenzip import SevenZip
+from llama_core.corpus.formats.sevenzip_directory import SevenZipMember
 
 MEMBERS = {"a.txt": b"alpha " * 5000, "folder/b.txt": bytes(range(256)) * 300, "empty": b"", "c.xml": b"<c/>"}
 FILTERS: dict[str, list[dict[str, Any]]] = {
@@ -33,11 +33,11 @@ FILTERS: dict[str, list[dict[str, Any]]] = {
 
 
 def everything(
-    packed: bytes, wanted: Callable[[Member], bool] = lambda member: True
+    packed: bytes, wanted: Callable[[SevenZipMember], bool] = lambda member: True
 ) -> dict[str, bytes | str]:
     """The bytes of each member, or the error that they end in."""
     found: dict[str, bytes | str] = {}
-    for member, pieces in Archive(io.BytesIO(packed)).read(wanted):
+    for member, pieces in SevenZip(io.BytesIO(packed)).read(wanted):
         taken = [*pieces]
         errors = [piece for piece in taken if isinstance(piece, str)]
         assert not errors or errors == taken[-1:]
@@ -62,7 +62,7 @@ def test_any_members_read_as_py7zr_reads_them(members: dict[str, bytes]) -> None
     assert everything(packed) == members
     with py7zr.SevenZipFile(io.BytesIO(packed)) as archive:
         listed = {(m.filename, m.uncompressed or 0, m.crc32) for m in archive.list()}
-    ours = {(m.name, m.size, m.crc if m.size else None) for m, _ in Archive(io.BytesIO(packed)).members()}
+    ours = {(m.name, m.size, m.crc if m.size else None) for m, _ in SevenZip(io.BytesIO(packed)).members()}
     assert {(name, size, crc if size else None) for name, size, crc in listed} == ours
 
 
@@ -85,7 +85,7 @@ def test_a_byte_that_changed_in_a_stream_is_noticed() -> None:
 def test_a_changed_directory_is_damaged() -> None:
     packed = bytearray(sevenzip(MEMBERS, packed_directory=False))
     packed[-3] ^= 0xFF
-    assert Archive(io.BytesIO(bytes(packed))).error == "damaged_archive"
+    assert SevenZip(io.BytesIO(bytes(packed))).error == "damaged_archive"
 
 
 # --- directories made by hand
@@ -141,7 +141,7 @@ def test_the_archives_made_by_hand_are_sound() -> None:
     ],
 )
 def test_a_stream_that_asks_for_too_much_or_cannot_be_read_is_refused(packed: bytes, refusal: str) -> None:
-    assert [error for _, error in Archive(io.BytesIO(packed)).members()] == [refusal]
+    assert [error for _, error in SevenZip(io.BytesIO(packed)).members()] == [refusal]
     assert everything(packed) == {}
 
 
@@ -156,7 +156,7 @@ def test_a_member_never_holds_more_than_its_directory_says() -> None:
 def test_a_stream_of_gigabytes_comes_in_pieces() -> None:
     packed = one_file(raw_lzma2(bytes(64 << 20)), 64 << 20, lzma2(8))
     tracemalloc.start()
-    size = sum(len(p) for _, pieces in Archive(io.BytesIO(packed)).read(lambda m: True) for p in pieces)
+    size = sum(len(p) for _, pieces in SevenZip(io.BytesIO(packed)).read(lambda m: True) for p in pieces)
     assert size == 64 << 20 and tracemalloc.get_traced_memory()[1] < 20 << 20
     tracemalloc.stop()
 
@@ -178,7 +178,7 @@ def test_a_stream_of_gigabytes_comes_in_pieces() -> None:
 def test_a_directory_is_refused_before_anything_is_made_of_its_counts(directory: bytes, error: str) -> None:
     tracemalloc.start()
     start = time.process_time()
-    assert Archive(io.BytesIO(archive(directory, b"0123456789"))).error == error
+    assert SevenZip(io.BytesIO(archive(directory, b"0123456789"))).error == error
     assert time.process_time() - start < 1
     assert tracemalloc.get_traced_memory()[1] < 10 << 20
     tracemalloc.stop()
@@ -186,14 +186,14 @@ def test_a_directory_is_refused_before_anything_is_made_of_its_counts(directory:
 
 def test_a_directory_packed_in_itself_does_not_go_on_for_ever() -> None:
     inner = b"\x17" + stream_info(0, 0, b"\x01\x00")
-    assert Archive(io.BytesIO(archive(inner))).error == "damaged_archive"
+    assert SevenZip(io.BytesIO(archive(inner))).error == "damaged_archive"
 
 
 @given(data=st.binary(max_size=200))
 def test_noise_in_a_directory_ends_in_an_error_or_in_members(data: bytes) -> None:
     for directory in (data, b"\x01\x04" + data, b"\x01\x05" + data, b"\x17" + data):
         packed = archive(directory, bytes(50))
-        found = Archive(io.BytesIO(packed))
+        found = SevenZip(io.BytesIO(packed))
         assert found.error in (
             "", "damaged_archive", "too_many_members", "truncated_archive", "encrypted", "unsupported_method",
             "compression_bomb", "too_much_memory", "damaged_stream",
@@ -217,7 +217,7 @@ def test_a_directory_with_a_changed_byte_and_a_right_checksum_never_raises(
 def test_a_real_archive_reads_as_py7zr_reads_it() -> None:
     path = SAMPLES / "stackexchange" / "beer.stackexchange.com.7z"
     with path.open("rb") as file:
-        ours = [(m.name, m.size, m.crc) for m, error in Archive(file).members() if not error]
+        ours = [(m.name, m.size, m.crc) for m, error in SevenZip(file).members() if not error]
     with py7zr.SevenZipFile(path) as theirs:
         assert ours == [(m.filename, m.uncompressed, m.crc32) for m in theirs.list()]
     assert len(ours) == 8 and sevenzip_directory.MAX_MEMBERS > 8

@@ -16,7 +16,7 @@ from llama_core.corpus.document import Document
 from llama_core.corpus.report.page import bars, page, table
 from llama_core.corpus.report.passages import (
     DROPPED_TEXTS,
-    Passage,
+    StageBalance,
     balance,
     cut_texts,
     dropped_texts,
@@ -112,9 +112,9 @@ def test_the_way_of_a_source_is_conserved_from_stage_to_stage(made: Made) -> Non
 
 
 def test_a_sum_that_does_not_hold_is_said() -> None:
-    lost = Passage("quality", 10, 8, 8, {"a": 1})
-    on_the_way = Passage("dedup", 7, 7, 7, came=8)
-    fine = Passage("corpus", 7, 6, 6, aside=1, came=7)
+    lost = StageBalance("quality", 10, 8, 8, {"a": 1})
+    on_the_way = StageBalance("dedup", 7, 7, 7, came=8)
+    fine = StageBalance("corpus", 7, 6, 6, aside=1, came=7)
     rows = [row["balance"] for row in balance([lost, on_the_way, fine])]
     assert rows == ["DOES NOT HOLD", "DOES NOT HOLD", "holds"]
 
@@ -207,10 +207,13 @@ def test_what_was_left_out_is_said_where_no_text_of_it_is_there(store: Store, tm
 
 def test_a_picture_is_whole_whatever_the_numbers() -> None:
     reasons = {f"reason_{i}_with_a_name_that_is_long": 10**9 + i for i in range(20)}
-    empty = Passage("ingest", 0, 0, 0)
-    most_lost = Passage("quality", sum(reasons.values()) + 1, 1, 1, reasons)
-    grown = [Passage("ingest", 9, 9, 9, bytes_out=5), Passage("quality", 9, 9, 9, bytes_out=8)]  # by masks
-    for way in ([], [empty], [empty] * 9, [most_lost, Passage("corpus", 1, 0, 0, aside=1)], grown):
+    empty = StageBalance("ingest", 0, 0, 0)
+    most_lost = StageBalance("quality", sum(reasons.values()) + 1, 1, 1, reasons)
+    grown = [
+        StageBalance("ingest", 9, 9, 9, bytes_out=5),
+        StageBalance("quality", 9, 9, 9, bytes_out=8),
+    ]  # by masks
+    for way in ([], [empty], [empty] * 9, [most_lost, StageBalance("corpus", 1, 0, 0, aside=1)], grown):
         drawn = picture(way)
         quoted = re.sub(r"(\w+)=([^\s'\"/>]+)", r"\1='\2'", drawn)
         svg = ElementTree.fromstring(quoted)
@@ -221,17 +224,17 @@ def test_a_picture_is_whole_whatever_the_numbers() -> None:
 
 
 def test_the_picture_shows_text_that_was_cut_out_of_documents_that_all_go_on() -> None:
-    read = Passage("ingest", 10, 10, 10, bytes_out=1_000_000)
-    cut = Passage("lines", 10, 10, 10, bytes_out=300_000)
-    keys = Passage("dedup", 10, 9, 9, {"near": 1})  # counts no text
-    held = Passage("corpus", 9, 8, 8, aside=1, bytes_out=200_000)
+    read = StageBalance("ingest", 10, 10, 10, bytes_out=1_000_000)
+    cut = StageBalance("lines", 10, 10, 10, bytes_out=300_000)
+    keys = StageBalance("dedup", 10, 9, 9, {"near": 1})  # counts no text
+    held = StageBalance("corpus", 9, 8, 8, aside=1, bytes_out=200_000)
     drawn = picture([read, cut, keys, held])
     assert "1 MB → 300 kB" in drawn and "left out or cut: 700 kB" in drawn
     assert "300 kB → 200 kB" in drawn and "held out: 100 kB" in drawn
     heights = [float(h) for h in re.findall(r"class=node [^>]*height='([\d.]+)'", drawn)]
     documents, text = heights[:4], heights[4:]
     assert documents[0] == documents[1] and text[1] == pytest.approx(0.3 * text[0], abs=0.1)
-    assert "of text" not in picture([Passage("ingest", 10, 10, 10, bytes_out=0)]), "no text, no band"
+    assert "of text" not in picture([StageBalance("ingest", 10, 10, 10, bytes_out=0)]), "no text, no band"
 
 
 def test_tables_of_nothing_are_drawn() -> None:

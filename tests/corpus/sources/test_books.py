@@ -311,7 +311,7 @@ def test_of_the_encodings_of_one_book_the_best_is_read(tmp_path: Path) -> None:
     for name in [*names, "old/11.txt"]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
-    chosen = ingest.plan("books", books(tmp_path / "*.*", tmp_path / "old/*"))
+    chosen = ingest.raw_shards("books", books(tmp_path / "*.*", tmp_path / "old/*"))
     found = sorted(raw.url.removeprefix(f"file://{tmp_path}/") for raw in chosen)
     assert found == ["1-2.txt", "1-3.txt", "11-0.txt", "12-8.txt", "13.zip", "old/11.txt", "pride.txt"]
 
@@ -335,7 +335,7 @@ def test_of_a_book_and_its_utf_8_one_is_read(tmp_path: Path) -> None:
     names = ["11.txt", "11.txt.utf-8", "12-0.txt", "12.txt.utf-8", "pg13.txt", "pg13.txt.utf8", "pg14.txt"]
     for name in names:
         (tmp_path / name).write_bytes(b"")
-    chosen = ingest.plan("books", books(tmp_path / "*.txt*"))
+    chosen = ingest.raw_shards("books", books(tmp_path / "*.txt*"))
     found = sorted(raw.url.removeprefix(f"file://{tmp_path}/") for raw in chosen)
     assert found == ["11.txt.utf-8", "12-0.txt", "pg13.txt.utf8", "pg14.txt"]
 

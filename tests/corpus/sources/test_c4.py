@@ -34,7 +34,7 @@ def test_nothing_is_dropped(tmp_path: Path, ingested: Callable[..., Artifact]) -
 def test_another_format_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "c4.tfrecord").write_bytes(b"")
     with pytest.raises(InputError, match="none of the formats"):
-        ingest.plan("c4", source(tmp_path / "c4.tfrecord"))
+        ingest.raw_shards("c4", source(tmp_path / "c4.tfrecord"))
 
 
 @needs_samples

@@ -11,7 +11,7 @@ from corpus.helpers import documents_of, write_jsonl
 from llama_core.corpus import ingest
 from llama_core.corpus.recipe import CommonCrawl, Files
 from llama_core.corpus.sources import listing
-from llama_core.corpus.sources.listing import Entry, parse_listing
+from llama_core.corpus.sources.listing import ListedFile, parse_listing
 from llama_core.errors import InputError
 from llama_core.step import Artifact
 
@@ -84,7 +84,7 @@ RSYNC = """drwxr-xr-x          4,096 2023/01/02 03:04:05 .
 """
 
 
-def entries(url: str, text: str | bytes) -> list[Entry]:
+def entries(url: str, text: str | bytes) -> list[ListedFile]:
     return parse_listing(f"list+{url}", text.encode() if isinstance(text, str) else text)
 
 
@@ -93,7 +93,7 @@ def test_common_crawls_paths_are_seen_from_the_root_of_the_crawl() -> None:
     for root in ("https://data.commoncrawl.org", "s3://commoncrawl", "file:///mirror/cc"):
         url = f"{root}/crawl-data/CC-MAIN-2020-05/wet.paths.gz"
         for data in (text.encode(), gzip.compress(text.encode())):
-            assert entries(url, data) == [Entry(f"{root}/{path}") for path in PATHS]
+            assert entries(url, data) == [ListedFile(f"{root}/{path}") for path in PATHS]
     assert [e.url for e in entries("s3://mine/list.txt", "a/b.wet\r\n\r\nc.wet")] == [
         "s3://mine/a/b.wet",
         "s3://mine/c.wet",
@@ -107,9 +107,9 @@ def test_wikimedias_sums_and_status_say_where_a_dump_lies_and_what_it_is() -> No
         ("20220620", "enwiki-20220620-sha1sums.txt"),
         ("latest", "enwiki-latest-sha1sums.txt"),
     ):
-        assert entries(f"{DUMP}/{folder}/{name}{glob}", SUMS) == [Entry(file, None, f"sha1:{SHA1}")]
+        assert entries(f"{DUMP}/{folder}/{name}{glob}", SUMS) == [ListedFile(file, None, f"sha1:{SHA1}")]
     found = entries(f"{DUMP}/20220620/dumpstatus.json", json.dumps(STATUS))
-    assert found == [Entry(file, 254_000_000, f"sha1:{SHA1}")], "of the jobs that are done"
+    assert found == [ListedFile(file, 254_000_000, f"sha1:{SHA1}")], "of the jobs that are done"
 
 
 def test_archive_orgs_list_gives_sizes_and_checksums() -> None:
@@ -122,19 +122,19 @@ def test_archive_orgs_list_gives_sizes_and_checksums() -> None:
 
 def test_arxivs_manifest_gives_the_tars_of_its_bucket() -> None:
     (found,) = entries("s3://arxiv/src/arXiv_src_manifest.xml", ARXIV)
-    assert found == Entry("s3://arxiv/src/arXiv_src_0001_001.tar", 225605507, f"md5:{MD5}")
+    assert found == ListedFile("s3://arxiv/src/arXiv_src_0001_001.tar", 225605507, f"md5:{MD5}")
 
 
 def test_a_mirrors_directory_listing_is_read() -> None:
     url = "https://mirror.example/gutenberg/ls-R"
     root = "https://mirror.example/gutenberg"
-    assert entries(f"{url}#*-0.txt", LS) == [Entry(f"{root}/1/2/12-0.txt")]
+    assert entries(f"{url}#*-0.txt", LS) == [ListedFile(f"{root}/1/2/12-0.txt")]
     assert entries(f"{url}#*-0.txt", LS.replace(".", "/srv/ftp", 1).replace("./1", "/srv/ftp/1")) == [
-        Entry(f"{root}/1/2/12-0.txt")
+        ListedFile(f"{root}/1/2/12-0.txt")
     ]
     found = entries(f"{url}#*.txt", LS_LONG)
-    assert found == [Entry(f"{root}/1/11-0.txt", 174693), Entry(f"{root}/1/with a space.txt", 99)]
-    assert entries(url, RSYNC) == [Entry(f"{root}/1/1/11-0.txt", 174693)]
+    assert found == [ListedFile(f"{root}/1/11-0.txt", 174693), ListedFile(f"{root}/1/with a space.txt", 99)]
+    assert entries(url, RSYNC) == [ListedFile(f"{root}/1/1/11-0.txt", 174693)]
 
 
 @pytest.mark.parametrize("size", [",", "9" * 5000, "\N{ARABIC-INDIC DIGIT ONE}"])
@@ -216,11 +216,11 @@ def test_a_source_reads_the_files_of_a_list(tmp_path: Path, ingested: Callable[.
     assert artifact.counts["documents"] == 2 and len(artifact.shards) == 2
     assert {d.text[0] for d in documents_of(artifact)} == {"a", "b"}
     one = Files(kind="files", urls=[f"list+{folder}/paths.gz#a.*"])
-    assert [r.url for r in ingest.plan("web", one)] == [f"file://{folder}/segments/a.jsonl.gz"]
+    assert [r.url for r in ingest.raw_shards("web", one)] == [f"file://{folder}/segments/a.jsonl.gz"]
     with pytest.raises(InputError, match=r"corpus.sources.web.urls: there is no file at list\+"):
-        ingest.plan("web", Files(kind="files", urls=[f"list+{folder}/paths.gz#z*"]))
+        ingest.raw_shards("web", Files(kind="files", urls=[f"list+{folder}/paths.gz#z*"]))
     with pytest.raises(InputError, match="none of the formats that are read"):
-        ingest.plan("web", CommonCrawl(kind="commoncrawl", urls=[f"list+{folder}/paths.gz"]))
+        ingest.raw_shards("web", CommonCrawl(kind="commoncrawl", urls=[f"list+{folder}/paths.gz"]))
 
 
 def test_what_a_list_says_of_a_file_is_its_identity_and_is_checked(
@@ -232,7 +232,7 @@ def test_what_a_list_says_of_a_file_is_its_identity_and_is_checked(
     def digest(size: int, md5: str) -> str:
         xml = f'<files><file name="a.jsonl"><size>{size}</size><md5>{md5}</md5></file></files>'
         (tmp_path / "files.xml").write_text(xml)
-        return ingest.plan("web", source)[0].digest
+        return ingest.raw_shards("web", source)[0].digest
 
     size = path.stat().st_size
     assert digest(size, MD5) == digest(size, MD5)

@@ -22,7 +22,7 @@ def uncommented(text: str) -> str:
     return _COMMENT.sub("", text)
 
 
-class Files(dict[str, str]):
+class BundleFiles(dict[str, str]):
     """The text of a bundle's files by path."""
 
     def __init__(self, files: Mapping[str, str]):

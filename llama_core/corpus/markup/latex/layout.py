@@ -9,7 +9,7 @@ from llama_core.corpus.markup.latex import commands, symbols
 from llama_core.corpus.markup.latex.files import DOCUMENT
 from llama_core.corpus.markup.latex.macros import Expander
 from llama_core.corpus.markup.latex.numbers import Numbers
-from llama_core.corpus.markup.latex.text import Writer, accented
+from llama_core.corpus.markup.latex.text import TextWriter, accented
 
 _KNOWN_ENVIRONMENTS = frozenset().union(
     commands.MATH,
@@ -59,7 +59,7 @@ class Theorem:
 _THEOREMS = {n: Theorem(t, n) for n, t in (commands.THEOREMS | commands.SHORT_THEOREMS).items()}
 
 
-class Layout:
+class PaperLayout:
     """The writers, groups and environments that are open, over the tokens of a paper.
 
     A writer takes lines; text that interrupts a paragraph is diverted to another writer, and comes after it.
@@ -69,7 +69,7 @@ class Layout:
         self._plain = not any(DOCUMENT.search(text) for text in files.values())
         known = _KNOWN_IN_PLAIN if self._plain else _KNOWN
         self._tokens = Expander(files, main, known, self._plain)
-        self._writers = [Writer()]
+        self._writers = [TextWriter()]
         self._groups: list[Callable[[], None] | None] = []
         self._environments: list[Environment] = []
         self._open: Counter[str] = Counter()
@@ -80,7 +80,7 @@ class Layout:
         self._body = 0  # the line that a paper without sections begins at
 
     @property
-    def _out(self) -> Writer:
+    def _out(self) -> TextWriter:
         return self._writers[-1]
 
     # --- groups, and the writers that they divert to
@@ -104,7 +104,7 @@ class Layout:
         """
         if len(self._writers) >= _MAX_WRITERS:
             return len(self._writers)
-        self._writers.append(Writer(muted))
+        self._writers.append(TextWriter(muted))
         return len(self._writers) - 1
 
     def _collect(self, depth: int) -> list[str]:

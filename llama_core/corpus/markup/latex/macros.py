@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from llama_core.corpus.markup.latex.commands import BOXES, words
 from llama_core.corpus.markup.latex.definitions import NO_VALUE, Definitions, Frozen, Macro, fill
-from llama_core.corpus.markup.latex.files import Files
+from llama_core.corpus.markup.latex.files import BundleFiles
 from llama_core.corpus.markup.latex.lexer import COMMENTS, Lexer
 
 _PREFIXES = words("\\long \\global \\outer \\protected \\relax \\expandafter \\noexpand \\protect")
@@ -56,7 +56,7 @@ class Expander(Definitions):
     def __init__(self, files: Mapping[str, str], main: str, known: Collection[str] = (), plain: bool = False):
         super().__init__(sum(map(len, files.values())), known)
         self.plain = plain  # not LaTeX
-        self.files = Files(files)
+        self.files = BundleFiles(files)
         self.used: dict[str, None] = {}  # in order
         self.missing: list[str] = []
         self.math = False

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
-from llama_core.corpus.markup.latex.files import DOCUMENT, Files, uncommented
+from llama_core.corpus.markup.latex.files import DOCUMENT, BundleFiles, uncommented
 
 _CLASS = re.compile(r"\\document(?:class|style)\b\s*(?:\[[^]]{0,2000}\])?\s*\{?\s*([\w-]*)")
 _PLAIN = re.compile(
@@ -92,7 +92,7 @@ def top_files(files: Mapping[str, str]) -> list[str]:
     """The files that papers start in, the paper's own first: the ones that 00README names, or the best of
     those that look it, with every other beside it that is a document by itself and no letter or example."""
     found = {path: _candidate(files, path) for path in files if is_tex(path)}
-    _find_inputs(found, Files(files))
+    _find_inputs(found, BundleFiles(files))
     _join(found)
     named = _named_by_readme(files)
     asides = _asides(found.values(), named)
@@ -164,7 +164,7 @@ def _candidate(files: Mapping[str, str], path: str) -> _Candidate:
     )
 
 
-def _find_inputs(found: Mapping[str, _Candidate], files: Files) -> None:
+def _find_inputs(found: Mapping[str, _Candidate], files: BundleFiles) -> None:
     """Of the names that candidates input, those that are candidates' too."""
     for path, candidate in found.items():
         if candidate.kind == 0 or candidate.is_ignored:

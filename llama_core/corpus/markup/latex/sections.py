@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from llama_core.corpus.markup.latex import commands
-from llama_core.corpus.markup.latex.layout import Layout
+from llama_core.corpus.markup.latex.layout import PaperLayout
 from llama_core.corpus.markup.latex.lexer import PAR
 from llama_core.corpus.markup.latex.references import TITLE, is_title, without_references
 from llama_core.corpus.markup.latex.text import resolve
@@ -24,7 +24,7 @@ _ENDS_ENTRY = frozenset(("\\bibitem", "\\refis", "\\par", "\\\\", "&")).union(
 _FRONT_MATTER_CHARS = 3000  # of titles, authors and abstracts: what is longer may be text
 
 
-class Sections(Layout):
+class Sections(PaperLayout):
     """A paper begins with its first section, if that is not at its end."""
 
     def __init__(self, files: Mapping[str, str], main: str):

@@ -19,13 +19,13 @@ _BEFORE_MARK = re.compile(r"(?<=[\w$)\]\"']) (?=[,.](?:\s|$))")
 _LOOSE = re.compile(r"[ ]+(?=[,.;:!?)\]](?:\s|$))")
 
 
-class Block(str):
+class FixedLines(str):
     """A line, or lines, that stay as they are: a display, a listing."""
 
     __slots__ = ()
 
 
-class Writer:
+class TextWriter:
     """Collects pieces of a line, lines and paragraphs. `notes` follow the paragraph they were made in.
 
     A muted one forgets all that is written.
@@ -55,7 +55,7 @@ class Writer:
     def block(self, text: str) -> None:
         self.end_line()
         if text.strip() and not self.muted:
-            self.lines.append(Block(text))
+            self.lines.append(FixedLines(text))
 
     def run_in(self) -> None:
         """What has been written of this line is a head: a paragraph's end does not part it from its text."""
@@ -133,7 +133,7 @@ def resolve(lines: list[str], numbers: Mapping[str, str]) -> str:
 
     resolved: list[str] = []
     for line in lines:
-        if not isinstance(line, Block):
+        if not isinstance(line, FixedLines):
             marked = _CITE in line or _REF in line
             if marked:
                 line = _CITES.sub("", _CITED_ASIDE.sub("", line))

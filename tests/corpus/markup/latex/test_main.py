@@ -8,14 +8,14 @@ from corpus.papers import BODY, PAPER
 
 from llama_core.corpus.document import Outcome
 from llama_core.corpus.recipe import Arxiv
-from llama_core.corpus.sources.arxiv_paper import Bundle, Place
+from llama_core.corpus.sources.arxiv_paper import Bundle, BundlePlace
 
 CLASS, BEGIN, END = "\\documentclass{article}\n", "\\begin{document}\n", "\\end{document}\n"
 
 
 def read(files: dict[str, str]) -> list[Outcome]:
     source = Arxiv.model_validate({"kind": "arxiv", "urls": ["a"], "license": "arXiv"})
-    bundle = Bundle(Place("arxiv", source, "2001.00001.tar"))
+    bundle = Bundle(BundlePlace("arxiv", source, "2001.00001.tar"))
     taken = [o for name, text in files.items() for o in bundle.take(name, [text.encode()], 0)]
     return [*taken, *bundle.papers()]
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llama_core.corpus.clean import ngrams
-from llama_core.corpus.clean.ngrams import Special, estimate, write_arpa
+from llama_core.corpus.clean import ngram_model
+from llama_core.corpus.clean.ngram_model import Special, estimate, write_arpa
 
 WORDS = ["<unk>", "<s>", "</s>", *"abcdef"]
 SPECIAL = Special(bos=1, eos=2, unk=0)
@@ -62,7 +62,7 @@ def test_an_ngram_is_counted_by_the_words_before_it(sentences: list[list[str]]) 
         seen = Counter(tuple(s[i : i + n]) for s in whole for i in range(len(s) - n + 1))
         longer = {tuple(s[i : i + n + 1]) for s in whole for i in range(len(s) - n)}
         before = Counter(gram[1:] for gram in longer)
-        rows = ngrams._words_of(orders, n, np.arange(len(table.last)))
+        rows = ngram_model._words_of(orders, n, np.arange(len(table.last)))
         for *ids, count in zip(*rows, table.count.tolist(), strict=True):
             gram = tuple(WORDS[i] for i in ids)
             if n == order or (n > 1 and gram[0] == "<s>"):

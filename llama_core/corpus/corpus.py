@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from llama_core.corpus.decisions import Documents
-from llama_core.corpus.document import SCHEMA, Document, Rows
+from llama_core.corpus.document import SCHEMA, Document, RowWriter
 from llama_core.corpus.recipe import Corpus
 from llama_core.corpus.split import is_heldout
 from llama_core.step import OpenShard, Step
@@ -26,7 +26,7 @@ def identity(cfg: Corpus) -> dict[str, Any]:
     return {"holdout": cfg.holdout, "holdout_fraction": cfg.holdout_fraction, "seed": cfg.dedup.seed}
 
 
-def final_shard(step: Step, documents: Documents, cfg: Corpus, shard: str) -> None:
+def corpus_shard(step: Step, documents: Documents, cfg: Corpus, shard: str) -> None:
     """Write `<source>.<shard>`: `train.parquet` and `heldout.parquet`, each if it has documents.
 
     `shard`: of ingest. documents = documents.train + documents.heldout. Raises DamagedError.
@@ -37,7 +37,7 @@ def final_shard(step: Step, documents: Documents, cfg: Corpus, shard: str) -> No
         out.facts |= {"source": documents.source, "group": group}
         tables = Tables()
         with contextlib.ExitStack() as stack:
-            rows: dict[str, Rows] = {}
+            rows: dict[str, RowWriter] = {}
             for document in documents.read(shard):
                 split = SPLITS[is_heldout(group, document.id, cfg)]
                 if split not in rows:
@@ -50,9 +50,9 @@ def final_shard(step: Step, documents: Documents, cfg: Corpus, shard: str) -> No
         out.facts |= tables.facts()
 
 
-def _open(out: OpenShard, stack: contextlib.ExitStack, split: str) -> Rows:
+def _open(out: OpenShard, stack: contextlib.ExitStack, split: str) -> RowWriter:
     writer = stack.enter_context(out.publish(f"{out.name}/{split}.parquet"))
-    return stack.enter_context(Rows(writer, SCHEMA))
+    return stack.enter_context(RowWriter(writer, SCHEMA))
 
 
 class Tables:

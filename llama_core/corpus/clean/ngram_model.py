@@ -22,7 +22,7 @@ _ROWS = 1 << 19  # written at a time
 
 
 @dataclass
-class Order:
+class NgramOrder:
     """The n-grams of one order, in rows.
 
     `context`: of the first n - 1 words in the order below; `last`: the last word; `suffix`: of the last n - 1
@@ -46,7 +46,7 @@ class Special:
     unk: int
 
 
-def estimate(tokens: Ints, n_words: int, order: int, special: Special) -> list[Order]:
+def estimate(tokens: Ints, n_words: int, order: int, special: Special) -> list[NgramOrder]:
     """The model of `order`, lowest order first.
 
     `tokens`: int64 (n,), sentences one after another, each from `special.bos` to `special.eos`; ids are
@@ -72,10 +72,10 @@ def estimate(tokens: Ints, n_words: int, order: int, special: Special) -> list[O
     return orders
 
 
-def _count(tokens: Ints, n_words: int, order: int, special: Special) -> list[Order]:
+def _count(tokens: Ints, n_words: int, order: int, special: Special) -> list[NgramOrder]:
     words = np.arange(n_words)
     nothing = np.zeros(n_words, np.int64)
-    orders = [Order(nothing, words, nothing, np.bincount(tokens, minlength=n_words), *_unset(n_words))]
+    orders = [NgramOrder(nothing, words, nothing, np.bincount(tokens, minlength=n_words), *_unset(n_words))]
     row = tokens  # of the n-gram that ends at each token, in its order
     starts = tokens == special.bos  # whether the n-gram of the order below ends with, and so is, a first word
     valid = np.ones(len(tokens), bool)
@@ -92,7 +92,7 @@ def _count(tokens: Ints, n_words: int, order: int, special: Special) -> list[Ord
         seen_before = np.bincount(suffix, minlength=len(below.last))
         below.count = np.where(at_start, below.count if n > 2 else 0, seen_before)
         at_start = at_start[context]
-        orders.append(Order(context, last, suffix, counts, *_unset(len(keys))))
+        orders.append(NgramOrder(context, last, suffix, counts, *_unset(len(keys))))
         row = np.full(len(tokens), -1)
         row[ends] = inverse
     return orders
@@ -113,7 +113,7 @@ def _discounts(counts: Ints) -> Floats:
     return np.array([0.0, *FALLBACK])
 
 
-def write_arpa(file: BinaryIO, orders: Sequence[Order], words: Sequence[str], special: Special) -> None:
+def write_arpa(file: BinaryIO, orders: Sequence[NgramOrder], words: Sequence[str], special: Special) -> None:
     """`words`: by id. Words that were never seen are left out. Equal models give equal bytes."""
     import polars as pl
 
@@ -144,7 +144,7 @@ def _batches(rows: Ints) -> Iterator[Ints]:
         yield rows[start : start + _ROWS]
 
 
-def _words_of(orders: Sequence[Order], n: int, rows: Ints) -> list[Ints]:
+def _words_of(orders: Sequence[NgramOrder], n: int, rows: Ints) -> list[Ints]:
     """The ids of the words of some n-grams, word by word."""
     found: list[Ints] = []
     for table in reversed(orders[:n]):

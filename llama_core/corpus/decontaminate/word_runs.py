@@ -24,7 +24,7 @@ Hashes = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
-class Runs:
+class WordRuns:
     """The runs of a text: run i holds the words i to i + n - 1."""
 
     hashes: Hashes  # (runs,)
@@ -49,7 +49,7 @@ def joined(texts: list[str]) -> tuple[str, NDArray[np.int64]]:
     return joint.join(texts), begins[:-1]
 
 
-def runs(text: str, n: int) -> Iterator[Runs]:
+def runs(text: str, n: int) -> Iterator[WordRuns]:
     """The runs of a plain text of any size, piece by piece. Each run comes once."""
     at = 0
     while at < len(text):
@@ -62,7 +62,7 @@ def runs(text: str, n: int) -> Iterator[Runs]:
         first_left = complete - n + 1  # the first run that does not end in this piece
         if first_left > 0:
             chosen = slice(0, complete)
-            yield Runs(_hashes(words[chosen], n), words[chosen], starts[chosen] + at, ends[chosen] + at)
+            yield WordRuns(_hashes(words[chosen], n), words[chosen], starts[chosen] + at, ends[chosen] + at)
         if is_last:
             return
         # A run that is longer than a piece is in no evaluation set.
