@@ -32,10 +32,11 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.text import documents as generated
-from llama_core.corpus import dedup
-from llama_core.corpus.decisions import Documents, read_decisions
+from llama_core.corpus.decisions import read_decisions
+from llama_core.corpus.dedup import plan as dedup
 from llama_core.corpus.dedup.minhash import MinHash
 from llama_core.corpus.document import Document, document_id, write_documents
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.recipe import Corpus
 from llama_core.phases import execute
 from llama_core.step import Artifact, Step
@@ -108,7 +109,7 @@ def speed(ours: list[float], theirs: list[float], found: dict[str, Any] | None) 
 def timed(ingested: Artifact, folder: str) -> tuple[float, Artifact]:
     """CPU seconds of all phases in this process, and the decisions."""
     documents = {"text": Documents("text", ingested)}
-    step = Step(Store(folder), "dedup", dedup.REVISION, dedup.identity(CFG), documents["text"].inputs())
+    step = Step(Store(folder), "dedup", dedup.REVISION, dedup.identity(CFG), documents)
     started = time.process_time()
     decided = execute(step, dedup.plan(step, documents, CFG))
     return time.process_time() - started, decided

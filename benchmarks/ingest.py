@@ -30,8 +30,8 @@ import numpy as np
 from benchmarks.text import documents as generated
 from llama_core.corpus import ingest
 from llama_core.corpus.clean import language, lines, quality
-from llama_core.corpus.decisions import Documents
 from llama_core.corpus.document import write_documents
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.recipe import C4Filter, Clean, CommonCrawl, Filters, Language, Lines
 from llama_core.phases import Plan, execute, one_phase
 from llama_core.step import Artifact, Step
@@ -122,7 +122,7 @@ def measure(wet: Path, store: Store) -> tuple[dict[str, float], dict[str, int]]:
         kept[stage] = artifact.counts.get("kept", artifact.counts["documents"])
         return artifact
 
-    raws = {raw.name: raw for raw in ingest.raw_shards("web", source)}
+    raws = {raw.name: raw for raw in ingest.raw_files("web", source)}
     ingested = timed("parse", lambda s: one_phase(raws, partial(ingest.ingest_shard, s, "web", source)))
     documents = Documents("web", ingested)
     cfg = clean.lines or Lines()

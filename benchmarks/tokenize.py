@@ -23,13 +23,16 @@ import sentencepiece
 from sentencepiece.sentencepiece_model_pb2 import ModelProto  # type: ignore[attr-defined]
 
 from benchmarks.text import documents as generated
-from llama_core import recipe, tokenizer
+from llama_core import recipe
 from llama_core.corpus import ingest
 from llama_core.corpus.document import Document, document_id, read_documents, write_documents
 from llama_core.corpus.recipe import Files
+from llama_core.corpus.training_text import TrainingText
 from llama_core.phases import Engine, Phase, execute, in_turn, one_phase
 from llama_core.step import Artifact, Step
 from llama_core.store import Store
+from llama_core.tokenizer.model import MODEL
+from llama_core.tokenizer.train import REVISION, train_tokenizer
 from llama_core.tokens import shards
 from tasks.fanout import on_processes
 
@@ -82,7 +85,7 @@ def _tokens(
     store: Store, corpus: Artifact, model: Artifact, engine: Engine, name: str
 ) -> tuple[Artifact, tuple[float, float]]:
     """The stage's output, and the seconds that it took: of CPU in the work on shards, of wall clock."""
-    step = Step(store, "tokens", shards.REVISION, {"run": name}, {"corpus": corpus.digest})
+    step = Step(store, "tokens", shards.REVISION, {"run": name}, {"corpus": corpus})
     with tempfile.TemporaryDirectory() as spent:
         work = partial(_timed, step, corpus, model, spent)
         start = time.perf_counter()
@@ -93,7 +96,7 @@ def _tokens(
 
 def _timed(step: Step, corpus: Artifact, model: Artifact, spent: str, shard: str) -> None:
     start = time.process_time()
-    shards.tokens_shard(step, corpus, model, shard)
+    shards.tokens_shard(step, TrainingText(corpus), model, shard)
     (Path(spent) / shard).write_text(str(time.process_time() - start))
 
 
@@ -108,7 +111,7 @@ def _peer(corpus: Artifact, model: Artifact, engine: Engine, workers: int) -> tu
 
 
 def _encode(corpus: Artifact, model: Artifact, spent: str, shard: str) -> None:
-    proto = model.read(model.shard("tokenizer").object(tokenizer.MODEL))
+    proto = model.read(model.shard("tokenizer").object(MODEL))
     processor = sentencepiece.SentencePieceProcessor(model_proto=proto)
     texts = [document.text for document in read_documents(corpus, shard, "train.parquet")]
     cpu, wall = time.process_time(), time.perf_counter()
@@ -133,25 +136,25 @@ def _corpus(store: Store, texts: list[str], n_shards: int) -> Artifact:
 
 
 def _tokenizer(store: Store, corpus: Artifact, vocab: int) -> Artifact:
-    step = Step(store, "tokenizer", tokenizer.REVISION, {})
+    step = Step(store, "tokenizer", REVISION, {})
     cfg = recipe.TokenizerSection(vocab_size=vocab, sample_bytes=SAMPLE_BYTES)
-    tokenizer.train_tokenizer(step, corpus, cfg, {"text": 1.0})
+    train_tokenizer(step, TrainingText(corpus), cfg, {"text": 1.0})
     return step.commit(["tokenizer"])
 
 
 def _named(store: Store, model: Artifact, name: str) -> Artifact:
     """The same tokenizer in a file of its own: a worker remembers what it has seen of any other."""
-    proto = ModelProto.FromString(model.read(model.shard("tokenizer").object(tokenizer.MODEL)))
+    proto = ModelProto.FromString(model.read(model.shard("tokenizer").object(MODEL)))
     proto.trainer_spec.model_prefix = name
-    step = Step(store, "tokenizer", tokenizer.REVISION, {"run": name})
+    step = Step(store, "tokenizer", REVISION, {"run": name})
     with step.shard("tokenizer") as shard:
-        shard.publish_bytes(tokenizer.MODEL, proto.SerializeToString())
+        shard.publish_bytes(MODEL, proto.SerializeToString())
     return step.commit(["tokenizer"])
 
 
 def _read(urls: list[str]) -> Iterator[str]:
     source = Files(kind="files", urls=urls, min_chars=1)
-    for raw in ingest.raw_shards("text", source):
+    for raw in ingest.raw_files("text", source):
         for outcome in ingest.reader("files").read("text", source, raw):
             if isinstance(outcome, Document):
                 yield outcome.text

@@ -1,12 +1,24 @@
 """The whole pipeline: public text to a registered LLaMA, and the report of the run."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from prefect import flow
 
-from flows.register import build_version
+from tasks.clean import clean
+from tasks.corpus import corpus, corpus_page
+from tasks.decontaminate import decontaminate
+from tasks.dedup import dedup
+from tasks.evaluate import evaluate
+from tasks.export import export
+from tasks.ingest import ingest, raw_files
+from tasks.lineage import lineage
+from tasks.register import check_registry, register
 from tasks.report import report
-from tasks.run import open_run
+from tasks.run import Run, open_run
+from tasks.tokenizer import tokenizer
+from tasks.tokens import tokens
+from tasks.train import train
 
 
 @flow(name="pretrain", persist_result=False)
@@ -19,5 +31,35 @@ def pretrain(recipe: str = "tiny", overrides: dict[str, Any] | None = None, stor
         store: fsspec URL of all artifacts, such as s3://bucket/prefix; default: the recipe's.
     """
     run = open_run(recipe, overrides, store)
-    made, version = build_version(run)
-    return report(run, made, version)
+    check_registry(run)
+    return until("report", run)
+
+
+def stages(run: Run) -> Iterator[tuple[str, Any]]:
+    """Make every stage in its order, and yield its result by name where a flow may end."""
+    ingested = ingest(run, raw_files(run))
+    cleaned = clean(run, ingested)
+    documents = dedup(run, cleaned)
+    text = decontaminate(run, corpus(run, documents))
+    page = corpus_page(run, documents, text)
+    yield "corpus", text.corpus
+
+    pieces = tokenizer(run, text)
+    yield "tokenizer", pieces
+    ids = tokens(run, text, pieces)
+    yield "tokens", ids
+    model = train(run, pieces, ids)
+    yield "train", model
+    scores = evaluate(run, text.corpus, pieces, ids, model)
+    yield "evaluate", scores
+
+    exported = export(run, pieces, model)
+    made = lineage(documents, text, page, pieces, ids, model)
+    version = register(run, made, scores, exported)
+    yield "register", version
+    yield "report", report(run, made | {"evaluate": scores, "export": exported}, version)
+
+
+def until(goal: str, run: Run) -> Any:
+    """Make every stage up to the goal, and return the goal's result."""
+    return next(result for name, result in stages(run) if name == goal)

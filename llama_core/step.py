@@ -17,11 +17,11 @@ import platform
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -152,14 +152,51 @@ class Artifact:
             yield from shard.objects
 
     def read(self, entry: Object) -> bytes:
-        """An object's bytes, checked. Raises DamagedError."""
+        """Return an object's bytes, checked. Raises DamagedError."""
         return self.store.read(entry.name, expect=entry)
+
+    def digests(self, role: str) -> dict[str, str]:
+        return {role: self.digest}
+
+    def folders(self, role: str) -> dict[str, list[str]]:
+        return {role: [self.name]}
 
     @classmethod
     def load(cls, store: Store, folder: str) -> "Artifact":
         """The artifact in `folder` (`<stage>/<id>`) of the store. Raises FileNotFoundError."""
         below = store.at(folder)
         return cls(below, below.read_json(MANIFEST))
+
+
+Inputs = Mapping[str, "Input | str"]
+
+
+class Input(Protocol):
+    """What a step reads: one artifact, or several that belong together."""
+
+    def digests(self, role: str) -> dict[str, str]:
+        """Return the digests that the step's address is made from, by role."""
+        ...
+
+    def folders(self, role: str) -> dict[str, list[str]]:
+        """Return the folders (`<stage>/<id>`) of the artifacts, by role, in the order of their use."""
+        ...
+
+
+@dataclass(frozen=True)
+class Implied:
+    """An artifact that a step reads and that another of its inputs was made from.
+
+    The address knows it through that other input, so it adds a parent and no digest.
+    """
+
+    artifact: Artifact
+
+    def digests(self, role: str) -> dict[str, str]:
+        return {}
+
+    def folders(self, role: str) -> dict[str, list[str]]:
+        return self.artifact.folders(role)
 
 
 class OpenShard:
@@ -192,28 +229,41 @@ class OpenShard:
         return Shard(self.name, digest, objects, dict(sorted(self.counts.items())), self.facts)
 
 
-@dataclass
 class Step:
     """One stage's work at its address.
 
-    `identity` holds what changes the output, `execution` what changes only how it is made, `inputs`
-    the digests of the artifacts (or of the outside data) that go in; `parents`, which change nothing,
-    the folders of the artifacts that they are the digests of. `revision` is raised when the stage's code
-    gives another output for the same inputs.
+    `identity` holds what changes the output, `execution` what changes only how it is made. `inputs` says by
+    role what goes in: artifacts, or the digests (str) of data from outside. What the address is made from,
+    `digests`, and where the artifacts lie, `parents`, both follow from it. `revision` is raised when the
+    stage's code gives another output for the same inputs.
     """
 
-    root: Store
-    stage: str
-    revision: int
-    identity: dict[str, Any]
-    inputs: dict[str, str] = field(default_factory=dict)
-    execution: dict[str, Any] = field(default_factory=dict)
-    parents: dict[str, list[str]] = field(default_factory=dict)
-    attempt: str = field(default_factory=lambda: "a-" + secrets.token_hex(4))
+    def __init__(
+        self,
+        root: Store,
+        stage: str,
+        revision: int,
+        identity: dict[str, Any],
+        inputs: Inputs | None = None,
+        execution: dict[str, Any] | None = None,
+        attempt: str | None = None,
+    ):
+        self.root, self.stage, self.revision = root, stage, revision
+        self.identity, self.execution = identity, execution or {}
+        self.attempt = attempt or "a-" + secrets.token_hex(4)
+        self.digests: dict[str, str] = {}
+        self.parents: dict[str, list[str]] = {}
+        for role, item in (inputs or {}).items():
+            digests = {role: item} if isinstance(item, str) else item.digests(role)
+            folders = {} if isinstance(item, str) else item.folders(role)
+            twice = (digests.keys() & self.digests.keys()) | (folders.keys() & self.parents.keys())
+            assert not twice, f"{stage} has two inputs by the name of {', '.join(sorted(twice))}"
+            self.digests |= digests
+            self.parents |= folders
 
     @property
     def id(self) -> str:
-        return digest_of([self.stage, self.revision, self.identity, self.inputs])
+        return digest_of([self.stage, self.revision, self.identity, self.digests])
 
     @property
     def name(self) -> str:
@@ -309,7 +359,7 @@ class Step:
             "id": self.id,
             "revision": self.revision,
             "identity": self.identity,
-            "inputs": self.inputs,
+            "inputs": self.digests,
             "parents": self.parents,
             "execution": self.execution,
             "digest": digest or digest_of(digests),
@@ -332,12 +382,14 @@ class Step:
 
     def as_dict(self) -> dict[str, Any]:
         """What a job on another machine needs to write into this step."""
-        names = ("stage", "revision", "identity", "inputs", "execution", "parents", "attempt")
-        return {"root": self.root.url} | {n: getattr(self, n) for n in names}
+        names = ("stage", "revision", "identity", "execution", "parents", "attempt")
+        return {"root": self.root.url, "inputs": self.digests} | {n: getattr(self, n) for n in names}
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> "Step":
-        return cls(**(value | {"root": Store(value["root"])}))
+        step = cls(**{k: v for k, v in value.items() if k != "parents"} | {"root": Store(value["root"])})
+        step.parents = value["parents"]
+        return step
 
 
 def _write_index(file: Writer, shards: Iterable[Shard]) -> None:

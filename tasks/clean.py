@@ -5,16 +5,15 @@ from llama_core.corpus.clean import lines as lines_core
 from llama_core.corpus.clean import perplexity as perplexity_core
 from llama_core.corpus.clean import quality as quality_core
 from llama_core.corpus.clean import references as references_core
-from llama_core.corpus.decisions import Documents
-from llama_core.step import Artifact, Step
+from llama_core.corpus.documents import Documents
+from llama_core.step import Artifact, Inputs, Step
 from tasks.observe import show_table
 from tasks.run import Run
 from tasks.step import make, stage
 
 
-def clean(run: Run, ingested: dict[str, Artifact]) -> dict[str, Documents]:
-    """The documents of each source as the stages that its recipe asks for left them."""
-    raw = {source: Documents(source, artifact) for source, artifact in ingested.items()}
+def clean(run: Run, raw: dict[str, Documents]) -> dict[str, Documents]:
+    """Return the documents of each source after the stages that its recipe asks for."""
     cleaned = {source: clean_texts(run, documents, raw) for source, documents in raw.items()}
     return {
         source: documents.after(*refer(run, documents, raw, cleaned)) for source, documents in cleaned.items()
@@ -52,8 +51,7 @@ def lines(run: Run, source: str, documents: Documents) -> Artifact:
     cfg = run.recipe.corpus.sources[source]
     assert cfg.clean.lines is not None
     identity = {"lines": cfg.clean.lines.identity(), "min_chars": cfg.min_chars}
-    inputs, parents = documents.inputs(), documents.parents()
-    step = Step(run.store, "lines", lines_core.REVISION, identity, inputs, parents=parents)
+    step = Step(run.store, "lines", lines_core.REVISION, identity, {source: documents})
     plan = lines_core.plan(step, documents, cfg.clean.lines, cfg.min_chars)
     return make(run, step, plan, label=f"lines {source}")
 
@@ -63,8 +61,7 @@ def quality(run: Run, source: str, documents: Documents) -> Artifact:
     """Language, filters and personal data, text by text."""
     cfg = run.recipe.corpus.sources[source].clean
     identity = {k: v for k, v in cfg.identity().items() if k in ("language", "filters", "pii")}
-    inputs, parents = documents.inputs(), documents.parents()
-    step = Step(run.store, "quality", quality_core.REVISION, identity, inputs, parents=parents)
+    step = Step(run.store, "quality", quality_core.REVISION, identity, {source: documents})
     return make(run, step, quality_core.plan(step, documents, cfg), label=f"quality {source}")
 
 
@@ -75,8 +72,7 @@ def language_models(run: Run, source: str, articles: Documents) -> Artifact:
     assert cfg.perplexity is not None and cfg.language is not None
     languages = sorted(set(cfg.language.keep))
     identity = cfg.perplexity.model_identity() | {"languages": languages}
-    inputs, parents = articles.inputs(), articles.parents()
-    step = Step(run.store, "language_models", models_core.REVISION, identity, inputs, parents=parents)
+    step = Step(run.store, "language_models", models_core.REVISION, identity, {articles.source: articles})
     plan = models_core.plan(step, articles, languages, cfg.perplexity)
     return make(run, step, plan, label="language models")
 
@@ -87,9 +83,8 @@ def perplexity(run: Run, source: str, documents: Documents, models: Artifact) ->
     cfg = run.recipe.corpus.sources[source].clean.perplexity
     assert cfg is not None
     identity = {name: getattr(cfg, name) for name in ("keep", "head", "middle")}
-    inputs = documents.inputs() | {"language_models": models.digest}
-    parents = documents.parents() | {"language_models": [models.name]}
-    step = Step(run.store, "perplexity", perplexity_core.REVISION, identity, inputs, parents=parents)
+    inputs: Inputs = {source: documents, "language_models": models}
+    step = Step(run.store, "perplexity", perplexity_core.REVISION, identity, inputs)
     plan = perplexity_core.plan(step, documents, models, cfg)
     return make(run, step, plan, label=f"perplexity {source}")
 
@@ -103,9 +98,8 @@ def references(
     assert cfg is not None
     examples = positives or wikipedia
     assert examples is not None
-    inputs = documents.inputs() | {f"examples.{k}": v for k, v in examples.inputs().items()}
-    parents = documents.parents() | {f"examples.{k}": v for k, v in examples.parents().items()}
-    step = Step(run.store, "references", references_core.REVISION, cfg.identity(), inputs, parents=parents)
+    inputs = {source: documents, f"examples.{examples.source}": examples}
+    step = Step(run.store, "references", references_core.REVISION, cfg.identity(), inputs)
     plan = references_core.plan(step, documents, wikipedia, positives, cfg)
     artifact = make(run, step, plan, label=f"references {source}")
     show_table(f"references-{source}", [artifact.facts], "the classifier of references, on held-out examples")

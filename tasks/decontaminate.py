@@ -3,6 +3,7 @@
 from llama_core.corpus.decontaminate import evaluation_sets
 from llama_core.corpus.decontaminate import plan as core
 from llama_core.corpus.report import passages
+from llama_core.corpus.training_text import TrainingText
 from llama_core.step import Artifact, Step
 from tasks.observe import say, show_table
 from tasks.run import Run
@@ -10,28 +11,24 @@ from tasks.step import make, stage
 
 
 @stage("decontaminate")
-def decontaminate(run: Run, corpus: Artifact) -> Artifact | None:
-    """None, and a line that says why, where it is not run."""
+def decontaminate(run: Run, corpus: Artifact) -> TrainingText:
+    """Return the training text: the corpus without the documents that hold passages of evaluation sets.
+
+    Where there is nothing to compare with, all of the corpus, and a line that says why.
+    """
     cfg, data = run.recipe.corpus.decontaminate, run.recipe.evaluate.data
     if why := not_run(run):
         say(f"  {'decontaminate':<20} {'not run':>8}  {why}")
-        return None
+        return TrainingText(corpus)
     assert cfg is not None and data is not None
     outside = {f"data/{name}": digest for name, digest in evaluation_sets.digests(data).items()}
-    step = Step(
-        run.store,
-        "decontaminate",
-        core.REVISION,
-        cfg.identity(),
-        {"corpus": corpus.digest} | outside,
-        parents={"corpus": [corpus.name]},
-    )
+    step = Step(run.store, "decontaminate", core.REVISION, cfg.identity(), {"corpus": corpus, **outside})
     artifact = make(run, step, core.plan(step, corpus, cfg, data))
     say(f"      {summary(artifact)}")
     show_table("evaluation-sets", passages.evaluation_sets(artifact), summary(artifact))
     if examples := artifact.facts["examples"]:
         show_table("contaminated", examples, "training documents that hold passages of the evaluation sets")
-    return artifact
+    return TrainingText(corpus, artifact)
 
 
 def not_run(run: Run) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 from llama_core.evaluate import REVISION
 from llama_core.evaluate.tasks import data_digests
 from llama_core.job import Job
-from llama_core.step import Artifact, Step
+from llama_core.step import Artifact, Inputs, Step
+from tasks.export import import_for_export
 from tasks.launch import launch
 from tasks.observe import Progress, say, show_table
 from tasks.run import Run
@@ -17,13 +18,17 @@ from tasks.step import made, reused, stage
 def evaluate(
     run: Run, corpus: Artifact, tokenizer: Artifact, tokens: Artifact, trained: Artifact
 ) -> Artifact:
+    """Score the trained model on the held-out text and the benchmarks."""
     cfg = run.recipe.evaluate
-    roles = {"corpus": corpus, "tokenizer": tokenizer, "tokens": tokens, "train": trained}
-    digests = {role: artifact.digest for role, artifact in roles.items()}
-    outside = {f"data/{name}": digest for name, digest in data_digests(cfg.data, list(cfg.tasks)).items()}
+    inputs: Inputs = {
+        "corpus": corpus,
+        "tokenizer": tokenizer,
+        "tokens": tokens,
+        "train": trained,
+        **{f"data/{name}": digest for name, digest in data_digests(cfg.data, list(cfg.tasks)).items()},
+    }
     identity = cfg.identity() | {"mixture": run.recipe.mixture}
-    parents = {role: [artifact.name] for role, artifact in roles.items()}
-    step = Step(run.store, "evaluate", REVISION, identity, digests | outside, run.recipe.execution(), parents)
+    step = Step(run.store, "evaluate", REVISION, identity, inputs, run.recipe.execution())
     started = time.monotonic()
     artifact = step.finished()
     if artifact:
@@ -34,6 +39,7 @@ def evaluate(
             Job(step, run.recipe),
             "llama_core.evaluate",
             on_progress=lambda p: progress.update(p["done"] / p["total"], p["what"]),
+            beside=import_for_export,
         )
         made(artifact, time.monotonic() - started)
     rows = table(artifact)

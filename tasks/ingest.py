@@ -3,26 +3,34 @@
 from functools import partial
 
 from llama_core.corpus import ingest as core
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.sources.raw import Raw
 from llama_core.phases import one_phase
-from llama_core.step import Artifact, Step
+from llama_core.step import Step
 from tasks.run import Run
 from tasks.step import make, stage
 
 
-@stage("raw_shards", task_run_name="plan sources")
-def raw_shards(run: Run) -> dict[str, list[Raw]]:
-    """The raw shards of every source. Lists are read, and no text: what one source lacks shows before another
-    is downloaded."""
-    return {source: core.raw_shards(source, cfg) for source, cfg in run.recipe.corpus.sources.items()}
+@stage("plan", task_run_name="plan sources")
+def raw_files(run: Run) -> dict[str, list[Raw]]:
+    """Return the raw files of every source.
+
+    Lists are read, and no text: what one source lacks shows before another is downloaded.
+    """
+    return {source: core.raw_files(source, cfg) for source, cfg in run.recipe.corpus.sources.items()}
+
+
+def ingest(run: Run, raws: dict[str, list[Raw]]) -> dict[str, Documents]:
+    """Return the documents of each source, read from its raw files."""
+    return {source: ingest_source(run, source, some) for source, some in raws.items()}
 
 
 @stage("ingest", task_run_name="ingest {source}")
-def ingest(run: Run, source: str, raws: list[Raw]) -> Artifact:
-    """The documents of a source, out of its raw shards."""
+def ingest_source(run: Run, source: str, raws: list[Raw]) -> Documents:
+    """Read the documents of one source."""
     cfg = run.recipe.corpus.sources[source]
-    shards = {raw.name: raw for raw in raws}
-    outside = {raw.name: raw.digest for raw in raws}
-    step = Step(run.store, "ingest", core.REVISION, core.identity(source, cfg), outside)
-    work = one_phase(shards, partial(core.ingest_shard, step, source, cfg))
-    return make(run, step, work, label=f"ingest {source}")
+    digests = {raw.name: raw.digest for raw in raws}
+    step = Step(run.store, "ingest", core.REVISION, core.identity(source, cfg), digests)
+    work = partial(core.ingest_shard, step, source, cfg)
+    plan = one_phase({raw.name: raw for raw in raws}, work)
+    return Documents(source, make(run, step, plan, label=f"ingest {source}"))

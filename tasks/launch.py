@@ -8,38 +8,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from infra.launch.launcher import JobSpec
-from infra.launch.launcher import run as run_job
+from infra.launch.run import run as run_job
 from llama_core.job import Job
 from llama_core.step import Artifact
 from tasks.observe import say
 from tasks.step import finished_elsewhere
 
-# Bars of libraries are noise in a log; what matters comes as @progress.
+# The progress bars of libraries are noise in a log; what matters comes as @progress.
 QUIET = {"TQDM_DISABLE": "1"}
 MESSAGE = re.compile(r"@(metrics|progress) (\{.*\})$")
-# Of its log; tracebacks are left to the file.
+# Lines of the log that a person sees; tracebacks stay in the file.
 SHOWN = re.compile(r"\[launcher\] |(INFO|WARNING|ERROR|CRITICAL) ")
-
-_meanwhile: list[threading.Thread] = []
-
-
-@contextlib.contextmanager
-def meanwhile(prepare: Callable[[], object]) -> Iterator[None]:
-    """Within, `prepare` runs once beside what is launched first: the place for slow imports."""
-
-    def run() -> None:
-        with contextlib.suppress(Exception):  # whoever needs it will meet it again
-            prepare()
-
-    thread = threading.Thread(target=run, daemon=True)
-    _meanwhile.append(thread)
-    try:
-        yield
-    finally:
-        if thread in _meanwhile:
-            _meanwhile.remove(thread)
-        else:
-            thread.join()  # an interpreter that ends under an import may abort
 
 
 def launch(
@@ -47,23 +26,41 @@ def launch(
     module: str,
     on_metrics: Callable[[dict[str, Any]], None] | None = None,
     on_progress: Callable[[dict[str, Any]], None] | None = None,
+    beside: Callable[[], object] | None = None,
 ) -> Artifact:
-    """Start `python -m MODULE JOB` by the recipe's launcher, follow it to its end, return its artifact.
+    """Start `python -m MODULE JOB` by the recipe's launcher, follow it to its end, and return its artifact.
 
+    `beside` runs in a thread meanwhile: the place for slow imports that later stages need.
     Raises LaunchError, with the program's own message where it gave one.
     """
-    hears = {"metrics": on_metrics, "progress": on_progress}
-    while _meanwhile:
-        _meanwhile.pop().start()
+    listeners = {"metrics": on_metrics, "progress": on_progress}
     name = "llama-" + job.step.name.replace("/", "-")
     try:
-        for line in run_job(JobSpec(name, module, [job.publish()], job.recipe.launch, QUIET)):
-            if SHOWN.match(line):
-                say(f"      {line}")
-            elif (match := MESSAGE.match(line)) and (listener := hears[match[1]]):
-                listener(json.loads(match[2]))
+        with _in_thread(beside):
+            for line in run_job(JobSpec(name, module, [job.publish()], job.recipe.launch, QUIET)):
+                if SHOWN.match(line):
+                    say(f"      {line}")
+                elif (match := MESSAGE.match(line)) and (listener := listeners[match[1]]):
+                    listener(json.loads(match[2]))
     except Exception:
         return finished_elsewhere(job.step)
     artifact = job.step.finished()
     assert artifact is not None, f"{module} ended well without its manifest"
     return artifact
+
+
+@contextlib.contextmanager
+def _in_thread(function: Callable[[], object] | None) -> Iterator[None]:
+    """Run a function beside the block. What it raises is left to whoever needs its result."""
+
+    def run() -> None:
+        with contextlib.suppress(Exception):
+            if function:
+                function()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()  # an interpreter that ends under an import may abort

@@ -1,22 +1,18 @@
-"""Register: an export that transformers loads, and a version in the MLflow registry that points at it."""
+"""Register: a version in the MLflow registry that points at an export on the store."""
 
-import tempfile
 from dataclasses import dataclass
 
 import mlflow
-from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
-from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 from llama_core.errors import ServiceError
-from llama_core.export import REVISION as EXPORT_REVISION
-from llama_core.phases import one_phase
 from llama_core.step import Artifact, Step
 from tasks import tracking
 from tasks.evaluate import scores
+from tasks.export import model_url
 from tasks.observe import say, show_link, warn
 from tasks.run import Run
-from tasks.step import make, stage
+from tasks.step import stage
 
 REVISION = 1
 INSTEAD = (
@@ -46,25 +42,6 @@ def check_registry(run: Run) -> None:
         )
 
 
-def import_for_export() -> None:
-    """torch and transformers take seconds, and most runs reuse the export: not before they are needed."""
-    from llama_core.export import huggingface, pyfunc_model  # noqa: F401
-
-
-@stage("export")
-def export(run: Run, tokenizer: Artifact, trained: Artifact) -> Artifact:
-    inputs = {"train": trained.digest, "tokenizer": tokenizer.digest}
-    parents = {"train": [trained.name], "tokenizer": [tokenizer.name]}
-    step = Step(run.store, "export", EXPORT_REVISION, {}, inputs, parents=parents)
-
-    def write(_: None) -> None:
-        from llama_core.export import huggingface
-
-        huggingface.export(step, run.recipe, trained, tokenizer, extra={"MLmodel": _mlmodel()})
-
-    return make(run, step, one_phase({"model": None}, write))
-
-
 @stage("register")
 def register(run: Run, lineage: dict[str, Artifact], evaluation: Artifact, exported: Artifact) -> Version:
     """One version for one export and evaluation, however often this runs. The registry is the authority.
@@ -72,7 +49,7 @@ def register(run: Run, lineage: dict[str, Artifact], evaluation: Artifact, expor
     `lineage`: the artifacts that went into the model, by stage.
     """
     name, alias = run.recipe.model_name, run.recipe.register_.alias
-    inputs = {"export": exported.digest, "evaluate": evaluation.digest}
+    inputs = {"export": exported, "evaluate": evaluation}
     step = Step(run.store, "register", REVISION, {"model": name}, inputs)
     run_id = tracking.open_run(run, lineage["train"].name, {})
     tags = {f"llama.{stage}": artifact.url for stage, artifact in lineage.items()}
@@ -85,12 +62,6 @@ def register(run: Run, lineage: dict[str, Artifact], evaluation: Artifact, expor
     say(f"  {'register':<20} {'reused' if found else 'made':>8}  models:/{name}@{alias}, version {version}")
     show_link("registered-model", source, f"models:/{name}@{alias}, version {version}")
     return Version(name, version, alias, source, run_id)
-
-
-def model_url(exported: Artifact) -> str:
-    """The folder that transformers and MLflow load."""
-    attempt = exported.shard("model").object("/config.json").name.split("/", 1)[0]
-    return exported.store.url_of(attempt)
 
 
 def _version(
@@ -134,25 +105,3 @@ def _versions(api: MlflowClient, name: str, step_id: str, source: str) -> list[i
     """Of this step, and still where its weights are: a store that was made anew has another source."""
     found = api.search_model_versions(f"name = '{name}'")
     return sorted(int(v.version) for v in found if v.tags.get(VERSION_TAG) == step_id and v.source == source)
-
-
-def _mlmodel() -> bytes:
-    """The MLmodel file: how `mlflow.pyfunc.load_model` loads the export."""
-    from llama_core.export.pyfunc_model import DEFAULTS  # late: it imports transformers
-
-    kinds = {int: DataType.long, float: DataType.double}
-    params = [ParamSpec(name, kinds[type(value)], value) for name, value in DEFAULTS.items()]
-    signature = ModelSignature(
-        inputs=Schema([ColSpec(DataType.string)]),
-        outputs=Schema([ColSpec(DataType.string)]),
-        params=ParamSchema(params),
-    )
-    # A fixed time and id: equal exports are equal in their bytes.
-    made = "2023-02-27 00:00:00.000000"
-    model = Model(signature=signature, utc_time_created=made, model_uuid="0" * 32)
-    with tempfile.TemporaryDirectory() as folder:
-        mlflow.pyfunc.add_to_model(model, loader_module="llama_pyfunc", data=".", code="code")
-        path = f"{folder}/MLmodel"
-        model.save(path)
-        with open(path, "rb") as file:
-            return file.read()

@@ -10,6 +10,7 @@ from markdown_it import MarkdownIt
 from llama_core.corpus.report.passages import StageBalance, named, passage
 from llama_core.phases import one_phase
 from llama_core.step import Artifact, Step, digest_of
+from llama_core.tokens.order import n_windows
 from tasks.decontaminate import not_run, summary
 from tasks.evaluate import table as evaluation_rows
 from tasks.observe import say, show_link, show_markdown
@@ -32,15 +33,14 @@ pre { padding: .8rem; overflow-x: auto; white-space: pre-wrap }
 @stage("report")
 def report(run: Run, made: dict[str, Artifact], version: Version) -> str:
     """Publish the report and show the end of the run; the URL of the page."""
-    inputs = {name: artifact.digest for name, artifact in made.items()}
     identity = {"model": version.model, "version": version.version}
-    step = Step(run.store, "report", REVISION, identity, inputs)
+    step = Step(run.store, "report", REVISION, identity, made)
     records = metrics(made["train"])
     text = markdown(run, made, version, records)
 
     def write(name: str) -> None:
         with step.shard(name) as shard:
-            shard.digest = digest_of(inputs)  # the page also tells how fast it was, and where it lies
+            shard.digest = digest_of(step.digests)  # the page also tells how fast it was, and where it lies
             shard.publish_bytes("report.md", text.encode())
             shard.publish_bytes("report.html", page(text, records).encode())
 
@@ -86,10 +86,10 @@ def _passage_row(name: str, p: StageBalance) -> dict[str, Any]:
 
 
 def _tokens_row(artifact: Artifact, seq_len: int, handed: int) -> dict[str, Any]:
-    sizes = [s.counts["tokens"] for s in artifact.shards]
-    windows = sum(max(0, n - 1) // seq_len for n in sizes)
-    tails = sum(n - max(0, n - 1) // seq_len * seq_len for n in sizes)
     counts = artifact.counts
+    sizes = [shard.counts["tokens"] for shard in artifact.shards]
+    windows = sum(n_windows(size, seq_len) for size in sizes)
+    tails = sum(sizes) - windows * seq_len
     holds = counts["documents"] == handed and counts["tokens"] == windows * seq_len + tails
     parts = {f"in {windows:,} windows of {seq_len}": windows * seq_len, "tails": tails}
     return _row("tokens", "tokens", counts["tokens"], parts, holds)

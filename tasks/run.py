@@ -8,7 +8,7 @@ from typing import Any
 
 from infra.home import home
 from infra.launch.capacity import check_capacity
-from infra.launch.launcher import get_launcher
+from infra.launch.run import get_launcher
 from llama_core.errors import RecipeError
 from llama_core.recipe import Recipe, load_recipe
 from llama_core.store import Store

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from llama_core.corpus.decontaminate.plan import inputs
+from llama_core.corpus.training_text import TrainingText
 from llama_core.phases import one_phase
 from llama_core.step import Artifact, Step
 from llama_core.tokenizer import train as core
@@ -12,16 +12,15 @@ from tasks.step import make, stage
 
 
 @stage("tokenizer")
-def tokenizer(run: Run, corpus: Artifact, decontaminated: Artifact | None) -> Artifact:
+def tokenizer(run: Run, text: TrainingText) -> Artifact:
+    """Train the recipe's tokenizer."""
     cfg, mixture = run.recipe.tokenizer, run.recipe.mixture
-    identity = cfg.identity() | {"mixture": mixture}
-    parents = {"corpus": [corpus.name]}
-    parents |= {"decontaminate": [decontaminated.name]} if decontaminated else {}
-    digests = inputs(corpus, decontaminated)
-    step = Step(run.store, "tokenizer", core.REVISION, identity, digests, parents=parents)
+    step = Step(
+        run.store, "tokenizer", core.REVISION, cfg.identity() | {"mixture": mixture}, {"corpus": text}
+    )
 
     def train(_: None) -> None:
-        core.train_tokenizer(step, corpus, cfg, mixture, decontaminated)
+        core.train_tokenizer(step, text, cfg, mixture)
 
     artifact = make(run, step, one_phase({"tokenizer": None}, train))
     facts = artifact.shard("tokenizer").facts

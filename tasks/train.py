@@ -7,9 +7,10 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 
 from llama_core.job import Job
-from llama_core.step import Artifact, Step
+from llama_core.step import Artifact, Implied, Inputs, Step
 from llama_core.train import REVISION
 from tasks import tracking
+from tasks.export import import_for_export
 from tasks.launch import launch
 from tasks.observe import Progress, clock, live, warn
 from tasks.run import Run
@@ -18,6 +19,7 @@ from tasks.step import made, reused, stage
 
 @stage("train")
 def train(run: Run, tokenizer: Artifact, tokens: Artifact) -> Artifact:
+    """Pretrain the recipe's model, and keep its MLflow run in step with it."""
     recipe = run.recipe
     identity = {
         "model": recipe.model.identity(),
@@ -25,9 +27,8 @@ def train(run: Run, tokenizer: Artifact, tokens: Artifact) -> Artifact:
         "mixture": recipe.mixture,
         "vocab_size": recipe.tokenizer.vocab_size,
     }
-    parents = {"tokens": [tokens.name], "tokenizer": [tokenizer.name]}
-    inputs = {"tokens": tokens.digest}
-    step = Step(run.store, "train", REVISION, identity, inputs, recipe.execution(), parents)
+    inputs: Inputs = {"tokens": tokens, "tokenizer": Implied(tokenizer)}
+    step = Step(run.store, "train", REVISION, identity, inputs, recipe.execution())
     lineage = {"llama.tokens": tokens.name, "llama.tokenizer": tokenizer.name}
     run_id = tracking.open_run(run, step.name, lineage)
     started = time.monotonic()
@@ -67,4 +68,4 @@ def _follow(job: Job, run_id: str) -> Artifact:
                 live(line, end=step == steps)
             progress.update(step, line)
 
-        return launch(job, "llama_core.train", on_metrics=show)
+        return launch(job, "llama_core.train", on_metrics=show, beside=import_for_export)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llama_core.corpus.document import Document, document_id, write_documents
+from llama_core.corpus.training_text import TrainingText
 from llama_core.model.llama import Llama
 from llama_core.recipe import Recipe, load_recipe
 from llama_core.step import Artifact, Step
@@ -37,32 +38,20 @@ class Trained:
         checkpoint.load_weights(train.store, train.shard(train.facts["final"]), model)
         return model.eval()
 
-    def parents(self) -> dict[str, list[str]]:
-        return {role: [artifact.name] for role, artifact in self.inputs.items()}
-
 
 def make_trained(store: Store, **overrides: object) -> Trained:
     recipe = load_recipe("micro", SMALL | overrides)
     corpus = _corpus(store)
-    step = Step(store, "tokenizer", 1, {}, {"corpus": corpus.digest})
-    train_tokenizer(step, corpus, recipe.tokenizer, recipe.mixture)
+    step = Step(store, "tokenizer", 1, {}, {"corpus": corpus})
+    train_tokenizer(step, TrainingText(corpus), recipe.tokenizer, recipe.mixture)
     tokenizer = step.commit(["tokenizer"])
-    step = Step(
-        store,
-        "tokens",
-        1,
-        {},
-        {"corpus": corpus.digest, "tokenizer": tokenizer.digest},
-        parents={"tokenizer": [tokenizer.name]},
-    )
+    step = Step(store, "tokens", 1, {}, {"corpus": corpus, "tokenizer": tokenizer})
     names = [shard.name for shard in corpus.shards]
     for name in names:
-        tokens_shard(step, corpus, tokenizer, name)
+        tokens_shard(step, TrainingText(corpus), tokenizer, name)
     tokens = step.commit(names)
     identity = {"model": recipe.model.identity(), "train": recipe.train.identity()}
-    step = Step(
-        store, "train", REVISION, identity, {"tokens": tokens.digest}, parents={"tokens": [tokens.name]}
-    )
+    step = Step(store, "train", REVISION, identity, {"tokens": tokens})
     train = _train(step, recipe, Tokenizer.load(tokenizer).n_words, join("cpu"))
     return Trained(
         recipe, store, {"corpus": corpus, "tokenizer": tokenizer, "tokens": tokens, "train": train}

@@ -8,13 +8,13 @@ decisions are applied one after another.
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
-from llama_core.corpus.document import Document, RowWriter, read_batches, read_documents
-from llama_core.step import Artifact, Shard
+from llama_core.corpus.document import RowWriter, read_batches
+from llama_core.step import Artifact
 from llama_core.store import Writer
 
 ENDING = "decisions.parquet"
@@ -134,57 +134,3 @@ def _take(rest: list[tuple[int, int, str]], n: int) -> list[tuple[int, int, str]
         taken.append((start, end, string))
         n -= min(n, size)
     return taken
-
-
-@dataclass(frozen=True)
-class Documents:
-    """The documents of a source as a sequence of stages left them: ingested text, and decisions about it."""
-
-    source: str
-    ingested: Artifact
-    decided: tuple[Artifact, ...] = ()
-
-    def after(self, *decided: Artifact) -> "Documents":
-        """As further stages left them."""
-        return replace(self, decided=(*self.decided, *decided))
-
-    def inputs(self) -> dict[str, str]:
-        """What the address of a step that reads them is made from."""
-        stages = {f"{self.source}.{a.stage}": a.digest for a in self.decided}
-        return {self.source: self.ingested.digest} | stages
-
-    def parents(self) -> dict[str, list[str]]:
-        """The folders of those artifacts, for the manifest of a step that reads them."""
-        return {self.source: [a.name for a in (self.ingested, *self.decided)]}
-
-    @property
-    def shards(self) -> list[Shard]:
-        """Of ingest."""
-        return self.ingested.shards
-
-    def shards_of(self, artifact: Artifact) -> list[Shard]:
-        """Of a stage, ingest or later: those about this source, in the order of ingest."""
-        return [found for shard in self.shards for found in self.about(artifact, shard.name)]
-
-    def about(self, artifact: Artifact, shard: str) -> list[Shard]:
-        """The shard of a stage that is about an ingest shard; none where nothing of that reached it."""
-        name = self._name(artifact, shard)
-        return [artifact.shard(name)] if artifact.has(name) else []
-
-    def read(self, shard: str) -> Iterator[Document]:
-        """The documents of an ingest shard that every stage kept, cut as decided. Raises DamagedError."""
-        streams = [read_decisions(artifact, self._name(artifact, shard)) for artifact in self.decided]
-        for document in read_documents(self.ingested, shard):
-            if all(_passes(document, next(stream)) for stream in streams):
-                yield document
-
-    def _name(self, artifact: Artifact, shard: str) -> str:
-        """A step over several sources names its shards by source too."""
-        return shard if artifact.has(shard) else f"{self.source}.{shard}"
-
-
-def _passes(document: Document, decision: Decision) -> bool:
-    assert decision.id == document.id, f"the decision on {decision.id} is not about {document.id}"
-    document.text = apply_cuts(document.text, decision.cuts)
-    document.language = decision.language or document.language
-    return decision.keep

@@ -1,0 +1,4 @@
+"""The tokenizer: the SentencePiece model, its training as a stage, and a report of how it segments.
+
+These modules import the recipe, the store and steps, and what reads training text, but no other stage.
+"""

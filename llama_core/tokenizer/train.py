@@ -21,9 +21,9 @@ import xxhash
 from sentencepiece.sentencepiece_model_pb2 import ModelProto  # type: ignore[attr-defined]
 
 from llama_core import recipe
-from llama_core.corpus.decontaminate.plan import training_documents
+from llama_core.corpus.training_text import TrainingText
 from llama_core.errors import InputError, RecipeError
-from llama_core.step import Artifact, Shard, Step
+from llama_core.step import Shard, Step
 from llama_core.tokenizer.model import MODEL, Tokenizer
 from llama_core.tokenizer.report import Text, comparison, is_whitespace, report
 
@@ -59,24 +59,20 @@ FLAGS: dict[str, Any] = {
 
 
 def train_tokenizer(
-    step: Step,
-    corpus: Artifact,
-    cfg: recipe.TokenizerSection,
-    mixture: Mapping[str, float],
-    decontaminated: Artifact | None = None,
+    step: Step, text: TrainingText, cfg: recipe.TokenizerSection, mixture: Mapping[str, float]
 ) -> None:
-    """Train on a sample of the corpus without its contaminated documents, and commit the shard `tokenizer`.
+    """Train on a sample of the training text, and commit the shard `tokenizer`.
 
     Raises RecipeError where the sample does not support `tokenizer.vocab_size`, InputError where
     there is no text.
     """
     samples = {
-        source: draw(corpus, source, int(share * cfg.sample_bytes), cfg.seed, decontaminated)
+        source: draw(text, source, int(share * cfg.sample_bytes), cfg.seed)
         for source, share in sorted(mixture.items())
         if share > 0
     }
     if not any(sample.texts for sample in samples.values()):
-        raise InputError(f"{corpus.url} holds no training text for the sources {', '.join(samples)}")
+        raise InputError(f"{text.corpus.url} holds no training text for the sources {', '.join(samples)}")
     other = _read_other(cfg.compare_with) if cfg.compare_with else None
     tokenizer = Tokenizer(_train((line for sample in samples.values() for line in sample.lines()), cfg))
     with step.shard("tokenizer") as shard:
@@ -127,17 +123,15 @@ class Sample:
         }
 
 
-def draw(
-    corpus: Artifact, source: str, quota: int, seed: int, decontaminated: Artifact | None = None
-) -> Sample:
-    """The documents of `source` with the smallest keyed hashes, `quota` bytes of them or all there are.
+def draw(text: TrainingText, source: str, quota: int, seed: int) -> Sample:
+    """Draw the documents of `source` with the smallest keyed hashes, `quota` bytes of them or all there are.
 
     Does not depend on the order of reading. Memory: the sample and one document.
     """
     heap: list[tuple[int, str, str, str]] = []  # the largest hash first
     total = 0
-    for shard in _shards_to_read(corpus, source, quota, seed):
-        for document in training_documents(corpus, decontaminated, shard.name):
+    for shard in _shards_to_read(text, source, quota, seed):
+        for document in text.read(shard.name):
             key = xxhash.xxh3_64_intdigest(document.id.encode(), seed=seed)
             if total >= quota and key >= -heap[0][0]:
                 continue
@@ -167,9 +161,9 @@ def split_line(line: str) -> Iterator[str]:
     yield data[start:].decode()
 
 
-def _shards_to_read(corpus: Artifact, source: str, quota: int, seed: int) -> Iterator[Shard]:
-    """Shards in the order of their keyed hashes, until they hold enough to draw from."""
-    shards = [s for s in corpus.shards if s.facts["source"] == source and s.counts.get("documents.train")]
+def _shards_to_read(text: TrainingText, source: str, quota: int, seed: int) -> Iterator[Shard]:
+    """Yield shards in the order of their keyed hashes, until they hold enough to draw from."""
+    shards = [s for s in text.shards if s.facts["source"] == source]
     read = 0
     for shard in sorted(shards, key=lambda s: (xxhash.xxh3_64_intdigest(s.name.encode(), seed=seed), s.name)):
         if read >= READ_AT_MOST * quota:

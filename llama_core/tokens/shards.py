@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from llama_core.corpus.decontaminate.plan import training_documents
 from llama_core.corpus.document import batched
+from llama_core.corpus.training_text import TrainingText
 from llama_core.errors import DamagedError
 from llama_core.step import Artifact, Shard, Step
 from llama_core.store import Store
@@ -39,26 +39,20 @@ def dtype_for(n_words: int) -> str:
     return "uint16" if n_words <= 1 << 16 else "int32"
 
 
-def tokens_shard(
-    step: Step,
-    corpus: Artifact,
-    tokenizer_artifact: Artifact,
-    shard_name: str,
-    decontaminated: Artifact | None = None,
-) -> None:
-    """Encode the training documents of one corpus shard, and commit them under the same name.
+def tokens_shard(step: Step, text: TrainingText, tokenizer_artifact: Artifact, shard_name: str) -> None:
+    """Encode the training text of one corpus shard, and commit it under the same name.
 
-    Contaminated ones are left out. A shard without any becomes an empty one. Raises DamagedError.
+    A corpus shard without training documents becomes an empty shard. Raises DamagedError.
     """
     tokenizer = Tokenizer.load(tokenizer_artifact)
-    source = corpus.shard(shard_name)
+    source = text.corpus.shard(shard_name)
     dtype = np.dtype(dtype_for(tokenizer.n_words))
     histogram = np.zeros(tokenizer.n_words, np.int64)
     lengths: list[int] = []
     pages = PageDigests()
     with step.shard(shard_name) as shard:
         with shard.publish(f"{shard_name}.bin") as file:
-            for texts in _batches(corpus, source, decontaminated):
+            for texts in _batches(text, source):
                 encoded = tokenizer.encode_batch(texts, bos=True, eos=True)
                 ids = np.concatenate(encoded)
                 histogram += np.bincount(ids, minlength=tokenizer.n_words)
@@ -163,10 +157,10 @@ class PageReader:
         return data
 
 
-def _batches(corpus: Artifact, shard: Shard, decontaminated: Artifact | None) -> Iterator[list[str]]:
-    """The texts of a corpus shard, BATCH_BYTES or one document at a time."""
+def _batches(text: TrainingText, shard: Shard) -> Iterator[list[str]]:
+    """Yield the texts of a corpus shard, BATCH_BYTES or one document at a time."""
     if shard.counts.get("documents.train"):
-        for documents in batched(training_documents(corpus, decontaminated, shard.name), BATCH_BYTES):
+        for documents in batched(text.read(shard.name), BATCH_BYTES):
             yield [document.text for document in documents]
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from llama_core.corpus import corpus as stage
-from llama_core.corpus import dedup, ingest
-from llama_core.corpus.decisions import Documents
+from llama_core.corpus import ingest
+from llama_core.corpus.dedup import plan as dedup
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.recipe import Source
 from llama_core.corpus.report import card
+from llama_core.corpus.training_text import TrainingText
 from llama_core.phases import execute
 from llama_core.recipe import Recipe
 from llama_core.step import Artifact, Step
@@ -24,7 +26,7 @@ def ingested(store: Store) -> Callable[..., Artifact]:
     """Ingest a source whole: `ingested(source, name="web")`."""
 
     def run(source: Source, name: str = "web") -> Artifact:
-        raws = ingest.raw_shards(name, source)
+        raws = ingest.raw_files(name, source)
         inputs = {raw.name: raw.digest for raw in raws}
         step = Step(store, "ingest", ingest.REVISION, ingest.identity(name, source), inputs)
         for raw in raws:
@@ -41,21 +43,20 @@ def corpus(store: Store, ingested: Callable[..., Artifact]) -> Callable[[Recipe]
     def run(recipe: Recipe) -> tuple[Artifact, Artifact]:
         artifacts = {name: ingested(source, name) for name, source in recipe.corpus.sources.items()}
         documents = {name: Documents(name, artifact) for name, artifact in artifacts.items()}
-        inputs = {name: digest for d in documents.values() for name, digest in d.inputs().items()}
-        step = Step(store, "dedup", dedup.REVISION, dedup.identity(recipe.corpus), inputs)
+        step = Step(store, "dedup", dedup.REVISION, dedup.identity(recipe.corpus), documents)
         decided = execute(step, dedup.plan(step, documents, recipe.corpus))
         step = Step(
             store,
             "corpus",
             stage.REVISION,
             stage.identity(recipe.corpus),
-            {"dedup": decided.digest},
+            {"dedup": decided},
         )
         for source, artifact in artifacts.items():
             for shard in artifact.shards:
                 stage.corpus_shard(step, documents[source].after(decided), recipe.corpus, shard.name)
         whole = step.commit([s.name for s in decided.shards])
-        card.publish_card(whole, recipe, None)
+        card.publish_card(recipe, TrainingText(whole))
         return decided, whole
 
     return run

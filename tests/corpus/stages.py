@@ -9,10 +9,11 @@ from corpus.helpers import recipe_of, write_jsonl
 
 from llama_core.corpus import corpus as stage
 from llama_core.corpus import ingest
-from llama_core.corpus.decisions import ENDING, Decision, Documents, write_decisions
+from llama_core.corpus.decisions import ENDING, Decision, write_decisions
 from llama_core.corpus.decontaminate import plan as decontaminate
 from llama_core.corpus.decontaminate.evaluation_sets import digests
 from llama_core.corpus.document import DROPPED_SCHEMA, Document, RowWriter
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.recipe import Source
 from llama_core.phases import execute, one_phase
 from llama_core.recipe import Recipe
@@ -32,7 +33,7 @@ def recipe_of_files(folder: Path, sources: dict[str, list[dict[str, Any]]], **co
 
 
 def ingest_source(store: Store, name: str, source: Source) -> Artifact:
-    raws = {raw.name: raw for raw in ingest.raw_shards(name, source)}
+    raws = {raw.name: raw for raw in ingest.raw_files(name, source)}
     inputs = {raw.name: raw.digest for raw in raws.values()}
     step = Step(store, "ingest", ingest.REVISION, ingest.identity(name, source), inputs)
     return execute(step, one_phase(raws, partial(ingest.ingest_shard, step, name, source)))
@@ -45,8 +46,7 @@ def ingest_recipe(store: Store, recipe: Recipe) -> dict[str, Documents]:
 
 def decide_all(store: Store, stage: str, documents: dict[str, Documents], decide: Decide) -> Artifact:
     """A decision stage over all sources: what dedup is to those that come after it."""
-    inputs = {key: value for d in documents.values() for key, value in d.inputs().items()}
-    step = Step(store, stage, 1, {}, inputs)
+    step = Step(store, stage, 1, {}, documents)
 
     def work(place: tuple[str, str]) -> None:
         source, shard = place
@@ -77,9 +77,7 @@ def keep(document: Document) -> Decision:
 
 def finish(store: Store, documents: dict[str, Documents], recipe: Recipe) -> Artifact:
     """The final corpus, as tasks/corpus.py makes it."""
-    inputs = {key: value for d in documents.values() for key, value in d.inputs().items()}
-    parents = {key: folders for d in documents.values() for key, folders in d.parents().items()}
-    step = Step(store, "corpus", stage.REVISION, stage.identity(recipe.corpus), inputs, parents=parents)
+    step = Step(store, "corpus", stage.REVISION, stage.identity(recipe.corpus), documents)
     shards = {f"{n}.{s.name}": (n, s.name) for n, d in documents.items() for s in d.shards}
 
     def work(place: tuple[str, str]) -> None:
@@ -91,7 +89,6 @@ def finish(store: Store, documents: dict[str, Documents], recipe: Recipe) -> Art
 def decontaminated(store: Store, corpus: Artifact, recipe: Recipe, data: Path) -> Artifact:
     cfg = recipe.corpus.decontaminate
     assert cfg is not None
-    inputs = {"corpus": corpus.digest} | digests(str(data))
+    inputs = {"corpus": corpus, **digests(str(data))}
     step = Step(store, "decontaminate", decontaminate.REVISION, cfg.identity(), inputs)
-    step.parents = {"corpus": [corpus.name]}
     return execute(step, decontaminate.plan(step, corpus, cfg, str(data)))

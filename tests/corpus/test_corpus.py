@@ -14,9 +14,11 @@ from corpus.stages import decide_all, decontaminated, finish, ingest_recipe, kee
 from markdown_it import MarkdownIt
 
 from llama_core.corpus.corpus import HELD, OTHER, Tables, domain
-from llama_core.corpus.decisions import Cut, Decision, Documents
+from llama_core.corpus.decisions import Cut, Decision
 from llama_core.corpus.document import SCHEMA, Document
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.report.card import dataset_card, publish_card
+from llama_core.corpus.training_text import TrainingText
 from llama_core.recipe import Recipe, load_recipe
 from llama_core.step import Artifact
 from llama_core.store import Store
@@ -126,7 +128,7 @@ def test_a_manifest_leads_back_to_ingest(store: Store, tmp_path: Path) -> None:
 def test_the_folder_of_the_corpus_is_a_dataset(store: Store, tmp_path: Path) -> None:
     recipe = packages()
     _, whole = through(store, recipe)
-    publish_card(whole, recipe, None)
+    publish_card(recipe, TrainingText(whole))
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")}
     folder = whole.store.path()
     run = subprocess.run(
@@ -152,7 +154,7 @@ def test_the_card_says_where_each_source_was_read_from_but_names_no_local_path(
     ]
     values["tokenizer"]["compare_with"] = str(tmp_path / "tokenizer.model")
     _, whole = through(store, recipe)
-    card = dataset_card(whole, Recipe.model_validate(values), None)
+    card = dataset_card(Recipe.model_validate(values), TrainingText(whole))
     assert "- web: `https://example.org/…` of `a.jsonl`, `b.jsonl`; a local path" in card.splitlines()
     assert str(tmp_path) not in card
 
@@ -166,7 +168,7 @@ def test_the_card_says_at_its_top_what_decontamination_left_in_the_training_spli
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "quiz.jsonl").write_text(json.dumps({"q": question}) + "\n")
     decided = decontaminated(store, whole, recipe, tmp_path / "data")
-    _, head, body = dataset_card(whole, recipe, decided).split("---\n", 2)
+    _, head, body = dataset_card(recipe, TrainingText(whole, decided)).split("---\n", 2)
     top = body.split("\n\n| source |")[0]
     assert "1 of 9 training documents share 13 words in a row with an evaluation set (quiz)" in top
     assert "still in the `train` split that `datasets.load_dataset` reads" in top and decided.name in top
@@ -178,7 +180,7 @@ def test_names_that_come_with_the_documents_are_only_words_on_the_card(store: St
     license_ = "MIT\n\n# <script>[a](https://a.org)</script> " + "x" * 500
     recipe = recipe_of_files(tmp_path / "raw", {"web": [row | {"license": license_} for row in rows(3)]})
     _, whole = through(store, recipe)
-    [line] = [x for x in dataset_card(whole, recipe, None).splitlines() if x.startswith("Licences")]
+    [line] = [x for x in dataset_card(recipe, TrainingText(whole)).splitlines() if x.startswith("Licences")]
     shown = MarkdownIt("commonmark").renderInline(line)
     assert "MIT # &lt;script&gt;[a](https://a.org)&lt;/script&gt; x" in shown and "<a" not in shown
     assert len(shown) < 200 and shown.endswith("… (2).")
@@ -195,7 +197,7 @@ def paper(store: Store, tmp_path: Path) -> tuple[Recipe, Artifact]:
 
 def test_what_the_paper_leaves_open_is_on_the_card_in_words(paper: tuple[Recipe, Artifact]) -> None:
     recipe, whole = paper
-    card = dataset_card(whole, recipe, None)
+    card = dataset_card(recipe, TrainingText(whole))
     lines = [line.removeprefix("- ") for line in card.splitlines()]
     assert recipe.corpus.choices and set(recipe.corpus.choices) <= set(lines)
     open_choices = (
@@ -233,7 +235,7 @@ def test_the_card_says_how_the_recipe_decided_what_the_paper_leaves_open(
         "pii": {"email": True},
     }
     _, whole = through(store, recipe)
-    card = dataset_card(whole, Recipe.model_validate(values), None)
+    card = dataset_card(Recipe.model_validate(values), TrainingText(whole))
     row = next(line for line in card.splitlines() if line.startswith("| web |") and "lines" in line)
     assert "lines (shards 7, group_shards 3)" in row
     assert "filters (c4 (min_line_words 4, min_sentences 3, end_marks" in row and "fineweb)" in row

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from corpus.stages import finish, ingest_recipe, recipe_of_files
 
-from llama_core.corpus import dedup
 from llama_core.corpus.clean import language_model, perplexity, references
+from llama_core.corpus.dedup import plan as dedup
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.recipe import Perplexity, References
 from llama_core.corpus.report.page import page
 from llama_core.corpus.report.passages import clusters, measures
+from llama_core.corpus.training_text import TrainingText
 from llama_core.phases import execute
 from llama_core.step import Artifact, Step
 from llama_core.store import Store
@@ -24,7 +26,7 @@ def text(rng: random.Random, words: list[str]) -> dict[str, str]:
     return {"text": " ".join(rng.choices([*words, "the", "of", "and"], k=60)), "language": "en"}
 
 
-def run(store: Store, stage: str, plan: partial, inputs: dict[str, str]) -> Artifact:  # type: ignore[type-arg]
+def run(store: Store, stage: str, plan: partial, inputs: dict[str, Documents]) -> Artifact:  # type: ignore[type-arg]
     step = Step(store, stage, 1, {}, inputs)
     return execute(step, plan(step))
 
@@ -38,9 +40,9 @@ def test_the_page_tells_cut_offs_classifier_and_clusters(store: Store, tmp_path:
     documents = ingest_recipe(store, recipe)
     small = Perplexity(train_on="wiki", vocab_size=40, order=3, keep=["head", "middle", "tail"])
     train = partial(language_model.plan, documents=documents["wiki"], languages=["en"], cfg=small)
-    models = run(store, "language_models", train, documents["wiki"].inputs())
+    models = run(store, "language_models", train, {"wiki": documents["wiki"]})
     scored = partial(perplexity.plan, documents=documents["web"], models=models, cfg=small)
-    documents["web"] = documents["web"].after(run(store, "perplexity", scored, documents["web"].inputs()))
+    documents["web"] = documents["web"].after(run(store, "perplexity", scored, {"web": documents["web"]}))
     like = partial(
         references.plan,
         documents=documents["web"],
@@ -48,9 +50,8 @@ def test_the_page_tells_cut_offs_classifier_and_clusters(store: Store, tmp_path:
         positives=documents["wiki"],
         cfg=References(positives="wiki", min_examples=10, threshold=0),
     )
-    documents["web"] = documents["web"].after(run(store, "references", like, documents["web"].inputs()))
-    inputs = {key: digest for d in documents.values() for key, digest in d.inputs().items()}
-    deduped = run(store, "dedup", partial(dedup.plan, documents=documents, cfg=recipe.corpus), inputs)
+    documents["web"] = documents["web"].after(run(store, "references", like, {"web": documents["web"]}))
+    deduped = run(store, "dedup", partial(dedup.plan, documents=documents, cfg=recipe.corpus), documents)
     documents = {name: d.after(deduped) for name, d in documents.items()}
 
     assert measures(documents["wiki"]) == {}
@@ -69,7 +70,7 @@ def test_the_page_tells_cut_offs_classifier_and_clusters(store: Store, tmp_path:
     [row] = clusters(list(documents.values()))
     assert row["left out"] == "exact 1, near 1" and row["clusters of two documents or more"] == "2"
     assert row["documents in the largest"] == "2" and list(row.values())[-1] == "0 %"
-    shown = page(recipe, documents.values(), finish(store, documents, recipe), None)
+    shown = page(recipe, documents.values(), TrainingText(finish(store, documents, recipe)))
     for title in ("Perplexity, up to which", "The classifier of references", "Duplicates"):
         assert re.search(f"<h[23]>{title}[^<]*</h[23]><div class=wide><table>", shown), title
     assert of_english["head"] in shown and row["left out"] in shown

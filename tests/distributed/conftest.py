@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from llama_core.corpus.document import Document, document_id, write_documents
+from llama_core.corpus.training_text import TrainingText
 from llama_core.job import Job
 from llama_core.recipe import Recipe, load_recipe
-from llama_core.step import Artifact, Step
+from llama_core.step import Artifact, Implied, Step
 from llama_core.store import Store
 from llama_core.tokenizer.train import train_tokenizer
 from llama_core.tokens.shards import tokens_shard
@@ -50,7 +51,7 @@ class Training:
         recipe["layout"] |= layout
         recipe["launch"] |= {"procs_per_node": processes, "device": device}
         old = self.step
-        step = Step(old.root, old.stage, old.revision, old.identity, old.inputs, parents=old.parents)
+        step = Step.from_dict(old.as_dict() | {"attempt": None, "execution": {}})
         url = Job(step, Recipe.model_validate(recipe)).publish()
         launcher = [sys.executable]
         if processes > 1:
@@ -105,11 +106,11 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Artifact, A
     corpus_artifact = corpus.commit(["code.one", "docs.one"])
     recipe = load_recipe("micro", SMALL)
     tokenizer = Step(store, "tokenizer", 1, {})
-    train_tokenizer(tokenizer, corpus_artifact, recipe.tokenizer, recipe.mixture)
+    train_tokenizer(tokenizer, TrainingText(corpus_artifact), recipe.tokenizer, recipe.mixture)
     tokenizer_artifact = tokenizer.commit(["tokenizer"])
     step = Step(store, "tokens", 1, {})
     for name in ("code.one", "docs.one"):
-        tokens_shard(step, corpus_artifact, tokenizer_artifact, name)
+        tokens_shard(step, TrainingText(corpus_artifact), tokenizer_artifact, name)
     return store, tokenizer_artifact, step.commit(["code.one", "docs.one"])
 
 
@@ -120,8 +121,7 @@ def training(tokens: tuple[Store, Artifact, Artifact]) -> Callable[..., Training
 
     def make(**overrides: Any) -> Training:
         recipe = load_recipe("micro", SMALL | overrides)
-        identity, inputs = {"test": secrets.token_hex(8)}, {"tokens": data.digest}
-        parents = {"tokens": [data.name], "tokenizer": [tokenizer.name]}
-        return Training(Job(Step(store, "train", REVISION, identity, inputs, parents=parents), recipe))
+        identity, inputs = {"test": secrets.token_hex(8)}, {"tokens": data, "tokenizer": Implied(tokenizer)}
+        return Training(Job(Step(store, "train", REVISION, identity, inputs), recipe))
 
     return make

@@ -23,7 +23,7 @@ def evaluate(
     value = trained.recipe.model_dump(mode="json", by_alias=True)
     value["evaluate"] |= {"heldout_bytes": 400, "batch_tokens": 512, **settings}
     value["launch"]["procs_per_node"] = processes
-    step = Step(trained.store, "evaluate", REVISION, {"test": store.url}, parents=trained.parents())
+    step = Step(trained.store, "evaluate", REVISION, {"test": store.url}, trained.inputs)
     url = Job(step, Recipe.model_validate(value)).publish()
     command = [sys.executable, *(["-c", program] if program else ["-m", "llama_core.evaluate"]), url]
     if processes > 1:

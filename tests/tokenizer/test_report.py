@@ -14,6 +14,7 @@ from sentencepiece.sentencepiece_model_pb2 import ModelProto
 
 from llama_core import recipe
 from llama_core.corpus.document import Document, document_id, write_documents
+from llama_core.corpus.training_text import TrainingText
 from llama_core.errors import InputError
 from llama_core.step import Artifact, Step
 from llama_core.store import Store
@@ -53,8 +54,8 @@ def train(store: Store, cfg: recipe.TokenizerSection = CFG) -> Artifact:
         shard.counts.update({"documents.train": len(rows), "bytes.train": 1})
         shard.facts = {"source": "web"}
     corpus = step.commit(["web.one"])
-    step = Step(store, "tokenizer", 1, cfg.identity(), {"corpus": corpus.digest})
-    train_tokenizer(step, corpus, cfg, {"web": 1.0})
+    step = Step(store, "tokenizer", 1, cfg.identity(), {"corpus": corpus})
+    train_tokenizer(step, TrainingText(corpus), cfg, {"web": 1.0})
     return step.commit(["tokenizer"])
 
 

@@ -14,6 +14,7 @@ from sentencepiece.sentencepiece_model_pb2 import ModelProto
 
 from llama_core import recipe
 from llama_core.corpus.document import Document, document_id, write_documents
+from llama_core.corpus.training_text import TrainingText
 from llama_core.errors import InputError, RecipeError
 from llama_core.step import Artifact, Step
 from llama_core.store import Store
@@ -55,10 +56,9 @@ def make_corpus(store: Store, sources: dict[str, list[str]]) -> Artifact:
 
 
 def train(store: Store, corpus: Artifact, cfg: recipe.TokenizerSection = CFG) -> Artifact:
-    step = Step(
-        store, "tokenizer", REVISION, cfg.identity() | {"mixture": MIXTURE}, {"corpus": corpus.digest}
-    )
-    train_tokenizer(step, corpus, cfg, MIXTURE)
+    text = TrainingText(corpus)
+    step = Step(store, "tokenizer", REVISION, cfg.identity() | {"mixture": MIXTURE}, {"corpus": text})
+    train_tokenizer(step, text, cfg, MIXTURE)
     return step.commit(["tokenizer"])
 
 
@@ -240,9 +240,10 @@ def test_the_same_sample_gives_the_same_tokenizer_in_another_process(
     program = (
         "import sys; from llama_core.store import Store; from llama_core.step import Artifact, Step\n"
         "from llama_core import recipe; from llama_core.tokenizer.train import train_tokenizer\n"
-        "corpus = Artifact.load(Store(sys.argv[1]), '.')\n"
+        "from llama_core.corpus.training_text import TrainingText\n"
+        "text = TrainingText(Artifact.load(Store(sys.argv[1]), '.'))\n"
         "step = Step(Store(sys.argv[2]), 'tokenizer', 1, {})\n"
-        f"train_tokenizer(step, corpus, recipe.Tokenizer.model_validate_json(sys.argv[3]), {MIXTURE})\n"
+        f"train_tokenizer(step, text, recipe.TokenizerSection.model_validate_json(sys.argv[3]), {MIXTURE})\n"
         "print(step.commit(['tokenizer']).shard('tokenizer').object('model').sha256, flush=True)"
     )
     found = subprocess.run(
@@ -276,11 +277,12 @@ def test_the_sample_does_not_depend_on_the_order_of_documents(store: Store, corp
             write_documents(file, [Document(i, t, "code", "", "", "", "", "{}") for i, t in rows[::-1]])
         shard.counts.update({"documents.train": 40, "bytes.train": 1})
         shard.facts = {"source": "code"}
-    assert draw(step.commit(["code.one"]), "code", 20_000, 7) == draw(corpus, "code", 20_000, 7)
+    reversed_corpus = TrainingText(step.commit(["code.one"]))
+    assert draw(reversed_corpus, "code", 20_000, 7) == draw(TrainingText(corpus), "code", 20_000, 7)
 
 
 def test_a_small_corpus_is_sampled_whole(corpus: Artifact) -> None:
-    assert sorted(draw(corpus, "code", 10**9, 1).texts) == sorted(texts(1, 40))
+    assert sorted(draw(TrainingText(corpus), "code", 10**9, 1).texts) == sorted(texts(1, 40))
 
 
 def test_of_a_large_corpus_only_some_shards_are_read(store: Store) -> None:
@@ -294,7 +296,7 @@ def test_of_a_large_corpus_only_some_shards_are_read(store: Store) -> None:
             shard.counts.update({"documents.train": 10, "bytes.train": 1000})
             shard.facts = {"source": "code"}
     corpus = step.commit(names)
-    expected = draw(corpus, "code", 125, 1)
+    expected = draw(TrainingText(corpus), "code", 125, 1)
     assert [len(text) for text in expected.texts] == [100, 25]
     unread = 0
     for name in names:
@@ -302,7 +304,7 @@ def test_of_a_large_corpus_only_some_shards_are_read(store: Store) -> None:
         data = corpus.read(lost)
         corpus.store.delete([lost.name])
         with contextlib.suppress(FileNotFoundError):
-            unread += draw(corpus, "code", 125, 1) == expected
+            unread += draw(TrainingText(corpus), "code", 125, 1) == expected
         corpus.store.publish_bytes(lost.name, data)
     assert unread == 18  # 16 times 125 bytes are two shards
 

@@ -5,10 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from llama_core import recipe, tokenizer
+from llama_core import recipe
 from llama_core.corpus.document import Document, document_id, write_documents
+from llama_core.corpus.training_text import TrainingText
 from llama_core.step import Artifact, Step
 from llama_core.store import Store
+from llama_core.tokenizer.train import REVISION, train_tokenizer
 from llama_core.tokens import shards
 
 MIXTURE = {"code": 0.6, "docs": 0.4}
@@ -36,9 +38,9 @@ def make_corpus(store: Store, sizes: dict[str, int]) -> Artifact:
 def tokenizer_artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     store = Store(str(tmp_path_factory.mktemp("tokenizer")))
     corpus = make_corpus(store, {"code.a": 100, "docs.a": 100})
-    step = Step(store, "tokenizer", tokenizer.REVISION, {})
+    step = Step(store, "tokenizer", REVISION, {})
     cfg = recipe.TokenizerSection(vocab_size=300, sample_bytes=50_000)
-    tokenizer.train_tokenizer(step, corpus, cfg, MIXTURE)
+    train_tokenizer(step, TrainingText(corpus), cfg, MIXTURE)
     return step.commit(["tokenizer"])
 
 
@@ -48,9 +50,9 @@ def make_tokens(store: Store, tokenizer_artifact: Artifact) -> Callable[..., Art
 
     def make(sizes: dict[str, int]) -> Artifact:
         corpus = make_corpus(store, sizes)
-        step = Step(store, "tokens", shards.REVISION, {}, {"corpus": corpus.digest})
+        step = Step(store, "tokens", shards.REVISION, {}, {"corpus": corpus})
         for name in sizes:
-            shards.tokens_shard(step, corpus, tokenizer_artifact, name)
+            shards.tokens_shard(step, TrainingText(corpus), tokenizer_artifact, name)
         return step.commit(list(sizes))
 
     return make

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import lru_cache, partial
 from typing import Any
 
-from llama_core.corpus.decisions import ENDING, Decision, read_decisions, write_decisions
+from llama_core.corpus.decisions import ENDING, Decision, write_decisions
 from llama_core.corpus.decontaminate.evaluation_sets import files, passages
 from llama_core.corpus.decontaminate.index import Index, Span, read_index, write_index
 from llama_core.corpus.decontaminate.word_runs import PIECE, plain
@@ -126,30 +126,6 @@ class _Shelf:
             writer = self._stack.enter_context(out.publish(f"{out.name}/dropped.parquet"))
             self._rows = self._stack.enter_context(RowWriter(writer, DROPPED_SCHEMA))
         self._rows.append((REASON, document.id, document.text[:SAMPLE_CHARS]))
-
-
-def training_documents(corpus: Artifact, decontaminated: Artifact | None, shard: str) -> Iterator[Document]:
-    """The training documents of a corpus shard without the contaminated ones. Raises DamagedError."""
-    documents = read_documents(corpus, shard, TRAIN)
-    if decontaminated is None or not decontaminated.shard(shard).counts.get(DROPPED):
-        yield from documents
-        return
-    for document, decision in zip(documents, read_decisions(decontaminated, shard), strict=True):
-        assert decision.id == document.id, (
-            f"{shard}: the decision on {decision.id} is not about {document.id}"
-        )
-        if decision.keep:
-            yield document
-
-
-def inputs(corpus: Artifact, decontaminated: Artifact | None) -> dict[str, str]:
-    """What the address of a step that reads `training_documents` is made from.
-
-    Where nothing was left out, it is that of the corpus alone.
-    """
-    if decontaminated is None or not decontaminated.counts.get(DROPPED):
-        return {"corpus": corpus.digest}
-    return {"corpus": corpus.digest, "decontaminate": decontaminated.digest}
 
 
 def _index(step: Step, n: int) -> Index:

@@ -14,6 +14,7 @@ from llama_core.corpus.corpus import SPLITS
 from llama_core.corpus.decontaminate.plan import DROPPED
 from llama_core.corpus.recipe import Corpus
 from llama_core.corpus.report.addresses import read_from
+from llama_core.corpus.training_text import TrainingText
 from llama_core.recipe import Recipe
 from llama_core.section import Section
 from llama_core.step import Artifact
@@ -27,17 +28,14 @@ ELSEWHERE = ("kind", "urls", "packages", "path", "data_files", "clean")
 _MARKUP = re.compile(r"[\\`*\[\]<>|&]")
 
 
-def publish_card(
-    corpus: Artifact, recipe: Recipe, decontaminated: Artifact | None, tokens: Artifact | None = None
-) -> None:
+def publish_card(recipe: Recipe, text: TrainingText, tokens: Artifact | None = None) -> None:
     """Write README.md into the corpus's folder, so that `datasets.load_dataset(folder)` reads it."""
-    corpus.store.publish_bytes(CARD, dataset_card(corpus, recipe, decontaminated, tokens).encode())
+    text.corpus.store.publish_bytes(CARD, dataset_card(recipe, text, tokens).encode())
 
 
-def dataset_card(
-    corpus: Artifact, recipe: Recipe, decontaminated: Artifact | None, tokens: Artifact | None = None
-) -> str:
-    """Markdown with YAML at its top: a configuration with everything, and one a source."""
+def dataset_card(recipe: Recipe, text: TrainingText, tokens: Artifact | None = None) -> str:
+    """Return Markdown with YAML at its top: a configuration with everything, and one for each source."""
+    corpus = text.corpus
     sources = sorted(recipe.corpus.sources)
     configs = [_config("default", corpus, sources), *(_config(s, corpus, [s]) for s in sources)]
     head = {
@@ -53,7 +51,7 @@ def dataset_card(
         f"Made by the recipe `{recipe.name}`; step `{corpus.name}`. Each row is a document: `id, text, "
         "source, url, license, language, date, meta`. The held-out split shares no exact and no "
         "near-duplicate document with the training split.",
-        f"Decontamination: {decontamination(recipe, decontaminated)}",
+        f"Decontamination: {decontamination(recipe, text)}",
         "\n".join(_contents(corpus, recipe, tokens)),
         *(
             f"{title}, by number of documents: {listed(_merged(corpus, fact))}."
@@ -172,8 +170,9 @@ def _held_out(corpus: Corpus) -> str:
     return " and ".join(parts) or "nothing"
 
 
-def decontamination(recipe: Recipe, decontaminated: Artifact | None) -> str:
-    """Its state, in a sentence."""
+def decontamination(recipe: Recipe, text: TrainingText) -> str:
+    """Say in a sentence whether the text was compared with evaluation sets, and what was found."""
+    decontaminated = text.decontaminated
     if decontaminated is None:
         why = "switched off" if recipe.corpus.decontaminate is None else "no evaluation sets were given"
         return f"not run ({why})."

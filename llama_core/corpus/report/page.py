@@ -3,40 +3,38 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from llama_core.corpus.decisions import Documents
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.report import passages
 from llama_core.corpus.report.card import decontamination
 from llama_core.corpus.report.passages import Excerpt, Pair, StageBalance, named
 from llama_core.corpus.report.picture import escaped, picture
+from llama_core.corpus.training_text import TrainingText
 from llama_core.recipe import Recipe
-from llama_core.step import Artifact
 
 REVISION = 2
 ROWS = 15  # of a table of languages, licences, domains
 
 
-def page(
-    recipe: Recipe, sources: Iterable[Documents], corpus: Artifact, decontaminated: Artifact | None
-) -> str:
-    """The page. Reads the manifests, and a few texts of each source."""
+def page(recipe: Recipe, sources: Iterable[Documents], text: TrainingText) -> str:
+    """Return the page as HTML. Reads the manifests, and a few texts of each source."""
     sources = list(sources)
-    ways = {d.source: passages.passages(d, corpus, decontaminated) for d in sources}
+    ways = {d.source: passages.passages(d, text) for d in sources}
     parts = [
         f"<h1>{escaped(recipe.name)} corpus</h1>",
-        f"<p><code>{escaped(corpus.url)}</code></p>",
-        f"<p>Decontamination: {escaped(decontamination(recipe, decontaminated)).replace('`', '')}</p>",
+        f"<p><code>{escaped(text.corpus.url)}</code></p>",
+        f"<p>Decontamination: {escaped(decontamination(recipe, text)).replace('`', '')}</p>",
         table([_summary(source, way) for source, way in ways.items()]),
     ]
     for documents in sources:
-        parts += _section(documents, ways[documents.source], corpus, decontaminated)
+        parts += _section(documents, ways[documents.source], text)
     parts += ["<h2>Duplicates</h2>", table(passages.clusters(sources))]
     parts += map(_pair, passages.duplicates(sources))
-    if decontaminated:
+    if text.decontaminated:
         parts += [
             "<h2>Passages of evaluation sets that were found</h2>",
-            table(passages.evaluation_sets(decontaminated)),
+            table(passages.evaluation_sets(text.decontaminated)),
         ]
-        parts += [table(decontaminated.facts["examples"])]
+        parts += [table(text.decontaminated.facts["examples"])]
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{escaped(recipe.name)} corpus</title>"
         f"<meta name=viewport content='width=device-width'><style>{STYLE}</style>"
@@ -57,23 +55,21 @@ def _summary(source: str, way: Sequence[StageBalance]) -> dict[str, str]:
     }
 
 
-def _section(
-    documents: Documents, way: Sequence[StageBalance], corpus: Artifact, decontaminated: Artifact | None
-) -> Iterator[str]:
+def _section(documents: Documents, way: Sequence[StageBalance], text: TrainingText) -> Iterator[str]:
     yield f"<h2>{escaped(documents.source)}</h2>{picture(way)}{table(passages.balance(way))}"
     for title, rows in passages.measures(documents).items():
         yield f"<h3>{title}</h3>{table(rows)}"
     yield "<div class=facts>"
     for title, fact in passages.NAMES.items():
-        names = passages.merged_facts(documents, corpus, fact)
+        names = passages.merged_facts(documents, text.corpus, fact)
         if any(names):
             yield f"<div><h3>{title}</h3>{bars(names.most_common(ROWS), len(names) - ROWS)}</div>"
-    if lengths := passages.merged_facts(documents, corpus, "lengths"):
+    if lengths := passages.merged_facts(documents, text.corpus, "lengths"):
         by_length = sorted(((int(bound), n) for bound, n in lengths.items()))
         yield f"<div><h3>Characters</h3>{bars([(f'under {b:,}', n) for b, n in by_length])}</div>"
     yield "</div>"
-    kept = passages.kept_texts(documents, corpus, decontaminated)
-    dropped = passages.dropped_texts(documents, decontaminated)
+    kept = passages.kept_texts(documents, text)
+    dropped = passages.dropped_texts(documents, text)
     lost = any(p.lost for p in way)
     none = "No text was kept of what was left out." if lost else "Nothing was left out."
     yield f"<div class=pair><div><h3>Kept</h3>{''.join(map(_excerpt, kept)) or 'None.'}</div>"

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 from typing import Any
 
-from llama_core.corpus.decisions import Decision, Documents, read_decisions
-from llama_core.corpus.decontaminate.plan import training_documents
+from llama_core.corpus.decisions import Decision, read_decisions
 from llama_core.corpus.document import Document, read_batches
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.lookup import find_id, read_row
+from llama_core.corpus.training_text import TrainingText
 from llama_core.step import Artifact, Counts, Shard
 
 KEPT_TEXTS = 6  # shown of a source
@@ -77,9 +78,9 @@ def _most_first(table: dict[str, int]) -> dict[str, int]:
     return dict(sorted(table.items(), key=lambda row: (-row[1], row[0])))
 
 
-def passages(documents: Documents, corpus: Artifact, decontaminated: Artifact | None) -> list[StageBalance]:
+def passages(documents: Documents, text: TrainingText) -> list[StageBalance]:
     """The way of one source through the stages, from raw records to training text."""
-    stages = [documents.ingested, *documents.decided, corpus, *([decontaminated] if decontaminated else [])]
+    stages = [*documents.stages, *text.stages]
     counts = {artifact.stage: counts_of(documents, artifact) for artifact in stages}
     way = [p for stage in counts if (p := passage(stage, counts[stage]))]
     written = counts["corpus"]["bytes.train"] + counts["corpus"]["bytes.heldout"]
@@ -202,30 +203,28 @@ class Excerpt:
     text: str
 
 
-def kept_texts(documents: Documents, corpus: Artifact, decontaminated: Artifact | None) -> list[Excerpt]:
+def kept_texts(documents: Documents, text: TrainingText) -> list[Excerpt]:
     """The beginnings of the first training documents of some shards."""
-    shards = [s for s in documents.shards_of(corpus) if s.counts.get("documents.train")]
+    shards = [s for s in documents.shards_of(text.corpus) if s.counts.get("documents.train")]
     chosen = _spread(shards, KEPT_TEXTS)
     found = []
     for shard in chosen:
-        training = training_documents(corpus, decontaminated, shard.name)
-        first = islice(training, -(-KEPT_TEXTS // len(chosen)))
+        first = islice(text.read(shard.name), -(-KEPT_TEXTS // len(chosen)))
         found += [Excerpt(d.url or d.id, d.text[:EXCERPT]) for d in first]
     return found[:KEPT_TEXTS]
 
 
-def dropped_texts(documents: Documents, decontaminated: Artifact | None) -> list[Excerpt]:
+def dropped_texts(documents: Documents, text: TrainingText) -> list[Excerpt]:
     """A text for each reason that something was left out for, of the samples that the stages keep.
 
     Of too many reasons every stage shows its most frequent ones, in its turn.
     """
-    stages = (documents.ingested, *documents.decided, *([decontaminated] if decontaminated else []))
     by_stage = [
         [
             Excerpt(f"{a.stage}: {named(row['reason'])} ({row['record']})", row["text"][:EXCERPT])
             for row in _samples(a, documents.shards_of(a), "dropped", 1)
         ]
-        for a in stages
+        for a in (*documents.stages, *text.stages)
     ]
     turns = [(turn, stage) for stage, found in enumerate(by_stage) for turn in range(len(found))]
     shown = sorted((stage, turn) for turn, stage in sorted(turns)[:DROPPED_TEXTS])

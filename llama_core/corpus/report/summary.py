@@ -4,29 +4,30 @@ import re
 import shlex
 from collections.abc import Iterator
 
-from llama_core.corpus.decisions import Documents
-from llama_core.corpus.decontaminate.plan import TRAIN, training_documents
+from llama_core.corpus.decontaminate.plan import TRAIN
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.report import passages
 from llama_core.corpus.report.card import CARD, listed
 from llama_core.corpus.report.passages import Excerpt
+from llama_core.corpus.training_text import TrainingText
 from llama_core.step import Artifact
 
 TEXTS, CHARS = 3, 500  # shown of what was kept and of what was left out, and of each
 
 
-def source_summary(documents: Documents, corpus: Artifact, decontaminated: Artifact | None) -> str:
+def source_summary(documents: Documents, text: TrainingText) -> str:
     """What the page tells of a source, without its pictures and with fewer texts."""
     parts = [
         f"{title}: {listed(names.most_common())}."
         for title, fact in passages.NAMES.items()
-        if any(names := passages.merged_facts(documents, corpus, fact))
+        if any(names := passages.merged_facts(documents, text.corpus, fact))
     ]
     for title, rows in passages.measures(documents).items():
         told = "; ".join(", ".join(f"{name} {value}" for name, value in row.items()) for row in rows)
         parts.append(f"{title}: {told}.")
     for title, texts in (
-        ("Kept", passages.kept_texts(documents, corpus, decontaminated)),
-        ("Left out", passages.dropped_texts(documents, decontaminated)),
+        ("Kept", passages.kept_texts(documents, text)),
+        ("Left out", passages.dropped_texts(documents, text)),
     ):
         if texts:
             parts += [f"## {title}", *map(_quoted, texts[:TEXTS])]
@@ -41,19 +42,14 @@ def _quoted(excerpt: Excerpt) -> str:
     return f"{fence}text\n{what}\n\n{excerpt.text[:CHARS]}\n{fence}"
 
 
-def where_to_look(page: str, corpus: Artifact, decontaminated: Artifact | None) -> Iterator[str]:
+def where_to_look(page: str, text: TrainingText) -> Iterator[str]:
     """Lines for the terminal: where page and card lie, how to read the corpus, how to trace a document."""
     yield f"page   {page}"
-    yield f"card   {corpus.store.url_of(CARD)}"
-    yield f"read   {load_line(corpus)}"
-    first = (
-        document.id
-        for shard in corpus.shards
-        if shard.counts.get("documents.train")
-        for document in training_documents(corpus, decontaminated, shard.name)
-    )
+    yield f"card   {text.corpus.store.url_of(CARD)}"
+    yield f"read   {load_line(text.corpus)}"
+    first = (document.id for shard in text.shards for document in text.read(shard.name))
     if document_id := next(first, None):
-        url = shlex.quote(corpus.url)
+        url = shlex.quote(text.corpus.url)
         yield f"trace  .venv/bin/python -m llama_core.corpus.trace {url} --id {document_id}"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from llama_core.corpus import document as docs
-from llama_core.corpus.decisions import Documents
+from llama_core.corpus.documents import Documents
 from llama_core.phases import Engine, Plan, execute, in_turn
 from llama_core.step import Artifact, Step
 from llama_core.store import Store
@@ -59,7 +59,7 @@ def decide(store: Store) -> Callable[..., Artifact]:
     """Run a stage's plan to its end: `decide(documents, lambda step, documents: plan(...))`."""
 
     def run(documents: Documents, plan: Plans, engine: Engine = in_turn, at: Store | None = None) -> Artifact:
-        step = Step(at or store, "decided", 0, {}, documents.inputs())
+        step = Step(at or store, "decided", 0, {}, {documents.source: documents})
         return execute(step, plan(step, documents), engine)
 
     return run

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import partial
 
 from llama_core.corpus.clean import language_model, lines, perplexity, quality, references
-from llama_core.corpus.decisions import Documents
 from llama_core.corpus.document import read_batches
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.recipe import (
     C4Filter,
     Clean,
@@ -75,7 +75,7 @@ def test_output_changes_only_with_the_revision(documents: Callable[..., Document
     )
 
     def run(stage: str, plan: Callable[[Step], object], inputs: Documents) -> Artifact:
-        step = Step(store, stage, 0, {}, inputs.inputs())
+        step = Step(store, stage, 0, {}, {inputs.source: inputs})
         return execute(step, plan(step))  # type: ignore[arg-type]
 
     one = run("lines", lambda s: lines.plan(s, web, Lines(), 100), web)

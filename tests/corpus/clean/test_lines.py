@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llama_core.corpus.clean import lines
-from llama_core.corpus.decisions import Documents, apply_cuts, read_decisions
+from llama_core.corpus.decisions import apply_cuts, read_decisions
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.recipe import Lines
 from llama_core.phases import Phase, in_turn
 from llama_core.step import Artifact, Shard, Step

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from llama_core.corpus.clean import language_model, perplexity
 from llama_core.corpus.clean.normalize import normalized_lines
-from llama_core.corpus.decisions import Documents, read_decisions
+from llama_core.corpus.decisions import read_decisions
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.partition import Runs, publish_runs
 from llama_core.corpus.recipe import Perplexity
 from llama_core.errors import InputError
@@ -50,7 +51,7 @@ def wiki(documents: Callable[..., Documents]) -> Documents:
 @pytest.fixture
 def models(wiki: Documents, store: Store) -> Callable[..., Artifact]:
     def train(cfg: Perplexity = SMALL, languages: tuple[str, ...] = ("en",), at: Store = store) -> Artifact:
-        step = Step(at, "language_models", 0, cfg.model_identity() | {"languages": languages}, wiki.inputs())
+        step = Step(at, "language_models", 0, cfg.model_identity() | {"languages": languages}, {"wiki": wiki})
         return execute(step, language_model.plan(step, wiki, languages, cfg))
 
     return train
@@ -194,7 +195,7 @@ def test_each_language_has_its_own_model_and_percentiles(
     other = [text.translate(str.maketrans("aeiou", "eioua")) for text in english]
     fields = {t: {"language": "en"} for t in english} | {t: {"language": "xx"} for t in other}
     wiki = documents({"dump": english + other}, name="wiki", fields=fields)
-    step = Step(store, "language_models", 0, {}, wiki.inputs())
+    step = Step(store, "language_models", 0, {}, {"wiki": wiki})
     models = execute(step, language_model.plan(step, wiki, ["en", "xx"], SMALL))
     pages = {f"{text} {'qzxj ' * i}": fields[text] for i, text in enumerate([*english[:10], *other[:20]])}
     web = documents({"a": list(pages), "b": []}, fields=pages)

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llama_core.corpus.clean import linear, references
-from llama_core.corpus.decisions import Documents, read_decisions
+from llama_core.corpus.decisions import read_decisions
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.recipe import References
 from llama_core.errors import InputError
 from llama_core.phases import Phase, in_turn

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from corpus.helpers import recipe_of
 
-from llama_core.corpus.decisions import Documents
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.recipe import Clean, Filters, Language, Pii
 from llama_core.errors import RecipeError
 from llama_core.store import Store

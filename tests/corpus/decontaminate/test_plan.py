@@ -21,11 +21,10 @@ from llama_core.corpus.decontaminate.plan import (
     BENCHMARKS,
     DROPPED,
     benchmarks_shard,
-    inputs,
-    training_documents,
 )
 from llama_core.corpus.decontaminate.word_runs import BREAK, joined, plain, runs, words_of
 from llama_core.corpus.recipe import Decontaminate
+from llama_core.corpus.training_text import TrainingText
 from llama_core.errors import InputError
 from llama_core.recipe import Recipe
 from llama_core.step import Artifact, Step
@@ -76,7 +75,7 @@ def run(store: Store, tmp_path: Path, data: Path) -> Callable[..., tuple[Recipe,
 
 
 def left(corpus: Artifact, decided: Artifact | None) -> list[str]:
-    return [d.text for s in corpus.shards for d in training_documents(corpus, decided, s.name)]
+    return [d.text for s in corpus.shards for d in TrainingText(corpus, decided).read(s.name)]
 
 
 def test_a_document_with_thirteen_words_of_a_question_in_a_row_is_left_out(run: Callable[..., tuple]) -> None:
@@ -172,38 +171,38 @@ def test_a_new_evaluation_set_that_hits_nothing_changes_no_address_after_it(
 ) -> None:
     clean = (noise(100, 1), noise(100, 2))
     _, corpus, decided = run(*clean)
-    assert inputs(corpus, decided) == inputs(corpus, None) == {"corpus": corpus.digest}
+    assert TrainingText(corpus, decided).digests("corpus") == {"corpus": corpus.digest}
     hit = f"{noise(10, 3)} {QUESTION}"
     _, corpus, first = run(*clean, hit)
-    before = inputs(corpus, first)
+    before = TrainingText(corpus, first).digests("corpus")
     assert before["decontaminate"] == first.digest
     (data / "bees" / "new.jsonl").write_text(json.dumps({"q": noise(50, 50)}))
     _, _, second = run(*clean, hit)
-    assert second.id != first.id and inputs(corpus, second) == before
+    assert second.id != first.id and TrainingText(corpus, second).digests("corpus") == before
     (data / "bees" / "newer.jsonl").write_text(json.dumps({"q": clean[0]}))
     _, _, third = run(*clean, hit)
-    assert inputs(corpus, third) != before and left(corpus, third) == [clean[1]]
+    assert TrainingText(corpus, third).digests("corpus") != before and left(corpus, third) == [clean[1]]
 
 
 def test_tokenizer_and_tokens_see_no_contaminated_document(run: Callable[..., tuple], store: Store) -> None:
     clean = [noise(200, seed) for seed in range(8)]
     recipe, corpus, decided = run(*clean, f"{QUESTION} {noise(20, 1)}")
-    sample = draw(corpus, "web", 1 << 20, 1, decided)
+    sample = draw(TrainingText(corpus, decided), "web", 1 << 20, 1)
     assert sorted(sample.texts) == sorted(clean)
     step = Step(store, "tokenizer", 1, {})
     cfg = recipe.tokenizer.model_copy(update={"vocab_size": 278, "sample_bytes": 1 << 20})
-    train_tokenizer(step, corpus, cfg, {"web": 1.0}, decided)
+    train_tokenizer(step, TrainingText(corpus, decided), cfg, {"web": 1.0})
     tokenizer = step.commit(["tokenizer"])
     [shard] = corpus.shards
     step = Step(store, "tokens", 1, {})
-    tokens_shard(step, corpus, tokenizer, shard.name, decided)
+    tokens_shard(step, TrainingText(corpus, decided), tokenizer, shard.name)
     tokens = step.commit([shard.name])
     assert tokens.counts["documents"] == decided.counts["kept"] == 8
     assert tokens.counts["bytes"] == sum(map(len, clean))
 
     _, corpus, decided = run(QUESTION)
     step = Step(store, "tokens", 1, {"of": "contaminated documents alone"})
-    tokens_shard(step, corpus, tokenizer, corpus.shards[0].name, decided)
+    tokens_shard(step, TrainingText(corpus, decided), tokenizer, corpus.shards[0].name)
     assert step.commit([corpus.shards[0].name]).counts == {"bytes": 0, "documents": 0, "tokens": 0}
 
 

@@ -4,9 +4,10 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from llama_core.corpus import dedup
-from llama_core.corpus.decisions import Decision, Documents, read_decisions
+from llama_core.corpus.decisions import Decision, read_decisions
+from llama_core.corpus.dedup import plan as dedup
 from llama_core.corpus.document import Document, document_id, write_documents
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.recipe import Corpus
 from llama_core.phases import Engine, Plan, execute, in_turn
 from llama_core.step import Artifact, Step
@@ -39,8 +40,7 @@ def corpus_of(documents: dict[str, Documents], **fields: Any) -> Corpus:
 
 
 def step_of(store: Store, documents: dict[str, Documents], cfg: Corpus) -> Step:
-    inputs = {name: digest for d in documents.values() for name, digest in d.inputs().items()}
-    return Step(store, "dedup", dedup.REVISION, dedup.identity(cfg), inputs)
+    return Step(store, "dedup", dedup.REVISION, dedup.identity(cfg), documents)
 
 
 def run(

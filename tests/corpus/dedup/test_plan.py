@@ -20,9 +20,9 @@ from corpus.dedup.made import (
     step_of,
 )
 
-from llama_core.corpus.decisions import Documents
 from llama_core.corpus.dedup import sign
 from llama_core.corpus.dedup.scratch import Scratch, signed_dtype
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.partition import rows_in
 from llama_core.corpus.recipe import Corpus
 from llama_core.errors import DamagedError, InputError

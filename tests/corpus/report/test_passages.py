@@ -11,8 +11,9 @@ import pytest
 from corpus.stages import Decide, decide_all, decontaminated, finish, ingest_recipe, keep, recipe_of_files
 
 from llama_core.corpus.clean.decide import decide_shard
-from llama_core.corpus.decisions import Cut, Decision, Documents
+from llama_core.corpus.decisions import Cut, Decision
 from llama_core.corpus.document import Document
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.report.page import bars, page, table
 from llama_core.corpus.report.passages import (
     DROPPED_TEXTS,
@@ -26,6 +27,7 @@ from llama_core.corpus.report.passages import (
     size,
 )
 from llama_core.corpus.report.picture import picture
+from llama_core.corpus.training_text import TrainingText
 from llama_core.phases import execute, one_phase
 from llama_core.recipe import Recipe
 from llama_core.step import Artifact, Step
@@ -45,7 +47,7 @@ def judge(document: Document) -> Decision:
 
 def cleaned(store: Store, stage: str, documents: Documents, decide: Decide) -> Documents:
     """After a stage of cleaning, which keeps samples of what it drops."""
-    step = Step(store, stage, 1, {}, documents.inputs())
+    step = Step(store, stage, 1, {}, {documents.source: documents})
 
     def work(name: str) -> None:
         decide_shard(step, name, ((d, decide(d)) for d in documents.read(name)))
@@ -98,7 +100,7 @@ class Checker(HTMLParser):
 
 def test_the_way_of_a_source_is_conserved_from_stage_to_stage(made: Made) -> None:
     _, [web, _], corpus, decided = made
-    way = passages(web, corpus, decided)
+    way = passages(web, TrainingText(corpus, decided))
     assert [(p.stage, p.into, p.handed) for p in way] == [
         ("ingest", 24, 23),
         ("quality", 23, 17),
@@ -126,7 +128,7 @@ def test_a_stage_that_passes_no_documents_on_has_no_balance() -> None:
 
 def test_the_page_shows_what_was_kept_and_what_was_left_out(made: Made) -> None:
     recipe, sources, corpus, decided = made
-    text = page(recipe, sources, corpus, decided)
+    text = page(recipe, sources, TrainingText(corpus, decided))
     assert text.count("<svg") == 2 and "DOES NOT HOLD" not in text
     kept, left = text.split("<h3>Kept</h3>")[1].split("<h3>Left out</h3>")[:2]
     assert "document 1 to be kept" in kept and "to be dropped" not in kept and "quoted q" not in kept
@@ -151,7 +153,7 @@ def test_other_counts_of_a_stage_are_told_with_its_balance() -> None:
 
 def test_texts_and_urls_cannot_leave_their_place_on_the_page(made: Made) -> None:
     recipe, sources, corpus, decided = made
-    text = page(recipe, sources, corpus, decided)
+    text = page(recipe, sources, TrainingText(corpus, decided))
     assert "<script" not in text and "&lt;script&gt;" in text
     assert not re.search(r"[\x00-\x08\x0b-\x1f]", text)
     checker = Checker()
@@ -160,11 +162,12 @@ def test_texts_and_urls_cannot_leave_their_place_on_the_page(made: Made) -> None
 
 
 def test_a_text_of_each_reason_is_shown(made: Made) -> None:
-    _, [web, books], _, decided = made
-    shown = [(e.what.split(" (")[0], e.text[:8]) for e in dropped_texts(web, decided)]
+    _, [web, books], corpus, decided = made
+    training = TrainingText(corpus, decided)
+    shown = [(e.what.split(" (")[0], e.text[:8]) for e in dropped_texts(web, training)]
     assert ("quality: not wanted", "document") in shown
     assert ("decontaminate: contaminated", "quoted q") in shown
-    assert dropped_texts(books, decided) == []
+    assert dropped_texts(books, training) == []
 
 
 def test_many_reasons_of_one_stage_hide_none_of_another(store: Store, tmp_path: Path) -> None:
@@ -181,7 +184,8 @@ def test_many_reasons_of_one_stage_hide_none_of_another(store: Store, tmp_path: 
         return Decision(document.id, "rare" if document.text.startswith("text 39 ") else "")
 
     web = cleaned(store, "perplexity", cleaned(store, "quality", web, many), last)
-    shown = [e.what.split(" (")[0] for e in dropped_texts(web, None)]
+    training = TrainingText(finish(store, {"web": web}, recipe))
+    shown = [e.what.split(" (")[0] for e in dropped_texts(web, training)]
     assert len(shown) == DROPPED_TEXTS and shown[-1] == "perplexity: rare"
     assert shown[0] == "quality: most", "the most frequent first"
 
@@ -196,7 +200,7 @@ def test_what_was_left_out_is_said_where_no_text_of_it_is_there(store: Store, tm
     documents = ingest_recipe(store, recipe)
     documents = {n: d.after(decide_all(store, "dedup", documents, keep)) for n, d in documents.items()}
     sources = list(documents.values())
-    text = page(recipe, sources, finish(store, documents, recipe), None)
+    text = page(recipe, sources, TrainingText(finish(store, documents, recipe)))
     of_all, of_less = text.split("<h2>all</h2>")[1].split("<h2>less</h2>")
     assert "Nothing was left out." in of_all and "Could not be read" not in of_all
     assert "Nothing was left out." not in of_less and "<th>error</th>" in of_less

@@ -10,10 +10,12 @@ import pytest
 from corpus.stages import Decide, decide_all, finish, ingest_recipe, recipe_of_files
 from markdown_it import MarkdownIt
 
-from llama_core.corpus.decisions import Decision, Documents
+from llama_core.corpus.decisions import Decision
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.report.card import publish_card
 from llama_core.corpus.report.page import page
 from llama_core.corpus.report.summary import load_line, source_summary, where_to_look
+from llama_core.corpus.training_text import TrainingText
 from llama_core.step import Artifact
 from llama_core.store import Store
 
@@ -27,8 +29,8 @@ def made(store: Store, folder: Path, texts: list[str]) -> tuple[Documents, Artif
     decide: Decide = lambda d: Decision(d.id, "not_wanted" if "drop" in d.text else "")  # noqa: E731
     documents["web"] = documents["web"].after(decide_all(store, "quality", documents, decide))
     corpus = finish(store, documents, recipe)
-    publish_card(corpus, recipe, None)
-    store.publish_bytes("page.html", page(recipe, documents.values(), corpus, None).encode())
+    publish_card(recipe, TrainingText(corpus))
+    store.publish_bytes("page.html", page(recipe, documents.values(), TrainingText(corpus)).encode())
     return documents["web"], corpus
 
 
@@ -40,7 +42,9 @@ def texts() -> list[str]:
 def test_the_lines_that_are_shown_work_as_they_are(store: Store, tmp_path: Path, texts: list[str]) -> None:
     spaced = Store(str(tmp_path / "a store"))
     _, corpus = made(spaced, tmp_path / "raw", texts)
-    lines = dict(line.split(maxsplit=1) for line in where_to_look(spaced.url_of("page.html"), corpus, None))
+    lines = dict(
+        line.split(maxsplit=1) for line in where_to_look(spaced.url_of("page.html"), TrainingText(corpus))
+    )
     assert list(lines) == ["page", "card", "read", "trace"]
     assert Path(lines["page"].removeprefix("file://")).is_file()
     python = [sys.executable, "-c", READ.format(lines["read"])]
@@ -60,13 +64,17 @@ def test_a_corpus_that_lies_elsewhere_is_read_by_its_files(tmp_path: Path, texts
 
 def test_a_corpus_without_training_documents_has_nothing_to_trace(store: Store, tmp_path: Path) -> None:
     _, corpus = made(store, tmp_path / "raw", ["to be dropped"])
-    assert [line.split()[0] for line in where_to_look("page.html", corpus, None)] == ["page", "card", "read"]
+    assert [line.split()[0] for line in where_to_look("page.html", TrainingText(corpus))] == [
+        "page",
+        "card",
+        "read",
+    ]
 
 
 def test_a_summary_shows_texts_that_cannot_leave_their_place(store: Store, tmp_path: Path) -> None:
     hostile = "```\n````\n# a title\n<script>alert(1)</script> [link](https://a.org)"
     web, corpus = made(store, tmp_path / "raw", [f"{hostile} kept", f"{hostile} dropped"])
-    summary = source_summary(web, corpus, None)
+    summary = source_summary(web, TrainingText(corpus))
     assert "Licences: MIT (1)." in summary and "## Kept" in summary and "## Left out" in summary
     tokens = MarkdownIt("commonmark").parse(summary)
     assert [t.content for t in tokens if t.type == "inline"] == ["Licences: MIT (1).", "Kept", "Left out"]

@@ -1,0 +1,60 @@
+"""Export: the trained model in a format that transformers and MLflow load."""
+
+import tempfile
+
+import mlflow
+from mlflow.models import Model, ModelSignature
+from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+
+from llama_core.export import REVISION
+from llama_core.phases import one_phase
+from llama_core.step import Artifact, Step
+from tasks.run import Run
+from tasks.step import make, stage
+
+
+def import_for_export() -> None:
+    """torch and transformers take seconds, and most runs reuse the export: not before they are needed."""
+    from llama_core.export import huggingface, pyfunc_model  # noqa: F401
+
+
+@stage("export")
+def export(run: Run, tokenizer: Artifact, trained: Artifact) -> Artifact:
+    """Export the model in the format of Hugging Face, with what MLflow needs to load it."""
+    inputs = {"train": trained, "tokenizer": tokenizer}
+    step = Step(run.store, "export", REVISION, {}, inputs)
+
+    def write(_: None) -> None:
+        from llama_core.export import huggingface
+
+        huggingface.export(step, run.recipe, trained, tokenizer, extra={"MLmodel": _mlmodel()})
+
+    return make(run, step, one_phase({"model": None}, write))
+
+
+def model_url(exported: Artifact) -> str:
+    """The folder that transformers and MLflow load."""
+    attempt = exported.shard("model").object("/config.json").name.split("/", 1)[0]
+    return exported.store.url_of(attempt)
+
+
+def _mlmodel() -> bytes:
+    """The MLmodel file: how `mlflow.pyfunc.load_model` loads the export."""
+    from llama_core.export.pyfunc_model import DEFAULTS  # late: it imports transformers
+
+    kinds = {int: DataType.long, float: DataType.double}
+    params = [ParamSpec(name, kinds[type(value)], value) for name, value in DEFAULTS.items()]
+    signature = ModelSignature(
+        inputs=Schema([ColSpec(DataType.string)]),
+        outputs=Schema([ColSpec(DataType.string)]),
+        params=ParamSchema(params),
+    )
+    # A fixed time and id: equal exports are equal in their bytes.
+    made = "2023-02-27 00:00:00.000000"
+    model = Model(signature=signature, utc_time_created=made, model_uuid="0" * 32)
+    with tempfile.TemporaryDirectory() as folder:
+        mlflow.pyfunc.add_to_model(model, loader_module="llama_pyfunc", data=".", code="code")
+        path = f"{folder}/MLmodel"
+        model.save(path)
+        with open(path, "rb") as file:
+            return file.read()

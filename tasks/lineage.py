@@ -1,0 +1,19 @@
+"""Lineage: the artifacts that went into a model, by the names that the registry and the report give them."""
+
+from llama_core.corpus.documents import Documents
+from llama_core.corpus.training_text import TrainingText
+from llama_core.step import Artifact
+
+Lineage = dict[str, Artifact]
+
+
+def lineage(documents: dict[str, Documents], text: TrainingText, *later: Artifact) -> Lineage:
+    """Return the artifacts by name, in the order of the stages.
+
+    A stage that is made for each source is named by it too, as in `ingest.web`; the others by stage alone.
+    """
+    named = {f"ingest.{source}": d.ingested for source, d in documents.items()}
+    decided = [(source, artifact) for source, d in documents.items() for artifact in d.decided]
+    named |= {f"{a.stage}.{source}": a for source, a in decided if a.stage != "dedup"}
+    named |= {a.stage: a for _, a in decided if a.stage == "dedup"}
+    return named | {a.stage: a for a in (*text.stages, *later)}
