@@ -9,17 +9,20 @@ import fsspec
 
 from llama_core.errors import StoreError
 
+RETRIES = 12  # of a request to S3, with growing waits: it outlives a server that is away for a minute
+PASSING = (429, 500, 502, 503, 504)  # HTTP status codes of a server that may recover
+
 
 def file_system(url: str, **storage_options: Any) -> fsspec.AbstractFileSystem:
     """The file system that a URL names. Raises StoreError where its package is missing."""
     protocol = urlsplit(url).scheme
     options: dict[str, Any] = {}
     if protocol == "s3":
-        _retry_lost_connections()
+        set_retry_policy()
         options = {
             "use_listings_cache": False,
             "default_block_size": 16 << 20,
-            "config_kwargs": {"connect_timeout": 5, "read_timeout": 60, "retries": {"max_attempts": 2}},
+            "config_kwargs": {"connect_timeout": 5, "read_timeout": 60, "retries": {"max_attempts": 0}},
         }
         if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
             options["endpoint_url"] = endpoint
@@ -28,7 +31,7 @@ def file_system(url: str, **storage_options: Any) -> fsspec.AbstractFileSystem:
     except Exception as error:
         raise StoreError(f"cannot open the store {url}: {_missing(error) or brief(error)}") from error
     if protocol == "s3":
-        fs.retries = 10  # about 30 s of a server that is away, before a call gives up
+        fs.retries = RETRIES
     return fs
 
 
@@ -42,12 +45,31 @@ def _missing(error: Exception) -> str:
     return f"it needs {package}, which is not installed: pip install {to_install}"
 
 
-def _retry_lost_connections() -> None:
-    from botocore.exceptions import ConnectionClosedError, ConnectTimeoutError, EndpointConnectionError
-    from s3fs.core import add_retryable_error
+def set_retry_policy() -> None:
+    """Let s3fs, and nobody else, try a request to S3 again: neither botocore, nor the store or its callers.
 
-    for error in (EndpointConnectionError, ConnectionClosedError, ConnectTimeoutError):
-        add_retryable_error(error)
+    To s3fs's own list of errors that may pass we add a server that is away or overloaded.
+    """
+    from s3fs.core import set_custom_error_handler
+
+    set_custom_error_handler(_may_pass)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Tell whether a request that failed is worth another try.
+
+    Around a whole read s3fs has a second loop, which asks about an error that the loop of a request has given
+    up: a second yes to the same error would multiply the two.
+    """
+    from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
+
+    if isinstance(error, ClientError):
+        passing = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in PASSING
+    else:
+        passing = isinstance(error, EndpointConnectionError | ConnectTimeoutError)
+    asked_before = getattr(error, "asked_before", False)
+    error.asked_before = True  # type: ignore[attr-defined]
+    return passing and not asked_before
 
 
 def hint_of(error: Exception) -> str:

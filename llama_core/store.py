@@ -11,10 +11,8 @@ import hashlib
 import inspect
 import json
 import os
-import random
 import secrets
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -353,24 +351,20 @@ class Store:
         return self.fs.cat_file(self.path(name)) == data
 
     def _call(self, what: str, call: Callable[[], T], writes: bool = False) -> T:
-        """Run a store operation: retried with back-off where it can heal, else one clear error.
+        """Run a store operation, and turn what it raises into one clear StoreError.
 
-        One that writes is not repeated as a whole, and finds no FileNotFoundError an answer.
+        It is not tried again here: the file system does that (see `file_system.set_retry_policy`). To an
+        operation that reads, FileNotFoundError is an answer; to one that writes it is not.
         """
-        tries = 1 if writes or self.is_local else 6
-        for attempt in range(1, tries + 1):
-            try:
-                return call()
-            except StoreError:
+        try:
+            return call()
+        except StoreError:
+            raise
+        except Exception as error:
+            hint = hint_of(error)
+            if isinstance(error, FileNotFoundError) and not hint and not writes:
                 raise
-            except Exception as error:
-                hint = hint_of(error)
-                if isinstance(error, FileNotFoundError) and not hint and not writes:
-                    raise
-                if hint or attempt == tries:
-                    raise StoreError(f"cannot {what} on {self.url}: {hint or brief(error)}") from error
-                time.sleep(random.uniform(0.5, 1.0) * min(8.0, 0.5 * 2**attempt))
-        raise AssertionError("unreachable")
+            raise StoreError(f"cannot {what} on {self.url}: {hint or brief(error)}") from error
 
 
 def to_json(value: Any) -> bytes:

@@ -8,7 +8,6 @@ from typing import Any, ParamSpec, TypeVar
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from llama_core.errors import DamagedError, StoreError
 from llama_core.phases import Phase, Plan, execute
 from llama_core.step import Artifact, Step
 from tasks.fanout import engine_of
@@ -20,16 +19,12 @@ R = TypeVar("R")
 
 
 def stage(name: str, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """A Prefect task for one stage. The manifest is the only cache; only store faults are retried."""
+    """Make a function the Prefect task of a stage.
 
-    as_task = task(
-        name=name,
-        cache_policy=NO_CACHE,
-        retries=2,
-        retry_delay_seconds=[5, 30],
-        retry_condition_fn=_is_store_fault,
-        **options,
-    )
+    The manifest is the only cache. Nothing is retried here: a request to the store is tried again where it is
+    made, and a run that is started again goes on where it was.
+    """
+    as_task = task(name=name, cache_policy=NO_CACHE, **options)
 
     def wrap(function: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(function)
@@ -101,8 +96,3 @@ def headline(artifact: Artifact) -> str:
     wanted = ("raw", "documents", "kept", "documents.train", "documents.heldout", "tokens", "bytes", "steps")
     shown = [f"{artifact.counts[k]:,} {k.replace('.', ' ')}" for k in wanted if k in artifact.counts]
     return ", ".join(shown)
-
-
-def _is_store_fault(task: Any, task_run: Any, state: Any) -> bool:
-    error = state.result(raise_on_failure=False)
-    return isinstance(error, StoreError) and not isinstance(error, DamagedError)

@@ -6,11 +6,15 @@ import re
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 from fsspec.registry import _registry
 
+from llama_core import file_system
 from llama_core.errors import DamagedError, StoreError
 from llama_core.store import Object, Store
 
@@ -138,6 +142,57 @@ def test_a_full_disk_is_one_clear_error(store: Store) -> None:
         file._raw = always_full
         file.write(b"x")
     assert store.list() == []
+
+
+@pytest.fixture
+def overloaded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
+    """An S3 server that answers every request with 503, and counts them by method."""
+    asked: Counter[str] = Counter()
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            asked[self.command] += 1
+            self.send_response(503)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = answer
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testaccess")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testsecretkey")
+        yield asked
+        server.shutdown()
+
+
+def test_a_request_that_fails_is_tried_again_by_one_policy_alone(overloaded: Counter[str]) -> None:
+    store = Store("s3://overloaded/x")
+    store.fs.retries = 3
+    with pytest.raises(StoreError, match="cannot read a.json"):
+        store.read("a.json")
+    assert overloaded.total() == 3
+    with pytest.raises(StoreError, match="cannot publish b.json"):
+        store.publish_bytes("b.json", b"b")
+    assert overloaded.total() == 6
+
+
+def test_a_server_that_is_away_is_asked_as_often_as_the_policy_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Exception] = []
+    policy = file_system._may_pass
+    monkeypatch.setattr(file_system, "_may_pass", lambda error: (asked.append(error), policy(error))[1])
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testaccess")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testsecretkey")
+    store = Store("s3://away/x")
+    store.fs.retries = 3
+    with pytest.raises(StoreError, match="cannot read a.json"):
+        store.read("a.json")
+    assert len(set(map(id, asked))) == 3
 
 
 def test_a_missing_bucket_says_what_to_do(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
