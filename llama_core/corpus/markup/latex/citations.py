@@ -8,45 +8,53 @@ from llama_core.corpus.markup.latex.commands import words
 from llama_core.corpus.markup.latex.files import uncommented
 from llama_core.corpus.markup.latex.lexer import tokens
 
+# What begins an entry. A paper's own names for \bibitem take the place of `%s`.
 _ITEM = r"\\(?:bibitem|harvarditem%s)\s*(?=[\[{])|\\entry(?=\{)"
+# A paper's own name for \bibitem.
 _ALIAS = re.compile(
     r"\\(?:newcommand|renewcommand|[gx]?def|let|nc|newc)\s*+\{?\s*+\\([A-Za-z]{1,20})\s*+\}?\s*+(?:\[1\]|#1)?"
     r"\s*+=?\s*+\{?\s*+\\bibitem(?![A-Za-z])"
 )
 _MAX_ALIASES = 20
 _KEY = re.compile(r"\s*\{([^{}#\\]{1,200})\}")
+# The authors and the year of a label: `Smith et al.(1999)`.
 _AUTHOR_YEAR = re.compile(
     r"\s*(?P<authors>[^()]{1,200}?)\s*\((?P<year>[^()]{0,20}\d[^()]{0,20}|n\.d\.|in press)\)"
 )
+# Commands in a label whose last two arguments are the authors and the year.
 _GROUPS = re.compile(r"(?:\\protect\s*)?\\(?:citeauthoryear|astroncite|citename|showciteauthoryear)\s*")
+# What tells that citations are numbers, even where labels have authors and years.
 _NUMERIC = re.compile(
     r"\\usepackage[ ]?\[[^]]{0,100}\bnumbers\b[^]]{0,100}\]\s?\{natbib\}"
     r"|\\setcitestyle\{[^}]{0,100}\bnumbers\b"
     r"|\\bibpunct(?:\[[^]]{0,20}\])?\{[^}]{0,20}\}\{[^}]{0,20}\}\{[^}]{0,20}\}\{[ns]\}"
     r"|\\documentclass[ ]?(?:\[[^]]{0,400}\])?\{revtex"
 )
-# Balanced to a depth that labels have: what is broken or deeper is none.
+# Brackets balanced to the depth that labels have: what is broken or deeper does not match.
 _INNER = r"\{(?:[^{}]++|\{(?:[^{}]++|\{[^{}]*+\})*+\})*+\}"
 _OPTION = re.compile(rf"\s*\[((?:[^][{{}}]++|{_INNER})*+)\]")
 _GROUP = re.compile(rf"\s*\{{((?:[^{{}}]++|{_INNER})*+)\}}")
 
+# Commands that print `Smith (1999)`.
 _TEXTUAL = words(
     r"\citet \Citet \textcite \Textcite \citeasnoun \citeN \shortciteN \newcite \possessivecite \citetalias"
 )
-_BARE = words("\\citealt \\citealp \\citeNP \\Citealt \\Citealp")
-_AUTHORS = words("\\citeauthor \\Citeauthor \\citeA \\citeANP")
-_YEAR = words("\\citeyear \\citeyearpar \\citeyearNP")
+_BARE = words("\\citealt \\citealp \\citeNP \\Citealt \\Citealp")  # no brackets
+_AUTHORS = words("\\citeauthor \\Citeauthor \\citeA \\citeANP")  # no year
+_YEAR = words("\\citeyear \\citeyearpar \\citeyearNP")  # no authors
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
+    """An entry of a bibliography: the number, and the authors and the year if its label has them."""
+
     number: str
     authors: str = ""
     year: str = ""
 
 
 class Citations:
-    """The entries of a paper's bibliography by key. Without one, keys are numbered as they are cited."""
+    """The entries of a paper's bibliography by key. If it has none, keys are numbered as they are cited."""
 
     def __init__(self, files: Mapping[str, str], main: str):
         self._entries: dict[str, _Entry] = {}
@@ -59,7 +67,10 @@ class Citations:
         self._known = bool(self._entries)
 
     def tokens(self, command: str, keys: str, before: list[str], after: list[str]) -> list[str] | None:
-        """TeX for a citation with the notes around it; None: its keys are in no bibliography."""
+        """Return the TeX that a citation prints, as tokens; None if the bibliography has none of its keys.
+
+        `command`: with its backslash. `keys`: separated by commas. `before`, `after`: tokens of its notes.
+        """
         entries = [e for key in keys.split(",") if (e := self._entry(key.strip()))]
         if not entries:
             return None
@@ -106,7 +117,7 @@ class Citations:
 
 
 def _bibliographies(files: Mapping[str, str], main: str) -> list[str]:
-    """The paper's own .bbl, or whatever holds entries."""
+    """Return the text of the paper's own .bbl, or else of all files with entries."""
     own = files.get(main.rpartition(".")[0] + ".bbl")
     return (
         [own] if own else [text for text in files.values() if "\\bibitem" in text or "\\harvarditem" in text]
@@ -114,7 +125,7 @@ def _bibliographies(files: Mapping[str, str], main: str) -> list[str]:
 
 
 def _author_year(label: str) -> tuple[str, str]:
-    """Of a label as natbib and its forerunners write it; twice nothing for any other."""
+    """Return authors and year of a label as natbib and its forerunners write it; both empty for any other."""
     label = " ".join(label.split())
     if (whole := _GROUP.fullmatch(label)) is not None:
         label = whole[1]
@@ -137,6 +148,6 @@ def _depth(text: str) -> int:
 
 
 def _take(pattern: re.Pattern[str], text: str, at: int) -> tuple[str, int]:
-    """What is in the brackets that come next, and the place after them; nothing where there are none."""
+    """Return what is in the brackets at a place, and the place after them; nothing if there are none."""
     found = pattern.match(text, at)
     return (found[1], found.end()) if found else ("", at)

@@ -1,6 +1,7 @@
-"""What LaTeX's own commands and environments become in running text: tables, read by `latex.py`.
+"""What LaTeX's own commands and environments become in running text: tables for the layers of the renderer.
 
-A command that stands in no table is left out, and the text in its braces stays.
+A command that is in no table is left out, and the text in its braces stays. One that is left out with its
+arguments is a name in `ARGUMENTS`; one that needs code is a handler in `paper`.
 
 The arguments that go with a command are written as letters: `*` a star, `o` [...], `m` {...}, `p` (...),
 `a` <...>, `d` a length or number as plain TeX reads it, `w` one word or control word.
@@ -8,12 +9,12 @@ The arguments that go with a command are written as letters: `*` a star, `o` [..
 
 
 def words(names: str) -> frozenset[str]:
-    """The names of a list, separated by white space."""
+    """Return the names in a list that white space separates."""
     return frozenset(names.split())
 
 
 def _table(lines: str) -> dict[str, str]:
-    """`letters: names` to a letter string by control word."""
+    """Return the letters of each control word, from lines of `letters: names`."""
     found: dict[str, str] = {}
     for line in lines.strip().splitlines():
         letters, _, names = line.strip().partition(":")
@@ -21,7 +22,7 @@ def _table(lines: str) -> dict[str, str]:
     return found
 
 
-# Commands that are left out with the arguments named; what follows them stays.
+# Commands that are left out with the arguments that the letters say; what follows these stays.
 ARGUMENTS = _table(r"""
 *m: vspace hspace label inst tag
 m: pagestyle thispagestyle bibliographystyle addbibresource index glossary nocite graphicspath
@@ -80,16 +81,19 @@ omomo: multirow
 opm: cmidrule
 """)
 
-# Whose argument is text of the line that it stands in.
+# Commands whose argument is text of the line that it is in.
 FONTS = words(
     r"\emph \textbf \textit \texttt \textsc \textrm \textsf \textsl \textmd \textup \textnormal \text "
     r"\mbox \fbox \underline \uline \ul \uppercase \lowercase \MakeUppercase \MakeLowercase \bf "
     r"\it \em \sc \sl \tt \rm \sf \bfseries \itshape \scshape \ttfamily \rmfamily \sffamily \st \sout "
     r"\textsubscript \large \small \footnotesize \normalsize \Large"
 )
+# Boxes of plain TeX: their size is left out, and their text stays.
 BOXES = words("\\hbox \\vbox \\vtop")
+# Commands whose argument is a line of its own.
 LINES = words("\\centerline \\leftline \\rightline")
 
+# The level of each heading.
 HEADINGS = {
     "\\part": 0,
     "\\chapter": 0,
@@ -101,7 +105,7 @@ HEADINGS = {
     "\\paragraph": 4,
     "\\subparagraph": 5,
 }
-# Of AMS-TeX and plain TeX: the heading ends at a word of its own, or with the paragraph.
+# The control word that ends each heading of AMS-TeX and plain TeX; empty: it ends with the paragraph.
 PLAIN_HEADINGS = {
     "\\head": "\\endhead",
     "\\heading": "\\endheading",
@@ -110,6 +114,7 @@ PLAIN_HEADINGS = {
     "\\beginsection": "",
 }
 
+# Commands that cite entries of the bibliography.
 CITATIONS = frozenset(
     f"\\{name}"
     for name in words(
@@ -120,12 +125,15 @@ CITATIONS = frozenset(
         "autocites refcite citeonline newcite bibentry citestar footcitetext rcite ocite"
     )
 )
+# Commands that refer to labels.
 REFERENCES = words(
     "\\ref \\eqref \\pageref \\autoref \\cref \\Cref \\vref \\nameref \\subref \\prettyref \\fref \\Fref "
     "\\sref \\tref \\figref \\secref \\labelcref \\cpageref \\fullref"
 )
+# Commands whose argument is a note.
 FOOTNOTES = words("\\footnote \\endnote \\footnotetext \\tablefootnote")
 
+# Environments that are formulas.
 MATH = frozenset(
     name + star
     for name in words(
@@ -134,7 +142,9 @@ MATH = frozenset(
     )
     for star in ("", "*")
 )
+# Formulas with one number for all their rows.
 ONE_NUMBER = frozenset(("equation", "multline", "dmath"))
+# What the caption of each float begins with.
 FLOATS = dict.fromkeys(
     words("figure figure* wrapfigure SCfigure sidewaysfigure sidewaysfigure* teaserfigure floatingfigure"),
     "Figure",
@@ -145,6 +155,7 @@ FLOATS = dict.fromkeys(
     ),
     "Table",
 )
+# Environments that are tables, with the arguments after their `\begin{name}`.
 TABULAR = {
     "tabular": "om",
     "tabular*": "mom",
@@ -162,15 +173,18 @@ TABULAR = {
     "tabbing": "",
     "NiceTabular": "om",
 }
-# In tabbing, control symbols set and take the stops of columns.
+# What control symbols become in tabbing, where they set and take the stops of columns.
 TABBING = {"\\=": " ", "\\>": " ", "\\<": "", "\\+": "", "\\-": ""}
+# Commands that print a file of code as it is.
 CODE_FILES = words("\\lstinputlisting \\verbatiminput \\VerbatimInput \\BVerbatimInput")
+# Environments that are lists.
 LISTS = words(
     "itemize enumerate description compactitem compactenum inparaenum inparaitem list trivlist enumerate* "
     "itemize* asparaenum asparaitem compactdesc enumitem"
 )
+# Lists whose items have numbers.
 NUMBERED = frozenset(("enumerate", "compactenum", "inparaenum", "enumerate*", "asparaenum"))
-# Environments whose content is no text.
+# Environments that are left out: their content is no text.
 DROPPED = words(
     "thebibliography references titlepage tikzpicture picture pspicture pspicture* pgfpicture axis "
     "keywords CCSXML pdfpicture keyword MSCcodes frontmatter filecontents tikzcd xy psfrags overpic asy "
@@ -232,7 +246,7 @@ ENVIRONMENT_ARGUMENTS = {
     "block": "m",
     "restatable": "omm",
 }
-# Theorem-like environments of the usual classes; \newtheorem adds to them.
+# The titles of theorem-like environments, by the names that are usual for them; \newtheorem adds to them.
 THEOREMS = {
     name.lower(): name
     for name in words(
@@ -240,6 +254,7 @@ THEOREMS = {
         "Assumption Question Problem Exercise Note Property Axiom Hypothesis"
     )
 }
+# The same by the short names that papers give them.
 SHORT_THEOREMS = {
     "thm": "Theorem",
     "lem": "Lemma",
@@ -279,7 +294,7 @@ PARAGRAPHS = words(
     "abstract quote quotation verse center flushleft flushright algorithm algorithm* itemize enumerate "
     "description tcolorbox mdframed framed appendices acknowledgments acknowledgements acknowledgement acks"
 )
-# Steps of the algorithmic packages: each is a line that begins so.
+# What a line begins with at each step of the algorithmic packages.
 ALGORITHMIC = {
     f"\\{name}": text
     for names, text in {
@@ -308,11 +323,12 @@ ALGORITHMIC = {
     }.items()
     for name in names.split()
 }
-# Whose length may be a control word (`\\hskip\\parindent`), and which read a number that has no unit.
+# Commands whose length may be a control word: `\hskip\parindent`.
 TAKES_WORD = words(
     "\\hskip \\vskip \\kern \\mskip \\mkern \\raise \\lower \\moveleft \\moveright \\font \\catcode "
     "\\advance \\multiply \\divide \\fontname \\write \\immediate \\openout"
 )
+# Commands that read a number without a unit, and no control word after it.
 TAKES_NUMBER = words(
     "\\penalty \\tolerance \\hbadness \\vbadness \\widowpenalty \\clubpenalty \\pageno \\hangafter "
     "\\hyphenpenalty \\exhyphenpenalty \\predisplaypenalty \\postdisplaypenalty \\pretolerance "

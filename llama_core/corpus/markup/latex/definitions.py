@@ -1,4 +1,7 @@
-"""The macros of a paper: what \\newcommand, \\def, \\let and their like define, learned as they are read."""
+"""The macros of a paper: what \\newcommand, \\def, \\let and their like define, learned as they are read.
+
+This module reads and keeps the definitions; `macros` calls it, and expands the uses.
+"""
 
 import re
 from collections.abc import Collection, Sequence
@@ -9,8 +12,10 @@ from llama_core.corpus.markup.latex.lexer import PAR, Verbatim
 from llama_core.corpus.markup.latex.reader import TokenReader
 
 NO_VALUE = "-NoValue-"  # what xparse puts in the place of an optional argument that is left out
+# A letter of xparse's description of an argument, with the default of an optional one.
 _LETTERS = re.compile(r"O\s*\{([^{}]*)\}|[A-Za-z]")
-# What makes a macro one that expanding does not explain: it is left out, its arguments stay.
+# Commands that only TeX itself can carry out. A macro with one of them in its body is not learned: its uses
+# are left out, and their arguments stay.
 _INTERNAL = words(
     r"\expandafter \csname \futurelet \catcode \@ifnextchar \@ifstar \afterassignment \aftergroup "
     r"\scantokens \read \advance \setbox \wd \ht \dp \copy \box \unhbox \unvbox \unhcopy \unvcopy \lastbox "
@@ -26,10 +31,11 @@ class Frozen(str):
 
 @dataclass(frozen=True, slots=True)
 class Macro:
-    """`after[i]`: what ends argument i, empty where it is a group, `*` where it is a star that may be there.
-    `before`: what stands ahead of the first.
+    """A macro: the arguments that it takes, and the body that takes their place.
 
-    `body`: tokens, and the numbers of arguments. `options[i]`: what an optional argument is if left out.
+    `after[i]`: what ends argument i; empty if it is a group, `*` if it is a star that may be there. `before`:
+    what stands ahead of the first. `options[i]`: what argument i is if it is left out; None if it cannot be.
+    `body`: tokens, and the numbers of arguments.
     """
 
     after: tuple[str, ...]
@@ -39,25 +45,26 @@ class Macro:
 
 
 class Definitions(TokenReader):
-    """`macros` by control word, and `environments` by name.
+    """What a paper defines: `macros` by control word, and `environments` by name.
 
-    `known`: control words whose meaning a paper cannot change. Definitions hold to the end of the paper:
-    groups do not end them.
+    `chars`: the size of the files. `known`: control words whose meaning a paper cannot change. Definitions
+    hold to the end of the paper: groups do not end them.
     """
 
     def __init__(self, chars: int, known: Collection[str]):
         super().__init__(chars)
         self.known = known
         self.macros: dict[str, Macro] = {}
-        self.environments: dict[str, tuple[Macro, list[str]]] = {}
+        self.environments: dict[str, tuple[Macro, list[str]]] = {}  # what \begin and \end become
 
     def _name(self) -> str:
-        """The control word that is defined: `\\name` or `{\\name}`."""
+        """Return the control word that is defined: `\\name` or `{\\name}`. Empty if it is none."""
         tokens = [t for t in self.argument(long=False) if t.strip()]
         name = tokens[0].rstrip() if len(tokens) == 1 else ""
         return name if name.startswith("\\") and len(name) > 1 else ""
 
     def learn(self, name: str, macro: Macro | None) -> None:
+        """Define a control word, if a paper can. None, or a body that cannot be expanded, undefines it."""
         if not name or name in self.known:
             return
         if macro is None or any(is_internal(t) for t in macro.body):
@@ -85,7 +92,7 @@ class Definitions(TokenReader):
         self.learn(name, macro)
 
     def _signature(self) -> Macro:
-        """`[n][default]{body}`."""
+        """Return the macro of `[n][default]{body}`."""
         count = "".join(self.option() or ["0"]).strip()
         option = self.option() if count.isdecimal() and count != "0" else None
         n = int(count) if len(count) == 1 and count.isdecimal() else 0
@@ -139,11 +146,12 @@ class Definitions(TokenReader):
 
 
 def is_internal(token: str | int) -> bool:
+    """Tell whether a token is a command that cannot be expanded: TeX's own, or one with `@` in its name."""
     return isinstance(token, str) and token[0] == "\\" and ("@" in token or token.rstrip() in _INTERNAL)
 
 
 def _body(tokens: Sequence[str]) -> list[str | int]:
-    """A body as it is kept: `#1` is a number, and `##` of an inner definition is one `#` less."""
+    """Return a body as it is kept: `#1` becomes a number, and `##` of an inner definition loses one `#`."""
     body: list[str | int] = []
     doubled = False
     for token in tokens:
@@ -159,6 +167,7 @@ def _body(tokens: Sequence[str]) -> list[str | int]:
 
 
 def fill(body: Sequence[str | int], arguments: Sequence[Sequence[str]]) -> list[str]:
+    """Return the tokens of a body with the arguments in their places."""
     filled: list[str] = []
     for token in body:
         if isinstance(token, str):
@@ -169,7 +178,7 @@ def fill(body: Sequence[str | int], arguments: Sequence[Sequence[str]]) -> list[
 
 
 def _pattern(pattern: Sequence[str], body: Sequence[str | int]) -> Macro | None:
-    """The macro of \\def with its parameter text; None for what is not simply delimited."""
+    """Return the macro of a \\def from its parameter text; None if an argument is not simply delimited."""
     parts: list[str] = [""]
     for token in pattern:
         if token[0] == "#" and len(token) == 2:

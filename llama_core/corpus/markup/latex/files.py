@@ -4,12 +4,13 @@ import posixpath
 import re
 from collections.abc import Mapping
 
-DOCUMENT = re.compile(r"\\begin\s*\{\s*document\s*\}")  # of LaTeX
+DOCUMENT = re.compile(r"\\begin\s*\{\s*document\s*\}")  # every paper in LaTeX has it, none in plain TeX
 _COMMENT = re.compile(r"(?<!\\)%[^\n]*+")
 _MAX_NAME = 500
-_PREAMBLE_CHARS = 50_000
+_PREAMBLE_CHARS = 50_000  # how far into a file its language is looked for
 _BABEL = re.compile(r"\\usepackage\s*\[([^]]{1,200})\]\s*\{babel\}")
 _POLYGLOSSIA = re.compile(r"\\set(?:main|default)language\s*(?:\[[^]]{0,80}\])?\{(\w{1,20})\}")
+# The code of each language that babel or polyglossia loads by name; dialects are not told apart.
 _LANGUAGES = {
     "french": "fr", "francais": "fr", "frenchb": "fr", "german": "de", "ngerman": "de", "spanish": "es",
     "italian": "it", "portuguese": "pt", "portuges": "pt", "brazil": "pt", "brazilian": "pt", "russian": "ru",
@@ -19,11 +20,12 @@ _LANGUAGES = {
 
 
 def uncommented(text: str) -> str:
+    """Return a TeX text without its comments."""
     return _COMMENT.sub("", text)
 
 
 class BundleFiles(dict[str, str]):
-    """The text of a bundle's files by path."""
+    """The text of a bundle's files by path, and what a name in \\input stands for among them."""
 
     def __init__(self, files: Mapping[str, str]):
         super().__init__(files)
@@ -32,10 +34,10 @@ class BundleFiles(dict[str, str]):
             self._by_name.setdefault(posixpath.basename(path).lower(), []).append(path)
 
     def find(self, name: str, *folders: str) -> str | None:
-        """The file that a name in \\input stands for, relative to the first of the folders that has it.
+        """Return the path of the file that a name in \\input stands for; None if there is none.
 
-        A name is only a name: what it would reach outside the bundle is not there. The file's own name
-        alone, in any case of letters, is tried last, in any folder.
+        It is relative to the first of the folders that has it. Nothing outside of the bundle is reached. The
+        file's own name alone, in any case of letters, is tried last: it counts if just one folder has it.
         """
         name = name.strip().strip('"').replace("\\", "/")
         if not name or len(name) > _MAX_NAME:
@@ -54,7 +56,7 @@ class BundleFiles(dict[str, str]):
 
 
 def language_of(text: str) -> str:
-    """By the last language that babel or polyglossia loads; English without."""
+    """Return the code of the last language that babel or polyglossia loads; `en` if there is none."""
     code = _COMMENT.sub("", text[:_PREAMBLE_CHARS])
     if found := _BABEL.findall(code) or _POLYGLOSSIA.findall(code):
         options = [option.strip().partition("=")[-1] or option.strip() for option in found[-1].split(",")]

@@ -1,4 +1,8 @@
-"""Where the text of a paper goes while it is read: groups, environments, floats and the notes they become."""
+"""Where the text of a paper goes while it is read: groups, environments, floats and the notes they become.
+
+This is the lowest layer of the renderer: what an environment, a table, a float, a caption or a theorem
+becomes, and the means by which the layers above divert text and leave out arguments.
+"""
 
 import re
 from collections import Counter
@@ -11,6 +15,7 @@ from llama_core.corpus.markup.latex.macros import Expander
 from llama_core.corpus.markup.latex.numbers import Numbers
 from llama_core.corpus.markup.latex.text import TextWriter, accented
 
+# The environments that are read here: what a paper defines by these names is ignored.
 _KNOWN_ENVIRONMENTS = frozenset().union(
     commands.MATH,
     commands.FLOATS,
@@ -19,7 +24,7 @@ _KNOWN_ENVIRONMENTS = frozenset().union(
     commands.DROPPED,
     ("document", "abstract"),
 )
-# What a paper cannot give another meaning to: it is read here.
+# The control words that are read here: what a paper defines by these names is ignored.
 _KNOWN = frozenset().union(
     commands.HEADINGS,
     commands.PLAIN_HEADINGS,
@@ -32,37 +37,43 @@ _KNOWN = frozenset().union(
         r"\includegraphics \bibliography \url \href \verb \newtheorem \ensuremath \xspace \begin \end \onedot"
     ),
 )
-# In plain TeX these names are a paper's own.
+# In plain TeX, a paper may define the names of citations and references itself.
 _KNOWN_IN_PLAIN = _KNOWN - commands.CITATIONS - commands.REFERENCES - {"\\label", "\\bibitem"}
-# An argument of an unknown environment that is no text: a length, a number, columns.
+# An argument of an unknown environment that is no text: a length, a number, or the columns of a table.
 _NO_TEXT = re.compile(r"[\s\d.,+-]*(?:\\[A-Za-z]+\s*)?(?:pt|cm|mm|em|ex|in)?\s*|[lcrpXbmt|@!<>{}*\d\s]{1,40}")
 
-_MAX_WRITERS = 30
+_MAX_WRITERS = 30  # that are open at once
 
 
 @dataclass(slots=True)
 class Environment:
+    """An environment that is open."""
+
     name: str
-    groups: int  # open braces where it began
-    writers: int
-    close: Callable[[], None] | None = None
-    captions: list[str] | None = None  # of a float
-    items: int = 0
+    groups: int  # the number of braces that were open where it began
+    writers: int  # the number of writers that were open where it began
+    close: Callable[[], None] | None = None  # called at its end
+    captions: list[str] | None = None  # the lines of its captions, if it is a float
+    items: int = 0  # the number of the last item, if it is a numbered list
 
 
 @dataclass(slots=True)
 class Theorem:
+    """A theorem-like environment: the title that it prints and its counter, empty if it has no number."""
+
     title: str
     counter: str
 
 
+# The theorem-like environments that a paper need not define, by name.
 _THEOREMS = {n: Theorem(t, n) for n, t in (commands.THEOREMS | commands.SHORT_THEOREMS).items()}
 
 
 class PaperLayout:
     """The writers, groups and environments that are open, over the tokens of a paper.
 
-    A writer takes lines; text that interrupts a paragraph is diverted to another writer, and comes after it.
+    A writer collects lines. Text that interrupts a paragraph is diverted to another writer, and follows it.
+    `files`: text by path. `main`: the file that the paper begins in.
     """
 
     def __init__(self, files: Mapping[str, str], main: str):
@@ -70,10 +81,10 @@ class PaperLayout:
         known = _KNOWN_IN_PLAIN if self._plain else _KNOWN
         self._tokens = Expander(files, main, known, self._plain)
         self._writers = [TextWriter()]
-        self._groups: list[Callable[[], None] | None] = []
+        self._groups: list[Callable[[], None] | None] = []  # what is called at the end of each open brace
         self._environments: list[Environment] = []
-        self._open: Counter[str] = Counter()
-        self._tables: list[int] = []  # open braces around each open table
+        self._open: Counter[str] = Counter()  # the open environments by name
+        self._tables: list[int] = []  # the number of open braces around each open table
         self._theorems = dict(_THEOREMS)
         self._numbers = Numbers()
         self._done = False
@@ -98,9 +109,9 @@ class PaperLayout:
             close()
 
     def _divert(self, muted: bool = False) -> int:
-        """What is written from now on goes to a writer of its own. The number of those that were there.
+        """Send what is written from now on to a new writer, and return the number of writers below it.
 
-        Too deep in one another, text stays where it is.
+        A muted one forgets what is written. If too many writers are open, the text stays where it is.
         """
         if len(self._writers) >= _MAX_WRITERS:
             return len(self._writers)
@@ -108,20 +119,21 @@ class PaperLayout:
         return len(self._writers) - 1
 
     def _collect(self, depth: int) -> list[str]:
-        """The lines that were diverted since; the writers below stay."""
+        """Return the lines that were diverted since `_divert` gave `depth`, and close their writer."""
         if len(self._writers) <= depth:
             return []
         self._unwind(depth + 1)
         return self._writers.pop().finish()
 
     def _unwind(self, depth: int) -> None:
+        """Close all writers but the first `depth`: the lines of each become a note of the one below it."""
         while len(self._writers) > depth:
             lines = self._writers.pop().finish()
             if lines:
                 self._out.notes.append(lines)
 
     def _open_note(self, head: str = "") -> None:
-        """The argument that follows is a note, after `head`."""
+        """Turn the next argument into a note, which begins with `head`."""
         depth = self._divert()
         self._out.write(head)
         self._braced(lambda: self._note(depth))
@@ -134,7 +146,7 @@ class PaperLayout:
     # --- arguments that are no text
 
     def _eat(self, letters: str, name: str = "") -> None:
-        """Leave out arguments, written as letters (see `commands`)."""
+        """Leave out the arguments of the command `name` that the letters stand for (see `commands`)."""
         for letter in letters:
             if letter == "*":
                 self._tokens.star()
@@ -205,7 +217,7 @@ class PaperLayout:
                 return
 
     def _at_body(self) -> None:
-        """A paper without sections begins after the last of these places."""
+        """Remember the place: a paper without sections begins after the last of these."""
         if len(self._writers) == 1:
             self._out.par()
             self._body = len(self._out.lines)
@@ -214,6 +226,7 @@ class PaperLayout:
         self._numbers.appendix()
 
     def _eat_lengths(self) -> None:
+        """Leave out the arguments that are no text."""
         while self._tokens.peek() == "{":
             argument = self._tokens.argument()
             if not _NO_TEXT.fullmatch("".join(argument)):
@@ -223,7 +236,7 @@ class PaperLayout:
     # --- tables and floats
 
     def _new_row(self) -> None:
-        """A row of a table is a line; that of a table inside of a cell is not."""
+        """End a line, or a row of a table: a line too, unless the table is in a cell of another."""
         if not self._tables:
             self._out.end_line()
         elif len(self._tables) == 1 and len(self._groups) <= self._tables[-1]:
@@ -238,7 +251,7 @@ class PaperLayout:
             self._tables.pop()
 
     def _table_head(self) -> None:
-        """Of AASTeX: rows in braces."""
+        """Read AASTeX's `\\tablehead{...}`: rows in braces."""
         table = len(self._tables) - 1
         if table >= 0:
             self._tables[table] += 1
@@ -251,7 +264,7 @@ class PaperLayout:
         self._braced(close)
 
     def _float(self, environment: Environment, kind: str) -> None:
-        """A float is its captions and, of a table, its rows."""
+        """Begin a float, which becomes a note: its captions and, if it is a table, its rows."""
         captions: list[str] = []
         environment.captions = captions
         depth = self._divert(muted=kind == "Figure")
@@ -278,7 +291,7 @@ class PaperLayout:
             self._open_caption("", above)
 
     def _open_caption(self, kind: str, above: Environment | None = None) -> None:
-        """The argument that follows, with its number, is a caption of the float `above`, or a note."""
+        """Turn the next argument into a caption with its number: of the float `above`, or else a note."""
         self._tokens.option()
         depth = self._divert()
         if kind:
@@ -318,7 +331,7 @@ class PaperLayout:
         self._groups.append(self._head_ends)
 
     def _head_ends(self) -> None:
-        """What follows a head goes on in its line, even after an empty one."""
+        """End a head. What follows goes on in the same line, even after a blank one."""
         self._out.write(". " if self._out.last().isalnum() or self._out.last() in ")]$" else " ")
         self._out.run_in()
 
@@ -335,7 +348,7 @@ class PaperLayout:
             self._theorems[name] = Theorem(title, counter)
 
     def _declare_theorem(self) -> None:
-        """Of thmtools: `\\declaretheorem[name=Theorem, numberwithin=section]{thm}`."""
+        """Read thmtools' `\\declaretheorem[name=Theorem, numberwithin=section]{thm}`."""
         options = "".join(self._tokens.option() or []).split(",")
         settings = {key.strip(): value.strip() for key, _, value in (o.partition("=") for o in options)}
         names = self._tokens.word().split(",")
@@ -351,7 +364,7 @@ class PaperLayout:
 
 
 def _words(tokens: Iterable[str]) -> str:
-    """A title as it is printed: accents on their letters, other commands left out."""
+    """Return a title as it is printed: accents on their letters, other commands left out."""
     found: list[str] = []
     mark = ""
     for token in tokens:

@@ -12,7 +12,9 @@ from llama_core.corpus.markup.latex.commands import words
 
 PAR = "\n\n"  # a blank line
 
+# The white space that a control word swallows: never a blank line.
 _AFTER_WORD = r"[ \t]*+(?:\n(?![ \t]*+\n)[ \t]*+)?+"
+# One token. Group 1: a blank line after a comment.
 _PATTERN = r"""
     [^\\%${{}}~&\#^_\n]++
   | \\(?:begin|end)[ \t]*+\{{[^{{}}\\%$\n\#]*+\}}
@@ -22,11 +24,13 @@ _PATTERN = r"""
   | \#[1-9]
   | .
 """
+# In styles, @ is a letter.
 _TEX, _STYLE = (
     re.compile(_PATTERN.format(letters=letters, after=_AFTER_WORD), re.VERBOSE | re.DOTALL)
     for letters in ("A-Za-z", "A-Za-z@")
 )
 
+# Commands whose argument is no TeX, and what that may look like.
 _VERB = frozenset(("\\verb", "\\lstinline", "\\mintinline"))
 _VERB_BODY = re.compile(
     r"\*?+(?:\[[^]\n]{0,200}\])?(?:\{([^{}\n]{0,1000})\}|([^\sA-Za-z{])([^\n]{0,1000}?)\2)"
@@ -34,47 +38,56 @@ _VERB_BODY = re.compile(
 _URL = frozenset(("\\url", "\\path", "\\nolinkurl", "\\href"))
 _URL_BODY = re.compile(r"[ \t]*+\{((?:[^{}\\\n]|\\[%_#&~{}])*+)\}")
 _ESCAPED = re.compile(r"\\(.)")
+# Environments that are printed as they are.
 _BLOCKS = words(
     "verbatim verbatim* Verbatim Verbatim* BVerbatim LVerbatim lstlisting minted alltt verbatimtab "
     "boxedverbatim python pythoncode code Code"
 )
+# Environments that are left out.
 COMMENTS = words("comment filecontents filecontents* luacode luacode* pycode asy")
+# The options after the `\begin{name}` of a block.
 _BLOCK_OPTIONS = re.compile(
     r"[ \t]*+(?:\[(?:[^]{}]++|\{(?:[^{}]++|\{[^{}]*+\})*+\})*+\]|\{[^{}\n]*+\})*+[ \t]*+\n?"
 )
-_NO_OPTIONS = words("verbatim verbatim* alltt")
+_NO_OPTIONS = words("verbatim verbatim* alltt")  # blocks without any
 
 
 class Verbatim(str):
-    """A token whose text is no TeX: of \\verb, or a URL."""
+    """A token whose text is no TeX: what \\verb prints, or a URL."""
 
     __slots__ = ()
 
 
 class Listing(Verbatim):
-    """A block of lines: of the verbatim environments."""
+    """A token that is a block of lines: what an environment prints as it is."""
 
     __slots__ = ()
 
 
 class Lexer:
-    """The tokens of one file, one at a time. `name`: of the file. `comments`: environments that are none."""
+    """The tokens of one file, one at a time.
+
+    `name`: the path of the file; in a style or a class, `@` is a letter. `comments`: the names of the
+    environments that are left out.
+    """
 
     def __init__(self, text: str, name: str = "", comments: Collection[str] = COMMENTS):
         self.name = name
         self._comments = comments
         self._text, self._at = text, 0
         self._pattern = _STYLE if name.endswith((".sty", ".cls")) else _TEX
-        self._endless: set[str] = set()  # what closes a block and does not come in the rest of the text
+        self._endless: set[str] = set()  # ends of blocks that do not come in the rest of the text
 
     def at_is_letter(self, yes: bool) -> None:
-        """After \\makeatletter or \\makeatother."""
+        """Take `@` for a letter from here on, or no longer: \\makeatletter and \\makeatother."""
         self._pattern = _STYLE if yes else _TEX
 
     def stop(self) -> None:
+        """Leave out the rest of the file."""
         self._at = len(self._text)
 
     def next(self) -> str | None:
+        """Return the next token; None at the end of the file."""
         while self._at < len(self._text):
             match = self._pattern.match(self._text, self._at)
             assert match is not None, "the last alternative takes any character"
@@ -93,7 +106,7 @@ class Lexer:
         return None
 
     def _raw(self, token: str) -> str:
-        """The token, or what it stands for where TeX would change its rules; empty: nothing."""
+        """Return a token, or what is read in its place if TeX changes its rules here; empty for nothing."""
         if token.startswith(("\\begin", "\\end")) and token.endswith("}"):
             head, _, name = token[1:-1].partition("{")
             name = name.strip()
@@ -120,13 +133,17 @@ class Lexer:
         return token
 
     def _find(self, closing: str) -> int:
-        """Where a text comes next, or -1: one that does not come is looked for once."""
+        """Return where a text comes next, or -1. One that does not come is not looked for again."""
         at = -1 if closing in self._endless else self._text.find(closing, self._at)
         if at < 0:
             self._endless.add(closing)
         return at
 
     def _block(self, name: str) -> str:
+        """Return the environment that has begun as one token; empty if it is left out.
+
+        If the environment does not end, its \\begin is a token like any other.
+        """
         start, closing = self._at, f"\\end{{{name}}}"
         end = self._find(closing)
         if end < 0:
@@ -142,5 +159,6 @@ class Lexer:
 
 
 def tokens(text: str) -> list[str]:
+    """Return the tokens of a text."""
     lexer = Lexer(text)
     return list(iter(lexer.next, None))

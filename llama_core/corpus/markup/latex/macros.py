@@ -1,7 +1,8 @@
 """User macros expanded inline: definitions are learned as they are read, and every use gives way to its body.
 
-Only what a paper defines is expanded: the commands of LaTeX itself pass through. Definitions hold to the
-end of the paper (groups do not end them). Conditionals that cannot be decided take the branch of \\else.
+This module does what TeX does while it reads: it expands, inputs files, decides conditionals. `definitions`
+reads definitions, which hold to the end of the paper (groups do not end them). Only what a paper defines is
+expanded: the commands of LaTeX itself pass through. Conditionals that cannot be decided take the \\else.
 """
 
 import posixpath
@@ -12,6 +13,7 @@ from llama_core.corpus.markup.latex.definitions import NO_VALUE, Definitions, Fr
 from llama_core.corpus.markup.latex.files import BundleFiles
 from llama_core.corpus.markup.latex.lexer import COMMENTS, Lexer
 
+# The commands that are obeyed here, by kind: `_OBEYED` says what is done for each. Prefixes are left out.
 _PREFIXES = words("\\long \\global \\outer \\protected \\relax \\expandafter \\noexpand \\protect")
 _DEFINES = words("\\def \\gdef \\edef \\xdef")
 _AMS_DEFINES = words("\\define \\redefine")
@@ -26,7 +28,7 @@ _REGISTERS = words(
 )
 _INPUTS = words("\\input \\include \\subfile \\subfileinclude \\InputIfFileExists \\@input")
 _IMPORTS = words("\\import \\subimport \\inputfrom \\includefrom \\subincludefrom")
-# Formats whose commands are known here: what defines them in a bundle is not read.
+# Formats whose commands the renderer knows: a file of a bundle that defines them is not read.
 _FORMATS = words("harvmac lanlmac phyzzx phyzzx.plus amstex amsppt")
 _PACKAGES = words("\\usepackage \\RequirePackage")
 _CONDITIONS = words(
@@ -34,44 +36,46 @@ _CONDITIONS = words(
     "\\ifx \\ifeof \\iftrue \\iffalse \\ifcase \\ifdefined \\ifcsname \\ifpdf \\ifxetex \\ifluatex "
     "\\if@twocolumn \\if@compatibility"
 )
+# Names that begin with \if, of commands that no \fi ends.
 _NO_CONDITIONS = words(
     "\\iff \\ifthenelse \\ifblank \\ifstrempty \\ifstrequal \\ifbool \\iftoggle \\ifdef \\ifundef \\ifcsdef"
 )
+# xparse's tests, such as \IfValueTF: what each tests, and the branches that follow.
 _VALUES = {
     f"\\If{kind}{branches}": (kind, branches)
     for kind in ("Value", "NoValue", "Boolean")
     for branches in ("TF", "T", "F")
 }
 
-_MAX_COMMENTS = 50
+_MAX_COMMENTS = 50  # environments that are left out
 
 
 class Expander(Definitions):
-    """The tokens of a paper, its inputs in their places and its macros expanded.
+    """The tokens of a paper, with its inputs in their places and its macros expanded.
 
-    `files`: text by path. `known`: control words whose meaning a paper cannot change. `math` is set by
-    whoever reads the tokens. Raises MacroBomb.
+    `files`: text by path. `main`: where the paper begins. `known`: control words whose meaning a paper cannot
+    change. The reader of a formula sets `math` while it reads. Raises MacroBomb.
     """
 
     def __init__(self, files: Mapping[str, str], main: str, known: Collection[str] = (), plain: bool = False):
         super().__init__(sum(map(len, files.values())), known)
         self.plain = plain  # not LaTeX
         self.files = BundleFiles(files)
-        self.used: dict[str, None] = {}  # in order
+        self.used: dict[str, None] = {}  # the paths that were read, in order
         self.missing: list[str] = []
         self.math = False
         self._registers: set[str] = set()
         self._comments = set(COMMENTS)
-        self._flags: dict[str, bool] = {}
-        self._setters: dict[str, tuple[str, bool]] = {}
-        self._toggles: dict[str, bool] = {}
+        self._flags: dict[str, bool] = {}  # \newif's, by \ifname
+        self._setters: dict[str, tuple[str, bool]] = {}  # what \nametrue and \namefalse set
+        self._toggles: dict[str, bool] = {}  # etoolbox's, by name
         self._branches = 0  # open conditionals whose branch is being read
         self._main = main
-        self._document = 0  # open files where the document began
+        self._document = 0  # the number of files that were open where the document began
         self._open_file(main)
 
     def next(self) -> str | None:
-        """The next token that is no macro and defines nothing."""
+        """Return the next token that is no macro and is not obeyed here; None at the end of the paper."""
         while (token := self.raw()) is not None:
             if token[0] != "\\":
                 return token
@@ -87,7 +91,7 @@ class Expander(Definitions):
                 return token
         return None
 
-    # --- use
+    # --- uses of macros
 
     def _expand(self, macro: Macro) -> None:
         arguments: list[list[str]] = []
@@ -117,7 +121,7 @@ class Expander(Definitions):
         return True
 
     def _is_inner(self, name: str) -> bool:
-        """Whether this begins or ends a document that is a part of another: of the package subfiles."""
+        """Tell whether this begins or ends a document inside of another (package subfiles), and obey it."""
         if name == "\\begin{document}":
             if not self._document:
                 self._document = len(self._frames)
@@ -160,7 +164,7 @@ class Expander(Definitions):
         self.length(name)
 
     def _box(self) -> None:
-        """`\\hbox to 3cm{...}`: the size goes."""
+        """Leave out the size of a box: `\\hbox to 3cm{...}`."""
         for word in ("to", "spread"):
             if type(token := self.peek()) is str and token.lstrip().startswith(word):
                 self.raw()
@@ -172,7 +176,7 @@ class Expander(Definitions):
             self._define()
 
     def _predefine(self) -> None:
-        """Of AMS-TeX: `\\predefine\\new{\\old}`."""
+        """Obey AMS-TeX's `\\predefine\\new{\\old}`."""
         name = self._name()
         self.put_back([name, *self.argument()])
         self._let()
@@ -182,7 +186,7 @@ class Expander(Definitions):
         self.put_back(["\\" + "".join(letters).strip()] if letters and len(letters) == 1 else [])
 
     def _value(self, name: str) -> None:
-        """The tests of an optional argument, or a star, of \\NewDocumentCommand."""
+        """Decide the test of an optional argument, or of a star, in the body of a \\NewDocumentCommand."""
         kind, branches = _VALUES[name]
         test = "".join(self.argument()).strip()
         holds = test == "*" if kind == "Boolean" else (test != NO_VALUE) == (kind == "Value")
@@ -196,7 +200,7 @@ class Expander(Definitions):
         token = self.solid()
         if token == "{":
             name = "".join(self._group(long=False)).strip()
-        else:  # as plain TeX: up to the next space
+        else:  # plain TeX's form: the name ends at the next space
             name, space, rest = (token or "").partition(" ")
             self.put_back([space + rest])
             while (token := self.peek()) and not space and token[0] in "_^&~#":
@@ -214,7 +218,7 @@ class Expander(Definitions):
         return self.files.find(name, posixpath.dirname(self._main), posixpath.dirname(beside))
 
     def _find_wanted(self, name: str) -> str | None:
-        """As `_find`; a file that is not there is missed."""
+        """Return the file that `_find` finds; the name of one that is not there is kept in `missing`."""
         found = self._find(name)
         if found is None:
             self.missing.append(name)
@@ -239,7 +243,7 @@ class Expander(Definitions):
             self._open_file(found)
 
     def listing(self, name: str) -> str | None:
-        """The text of a file that is printed as it is."""
+        """Return the text of a file that is printed as it is; None if it is not there. Raises MacroBomb."""
         found = self._find_wanted(name)
         if found is None:
             return None
@@ -303,11 +307,11 @@ class Expander(Definitions):
 
     def _if_set(self, switches: Mapping[str, bool], prefix: str = "") -> None:
         name, yes, no = prefix + self.word(), self.argument(), self.argument()
-        holds = switches.get(name, len(yes) >= len(no))  # set in a class that is not there
+        holds = switches.get(name, len(yes) >= len(no))  # a missing class may set it: the longer branch
         self.put_back(yes if holds else no)
 
     def _new_bool(self) -> None:
-        """Of etoolbox: a flag, as \\newif makes them."""
+        """Make a flag, as \\newif does: etoolbox's `\\newbool{name}`."""
         if (name := "\\if" + self.word()) not in _CONDITIONS:
             self._flags[name] = False
 
@@ -318,11 +322,12 @@ class Expander(Definitions):
             self._flags[name] = value
 
     def _same(self, first: str, second: str) -> bool:
+        """Tell whether two tokens mean the same, as \\ifx does."""
         a, b = self.macros.get(first), self.macros.get(second)
         return a == b if a or b else first == second
 
     def _skip_branch(self, to_else: bool) -> None:
-        """Skip to the \\fi, or the \\else, of this conditional, which is in the same file."""
+        """Skip to the \\fi of this conditional, or to its \\else, but no further than the end of the file."""
         depth, frames = 0, len(self._frames)
         while (token := self.raw()) is not None:
             if len(self._frames) < frames:
@@ -342,7 +347,7 @@ class Expander(Definitions):
                 depth += name in self._flags or name in _CONDITIONS or name.startswith("\\if@")
 
     def _is_true(self, test: list[str]) -> bool:
-        """Of \\ifthenelse: \\equal of what has been expanded, \\boolean of a flag. All else is false."""
+        """Decide a test of \\ifthenelse: \\equal compares texts, \\boolean asks a flag. Others are false."""
         if test and test[0].rstrip() == "\\equal":
             a, _, b = "".join(t.strip() for t in test[1:]).removeprefix("{").removesuffix("}").partition("}{")
             return a == b
@@ -351,6 +356,7 @@ class Expander(Definitions):
         return False
 
 
+# What is done for each command that TeX obeys while it reads.
 _OBEYED: dict[str, Callable[[Expander, str], None]] = {
     **dict.fromkeys(_PREFIXES, lambda e, name: None),
     **dict.fromkeys(_DEFINES, lambda e, name: e._define()),

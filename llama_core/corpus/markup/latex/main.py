@@ -1,4 +1,8 @@
-"""The files that a bundle's papers begin in."""
+"""The files that a bundle's papers begin in: which of its files are papers, not parts, letters or examples.
+
+Each file is a candidate, with what it says of itself and what the files that it inputs say. Candidates are
+ranked by kind, and then by signs such as a usual name.
+"""
 
 import json
 import posixpath
@@ -9,56 +13,64 @@ from itertools import islice
 
 from llama_core.corpus.markup.latex.files import DOCUMENT, BundleFiles, uncommented
 
+# The class that a file declares.
 _CLASS = re.compile(r"\\document(?:class|style)\b\s*(?:\[[^]]{0,2000}\])?\s*\{?\s*([\w-]*)")
+# Commands that show a file to be in plain TeX.
 _PLAIN = re.compile(
     r"\\(?:bye|end(?!\s*\{)|magnification|vfill\\eject|newsec|beginsection|topmatter|centerline|baselineskip"
     r"|hsize|parindent|input\s+(?:harvmac|amstex|phyzzx|lanlmac|jnl|epsf|amssym))\b"
 )
+# Commands that show a file to have running text.
 _PROSE = re.compile(r"\\(?:section|chapter|maketitle|title|abstract)\b|\\begin\s*\{abstract\}")
 _END = re.compile(r"\\end\s*\{\s*document\s*\}")
 _COMMAND = re.compile(r"\\[A-Za-z]")
 _INPUT = re.compile(r"\\(?:input|include)\b\s*(?:\{([^{}\n]{1,500})\}|([^\s{}\\]{1,500}))")
-_MAX_INPUTS = 200  # of a file
-_PART, _PLAIN_TEX, _BEGUN, _DOCUMENT = 2, 3, 4, 5  # the kinds of files that may be a paper, likeliest last
+_MAX_INPUTS = 200  # that are followed in one file
+# The kinds of files that may be a paper, the likeliest last: part of one by its class, plain TeX, a document
+# without a class, and a document with one.
+_PART, _PLAIN_TEX, _BEGUN, _DOCUMENT = 2, 3, 4, 5
+# Names that papers have.
 _USUAL_NAMES = ("main", "ms", "paper", "article", "manuscript", "root", "arxiv")
+# What the names of files beside a paper have in them.
 _ANOTHER = re.compile(
     r"supp|append|response|rebuttal|reply|cover|letter|old|diff|templ|sample", re.IGNORECASE
 )
+# What the names of supplements begin with.
 _SUPPLEMENT = re.compile(r"supp|append|e?s[im]\b", re.IGNORECASE)
-# What authors send along beside a paper, by its whole name: letters, and the example that a class comes with.
+# Whole names of what authors send along with a paper: letters, and the example that comes with a class.
 _ASIDE = re.compile(
     r"cover(?:[-_ ]?(?:letter|page))?|(?:response|reply|replies|rebuttal)s?(?:[-_ ]?letter)?"
     r"(?:[-_ ]?to)?(?:[-_ ]?(?:the|all))?(?:[-_ ]?(?:referee|reviewer|editor|report|comment).*)?[-_ ]?\d*"
     r"|.*template|.*sample|(?:template|sample)(?:[-_ ].*|\d*)",
     re.IGNORECASE,
 )
-_TIMES = 2  # a paper is so much longer than what lies beside it
+_TIMES = 2  # a paper is so much longer than a letter or an example
 _TEX = (".tex", ".ltx", ".latex")
 
 
 @dataclass(slots=True)
 class _Candidate:
-    """What a file says of itself, or the files say that it inputs."""
+    """A file that may be a paper, with what it says of itself, or what the files say that it inputs."""
 
     path: str
-    tie: tuple[int, ...] = ()  # among files of one kind
-    is_tex: bool = False
-    is_ignored: bool = False
-    is_part: bool = False  # of a paper, by its class
-    declares: bool = False
-    begins: bool = False
-    begins_itself: bool = False
-    is_whole: bool = False  # from its class to its end
-    chars: int = 0
-    is_plain: bool = False
+    tie: tuple[int, ...] = ()  # what ranks files of one kind: the greater, the likelier
+    is_tex: bool = False  # by its name
+    is_ignored: bool = False  # the file asks arXiv to ignore it
+    is_part: bool = False  # a part of a paper, by its class
+    declares: bool = False  # a class
+    begins: bool = False  # a document
+    begins_itself: bool = False  # a document, in this file and not in one that it inputs
+    is_whole: bool = False  # from its class to the end of its document
+    chars: int = 0  # without comments
+    is_plain: bool = False  # in plain TeX
     has_prose: bool = False
-    has_bibliography: bool = False
-    is_input: bool = False
-    inputs: list[str] = field(default_factory=list)
+    has_bibliography: bool = False  # a .bbl of its own
+    is_input: bool = False  # another file inputs it
+    inputs: list[str] = field(default_factory=list)  # names as written, then paths (`_find_inputs`)
 
     @property
     def kind(self) -> int:
-        """0: no paper at all."""
+        """One of the kinds above; 1 for other files of TeX, and 0 for a file that is no paper at all."""
         if self.is_ignored:
             return 1
         if self.declares and self.begins:
@@ -68,18 +80,19 @@ class _Candidate:
         return _PLAIN_TEX if self.is_plain else int(self.is_tex)
 
     def key(self) -> tuple[list[int], str]:
-        """To sort by, the likeliest first. A file that another one inputs is but a part of that one."""
+        """Return what to sort by, likeliest first. A file that another one inputs is only a part of it."""
         kind = min(self.kind, 1) if self.is_input else self.kind
         return [-n for n in (kind, *self.tie)], self.path
 
     @property
     def stem(self) -> str:
+        """The name of the file, without its folder and its ending."""
         return posixpath.splitext(posixpath.basename(self.path))[0]
 
     def take(self, other: "_Candidate") -> None:
-        """Input another file: what that says holds for this one."""
+        """Take over what another file says, which this one inputs."""
         if other.is_whole and not other.is_part and not self.declares:
-            return  # a note that has a paper in it
+            return  # this file is only a note around a whole paper, which stays the paper
         other.is_input = True
         if not other.is_part:
             self.declares |= other.declares
@@ -89,8 +102,11 @@ class _Candidate:
 
 
 def top_files(files: Mapping[str, str]) -> list[str]:
-    """The files that papers start in, the paper's own first: the ones that 00README names, or the best of
-    those that look it, with every other beside it that is a document by itself and no letter or example."""
+    """Return the paths of the files that papers begin in, the likeliest first.
+
+    They are the ones that 00README names, or else the best candidate; and each other file in their folders
+    that is a document by itself and no letter or example. `files`: text by path.
+    """
     found = {path: _candidate(files, path) for path in files if is_tex(path)}
     _find_inputs(found, BundleFiles(files))
     _join(found)
@@ -104,7 +120,7 @@ def top_files(files: Mapping[str, str]) -> list[str]:
 
 
 def is_tex(path: str) -> bool:
-    """Whether a file may be a paper: not a style, a bibliography or a note to arXiv."""
+    """Tell by its name whether a file may be a paper: it is no style, bibliography or note to arXiv."""
     name = posixpath.basename(path).lower()
     if name.startswith(("00readme", ".")):
         return False
@@ -112,7 +128,10 @@ def is_tex(path: str) -> bool:
 
 
 def _named_by_readme(files: Mapping[str, str]) -> list[str]:
-    """https://info.arxiv.org/help/00README.html, the old form and the new one."""
+    """Return the files that 00README names, in the old form or the new one; none if it is not there.
+
+    See https://info.arxiv.org/help/00README.html.
+    """
     for path, text in files.items():
         name = posixpath.basename(path).lower()
         if name == "00readme.json":
@@ -165,7 +184,7 @@ def _candidate(files: Mapping[str, str], path: str) -> _Candidate:
 
 
 def _find_inputs(found: Mapping[str, _Candidate], files: BundleFiles) -> None:
-    """Of the names that candidates input, those that are candidates' too."""
+    """Replace the names that each candidate inputs by the paths of those that are candidates, too."""
     for path, candidate in found.items():
         if candidate.kind == 0 or candidate.is_ignored:
             candidate.inputs = []
@@ -174,8 +193,10 @@ def _find_inputs(found: Mapping[str, _Candidate], files: BundleFiles) -> None:
 
 
 def _join(found: Mapping[str, _Candidate]) -> None:
-    """Tell each file what those say that it inputs, in one walk. Of files that input one another in a circle,
-    the likeliest is the one that inputs the others."""
+    """Give each file what the files say that it inputs, in one walk.
+
+    Of files that input one another in a circle, the likeliest counts as the one that inputs the others.
+    """
     done: set[str] = set()
     for first in sorted(found.values(), key=_Candidate.key):
         above = {} if first.path in done else {first.path: iter(first.inputs)}
@@ -194,9 +215,11 @@ def _join(found: Mapping[str, _Candidate]) -> None:
 
 
 def _asides(candidates: Collection[_Candidate], named: Collection[str]) -> set[str]:
-    """The letters and examples: by their names, without a bibliography of their own, and with a paper that is
-    longer beside or above them."""
-    longest: dict[str, int] = {}  # of the papers in a folder
+    """Return the paths of the letters and examples.
+
+    Each has the name of one and no bibliography of its own, and a much longer paper is beside or above it.
+    """
+    longest: dict[str, int] = {}  # by folder: the characters of its longest paper
     for candidate in candidates:
         is_other = candidate.is_input or _SUPPLEMENT.match(candidate.stem) or _looks_aside(candidate)
         if candidate.path in named or (candidate.kind >= _BEGUN and candidate.has_prose and not is_other):
@@ -215,7 +238,7 @@ def _looks_aside(candidate: _Candidate) -> bool:
 
 
 def _above(path: str) -> Iterable[str]:
-    """The folders that a file is in, from its own to the bundle's."""
+    """Yield the folders that a file is in, from its own to the bundle's."""
     while path:
         path = posixpath.dirname(path)
         yield path

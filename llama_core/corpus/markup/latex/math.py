@@ -1,16 +1,20 @@
-"""Formulas, kept as TeX: read to their end, their macros expanded, their labels out."""
+"""Formulas, kept as TeX: read to their end, with their macros expanded and their labels taken out."""
 
 from llama_core.corpus.markup.latex.commands import HEADINGS
 from llama_core.corpus.markup.latex.lexer import PAR
 from llama_core.corpus.markup.latex.macros import Expander
 
+# What closes each formula that is no environment.
 _CLOSING = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}
-_SILENT = frozenset(("\\ensuremath", "\\xspace", "\\relax"))
-_UNNUMBERED = frozenset(("\\nonumber", "\\notag"))
+_SILENT = frozenset(("\\ensuremath", "\\xspace", "\\relax"))  # are left out
+_UNNUMBERED = frozenset(("\\nonumber", "\\notag"))  # stand in rows without a number
 
 
 class Formula:
-    """`text`: with what opens and closes it. `rows`: for each, its labels and whether it has a number."""
+    """A formula in TeX.
+
+    `text`: with what opens and closes it. `rows`: for each, its labels and whether it has a number.
+    """
 
     __slots__ = ("rows", "text")
 
@@ -19,10 +23,10 @@ class Formula:
 
 
 def read_formula(expander: Expander, opening: str) -> Formula:
-    """The formula that `opening` has begun: `$`, `$$`, `\\(`, `\\[` or `\\begin{name}`.
+    """Return the formula that `opening` has begun: `$`, `$$`, `\\(`, `\\[` or `\\begin{name}`.
 
-    One that is not closed ends where TeX would close it: with the paragraph, for `$` and `$$`; else at a
-    heading or the end of the paper.
+    One that is not closed ends where TeX would close it: `$`, `$$` and `\\(` with the paragraph, others at a
+    heading or at the end of the paper. Raises MacroBomb.
     """
     closing = _CLOSING.get(opening) or opening.replace("\\begin", "\\end")
     dollars = opening[0] == "$"
@@ -75,22 +79,23 @@ def read_formula(expander: Expander, opening: str) -> Formula:
 
 
 def _joint(before: str, token: str) -> str:
-    """A space where two tokens would run together."""
+    """Return a space if two tokens would run together, or else nothing."""
     return (
         " " if before[0] == "\\" and before[-1].isalpha() and len(before) > 1 and token[0].isalpha() else ""
     )
 
 
 def _close(pieces: list[str], closing: str) -> str:
+    """Return a formula as TeX: one line if it is in a sentence, else several; empty if it says nothing."""
     body = "".join(pieces[1:])
     if pieces[0] in ("$", "\\("):
         body = " ".join(body.split())
         if body.endswith("\\") and pieces[-1] != "\\\\":
-            body += " "  # of the control space at its end
+            body += " "  # belongs to the control space at the end
         return f"{pieces[0]}{body}{closing}" if body else ""
     lines = "\n".join(line.rstrip() for line in body.split("\n") if line.strip())
     if not lines.strip():
         return ""
     if pieces[0].startswith("\\begin"):
-        return f"{pieces[0]}\n{lines.lstrip(chr(10))}\n{closing}"
+        return f"{pieces[0]}\n{lines}\n{closing}"
     return f"{pieces[0]}{lines}{closing}"

@@ -2,23 +2,30 @@
 
 from collections import Counter
 
+# The counter of each level of headings.
 _LEVELS = ("chapter", "section", "subsection", "subsubsection", "paragraph", "subparagraph")
 
 _MAX_WITHIN = 200  # counters that begin again with another: each step looks at all of them
 
 
 class Numbers:
-    """`found`: what a reference prints, by `kind\\0label`; kinds: "" 2.1, "eq" (2.1), "auto" Section 2.1."""
+    """The counters of a paper, and the labels that name their numbers.
+
+    `found`: what a reference prints, by `kind\\0label`; kinds: "" 2.1, "eq" (2.1), "auto" Section 2.1.
+    """
 
     def __init__(self) -> None:
         self.found: dict[str, str] = {}
         self._counts: Counter[str] = Counter()
         self._within = {"subsection": "section", "subsubsection": "subsection", "paragraph": "subsubsection"}
-        self._current = ("", "")
+        self._current = ("", "")  # the name and the number that \label takes
         self._appendix = False
 
     def step(self, counter: str, name: str = "") -> str:
-        """The next number of a counter, which \\label will name from now on."""
+        """Return the next number of a counter, which \\label will name from now on.
+
+        `name`: what "auto" references call it; by default the counter's.
+        """
         self._counts[counter] += 1
         for inner, outer in self._within.items():
             if outer == counter and inner != counter:
@@ -31,22 +38,27 @@ class Numbers:
         return number
 
     def heading(self, level: int) -> None:
+        """Number a heading, whose level is one of `commands.HEADINGS`."""
         counter = _LEVELS[level]
         if counter == "chapter" and "section" not in self._within:
             self._within |= dict.fromkeys(("section", "figure", "table", "equation"), "chapter")
-        self.step(
-            counter, "Appendix" if self._appendix and level <= 1 else "Chapter" if level == 0 else "Section"
-        )
+        name = "Chapter" if level == 0 else "Section"
+        self.step(counter, "Appendix" if self._appendix and level <= 1 else name)
 
     def item(self, number: int) -> None:
+        """Let \\label name an item of a list from now on."""
         self._current = ("Item", str(number))
 
     def appendix(self) -> None:
+        """Begin the appendix, whose chapters or sections are letters, from A on."""
         self._appendix = True
         self._counts["chapter" if "section" in self._within else "section"] = 0
 
     def within(self, counter: str, outer: str, keep: bool = False) -> None:
-        """After \\numberwithin. A circle is not made. `keep`: what has been said of the counter before."""
+        """Let a counter begin again with each number of `outer`, as \\numberwithin does.
+
+        Nothing changes if that makes a circle. `keep`: nor if it has been said of the counter before.
+        """
         if keep and counter in self._within:
             return
         at: str | None = outer
@@ -56,6 +68,7 @@ class Numbers:
             self._within[counter] = outer
 
     def label(self, label: str) -> None:
+        """Give the current number a label."""
         kind, number = self._current
         label = label.strip()
         if number:
@@ -66,7 +79,7 @@ class Numbers:
             }
 
     def rows(self, rows: list[tuple[list[str], bool]]) -> None:
-        """Of a numbered display: the labels of each row, and whether it has a number."""
+        """Number the rows of a display. For each row: its labels, and whether it has a number."""
         for labels, numbered in rows:
             if numbered or labels:
                 self.step("equation")
@@ -74,6 +87,7 @@ class Numbers:
                     self.label(label)
 
     def _number(self, counter: str) -> str:
+        """Return the number of a counter as it is printed, after those of its outer counters."""
         parts: list[str] = []
         at: str | None = counter
         while at is not None and (self._counts[at] or at == counter):

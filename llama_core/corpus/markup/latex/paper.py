@@ -1,10 +1,15 @@
 """LaTeX to running text, after Touvron et al. 2023, section 2.1 (after Lewkowycz et al. 2022).
 
-From the first section on, without comments and bibliography, user macros expanded inline. Formulas stay
-TeX. What the paper leaves open is decided so: appendices stay; citations and references become the names and
-numbers that LaTeX would print; footnotes and floats follow the paragraph that they interrupt, a figure as its
-caption, a table as its caption and its rows; lists, theorems, listings and headings are lines. A paper
-without sections begins after its title and abstract.
+The text begins with the first section. Comments and the bibliography are left out, user macros are expanded
+inline, and formulas stay TeX. What they leave open is decided so: appendices stay; citations and
+references become the names and numbers that LaTeX would print; footnotes and floats follow the paragraph that
+they interrupt, a figure as its caption, a table as its caption and its rows; lists, theorems, listings and
+headings are lines. A paper without sections begins after its title and abstract.
+
+Our own code, not a library: memory is bounded, macros expand as in TeX, and libraries drop text silently.
+
+This is the top layer of the renderer: the loop over the tokens, and what is done for each command. A command
+that only takes arguments or stands for a character is a line of `commands` or `symbols`.
 """
 
 import re
@@ -22,17 +27,20 @@ from llama_core.corpus.markup.latex.quantities import QUANTITIES
 from llama_core.corpus.markup.latex.reader import TokenReader
 from llama_core.corpus.markup.latex.text import accented, citation, reference, resolve, typed
 
-# A length that follows the end of a line in brackets.
+# The length in brackets that may follow the end of a line: `\\[2pt]`.
 _SKIP = re.compile(r"-?\s*+[\d.]*+\s*+(?:\\\w+\s*|pt|cm|mm|em|ex|in|bp|pc)?\s*")
-# A formula that is a box: the sign at the end of a proof.
+# A formula that only draws rules: the box at the end of a proof.
 _RULE = re.compile(r"\$\s*\\[hv]rule(?![A-Za-z])[^\\$]*\$")
-# Of a file of code, the lines that are printed.
+# The options that say which lines of a file of code are printed.
 _LINES = re.compile(r"\b(first|last)line\s*=\s*\{?(\d{1,6})")
 
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """`used`: the files that the text was made of; `missing`: the inputs that are not there."""
+    """The text and the title of a paper.
+
+    `used`: the paths of the files that the text was made of. `missing`: the inputs that are not there.
+    """
 
     text: str
     title: str
@@ -41,12 +49,12 @@ class Paper:
 
 
 def read_paper(files: Mapping[str, str], main: str) -> Paper:
-    """The text of the paper that begins in `main`; `files`: text by path. Raises MacroBomb."""
+    """Return the paper that begins in the file `main`. `files`: text by path. Raises MacroBomb."""
     return _Renderer(files, main).paper()
 
 
 class _Renderer(PlainTex):
-    """Reads the expanded tokens once, from the first to the last, and writes lines."""
+    """The whole renderer: it reads the expanded tokens once, from the first to the last, and writes lines."""
 
     def __init__(self, files: Mapping[str, str], main: str):
         super().__init__(files, main)
@@ -54,6 +62,7 @@ class _Renderer(PlainTex):
         self._title = ""
 
     def paper(self) -> Paper:
+        """Read all tokens, and return the paper. Raises MacroBomb."""
         self._run()
         return Paper(self._text(), self._title, [*self._tokens.used], sorted(set(self._tokens.missing)))
 
@@ -102,7 +111,7 @@ class _Renderer(PlainTex):
             self._eat(commands.ARGUMENTS[name], name)
             self._out.write(symbols.SYMBOLS.get(name, ""))
         elif name == "\\;" and self._open["algorithm"] + self._open["algorithm2e"] + self._open["algorithm*"]:
-            self._out.end_line()  # of the package algorithm2e
+            self._out.end_line()  # the package algorithm2e ends a step so
         elif name in symbols.SYMBOLS:
             self._out.write(symbols.SYMBOLS[name])
         elif name in symbols.ACCENTS:
@@ -130,7 +139,10 @@ class _Renderer(PlainTex):
             self._unknown(token)
 
     def _unknown(self, token: str) -> None:
-        """A command that is not known here is left out with its options; the text in its braces stays."""
+        """Leave out a command that is not known here, with its options; the text in its braces stays.
+
+        A space parts that text from what is before it, where the two are not one word.
+        """
         tokens = self._tokens
         following = tokens.peek()
         if following.startswith("[") and token[-1:].isalpha():
@@ -161,6 +173,7 @@ class _Renderer(PlainTex):
         first, second = tokens.option(), None
         if first is not None:
             second = tokens.option()
+        # A single note stands after the citation.
         before, after = (first, second) if second is not None else (None, first)
         printed = self._citations.tokens(name, tokens.word(), _note(before), _note(after))
         if printed is None:
@@ -180,13 +193,14 @@ class _Renderer(PlainTex):
         self._tokens.star()
         self._tokens.option()
         kind = {"\\ref": "", "\\eqref": "eq", "\\subref": ""}.get(name, "auto")
+        # Nothing is found under the kind `page`: references to pages and names are left out.
         self._out.write(reference(self._tokens.word(), "page" if "page" in name or "name" in name else kind))
 
-    # --- the rest, each a command of its own
+    # --- the other commands, a method each
 
     def _formula(self, opening: str) -> None:
         formula = read_formula(self._tokens, opening)
-        name = opening[7:-1]
+        name = opening[7:-1]  # of an environment; empty for all other openings
         if opening in ("$", "\\("):
             self._out.write("" if _RULE.fullmatch(formula.text) else formula.text)
             return
@@ -197,7 +211,7 @@ class _Renderer(PlainTex):
         self._out.block(self._named_within(formula) if self._plain else formula.text)
 
     def _par(self) -> None:
-        """A blank line between the rows of a table, or in a cell, ends nothing."""
+        """End the paragraph. A blank line between the rows of a table, or in a cell, is only a space."""
         if self._tables:
             self._out.write(" ")
         else:
@@ -242,7 +256,7 @@ class _Renderer(PlainTex):
         self._take_title()
 
     def _line(self) -> None:
-        """`\\centerline{...}`."""
+        """Give the argument a line of its own: `\\centerline{...}`."""
         if self._tables:
             return
         self._out.end_line()
@@ -260,7 +274,10 @@ class _Renderer(PlainTex):
         self._open_caption(self._tokens.word().capitalize())
 
     def _code_file(self, arguments: int = 0) -> None:
-        """`\\lstinputlisting[firstline=2]{file}` and its like."""
+        """Print a file of code: `\\lstinputlisting[firstline=2]{file}` and its like.
+
+        `arguments`: how many come before the name of the file.
+        """
         self._tokens.star()
         options = "".join(self._tokens.option() or [])
         self._eat("m" * arguments)
@@ -287,13 +304,16 @@ class _Renderer(PlainTex):
             self._out.write(" ")
 
     def _abbreviation(self, text: str) -> None:
-        """`\\eg` and `\\onedot` of the styles of conferences: one dot, and a space where words follow."""
+        """Write `\\eg`, `\\onedot` and the like, from the styles of conferences.
+
+        They print one dot, even before another, and a space where words follow.
+        """
         self._out.write(text[:-1] if text[-1] == "." and self._tokens.peek()[:1] == "." else text)
         self._xspace()
 
 
 def _note(option: list[str] | None) -> list[str]:
-    """A note of a citation, where it says anything."""
+    """Return the note of a citation, or nothing if it has no words."""
     return option if option and any(t.strip(" {}~\n") for t in option) else []
 
 
@@ -302,9 +322,11 @@ def _abbreviate(text: str, renderer: _Renderer) -> None:
 
 
 def _read(read: Callable[[TokenReader], None], renderer: _Renderer) -> None:
+    """Call a function of `primitives` or `quantities`."""
     read(renderer._tokens)
 
 
+# What is done for each command that is in no table of `commands` and is no symbol or accent.
 _HANDLERS: dict[str, Callable[[_Renderer], None]] = {
     "\\\\": _Renderer._new_line,
     "\\newline": lambda r: r._out.end_line(),

@@ -1,6 +1,7 @@
-"""What papers in plain TeX use that LaTeX has not, or means otherwise: harvmac, phyzzx and AMS-TeX.
+"""Commands of plain TeX that LaTeX does not have or gives another meaning: of harvmac, phyzzx and AMS-TeX.
 
-Equations, references and figures are named by control words, which print their numbers from then on.
+Equations, references and figures are named by control words, which print their numbers from then on. This is
+the layer of the renderer over `sections`; commands with an unusual syntax of operands are in `primitives`.
 """
 
 import re
@@ -12,24 +13,26 @@ from llama_core.corpus.markup.latex.math import Formula
 from llama_core.corpus.markup.latex.sections import Sections
 from llama_core.corpus.markup.latex.text import citation, typed
 
+# Commands that number an equation and give it a name.
 _EQUATIONS = commands.words("\\eqn \\eqna \\eqnn")
 _EQUATION_NAME = re.compile(r"\\eqn\s*(\\[A-Za-z]+)")
-# harvmac's gives the number where the reference is cited first, all others give it with the entry.
+# References: harvmac's \lref is numbered where it is first cited, all others where their entry is.
 _CITED_LATER = "\\lref"
-_PRINTED = commands.words("\\ref \\Ref")
-_SEVERAL = commands.words("\\REFS \\REFSCON")
-_PHYZZX = commands.words("\\Ref \\REF \\REFS \\REFSCON")
+_PRINTED = commands.words("\\ref \\Ref")  # print their number
+_SEVERAL = commands.words("\\REFS \\REFSCON")  # keep their number for \refsend
+_PHYZZX = commands.words("\\Ref \\REF \\REFS \\REFSCON")  # whose names print the number without brackets
 _REFERENCES = commands.words("\\lref \\nref \\ref") | _PHYZZX
-_FIELDS = commands.words("\\key \\no \\by \\manyby \\paper \\book")  # of AMS-TeX's own \ref
-_CITATIONS = commands.words("\\refs \\refmark")
+_FIELDS = commands.words("\\key \\no \\by \\manyby \\paper \\book")  # after AMS-TeX's own \ref
+_CITATIONS = commands.words("\\refs \\refmark")  # with names of references in their argument
 _FIGURES = commands.words("\\fig \\ifig \\nfig \\lfig")
 _FOOTNOTES = commands.words("\\footnote \\vfootnote \\foot")
-_MARK_CHARS = 20  # of a footnote: what is longer, or has words, is the note
-# Of the plain TeX of Astronomy and Astrophysics.
+_MARK_CHARS = 20  # of a footnote's mark: what is longer, or has a space, is the note
+# The headings in the plain TeX of Astronomy and Astrophysics, and those of LaTeX that they are like.
 _TITLES = {"\\titlea": "\\section", "\\titleb": "\\subsection", "\\titlec": "\\subsubsection"}
 _BIBLIOGRAPHIES = commands.words("\\Refs \\references \\begref")
 _ENDS_OF_BIBLIOGRAPHIES = commands.words("\\endRefs \\endrefs \\endreferences")
 _ENDS = commands.words("\\bye \\end \\enddocument")
+# Commands of AMS-TeX whose argument is the head of a theorem, and those that end one.
 _THEOREMS = commands.words("\\proclaim \\demo \\definition \\remark \\example \\proof")
 _ENDS_OF_THEOREMS = commands.words(
     "\\endproclaim \\enddemo \\enddefinition \\endremark \\endexample \\endproof"
@@ -37,18 +40,18 @@ _ENDS_OF_THEOREMS = commands.words(
 
 
 class PlainTex(Sections):
-    """`_obey_plain` takes the commands of this module, in papers that are not LaTeX."""
+    """The layer for plain TeX: `_obey_plain` obeys the commands of this module, if the paper is not LaTeX."""
 
     def __init__(self, files: Mapping[str, str], main: str):
         super().__init__(files, main)
-        self._cited: dict[str, str] = {}  # numbers by control word; empty: not cited yet
-        self._bare: set[str] = set()  # those of the control words that print their number without brackets
-        self._several: list[str] = []
-        self._references = 0
-        self._no_comments = False  # one that does not end is looked for once
+        self._cited: dict[str, str] = {}  # numbers of references by name; empty if not cited yet
+        self._bare: set[str] = set()  # the names that print their number without brackets
+        self._several: list[str] = []  # the numbers that \refsend will print
+        self._references = 0  # the number of those that are numbered
+        self._no_comments = False  # after one without an end: no end is looked for again
 
     def _obey_plain(self, name: str) -> bool:
-        """Whether the command was one of plain TeX's, which is then done with."""
+        """Obey a command if it is one of plain TeX's, and tell whether it was."""
         if name in self._cited:
             number = self._number_of(name)
             self._out.write(number if name in self._bare else f"[{number}]")
@@ -80,7 +83,8 @@ class PlainTex(Sections):
         elif name in _BIBLIOGRAPHIES:
             self._mute()
         elif name in _ENDS_OF_BIBLIOGRAPHIES:
-            self._unwind(len(self._writers) - self._out.muted)
+            if self._out.muted:
+                self._unwind(len(self._writers) - 1)
         elif name in _ENDS:
             self._done = True
         else:
@@ -88,7 +92,7 @@ class PlainTex(Sections):
         return True
 
     def _names_next(self) -> bool:
-        """Whether a control word comes next, and a group after it."""
+        """Tell whether a control word that may be a name comes next, and a group after it."""
         name = self._tokens.raw()
         if name is None:
             return False
@@ -101,7 +105,7 @@ class PlainTex(Sections):
         return word[:1] == "\\" and word[1:].isalpha()
 
     def _plain_label(self) -> list[str] | None:
-        """Of `\\item{(a)}`, and of AMS-TeX's `\\item"(a)"`."""
+        """Return the label of `\\item{(a)}`, or of AMS-TeX's `\\item"(a)"`; None if there is none."""
         tokens = self._tokens
         following = tokens.peek()
         if following == "{":
@@ -115,7 +119,10 @@ class PlainTex(Sections):
     # --- equations
 
     def _equation(self, kind: str) -> None:
-        """`\\eqn\\name{formula}`, or the number alone: `\\eqnn\\name`, and `\\eqna\\name` for (1a), (1b)."""
+        """Number an equation and name it: `\\eqn\\name{formula}`.
+
+        Two others give the number alone: `\\eqnn\\name`, and `\\eqna\\name` for (1a), (1b).
+        """
         tokens = self._tokens
         if not (self._names_next() if kind == "\\eqn" else self._word_next()):
             return
@@ -126,6 +133,10 @@ class PlainTex(Sections):
             tokens.put_back(["$", "$", *formula, "\\eqno", number, "$", "$"] if formula else [])
 
     def _name_equation(self, name: str, lettered: bool = False) -> str:
+        """Return the number of a new equation, in brackets, which its name will print.
+
+        `lettered`: the name takes a letter, which is printed after the number.
+        """
         self._numbers.within("equation", "section", keep=True)
         number = self._numbers.step("equation")
         self._tokens.learn(
@@ -134,11 +145,11 @@ class PlainTex(Sections):
         return f"({number})"
 
     def _named_within(self, formula: Formula) -> str:
-        """The text of a display that phyzzx's `\\eqn\\name` names from inside."""
+        """Return the text of a display with its number, where phyzzx's `\\eqn\\name` names it from inside."""
         return _EQUATION_NAME.sub(lambda m: f"\\eqno{self._name_equation(m[1])}", formula.text, count=1)
 
     def _appendix(self) -> None:
-        """harvmac's is a heading: `\\appendix{A}{Title}`."""
+        """Begin the appendix. harvmac's command is a heading, too: `\\appendix{A}{Title}`."""
         if not self._in_appendix:
             super()._appendix()
         if self._plain and self._tokens.peek() == "{":
@@ -151,6 +162,7 @@ class PlainTex(Sections):
     # --- references
 
     def _number_of(self, name: str) -> str:
+        """Return the number of a reference, which gets one if it has none yet."""
         if not self._cited.get(name):
             self._references += 1
             self._cited[name] = str(self._references)
@@ -171,7 +183,7 @@ class PlainTex(Sections):
             self._several.append(number)
 
     def _citation(self) -> None:
-        """`\\refs{\\one,\\two{--}\\ten}`."""
+        """Print the numbers of references: `\\refs{\\one,\\two{--}\\ten}`."""
         pieces: list[str] = []
         number = ""
         for token in self._tokens.argument():
@@ -187,7 +199,7 @@ class PlainTex(Sections):
     # --- figures and footnotes
 
     def _figure(self, kind: str) -> None:
-        """`\\fig\\name{caption}` prints its number, the others only name it; the caption is a note."""
+        """Number a figure and name it; its caption is a note. Only `\\fig\\name{caption}` prints it."""
         name = self._tokens.argument()[0].rstrip()
         number = self._numbers.step("figure", "Figure")
         self._tokens.learn(name, Macro((), [f"fig. {number}"]))
@@ -201,7 +213,7 @@ class PlainTex(Sections):
         self._open_note()
 
     def _footnote_mark(self) -> None:
-        """Leave out the mark: plain TeX's is an argument, AMS-TeX's is in quotes, if there is one."""
+        """Leave out a footnote's mark: an argument in plain TeX; in AMS-TeX in quotes, if there is one."""
         tokens = self._tokens
         first = tokens.solid()
         if first is None or first.startswith('"'):

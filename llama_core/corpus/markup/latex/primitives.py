@@ -1,7 +1,7 @@
 """Plain TeX's own commands that read more than arguments: rules, fonts, registers and characters.
 
-Each takes its operands off the tokens; of what a box is set to, `\\box` puts back the text.
-The TeXbook, chapters 20 and 24, has their syntax.
+Each function takes the operands of a command off the tokens; only boxes and characters put text back. The
+syntax is in the TeXbook, chapters 20 and 24. `paper` calls them by the table `PRIMITIVES`.
 """
 
 import re
@@ -11,6 +11,7 @@ from llama_core.corpus.markup.latex.commands import BOXES, words
 from llama_core.corpus.markup.latex.lexer import Verbatim
 from llama_core.corpus.markup.latex.reader import TokenReader
 
+# What begins an operand: a side of a rule, the file and the size of a font, a register, a character's code.
 _SIDE = re.compile(r"\s*(?:height|depth|width)(?![a-z])")
 _FILE = re.compile(r"\s*=\s*[\w./-]+(?:\s+(?P<size>scaled|at)\s*(?:[\d.]+\s*(?:true\s*)?(?:pt|cm|mm|in)?)?)?")
 _INDEX = re.compile(r"\s*\d*\s*")
@@ -18,7 +19,7 @@ _CODE = re.compile(r"\s*(?:'(?P<octal>[0-7]{1,6})|\"(?P<hex>[0-9A-F]{1,6})|(?P<d
 
 
 def _take(tokens: TokenReader, pattern: re.Pattern[str]) -> re.Match[str] | None:
-    """What the next run of characters begins with, taken off it."""
+    """Take what the pattern matches off the next characters, and return the match; None if there is none."""
     token = tokens.raw()
     if token is None:
         return None
@@ -28,13 +29,13 @@ def _take(tokens: TokenReader, pattern: re.Pattern[str]) -> re.Match[str] | None
 
 
 def _rule(tokens: TokenReader) -> None:
-    """`\\hrule height 1pt width 2cm`."""
+    """Leave out the sides of a rule: `\\hrule height 1pt width 2cm`."""
     while _take(tokens, _SIDE):
         tokens.length("\\hskip")
 
 
 def _font(tokens: TokenReader) -> None:
-    """`\\font\\name=cmr10 scaled\\magstep1`."""
+    """Leave out the definition of a font: `\\font\\name=cmr10 scaled\\magstep1`."""
     if tokens.peek()[:1] == "\\":
         tokens.raw()
         if (found := _take(tokens, _FILE)) and found["size"] and tokens.peek()[:1] == "\\":
@@ -42,7 +43,7 @@ def _font(tokens: TokenReader) -> None:
 
 
 def _character_code(tokens: TokenReader) -> None:
-    """``\\catcode`\\@=11`` and `\\catcode64=\\active`."""
+    """Leave out the assignment of a code to a character: ``\\catcode`\\@=11`` and `\\catcode64=\\active`."""
     if tokens.peek().startswith("`"):
         tokens.single()
         tokens.single()
@@ -52,7 +53,7 @@ def _character_code(tokens: TokenReader) -> None:
 
 
 def _name(tokens: TokenReader) -> str:
-    """The number of a register, or the control word that stands for it."""
+    """Return the number of a register, or the control word that stands for it."""
     if tokens.peek()[:1] == "\\":
         return (tokens.raw() or "").rstrip()
     found = _take(tokens, _INDEX)
@@ -60,21 +61,21 @@ def _name(tokens: TokenReader) -> str:
 
 
 def _register(tokens: TokenReader) -> None:
-    """`\\count1=5`, `\\toks0={...}` and `\\textfont0=\\tenrm`."""
+    """Leave out a register and what it is set to: `\\count1=5`, `\\toks0={...}` or `\\textfont0=\\tenrm`."""
     _name(tokens)
     if tokens.peek().lstrip().startswith("="):
         _assigned(tokens)
 
 
 def _assigned(tokens: TokenReader) -> None:
-    """`={...}`, or the same of a length, a number or a control word."""
+    """Leave out `={...}`, or a length, a number or a control word in the place of the braces."""
     tokens.length("\\catcode")
     if tokens.peek() == "{":
         tokens.argument()
 
 
 def _set_box(tokens: TokenReader) -> None:
-    """`\\setbox0=\\hbox to 2cm{...}`, which `\\box0` prints."""
+    """Keep the text of a box, which `\\box0` prints: `\\setbox0=\\hbox to 2cm{...}`."""
     name = _name(tokens)
     token = tokens.solid() or ""
     if token.strip() == "=":
@@ -96,7 +97,7 @@ def _copy(tokens: TokenReader) -> None:
 
 
 def _number(tokens: TokenReader) -> None:
-    """`\\multispan2` and `\\multispan{2}`."""
+    """Leave out a number: `\\multispan2` and `\\multispan{2}`."""
     if tokens.peek() == "{":
         tokens.argument()
     else:
@@ -104,7 +105,7 @@ def _number(tokens: TokenReader) -> None:
 
 
 def _character(tokens: TokenReader) -> None:
-    """``\\char92`` and ``\\char`\\%``: of the codes, those that are ASCII."""
+    """Put back a character: ``\\char`\\%``, or ``\\char92`` if the code is one of ASCII's."""
     if tokens.peek().startswith("`"):
         tokens.single()
         tokens.put_back([Verbatim(tokens.single().removeprefix("\\"))])
@@ -116,6 +117,7 @@ def _character(tokens: TokenReader) -> None:
         tokens.put_back([Verbatim(chr(code))] if 32 < code < 127 else [])
 
 
+# The function that takes the operands of each command.
 PRIMITIVES: dict[str, Callable[[TokenReader], None]] = {
     **dict.fromkeys(words("\\hrule \\vrule"), _rule),
     **dict.fromkeys(words("\\catcode \\lccode \\uccode \\sfcode \\mathcode \\delcode"), _character_code),

@@ -10,6 +10,7 @@ _ROMAN = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI",
 
 
 def _quantity(tokens: TokenReader) -> None:
+    """Print `\\SI{2}{\\metre}`."""
     tokens.option()
     value = tokens.argument()
     _unit(tokens)
@@ -17,14 +18,14 @@ def _quantity(tokens: TokenReader) -> None:
 
 
 def _unit(tokens: TokenReader) -> None:
-    """siunitx's `\\unit[settings]{unit}`, and `\\unit[value]{unit}` of the package units."""
+    """Print siunitx's `\\unit[settings]{unit}`, or `\\unit[value]{unit}` of the package units."""
     value = tokens.option() or []
     unit = [UNITS.get(t.rstrip(), t) for t in tokens.argument()]
     tokens.put_back([*value, " ", *unit] if value and "=" not in "".join(value) else unit)
 
 
 def _range(tokens: TokenReader, has_unit: bool) -> None:
-    """`\\SIrange{1}{2}{\\metre}` and `\\numrange{1}{2}`."""
+    """Print `\\SIrange{1}{2}{\\metre}` or `\\numrange{1}{2}`."""
     tokens.option()
     values = [*tokens.argument(), " to ", *tokens.argument()]
     if has_unit:
@@ -33,7 +34,7 @@ def _range(tokens: TokenReader, has_unit: bool) -> None:
 
 
 def _list(tokens: TokenReader, has_unit: bool) -> None:
-    """`\\SIlist{1;2}{\\metre}` and `\\numlist{1;2}`."""
+    """Print `\\SIlist{1;2}{\\metre}` or `\\numlist{1;2}`."""
     tokens.option()
     values = [t.replace(";", ", ") for t in tokens.argument()]
     if has_unit:
@@ -42,14 +43,14 @@ def _list(tokens: TokenReader, has_unit: bool) -> None:
 
 
 def _angle(tokens: TokenReader) -> None:
-    """`\\ang{degrees;minutes;seconds}`."""
+    """Print `\\ang{degrees;minutes;seconds}`."""
     tokens.option()
     parts = "".join(tokens.argument()).split(";")
     tokens.put_back([part.strip() + mark for part, mark in zip(parts, "°′″", strict=False) if part.strip()])
 
 
 def _ion(tokens: TokenReader) -> None:
-    """`\\ion{C}{4}` of the astronomers' classes: C IV."""
+    """Print `\\ion{C}{4}` of the astronomers' classes: C IV."""
     element, stage = tokens.argument(), tokens.argument()
     number = "".join(stage).strip()
     if number and set(number) <= set("ivx"):
@@ -59,6 +60,7 @@ def _ion(tokens: TokenReader) -> None:
     tokens.put_back([*element, " ", *stage])
 
 
+# The function that replaces each command by what it prints.
 QUANTITIES: dict[str, Callable[[TokenReader], None]] = {
     **dict.fromkeys(("\\si", "\\unit"), _unit),
     **dict.fromkeys(("\\SI", "\\qty"), _quantity),

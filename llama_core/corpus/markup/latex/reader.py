@@ -1,4 +1,7 @@
-"""Unexpanded tokens from a stack of files, with the arguments that TeX reads off them, within a budget."""
+"""Unexpanded tokens from a stack of files, with the arguments that TeX reads off them, within a budget.
+
+This module knows how an argument, an option, a star or a length is read, and bounds the work of macros.
+"""
 
 import re
 from collections.abc import Iterable
@@ -6,14 +9,16 @@ from collections.abc import Iterable
 from llama_core.corpus.markup.latex.commands import TAKES_NUMBER, TAKES_WORD
 from llama_core.corpus.markup.latex.lexer import PAR, Lexer
 
+# A length or a number as plain TeX writes it, any part of which may be left out.
 _DIMENSION = re.compile(
     r"[\s=]*+(?:[-+\s]*+(?P<number>\d+[.,]?\d*|[.,]\d+)\s*"
     r"(?P<unit>(?:true\s*)?(?:pt|cm|mm|em|ex|in|pc|bp|dd|cc|sp|mu|fil+))?"
     r"(?:\s*(?:plus|minus)\s*\d*[.,]?\d*\s*(?:pt|cm|mm|em|ex|in|fil+))*+|[-+])?"
 )
 
+# Characters that may be paid for: those that any paper has, and more for each character of its files.
 _BUDGET, _BUDGET_PER_CHAR = 1 << 18, 4
-_DEPTH = 50  # of files that input one another
+_DEPTH = 50  # how deep files may input one another
 
 
 class MacroBomb(Exception):
@@ -21,19 +26,22 @@ class MacroBomb(Exception):
 
 
 class TokenReader:
-    """The next tokens: those that were put back, then those of the innermost file.
+    """The tokens of a paper as they are written: those that were put back, then those of the innermost file.
 
-    What is put back is paid for, by its length, from a budget that grows with the size of the files: any
-    input takes linear time and memory, or ends in a MacroBomb.
+    `chars`: the size of the files. What is put back is paid for, by its length, from a budget that grows with
+    that size: any input takes linear time and memory, or ends in a MacroBomb.
     """
 
     def __init__(self, chars: int):
-        self._frames: list[tuple[Lexer, list[str]]] = []
+        self._frames: list[tuple[Lexer, list[str]]] = []  # open files; what was put back, the next token last
         self.boxes: dict[str, list[str]] = {}  # what \\setbox has put into a register
         self._left = _BUDGET + _BUDGET_PER_CHAR * chars
 
     def open(self, lexer: Lexer, chars: int) -> bool:
-        """Read a file before the rest. False where files are nested too deep or in a circle."""
+        """Open a file to be read before the rest. Return False if files are nested too deep or in a circle.
+
+        `chars`: the size of the file. Raises MacroBomb.
+        """
         if len(self._frames) >= _DEPTH or any(lexer.name == above.name for above, _ in self._frames):
             return False
         self.pay(chars)
@@ -42,14 +50,17 @@ class TokenReader:
 
     @property
     def lexer(self) -> Lexer:
+        """The lexer of the innermost file."""
         return self._frames[-1][0]
 
     def pay(self, chars: int) -> None:
+        """Take a number of characters off the budget. Raises MacroBomb if it does not have them."""
         self._left -= chars
         if self._left < 0:
             raise MacroBomb
 
     def raw(self) -> str | None:
+        """Return the next token, not expanded; None at the end of the paper."""
         while self._frames:
             lexer, ahead = self._frames[-1]
             if ahead:
@@ -68,6 +79,7 @@ class TokenReader:
         ahead.clear()
 
     def put_back(self, tokens: Iterable[str]) -> None:
+        """Put tokens back, to be read next. Raises MacroBomb if the budget cannot pay for them."""
         tokens = [t for t in tokens if t]
         self.pay(1 + sum(map(len, tokens)))
         self._frames[-1][1].extend(reversed(tokens))
@@ -77,14 +89,14 @@ class TokenReader:
         self._frames[-1][1].append(token)
 
     def solid(self) -> str | None:
-        """The next token that is not white space."""
+        """Return the next token that is not white space, or a blank line (`PAR`); None at the end."""
         while (token := self.raw()) is not None and token != PAR:
             if stripped := token if token[0] == "\\" else token.lstrip():
                 return stripped if type(token) is str else token
         return token
 
     def single(self) -> str:
-        """The next token that is not white space, of text its first character; empty at the end."""
+        """Return the next token that is not white space, or the first character of text; empty at the end."""
         token = self.solid() or ""
         if type(token) is str and len(token) > 1 and token[0] not in "\\#\n":
             self.put_back([token[1:]])
@@ -92,6 +104,7 @@ class TokenReader:
         return token.rstrip()
 
     def peek(self) -> str:
+        """Return the next token without taking it; empty at the end."""
         token = self.raw()
         if token is None:
             return ""
@@ -99,7 +112,10 @@ class TokenReader:
         return token
 
     def argument(self, long: bool = True) -> list[str]:
-        """The tokens of `{...}` without the braces, or one token. Not `long`: it ends with the paragraph."""
+        """Return the tokens of `{...}` without the braces, or one token.
+
+        If it is not `long`, it ends with the paragraph at the latest.
+        """
         token = self.solid()
         if token is None:
             return []
@@ -114,6 +130,7 @@ class TokenReader:
         return [token[0]]
 
     def _group(self, long: bool) -> list[str]:
+        """Return the tokens up to the end of the group that has begun."""
         found: list[str] = []
         depth = 0
         while (token := self.raw()) is not None:
@@ -131,7 +148,7 @@ class TokenReader:
         return found
 
     def option(self, opening: str = "[", closing: str = "]") -> list[str] | None:
-        """The tokens of `[...]`, if that is what comes next."""
+        """Return the tokens of `[...]` without the brackets; None if something else comes next."""
         skipped: list[str] = []
         while (token := self.raw()) is not None and token != PAR and not token.strip():
             skipped.append(token)
@@ -147,8 +164,10 @@ class TokenReader:
         return found
 
     def until(self, closing: str) -> list[str] | None:
-        """The tokens up to `closing` (characters, or a control word), which is taken; None, and nothing
-        is taken, where the paragraph ends before."""
+        """Return the tokens up to `closing` (characters, or a control word), which is taken too.
+
+        Return None, and take nothing, if the paragraph or the group ends before.
+        """
         found: list[str] = []
         depth = 0
         while (token := self.raw()) is not None and token != PAR:
@@ -172,7 +191,7 @@ class TokenReader:
         return None
 
     def skip(self, closing: str) -> bool:
-        """Leave out the tokens up to a control word of this file. False: it does not come, and all stays."""
+        """Leave out the tokens up to a control word of this file. False if it does not come, and all stay."""
         found: list[str] = []
         frames = len(self._frames)
         while (token := self.raw()) is not None and len(self._frames) >= frames:
@@ -183,7 +202,7 @@ class TokenReader:
         return False
 
     def rest_of_paragraph(self) -> list[str]:
-        """The tokens up to a blank line, which stays, or \\par."""
+        """Return the tokens up to a blank line, which stays, or up to a \\par, which is taken."""
         found: list[str] = []
         while (token := self.raw()) is not None and token.rstrip() != "\\par":
             if token == PAR:
@@ -194,11 +213,11 @@ class TokenReader:
         return found
 
     def word(self) -> str:
-        """The characters of an argument that is a name."""
+        """Return the characters of an argument that is a name."""
         return "".join(self.argument(long=False)).strip()
 
     def star(self) -> bool:
-        """Whether a star comes next, which is taken."""
+        """Take a star, if one comes next, and tell whether it did."""
         token = self.raw()
         if token is None:
             return False

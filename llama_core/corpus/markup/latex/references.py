@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Sequence
 
+# The title of a bibliography, in the languages that papers are in, with or without a number.
 TITLE = re.compile(
     r"\W*(?:(?:\d{1,2}|[IVX]{1,5})[.):]?\s+)?(?:(?:cited |selected )?references(?: cited)?"
     r"(?:\s*(?:and|&|,)\s*(?:further reading|(?:foot)?notes))?|notes\s*(?:and|&)\s*references"
@@ -12,17 +13,18 @@ TITLE = re.compile(
     re.IGNORECASE,
 )
 _TITLE_CHARS = 80
+# The mark of an entry, `[3]` or `3.`, and an entry with a year where entries have it.
 _MARK = re.compile(r"(?:- )?(?:\[[^]]{1,20}\]|\(?\d{1,3}[.)\]]) ?")
 _YEAR = r"(?:1[89]\d\d|20[0-4]\d)[a-z]?"
 _DATED = re.compile(rf"(?:- )?[^\W\d_].*?(?:[(,] ?{_YEAR}[),;.]|{_YEAR}\.?$|\b[A-Z]{{1,3}} {_YEAR} )")
-_DATED_CHARS = 600  # of an entry: what is longer is text
-_ENOUGH = 2  # entries that tell a bibliography by their marks alone
+_DATED_CHARS = 600  # what is longer is text, and no entry
+_ENOUGH = 2  # entries without a year that make a bibliography by their marks alone
 
 
 def without_references(lines: Sequence[str], headings: Collection[int]) -> list[str]:
-    """The lines without hand-made bibliographies: a line that is the title of one, and the entries after it.
+    """Return the lines without hand-made bibliographies: without the title of each and the entries after it.
 
-    `headings`: the lines that begin a section. A title that nothing follows goes too.
+    `headings`: the indices of lines that begin a section. A title that nothing follows is left out, too.
     """
     kept: list[str] = []
     at = 0
@@ -38,11 +40,12 @@ def without_references(lines: Sequence[str], headings: Collection[int]) -> list[
 
 
 def is_title(line: str) -> bool:
+    """Tell whether a line is the title of a bibliography."""
     return len(line) < _TITLE_CHARS and line[:1] != "-" and TITLE.fullmatch(line) is not None
 
 
 def _end(lines: Sequence[str], start: int, headings: Collection[int]) -> int:
-    """The line after the last entry of those that begin at `start`; 0 where text follows that is none."""
+    """Return the line after the last of the entries from `start` on; 0 if the lines are no bibliography."""
     end = marked = dated = 0
     for at in range(start, len(lines)):
         line = lines[at]

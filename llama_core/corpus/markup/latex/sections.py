@@ -1,4 +1,7 @@
-"""The headings of a paper, where its text begins, and the bibliography at its end."""
+"""The headings of a paper, where its text begins, and the bibliography at its end.
+
+This is the layer of the renderer over `layout`: what a heading does, and which lines are kept at the end.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,33 +12,34 @@ from llama_core.corpus.markup.latex.lexer import PAR
 from llama_core.corpus.markup.latex.references import TITLE, is_title, without_references
 from llama_core.corpus.markup.latex.text import resolve
 
-# Sections that come after the text, and begin none.
+# Titles of sections that come after the text: a paper does not begin with one of these.
 _BACK_MATTER = re.compile(
     r"\W*(?:acknowled?ge?ments?|appendi|supplement|funding|data availability|author contrib"
     r"|conflicts? of interest|notes? added|competing (?:\w+ )?interests?\W*$|captions?\W*$"
     r"|(?:list of )?(?:figures?|tables?)(?: captions?| legends?)?\W*$)",
     re.IGNORECASE,
 )
-# Those that come after the text in journals whose papers have no headings.
+# Titles of sections that come after the text in journals whose papers have no other headings.
 _METHODS = re.compile(r"\W*(?:(?:online |materials and )?methods?|experimental section)\W*", re.IGNORECASE)
+# What ends an entry that is not in the environment of a bibliography.
 _ENDS_ENTRY = frozenset(("\\bibitem", "\\refis", "\\par", "\\\\", "&")).union(
     commands.HEADINGS, commands.BREAKS
 )
-_FRONT_MATTER_CHARS = 3000  # of titles, authors and abstracts: what is longer may be text
+_FRONT_MATTER_CHARS = 3000  # titles, authors and abstracts are shorter: what is longer may be text
 
 
 class Sections(PaperLayout):
-    """A paper begins with its first section, if that is not at its end."""
+    """The layer for headings: a paper begins with its first section, unless that one comes after the text."""
 
     def __init__(self, files: Mapping[str, str], main: str):
         super().__init__(files, main)
         self._first: int | None = None  # the line that the first section begins at
-        self._headings: list[int] = []
+        self._headings: list[int] = []  # the lines that sections begin at
         self._in_appendix = False
-        self._has_text = False  # ahead of a section on methods: no section begins the paper then
+        self._has_text = False  # before a section on methods: then the paper begins with no section
 
     def _text(self) -> str:
-        """All that was written from the paper's beginning on."""
+        """Return all that was written from the paper's beginning on, without hand-made bibliographies."""
         self._unwind(1)
         lines = self._out.finish()
         begin, first = self._body, self._first
@@ -69,7 +73,7 @@ class Sections(PaperLayout):
         self._groups.append((lambda: self._out.par()) if level < 4 else self._head_ends)
 
     def _plain_heading(self, name: str) -> None:
-        """Its title ends with a word of its own, or with the paragraph."""
+        """Begin a section whose title ends with a word of its own, or with the paragraph."""
         end = commands.PLAIN_HEADINGS[name]
         title = (self._tokens.until(end) if end else None) or self._tokens.rest_of_paragraph()
         self._start_section("".join(t for t in title if t[0] != "\\"), 2 if "sub" in name else 1)
@@ -79,7 +83,7 @@ class Sections(PaperLayout):
             self._groups.append(lambda: self._out.par())
 
     def _start_section(self, title: str, level: int) -> None:
-        """A section ends whatever text was diverted before it."""
+        """Begin a section, which ends all text that was diverted before it."""
         if level < 4:
             self._unwind(1)
             self._tables.clear()
@@ -93,6 +97,7 @@ class Sections(PaperLayout):
             self._divert(muted=True)
 
     def _is_late(self, title: str) -> bool:
+        """Tell whether a section comes after the text, so that the paper cannot begin with it."""
         if self._has_text or self._in_appendix or _BACK_MATTER.match(title):
             return True
         if _METHODS.fullmatch(title):
@@ -100,26 +105,29 @@ class Sections(PaperLayout):
         return self._has_text
 
     def _bib_item(self) -> None:
-        """An entry outside of a bibliography's environment goes, and the title before it."""
+        """Leave out an entry that is not in the environment of a bibliography, and the title before it."""
         tokens = self._tokens
         self._out.end_line()
         self._out.forget_last(is_title)
         depth = 0
         while (token := tokens.raw()) is not None:
             word = token.rstrip()
-            depth += (token == "{") - (token == "}")
+            if token == "{":
+                depth += 1
+            elif token == "}":
+                depth -= 1
             if token == PAR or depth < 0 or word in _ENDS_ENTRY or word.startswith(("\\begin{", "\\end{")):
                 tokens.unread(token)
                 return
 
     def _references_of_iop(self) -> None:
-        """A heading, and items."""
+        """Begin the bibliography of IOP's classes: a heading, with items after it."""
         self._out.par()
         self._out.write("References")
         self._out.par()
 
     def _mute(self) -> None:
-        """The bibliography of a paper in plain TeX, which is its end."""
+        """Leave out what follows: the bibliography of a paper in plain TeX."""
         self._out.par()
         self._divert(muted=True)
 

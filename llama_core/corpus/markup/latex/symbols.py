@@ -1,5 +1,6 @@
-"""Characters that LaTeX's commands stand for: tables, read by `latex.py`."""
+"""Characters that LaTeX's commands stand for: tables for the layers of the renderer and for `quantities`."""
 
+# What each command prints.
 SYMBOLS = {
     "\\": " ",
     "\\,": " ",
@@ -133,7 +134,7 @@ SYMBOLS = {
     "\\refname": "References",
 }
 
-# Where a paper does not define them itself. `\\onedot` is what its own definitions end in.
+# What these print where a paper does not define them itself. Its own definitions end in `\onedot`.
 ABBREVIATIONS = {
     "\\onedot": ".",
     "\\eg": "e.g.",
@@ -147,7 +148,7 @@ ABBREVIATIONS = {
     "\\etal": "et al.",
 }
 
-# Combining characters; the base letter is the argument.
+# The combining character of each accent; the base letter is the argument.
 ACCENTS = {
     '\\"': "\u0308",
     "\\'": "\u0301",
@@ -167,7 +168,7 @@ ACCENTS = {
     "\\t": "\u0361",
 }
 
-# Of siunitx.
+# What each unit and prefix of siunitx prints: `name=sign`.
 _UNITS = """
 meter=m metre=m second=s gram=g kilogram=kg kelvin=K ampere=A mole=mol candela=cd hertz=Hz newton=N
 pascal=Pa joule=J watt=W volt=V ohm=Ω tesla=T coulomb=C farad=F electronvolt=eV bar=bar degree=°
