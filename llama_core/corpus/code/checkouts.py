@@ -16,19 +16,23 @@ _MAX_CONFIG = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class CheckoutEntry:
-    """`name`: relative to the root, with `/`. `kind`: file, link, device, metadata (of git, as a whole), or
-    unreadable_folder."""
+    """One thing in a checkout.
+
+    `name`: its path from the root, with `/`. `kind`: file, link, device, metadata (a whole folder such as
+    `.git`), or unreadable_folder.
+    """
 
     name: str
     kind: str
 
 
 def path_of(url: str) -> Path:
+    """Return the path on this machine that a path or `file://` URL names."""
     return Path(url.removeprefix("file://"))
 
 
 def walk(root: Path) -> Iterator[CheckoutEntry]:
-    """Everything in a folder but folders, in the order of the names."""
+    """Yield everything below `root` but the folders themselves, in the order of the names."""
     pending = [""]
     while pending:
         folder = pending.pop()
@@ -53,9 +57,10 @@ def walk(root: Path) -> Iterator[CheckoutEntry]:
 
 
 def read(root: Path, entry: CheckoutEntry, limit: int) -> bytes | str:
-    """A file's content, or the error's name: it may be gone, or another thing, since it was listed.
+    """Return a file's content, or an error's name if it has more than `limit` bytes or cannot be opened.
 
-    Raises StoreError where reading fails half-way.
+    Since it was listed the file may have gone, or become another thing. Raises StoreError if reading fails
+    half-way.
     """
     try:
         descriptor = os.open(root / entry.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -72,7 +77,10 @@ def read(root: Path, entry: CheckoutEntry, limit: int) -> bytes | str:
 
 
 def origin(root: Path) -> tuple[str, str]:
-    """The URL that a checkout was cloned from, and its commit; empty where git does not say."""
+    """Return the URL that a checkout was cloned from and its commit; either is empty if git does not say it.
+
+    A URL that holds a password is not given.
+    """
     config = _text(root / ".git/config")
     found = re.search(r'\[remote "origin"\][^\[]*?^\s*url\s*=\s*(\S+)', config, re.MULTILINE)
     url = found[1] if found and not urlsplit(found[1]).password else ""
@@ -90,5 +98,6 @@ def origin(root: Path) -> tuple[str, str]:
 
 
 def _text(path: Path) -> str:
+    """Return a file's text; empty if it cannot be read or is too long."""
     data = read(path.parent, CheckoutEntry(path.name, "file"), _MAX_CONFIG)
     return data.decode("utf-8", "replace") if isinstance(data, bytes) else ""

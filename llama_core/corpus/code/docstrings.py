@@ -10,10 +10,11 @@ _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
 def split_docstrings(text: str, module: str) -> tuple[str, list[tuple[str, str]]]:
-    """The source without its docstrings, and (qualified name, docstring) in the order of the file.
+    """Return the source without its docstrings, and (qualified name, docstring) in the order of the file.
 
-    `text` has `\\n` line ends. Docstrings are cut by whole lines; one that shares a line with code, or is
-    all that a class or function holds, stays. Source that does not parse stays whole.
+    `text` has `\\n` line ends. `module` is its name, with which the qualified names begin. Docstrings are cut
+    by whole lines: one that shares a line with code stays, and so does one that is all that a class or
+    function holds. Source that does not parse stays whole.
     """
     try:
         with warnings.catch_warnings():
@@ -22,7 +23,7 @@ def split_docstrings(text: str, module: str) -> tuple[str, list[tuple[str, str]]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return text, []
     lines = text.split("\n")
-    found: list[tuple[int, int, str, str]] = []
+    found: list[tuple[int, int, str, str]] = []  # (first line, line after the last, name, docstring)
     for name, owner in _owners(tree, module):
         node = owner.body[0] if owner.body else None
         if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Constant):
@@ -43,7 +44,7 @@ def split_docstrings(text: str, module: str) -> tuple[str, list[tuple[str, str]]
 
 
 def _owners(tree: ast.Module, module: str) -> Iterator[tuple[str, _Owner]]:
-    """Everything that may have a docstring, with its qualified name."""
+    """Yield everything that may have a docstring, with its qualified name."""
     stack: list[tuple[str, ast.AST]] = [(module, tree)]
     while stack:
         name, node = stack.pop()
@@ -58,6 +59,7 @@ def _owners(tree: ast.Module, module: str) -> Iterator[tuple[str, _Owner]]:
 
 
 def _has_own_lines(node: ast.Expr, lines: list[str]) -> bool:
+    """Tell whether nothing but a comment shares a line with an expression."""
     assert node.end_lineno is not None and node.end_col_offset is not None
     before = lines[node.lineno - 1].encode()[: node.col_offset].strip()
     after = lines[node.end_lineno - 1].encode()[node.end_col_offset :].strip()

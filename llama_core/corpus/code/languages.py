@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Comments:
-    """`line`: what a line comment starts with. `block`: how a block comment begins and ends."""
+    """How a language writes comments: what begins a line comment, and the two ends of a block comment."""
 
     line: tuple[str, ...] = ()
     block: tuple[tuple[str, str], ...] = ()
@@ -124,10 +124,11 @@ _BY_NAME = {
     "build.bazel": ("python", PYTHON),
 }
 
+# What marks a file as source code: endings, and whole names in lower case.
 NAMES = [*_BY_ENDING, *_BY_NAME]
 
 
 def language_of(path: str) -> tuple[str, Comments] | None:
-    """The language of a file and its comments; None where its name is not that of source code."""
+    """Return a file's language and how that writes comments; None if the name is not that of source code."""
     name = posixpath.basename(path).lower()
     return _BY_NAME.get(name) or _BY_ENDING.get(posixpath.splitext(name)[1])

@@ -11,7 +11,7 @@ _SPDX = re.compile(
     re.IGNORECASE,
 )
 
-# How people write them: in metadata, in classifiers, in exports.
+# How people write the names of licences in metadata, in classifiers and in exports.
 _NAMES = [
     (r"(the )?mit( license)?", "MIT"),
     (r"(the )?(new |revised |modified )?bsd( license)?", "BSD"),
@@ -25,7 +25,7 @@ _NAMES = [
     (r"historical permission notice and disclaimer \(hpnd\)", "HPND"),
 ]
 
-# What stands in the texts of licences, in words of lower case, and the most words that such a text has.
+# For each licence the most words that its text has, and what the text says, as words in lower case.
 _TEXTS = [
     (
         "Apache-2.0",
@@ -57,7 +57,7 @@ _TEXTS = [
     ),
     ("ISC", 300, ["permission to use copy modify and or distribute this software for any purpose"]),
 ]
-# Terms that none of these has: a text with one of them is another licence, or more than one.
+# Terms that no licence above has: a text with one of them is another licence, or holds another one too.
 _OTHER_TERMS = re.compile(
     r"\b(?:gnu|general public|commons clause|non ?commercial|creative commons|mozilla public|eclipse public"
     r"|business source|elastic license|server side public|functional source|good not evil|research purposes"
@@ -70,7 +70,7 @@ _MAX_TEXT, _MAX_EXPRESSION = 40_000, 1000  # characters
 
 
 def spdx(name: str) -> str:
-    """The identifier of a licence as people and exports write it: `mit`, `bsd-3-clause`, `Apache 2.0`.
+    """Return the SPDX identifier of a licence by a name such as `mit`, `bsd-3-clause` or `Apache 2.0`.
 
     A name that is not known comes back as it is.
     """
@@ -82,12 +82,16 @@ def spdx(name: str) -> str:
 
 
 def license_of_text(text: str) -> str | None:
-    """The licence that a LICENSE or COPYING file holds: Apache-2.0, BSD-2-Clause, BSD-3-Clause, ISC, MIT,
-    MIT-0, or several of them with AND. None where it is another one, or holds further terms."""
+    """Return the licence that the text of a LICENSE or COPYING file is.
+
+    That is Apache-2.0, BSD-2-Clause, BSD-3-Clause, ISC, MIT or MIT-0, or several of them joined by AND; None
+    if it is another one or has further terms.
+    """
     words = re.findall(r"[a-z0-9]+", text[: _MAX_TEXT + 1].lower())
     joined = " ".join(words)
     if len(text) > _MAX_TEXT or _OTHER_TERMS.search(joined):
         return None
+    # In reverse, so that of the two Apache texts the longer, which comes first above, has the last word.
     found = {name: most for name, most, phrases in _TEXTS[::-1] if all(p in joined for p in phrases)}
     if not found or len(words) > sum(found.values()):
         return None
@@ -95,16 +99,17 @@ def license_of_text(text: str) -> str | None:
 
 
 def _variant(name: str, words: str) -> str:
+    """Tell apart the licences that share most of their text."""
     if name == "BSD":
         return "BSD-3-Clause" if _NO_ENDORSEMENT.search(words) else "BSD-2-Clause"
     return "MIT-0" if name == "MIT" and "this permission notice" not in words else name
 
 
 def permissive_license(metadata: Message) -> str | None:
-    """The licence that the core metadata of a package states (SPDX where it can be told), if permissive.
+    """Return the licence that a Python package's core metadata states; None if it is not known as permissive.
 
-    `License-Expression` counts alone; else every licence classifier must be permissive; else the
-    `License` field, a name or a whole text. None where it is unknown or anything else.
+    `License-Expression` counts alone; else every licence classifier must be permissive; else the `License`
+    field, a name or a whole text, must be. The result is in SPDX where that can be told.
     """
     if expression := metadata.get("License-Expression"):
         return expression if meets(expression, _is_permissive) else None
@@ -123,6 +128,7 @@ def permissive_license(metadata: Message) -> str | None:
 
 
 def _named(text: str) -> str | None:
+    """Return the permissive licence that a name or a whole text states, or None."""
     text = text.strip()
     if _is_permissive(text):
         return text
@@ -137,7 +143,10 @@ def _is_permissive(identifier: str) -> bool:
 
 
 def meets(expression: str, is_allowed: Callable[[str], bool]) -> bool:
-    """Whether an SPDX expression, as `MIT OR GPL-2.0-only`, can be met by allowed licences alone."""
+    """Tell whether an SPDX expression, such as `MIT OR GPL-2.0-only`, can be met by allowed licences alone.
+
+    `is_allowed` answers for one identifier. An expression that is not well formed cannot be met.
+    """
     if len(expression) > _MAX_EXPRESSION:
         return False
     expression = re.sub(r"\s+WITH\s+", "-WITH-", expression, flags=re.IGNORECASE)
@@ -168,6 +177,6 @@ def meets(expression: str, is_allowed: Callable[[str], bool]) -> bool:
 
     try:
         value = either()
-    except (IndexError, ValueError, RecursionError):  # no expression at all, or brackets without end
+    except (IndexError, ValueError, RecursionError):  # it is no expression, or its brackets are too deep
         return False
     return value and not tokens

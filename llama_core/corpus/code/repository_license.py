@@ -22,7 +22,7 @@ _TEXTS = re.compile(
 _NOT_THE_PROJECT = re.compile(
     r"third|3rd|vendor|bundled|depend|notice|header|template|\.(?:py|js|ts|go|java|rb|rs|c|h)$", re.IGNORECASE
 )
-_MAX_DOTS = 500  # of a line of TOML: `tomllib` takes time with the square of a key's parts
+_MAX_DOTS = 500  # in a line of TOML: `tomllib` takes time with the square of the number of a key's parts
 _METADATA = (
     "package.json",
     "composer.json",
@@ -35,9 +35,12 @@ _METADATA = (
 
 
 class Licenses:
-    """The licences of the folders of one archive or checkout."""
+    """The licences that the folders of one archive or checkout state.
 
-    MAX_BYTES = 1 << 20  # of a file that may state a licence
+    `overflow`: more than `MAX_FOLDERS` state one, and the rest were not taken account of.
+    """
+
+    MAX_BYTES = 1 << 20  # a file that states a licence is no longer
     MAX_FOLDERS = 100_000
 
     def __init__(self) -> None:
@@ -46,11 +49,11 @@ class Licenses:
         self.overflow = False
 
     def is_wanted(self, path: str) -> bool:
-        """Whether a file may state a licence."""
+        """Tell by its path whether a file may state a licence."""
         return _is_text(path) or posixpath.basename(path).lower() in _METADATA
 
     def add(self, path: str, data: bytes) -> None:
-        """Take account of a file, if it is one that may state a licence."""
+        """Take account of a file if it may state a licence."""
         if not self.is_wanted(path):
             return
         if len(self._by_text) + len(self._by_metadata) >= self.MAX_FOLDERS:
@@ -68,8 +71,8 @@ class Licenses:
             self._by_metadata[folder] = found
 
     def of(self, path: str) -> str:
-        """The licence that holds for a file; empty if none is stated."""
-        while (folder := posixpath.dirname(path)) != path:  # the top is its own folder
+        """Return the licence that holds for a file, once all files are added; empty if none is stated."""
+        while (folder := posixpath.dirname(path)) != path:  # the top is its own parent
             if found := self._by_text.get(folder) or self._by_metadata.get(folder):
                 return found
             path = folder
@@ -77,6 +80,7 @@ class Licenses:
 
 
 def _is_text(path: str) -> bool:
+    """Tell whether a file holds the text of the project's licence, by its name."""
     folder, name = posixpath.split(path)
     if posixpath.basename(folder).lower() in ("licenses", "license"):
         return name.lower().endswith(".txt") and not _NOT_THE_PROJECT.search(name)
@@ -84,7 +88,7 @@ def _is_text(path: str) -> bool:
 
 
 def _of_metadata(name: str, text: str) -> str:
-    """The licence that a package's metadata states: an SPDX expression, `UNKNOWN`, or nothing."""
+    """Return the licence that a file of metadata states: an SPDX expression, `UNKNOWN`, or nothing."""
     try:
         if name.endswith(".json"):
             stated = json.loads(text)
@@ -104,6 +108,7 @@ def _of_metadata(name: str, text: str) -> str:
 
 
 def _stated(license: Any) -> str:
+    """Return the licence that the field of a file of metadata states, by name or as a whole text."""
     if isinstance(license, dict):
         license = license.get("type") or license.get("text")
     if not isinstance(license, str) or not license.strip():
@@ -111,4 +116,6 @@ def _stated(license: Any) -> str:
     name = license.strip()[: 1 << 16]
     if len(name) > 200:
         return license_of_text(name) or UNKNOWN
-    return spdx(name) if "/" not in name or " " in name else " OR ".join(map(spdx, name.split("/")))
+    if "/" in name and " " not in name:  # `MIT/Apache-2.0`, as Cargo had it
+        return " OR ".join(map(spdx, name.split("/")))
+    return spdx(name)

@@ -10,7 +10,7 @@ import brotli
 from llama_core.corpus.formats.streams import GZIP, chunks
 from llama_core.corpus.formats.warc import parse_headers
 
-_MAX_MEMBERS = 100  # of a gzip stream: servers send one
+_MAX_MEMBERS = 100  # members of a gzip stream that are read; servers send one
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)? (\d{3})")
 _CHARSET = re.compile(r"""charset\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
 _CHUNK = re.compile(rb"\s*([0-9a-fA-F]{1,16})[^\n]*\n")
@@ -18,35 +18,42 @@ _CHUNK = re.compile(rb"\s*([0-9a-fA-F]{1,16})[^\n]*\n")
 
 @dataclass(frozen=True, slots=True)
 class Response:
+    """An HTTP response. `headers` are by lower-case name; `payload` still has its encodings of transfer."""
+
     status: int
     headers: dict[str, str]
     payload: bytes
 
     @property
     def media_type(self) -> str:
+        """The media type that the head states, such as `text/html`, in lower case; empty if there is none."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
     def charset(self) -> str:
+        """The encoding that the head states for the text, as it is written there; empty if there is none."""
         found = _CHARSET.search(self.headers.get("content-type", ""))
         return found[1] if found else ""
 
 
 def parse_response(block: bytes) -> Response | None:
-    """Nothing where the block is no HTTP response."""
+    """Split an HTTP response into its head and its payload. Return None if the block is no HTTP response."""
     status = _STATUS.match(block)
     if not status:
         return None
-    ends = [(at, len(e)) for e in (b"\r\n\r\n", b"\n\n") if (at := block.find(e)) >= 0]
-    end, gap = min(ends, default=(len(block), 0))
+    end, gap = len(block), 0
+    for empty_line in (b"\r\n\r\n", b"\n\n"):
+        at = block.find(empty_line)
+        if 0 <= at < end:
+            end, gap = at, len(empty_line)
     return Response(int(status[1]), parse_headers(block[:end]), block[end + gap :])
 
 
 def decode_payload(response: Response, limit: int, is_cut: bool) -> bytes | str:
-    """The payload as its server meant it, or the name of what is wrong with it.
+    """Return the payload without its encodings of transfer, or the name of what is wrong with it.
 
-    `limit`: bytes that may come out. `is_cut`: the archive says that it holds only a part. The length that
-    the head states is not checked: older crawls stored it as it was before they took encodings off.
+    `limit`: how many bytes may come out. `is_cut`: the archive says that it holds only a part. The length
+    that the head states is not checked: older crawls took encodings off and left the length as it was.
     """
     data: bytes | str = response.payload
     if "chunked" in response.headers.get("transfer-encoding", "").lower():
@@ -59,11 +66,12 @@ def decode_payload(response: Response, limit: int, is_cut: bool) -> bytes | str:
 
 
 def _is_markup(data: bytes) -> bool:
-    """Whether the encoding was taken off before it was stored, though the head still states it."""
+    """Tell whether the payload is HTML or XML already, because the crawler took off what the head states."""
     return data[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<"
 
 
 def _join_chunks(data: bytes, is_cut: bool) -> bytes | str:
+    """Take the chunked transfer encoding off, if it is there."""
     parts: list[bytes] = []
     at = 0
     if _is_markup(data) or not _CHUNK.match(data):
@@ -78,6 +86,7 @@ def _join_chunks(data: bytes, is_cut: bool) -> bytes | str:
 
 
 def _decode(name: str, data: bytes, limit: int, is_cut: bool) -> bytes | str:
+    """Take the content encoding `name` off, if it is there."""
     if not data or name in ("", "identity", "none", "utf-8"):
         return data
     if name != "br" and _is_markup(data):
@@ -101,7 +110,7 @@ def _decode(name: str, data: bytes, limit: int, is_cut: bool) -> bytes | str:
 
 
 def _inflate(name: str, data: bytes, limit: int) -> tuple[bytes, bool]:
-    """What comes out, some more than `limit` bytes at most, and whether it is whole."""
+    """Return the decompressed data, until it is over `limit`, and whether the stream came to its end."""
     bits = 31
     if name == "deflate":  # with the header of zlib, or without: servers do both
         bits = 15 if data[0] & 15 == 8 and int.from_bytes(data[:2], "big") % 31 == 0 else -15
@@ -118,7 +127,7 @@ def _inflate(name: str, data: bytes, limit: int) -> tuple[bytes, bool]:
 
 
 def _unzstd(data: bytes, limit: int) -> tuple[bytes, bool]:
-    """As `_inflate`."""
+    """Do for zstd what `_inflate` does for gzip and deflate."""
     parts: list[bytes] = []
     size = 0
     for piece in chunks(io.BytesIO(data), ".zst"):

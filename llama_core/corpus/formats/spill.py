@@ -11,18 +11,20 @@ from typing import BinaryIO
 
 import zstandard
 
-RUN_BYTES = 128 << 20  # of rows in memory before they are written as a run
-MOST_RUNS = 64  # of a level, each made of as many of the level below: bounds the files that are open at once
+RUN_BYTES = 128 << 20  # when the rows in memory take so much, they are written as a run
+# When a level has so many runs, they become one of the next level: bounds the files that are open at once.
+MOST_RUNS = 64
 
-Row = tuple[tuple[int, ...], bytes]  # key of `width` 64-bit numbers, data
+Row = tuple[tuple[int, ...], bytes]  # (key of `width` 64-bit numbers, data)
 
-_ROW_BYTES = 200  # what a row costs in memory beside its data
+_ROW_BYTES = 200  # what a row takes in memory beside its data
 
 
 class Spill:
-    """Rows in the order of their keys. Use as a context manager: the folder goes with it.
+    """Rows that are put in in any order and come out in the order of their keys.
 
-    `width`: numbers in a key. Rows of equal keys come in the order that they were put in.
+    `width`: how many numbers a key has. `run_bytes`: how much memory rows may take. Rows of equal keys come
+    out in the order in which they were put in. Use it as a context manager, which deletes the folder.
     """
 
     def __init__(self, width: int, run_bytes: int = RUN_BYTES):
@@ -42,18 +44,20 @@ class Spill:
             self._folder.cleanup()
 
     def put(self, key: tuple[int, ...], data: bytes) -> None:
+        """Add a row. Its key has `width` signed 64-bit numbers."""
         self._rows.append((key, data))
         self._bytes += len(data) + _ROW_BYTES
         if self._bytes >= self._run_bytes:
             self._write()
 
     def __iter__(self) -> Iterator[Row]:
-        """All rows. To be called once."""
+        """Yield all rows in order. To be called once, after the last `put`."""
         self._rows.sort(key=lambda row: row[0])
-        # Of rows with equal keys, those in the highest level were put in first.
+        # Higher levels go first: of rows with equal keys, they hold those that were put in first.
         yield from self._merge([path for level in reversed(self._levels) for path in level], self._rows)
 
     def _write(self) -> None:
+        """Write the rows in memory as a run, and merge the runs of each level that is full."""
         self._rows.sort(key=lambda row: row[0])
         self._levels[0].append(self._write_run(self._rows))
         self._rows, self._bytes = [], 0

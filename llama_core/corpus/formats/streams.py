@@ -8,19 +8,22 @@ from typing import Any, Protocol
 import zstandard
 
 PIECE = 1 << 20  # bytes read at a time
-# A zstd block of 4 bytes may hold 128 KiB, and its decompressor knows no limit of output: small pieces.
+# A zstd block of 4 bytes may hold 128 KiB, and its decompressor has no limit of output, so it is fed little.
 ZSTD_PIECE = 1 << 10
 GZIP = b"\x1f\x8b"
 
 
 class Readable(Protocol):
+    """Anything that bytes can be read from, such as a file."""
+
     def read(self, size: int, /) -> bytes: ...
 
 
 def chunks(file: Readable, url: str, trailing: str = "damaged_stream") -> Iterator[bytes | str]:
-    """The decompressed bytes in pieces; last, the error's name where the stream is cut or damaged.
+    """Yield the decompressed bytes in pieces, and an error's name last if the stream is cut or damaged.
 
-    `trailing`: its name where the gzip stream is whole, and something else stands behind it.
+    `url`: its ending tells the compression: .gz, .zst, .bz2, in lower case, or none of these. `trailing`: the
+    error's name where a gzip stream is whole, and something else stands behind it.
     """
     if url.endswith(".gz"):
         yield from _inflate(file, lambda: zlib.decompressobj(wbits=31), zlib.error, PIECE >> 4, trailing)
@@ -41,7 +44,10 @@ def _inflate(
     piece: int,
     trailing: str = "damaged_stream",
 ) -> Iterator[bytes | str]:
-    """Members one after another, as gzip and zstd allow."""
+    """Decompress one member after another, as gzip and zstd files may have several.
+
+    `start` begins a member, whose fault is a `failure`; it is fed `piece` bytes at a time.
+    """
     member, error, is_whole = None, "", False
     while block := file.read(PIECE):
         for at in range(0, len(block), piece):
@@ -68,7 +74,7 @@ def _inflate(
 
 
 def _bunzip2(file: Readable) -> Iterator[bytes | str]:
-    """As `_inflate`. A block of 40 bytes may hold 46 MB: they are asked for in pieces."""
+    """Do for bzip2 what `_inflate` does. A block of 40 bytes may hold 46 MB, which come out in pieces."""
     member: bz2.BZ2Decompressor | None = None
     while block := file.read(PIECE >> 4):
         data = block
@@ -93,12 +99,16 @@ def _bunzip2(file: Readable) -> Iterator[bytes | str]:
 
 
 def lines(chunks: Iterator[bytes | str], limit: int) -> Iterator[tuple[int, bytes | str]]:
-    """(offset, line) for each line; an error's name for a line over `limit` bytes, which is never held."""
+    """Yield (byte offset, line) for each line, without its end.
+
+    In the place of a line of more than `limit` bytes, which is never held, comes the name of that error, and
+    in the place of one that an error of the stream cuts, that error's.
+    """
     held: list[bytes] = []
-    size = start = 0  # of the line being read
+    size = start = 0  # how long the current line is so far, and where it begins
     for chunk in chunks:
         if isinstance(chunk, str):
-            yield start, chunk  # the line that it cut is lost with it
+            yield start, chunk  # the line that the error cut is lost
             return
         at = 0
         while (end := chunk.find(b"\n", at)) >= 0:

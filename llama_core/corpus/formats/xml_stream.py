@@ -9,21 +9,23 @@ import re
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
-HEAD_BYTES = 1 << 20  # what stands before the first record is kept up to here
-_TOKEN_BYTES = 64  # no opening and no closing is longer: what the end of a piece may cut
+HEAD_BYTES = 1 << 20  # how much is kept of what stands before the first record
+_TOKEN_BYTES = 64  # no opening or closing tag is longer, so only so much of one can be cut by a piece's end
 _PIECE = 1 << 20
-_MAX_TAGS = 100_000  # of a record: bounds the memory of its tree
+_MAX_TAGS = 100_000  # in a record: bounds the memory of its tree
 
-Record = tuple[int, bytes | str]  # byte offset; the record's bytes, or the error's name
+Record = tuple[int, bytes | str]  # (byte offset, the record's bytes or an error's name)
 
 
 class Elements:
-    """The records of a file, in order. `head`: what stands before the first, known when that is yielded.
+    """The records of a file, in order, each with its byte offset, or with an error's name in its place.
 
-    `opening` and `closing` are patterns. A record that runs into the next one is `unclosed`, other bytes
-    between two are `stray_bytes`, a longer one than `limit` is `too_long`; without an end of the element
-    `root` the file is `truncated`. An error of the stream comes last, with the record that it cut. UTF-16
-    is read as well, by its byte order mark; offsets are then those of the same file in UTF-8.
+    `opening` and `closing` are patterns of a record's tags, and `root` is the name of the element around all
+    records. `head` is what stands before the first record, known once that is yielded. A record that runs
+    into the next one is `unclosed`, one of more than `limit` bytes is `too_long`, and other bytes between
+    two records are `stray_bytes`. A file without the end of `root` is `truncated`. An error of the stream
+    comes last, with the record that it cut. UTF-16 is read as well, by its byte order mark; offsets are then
+    those of the same file in UTF-8.
     """
 
     def __init__(self, chunks: Iterator[bytes | str], root: str, opening: bytes, closing: bytes, limit: int):
@@ -37,9 +39,10 @@ class Elements:
         self._gap = re.compile(rb"(?:\s|</" + name + rb"\s*>)*")
 
     def __iter__(self) -> Iterator[Record]:
-        held, base = b"", 0  # bytes not done with, and the offset of the first
-        scanned = 0  # in `held` no token begins before
-        record: int | None = None  # offset of the record that is open
+        """Yield the records of the file. To be called once."""
+        held, base = b"", 0  # the bytes that are not done with, and the offset of the first of them
+        scanned = 0  # the place in `held` before which no token begins
+        record: int | None = None  # the offset of the record that is open
         seen = too_long = stray = False
         failure = ""
         for piece in _as_utf8(_pieces(self._chunks)):
@@ -90,7 +93,7 @@ class Elements:
 
 
 def parse(data: bytes) -> ElementTree.Element | str:
-    """The element, or the error's name."""
+    """Parse the bytes of a record, and return its element or the name of what is wrong with it."""
     if data.count(b"<") > _MAX_TAGS:
         return "too_many_elements"
     try:
@@ -107,7 +110,7 @@ def parse(data: bytes) -> ElementTree.Element | str:
 
 
 def _as_utf8(pieces: Iterator[bytes | str]) -> Iterator[bytes | str]:
-    """UTF-16 recoded. A half of a surrogate pair becomes bytes that are no UTF-8: its record is refused."""
+    """Recode UTF-16. Half a surrogate pair becomes bytes that are not UTF-8, so its record is refused."""
     first = next(pieces, b"")
     order = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
     name = order.get(first[:2]) if isinstance(first, bytes) else None
@@ -127,7 +130,7 @@ def _as_utf8(pieces: Iterator[bytes | str]) -> Iterator[bytes | str]:
 
 
 def _pieces(chunks: Iterator[bytes | str]) -> Iterator[bytes | str]:
-    """The same bytes in larger pieces, so that a long record is not copied for each small chunk."""
+    """Join small chunks into larger pieces, so that a long record is not copied for each of them."""
     held: list[bytes] = []
     size = 0
     for chunk in chunks:

@@ -4,24 +4,28 @@ import codecs
 import re
 import string
 
-BYTEWISE = "cp1252_bytes"  # an error handler: a byte that does not belong is Windows' Latin-1
+BYTEWISE = "cp1252_bytes"  # the name of an error handler: a byte that cannot be decoded is read as cp1252
 
 _FORMS = (
     (re.compile(r"8859\D?(\d{1,2})"), "iso8859-{}"),
     (re.compile(r"latin\W?(\d{1,2})"), "latin{}"),
     (re.compile(r"(?:cp|page|windows|ibm|dos)\W*(\d{3,4})"), "cp{}"),
 )
-# Windows' form of Latin-1 holds all of the other's text; what is not ASCII under that name may be UTF-8.
+# cp1252, Windows' form of Latin-1, has all of Latin-1's text; bytes beyond ASCII in "ASCII" may be UTF-8.
 _WIDER = {"iso8859-1": "cp1252", "ascii": "utf-8"}
 _ASCII = string.ascii_letters + string.digits + r"\u0041"
 
 
 def codec_of(declared: str) -> str:
-    """Python's name of an encoding by what a file calls it, as `Windows Code Page 1252`; UTF-8's where the
-    name is unknown, or cannot be true of a file that was read as far as that name."""
-    name = declared.lower()
-    found = next(((form, match[1]) for pattern, form in _FORMS if (match := pattern.search(name))), None)
-    name = found[0].format(found[1]) if found else re.sub(r"[^a-z0-9]+", "-", name).strip("-")
+    """Return Python's name of the encoding that a file declares, such as `Windows Code Page 1252`.
+
+    It is "utf-8" where the name is unknown, or cannot be true: the file was read as ASCII up to that name.
+    """
+    name = re.sub(r"[^a-z0-9]+", "-", declared.lower()).strip("-")
+    for pattern, form in _FORMS:
+        if found := pattern.search(declared.lower()):
+            name = form.format(found[1])
+            break
     try:
         if _ASCII.encode().decode(name) != _ASCII:
             return "utf-8"
@@ -33,6 +37,7 @@ def codec_of(declared: str) -> str:
 
 
 def _one_by_one(error: UnicodeError) -> tuple[str, int]:
+    """Decode the bytes that an encoding refused as cp1252, and those that cp1252 lacks as Latin-1."""
     assert isinstance(error, UnicodeDecodeError)
     bad = error.object[error.start : error.end]
     return "".join(bytes((b,)).decode("cp1252", "ignore") or chr(b) for b in bad), error.end

@@ -9,7 +9,7 @@ there stays as it is.
 import re
 from dataclasses import dataclass
 
-_PROJECT = r"pro(?:[jy]e[ck]?t[eo]?s?|getto)\s+gutenberg"  # in the languages of its books
+_PROJECT = r"pro(?:[jy]e[ck]?t[eo]?s?|getto)\s+gutenberg"  # in the languages of the project's books
 _IS_GUTENBERG = re.compile(_PROJECT, re.IGNORECASE)
 _START = re.compile(
     rf"\W*(?:start|beginning)\s+of\s+(?:the|this)\s+(?:copyrighted\s+)?{_PROJECT}"
@@ -33,7 +33,7 @@ _COPYRIGHTED = re.compile(
     rf"copyrighted\s+{_PROJECT}|this\s+(?:e-?text|e-?book)\s+is\s+copyright", re.IGNORECASE
 )
 
-# Of the oldest headers, and of what volunteers put before and behind a book.
+# What paragraphs of the oldest headers say, and then what volunteers put before and after a book.
 _HEADER = re.compile(
     rf"{_PROJECT}|\be-?texts?\b"
     r"|^[^\w\n]*(?:title|author|release date|posting date|language|edition|character set encoding)\s*:"
@@ -87,16 +87,21 @@ _LANGUAGES = {
 
 _TAIL_LINES = 800  # the licence has some 400 lines
 _HEAD_LINES = 1000
-_HEADER_GAP, _HEADER_PARAGRAPH = 15, 60  # lines
-_HEAD_PARAGRAPHS, _TAIL_PARAGRAPHS = 12, 8  # in which credits are looked for
-_NOTE_LINES = 250  # from the end, in which a transcriber's notes begin
-_CREDIT_LINES = 15
-_LINE = 300  # characters of a line that are looked at
+# Lines: the paragraphs of a header without a mark are no further apart, and no longer, than this.
+_HEADER_GAP, _HEADER_PARAGRAPH = 15, 60
+_HEAD_PARAGRAPHS, _TAIL_PARAGRAPHS = 12, 8  # paragraphs at either end that may be credits
+_NOTE_LINES = 250  # a transcriber's notes begin within so many lines of the end
+_CREDIT_LINES = 15  # a longer paragraph is the text of a book without blank lines
+_LINE = 300  # the patterns see so many characters of a line
 
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """`number`: of Project Gutenberg, empty if not from there. `date`: of its release there, ISO 8601."""
+    """The text of a book, and what its Project Gutenberg header says of it; what that does not say is empty.
+
+    `number` is Project Gutenberg's own and `date` that of the release there, in ISO 8601. `language` is an
+    ISO 639-1 code. `is_copyrighted` says whether the header states that the book is under copyright.
+    """
 
     text: str
     number: str = ""
@@ -108,7 +113,7 @@ class Book:
 
 
 def read_book(text: str) -> Book:
-    """The book in a file's text, which has `\\n` at the end of its lines."""
+    """Return the book in a file's text, which has `\\n` line ends. Text from elsewhere comes back whole."""
     lines = text.split("\n")
     short = [line[:_LINE] for line in lines]
     if not _IS_GUTENBERG.search("\n".join(short[:_HEAD_LINES] + short[-_TAIL_LINES:])):
@@ -123,6 +128,7 @@ def read_book(text: str) -> Book:
     fields = _fields(header)
     number = _NUMBER.search(header)
     dated = header[: number.start()].rpartition("\n")[2] if number else ""  # `June, 1998  [Etext #4242]`
+    dates = map(_date, (fields.get("release date", ""), fields.get("posting date", ""), dated))
     title, author = _named(header)
     return Book(
         text="\n".join("\n" * gap + "\n".join(p) for gap, p in paragraphs).strip("\n") + "\n",
@@ -130,29 +136,26 @@ def read_book(text: str) -> Book:
         title=fields.get("title") or title,
         author=fields.get("author") or author,
         language=_LANGUAGES.get(fields.get("language", "").lower(), ""),
-        date=next(
-            filter(None, map(_date, (fields.get("release date", ""), fields.get("posting date", ""), dated))),
-            "",
-        ),
+        date=next(filter(None, dates), ""),
         is_copyrighted=_COPYRIGHTED.search(header) is not None,
     )
 
 
 def declared_encoding(head: bytes) -> str:
-    """What a header says of the file's encoding; empty if it does not."""
+    """Return the encoding that a file's header states in `head`, its first bytes; empty if it states none."""
     found = re.search(rb"character set encoding:[^\S\n]*([^\r\n]{1,80})", head[:20_000], re.IGNORECASE)
     return found[1].decode("ascii", "replace").strip() if found else ""
 
 
 def _start(lines: list[str]) -> int:
-    """The line that the book begins at, before credits are taken off."""
+    """Return the number of the line where the book, or credits before it, begins."""
     marks = [i for i, line in enumerate(lines[:_HEAD_LINES]) if _START.match(line)]
     if marks:
         return _end_of_mark(lines, marks[-1])
     end = 0
     for at, paragraph in _placed(lines[: _HEAD_LINES // 2]):
         if at - end > _HEADER_GAP or len(paragraph) > _HEADER_PARAGRAPH:
-            break  # what is said of the project further down, the book says
+            break  # further down, it is the book itself that speaks of the project
         text = "\n".join(paragraph)
         if _HEADER.search(text) and not _SOFT_END.match(text):
             end = at + len(paragraph)
@@ -160,7 +163,7 @@ def _start(lines: list[str]) -> int:
 
 
 def _end_of_mark(lines: list[str], at: int) -> int:
-    """A long title runs over to the line that has the closing stars."""
+    """Return the line after the mark at `at`. A long title runs over to the line with the closing stars."""
     if "*" not in lines[at].lstrip(" *"):
         for number in range(at + 1, min(at + 4, len(lines))):
             if not lines[number].strip():
@@ -171,7 +174,7 @@ def _end_of_mark(lines: list[str], at: int) -> int:
 
 
 def _end(lines: list[str], start: int) -> int:
-    """The line after the book, before credits are taken off."""
+    """Return the number of the line after the book and any credits behind it."""
     marks = [i for i in range(start, len(lines)) if _END.match(lines[i])]
     if not marks:
         first = max(start, len(lines) - _TAIL_LINES)
@@ -180,7 +183,7 @@ def _end(lines: list[str], start: int) -> int:
     return marks[-1] if marks else len(lines)
 
 
-Paragraph = tuple[int, list[str]]  # blank lines before it, its lines
+Paragraph = tuple[int, list[str]]  # (number of blank lines before it, its lines)
 
 
 def _paragraphs(lines: list[str]) -> list[Paragraph]:
@@ -193,7 +196,7 @@ def _paragraphs(lines: list[str]) -> list[Paragraph]:
 
 
 def _placed(lines: list[str]) -> list[tuple[int, list[str]]]:
-    """Paragraphs, each with the number of its first line."""
+    """Return the paragraphs of `lines`, each with the number of its first line."""
     found: list[tuple[int, list[str]]] = []
     at: int | None = None
     for number, line in enumerate([*lines, ""]):
@@ -206,7 +209,7 @@ def _placed(lines: list[str]) -> list[tuple[int, list[str]]]:
 
 
 def _trim(paragraphs: list[Paragraph]) -> list[Paragraph]:
-    """Without credits and transcriber's notes before and behind the book."""
+    """Take off the credits and transcriber's notes before and after the book."""
     kept = _without_last_notes(paragraphs)
     for number in range(len(kept) - 1, max(len(kept) // 2, len(kept) - _TAIL_PARAGRAPHS) - 1, -1):
         kept[number : number + 1] = _without_credit(kept[number])
@@ -222,7 +225,7 @@ def _trim(paragraphs: list[Paragraph]) -> list[Paragraph]:
 
 
 def _without_last_notes(paragraphs: list[Paragraph]) -> list[Paragraph]:
-    """Those in brackets have an end; any others are the last thing in a file."""
+    """Take off the transcriber's notes at the end: those in brackets to the bracket, others to the end."""
     kept = list(paragraphs)
     number, lines_after = len(kept) - 1, 0
     while number > len(kept) // 2 and lines_after < _NOTE_LINES:
@@ -230,22 +233,24 @@ def _without_last_notes(paragraphs: list[Paragraph]) -> list[Paragraph]:
         end = _end_of_note(kept, number)
         if end > number:
             in_brackets = _joined(kept[number]).lstrip().startswith("[")
-            del kept[number : end if in_brackets else None]
-            while (
-                kept and not in_brackets and not _joined(kept[-1]).strip(" *\n")
-            ):  # stars before what was cut
-                kept.pop()
-                number -= 1
+            if in_brackets:
+                del kept[number:end]
+            else:
+                del kept[number:]
+                while kept and not _joined(kept[-1]).strip(" *\n"):  # a row of stars before the note
+                    kept.pop()
+                    number -= 1
         number -= 1
     return kept
 
 
 def _without_credit(paragraph: Paragraph) -> list[Paragraph]:
+    """Return the paragraph in a list, or an empty list if it is a credit."""
     gap, lines = paragraph
     if len(lines) <= _CREDIT_LINES:
         text = _joined(paragraph)
         return [] if _CREDIT.match(text) or _SOFT_END.match(text) else [paragraph]
-    start, end = 0, len(lines)  # a file without blank lines
+    start, end = 0, len(lines)  # in a file without blank lines, only the outer lines can be credits
     while start < end and _CREDIT.match(lines[start][:_LINE]):
         start += 1
     while start < end and _SOFT_END.match(lines[end - 1][:_LINE]):
@@ -254,12 +259,12 @@ def _without_credit(paragraph: Paragraph) -> list[Paragraph]:
 
 
 def _joined(paragraph: Paragraph) -> str:
-    """What of a paragraph is looked at."""
+    """Return the part of a paragraph that the patterns see."""
     return "\n".join(line[:_LINE] for line in paragraph[1][: 2 * _CREDIT_LINES])
 
 
 def _end_of_note(paragraphs: list[Paragraph], at: int) -> int:
-    """The paragraph after the transcriber's notes that begin at one; the same one where none do."""
+    """Return the number of the paragraph after the note that begins at `at`; `at` itself if none does."""
     text = _joined(paragraphs[at])
     found = _NOTE.match(text)
     if not found:
@@ -282,7 +287,7 @@ def _end_of_note(paragraphs: list[Paragraph], at: int) -> int:
 
 
 def _named(header: str) -> tuple[str, str]:
-    """(title, author), by the line that says what this is the text of."""
+    """Return (title, author) from a line such as `The Project Gutenberg EBook of Emma, by Jane Austen`."""
     of, by = _OF.search(header), _BY.search(header)
     if of and (not by or of.start() < by.start()):
         return _words(of[1]), ""
@@ -290,7 +295,7 @@ def _named(header: str) -> tuple[str, str]:
 
 
 def _fields(header: str) -> dict[str, str]:
-    """What the lines `Title:`, `Author:` and so on say, first of each; titles run over indented lines."""
+    """Return what the first `Title:`, `Author:` and so on say. A value may run over into indented lines."""
     fields: dict[str, str] = {}
     lines = header.split("\n")
     for number, line in enumerate(lines):
@@ -307,10 +312,12 @@ def _fields(header: str) -> dict[str, str]:
 
 
 def _words(text: str) -> str:
+    """Put one space between the words of `text`."""
     return " ".join(text.split())
 
 
 def _date(text: str) -> str:
+    """Return the first date in `text` in ISO 8601, as far as it is given; empty if there is none."""
     found = _DATE.search(text)
     if not found:
         return ""

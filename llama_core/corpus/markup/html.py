@@ -22,20 +22,21 @@ _SMALL = re.compile(r"[+−–-]?(?:\d{1,9}|[ijkmnptxyN])")
 _SUM = re.compile(r"[\dijkmnptxyN]{1,9}[+−–*/-][\dijkmnptxyN]{1,9}")  # as in 2<sup>n-1</sup>
 _RESERVED = dict.fromkeys(range(1, 9))
 _INVISIBLE = _RESERVED | dict.fromkeys(map(ord, "\u00ad\u200b\u200e\u200f\u2060\ufeff")) | {0xA0: " "}
-_MAX_INDENT = 20  # levels of lists that are shown
+_MAX_INDENT = 20  # deeper lists are indented no further
 
-_PARAGRAPH, _INDENT, _KEPT, _KEPT_END, _MARK = "\x01", "\x02", "\x03", "\x04", "\x05"  # no text holds these
+# Characters that mark places while the text is built; `_RESERVED` takes them out of the input.
+_PARAGRAPH, _INDENT, _KEPT, _KEPT_END, _MARK = "\x01", "\x02", "\x03", "\x04", "\x05"
 _EMPTY_ITEM = re.compile(rf"{_INDENT}*{_MARK}(?:-|\d+\.)")
 _LONG_REFERENCE = re.compile(r"&#(?:\d{9,}|[xX][0-9a-fA-F]{9,});?")
 
 
 def to_text(markup: str) -> str:
-    """The text of an HTML fragment, paragraphs parted by an empty line."""
+    """Return the text of an HTML fragment, with an empty line between paragraphs."""
     builder = _Builder()
     at = 0
     for found in _TOKEN.finditer(markup):
         if found.start() < at:
-            continue  # inside a comment
+            continue  # it stands inside a comment
         builder.add(markup[at : found.start()])
         at = found.end()
         if found[2]:
@@ -48,24 +49,27 @@ def to_text(markup: str) -> str:
 
 
 def unescape(text: str) -> str:
-    """Entities as characters, once. `html.unescape` raises ValueError on numbers of thousands of digits."""
+    """Decode the entities of `text`, once. A character reference of nine digits or more becomes U+FFFD."""
     if "&" not in text:
         return text
+    # `html.unescape` raises ValueError on numbers of thousands of digits.
     return html.unescape(_LONG_REFERENCE.sub("\ufffd", text))
 
 
 class _Builder:
+    """The text of a fragment while its tags and its text are added in order."""
+
     def __init__(self) -> None:
         self._out: list[str] = []
-        self._code: list[str] = []  # what is kept as it is
-        self._held: list[str] = []  # of the code that is open
-        self._depth = 0  # of <pre> and <code> in one another
-        self._is_block = False
-        self._lists: list[int | None] = []  # the next number; None where items have none
-        self._fresh = False  # whether an item has no words yet
-        self._hidden = ""
-        self._raised: list[int] = []  # where each <sup> began
-        self._in_row = False  # whether a cell of this row has come
+        self._code: list[str] = []  # pieces of code, which keep their white space; `_out` holds their places
+        self._held: list[str] = []  # the text so far of the code that is open
+        self._depth = 0  # how many <pre> and <code> are open
+        self._is_block = False  # whether the code that is open is a <pre>
+        self._lists: list[int | None] = []  # for each open list the next number, None if it is not numbered
+        self._fresh = False  # whether the current list item has no words yet
+        self._hidden = ""  # the open element whose content is left out
+        self._raised: list[int] = []  # the lengths of `_out` at each open <sup>
+        self._in_row = False  # whether the current table row has a cell already
 
     def add(self, text: str) -> None:
         if not text or self._hidden:
@@ -81,13 +85,15 @@ class _Builder:
 
     def tag(self, name: str, opens: bool, attributes: str = "") -> None:
         if self._hidden:
-            self._hidden = "" if name == self._hidden and not opens else self._hidden
+            if name == self._hidden and not opens:
+                self._hidden = ""
         elif name in _HIDDEN:
             self._hidden = name if opens else ""
         elif name in ("pre", "code"):
             self._verbatim(name, opens)
         elif self._depth:
-            self._held += ["\n"] * (name == "br")
+            if name == "br":
+                self._held.append("\n")
         elif name == "li":
             self._item(opens)
         elif name == "sup":
@@ -95,7 +101,8 @@ class _Builder:
         elif name in ("td", "th"):
             self._cell(opens)
         elif name in _LINES:
-            self._out += ["\n"] * (not self._fresh)
+            if not self._fresh:
+                self._out.append("\n")
             self._in_row = False
         elif name in _PARAGRAPHS:
             self._paragraph(name, opens, attributes)
@@ -104,14 +111,15 @@ class _Builder:
         self._close_code()
         paragraphs = []
         for paragraph in "".join(self._out).split(_PARAGRAPH):
-            lines = [line for raw in paragraph.split("\n") if (line := raw.strip())]
-            lines = [line for line in lines if not _EMPTY_ITEM.fullmatch(line)]
-            paragraphs += ["\n".join(lines)] * bool(lines)
+            lines = [line.strip() for line in paragraph.split("\n")]
+            lines = [line for line in lines if line and not _EMPTY_ITEM.fullmatch(line)]
+            if lines:
+                paragraphs.append("\n".join(lines))
         text = "\n\n".join(paragraphs).replace(_INDENT, "  ").replace(_MARK, "")
         return re.sub(rf"{_KEPT}(\d+){_KEPT_END}", lambda found: self._code[int(found[1])], text)
 
     def _cell(self, opens: bool) -> None:
-        """Cells are parted by a bar, whatever white space stands between their tags."""
+        """Put a bar between two cells, whatever white space stands between their tags."""
         if not opens:
             return
         if self._in_row:
@@ -130,7 +138,7 @@ class _Builder:
                 self._lists.pop()
             in_list = len(self._lists) > (1 if opens else 0)
             self._out.append("\n" if in_list else _PARAGRAPH)
-        elif not self._fresh:  # else <li><p>
+        elif not self._fresh:  # the words of `<li><p>` stay on the line of the item's mark
             self._out.append(_PARAGRAPH)
 
     def _item(self, opens: bool) -> None:
@@ -145,7 +153,7 @@ class _Builder:
         self._fresh = True
 
     def _power(self, opens: bool) -> None:
-        """10<sup>6</sup> as 10^6."""
+        """Write `10<sup>6</sup>` as `10^6` and `2<sup>n-1</sup>` as `2^(n-1)`."""
         if opens:
             self._raised.append(len(self._out))
         elif self._raised:
@@ -169,6 +177,7 @@ class _Builder:
                 self._close_code()
 
     def _close_code(self) -> None:
+        """Put the code that was open aside, and its place into the text."""
         code, self._held = "".join(self._held), []
         if code.strip():
             place = f"{_KEPT}{len(self._code)}{_KEPT_END}"

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from llama_core.corpus.markup.wikitext.names import LINK_SECTIONS
 from llama_core.corpus.markup.wikitext.nesting import HOLE
 
-_Section = tuple[int, str, list[str]]  # level, title, lines
+_Section = tuple[int, str, list[str]]  # (level, title, lines)
 
 _QUOTES = re.compile(r"('{2,})")
 _LIST = re.compile(r"[*#:;]+")
-_MAX_INDENT = 20  # levels of lists that are shown
+_MAX_INDENT = 20  # deeper lists are indented no further
 _RULE = re.compile(r"-{4,}")
 _SPACES = re.compile(r"[ \t]{2,}")
 _SEPARATOR = r"[ ;,:/–-]"
@@ -29,7 +29,7 @@ _HOLES = (
 
 
 def layout(text: str) -> str:
-    """Plain lines. Sections of links or references are gone, and so are those left without a line."""
+    """Return the page as plain lines. Sections of links or references are left out, and so are empty ones."""
     lines = [*_sections(_clean(text.split("\n")))]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
 
@@ -45,23 +45,24 @@ def _clean(lines: Iterable[str]) -> Iterable[str]:
 
 
 def _words_left(line: str) -> bool:
-    """Whether a line still says something, now that its templates and links are holes."""
+    """Tell whether a line still has words now that its templates and links are holes."""
     item = _LIST.match(line)
     if item and _ONLY_BRACKETS.fullmatch(line, item.end()):
-        return False  # `* {{FRO}} (DEN)`: what the brackets are about is gone
+        return False  # of `* {{FRO}} (DEN)` only the brackets are left
     return bool(line.strip(f"{HOLE} \t*#:;,.·•|'"))
 
 
 def fill_holes(text: str) -> str:
-    """No empty brackets, no comma after nothing: only where something was taken away."""
+    """Close the holes in `text`, with the brackets and commas that would stand around nothing."""
     for pattern, put in _HOLES:
         text = pattern.sub(put, text)
     return text
 
 
 def _sections(lines: Iterable[str]) -> Iterable[str]:
-    waiting: list[tuple[int, str]] = []  # headings that have no line yet
-    skipped = 0  # the level of the section that is left out
+    """Yield the headings and lines of the sections that stay."""
+    waiting: list[tuple[int, str]] = []  # headings under which no line has come yet
+    skipped = 0  # the level of the section that is being left out, 0 if none is
     sections = [*_split(lines)]
     for place, (level, title, body) in enumerate(sections):
         if skipped and level > skipped:
@@ -83,7 +84,7 @@ def _sections(lines: Iterable[str]) -> Iterable[str]:
 
 
 def _split(lines: Iterable[str]) -> Iterable[_Section]:
-    """What stands under each heading, up to the next one; first, at level 0, what stands above all."""
+    """Yield the section under each heading; first, at level 0, the lines above all headings."""
     section: _Section = (0, "", [])
     for line in lines:
         level, title = _heading(line)
@@ -96,7 +97,10 @@ def _split(lines: Iterable[str]) -> Iterable[_Section]:
 
 
 def _is_of_links(sections: list[_Section], place: int) -> bool:
-    """By its name; inside of another section only if it is a list, for "Literature" may be prose there."""
+    """Tell by its title whether a section holds only links or references.
+
+    A section inside of another must also be a list: "Literature" may be prose there.
+    """
     level, title, _ = sections[place]
     if title.lower().replace(",", "").rstrip(" :") not in LINK_SECTIONS:
         return False
@@ -104,7 +108,7 @@ def _is_of_links(sections: list[_Section], place: int) -> bool:
 
 
 def _under(sections: list[_Section], place: int) -> Iterable[str]:
-    """The lines of a section and of those inside."""
+    """Yield the lines of a section and of the sections inside it."""
     yield from sections[place][2]
     for inside in range(place + 1, len(sections)):
         if sections[inside][0] <= sections[place][0]:
@@ -113,7 +117,7 @@ def _under(sections: list[_Section], place: int) -> Iterable[str]:
 
 
 def _is_list(lines: Iterable[str]) -> bool:
-    """Whether most characters are of list items."""
+    """Tell whether list items hold most of the characters."""
     items = others = 0
     for line in lines:
         if _LIST.match(line):
@@ -124,7 +128,7 @@ def _is_list(lines: Iterable[str]) -> bool:
 
 
 def _heading(line: str) -> tuple[int, str]:
-    """(level, title) of `== Title ==`; (0, "") of another line."""
+    """Return (level, title) for a line such as `== Title ==`, and (0, "") for any other line."""
     line = line.strip()
     if not line.startswith("=") or not line.endswith("="):
         return 0, ""
@@ -136,9 +140,9 @@ def _heading(line: str) -> tuple[int, str]:
 
 
 def _line(line: str) -> str | None:
-    """A line without the marks at its head. None: it has no words."""
+    """Return a line without the marks at its start, or None if it has no words."""
     if line.startswith(("{|", "|", "!-")) or (line.startswith("!") and "!!" in line) or _RULE.match(line):
-        return None  # of a table whose beginning is missing
+        return None  # a row of a table whose beginning is missing, or a horizontal rule
     if marks := _LIST.match(line):
         words = _SPACES.sub(" ", line[marks.end() :].strip())
         if not words:
@@ -146,17 +150,17 @@ def _line(line: str) -> str | None:
         depth = min(_MAX_INDENT, marks[0].count("*") + marks[0].count("#"))
         return "  " * (depth - 1) + "- " + words if marks[0][-1] in "*#" else words
     if line.startswith(" ") and line.strip():
-        return line[1:].rstrip()  # preformatted: its spaces count
+        return line[1:].rstrip()  # preformatted: its inner spaces stay
     return _SPACES.sub(" ", line).strip()
 
 
 def _unquote(line: str) -> str:
-    """Without the marks of bold and italics, told from apostrophes as MediaWiki does."""
+    """Take the marks of bold and italics off a line, told from apostrophes as MediaWiki tells them."""
     if "''" not in line:
         return line
     parts = _QUOTES.split(line)
     runs = [len(part) for part in parts[1::2]]
-    bold = sum(n in (3, 5) for n in (min(r, 5) if r != 4 else 3 for r in runs))
+    bold = sum(n >= 3 for n in runs)  # four are an apostrophe and bold; five are bold and italic
     italic = sum(n == 2 or n >= 5 for n in runs)
     for i in range(1, len(parts), 2):
         length = len(parts[i])
@@ -167,7 +171,10 @@ def _unquote(line: str) -> str:
 
 
 def _apostrophe(parts: list[str], runs: list[int]) -> int | None:
-    """Which run of three is an apostrophe before italics: after a word of one letter, else after a word."""
+    """Return the place in `parts` of the run of three that is an apostrophe before italics.
+
+    That is the first one after a word of one letter, else the first after any word, else the first of all.
+    """
     threes = [2 * i + 1 for i, length in enumerate(runs) if length == 3]
     for place in threes:
         before = parts[place - 1]

@@ -4,10 +4,11 @@ import re
 
 
 def _names(text: str) -> frozenset[str]:
+    """Split a list of names at commas and line ends."""
     return frozenset(name.strip() for name in text.replace("\n", ",").split(",") if name.strip())
 
 
-# Links to these are no words of the page: pictures and sound, and categories.
+# The namespaces of pictures and sound, and of categories: links to them are no words of the page.
 MEDIA = _names("""
 file, image, media, файл, картинка, медия, fitxer, imatge, soubor, fil, billede, datei, bild, medium,
 archivo, imagen, medio, fichier, média, datoteka, slika, mediji, fájl, kép, immagine, file multimediale,
@@ -19,7 +20,7 @@ category, категория, categoria, kategorie, kategori, categoría, catég
 categorie, kategoria, категорија, категорія
 """)
 
-# Other Wikipedias, as in [[de:Titel]]: a link at the margin, not in the text.
+# The codes of other Wikipedias: [[de:Titel]] is a link in the margin, not in the text.
 LANGUAGE_CODES = _names("""
 aa, ab, ace, af, ak, als, am, an, ang, ar, arc, ary, arz, as, ast, av, ay, az, azb, ba, ban, bar, bat-smg,
 bcl, be, be-tarask, be-x-old, bg, bh, bi, bjn, bm, bn, bo, bpy, br, bs, bug, bxr, ca, cbk-zam, cdo, ce, ceb,
@@ -37,7 +38,7 @@ ty, tyv, udm, ug, uk, ur, uz, ve, vec, vep, vi, vls, vo, wa, war, wo, wuu, xal, 
 zh, zh-cfr, zh-classical, zh-cn, zh-min-nan, zh-tw, zh-yue, zu
 """)
 
-# Sections of links, of references and of pictures; without commas.
+# The titles of sections of links, references and pictures, without their commas.
 LINK_SECTIONS = _names("""
 see also, references, external links, external link, further reading, notes, footnotes, bibliography,
 sources, citations, notes and references, references and notes, references and sources, works cited,
@@ -89,7 +90,7 @@ vidare läsning, tryckta källor, webbkällor, källor och noter, noter och refe
 bildgalleri
 """)
 
-# What a page says of itself between double underscores, such as __NOTOC__: MediaWiki's names, in any case.
+# Words between double underscores that are commands to MediaWiki, such as __NOTOC__, in upper or lower case.
 SWITCHES = _names("""
 abschnitte_nicht_bearbeiten, alltidinnehållsförteckning, aucunegalerie, aucunetdm, aucunsommaire,
 bez_galerije, bez_izmena, bez_izmjena, bez_sadržaja, bezcc, bezeditovatčást, bezedycjisekcji, bezgalerie,
@@ -119,7 +120,7 @@ zespisem, без_галереи, без_галереї, без_галерије,
 безцц, зміст, обов_зміст, обяз_огл, обязательное_оглавление, огл, оглавление, приморани_садржај,
 приморанисадржај, садржај, съдържание, съссъдържание, форсирани_садржај, форсиранисадржај
 """)
-# In this case only: `__index__` is a name of Python.
+# Such words in upper case only: `__index__` is a name of Python's.
 CASED_SWITCHES = _names("""
 ARCHIVEDTALK, ASCUNDECAT, AUCUNINDEX, AUCUNLIENNOUVELLESECTION, BEGRIFFSKLÄRUNG, BEZINDEKSA, BEZKAZALA,
 BEZLINKUPŘIDATKOMENTÁŘ, BEZNOVEVEZEODELJKA, BEZ_INDEKSA, BEZ_NOVE_VEZE_ODELJKA, BREZKAZALA, CAPINDEX,
@@ -149,7 +150,7 @@ VERSTECKTE_KATEGORIE, VINCULARANUEVASECCION, WARTUNGSKATEGORIE, ÁLLANDÓÁTIRÁ
 """)
 
 DISAMBIGUATION_SWITCH = re.compile("__(?:DISAMBIG|BEGRIFFSKLÄRUNG|HOMONYMIE|DISAMBIGUACI[OÓ]N)__")
-# What a page of links to pages of one name says that it is.
+# The templates by which a page says that it lists the pages of one name.
 DISAMBIGUATION = _names("""
 disambig, disambiguation, dab, disamb, hndis, geodis, mathdab, schooldis, numberdis, roaddis, wpdis,
 begriffsklärung, bks, homonymie, homonymes, patronyme, toponyme, paronymie, internationalisation,
@@ -162,7 +163,10 @@ egyértelműsítő lap, dezambiguizare, dezamb, razločitev, вишезначн�
 
 
 def is_disambiguation(template: str) -> bool:
-    """Whether a template says so of the page: not of a link in it, nor of another page of the same name."""
+    """Tell whether `template`, in lower case, says that its page is a disambiguation page.
+
+    Templates that mark a link to such a page, or name one with the same title, do not.
+    """
     name = template.partition("|")[0].strip()
     return name in DISAMBIGUATION or name.endswith(" disambiguation") or name.startswith(_DISAMBIGUATES)
 
@@ -170,7 +174,7 @@ def is_disambiguation(template: str) -> bool:
 _DISAMBIGUATES = ("disambiguation page", "disambiguation cleanup", "rozcestník ", "förgrening ", "egyért-")
 
 
-# Templates of citations: their addresses are what the page cites.
+# How the names of citation templates begin; the web addresses in these are the page's references.
 CITATIONS = (
     "cite", "citation", "vcite", "cita ", "citar", "citáz", "citace", "cytuj", "citat ", "citeer", "cit web",
     "literatur", "internetquelle", "lien web", "ouvrage", "article", "lien brisé", "книга", "статья",
@@ -178,7 +182,8 @@ CITATIONS = (
     "ref-web", "ref-llibre", "ref-publicació", "ref-notícia", "kilde", "navedi", "citiraj", "navod",
 )  # fmt: skip
 
-# Templates whose words stay, by how they are read.
+# Templates whose words stay: those whose text is their first argument, their second, or their last, and those
+# that stand for a fixed text. Then the names that {{convert}} gives to units.
 FIRST = _names("""
 nowrap, nobr, nobreak, nobold, noitalic, nobreaks, small, smaller, big, large, larger, sc, sc2, small caps,
 smallcaps, allcaps, sub, em, strong, strike, u, underline, overline, abbr, abbrv, tooltip, hover title,
@@ -223,7 +228,7 @@ UNITS = {
 }  # fmt: skip
 
 
-# The first word of a redirect, where a dump does not mark it: MediaWiki's own names.
+# MediaWiki's words that open a redirect, for dumps that do not mark it otherwise.
 REDIRECTS = _names("""
 redirect, пренасочване, виж, přesměruj, omdirigering, weiterleitung, redirección, redireccion, redirection,
 preusmjeri, átirányítás, rinvia, rinvio, rimando, doorverwijzing, patrz, przekieruj, tam, redirecionamento,

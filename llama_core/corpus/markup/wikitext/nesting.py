@@ -11,17 +11,18 @@ from dataclasses import dataclass, field
 from llama_core.corpus.markup.wikitext.names import CATEGORIES, LANGUAGE_CODES, MEDIA
 from llama_core.corpus.markup.wikitext.templates import is_citation, render
 
-HOLE = "\x03"  # stands where something was that has no words
-MAX_DEPTH = 100  # the limit of MediaWiki's own preprocessor
-MAX_PARTS = 10_000  # arguments of a template: bounds memory where a page is all bars
+HOLE = "\x03"  # stands where something without words was taken out
+MAX_DEPTH = 100  # MediaWiki's own preprocessor has the same limit
+MAX_PARTS = 10_000  # the arguments of a template that are told apart: bounds memory where a page is all bars
 
-# Of three closing brackets the first is of an external link; of an odd number of braces after a bar the first
-# ends a table.
+# Of three closing brackets the first closes an external link; of an odd number of braces after a bar the
+# first ends a table.
 _TOKENS = re.compile(
     r"\{\{|\}\}|\[\[(?!\[)|\]\](?!\](?!\]))|\||\n[ \t:*#;]*+\{\||\{\|(?<=\|\{\|)(?=[^\n{}|]*+\n)"
     r"|\n[ \t]*+\|\}(?=(?:\}\})*+(?!\}))"
 )
 _ROWS = re.compile(r"\n[ \t]*+[!|][^\n]*+")
+# Prefixes of links to other projects, as in [[wikt:word]].
 _PROJECTS = frozenset({
     "w", "s", "b", "q", "n", "v", "c", "d", "m", "wikt", "wikipedia", "wiktionary", "wikisource", "commons",
     "wikiquote", "wikibooks",
@@ -30,12 +31,16 @@ _QUALIFIER = re.compile(r" ?\([^()]*\)$")
 
 
 class TooDeepError(ValueError):
-    """More is nested, or left open, than MediaWiki itself would read."""
+    """A page nests more, or leaves more open, than MediaWiki itself would read."""
 
 
 @dataclass
 class Nesting:
-    """What was found beside the text: names of templates (lower case), the text of citations."""
+    """The pass over the text of one page, and what it finds beside the text.
+
+    `title`: the page's own. `hidden`: the namespaces, in lower case, whose links leave no words. `templates`:
+    the names of the templates found, in lower case. `citations`: the text of those that are citations.
+    """
 
     title: str = ""
     hidden: Collection[str] = MEDIA | CATEGORIES
@@ -43,7 +48,7 @@ class Nesting:
     citations: list[str] = field(default_factory=list)
 
     def flatten(self, text: str) -> str:
-        """`text` without templates, links and tables. Raises TooDeepError."""
+        """Return `text` with templates and links rendered and tables taken out. Raises TooDeepError."""
         stack: list[tuple[str, list[list[str]]]] = [("", [[]])]
         text = "\n" + text
         at = 0
@@ -68,13 +73,16 @@ class Nesting:
 
     def _close(self, stack: list[tuple[str, list[list[str]]]], kind: str) -> None:
         place = next((i for i in range(len(stack) - 1, 0, -1) if stack[i][0] == kind), None)
-        if place is None:  # a closing of nothing, but it may be of two external links
+        if place is None:  # nothing is open; but `]]` may close two external links
             stack[-1][1][-1].append("]]" if kind == "[[" else "")
             return
-        while len(stack) - 1 > place:
+        while len(stack) - 1 > place:  # what was opened inside and never closed is text
             _, parts = stack.pop()
+            outer = stack[-1][1][-1]
             for i, part in enumerate(parts):
-                stack[-1][1][-1] += [*["|"] * (i > 0), *part]
+                if i > 0:
+                    outer.append("|")
+                outer += part
         words = ["".join(part) for part in stack.pop()[1]]
         stack[-1][1][-1].append(self._render(kind, words))
 
@@ -109,7 +117,10 @@ class Nesting:
 
 
 def _left_open(stack: list[tuple[str, list[list[str]]]]) -> str:
-    """What is never closed is text, but for the first line of a template and the rows of a table."""
+    """Return the text of a page together with what it leaves open, which is text too.
+
+    Only the first line of a template or table, and the rows of a table, are left out.
+    """
     pieces = ["".join(stack[0][1][0])]
     in_table = False
     for kind, parts in stack[1:]:

@@ -58,7 +58,7 @@ _EXTERNAL = re.compile(
 )
 _BARE = re.compile(r"\b(?:https?|ftp)://[^\s\[\]<>|\"\x03]*[^\s\[\]<>|\"\x03.,;:!?)']")
 _SWITCH = re.compile(rf"__(?!_)(?:(?i:{'|'.join(sorted(SWITCHES))})|{'|'.join(sorted(CASED_SWITCHES))})__")
-_PARAMETER = re.compile(r"\{\{\{[^{}|]*+\|?([^{}]*+)\}\}\}")  # of a template's own page
+_PARAMETER = re.compile(r"\{\{\{[^{}|]*+\|?([^{}]*+)\}\}\}")  # on a template's own page
 _LEFT_OPEN = re.compile(r"\{\{+|\}\}+|\[\[+|\]\]+")
 _RESERVED = dict.fromkeys(range(1, 9))
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200e\u200f\u2060\ufeff"))
@@ -69,7 +69,11 @@ _ARCHIVED = re.compile(r"https?://(?:web\.|www\.)?archive\.org/(?:web/)?\d+\w*/(
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`references`: the distinct web addresses that the page cites, in its order, at most 1,000."""
+    """What is read from a page: its text and two facts.
+
+    `references`: the distinct web addresses that the page cites, in its order, at most 1,000.
+    `is_disambiguation`: whether the page says that it only lists the pages of one name.
+    """
 
     text: str
     references: list[str]
@@ -77,10 +81,10 @@ class Page:
 
 
 def read_page(wikitext: str, title: str = "", hidden: Collection[str] = (), language: str = "") -> Page:
-    """The text of a page. `hidden`: more names of namespaces of pictures and categories, lower case.
-    `language`: of the Wikipedia that it is from.
+    """Read a page. Raises TooDeepError if more is nested in it than MediaWiki would read.
 
-    Raises TooDeepError where more is nested than MediaWiki would read.
+    `title`: the page's own. `hidden`: more names of the namespaces of pictures and categories, in lower case.
+    `language`: the code of the Wikipedia that the page is from.
     """
     kept: list[str] = []
     cited: list[str] = []
@@ -103,11 +107,15 @@ def read_page(wikitext: str, title: str = "", hidden: Collection[str] = (), lang
 
 
 def _set_aside(text: str, kept: list[str], cited: list[str]) -> str:
-    """Comments and references go; what is no wikitext inside is replaced by its number in `kept`."""
+    """Take comments, references and other elements without words out, and set code and formulas aside.
+
+    Each piece of code and each formula moves to `kept`, and a mark with its number takes its place. The
+    content of references moves to `cited`.
+    """
     out: list[str] = []
     at = 0
-    without_end: set[str] = set()  # names of which there is no end any more
-    as_wikitext: dict[str, int] = {}  # where code ends that is read as wikitext, by name
+    without_end: set[str] = set()  # names of which no end tag follows any more
+    as_wikitext: dict[str, int] = {}  # by name: the end of code that is read as wikitext
     for found in _SPECIAL.finditer(text):
         if found.start() < at:
             continue
@@ -126,11 +134,13 @@ def _set_aside(text: str, kept: list[str], cited: list[str]) -> str:
             continue
         inside = text[at : end.start()]
         if name == "--":
-            own_line = text.endswith("\n", 0, found.start()) and text.startswith("\n", end.end())
-            at = end.end() + own_line
+            at = end.end()
+            if text.endswith("\n", 0, found.start()) and text.startswith("\n", at):
+                at += 1  # a comment that has a line of its own takes the line with it
         elif name in _REMOVED:
             at = end.end()
-            cited += [inside] * (name in ("ref", "references"))
+            if name in ("ref", "references"):
+                cited.append(inside)
             out.append("" if name == "ref" else HOLE)
         elif name not in _CODE or name == "nowiki" or not _is_wikitext(inside):
             at = end.end()
@@ -148,10 +158,12 @@ _END["--"] = re.compile("-->")
 
 
 def _is_wikitext(code: str) -> bool:
+    """Tell whether code holds markup that MediaWiki would render."""
     return "<nowiki" not in code and any(mark in code for mark in ("''", "[[", "{{"))
 
 
 def _keep(name: str, attributes: str, inside: str, kept: list[str]) -> str:
+    """Put the content of an element into `kept`, and return what takes its place in the text."""
     if name == "poem":
         return "\n" + inside.strip("\n") + "\n"
     place = f"\x01{len(kept)}\x02"
@@ -172,7 +184,7 @@ def _put_back(text: str, kept: list[str]) -> str:
 
 
 def _inline(text: str) -> str:
-    """Without external links, HTML tags, magic words and entities."""
+    """Render what stands within lines: external links, HTML tags, magic words and entities."""
     text = _EXTERNAL.sub(lambda found: (found[1] or found[2] or "").strip() or HOLE, text)
     text = _BARE.sub(HOLE, text)
     text = _SUPERSCRIPT.sub(_power, text)
@@ -184,7 +196,9 @@ def _inline(text: str) -> str:
 
 def _instead_of_tag(found: re.Match[str]) -> str:
     name = found[2].lower()
-    return "\n" if name in _BREAKS else HOLE if name == "phonos" else ""
+    if name in _BREAKS:
+        return "\n"
+    return HOLE if name == "phonos" else ""
 
 
 def _power(found: re.Match[str]) -> str:
@@ -193,6 +207,7 @@ def _power(found: re.Match[str]) -> str:
 
 
 def _addresses(cited: list[str]) -> list[str]:
+    """Return the distinct web addresses in citations. An archived page counts as the original."""
     found: dict[str, None] = {}
     for text in cited:
         for match in _BARE.finditer(unescape(text)):
@@ -207,6 +222,7 @@ def _addresses(cited: list[str]) -> list[str]:
 
 
 def _is_outside(url: str) -> bool:
+    """Tell whether a web address leads away from Wikipedia and its sister projects."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""

@@ -7,34 +7,38 @@ import re
 
 from llama_core.corpus.markup.wikitext.nesting import HOLE
 
-_INSIDE = r"(?:[^{}|\[]++|\[(?!\[))*+"  # no link or template whose bars would be taken for that of the flags
+_INSIDE = r"(?:[^{}|\[]++|\[(?!\[))*+"  # no link or template: its bar would pass for the one after the flags
 _MARKED = re.compile(rf"-\{{(?:({_INSIDE})\|)?({_INSIDE})\}}-")
 _RULES_END = re.compile(r";\s*(?=sr(?:-\w{2,4})?\s*:|$)")
 _RULE = re.compile(r"\s*(sr(?:-ec|-el|-cyrl|-latn)?)\s*:(.*)", re.DOTALL)
 _OLD_CODES = {"sr-cyrl": "sr-ec", "sr-latn": "sr-el"}
 _NAMES = {"sr": "српски / srpski", "sr-ec": "српски (ћирилица)", "sr-el": "srpski (latinica)"}
-_APART = "\x04"  # in `-{{{`, which is no parameter here but this markup with a template; no text holds it
+# No text holds this character. It parts `-{{{`, which is this markup around a template and no parameter.
+_APART = "\x04"
 
 
 def applies_to(language: str) -> bool:
+    """Tell whether the Wikipedia of `language` is shown in two scripts."""
     return language == "sr"
 
 
 def before_templates(text: str) -> str:
-    """Whatever holds no link or template is done first: a bar of it is none of the template around it."""
+    """Render the markup that holds no link or template, so that its bars do not pass for a template's."""
     return in_one_script(text.replace("-{{{", f"-{{{_APART}{{{{"))
 
 
 def after_templates(text: str) -> str:
+    """Render what is left once the templates and links inside are plain text."""
     return in_one_script(text.replace(_APART, ""))
 
 
 def in_one_script(text: str) -> str:
+    """Replace each `-{...}-` that holds no link or template by what MediaWiki shows of it."""
     return _MARKED.sub(_shown, text)
 
 
 def _shown(found: re.Match[str]) -> str:
-    """What MediaWiki shows of `-{flag;flag|text}-` to a reader who chose no script."""
+    """Return what MediaWiki shows of `-{flag;flag|text}-` to a reader who chose no script."""
     flags = {flag.strip() for flag in (found[1] or "").split(";")}
     text = found[2]
     if "R" in flags:
@@ -52,6 +56,6 @@ def _shown(found: re.Match[str]) -> str:
 
 
 def _rules(text: str) -> dict[str, str]:
-    """By script: `sr-ec:кафа; sr-el:kafa`."""
+    """Return the text for each script, out of rules such as `sr-ec:кафа; sr-el:kafa`."""
     found = filter(None, map(_RULE.match, _RULES_END.split(text)))
     return {_OLD_CODES.get(rule[1], rule[1]): rule[2].strip() for rule in found if rule[2].strip()}

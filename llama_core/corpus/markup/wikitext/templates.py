@@ -39,7 +39,10 @@ _CURRENCIES = {
 
 
 def render(parts: list[str], title: str = "") -> str | None:
-    """The words of a call whose parts stood between bars, the name first. None: it has none."""
+    """Return the words of a template call, or None if it has none.
+
+    `parts`: what stood between its bars, the template's name first. `title`: of the page that it stands on.
+    """
     name = " ".join(parts[0].replace("_", " ").split())
     key = name.lower().removeprefix("template:")
     if ":" in key:
@@ -52,18 +55,19 @@ def render(parts: list[str], title: str = "") -> str | None:
         return name
     args, named = _arguments(parts[1:])
     first = args[0].strip() if args else named.get("text", named.get("quote", "")).strip()
-    if re.fullmatch(r"[a-z]{2,3}S", name):  # {{frS|mot}} of the German Wikipedia
+    if re.fullmatch(r"[a-z]{2,3}S", name):  # {{frS|mot}} in the German Wikipedia
         return first or None
     text = _known(key, args, named, first)
     return text if text is None or text.strip() else None
 
 
 def is_citation(name: str) -> bool:
+    """Tell whether the template of that name is a citation."""
     return name.strip().lower().startswith(CITATIONS)
 
 
 def _function(key: str, name: str, parts: list[str]) -> str | None:
-    """Parser functions: those that only change the look of their argument."""
+    """Return the words of a parser function, if it is one that only changes the look of its argument."""
     function, _, value = key.partition(":")
     if function in ("formatnum", "lc", "nowrap"):
         return value.strip() or None
@@ -74,7 +78,7 @@ def _function(key: str, name: str, parts: list[str]) -> str | None:
 
 
 def _arguments(parts: list[str]) -> tuple[list[str], dict[str, str]]:
-    """By position, in order, and by name."""
+    """Return the arguments of a call: those by position, in order, and those by name."""
     places: dict[int, str] = {}
     named: dict[str, str] = {}
     count = 0
@@ -92,6 +96,10 @@ def _arguments(parts: list[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def _known(key: str, args: list[str], named: dict[str, str], first: str) -> str | None:
+    """Return the words of a call by the tables of templates; None for one that stands in no table.
+
+    `key`: the template's name in lower case. `first`: its first argument.
+    """
     if key in FIRST:
         if key == "ipa" and len(args) > 1:
             return args[1].strip()
@@ -115,7 +123,7 @@ def _known(key: str, args: list[str], named: dict[str, str], first: str) -> str 
 
 
 def _convert(args: list[str], named: dict[str, str]) -> str | None:
-    """{{convert|10|km|mi}} and {{convert|10|-|20|km}}: the values as they were given, with their unit."""
+    """Read {{convert|10|km|mi}} or {{convert|10|-|20|km}}: the values as they were given, with their unit."""
     words = [arg.strip() for arg in args]
     out: list[str] = []
     at = 0
@@ -139,7 +147,7 @@ def _convert(args: list[str], named: dict[str, str]) -> str | None:
 
 
 def _unit(word: str) -> str:
-    """{{convert}}'s own names: `e6carat` is a million carats."""
+    """Return the unit that {{convert}} names in its own way: `e6carat` is a million carats."""
     if found := re.fullmatch(r"e(3|6|9|12)(\S+)", word):
         power = {"3": "thousand", "6": "million", "9": "billion", "12": "trillion"}[found[1]]
         return f"{power} {UNITS.get(found[2], found[2])}"
@@ -147,6 +155,7 @@ def _unit(word: str) -> str:
 
 
 def _value(args: list[str], named: dict[str, str]) -> str | None:
+    """Read {{val|1.2|0.3|e=6|u=km}} as `1.2±0.3×10^6 km`."""
     text = args[0].strip() if args else ""
     if len(args) > 1 and _NUMBER.fullmatch(args[1].strip()):
         text += f"±{args[1].strip()}"
@@ -157,14 +166,16 @@ def _value(args: list[str], named: dict[str, str]) -> str | None:
 
 
 def _units(args: list[str], named: dict[str, str]) -> str | None:
-    """{{unité|10|km}}, {{unidad|10|km}}, {{M|10|ul=km}}."""
+    """Read {{unité|10|km}}, {{unidad|10|km}} or {{M|10|ul=km}}: a number and its unit."""
     units = [arg.strip() for arg in args[1:2]] or [named.get("u", named.get("ul", "")).strip()]
     return " ".join([args[0].strip(), *units]).strip() if args else None
 
 
 def _date(args: list[str], named: dict[str, str]) -> str | None:
-    """{{start date|1990|1|2}} as 1990-01-02, {{date|1|janvier|2000}} as it is written; what follows the date
-    in {{date|1 janvier 2000|en sport}} says where its link leads."""
+    """Read {{start date|1990|1|2}} as 1990-01-02, and {{date|1|janvier|2000}} as it is written.
+
+    What follows the date in {{date|1 janvier 2000|en sport}} only says where its link leads.
+    """
     words = [arg.strip() for arg in args if arg.strip()]
     if words and _WHOLE_DATE.fullmatch(words[0]):
         return words[0]
@@ -174,6 +185,7 @@ def _date(args: list[str], named: dict[str, str]) -> str | None:
 
 
 def _as_of(args: list[str], named: dict[str, str]) -> str | None:
+    """Read {{as of|1990|1}} as `As of January 1990`."""
     since = "Since" if "since" in named else "As of"
     words = [arg.strip() for arg in args[:3] if arg.strip()]
     if len(words) > 1 and words[1].isascii() and words[1].isdigit() and 0 < int(words[1][:3]) < 13:
@@ -182,6 +194,7 @@ def _as_of(args: list[str], named: dict[str, str]) -> str | None:
 
 
 def _fraction(args: list[str], named: dict[str, str]) -> str | None:
+    """Read {{frac|2}} as 1/2, {{frac|1|2}} as 1/2, and {{frac|3|1|2}} as 3 1/2."""
     words = [arg.strip() for arg in args]
     if len(words) == 1:
         return f"1/{words[0]}"
@@ -189,51 +202,60 @@ def _fraction(args: list[str], named: dict[str, str]) -> str | None:
 
 
 def _nihongo(args: list[str], named: dict[str, str]) -> str | None:
+    """Read {{nihongo|word|kanji|romaji}} as `word (kanji, romaji)`."""
     words = [arg.strip() for arg in args[:3]] + ["", ""]
     inner = ", ".join(word for word in words[1:3] if word)
     return f"{words[0]} ({inner})" if inner and words[0] else words[0] or inner
 
 
 def _phonemes(args: list[str], named: dict[str, str]) -> str | None:
+    """Read {{IPAc-en|uk|t|iː}} as /tiː/."""
     sounds = [arg.strip() for arg in args if arg.strip().lower() not in _IPA_WORDS]
     return f"/{''.join(sounds).replace('_', ' ')}/" if sounds else None
 
 
 def _interlanguage(args: list[str], named: dict[str, str]) -> str | None:
-    """{{ill|John Doe|de}}; in some languages {{ill|de|John Doe}}."""
+    """Read {{ill|John Doe|de}}, in some languages {{ill|de|John Doe}}: the label of the link."""
     places = args[1:] if len(args) > 1 and args[0].strip() in LANGUAGE_CODES else args
     return named.get("lt") or (places[0] if places else None)
 
 
 def _french_interlanguage(args: list[str], named: dict[str, str]) -> str | None:
-    """{{lien|langue=en|trad=Writer|fr=Écrivain|texte=écrivains}}."""
+    """Read {{lien|langue=en|trad=Writer|fr=Écrivain|texte=écrivains}}: the label of the link."""
     return named.get("texte") or named.get("fr") or (args[0] if args else named.get("trad"))
 
 
 def _ship(args: list[str], named: dict[str, str]) -> str | None:
-    """{{ship|HMS|Victory||2}}: its prefix and its name."""
+    """Read {{ship|HMS|Victory||2}}: the ship's prefix and its name."""
     return " ".join(arg.strip() for arg in args[:2] if arg.strip()) or None
 
 
 def _ship_class(args: list[str], named: dict[str, str]) -> str | None:
-    """{{sclass|Nimitz|aircraft carrier}}."""
+    """Read {{sclass|Nimitz|aircraft carrier}} as `Nimitz-class aircraft carrier`."""
     return f"{args[0].strip()}-class {args[1].strip()}" if len(args) > 1 else None
 
 
 def _russian_interlanguage(args: list[str], named: dict[str, str]) -> str | None:
-    return args[1] if len(args) > 1 and args[1].strip() else args[0] if args else named.get("текст")
+    """Read {{нп|page|label}}: the label of the link, else the page that it leads to."""
+    if len(args) > 1 and args[1].strip():
+        return args[1]
+    return args[0] if args else named.get("текст")
 
 
 def _harvard(args: list[str], named: dict[str, str]) -> str | None:
-    """{{harvtxt|Boolos|Jeffrey|1974}} as Boolos & Jeffrey (1974)."""
+    """Read {{harvtxt|Boolos|Jeffrey|1974}} as `Boolos & Jeffrey (1974)`."""
     words = [arg.strip() for arg in args if arg.strip()]
     if len(words) < 2:
         return None
-    return f"{' & '.join(filter(None, (', '.join(words[:-2]), words[-2])))} ({words[-1]})"
+    *authors, last, year = words
+    return f"{', '.join(authors)} & {last} ({year})" if authors else f"{last} ({year})"
 
 
 def _old_style(args: list[str], named: dict[str, str]) -> str | None:
-    """{{OldStyleDate|February 2|1905|January 20}}; in Russian, the day comes first and alone."""
+    """Read {{OldStyleDate|February 2|1905|January 20}} as `February 2 1905 [O.S. January 20]`.
+
+    In the Russian Wikipedia the day is an argument of its own and the first; the date stays as it is written.
+    """
     words = [arg.strip() for arg in args]
     if not words or words[0].isdecimal():
         return " ".join(words[:3]) or None
@@ -241,7 +263,7 @@ def _old_style(args: list[str], named: dict[str, str]) -> str | None:
 
 
 def _density(args: list[str], named: dict[str, str]) -> str | None:
-    """{{pop density|3645257|640081.87|km2|sqmi}}: people by area."""
+    """Read {{pop density|3645257|640081.87|km2|sqmi}}: the people for each unit of area."""
     try:
         people, area = (float(arg.replace(",", "").strip()) for arg in args[:2])
         return f"{people / area:,.1f}/{UNITS.get(args[2].strip(), args[2].strip())}"
@@ -250,7 +272,7 @@ def _density(args: list[str], named: dict[str, str]) -> str | None:
 
 
 def _verse(args: list[str], named: dict[str, str]) -> str | None:
-    """{{bibleverse|1|John|3:16|KJV}}."""
+    """Read {{bibleverse|1|John|3:16|KJV}} as `1 John 3:16`."""
     words = [arg.strip() for arg in args if arg.strip()]
     return " ".join(words[: 3 if words and words[0] in ("1", "2", "3", "4") else 2]) or None
 
@@ -260,18 +282,19 @@ def _raised(args: list[str], named: dict[str, str]) -> str | None:
 
 
 def _music(args: list[str], named: dict[str, str]) -> str | None:
+    """Read {{music|flat}}: the sign of an accidental. Other music has no words."""
     signs = {"flat": "♭", "sharp": "♯", "natural": "♮", "b": "♭", "#": "♯"}
     return signs.get(args[0].strip().lower()) if args else None
 
 
 def _quotation(args: list[str], named: dict[str, str]) -> str | None:
-    """{{Citation|« Je pense. »}} of the French Wikipedia; the English template of that name has no words."""
+    """Read {{Citation|« Je pense. »}} of the French Wikipedia. The English {{Citation}} has no words."""
     text = args[0].strip() if args else named.get("texte", "").strip()
     return text if len(text) > 1 and not {"title", "titre", "last", "url"} & named.keys() else None
 
 
 def _siecle(args: list[str], named: dict[str, str]) -> str | None:
-    """{{s|XIX|e}} of the French Wikipedia; in the Russian one, {{s}} keeps words on a line."""
+    """Read {{s|XIX|e}} of the French Wikipedia as `XIXe siècle`. The Russian {{s}} holds plain words."""
     words = [arg.strip() for arg in args if arg.strip()]
     if not words or not _ROMAN.fullmatch(words[0]):
         return words[0] if words else None
@@ -279,28 +302,30 @@ def _siecle(args: list[str], named: dict[str, str]) -> str | None:
 
 
 def _siecles(args: list[str], named: dict[str, str]) -> str | None:
-    """{{sp|XIX|e|et|XX|e}}."""
+    """Read {{sp|XIX|e|et|XX|e}} as `XIXe et XXe siècles`."""
     words = [arg.strip() for arg in args]
     return f"{words[0]}{words[1]} {words[2]} {words[3]}{words[4]} siècles" if len(words) > 4 else None
 
 
 def _before_christ(args: list[str], named: dict[str, str]) -> str | None:
+    """Read {{-s|IV|e}} of the French Wikipedia as `IVe siècle av. J.-C.`."""
     century = _siecle(args, named)
     return f"{century} av. J.-C." if century else None
 
 
 def _chinese(args: list[str], named: dict[str, str]) -> str | None:
-    """{{zh|t=臺北|p=Táiběi}}: the scripts and spellings that are given."""
+    """Read {{zh|t=臺北|p=Táiběi}}: the scripts and spellings that are given."""
     given = [named[key].strip() for key in ("c", "t", "s", "p", "w", "j", "l") if named.get(key, "").strip()]
     return ", ".join(dict.fromkeys([*(arg.strip() for arg in args if arg.strip()), *given])) or None
 
 
 def _russian_date(args: list[str], named: dict[str, str]) -> str | None:
-    """{{дата|1|5|1945}} as it is written."""
+    """Read {{дата|1|5|1945}} as `1 5 1945`."""
     return " ".join(arg.strip() for arg in args[:3] if arg.strip()) or None
 
 
 def _lines(args: list[str], named: dict[str, str]) -> str | None:
+    """Read {{unbulleted list|one|two}}: a list item for each argument."""
     return "\n".join(f"* {arg.strip()}" for arg in args if arg.strip())
 
 
