@@ -1,4 +1,4 @@
-"""One shard of decisions: what every stage of cleaning writes of an ingest shard."""
+"""Writing a shard of decisions, which every stage of cleaning does for each ingest shard."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -17,8 +17,9 @@ def decide_shard(
 ) -> None:
     """Commit the decisions on the documents of an ingest shard, and samples of what was dropped.
 
-    `decisions` come with the document as it reached the stage. Counts: `documents` in, `kept`,
-    `dropped.<reason>`, `bytes` (UTF-8) of the text that stays, and what has been counted in `tally`.
+    `decisions`: each document as it reached the stage, with the decision on it. The counts of the shard are
+    the `documents` that reached the stage, those `kept`, those `dropped.<reason>`, the `bytes` (UTF-8) of the
+    text that stays, and those of `tally`, which is read when all decisions are written.
     """
     samples: list[tuple[str, str, str]] = []
     sampled: Counter[str] = Counter()

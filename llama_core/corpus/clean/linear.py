@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-BITS = 20  # of a feature's hash: a million weights
-WORDS = 400  # of a text, from its start
+BITS = 20  # bits of a feature's hash: there are a million weights
+WORDS = 400  # words that are read, from the start of a text
 EPOCHS = 5
-BATCH = 256
-RATE = 0.5  # AdaGrad's
-_SCALE = 20.0  # of a text's features together: texts are long, and single words say little
+BATCH = 256  # examples
+RATE = 0.5  # AdaGrad's learning rate
+_SCALE = 20.0  # the norm of a text's features: more than 1, as texts are long and a single word says little
 _WORD = re.compile(r"\w+")
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
@@ -30,7 +30,10 @@ def _hash(word: str) -> int:
 
 
 def features(text: str) -> Features:
-    """uint32 (n,), below 2**BITS: the different words and pairs of words, in order; never empty."""
+    """Hash the different words and pairs of words of a text: uint32 (n,), sorted, below 2**BITS.
+
+    They are never empty: a text without words has the one feature 0.
+    """
     found: list[str] = []
     at, text = 0, text.lower()
     while len(found) < WORDS and (word := _WORD.search(text, at)):
@@ -44,19 +47,22 @@ def features(text: str) -> Features:
 
 @dataclass
 class Linear:
-    """`weights`: float64 (2**BITS,)."""
+    """A classifier that was trained. `weights`: float64 (2**BITS,)."""
 
     weights: npt.NDArray[np.float64]
     bias: float = 0.0
 
     def probability(self, features: Features) -> float:
-        """That a text is one of the positive examples' kind."""
+        """Return the probability that a text is of the same kind as the positive examples."""
         z = self.bias + _SCALE * float(self.weights[features].sum()) / np.sqrt(len(features))
         return float(_sigmoid(z))
 
 
 def train(examples: Sequence[Features], labels: npt.NDArray[np.float64], seed: int) -> Linear:
-    """`labels`: float64 (n,), 1 or 0. AdaGrad on the log loss."""
+    """Train a classifier by AdaGrad on the log loss.
+
+    `examples`: the features of n texts. `labels`: float64 (n,), 1 for a positive example, 0 for a negative.
+    """
     model = Linear(np.zeros(1 << BITS))
     squares = np.full(1 << BITS, 1e-6)
     bias_square = 1e-6
@@ -82,7 +88,10 @@ def train(examples: Sequence[Features], labels: npt.NDArray[np.float64], seed: i
 
 
 def auc(positive: npt.NDArray[np.float64], negative: npt.NDArray[np.float64]) -> float:
-    """The chance that a positive example scores above a negative one, ties counting half."""
+    """Return the chance that a positive example scores above a negative one; a tie counts half.
+
+    `positive`, `negative`: the scores of the examples, (n,) and (m,).
+    """
     ordered = np.sort(negative)
     below = np.searchsorted(ordered, positive, "left") + np.searchsorted(ordered, positive, "right")
     return float(below.sum() / (2 * len(positive) * len(negative)))

@@ -1,9 +1,10 @@
 """Lines seen twice anywhere in a group of a crawl's shards are dropped, every copy (Wenzek et al. 2019).
 
-Lines are normalised and hashed as CCNet's code does it. Each file writes its keys in runs; a reduce shard
-finds, in one partition of a group, the keys that were seen twice, and writes them back in a run for each
-file; a file then decides with the keys that are its own. So memory holds eight bytes for each different
-line of a file, and no more of a partition than `KEYS` at a time.
+Lines are normalised and hashed as CCNet's code does it. The first phase writes the keys of each ingest shard
+in runs. The second finds the keys that were seen twice in one partition of a group, and writes them in a run
+for each ingest shard that has them. The third decides on each ingest shard by the keys that were written for
+it. So memory holds eight bytes for each different line of an ingest shard, and at most `KEYS` keys of a
+partition at a time.
 """
 
 import hashlib
@@ -17,25 +18,26 @@ import numpy as np
 import numpy.typing as npt
 
 from llama_core.corpus.clean.decide import decide_shard
-from llama_core.corpus.decisions import Cut, Decision, Documents
+from llama_core.corpus.decisions import Cut, Decision
 from llama_core.corpus.document import Document
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.partition import FORMAT, Runs, is_in, partition_of, publish_runs
 from llama_core.corpus.recipe import Lines
 from llama_core.phases import Phase, Plan
 from llama_core.step import Shard, Step, digest_of
 
 REVISION = 1
-PARTITION_BYTES = 2 << 30  # of text, whose lines are compared in one place
-KEYS = 1 << 25  # of lines that are compared at a time
-LAYOUT = digest_of([FORMAT, PARTITION_BYTES])[:6]  # scratch shards of another one are not taken up
+PARTITION_BYTES = 2 << 30  # bytes of text for each partition of a group's keys
+KEYS = 1 << 25  # keys of lines that are compared at a time
+LAYOUT = digest_of([FORMAT, PARTITION_BYTES])[:6]  # scratch shards of another layout are not reused
 HASHES, DUPLICATES = f"hashes-{LAYOUT}.", f"duplicates-{LAYOUT}."
-HELD = 1 << 23  # lines of a file, at least, before those that are known already are let go
+HELD = 1 << 23  # keys, at least, that are collected before they are merged with those that are known
 
 Keys = npt.NDArray[np.uint64]
 
 _CRAWL = re.compile(r"CC-MAIN-\d{4}-\d{2}")
 _PUNCTUATION = (
-    "，。、„”“«»１」「《》´∶：？！（）；–—．～’…━〈〉【】％►"  # CCNet's, and no other: `,` and `.` stay
+    "，。、„”“«»１」「《》´∶：？！（）；–—．～’…━〈〉【】％►"  # CCNet's, and no other: ASCII `,` and `.` stay
 )
 _DIGIT = re.compile(r"[^\D0-9]")
 _REMOVED = re.compile(f"[{_PUNCTUATION}\x80-\x9f]")
@@ -44,10 +46,10 @@ _ASCII_CONTROLS = bytes(i for i in (*range(32), 127) if i != ord("\n"))
 
 
 def line_keys(text: str) -> Keys:
-    """uint64 (lines,): the first 8 bytes of the SHA-1 of each line, normalised.
+    """Return the first 8 bytes of the SHA-1 of each line, once it is normalised: uint64 (lines,).
 
-    As CCNet does it for dedup: white space at the ends, case, digits (all become 0), its set of
-    punctuation and control characters do not count. Accents do.
+    Lines are normalised as CCNet does it for dedup: white space at the ends, case, which digit it is (all
+    become 0), its set of punctuation, and control characters do not count. Accents do.
     """
     text = "\n".join(map(str.strip, text.split("\n"))).lower()
     if not text.isascii():
@@ -58,10 +60,11 @@ def line_keys(text: str) -> Keys:
 
 
 def groups_of(shards: Iterable[Shard], cfg: Lines) -> list[list[str]]:
-    """The names of the ingest shards whose lines are compared with one another.
+    """Return the groups of ingest shards, by name, whose lines are compared with one another.
 
-    The files of each crawl, by name, are dealt into `cfg.shards`, and those put into groups, next to one
-    another. A crawl is known by its name in the URL; files without one are one crawl together.
+    The ingest shards of each crawl, sorted by name, are divided into `cfg.shards` parts (or one for each, if
+    they are fewer), and every `cfg.group_shards` parts next to one another are a group. A crawl is known by
+    its name in the URL; ingest shards without one are one crawl together.
     """
     crawls: dict[str, list[str]] = {}
     for shard in sorted(shards, key=lambda s: s.name):
@@ -78,18 +81,22 @@ def groups_of(shards: Iterable[Shard], cfg: Lines) -> list[list[str]]:
 
 @dataclass(frozen=True)
 class Group:
-    """Files whose lines are compared, in so many partitions. `number` tells its shards from other groups'."""
+    """Ingest shards whose lines are compared with one another."""
 
-    number: int
-    shards: tuple[str, ...]
-    partitions: int
+    number: int  # its place among all groups, which is in the names of its scratch shards
+    shards: tuple[str, ...]  # names of ingest shards
+    partitions: int  # how many partitions its keys are divided into
 
     def reduced(self) -> list[str]:
+        """Return the names of the scratch shards with the group's duplicates, one for each partition."""
         return [f"{DUPLICATES}{self.number:05d}.{p:05d}" for p in range(self.partitions)]
 
 
 def plan(step: Step, documents: Documents, cfg: Lines, min_chars: int) -> Plan:
-    """The phases: keys of each file, duplicates of each partition of a group, decisions of each file."""
+    """Yield the phases: keys by ingest shard, duplicates by partition of a group, decisions by ingest shard.
+
+    `min_chars`: a document that the cuts leave with fewer characters is dropped.
+    """
     groups = _groups(documents, cfg)
     group_of = {name: group for group in groups for name in group.shards}
     names = {HASHES + name: name for name in group_of}
@@ -119,7 +126,7 @@ def _groups(documents: Documents, cfg: Lines) -> list[Group]:
 
 
 def _hash_shard(step: Step, documents: Documents, partitions: Mapping[str, int], name: str) -> None:
-    """The keys of a file: one that it holds once, once; one that it holds more often, twice."""
+    """Write the keys of an ingest shard: twice those that it has more than once, and once the others."""
     with step.shard(HASHES + name) as out:
         keys = _twice_at_most(line_keys(document.text) for document in documents.read(name))
         n = partitions[name]
@@ -127,7 +134,7 @@ def _hash_shard(step: Step, documents: Documents, partitions: Mapping[str, int],
 
 
 def _twice_at_most(parts: Iterable[Keys]) -> Keys:
-    """All keys in order, each as often as it comes, but no more than twice."""
+    """Return all keys in order, each as often as it occurs, but at most twice."""
     held = np.empty(0, np.uint64)
     found: list[Keys] = []
     size = 0
@@ -145,9 +152,9 @@ def _merged(held: Keys, found: list[Keys]) -> Keys:
 
 
 def _duplicates_shard(step: Step, hashed: list[Runs], argument: tuple[str, int, int]) -> None:
-    """Of one partition of a group: the keys seen twice, in a run for each file that holds them.
+    """Write the keys of one partition of a group that were seen twice, in a run for each ingest shard.
 
-    `argument`: the shard's name, the group, the partition.
+    `argument`: the name of the scratch shard, the number of the group, the partition.
     """
     name, group, partition = argument
     runs = hashed[group]
@@ -161,20 +168,20 @@ def _duplicates_shard(step: Step, hashed: list[Runs], argument: tuple[str, int, 
 
 
 def _every(runs: Runs, partition: int, passes: int, number: int) -> Iterator[Keys]:
-    """The keys of each file that are compared in one of the passes."""
+    """Yield the keys of each ingest shard that are compared in one of the passes."""
     for keys in runs.each(partition):
         yield keys if passes == 1 else keys[keys % np.uint64(passes) == number]
 
 
 def _seen_twice(keys: Keys) -> Keys:
-    """In order. Sorts what it is given."""
+    """Return the different keys that occur more than once, in order. Sorts `keys` in place."""
     keys.sort()
     twice = keys[1:][keys[1:] == keys[:-1]]
     return twice[np.append(True, twice[1:] != twice[:-1])] if len(twice) else twice
 
 
 def _members(sorted_keys: Keys, of: Keys) -> Keys:
-    """The different keys that are in `of`, both being sorted."""
+    """Return the different keys that are also in `of`. Both are sorted."""
     keys = np.unique(sorted_keys)
     return keys[is_in(keys, of)]
 
@@ -182,7 +189,7 @@ def _members(sorted_keys: Keys, of: Keys) -> Keys:
 def _decide_shard(
     step: Step, documents: Documents, found: list[Runs], min_chars: int, argument: tuple[str, int, int]
 ) -> None:
-    """`argument`: the file, its group, its place there."""
+    """Decide on an ingest shard. `argument`: its name, the number of its group, its place in the group."""
     name, group, place = argument
     duplicates = np.sort(found[group].read(place))
     tally: Counter[str] = Counter()
@@ -206,14 +213,17 @@ def _decide(document: Document, duplicates: Keys, min_chars: int, tally: Counter
 
 
 def cut_lines(text: str, is_dropped: npt.NDArray[np.bool_]) -> list[Cut]:
-    """The cuts that leave the other lines, with a line break between; some line must be left."""
+    """Return the cuts that leave the other lines, with a line break between them.
+
+    `is_dropped`: bool (lines,). At least one line must be left.
+    """
     lengths = np.fromiter(map(len, text.split("\n")), np.int64, len(is_dropped))
-    starts = np.append(0, np.cumsum(lengths + 1))  # of lines, and one after the end
+    starts = np.append(0, np.cumsum(lengths + 1))  # where each line starts, and one more after the end
     edges = np.flatnonzero(np.diff(np.concatenate(([False], is_dropped, [False])).astype(np.int8)))
     cuts = []
     for first, last in edges.reshape(-1, 2).tolist():
         start, end = int(starts[first]), int(starts[last])
-        if last == len(lengths):  # takes the line break before it
+        if last == len(lengths):  # no line break follows, so the one before goes
             start, end = start - 1, len(text)
         cuts.append(Cut(start, end))
     return cuts

@@ -1,4 +1,4 @@
-"""What one text by itself decides: its language, the published filters, and personal data to be masked."""
+"""Decisions that need only the text itself: by its language and the published filters, and personal data."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -9,18 +9,20 @@ from llama_core.corpus.clean import language
 from llama_core.corpus.clean.decide import decide_shard
 from llama_core.corpus.clean.filters import pii
 from llama_core.corpus.clean.filters.judge import judge
-from llama_core.corpus.decisions import Decision, Documents, apply_cuts, compose
+from llama_core.corpus.decisions import Decision, apply_cuts, compose
 from llama_core.corpus.document import Document, batched
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.recipe import Clean
 from llama_core.phases import Plan, one_phase
 from llama_core.step import Step
 
 REVISION = 1
 BATCH = 128  # documents whose language is identified together
-BATCH_CHARS = 1 << 20
+BATCH_CHARS = 1 << 20  # characters of those documents, about
 
 
 def plan(step: Step, documents: Documents, cfg: Clean) -> Plan:
+    """Yield the one phase, which decides on each ingest shard."""
     names = {shard.name: shard.name for shard in documents.shards}
     return one_phase(names, partial(_decide_shard, step, documents, cfg), "decisions")
 
@@ -33,7 +35,7 @@ def _decide_shard(step: Step, documents: Documents, cfg: Clean, name: str) -> No
 def decide_all(
     documents: Iterable[Document], cfg: Clean, tally: Counter[str]
 ) -> Iterator[tuple[Document, Decision]]:
-    """Each document with its decision; languages are identified some documents at a time."""
+    """Yield each document with its decision. Languages are identified for some documents at a time."""
     identifier = language.Identifier(cfg.language) if cfg.language else None
     for batch in batched(documents, BATCH_CHARS, BATCH):
         found = identifier.identify([d.text for d in batch]) if identifier else repeat(None)
@@ -44,10 +46,10 @@ def decide_all(
 def decide(
     document: Document, identified: tuple[str, float] | None, cfg: Clean, tally: Counter[str]
 ) -> Decision:
-    """Language first, then the filters on what is kept, then masks in what they left.
+    """Decide by the language, then by the filters, and then mask personal data in the text that they leave.
 
-    `identified`: its language and score, where the recipe asks for them. Tallies `language.<code>` or
-    `language.unsure` of every document, and `masks.<kind>`.
+    `identified`: the language and its score, or None if the recipe asks for no language. Counts in `tally`
+    `language.<code>` or `language.unsure` for every document that has one, and `masks.<kind>` for each mask.
     """
     decision = Decision(document.id)
     text = document.text

@@ -1,9 +1,9 @@
-"""Pages that Wikipedia cites against random pages: what a linear classifier takes for neither is dropped.
+"""Pages that a linear classifier does not take for pages that Wikipedia cites are dropped.
 
 Touvron et al. 2023, section 2.1, keep only what a linear model takes for pages "used as references in
-Wikipedia". The positive examples are those documents of the source itself whose URL an article cites, found
-by joining the hashes of URLs through runs; or the documents of a source of their own. The negative ones are
-drawn from the rest by keyed hash, as many.
+Wikipedia", rather than for random pages. The positive examples are those documents of the source itself whose
+URL an article cites, found by joining the hashes of URLs through runs; or the documents of a source of their
+own. As many negative examples are drawn from the other documents by keyed hash.
 """
 
 import json
@@ -21,8 +21,9 @@ import xxhash
 
 from llama_core.corpus.clean.decide import decide_shard
 from llama_core.corpus.clean.linear import Features, Linear, auc, features, train
-from llama_core.corpus.decisions import Decision, Documents
+from llama_core.corpus.decisions import Decision
 from llama_core.corpus.document import Document, RowWriter
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.lookup import side_by_side
 from llama_core.corpus.partition import FORMAT, Runs, is_in, partition_of, publish_runs
 from llama_core.corpus.recipe import References
@@ -31,12 +32,12 @@ from llama_core.phases import Phase, Plan
 from llama_core.step import Shard, Step, digest_of
 
 REVISION = 1
-PARTITION_KEYS = 32 << 20
-LAYOUT = digest_of([FORMAT, PARTITION_KEYS])[:6]  # scratch shards of another one are not taken up
+PARTITION_KEYS = 32 << 20  # keys of URLs for each partition of the join, about
+LAYOUT = digest_of([FORMAT, PARTITION_KEYS])[:6]  # scratch shards of another layout are not reused
 CITED, PAGES, JOINED = f"cited-{LAYOUT}.", f"pages-{LAYOUT}.", f"joined-{LAYOUT}."
 EXAMPLES, MODEL = "examples.", "model"
-CITATIONS = 20  # of an article, at a guess: sets the number of partitions
-HELD_OUT = 0.1  # of the examples, to measure the classifier on
+CITATIONS = 20  # per article: a guess, by which the number of partitions is set
+HELD_OUT = 0.1  # share of the examples that the classifier is measured on
 
 Keys = npt.NDArray[np.uint64]
 
@@ -52,8 +53,11 @@ def plan(
     positives: Documents | None,
     cfg: References,
 ) -> Plan:
-    """The phases: URLs cited and URLs of pages, their join by partition, examples of each shard, the
-    classifier, decisions. With `positives`, its documents are the positive examples: nothing is joined."""
+    """Yield the phases: cited URLs, URLs of pages, their join by partition, examples, classifier, decisions.
+
+    With `positives`, its documents are the positive examples, and the first three phases are left out;
+    without it, `wikipedia` is needed. Raises InputError if there are too few examples.
+    """
     names = [shard.name for shard in documents.shards]
     examples = {EXAMPLES + documents.source + "." + name: (False, name) for name in names}
     joined = None
@@ -86,14 +90,18 @@ def plan(
 
 
 def url_key(url: str) -> int:
-    """64 bits, the same for the ways of writing a URL: scheme, `www.`, fragment, archived copies."""
+    """Return 64 bits that are the same for all ways to write a URL.
+
+    Case, the scheme, `www.`, a fragment, slashes at the end, and the address of an archive before the URL do
+    not count.
+    """
     bare = _SCHEME.sub("", url.strip().partition("#")[0].lower())
     bare = _SCHEME.sub("", _ARCHIVE.sub("", bare)).rstrip("/")
     return xxhash.xxh3_64_intdigest(bare.encode("utf-8", "replace"))
 
 
 def _count(documents: Documents) -> int:
-    """How many documents are left."""
+    """Return how many documents are left."""
     if documents.decided:
         return documents.decided[-1].counts.get("kept", 0)
     return documents.ingested.counts.get("documents", 0)
@@ -116,7 +124,7 @@ def _pages_shard(step: Step, documents: Documents, n: int, name: str) -> None:
 
 
 def _join_shard(step: Step, cited: Runs, pages: Runs, partition: int) -> None:
-    """Of one partition: the cited URLs of each shard of pages, a run each."""
+    """Write which URLs of pages in a partition are cited, in a run for each ingest shard of pages."""
     wanted = np.unique(cited.read(partition))
     with step.shard(f"{JOINED}{partition:05d}") as out:
         found = [keys[is_in(keys, wanted)] for keys in pages.each(partition)]
@@ -128,21 +136,23 @@ def _join_shard(step: Step, cited: Runs, pages: Runs, partition: int) -> None:
 
 @dataclass(frozen=True)
 class _Draw:
-    """Which documents are examples: those whose keyed hash lies below a limit."""
+    """A draw of examples: the documents whose keyed hash is below a limit."""
 
     seed: int
-    positive: float
-    negative: float
+    positive: float  # share of the positive documents that are drawn
+    negative: float  # share of the negative ones
 
     def priority(self, document: Document) -> int:
+        """Return the keyed hash of a document, of 64 bits."""
         return xxhash.xxh3_64_intdigest(document.id.encode(), seed=self.seed)
 
     def takes(self, priority: int, is_positive: bool) -> bool:
+        """Tell whether a document of this priority is drawn."""
         return priority < (self.positive if is_positive else self.negative) * 2**64
 
 
 def _rates(n_positive: int, n_negative: int, most: int) -> tuple[float, float]:
-    """The shares of both kinds that give somewhat more examples than are wanted."""
+    """Return the shares of the two kinds that give a few more examples than are wanted."""
     wanted = min(n_positive, most)
     enough = wanted + 6 * wanted**0.5 + 16
     return min(1.0, enough / max(1, n_positive)), min(1.0, enough / max(1, n_negative))
@@ -157,7 +167,7 @@ def _examples_shard(
     places: Mapping[str, int],
     argument: tuple[bool, str],
 ) -> None:
-    """`argument`: whether it is a shard of `positives`, and its name."""
+    """Write the examples of an ingest shard. `argument`: whether it is of `positives`, and its name."""
     all_positive, name = argument
     read = positives if all_positive else documents
     assert read is not None
@@ -178,7 +188,7 @@ def _examples_shard(
 
 
 def _model_shard(step: Step, examples: list[str], cfg: References, _: None) -> None:
-    """Train on the examples of both kinds, as many of each. Raises InputError."""
+    """Train on equally many examples of both kinds. Raises InputError if there are too few."""
     found: dict[bool, list[tuple[int, bytes]]] = {True: [], False: []}
 
     def read(shard: Shard) -> list[dict[str, Any]]:
@@ -217,7 +227,7 @@ def _features(data: bytes) -> Features:
 def _measures(
     positive: npt.NDArray[np.float64], negative: npt.NDArray[np.float64], threshold: float
 ) -> dict[str, Any]:
-    """On held-out examples: accuracy at a half, AUC, the shares of both kinds that the threshold keeps."""
+    """Measure on held-out examples: accuracy at one half, AUC, and the share of each kind that is kept."""
     right = int((positive >= 0.5).sum() + (negative < 0.5).sum())
     return {
         "accuracy": round(right / (len(positive) + len(negative)), 4),

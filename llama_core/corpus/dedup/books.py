@@ -1,8 +1,8 @@
 """Books whose content is in another, longer one: containment, which the Jaccard similarity does not see.
 
-Of a book's shingles are kept those whose hash is small, the same share of every book, so that the share of a
-book's sample that is in another's estimates the share of its content that is. Only books that are left after
-the removal of equal and near texts are compared.
+A book's sample is those of its shingles whose hash is small, which are the same share of every book. So the
+share of the sample that is in another book's sample estimates the share of the content that is in that book.
+Only books that are left after the removal of equal and near texts are compared.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,8 +14,10 @@ from llama_core.corpus.dedup.scratch import ID, KEPT, SAMPLES, Piece, RowLayout,
 from llama_core.corpus.dedup.verdicts import judge
 from llama_core.corpus.partition import Runs, Table, partition_of, publish_runs, scattered
 
-HOLDERS = 16  # of a shingle, by rank, that a book is compared with: what is in all books costs their number
-SLICE = 1 << 18  # shingles whose pairs are made at a time: up to so many for each
+# The books of a shingle are compared with the first so many of them by rank, and not all with one another: a
+# shingle that is in all books costs time in proportion to their number.
+HOLDERS = 16
+SLICE = 1 << 18  # shingles whose pairs are made at a time: up to `HOLDERS` pairs for each
 
 SHINGLES = np.dtype([("hash", "<u8"), ("row", "<u8"), ("rank", "<u8"), *ID, ("sampled", "<u8")])
 PAIRS = np.dtype([("row", "<u8"), ("holder", "<u8"), *KEPT, ("shared", "<u8"), ("sampled", "<u8")])
@@ -25,7 +27,10 @@ OVERLAPS = np.dtype([("row", "<u8"), *KEPT, ("share", "<f8")])
 def gather_samples(
     scratch: Scratch, layout: RowLayout, copies: Runs, near: Runs, n: int, piece: Piece
 ) -> None:
-    """Write the samples of a piece's books that are left: `shingles` in n partitions of their hashes."""
+    """Write the samples of those books of a piece that are left.
+
+    Publishes `shingles`, in n partitions by their hash.
+    """
     table = scratch.signed(piece)
     answers = layout.copies(copies, table, piece.index)
     left = judge(piece, table, answers, near.read(piece.index))["reason"] == 0
@@ -42,7 +47,10 @@ def gather_samples(
 
 
 def pair_books(scratch: Scratch, shingles: Runs, n: int, partition: int) -> None:
-    """Write which books share a partition's shingles with one of a better rank: `pairs` in n partitions."""
+    """Write how many of a partition's shingles each book shares with each book of a better rank.
+
+    Publishes `pairs`, in n partitions by the row of the book of the worse rank.
+    """
     rows = shingles.read(partition)
     rows = rows[np.lexsort([rows[name] for name in ("lo", "hi", "rank", "hash")])]
     with scratch.shard("pairs", partition) as out:
@@ -52,11 +60,11 @@ def pair_books(scratch: Scratch, shingles: Runs, n: int, partition: int) -> None
 
 
 def _slices(shingles: Table) -> Iterator[Table]:
-    """At least one. All books of a shingle are in one slice."""
+    """Yield slices of shingles that are sorted by hash, at least one. All rows of a hash are in one slice."""
     start = 0
     while len(shingles) - start > SLICE:
         end = int(np.searchsorted(shingles["hash"], shingles["hash"][start + SLICE]))
-        if end == start:  # so many of one shingle
+        if end == start:  # the rows of one hash are more than a slice
             end = int(np.searchsorted(shingles["hash"], shingles["hash"][start], side="right"))
         yield shingles[start:end]
         start = end
@@ -64,10 +72,10 @@ def _slices(shingles: Table) -> Iterator[Table]:
 
 
 def shared_with_better(shingles: Table) -> Table:
-    """For each pair of a book and one before it in rank, how many of the shingles they share.
+    """Count the shingles that a book shares with one of a better rank: PAIRS, a row for each pair of books.
 
-    `shingles`: sorted by hash, rank and id. Of a shingle's books the first `HOLDERS` are taken: if a book
-    lies in more than so many others, it lies in the first of them too.
+    `shingles`: SHINGLES, sorted by hash, rank and id. Only the first `HOLDERS` books of a shingle count as
+    those of a better rank: a book whose content is in more others than that is found in the first of them.
     """
     first = firsts(shingles["hash"])
     starts = np.flatnonzero(first)
@@ -88,14 +96,18 @@ def shared_with_better(shingles: Table) -> Table:
 
 
 def measure_overlaps(scratch: Scratch, layout: RowLayout, pairs: Runs, partition: int) -> None:
-    """Write of each book the one that holds most of it: `overlaps` by piece."""
+    """Write, for each book of a partition, which other book holds most of it: `overlaps` by piece."""
     overlaps = largest_overlaps(_all_summed(pairs.each(partition)))
     with scratch.shard("overlaps", partition) as out:
         publish_runs(out, "overlaps", overlaps, layout.piece_of(overlaps["row"]), layout.pieces)
 
 
 def largest_overlaps(pairs: Table) -> Table:
-    """For each book the largest share of its sample that is in another. `pairs`: each once."""
+    """Find the largest share of each book's sample that is in another book: OVERLAPS, a row for each book.
+
+    `pairs`: PAIRS, a row for each pair of books. Of equal shares, the one in the book of the smallest id
+    counts.
+    """
     share = pairs["shared"] / np.maximum(pairs["sampled"], 1)
     order = np.lexsort([pairs["kept_lo"], pairs["kept_hi"], -share, pairs["row"]])
     best = order[firsts(pairs["row"][order])]
@@ -107,6 +119,7 @@ def largest_overlaps(pairs: Table) -> Table:
 
 
 def _all_summed(parts: Iterable[Table]) -> Table:
+    """Add up the pairs of all parts, with little more than the result in memory."""
     whole, held, size = np.empty(0, PAIRS), [], 0
     for some in parts:
         held.append(some)
@@ -117,7 +130,7 @@ def _all_summed(parts: Iterable[Table]) -> Table:
 
 
 def _summed(pairs: Table) -> Table:
-    """One row a pair, `shared` added up."""
+    """Return one row for each pair of books, with `shared` added up."""
     pairs = pairs[np.lexsort([pairs["holder"], pairs["row"]])]
     starts = np.flatnonzero(firsts(pairs["row"], pairs["holder"]))
     whole = pairs[starts]

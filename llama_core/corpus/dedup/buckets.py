@@ -1,7 +1,7 @@
-"""Texts that share a bucket of the LSH, and which of them are near by their sketches.
+"""Texts that share a bucket of the locality-sensitive hash, and which of them are near by their sketches.
 
-Buckets that hold more than one text are found from keys alone; only for these are sketches moved, so that a
-document without duplicates costs the keys of its bands and no more.
+Buckets that hold more than one text are found from their keys alone. Sketches are moved for these only, so
+that a document without duplicates costs the keys of its bands and no more.
 """
 
 import numpy as np
@@ -15,13 +15,13 @@ from llama_core.corpus.dedup.sign import keys_of
 from llama_core.corpus.partition import Runs, Table, as_asked, partition_of, publish_runs
 from llama_core.corpus.recipe import Dedup
 
-STARS = 4  # centres, at most, that a text of a bucket is compared with
-NEIGHBOURS = 8  # in the order of sketches, that it is compared with
-PAIRS = 1 << 18  # compared at a time
+STARS = 4  # the most centres of a bucket that a text is compared with
+NEIGHBOURS = 8  # texts before it, in the order of their sketches, that a text is compared with
+PAIRS = 1 << 18  # pairs of sketches that are compared at a time
 
 
 def find_shared(scratch: Scratch, keys: Runs, n_pieces: int, partition: int) -> None:
-    """Answer about each key of a partition whether it occurs again: `shared` by piece."""
+    """Answer for each key of a partition whether it occurs more than once: `shared` by piece."""
     with scratch.shard("shared", partition) as out:
         shared = is_shared(keys.read(partition))
         out.facts["shared"] = int(shared.sum())
@@ -29,7 +29,7 @@ def find_shared(scratch: Scratch, keys: Runs, n_pieces: int, partition: int) -> 
 
 
 def is_shared(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-    """bool (keys,): whether a key occurs more than once."""
+    """Tell for each key whether it occurs more than once: bool (keys,)."""
     order = np.argsort(keys)
     first = firsts(keys[order])
     shared = np.empty(len(keys), bool)
@@ -40,8 +40,10 @@ def is_shared(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
 def fill_buckets(
     scratch: Scratch, layout: RowLayout, copies: Runs, shared: Runs, n: int, piece: Piece
 ) -> None:
-    """Write the sketches of a piece's texts, one of equal ones, for every shared bucket that they are in:
-    `buckets` in n partitions."""
+    """Write each text of a piece with its sketch, once for every shared bucket that it is in.
+
+    Of equal texts only the one that stays is written. Publishes `buckets`, in n partitions by their key.
+    """
     table = scratch.signed(piece)
     stays = layout.copies(copies, table, piece.index)["copies"] > 0
     keys = keys_of(table)
@@ -58,7 +60,7 @@ def fill_buckets(
 
 
 def link_buckets(scratch: Scratch, buckets: Runs, n: int, partition: int) -> None:
-    """Write which texts of a partition's buckets are near: `edges`, by both their ends, in n partitions."""
+    """Link the near texts of a partition's buckets: `edges`, each kept by both its ends, in n partitions."""
     stars, compared = linked(buckets.read(partition), scratch.cfg.dedup)
     edges = both_ways(stars)
     with scratch.shard("links", partition) as out:
@@ -67,21 +69,23 @@ def link_buckets(scratch: Scratch, buckets: Runs, n: int, partition: int) -> Non
 
 
 def linked(buckets: Table, cfg: Dedup) -> tuple[Table, int]:
-    """Edges from each text to the least one that it is near to, in its buckets or through others; and how
-    many pairs were compared.
+    """Link each text to the least one that it is near to, directly or through others.
 
-    Of equal sketches one stands for all. The others of a bucket are sorted by their sketches, so that the
-    most alike stand side by side. Each is compared with `NEIGHBOURS` before it and with the first of all;
-    those that are not near the first, with the first among themselves, and so on, at most `STARS` times. So
-    all pairs of a small bucket are compared, a hot one costs its size, and a centre that few are near to does
-    not hide the others from each other.
+    `buckets`: the rows of whole buckets. Returns the edges, and how many pairs of sketches were compared.
+
+    Of equal sketches in a bucket, one stands for all. Those that remain are sorted, so that the most alike
+    are next to one another. Each is compared with the `NEIGHBOURS` before it and with the first of the
+    bucket, which is a centre. Those that are not near the first are compared with the first among
+    themselves, and so on, with at most `STARS` centres. So all pairs of a small bucket are compared, a large
+    bucket costs time in proportion to its size, and a centre that few texts are near to does not hide the
+    others from each other.
     """
     size = cfg.bands * cfg.rows
     sketch = buckets["sketch"]
     order = np.lexsort([*sketch.T[::-1], buckets["key"]])
     keys, rows, sketch = buckets["key"][order], buckets["row"][order], sketch[order]
     n = len(buckets)
-    del buckets, order  # they would double what is held
+    del buckets, order  # they would double the memory that is used
     distinct = firsts(keys, *sketch.T)
     equal = np.empty(int((~distinct).sum()), edge_dtype())
     equal["node"], equal["other"] = rows[~distinct], rows[distinct][np.cumsum(distinct) - 1][~distinct]
@@ -99,7 +103,7 @@ def linked(buckets: Table, cfg: Dedup) -> tuple[Table, int]:
         found = np.empty(int(near.sum()), edge_dtype())
         found["node"], found["other"] = rows[left[near]], rows[right[near]]
         edges.append(found)
-        if sum(map(len, edges)) > n:  # stars are no more than texts
+        if sum(map(len, edges)) > n:  # stars have no more edges than there are texts
             edges = [stars_of(np.concatenate(edges))]
         return near
 

@@ -1,8 +1,8 @@
-"""Connected components of a graph that no memory holds: alternating star contraction (Kiveris et al. 2014).
+"""Connected components of a graph too large for memory: alternating star contraction (Kiveris et al. 2014).
 
-A large star links a node's larger neighbours to its smallest one, a small star the smaller ones. A round of
-both halves paths, so that rounds are few; where a round changes nothing, every node hangs on the smallest of
-its component, whatever the partitions.
+A large star links a node's larger neighbours to the smallest one, a small star the node and its smaller ones.
+A round is one of each. It halves the length of paths, so that few rounds are needed. When a round changes
+nothing, every node is linked to the smallest of its component, however the edges are partitioned.
 """
 
 import numpy as np
@@ -16,7 +16,10 @@ Pairs = npt.NDArray[np.int64]  # (pairs, 2)
 
 
 def large_star(scratch: Scratch, label: str, edges: Runs, n: int, partition: int) -> None:
-    """One half of a round, over edges kept by both their ends: `edges` by the larger end."""
+    """Do the first half of a round on a partition of edges that are kept by both their ends.
+
+    Publishes `edges`, in n partitions by the larger end.
+    """
     found, changed = linked_to_least(edges.read(partition), larger=True)
     with scratch.shard(label, partition) as out:
         out.facts["changed"] = changed
@@ -24,7 +27,10 @@ def large_star(scratch: Scratch, label: str, edges: Runs, n: int, partition: int
 
 
 def small_star(scratch: Scratch, label: str, edges: Runs, n: int, partition: int) -> None:
-    """The other half, over edges kept by their larger end: `edges` by both ends."""
+    """Do the second half of a round on a partition of edges that are kept by their larger end.
+
+    Publishes `edges`, each kept by both its ends, in n partitions.
+    """
     found, changed = linked_to_least(edges.read(partition), larger=False)
     both = both_ways(found)
     with scratch.shard(label, partition) as out:
@@ -33,20 +39,23 @@ def small_star(scratch: Scratch, label: str, edges: Runs, n: int, partition: int
 
 
 def by_node(edges: Table, n: int) -> npt.NDArray[np.int64]:
+    """Return which of n partitions keeps each edge, by its `node`: int64 (edges,)."""
     return partition_of(scattered(edges["node"]), n)
 
 
 def both_ways(edges: Table) -> Table:
+    """Return each edge twice, with each of its ends as `node`."""
     turned = np.empty_like(edges)
     turned["node"], turned["other"] = edges["other"], edges["node"]
     return np.concatenate([edges, turned])
 
 
 def linked_to_least(edges: Table, larger: bool) -> tuple[Table, int]:
-    """Edges from nodes to the least node of their star, the larger end first, and how many are new.
+    """Link each node's neighbours to the least node of its star; also return how many of the edges are new.
 
-    Of each node's neighbours (all of them have to be here) those larger than itself are linked to the least
-    one, or else itself and those smaller.
+    A star is a node with its neighbours, all of which have to be in `edges`. With `larger`, the neighbours
+    larger than the node are linked to the least, otherwise the node itself and its smaller neighbours. The
+    `node` of an edge that is returned is the larger end.
     """
     order = np.lexsort([edges["other"], edges["node"]])
     edges = edges[order]
@@ -68,7 +77,10 @@ def linked_to_least(edges: Table, larger: bool) -> tuple[Table, int]:
 
 
 def stars_of(edges: Table) -> Table:
-    """The same components as edges from each node to the least one of its component here."""
+    """Return stars with the same components: an edge from each node to the least one of its component.
+
+    The least one itself has no edge.
+    """
     nodes, flat = np.unique(np.concatenate([edges["node"], edges["other"]]), return_inverse=True)
     least = components(len(nodes), flat.reshape(2, -1).T)
     lost = np.flatnonzero(least != np.arange(len(nodes)))
@@ -78,7 +90,10 @@ def stars_of(edges: Table) -> Table:
 
 
 def components(n: int, pairs: Pairs) -> npt.NDArray[np.int64]:
-    """int64 (n,): the smallest node of each node's connected component, in memory."""
+    """Find the smallest node of each node's connected component, in memory: int64 (n,).
+
+    `pairs`: int64 (pairs, 2), of nodes below n.
+    """
     parent = np.arange(n)
     while True:
         roots = parent[pairs]

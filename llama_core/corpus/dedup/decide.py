@@ -1,4 +1,4 @@
-"""Decisions: what became of each document, written for each ingest shard, and what to say of the whole."""
+"""Decisions: the verdict on each document, written for each ingest shard, and the facts of the whole step."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,21 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from llama_core.corpus.decisions import ENDING, Decision, Documents, write_decisions
+from llama_core.corpus.decisions import ENDING, Decision, write_decisions
 from llama_core.corpus.dedup.scratch import Piece, RowLayout, Scratch, Unit, hex_of
 from llama_core.corpus.dedup.verdicts import REASONS, VERDICTS, drop_books, judge
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.lookup import find_id, read_row
 from llama_core.corpus.partition import Runs, Table, publish_runs
 from llama_core.step import Shard, Step
 
-EXAMPLES = 10
-FAR = 0.7  # near-duplicates less similar to their survivor are counted
+EXAMPLES = 10  # near-duplicates that the facts show
+FAR = 0.7  # near-duplicates that are less similar to their survivor are counted
 
 
 def write_verdicts(
     scratch: Scratch, layout: RowLayout, copies: Runs, near: Runs, overlaps: Runs | None, piece: Piece
 ) -> None:
-    """Write what became of a piece's documents: `verdicts` by ingest shard."""
+    """Write the verdict on each document of a piece: `verdicts` by ingest shard."""
     table = scratch.signed(piece)
     verdicts = judge(piece, table, layout.copies(copies, table, piece.index), near.read(piece.index))
     shard = piece.shard_of
@@ -37,15 +38,15 @@ def write_verdicts(
 
 @dataclass(frozen=True)
 class JudgedShard:
-    """An ingest shard whose verdicts are written, and where: in which pieces, at what place of each."""
+    """An ingest shard whose verdicts are written, and where they are."""
 
     source: str
     shard: str
-    pieces: tuple[tuple[int, int], ...]
+    pieces: tuple[tuple[int, int], ...]  # (index of the piece, place of the ingest shard in it)
 
 
 def judged_shards(units: Sequence[Unit], pieces: Sequence[Piece]) -> dict[str, JudgedShard]:
-    """By the name of the decision shard, `<source>.<ingest shard>`."""
+    """Return all ingest shards, by the name of their decision shard: `<source>.<ingest shard>`."""
     where: dict[tuple[str, str], list[tuple[int, int]]] = {s: [] for unit in units for s in unit.shards}
     for piece in pieces:
         for place, shard in enumerate(piece.shards):
@@ -57,7 +58,7 @@ def judged_shards(units: Sequence[Unit], pieces: Sequence[Piece]) -> dict[str, J
 
 
 def write_shard(step: Step, scratch: Scratch, documents: dict[str, Documents], judged: JudgedShard) -> None:
-    """Commit the decisions on one ingest shard. Raises DamagedError."""
+    """Commit the decisions on one ingest shard. Raises DamagedError if its verdicts cannot be read whole."""
     name = f"{judged.source}.{judged.shard}"
     group = documents[judged.source].ingested.shard(judged.shard).facts["group"]
     with step.shard(name) as out:
@@ -67,6 +68,7 @@ def write_shard(step: Step, scratch: Scratch, documents: dict[str, Documents], j
 
 
 def _counted(scratch: Scratch, judged: JudgedShard, counts: Counter[str]) -> Iterator[Decision]:
+    """Yield the decisions on one ingest shard, and add them up in `counts`."""
     counts.update(documents=0)
     for piece, place in judged.pieces:
         rows = scratch.own("verdicts", piece, "verdicts", VERDICTS, partition=place)
@@ -93,7 +95,10 @@ def _counts(verdicts: Table) -> dict[str, int]:
 
 
 def _facts(verdicts: Table, piece: Piece) -> dict[str, Any]:
-    """What a piece adds to the step's facts. `examples`: the first by id, which is the same at every run."""
+    """Return what a piece adds to the step's facts.
+
+    `examples` are the first near-duplicates by their id, so that they are the same each time.
+    """
     near, shard = np.flatnonzero(verdicts["near"]), piece.shard_of
     chosen = near[np.lexsort([verdicts["lo"][near], verdicts["hi"][near]])][:EXAMPLES]
     return {
@@ -117,9 +122,13 @@ def _facts(verdicts: Table, piece: Piece) -> dict[str, Any]:
 def facts_of(
     pieces: Sequence[Piece], layout: RowLayout, verdicts: Iterable[Shard], documents: dict[str, Documents]
 ) -> dict[str, Any]:
-    """The step's facts: `clusters` of more than one document; documents of the `largest_cluster`; the share
-    of near-duplicates less similar than 0.7 to their survivor; some `pairs` of near-duplicates as (source,
-    ingest shard, id), and the same as `examples` by URL."""
+    """Put together the step's facts.
+
+    `clusters`: how many clusters have more than one document. `largest_cluster`: how many documents the
+    largest has. `near_below_0.7`: the share of the near-duplicates that are less similar than that to their
+    survivor. `pairs`: some near-duplicates and what is kept in their place, each document as (source, ingest
+    shard, id). `examples`: the same pairs, each document by its URL.
+    """
     parts = [shard.facts for shard in verdicts]
     near = sum(part["near"] for part in parts)
     chosen = sorted((e for part in parts for e in part["examples"]), key=lambda e: e["id"])[:EXAMPLES]
@@ -132,7 +141,12 @@ def facts_of(
         for example in chosen
     ]
     by_url = [
-        pair | {which: _url_of(documents, *pair[which]) for which in ("dropped", "kept")} for pair in pairs
+        {
+            "dropped": _url_of(documents, *pair["dropped"]),
+            "kept": _url_of(documents, *pair["kept"]),
+            "similarity": pair["similarity"],
+        }
+        for pair in pairs
     ]
     return {
         "clusters": sum(part["clusters"] for part in parts),
@@ -144,6 +158,7 @@ def facts_of(
 
 
 def _shard_of(pieces: Sequence[Piece], layout: RowLayout, row: int) -> tuple[str, str]:
+    """Return the (source, ingest shard) of the document in a row."""
     piece = pieces[int(layout.piece_of(np.array([row], np.uint64))[0])]
     return piece.shards[int(piece.shard_of[row - piece.start])]
 

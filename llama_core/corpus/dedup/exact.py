@@ -1,4 +1,4 @@
-"""Equal texts: of each group one stays, which stands for all of them from then on."""
+"""Equal texts: one of each group stays, and stands for all of them in the later phases."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,14 +8,17 @@ from llama_core.corpus.partition import Runs, Table, publish_runs
 
 
 def group_texts(scratch: Scratch, texts: Runs, n_pieces: int, partition: int) -> None:
-    """Answer about each text of a partition: `copies` by piece."""
+    """Answer for each text of a partition which of its equals stays: `copies` by piece."""
     rows = texts.read(partition)
     with scratch.shard("exact", partition) as out:
         publish_runs(out, "copies", copies_of(rows), texts.owners(partition), n_pieces)
 
 
 def copies_of(texts: Table) -> Table:
-    """For each text who stays in its place, and how many it stands for."""
+    """Return for each text which of its equals stays, and how many texts that one stands for.
+
+    `texts`: rows of `texts_dtype`, with all equals of each. Returns rows of `copies_dtype`, in that order.
+    """
     order = np.lexsort([texts[name] for name in ("lo", "hi", "rank", "digest_lo", "digest")])
     first = firsts(texts["digest"][order], texts["digest_lo"][order])
     starts = np.flatnonzero(first)
@@ -31,7 +34,10 @@ def copies_of(texts: Table) -> Table:
 
 
 def firsts(*keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-    """bool (rows,): where a new key begins, in rows that are sorted by their keys."""
+    """Tell where a new key begins, in rows that are sorted by it: bool (rows,).
+
+    `keys`: the columns that make up the key, each (rows,).
+    """
     begins = np.ones(len(keys[0]), bool)
     begins[1:] = False
     for key in keys:

@@ -1,8 +1,9 @@
 """MinHash signatures of many texts at once (Broder 1997), in numpy.
 
 A pair of Jaccard similarity J agrees in each of a signature's values with probability J, and shares a bucket
-in one of b bands of r rows with probability 1 - (1 - J^r)^b. Of a signature are kept the keys of its bands,
-which put documents into buckets, and a sketch of 4 bits a value, which the pairs of a bucket are verified by.
+in one of b bands of r rows with probability 1 - (1 - J^r)^b. What is kept of a signature are the keys of its
+bands, which put documents into buckets, and a sketch of 4 bits a value, by which the pairs of a bucket are
+verified.
 
 A word is a run of letters, digits and underscores, lower-cased, in UTF-16 code units (surrogates count as
 letters). Its hash is a polynomial over its units, taken from the running sum over the whole batch.
@@ -23,10 +24,10 @@ U8 = npt.NDArray[np.uint64]
 U4 = npt.NDArray[np.uint32]
 
 EMPTY = np.uint32(0xFFFFFFFF)  # every value of the signature of a text without words
-SKETCH_BITS = 4  # of a value: two that differ agree in one of 16 cases, which `similarity` takes off
+SKETCH_BITS = 4  # of each value: two that differ agree in one of 16 cases, which `similarity` corrects for
 
-_CHARS_AT_ONCE = 1 << 18  # of texts signed together: what is worked on fits a core's cache
-_PIECE = 2 * _CHARS_AT_ONCE + 2  # code units: all of them
+_CHARS_AT_ONCE = 1 << 18  # characters of the texts that are signed together: their arrays fit a core's cache
+_PIECE = 2 * _CHARS_AT_ONCE + 2  # code units that are hashed together: all texts of a batch, as a rule
 _SHINGLES_AT_ONCE = 8192
 _BASE = 0x9E3779B97F4A7C15  # odd: it has an inverse modulo 2^64
 _MIX = np.uint64(0xBF58476D1CE4E5B9)  # an odd constant of splitmix64
@@ -34,7 +35,11 @@ _NIBBLES = np.uint64(0x1111111111111111)
 
 
 class MinHash:
-    """Signs texts. Signatures of equal settings are comparable; they do not depend on the other texts."""
+    """Computes the signatures of texts.
+
+    A signature depends on its text and the settings only, not on the other texts. Those of equal settings can
+    be compared.
+    """
 
     def __init__(self, cfg: Dedup):
         self._bands, self._rows = cfg.bands, cfg.rows
@@ -46,7 +51,10 @@ class MinHash:
         self._values = np.empty((self.size, _SHINGLES_AT_ONCE), np.uint32)
 
     def sign(self, texts: Sequence[str]) -> U4:
-        """uint32 (len(texts), bands * rows): the least value of each hash function over a text's shingles."""
+        """Return the least value of each hash function over a text's shingles.
+
+        uint32 (len(texts), bands * rows).
+        """
         signatures = np.full((len(texts), self.size), EMPTY)
         for first, last in _batches(texts):
             hashes, counts = self._shingles(texts[first:last])
@@ -54,11 +62,17 @@ class MinHash:
         return signatures
 
     def shingles(self, text: str) -> U8:
-        """uint64: a hash of each run of `shingle_words` words; of all words, where they are fewer."""
+        """Hash each sequence of `shingle_words` words of a text: uint64 (shingles,).
+
+        A text of fewer words has one shingle of all of them, a text without words has none.
+        """
         return self._shingles([text])[0]
 
     def keys(self, signatures: U4) -> U8:
-        """uint64 (documents, bands): the bucket of each band. A collision only adds pairs to verify."""
+        """Return the key of each band's bucket: uint64 (documents, bands).
+
+        A collision of keys only adds pairs to verify.
+        """
         values = signatures.reshape(len(signatures), self._bands, self._rows)
         keys = np.tile(self._band, (len(signatures), 1))
         for row in range(self._rows):
@@ -67,7 +81,7 @@ class MinHash:
         return keys
 
     def _shingles(self, texts: Sequence[str]) -> tuple[U8, npt.NDArray[np.int64]]:
-        """The shingles of texts one after another, and how many each has."""
+        """Return the shingles of texts, one text after another, and how many each text has."""
         words, bounds = _word_hashes(texts)
         width = len(self._places)
         padded = np.concatenate([words, np.zeros(width, np.uint64)])
@@ -89,7 +103,10 @@ class MinHash:
         return mixed[whole], np.where(sizes >= width, sizes - width + 1, sizes > 0)
 
     def _least(self, shingles: U4, counts: npt.NDArray[np.int64], out: U4) -> None:
-        """Lower the rows of `out` to the least values of their texts' shingles."""
+        """Lower each row of `out` to the least values of its text's shingles.
+
+        `counts`: how many of the shingles each text has.
+        """
         filled = np.flatnonzero(counts)
         starts = (np.cumsum(counts) - counts)[filled]
         for at in range(0, len(shingles), _SHINGLES_AT_ONCE):
@@ -97,7 +114,7 @@ class MinHash:
             values = self._values[:, : len(some)]
             np.multiply(self._multiply[:, None], some, out=values)
             values += self._add[:, None]
-            first = np.searchsorted(starts, at, side="right") - 1  # the text that `at` lies in
+            first = np.searchsorted(starts, at, side="right") - 1  # the text that shingle `at` is of
             last = np.searchsorted(starts, at + len(some))
             begins = np.maximum(starts[first:last] - at, 0)
             rows = filled[first:last]
@@ -105,7 +122,7 @@ class MinHash:
 
 
 def sketches(signatures: U4) -> U8:
-    """uint64 (documents, ceil(values / 16)): 4 bits of each value."""
+    """Keep 4 bits of each value of the signatures: uint64 (documents, ceil(values / 16))."""
     documents, size = signatures.shape
     nibbles = np.zeros((documents, -(-size // 16) * 16), np.uint64)
     nibbles[:, :size] = (signatures * np.uint32(_BASE & 0xFFFFFFFF)) >> np.uint32(32 - SKETCH_BITS)
@@ -114,7 +131,10 @@ def sketches(signatures: U4) -> U8:
 
 
 def similarity(left: U8, right: U8, size: int) -> npt.NDArray[np.float64]:
-    """float64 (pairs,): the Jaccard similarity as two rows of sketches of `size` values estimate it."""
+    """Estimate the Jaccard similarity of pairs from their sketches: float64 (pairs,).
+
+    `left`, `right`: a row of `sketches` for each pair. `size`: the values of a signature.
+    """
     differ = left ^ right
     differ |= differ >> np.uint64(2)
     differ |= differ >> np.uint64(1)
@@ -123,7 +143,7 @@ def similarity(left: U8, right: U8, size: int) -> npt.NDArray[np.float64]:
 
 
 def _batches(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """[first, last) of texts to be worked on together. A text that is too long is so by itself."""
+    """Yield the bounds [first, last) of texts that are worked on together; a very long text is by itself."""
     first, units = 0, 0
     for index, text in enumerate(texts):
         size = len(text) + 1
@@ -136,7 +156,7 @@ def _batches(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def _word_hashes(texts: Sequence[str]) -> tuple[U8, npt.NDArray[np.int64]]:
-    """A hash of each word of the texts, and the words [bounds[i], bounds[i + 1]) of text i."""
+    """Return a hash of each word, and bounds: the words of text i are [bounds[i], bounds[i + 1])."""
     ascii_only = all(map(str.isascii, texts))
     encoded = [t.encode("ascii" if ascii_only else "utf-16-le", "surrogatepass") for t in texts]
     unit: np.dtype[Any] = np.dtype("u1" if ascii_only else "<u2")
@@ -146,12 +166,12 @@ def _word_hashes(texts: Sequence[str]) -> tuple[U8, npt.NDArray[np.int64]]:
     ends = np.cumsum([len(e) // unit.itemsize + 1 for e in encoded])  # the gap after each text
     hashes, starts = [], []
     at = 0
-    while at < len(joined):  # once, but for a text that is a batch by itself
+    while at < len(joined):  # once, unless the batch is one very long text
         piece = joined[at : at + _PIECE]
         if not ascii_only:
             piece = _table().take(piece)
         if at + len(piece) < len(joined) and (gaps := np.flatnonzero(piece[1:] == 0)).size:
-            piece = piece[: gaps[-1] + 1]  # no word is cut that is not as long as a piece
+            piece = piece[: gaps[-1] + 1]  # cut between words, unless one word fills the piece
         found, where = _hash_piece(piece)
         hashes.append(found)
         starts.append(where + at)
@@ -160,7 +180,7 @@ def _word_hashes(texts: Sequence[str]) -> tuple[U8, npt.NDArray[np.int64]]:
 
 
 def _hash_piece(units: npt.NDArray[Any]) -> tuple[U8, npt.NDArray[np.int64]]:
-    """The hashes and starts of the words among units, of which 0 stands for what is no word."""
+    """Return the hashes and the starts of the words among code units; 0 stands for those of no word."""
     powers, inverses = _powers()
     inside = np.zeros(len(units) + 2, bool)
     inside[1:-1] = units != 0
@@ -178,7 +198,7 @@ def _hash_piece(units: npt.NDArray[Any]) -> tuple[U8, npt.NDArray[np.int64]]:
 
 @cache
 def _powers() -> tuple[U8, U8]:
-    """Powers of the base and of its inverse, modulo 2^64."""
+    """Return the powers of the base and those of its inverse, modulo 2^64."""
     both = []
     for base in (_BASE, pow(_BASE, -1, 1 << 64)):
         powers = np.full(_PIECE + 1, base, np.uint64)
@@ -189,7 +209,7 @@ def _powers() -> tuple[U8, U8]:
 
 @cache
 def _table() -> npt.NDArray[np.uint16]:
-    """uint16 (65536,): each UTF-16 code unit in lower case; 0 where it belongs to no word."""
+    """Map each UTF-16 code unit to its lower case, or to 0 if it belongs to no word: uint16 (65536,)."""
     units = "".join(chr(u) if not 0xD800 <= u < 0xE000 else "a" for u in range(0x10000))
     lower = re.sub(r"\W", "\0", units).replace("\u0130", "i").lower()  # U+0130 alone becomes two characters
     table = np.frombuffer(lower.encode("utf-16-le"), "<u2").copy()
@@ -203,6 +223,6 @@ def _ascii_table() -> bytes:
 
 
 def _constants(what: str, seed: int, count: int) -> U8:
-    """Drawn by hash: numpy does not promise the same random numbers in its next version."""
+    """Draw constants by hash, because numpy does not promise the same random numbers in its next version."""
     values = [xxhash.xxh64_intdigest(f"{seed}.{what}.{i}".encode()) for i in range(count)]
     return np.array(values, dtype=np.uint64)

@@ -4,20 +4,20 @@
     sign: keys instead of text
       (by unit of ingest shards)
                                        exact: equal texts, one stays
-                                       shared: band keys that occur again
-    buckets: sketches of those
+                                       shared: band keys that occur more than once
+    buckets: sketches for those keys
                                        links: near texts, as stars
                                        large1, small1, large2 ...: stars to components
                                        labels: the component of each text
-    members: what is known of them
-                                       near: who stays of a component
+    members: the texts of components
+                                       near: which text of a component stays
     shingles: of books that are left
                                        pairs, overlaps: books within books
-    verdicts: the answers together
+    verdicts: all answers put together
     decisions, by ingest shard
 
 A partition that holds one key only is not divided further: a text with ten million copies, a bucket or a
-cluster of five million texts take some 2 GB.
+cluster of five million texts takes some 2 GB of memory.
 """
 
 from collections.abc import Generator
@@ -27,7 +27,6 @@ from typing import Any
 
 import numpy as np
 
-from llama_core.corpus.decisions import Documents
 from llama_core.corpus.dedup import books, buckets, components, decide, exact, sign, survivors
 from llama_core.corpus.dedup.scratch import (
     Piece,
@@ -42,6 +41,7 @@ from llama_core.corpus.dedup.scratch import (
     texts_dtype,
     units_of,
 )
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.partition import Runs, partitions_for, rows_in
 from llama_core.corpus.recipe import Corpus
 from llama_core.errors import InputError
@@ -52,7 +52,7 @@ REVISION = 2
 
 
 def identity(cfg: Corpus) -> dict[str, Any]:
-    """What the decisions depend on, beside the documents."""
+    """Return the settings that the decisions depend on, besides the documents."""
     overlap = {n: getattr(s, "max_overlap", None) for n, s in cfg.sources.items()}
     return {
         "dedup": cfg.dedup.identity(),
@@ -63,9 +63,12 @@ def identity(cfg: Corpus) -> dict[str, Any]:
 
 
 def plan(step: Step, documents: dict[str, Documents], cfg: Corpus) -> Plan:
-    """Decisions on all documents, a shard `<source>.<ingest shard>` each.
+    """Yield the phases that decide on all documents of all sources.
 
-    Raises InputError where `corpus.holdout` names no group, DamagedError.
+    The decisions on each ingest shard are a shard `<source>.<ingest shard>`.
+
+    `documents`: by the name of their source. Raises InputError if `corpus.holdout` names a group to which no
+    ingest shard belongs, and DamagedError if an object of a scratch shard is damaged.
     """
     _check_holdout(documents, cfg)
     units = units_of(documents, cfg.dedup.unit_bytes)
@@ -122,7 +125,10 @@ def plan(step: Step, documents: dict[str, Documents], cfg: Corpus) -> Plan:
 
 
 def _contract(scratch: Scratch, edges: Runs, n: int) -> Generator[Phase, None, Runs]:
-    """Rounds of star contraction, until one changes nothing. Edges are kept by both their ends."""
+    """Contract stars round by round until a round changes nothing, and return the edges that it leaves.
+
+    The edges that are given and returned are kept by both their ends.
+    """
     for number in count(1):
         changed = 0
         for label, star in (("large", components.large_star), ("small", components.small_star)):
@@ -138,7 +144,10 @@ def _contract(scratch: Scratch, edges: Runs, n: int) -> Generator[Phase, None, R
 def _compare_books(
     scratch: Scratch, layout: RowLayout, pieces: list[Piece], sampled: int, copies: Runs, near: Runs
 ) -> Generator[Phase, None, Runs | None]:
-    """How much of each book is in another; None where no source has books. `sampled`: shingles of all."""
+    """Find how much of each book is in another, or None if no source has books.
+
+    `sampled`: how many shingles are in the samples of all books.
+    """
     if not sampled:
         return None
     n = partitions_for(sampled * books.SHINGLES.itemsize, scratch.cfg.dedup.partition_bytes)

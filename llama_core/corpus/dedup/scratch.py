@@ -1,8 +1,20 @@
 """The scratch shards of a dedup step, and the rows that move through them.
 
-A document is known by its row: its place among all documents, sources and ingest shards in the order of their
-names. Which rows are worked on together (units, pieces, partitions) changes no result: it stands in the
-names of the scratch shards, so that a step that is taken up with another layout begins anew.
+A document is known by its *row*: its place among all documents, with sources and ingest shards in the order
+of their names. What is known of the documents is worked on in these groups:
+
+- A *unit* is some ingest shards next to one another, of about `unit_bytes` of text. The first phase (`sign`)
+  has a shard for each unit.
+- A *piece* is some documents of a unit next to one another, as many as memory should hold. A phase "by piece"
+  has a shard for each piece, and publishes what the next phase needs in partitions.
+- A *partition* is everything, from all pieces, whose keys are in the same range of hashes (of texts, bands or
+  rows). A phase "by partition" has a shard for each; if it has answers about documents, it publishes them by
+  piece.
+- A *run* is what belongs to one partition (or, of answers, to one piece) in one object that a shard has
+  published. The shard of a later phase reads its run out of every such object.
+
+How the documents are grouped changes no result. It is part of the names of the scratch shards, so that a step
+that is resumed with another grouping makes them anew.
 """
 
 import contextlib
@@ -13,7 +25,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from llama_core.corpus.decisions import Documents
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.partition import FORMAT, Partition, Runs, Table, as_asked, partition_of, read_run
 from llama_core.corpus.recipe import Corpus, Dedup
 from llama_core.phases import Phase
@@ -22,44 +34,63 @@ from llama_core.step import OpenShard, Shard, Step, digest_of
 T = TypeVar("T")
 
 ID = [("hi", "<u8"), ("lo", "<u8")]  # the 32 hex digits of a document's id
-KEPT = [("kept_hi", "<u8"), ("kept_lo", "<u8")]
-HELDOUT = np.uint64(1 << 63)  # of a rank
-SAMPLES = np.dtype([("row", "<u8"), ("hash", "<u8")])  # of books; `row`: within its piece
+KEPT = [("kept_hi", "<u8"), ("kept_lo", "<u8")]  # the id of the document that stays in the place of another
+HELDOUT = np.uint64(1 << 63)  # the bit of a rank that marks a held-out document
+# The shingles of books that stand for them. `row`: the book's place in its piece.
+SAMPLES = np.dtype([("row", "<u8"), ("hash", "<u8")])
 
 
 def texts_dtype() -> np.dtype[Any]:
-    """What equal texts are found by. The smallest (rank, hi, lo) stays: see `rank_of`."""
+    """Return the dtype of the rows by which equal texts are found.
+
+    Of equal texts the one of the smallest (rank, hi, lo) stays: see `rank_of`.
+    """
     return np.dtype([("digest", "<u8"), ("digest_lo", "<u8"), ("rank", "<u8"), *ID])
 
 
 def signed_dtype(cfg: Dedup) -> np.dtype[Any]:
-    """A document as its piece remembers it. `words` is false where it has none, and so no buckets."""
+    """Return the dtype of what a piece keeps of a document instead of its text.
+
+    `words` is false for a document without words, which is in no bucket.
+    """
     keys = ("keys", "<u8", (cfg.bands,))
     digest = [("digest", "<u8"), ("digest_lo", "<u8")]
     return np.dtype([*ID, ("rank", "<u8"), *digest, ("words", "?"), keys, _sketch(cfg)])
 
 
 def copies_dtype() -> np.dtype[Any]:
-    """The answer about equal texts. `copies`: how many there are; 0 for one that gave way to `kept`."""
+    """Return the dtype of the answer about a document's equal texts.
+
+    `copies`: how many there are, the document included; 0 if it gives way to the one of the id `kept_hi`,
+    `kept_lo`. `heldout`: whether the one that stays is held out.
+    """
     return np.dtype([("copies", "<u8"), ("heldout", "?"), *KEPT])
 
 
 def bucket_dtype(cfg: Dedup) -> np.dtype[Any]:
+    """Return the dtype of a text in a bucket, of which `key` is the band key."""
     return np.dtype([("key", "<u8"), ("row", "<u8"), _sketch(cfg)])
 
 
 def edge_dtype() -> np.dtype[Any]:
-    """A link of two rows, kept by `node`."""
+    """Return the dtype of a link between two rows, which is kept in the partition of `node`.
+
+    A link that is kept by both its ends is there twice, once in each direction.
+    """
     return np.dtype([("node", "<u8"), ("other", "<u8")])
 
 
 def member_dtype(cfg: Dedup) -> np.dtype[Any]:
-    """A document of a cluster, which `label` names."""
+    """Return the dtype of a text in a cluster. `label`: the smallest row of the cluster, which names it."""
     return np.dtype([("label", "<u8"), ("row", "<u8"), ("rank", "<u8"), *ID, ("copies", "<u8"), _sketch(cfg)])
 
 
 def near_dtype() -> np.dtype[Any]:
-    """The answer about near texts. `cluster`: its documents, copies counted; 0 for one that gave way."""
+    """Return the dtype of the answer about a text in a cluster.
+
+    `cluster`: how many documents the cluster has, copies included; 0 if this one gives way to the one in
+    `kept_row`. `heldout`: whether the one that stays is held out. `similarity`: to the one that stays.
+    """
     kept = [*KEPT, ("kept_row", "<u8"), ("similarity", "<f8")]
     return np.dtype([("row", "<u8"), ("cluster", "<u8"), ("heldout", "?"), *kept])
 
@@ -69,7 +100,7 @@ def _sketch(cfg: Dedup) -> tuple[str, str, tuple[int]]:
 
 
 def rank_of(heldout: bool, chars: int) -> int:
-    """The smaller, the better: training before held-out, then the longer text."""
+    """Return a document's rank. The smallest is the best: training before held-out, then the longer text."""
     return (int(heldout) << 63) | ((1 << 62) - chars)
 
 
@@ -77,12 +108,15 @@ def rank_of(heldout: bool, chars: int) -> int:
 class Unit:
     """Ingest shards, next to one another, that are signed together."""
 
-    index: int
+    index: int  # its place among all units
     shards: tuple[tuple[str, str], ...]  # (source, ingest shard)
 
 
 def units_of(documents: dict[str, Documents], unit_bytes: int) -> list[Unit]:
-    """All ingest shards in the order of their names, in units of at least `unit_bytes` of text."""
+    """Divide all ingest shards, in the order of their names, into units of at least `unit_bytes` of text.
+
+    The last unit may have less.
+    """
     units: list[Unit] = []
     shards: list[tuple[str, str]] = []
     size = 0
@@ -100,7 +134,7 @@ def units_of(documents: dict[str, Documents], unit_bytes: int) -> list[Unit]:
 
 @dataclass(frozen=True)
 class Scratch:
-    """The scratch shards of one layout of a step; it crosses to the workers."""
+    """The scratch shards of a step under one grouping of its documents. It is pickled for the workers."""
 
     step: Step
     cfg: Corpus
@@ -108,39 +142,44 @@ class Scratch:
 
     @classmethod
     def of(cls, step: Step, cfg: Corpus, units: list[Unit]) -> "Scratch":
+        """Return the scratch shards of a step whose documents are in these units."""
         layout = digest_of([FORMAT, [u.shards for u in units], cfg.dedup.partition_bytes])
         return cls(step, cfg, layout[:8])
 
     def max_overlap(self, source: str) -> float | None:
-        """Of a source of books; None where whole texts are compared only."""
+        """Return the share of a book of this source that may be in another book; None if it has no books."""
         return getattr(self.cfg.sources[source], "max_overlap", None)
 
     def phase(self, label: str, arguments: Sequence[T], work: Callable[[T], None]) -> Phase:
-        """A phase of a scratch shard for each argument, named by its place among them."""
+        """Return a phase with a scratch shard for each argument, named by its place among them."""
         return Phase(label, {self._name(label, i): a for i, a in enumerate(arguments)}, work)
 
     @contextlib.contextmanager
     def shard(self, label: str, index: int) -> Iterator[OpenShard]:
+        """Write a scratch shard of a phase, and commit it at the end of the block."""
         with self.step.shard(self._name(label, index)) as out:
             yield out
 
     def committed(self, label: str, count: int) -> Iterator[Shard]:
-        """The shards of a finished phase, by their number; there may be too many to hold."""
+        """Yield the shards of a finished phase in order. There may be too many to hold all in memory."""
         return self.step.each_committed(self._name(label, i) for i in range(count))
 
     def runs(self, label: str, count: int, name: str, dtype: np.dtype[Any]) -> Runs:
-        """What the shards of a finished phase have written under a name, for others to read by partition."""
+        """Return the runs that the shards of a finished phase have published under a name.
+
+        Raises DamagedError.
+        """
         return Runs.of(self.step, self.committed(label, count), name, dtype)
 
     def own(
         self, label: str, index: int, name: str, dtype: np.dtype[Any], number: int = 0, partition: int = 0
     ) -> Table:
-        """One run of one scratch shard. Raises DamagedError."""
+        """Read one run of one scratch shard, from the `number`-th object of a name. Raises DamagedError."""
         [shard] = self.step.committed_shards([self._name(label, index)])
         return read_run(self.step.folder, shard, name, number, partition, dtype)
 
     def signed(self, piece: "Piece") -> Table:
-        """The documents of a piece, in order. Raises DamagedError."""
+        """Read what is kept of a piece's documents, in order: `signed_dtype`. Raises DamagedError."""
         return self.own("sign", piece.unit.index, "signed", signed_dtype(self.cfg.dedup), piece.number)
 
     def _name(self, label: str, index: int) -> str:
@@ -149,36 +188,37 @@ class Scratch:
 
 @dataclass(frozen=True)
 class Piece:
-    """Documents of a unit, next to one another, that memory holds at a time."""
+    """Documents of a unit, next to one another, that are held in memory together."""
 
-    index: int
-    start: int  # the row of the first
+    index: int  # its place among all pieces
+    start: int  # the row of its first document
     unit: Unit
-    number: int  # among the pieces of its unit
+    number: int  # its place among the pieces of its unit
     first: int  # the place in the unit of the first of its ingest shards
-    sizes: tuple[int, ...]  # documents by ingest shard
+    sizes: tuple[int, ...]  # how many documents are from each of its ingest shards
 
     @property
     def shards(self) -> tuple[tuple[str, str], ...]:
-        """(source, ingest shard) of each of `sizes`."""
+        """The ingest shards that its documents are from, as (source, ingest shard)."""
         return self.unit.shards[self.first : self.first + len(self.sizes)]
 
     @property
     def rows(self) -> npt.NDArray[np.uint64]:
+        """The rows of its documents: uint64 (documents,)."""
         return np.arange(self.start, self.start + sum(self.sizes), dtype=np.uint64)
 
     @property
     def shard_of(self) -> Partition:
-        """The ingest shard that each document is in, by its place among `shards`."""
+        """The ingest shard that each document is from, by its place in `shards`: int64 (documents,)."""
         return np.repeat(np.arange(len(self.sizes)), self.sizes)
 
     def within(self, rows: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-        """The place of rows in the piece."""
+        """Return the places of rows in this piece: int64 (rows,)."""
         return rows.astype(np.int64) - self.start
 
 
 def pieces_of(units: Sequence[Unit], signed: Iterable[Shard]) -> list[Piece]:
-    """The pieces that the units were `signed` in."""
+    """Return the pieces that the units were divided into. `signed`: the shard of `sign` for each unit."""
     pieces: list[Piece] = []
     start = 0
     for unit, shard in zip(units, signed, strict=True):
@@ -190,7 +230,7 @@ def pieces_of(units: Sequence[Unit], signed: Iterable[Shard]) -> list[Piece]:
 
 @dataclass(frozen=True)
 class RowLayout:
-    """Where the rows of the documents lie, known when all are signed."""
+    """How rows are divided into pieces and partitions, which is known when all documents are signed."""
 
     starts: npt.NDArray[np.int64]  # (pieces,): the first row of each piece
     n_texts: int  # partitions of equal texts
@@ -198,16 +238,21 @@ class RowLayout:
 
     @property
     def pieces(self) -> int:
+        """The number of pieces."""
         return len(self.starts)
 
     def piece_of(self, rows: npt.NDArray[np.uint64]) -> Partition:
-        """The last piece that begins at or before a row: pieces without documents hold none."""
+        """Return the index of each row's piece: int64 (rows,).
+
+        It is the last one that begins at or before the row, because those before it may have no documents.
+        """
         return np.searchsorted(self.starts, rows.astype(np.int64), side="right") - 1
 
     def copies(self, copies: Runs, signed: Table, piece: int) -> Table:
-        """What was answered about the equal texts of a piece's documents."""
+        """Return the answers about the equal texts of a piece's documents, in order: `copies_dtype`."""
         return as_asked(copies.read(piece), partition_of(signed["digest"], self.n_texts))
 
 
 def hex_of(hi: int, lo: int) -> str:
+    """Return the id of a document as 32 hex digits."""
     return f"{hi:016x}{lo:016x}"

@@ -1,11 +1,10 @@
-"""The first phase: what dedup needs to know of each document instead of its text."""
+"""The first phase: it reads each text, and writes what the later phases need to know of it instead."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from llama_core.corpus.decisions import Documents
 from llama_core.corpus.dedup.books import SHINGLES
 from llama_core.corpus.dedup.minhash import EMPTY, MinHash, sketches
 from llama_core.corpus.dedup.scratch import (
@@ -18,19 +17,23 @@ from llama_core.corpus.dedup.scratch import (
     texts_dtype,
 )
 from llama_core.corpus.document import Document
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.partition import Table, partition_of, publish_runs
 from llama_core.corpus.split import is_heldout
 from llama_core.errors import InputError
 from llama_core.step import OpenShard
 
-RATE = 32  # one shingle of so many is in a book's sample: of a novel of 100,000 words, 3,000
+RATE = 32  # one shingle in so many is in a book's sample: 3,000 of a novel of 100,000 words
 
-_CHARS_AT_ONCE = 1 << 20  # of documents that are signed together
+_CHARS_AT_ONCE = 1 << 20  # characters of the documents that are signed together
 
 
 def sign(scratch: Scratch, documents: dict[str, Documents], parts: tuple[int, int], unit: Unit) -> None:
-    """Write of a unit's documents, piece by piece: `signed`; `texts` and `keys` by partition of their hashes,
-    of which there are `parts`; `samples` of the content of books. Raises DamagedError."""
+    """Write what is kept of a unit's documents instead of their text, piece by piece.
+
+    Publishes for each piece `signed`, the `samples` of its books, and `texts` and `keys` in partitions by
+    hash. `parts`: how many partitions `texts` and `keys` have. Raises DamagedError.
+    """
     minhash = MinHash(scratch.cfg.dedup)
     with scratch.shard("sign", unit.index) as out:
         piece = _Piece(out, scratch, parts)
@@ -44,15 +47,16 @@ def sign(scratch: Scratch, documents: dict[str, Documents], parts: tuple[int, in
 
 
 class _Piece:
-    """Documents that are signed, held until they are as many as memory should hold in the phases to come."""
+    """Collects signed documents, and publishes them as a piece before they are too many for a later phase."""
 
     def __init__(self, out: OpenShard, scratch: Scratch, parts: tuple[int, int]):
         out.facts["pieces"] = []
         self._out, self._parts = out, parts
         cfg = scratch.cfg.dedup
         self._bytes, self._dtype = cfg.partition_bytes, signed_dtype(cfg)
-        self._row_bytes = cfg.bands * bucket_dtype(cfg).itemsize  # what `buckets` writes of it, at most
-        self.most = max(1, self._bytes // self._row_bytes)  # documents
+        # The most that the phase `buckets` writes of a document.
+        self._row_bytes = cfg.bands * bucket_dtype(cfg).itemsize
+        self.most = max(1, self._bytes // self._row_bytes)  # documents that may be added at a time
         self._empty()
 
     def _empty(self) -> None:
@@ -61,7 +65,7 @@ class _Piece:
         self._held = 0
 
     def add(self, place: int, signed: Table, samples: list[Table]) -> None:
-        """Documents of the `place`-th ingest shard, and the sample of each if they are books."""
+        """Add documents of the unit's `place`-th ingest shard, and the sample of each if they are books."""
         size = len(signed) * self._row_bytes + sum(map(len, samples)) * SHINGLES.itemsize
         if self._held and self._held + size > self._bytes:
             self.publish()
@@ -73,6 +77,7 @@ class _Piece:
         self._held += size
 
     def publish(self) -> None:
+        """Publish the documents that are held as a piece, and begin the next one."""
         out = self._out
         signed, samples = np.concatenate(self._tables), np.concatenate(self._samples)
         places = range(min(self._sizes, default=0), max(self._sizes, default=-1) + 1)
@@ -90,12 +95,12 @@ class _Piece:
 
 
 def keys_of(signed: Table) -> Table:
-    """uint64: the band keys of the documents that have words, one document after another."""
+    """Return the band keys of the documents that have words, one document after another: uint64 (keys,)."""
     return signed["keys"][signed["words"]].ravel()
 
 
 def _in_batches(documents: Iterable[Document], most: int) -> Iterator[list[Document]]:
-    """Documents of `_CHARS_AT_ONCE`, and one more, however long it is; but no more than `most`."""
+    """Yield batches of at most `most` documents. A batch ends as soon as it is over `_CHARS_AT_ONCE`."""
     some: list[Document] = []
     chars = 0
     for document in documents:
@@ -133,7 +138,10 @@ def _id_bytes(document_id: str) -> bytes:
 
 
 def sample_of(minhash: MinHash, text: str) -> Table:
-    """SAMPLES of a book, in no row yet: its shingles whose hash is small, the same share of every book's."""
+    """Return the sample of a book: SAMPLES, of which `row` is yet to be set.
+
+    It is the shingles whose hash is small, which are the same share of every book.
+    """
     shingles = minhash.shingles(text)
     small = np.unique(shingles[shingles < np.uint64((1 << 64) // RATE)])
     sample = np.zeros(len(small), SAMPLES)

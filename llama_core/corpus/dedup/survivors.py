@@ -1,7 +1,7 @@
-"""Who stays of each cluster of near texts, and how near the others are to it.
+"""Which text of each cluster of near texts stays, and how similar the others are to it.
 
-A cluster is a connected component: the similarity to its survivor may lie below the threshold where the two
-are linked by others between them.
+A cluster is a connected component. A text's similarity to the survivor may be below the threshold, because
+the two may be linked through other texts only.
 """
 
 import numpy as np
@@ -21,9 +21,9 @@ from llama_core.corpus.partition import Runs, Table, partition_of, publish_runs,
 
 
 def name_clusters(scratch: Scratch, layout: RowLayout, edges: Runs, partition: int) -> None:
-    """Write of each text of a cluster the least one, which names it: `labels` by piece.
+    """Write for each text of a cluster the smallest row of the cluster, which names it: `labels` by piece.
 
-    `edges`: stars, kept by both their ends.
+    `edges`: stars, each edge kept by both its ends.
     """
     labels = stars_to_labels(edges.read(partition))
     with scratch.shard("labels", partition) as out:
@@ -31,7 +31,7 @@ def name_clusters(scratch: Scratch, layout: RowLayout, edges: Runs, partition: i
 
 
 def stars_to_labels(edges: Table) -> Table:
-    """One edge for each node: to the least one of its star, which may be itself."""
+    """Return one edge for each node: to the least node of its star, which may be itself."""
     order = np.lexsort([edges["other"], edges["node"]])
     edges = edges[order][firsts(edges["node"][order])]
     labels = np.empty(len(edges), edge_dtype())
@@ -42,7 +42,10 @@ def stars_to_labels(edges: Table) -> Table:
 def gather_members(
     scratch: Scratch, layout: RowLayout, copies: Runs, labels: Runs, n: int, piece: Piece
 ) -> None:
-    """Write what is known of a piece's texts that are in a cluster: `members` in n partitions of its name."""
+    """Write what is known of a piece's texts that are in a cluster.
+
+    Publishes `members`, in n partitions by the name of their cluster.
+    """
     table = scratch.signed(piece)
     answers = layout.copies(copies, table, piece.index)
     named = labels.read(piece.index)
@@ -57,7 +60,7 @@ def gather_members(
 
 
 def choose_survivors(scratch: Scratch, layout: RowLayout, members: Runs, partition: int) -> None:
-    """Answer about the members of a partition's clusters: `near` by piece."""
+    """Answer for each member of a partition's clusters which member stays: `near` by piece."""
     rows = members.read(partition)
     size = scratch.cfg.dedup.bands * scratch.cfg.dedup.rows
     with scratch.shard("near", partition) as out:
@@ -65,9 +68,10 @@ def choose_survivors(scratch: Scratch, layout: RowLayout, members: Runs, partiti
 
 
 def survivors_of(members: Table, size: int) -> Table:
-    """For each member who stays of its cluster (the smallest rank, hi, lo) and how near it is to that one.
+    """Return for each member which one of its cluster stays, and how similar the two are.
 
-    `size`: values of a signature.
+    The one of the smallest (rank, hi, lo) stays. `members`: rows of `member_dtype`, of whole clusters.
+    `size`: the values of a signature. Returns rows of `near_dtype`, in the same order.
     """
     order = np.lexsort([members[name] for name in ("lo", "hi", "rank", "label")])
     first = firsts(members["label"][order])

@@ -1,4 +1,4 @@
-"""What became of each document of a piece, put together from the answers about it."""
+"""The verdict on each document of a piece, put together from the answers of the phases about it."""
 
 import numpy as np
 import numpy.typing as npt
@@ -6,7 +6,7 @@ import numpy.typing as npt
 from llama_core.corpus.dedup.scratch import HELDOUT, ID, KEPT, Piece
 from llama_core.corpus.partition import Table
 
-REASONS = ("", "exact", "near", "heldout_near", "book_overlap")  # a verdict holds the number
+REASONS = ("", "exact", "near", "heldout_near", "book_overlap")  # a verdict holds the index
 _KEEP, _EXACT, _NEAR, _HELDOUT, _BOOK = range(len(REASONS))
 
 VERDICTS = np.dtype(
@@ -14,7 +14,7 @@ VERDICTS = np.dtype(
         *ID,
         ("heldout", "?"),
         ("reason", "u1"),
-        ("near", "?"),  # it gave way to a near text, in row `kept_row`
+        ("near", "?"),  # whether it gave way to a near text, which is in row `kept_row`
         *KEPT,
         ("kept_row", "<u8"),
         ("similarity", "<f8"),
@@ -24,10 +24,14 @@ VERDICTS = np.dtype(
 
 
 def judge(piece: Piece, signed: Table, copies: Table, near: Table) -> Table:
-    """VERDICTS on a piece's documents, in order. Who gave way names who stayed and the similarity to it; who
-    stayed, the documents of its `cluster`, itself counted.
+    """Return the verdicts on a piece's documents, in order: VERDICTS.
 
-    A held-out document that gives way to a training document is `heldout_near`, be it equal or near.
+    The verdict on a document that gives way names the one that stays and has the similarity of the two. The
+    verdict on one that stays has the number of documents in its `cluster`, itself included. A held-out
+    document that gives way to a training document is `heldout_near`, whether the two are equal or near.
+
+    `copies`: the answers of `exact` about all documents of the piece. `near`: those of `near` about the ones
+    that are in a cluster.
     """
     verdicts = np.zeros(len(signed), VERDICTS)
     verdicts["hi"], verdicts["lo"] = signed["hi"], signed["lo"]
@@ -49,7 +53,7 @@ def judge(piece: Piece, signed: Table, copies: Table, near: Table) -> Table:
 
 
 def drop_books(piece: Piece, verdicts: Table, overlaps: Table) -> None:
-    """Drop the books of a piece that another holds: `overlaps` are those that are large enough."""
+    """Drop the books of a piece that are in another book. `overlaps`: those that are large enough."""
     at = piece.within(overlaps["row"])
     verdicts["similarity"][at] = overlaps["share"]
     verdicts["reason"][at] = _BOOK
@@ -57,6 +61,7 @@ def drop_books(piece: Piece, verdicts: Table, overlaps: Table) -> None:
 
 
 def _give_way(verdicts: Table, at: npt.NDArray[np.int64], to: Table, reason: int) -> None:
+    """Record that the documents at these places give way to those that `to` names as kept."""
     outside = verdicts["heldout"][at] & ~to["heldout"]
     verdicts["reason"][at] = np.where(outside, _HELDOUT, reason)
     _name_kept(verdicts, at, to)

@@ -22,8 +22,8 @@ POLICY = (
     "use cookies",
 )
 _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
-# In the place of NLTK's trained splitter: an end mark, what closes around it, white space, and then
-# anything but a small letter. Initials and the common abbreviations end no sentence.
+# This stands in for NLTK's trained sentence splitter: an end mark, closing quotes or brackets, white space,
+# and then anything but a small letter. Initials and common abbreviations end no sentence.
 _SENTENCE_END = re.compile(
     r"[.?!](?<!\b[A-Z]\.)(?<!\b(?:Mr|Ms|Dr|St|Jr|Sr|vs|No|Co)\.)(?<!\b(?:Mrs|Inc|Ltd|e\.g|i\.e)\.)"
     r"[\"'”’)\]]*\s+(?=[^\sa-z])"
@@ -31,16 +31,16 @@ _SENTENCE_END = re.compile(
 
 
 def clean(text: str, rules: C4Filter) -> tuple[str, list[Cut]]:
-    """The reason to drop a page (or ""), and the cuts that leave its good lines, a line break between.
+    """Return the reason to drop a page (or ""), and the cuts that leave its good lines.
 
-    Raises nothing; `text` of any size is read line by line.
+    The lines that are left have one line break between them, and no marks of citations.
     """
     has_bad_word = _bad_words(tuple(rules.bad_words)).search if rules.bad_words else None
     lowered = text.lower()
     has_script, has_policy = "javascript" in lowered, any(p in lowered for p in POLICY)
     has_lorem = "lorem ipsum" in lowered
     cuts: list[Cut] = []
-    sentences = start = end = 0  # `end`: of the last line that stayed
+    sentences = start = end = 0  # `end`: where the last line that stayed ended
     for line in text.splitlines(keepends=True):
         first, start = start, start + len(line)
         bare = line.strip()

@@ -4,14 +4,15 @@ MAX_LINES_ENDED = 0.12
 MIN_DUPLICATE_CHARS = 0.1
 SHORT_LINE_CHARS = 30
 MIN_SHORT_LINES = 0.67
-# Of ASCII, what FineWeb counted; of other scripts and of typesetting, what stands in the same places.
+# The ASCII marks are FineWeb's own; the others are their counterparts in typeset text and in other scripts.
 TERMINAL = (".", "?", "!", '"', "'", "”", "’", "…", "。", "？", "！", "։", "।", "؟", "۔")
 
 
 def reason(text: str) -> str | None:
-    """Few lines end in punctuation, many characters stand in repeated lines, or many lines are short.
+    """Return the reason to drop a text, or None.
 
-    The thresholds are the paper's; datatrove's code uses 0.01 for repeated lines, and a fourth filter.
+    Either few lines end in punctuation, or many characters are in repeated lines, or many lines are short.
+    The thresholds are the paper's; datatrove's code uses 0.01 for repeated lines, and has a fourth filter.
     """
     lines = [line for line in map(str.rstrip, text.split("\n")) if line]
     if not lines:

@@ -1,12 +1,12 @@
 """Gopher's filters (Rae et al. 2021): repetition, after table A1, and quality, after appendix A.1.1.
 
-A word is what stands between white space, so "end." is one word. Shares of characters are of the
-characters of all words. A repeat is every occurrence but the first.
+A word is what stands between white space, so "end." is one word. A repeat is every occurrence but the first.
+The characters of n-grams are compared with the characters of all words, those of lines and paragraphs with
+those of the whole text.
 """
 
 import re
 from collections.abc import Iterator
-from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ MAX_DUPLICATE_NGRAM = {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
 LEAST_DUPLICATE_NGRAM = min(MAX_DUPLICATE_NGRAM.values())
 MIN_WORDS, MAX_WORDS = 50, 100_000
 MIN_MEAN_WORD, MAX_MEAN_WORD = 3, 10
-MAX_SYMBOLS = 0.1  # "#" a word, and ellipses a word
+MAX_SYMBOLS = 0.1  # "#" per word, and ellipses per word
 MAX_BULLET_LINES, MAX_ELLIPSIS_LINES = 0.9, 0.3
 MIN_ALPHABETIC = 0.8
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
@@ -29,14 +29,14 @@ _PARAGRAPH = re.compile(r"\n{2,}")
 _LETTER = re.compile(r"[^\W\d_]")
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
-Ints = npt.NDArray[np.int64]
 Keys = npt.NDArray[np.uint64]
 
 
 class Words:
-    """The words of a text. Made once for both filters.
+    """The words of a text, which both filters share.
 
-    `ends`: int64 (words + 1,), the characters of all words before each, and in all.
+    `all`: the words, in order. `ends`: int64 (words + 1,), the characters of the words before each one, and
+    then of all words. `chars`: the characters of all words.
     """
 
     def __init__(self, text: str):
@@ -46,19 +46,23 @@ class Words:
         self.chars = int(self.ends[-1])
 
     def keys(self) -> Keys:
-        """64 bits for each word. They differ between processes, so only whether two are equal counts."""
+        """Hash each word: uint64 (words,). The hashes differ between processes; only compare them here."""
         return np.fromiter(map(hash, self.all), np.int64, len(self.all)).view(np.uint64)
 
 
 def repetition_reason(text: str, words: Words) -> str | None:
-    """A share of lines, paragraphs or characters that stand in repeats, over its limit."""
+    """Return the limit that a share of lines, paragraphs or characters in repeats exceeds, or None."""
     if repeated := _duplicate_units(text):
         return repeated
-    return next(filter(None, _repeated_ngrams(words)), None)
+    return next(_repeated_ngrams(words), None)
 
 
 def quality_reason(text: str, words: Words) -> str | None:
-    """Length, length of words, symbols, bullets, ellipses, letters, and stop words, which are English."""
+    """Return the rule of quality that a text breaks, or None.
+
+    The rules are of its length, the length of words, symbols, bullets, ellipses, words without letters, and
+    stop words, which are English.
+    """
     n = len(words.all)
     if n < MIN_WORDS:
         return "gopher_short"
@@ -79,21 +83,32 @@ def quality_reason(text: str, words: Words) -> str | None:
         return "gopher_ellipsis_lines"
     if not _have_letters(words.all, MIN_ALPHABETIC * n):
         return "gopher_few_letters"
-    found = (w for w in STOP_WORDS if w in words.all or w.capitalize() in words.all)
-    if sum(1 for _ in islice(found, MIN_STOP_WORDS)) < MIN_STOP_WORDS:
+    if not _have_stop_words(words.all):
         return "gopher_few_stop_words"
     return None
 
 
+def _have_stop_words(words: list[str]) -> bool:
+    """Tell whether enough of the stop words are among the words."""
+    found = 0
+    for stop_word in STOP_WORDS:
+        if stop_word in words or stop_word.capitalize() in words:
+            found += 1
+            if found == MIN_STOP_WORDS:  # each stop word that is looked for costs a search of all words
+                return True
+    return False
+
+
 def _have_letters(words: list[str], enough: float) -> bool:
-    """Whether so many words hold a letter."""
-    lower = sum(map(str.islower, words))  # this and the next are the quick proofs for most texts
+    """Tell whether at least `enough` words have a letter."""
+    lower = sum(map(str.islower, words))  # with title case next, a quick proof for most texts
     if lower >= enough or lower + sum(map(str.istitle, words)) >= enough:
         return True
     return sum([_LETTER.search(word) is not None for word in words]) >= enough
 
 
 def _duplicate_units(text: str) -> str | None:
+    """Return the limit that repeated paragraphs or lines exceed, or None."""
     limits = {
         "paragraph": (MAX_DUPLICATE_PARAGRAPHS, MAX_DUPLICATE_PARAGRAPH_CHARS),
         "line": (MAX_DUPLICATE_LINES, MAX_DUPLICATE_LINE_CHARS),
@@ -112,11 +127,11 @@ def _duplicate_units(text: str) -> str | None:
     return None
 
 
-def _repeated_ngrams(words: Words) -> Iterator[str | None]:
-    """The limit that is broken first, in the order of table A1, if any is."""
+def _repeated_ngrams(words: Words) -> Iterator[str]:
+    """Yield the limits that repeated n-grams exceed, in the order of table A1."""
     one = keys = words.keys()
     for n in range(2, 1 + min(max(MAX_DUPLICATE_NGRAM), len(one))):
-        keys = keys[:-1] * _MULTIPLIER + one[n - 1 :]  # of n-grams from those of (n-1)-grams
+        keys = keys[:-1] * _MULTIPLIER + one[n - 1 :]  # those of (n-1)-grams become those of n-grams
         if n in MAX_TOP_NGRAM:
             if _top_ngram_is_over(words, keys, n):
                 yield f"gopher_top_{n}gram"
@@ -125,18 +140,21 @@ def _repeated_ngrams(words: Words) -> Iterator[str | None]:
         if repeated > MAX_DUPLICATE_NGRAM[n] * words.chars:
             yield f"gopher_dup_{n}gram"
         if repeated <= LEAST_DUPLICATE_NGRAM * words.chars:
-            return  # what stands in a longer repeat stands in this one too
+            return  # a word that is in a longer repeat is in one of these too, so no limit is left
 
 
 def _longest(words: Words, n: int) -> int:
-    """Characters of the longest n-gram."""
+    """Return the number of characters of the longest n-gram."""
     return int((words.ends[n:] - words.ends[:-n]).max())
 
 
 def _top_ngram_is_over(words: Words, keys: Keys, n: int) -> bool:
-    """Of the most frequent n-grams, if they repeat, the longest counts, with all its occurrences."""
+    """Tell whether all occurrences of the most frequent n-gram have more characters than the limit.
+
+    An n-gram that occurs once does not count. Of several that are equally frequent, the longest counts.
+    """
     limit = MAX_TOP_NGRAM[n] * words.chars
-    enough = max(2, int(limit / _longest(words, n)))  # fewer occurrences are not over the limit
+    enough = max(2, int(limit / _longest(words, n)))  # fewer occurrences cannot exceed the limit
     ordered = np.sort(keys)
     if not (ordered[enough - 1 :] == ordered[: max(0, len(keys) - enough + 1)]).any():
         return False
@@ -147,9 +165,9 @@ def _top_ngram_is_over(words: Words, keys: Keys, n: int) -> bool:
 
 
 def _repeated_chars(words: Words, keys: Keys, n: int) -> int:
-    """Characters of the words that stand in a repeat of an n-gram, each counted once.
+    """Return the characters of the words that are in a repeat of an n-gram, each word counted once.
 
-    Where so few n-grams repeat that no limit can be reached: a number that is no smaller, for the speed.
+    If so few n-grams repeat that no limit can be exceeded, an upper bound is returned, which is faster.
     """
     ordered = np.sort(keys)
     at_most = int(np.count_nonzero(ordered[1:] == ordered[:-1])) * _longest(words, n)

@@ -1,7 +1,7 @@
-"""Personal data: e-mail addresses and public IP addresses give way to ones that belong to nobody.
+"""Personal data: e-mail addresses and public IP addresses are replaced by ones that belong to nobody.
 
-The masks are addresses reserved for documentation (RFC 2606, 5737 and 3849), so a masked text reads on,
-and masking it again changes nothing.
+The masks are addresses reserved for documentation (RFC 2606, 5737 and 3849), so a masked text still reads
+well, and masking it again changes nothing.
 """
 
 import ipaddress
@@ -23,7 +23,7 @@ _DOCUMENTATION = re.compile(r"(?:.*\.)?example\.(?:com|net|org)", re.IGNORECASE)
 _FILES = ("png", "jpg", "jpeg", "gif", "svg", "webp", "bmp", "css", "js", "ts", "html")  # "logo@2x.png"
 
 _IPV4 = re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?!\d|\.\d|\w)")
-# What stands before four numbers that count something else: releases, headings, products ("Opera/9.80.1.2").
+# What comes before four numbers that are no address: of releases, headings, products ("Opera/9.80.1.2").
 _NUMBERED = re.compile(
     r"(?:[\d.]|\b(?:v|ver|versions?|release|build|rev|revision|firmware|driver|update|patch|section|chapter"
     r"|figure|fig|table|appendix|clause|article)[\s.:=#-]{0,3}|§ ?|[^\W_][/_-]|[^\W\d])\Z",
@@ -35,9 +35,10 @@ _HEX = "0123456789abcdefABCDEF"
 
 
 def mask(text: str, cfg: Pii) -> list[Cut]:
-    """What gives way to a mask, in order. Private, reserved and documentation addresses stay.
+    """Return the cuts that put masks in the places of addresses, in order.
 
-    Addresses that overlap, as those of `2001:4860::8.8.8.8`, give way to the mask of the first.
+    Private, reserved and documentation addresses stay. Addresses that overlap, such as those in
+    `2001:4860::8.8.8.8`, are replaced by the mask of the first.
     """
     found = [*_emails(text)] if cfg.email else []
     if cfg.ip:
@@ -87,7 +88,10 @@ def _ipv6(text: str) -> Iterator[Cut]:
 
 
 def _is_public(address: str) -> bool:
-    """Of IPv6, only what is given out (2000::/3): `a::b` is a name in many programming languages."""
+    """Tell whether an address is a public one.
+
+    Of IPv6 only what has been allocated (2000::/3) counts, as `a::b` is a name in many programming languages.
+    """
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
