@@ -21,7 +21,7 @@ class Job:
 
     def publish(self) -> str:
         """Write the job into its attempt's folder; the URL that `load` takes."""
-        name = f"{self.step.attempt}/job.json"
+        name = self.step.place_of("job.json")
         value: dict[str, Any] = {
             "step": self.step.as_dict(),
             "recipe": self.recipe.model_dump(mode="json", by_alias=True),

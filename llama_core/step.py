@@ -6,6 +6,9 @@
 
 A shard is committed by the exclusive creation of one small object, so a killed step goes on where it
 was, two writers cannot mix, and nobody waits for a lease. No manifest, no artifact.
+
+An attempt IN_PLACE has no folder of its own: what others load by the step's URL lies in the step's folder. It
+is for stages whose inputs give the same bytes every time, so that it does not matter which attempt wrote them.
 """
 
 import bisect
@@ -30,6 +33,7 @@ from llama_core.errors import DamagedError
 from llama_core.store import MANY, Object, Store, Writer, to_json
 
 MANIFEST = "manifest.json"
+IN_PLACE = ""  # an attempt without a folder of its own
 INDEX = "index.parquet"  # the shards of the manifest, of which a large step has hundreds of thousands
 INDEX_ROWS = 1000  # of a row group of it: what is unpacked to find a shard
 LIBRARIES = ("torch", "numpy", "pyarrow", "sentencepiece", "fsspec", "s3fs", "xxhash")
@@ -212,7 +216,7 @@ class OpenShard:
     @contextlib.contextmanager
     def publish(self, name: str) -> Iterator[Writer]:
         """Publish `name` in this attempt's folder."""
-        with self._step.folder.publish(f"{self._step.attempt}/{name}") as writer:
+        with self._step.folder.publish(self._step.place_of(name)) as writer:
             yield writer
         assert writer.object is not None
         self.objects.append(writer.object)
@@ -224,7 +228,7 @@ class OpenShard:
 
     def _sealed(self) -> Shard:
         objects = tuple(sorted(self.objects, key=lambda o: o.name))
-        plain = [(o.name.split("/", 1)[1], o.size, o.sha256) for o in objects]
+        plain = [(o.name.removeprefix(self._step.place_of("")), o.size, o.sha256) for o in objects]
         digest = self.digest or digest_of(plain)
         return Shard(self.name, digest, objects, dict(sorted(self.counts.items())), self.facts)
 
@@ -250,7 +254,7 @@ class Step:
     ):
         self.root, self.stage, self.revision = root, stage, revision
         self.identity, self.execution = identity, execution or {}
-        self.attempt = attempt or "a-" + secrets.token_hex(4)
+        self.attempt = "a-" + secrets.token_hex(4) if attempt is None else attempt
         self.digests: dict[str, str] = {}
         self.parents: dict[str, list[str]] = {}
         for role, item in (inputs or {}).items():
@@ -273,6 +277,10 @@ class Step:
     @property
     def folder(self) -> Store:
         return self.root.at(self.name)
+
+    def place_of(self, name: str) -> str:
+        """Return where this attempt writes `name`, relative to the step's folder."""
+        return f"{self.attempt}/{name}" if self.attempt else name
 
     def finished(self) -> Artifact | None:
         """The artifact, if a manifest is there and every object still has its size.
@@ -351,7 +359,7 @@ class Step:
                 digests.append((shard.name, shard.digest))
                 yield shard
 
-        with folder.publish(f"{self.attempt}/{INDEX}") as file:
+        with folder.publish(self.place_of(INDEX)) as file:
             _write_index(file, seen())
         assert file.object is not None
         manifest = {

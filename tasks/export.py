@@ -8,7 +8,7 @@ from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schem
 
 from llama_core.export import REVISION
 from llama_core.phases import one_phase
-from llama_core.step import Artifact, Step
+from llama_core.step import IN_PLACE, Artifact, Step
 from tasks.run import Run
 from tasks.step import make, stage
 
@@ -22,7 +22,7 @@ def import_for_export() -> None:
 def export(run: Run, tokenizer: Artifact, trained: Artifact) -> Artifact:
     """Export the model in the format of Hugging Face, with what MLflow needs to load it."""
     inputs = {"train": trained, "tokenizer": tokenizer}
-    step = Step(run.store, "export", REVISION, {}, inputs)
+    step = Step(run.store, "export", REVISION, {}, inputs, attempt=IN_PLACE)
 
     def write(_: None) -> None:
         from llama_core.export import huggingface
@@ -30,12 +30,6 @@ def export(run: Run, tokenizer: Artifact, trained: Artifact) -> Artifact:
         huggingface.export(step, run.recipe, trained, tokenizer, extra={"MLmodel": _mlmodel()})
 
     return make(run, step, one_phase({"model": None}, write))
-
-
-def model_url(exported: Artifact) -> str:
-    """The folder that transformers and MLflow load."""
-    attempt = exported.shard("model").object("/config.json").name.split("/", 1)[0]
-    return exported.store.url_of(attempt)
 
 
 def _mlmodel() -> bytes:

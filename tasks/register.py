@@ -9,7 +9,6 @@ from llama_core.errors import ServiceError
 from llama_core.step import Artifact, Step
 from tasks import tracking
 from tasks.evaluate import scores
-from tasks.export import model_url
 from tasks.observe import say, show_link, warn
 from tasks.run import Run
 from tasks.step import stage
@@ -55,7 +54,7 @@ def register(run: Run, lineage: dict[str, Artifact], evaluation: Artifact, expor
     tags = {f"llama.{stage}": artifact.url for stage, artifact in lineage.items()}
     tags |= {"llama.evaluate": evaluation.url, "llama.export": exported.url, VERSION_TAG: step.id}
     tags |= {"llama.recipe": run.recipe.name, "llama.digest": lineage["train"].digest}
-    source = model_url(exported)
+    source = exported.url
     version, found = _version(MlflowClient(), name, source, run_id, tags, run.store.is_local)
     _point(MlflowClient(), name, alias, version)
     tracking.log_results(run_id, scores(evaluation), tags)

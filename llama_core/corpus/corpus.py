@@ -8,14 +8,14 @@ from collections import Counter
 from typing import Any
 from urllib.parse import urlsplit
 
-from llama_core.corpus.decisions import Documents
 from llama_core.corpus.document import SCHEMA, Document, RowWriter
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.recipe import Corpus
 from llama_core.corpus.split import is_heldout
 from llama_core.step import OpenShard, Step
 
 REVISION = 2
-SPLITS = ("train", "heldout")
+SPLITS = TRAIN, HELDOUT = "train", "heldout"
 TOP = 50  # rows of a table that a shard keeps; the others are counted together
 HELD = 100_000  # rows of a table while it is being made
 OTHER = "(other)"
@@ -39,7 +39,7 @@ def corpus_shard(step: Step, documents: Documents, cfg: Corpus, shard: str) -> N
         with contextlib.ExitStack() as stack:
             rows: dict[str, RowWriter] = {}
             for document in documents.read(shard):
-                split = SPLITS[is_heldout(group, document.id, cfg)]
+                split = HELDOUT if is_heldout(group, document.id, cfg) else TRAIN
                 if split not in rows:
                     rows[split] = _open(out, stack, split)
                 rows[split].append(document.row())

@@ -23,38 +23,39 @@ from llama_core.step import OpenShard, Shard, Step
 from llama_core.store import Store
 
 Table = npt.NDArray[Any]  # (n,) of a structured or plain dtype
-Partition = npt.NDArray[np.int64]  # (n,) of each row
+Partition = npt.NDArray[np.int64]  # (n,): the partition of each row
 T = TypeVar("T")
 R = TypeVar("R")
 
-FORMAT = 2  # of the objects below: who takes up scratch shards has it in their names
-SIDE_BY_SIDE = 16  # runs that are read at a time over a network
+FORMAT = 2  # of the objects below; scratch shards that a later attempt uses again have it in their names
+SIDE_BY_SIDE = 16  # runs that are read at the same time over a network
 BLOCK = 4096  # objects whose runs are indexed together
 
-_ENTRY = np.dtype([("first", "<u8"), ("last", "<u8"), ("digest", "<u8")])  # a run: its rows, and their xxh3
+# An entry of a table or an index says where a run is: its first row, the row after its last one, their xxh3.
+_ENTRY = np.dtype([("first", "<u8"), ("last", "<u8"), ("digest", "<u8")])
 _DIGEST_BYTES = 8
 _MIX = np.uint64(0xBF58476D1CE4E5B9)  # an odd constant of splitmix64
 
 
 def partition_of(keys: npt.NDArray[np.uint64], n: int) -> Partition:
-    """The partition of each key, by its high bits, so that partitions are in the order of the keys."""
+    """Return the partition of each key, by its high bits, so that partitions are in the order of the keys."""
     return ((keys >> np.uint64(32)) * np.uint64(n) >> np.uint64(32)).astype(np.int64)
 
 
 def scattered(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """uint64: keys for numbers that are not spread over all 64 bits, such as those of rows."""
+    """Return keys (uint64) for numbers that are not spread over all 64 bits, such as those of rows."""
     keys = numbers * _MIX
     keys ^= keys >> np.uint64(32)
     return keys * _MIX
 
 
 def partitions_for(n_bytes: int, partition_bytes: int) -> int:
-    """How many partitions hold `n_bytes` of rows; at least one."""
+    """Return how many partitions of `partition_bytes` hold `n_bytes` of rows; at least one."""
     return max(1, -(-n_bytes // partition_bytes))
 
 
 def is_in(keys: Table, ordered: Table) -> npt.NDArray[np.bool_]:
-    """bool (keys,): which of the keys are among `ordered`, which are sorted."""
+    """Tell for each key whether it is among the sorted keys `ordered`: bool, of the shape of `keys`."""
     if not len(ordered):
         return np.zeros(len(keys), bool)
     at = np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)
@@ -62,9 +63,9 @@ def is_in(keys: Table, ordered: Table) -> npt.NDArray[np.bool_]:
 
 
 def publish_runs(out: OpenShard, name: str, rows: Table, partition: Partition, n: int) -> None:
-    """Publish `rows` in n runs, each in the order of the rows, as the next object of the shard's `name`.
+    """Publish `rows` as n runs, one a partition, in the next object that the shard has under `name`.
 
-    Behind the runs stands a table of them, for `read_run` and `Runs.of`.
+    A run keeps the order of the rows. After the runs comes a table of them, for `read_run` and `Runs.of`.
     """
     order = _in_runs(partition)
     bounds = np.searchsorted(partition[order], np.arange(n + 1))
@@ -73,7 +74,7 @@ def publish_runs(out: OpenShard, name: str, rows: Table, partition: Partition, n
     pieces = out.facts.setdefault(_fact(name), [])
     with out.publish(f"{out.name}/{name}.{len(pieces)}.runs") as file:
         for entry, (first, last) in zip(table, pairwise(bounds), strict=True):
-            run = rows[order[first:last]].view(np.uint8).data  # not a copy of it, as bytes are
+            run = rows[order[first:last]].view(np.uint8).data  # `tobytes` would copy it
             entry["digest"] = xxhash.xxh3_64_intdigest(run)
             if len(run):
                 file.write(run)
@@ -83,23 +84,29 @@ def publish_runs(out: OpenShard, name: str, rows: Table, partition: Partition, n
 
 
 def rows_in(shard: Shard, name: str) -> int:
-    """How many rows a shard has published under a name."""
+    """Return how many rows a shard has published under a name."""
     return sum(piece["rows"] for piece in shard.facts[_fact(name)])
 
 
 def read_run(store: Store, shard: Shard, name: str, number: int, partition: int, dtype: Any) -> Table:
-    """A run that one shard has published, in its `number`-th object of a name. Raises DamagedError."""
+    """Return the run of a partition from the `number`-th object that a shard has published under `name`.
+
+    Raises DamagedError.
+    """
     piece = shard.facts[_fact(name)][number]
     whole = _object(shard, name, number)
     start = piece["rows"] * piece["row_bytes"] + partition * _ENTRY.itemsize
     data = store.read_range(whole, start, start + _ENTRY.itemsize)
-    if len(data) != _ENTRY.itemsize or (entry := np.frombuffer(data, _ENTRY)[0])["last"] > piece["rows"]:
+    if len(data) != _ENTRY.itemsize:
+        raise _damaged(store, whole)
+    entry = np.frombuffer(data, _ENTRY)[0]
+    if entry["last"] > piece["rows"]:
         raise _damaged(store, whole)
     return _read(store, whole, entry, np.dtype(dtype))
 
 
 def _read(store: Store, name: str, entry: Any, dtype: np.dtype[Any]) -> Table:
-    """What is wrong with the entry is seen as well: then the digest is not that of the rows."""
+    """Read the run of an entry. A wrong entry is noticed too: its rows do not have its digest."""
     first, last, check = entry.tolist()
     data = store.read_range(name, first * dtype.itemsize, last * dtype.itemsize) if last > first else b""
     if xxhash.xxh3_64_intdigest(data) != check:
@@ -128,9 +135,9 @@ def _fact(name: str) -> str:
 
 
 def as_asked(answers: Table, partition: Partition) -> Table:
-    """Answers to the rows that were published with `partition`, in the order of those rows.
+    """Return the answers to the rows that were published with `partition`, in the order of those rows.
 
-    `answers`: to one object, partition by partition, as `Runs.read` gives them.
+    `answers` are those to one object, one partition after another, as `Runs.read` returns them.
     """
     back = np.empty_like(answers)
     back[_in_runs(partition)] = answers
@@ -138,48 +145,58 @@ def as_asked(answers: Table, partition: Partition) -> Table:
 
 
 def _in_runs(partition: Partition) -> Partition:
-    """The order of rows in runs. A stable sort of 16-bit numbers is linear in numpy."""
-    few = not len(partition) or partition.max() < 1 << 16
-    return np.argsort(partition.astype(np.uint16) if few else partition, kind="stable")
+    """Return the order of the rows in their runs."""
+    is_small = not len(partition) or partition.max() < 1 << 16
+    numbers = partition.astype(np.uint16) if is_small else partition  # numpy sorts 16 bits in linear time
+    return np.argsort(numbers, kind="stable")
 
 
 @dataclass(frozen=True)
 class _Block:
-    """A part of an index, of so many objects: where it begins, and how long it makes their names."""
+    """A part of an index: the names of some objects, and then their entries, one partition after another."""
 
     start: int
+    """Its first byte in the index."""
     objects: int
+    """How many objects it is about."""
     name_bytes: int
+    """The length that each of their names is filled up to."""
+
+    def span_of_names(self) -> tuple[int, int]:
+        """Return where the names are in the index: their first byte, and the one after their last."""
+        return self.start, self.start + self.objects * self.name_bytes + _DIGEST_BYTES
 
     def span(self, partition: int) -> tuple[int, int]:
-        """Of its entries for a partition, which lie behind the names; -1 is for the names themselves."""
-        names = self.objects * self.name_bytes + _DIGEST_BYTES
-        if partition < 0:
-            return self.start, self.start + names
+        """Return where the entries for a partition are in the index, in the same way."""
+        _, first = self.span_of_names()
         entries = self.objects * _ENTRY.itemsize + _DIGEST_BYTES
-        start = self.start + names + partition * entries
+        start = first + partition * entries
         return start, start + entries
 
 
 @dataclass(frozen=True)
 class Runs:
-    """The runs of one kind that the shards of a phase have written, for the reduce shards to read.
+    """The runs that the shards of a phase have published under one name, for the reduce shards to read.
 
-    Where each run lies stands in an index on the store, block by block of `BLOCK` objects: their names, and
-    then their entries, partition by partition. A reader fetches what it needs of it. So this stays small, and
-    who makes it holds a block, however many runs there are.
+    Where each run is stands in an index on the store, in blocks of `BLOCK` objects: their names, and then
+    their entries, one partition after another. A reader fetches the parts that it needs. So this object stays
+    small, and making it takes the memory of one block, however many runs there are.
     """
 
-    store: Store  # the step's folder
+    store: Store
+    """The step's folder."""
     dtype: np.dtype[Any]
+    """What a row is."""
     index: str
+    """Name of the object that holds the index."""
     blocks: tuple[_Block, ...]
-    total: int  # rows of all partitions
+    total: int
+    """Rows of all partitions together."""
 
     @classmethod
     def of(cls, step: Step, shards: Iterable[Shard], name: str, dtype: Any) -> "Runs":
-        """Write the index. `shards`: committed, each with runs under `name`. Raises DamagedError."""
-        store, index = step.folder, f"{step.attempt}/index-{secrets.token_hex(8)}"
+        """Write the index of the runs that the committed `shards` have under `name`. Raises DamagedError."""
+        store, index = step.folder, step.place_of(f"index-{secrets.token_hex(8)}")
         blocks: list[_Block] = []
         total = at = 0
         with store.publish(index) as file:
@@ -196,14 +213,15 @@ class Runs:
 
     @property
     def objects(self) -> int:
+        """How many objects hold the runs."""
         return sum(block.objects for block in self.blocks)
 
     def count(self, partition: int) -> int:
-        """Rows of a partition."""
+        """Return how many rows a partition has. Raises DamagedError."""
         return int(_sizes(self._entries(partition)).sum())
 
     def read(self, partition: int) -> Table:
-        """The rows of a partition, object by object. Raises DamagedError."""
+        """Return the rows of a partition, those of one object after those of another. Raises DamagedError."""
         entries = self._entries(partition)
         whole = np.empty(int(_sizes(entries).sum()), self.dtype)
         at = 0
@@ -213,7 +231,7 @@ class Runs:
         return whole
 
     def each(self, partition: int) -> Iterator[Table]:
-        """The rows of a partition that each object holds, in order. Raises DamagedError."""
+        """Yield the rows of a partition, those of one object at a time, in order. Raises DamagedError."""
         return self._each(self._entries(partition))
 
     def _each(self, entries: npt.NDArray[Any]) -> Iterator[Table]:
@@ -221,19 +239,19 @@ class Runs:
         return _side_by_side(self.store, run, zip(self._names, entries, strict=True))
 
     def owners(self, partition: int) -> Partition:
-        """The object that holds each row of `read(partition)`: whom an answer is for."""
+        """Return for each row of `read(partition)` the number of its object, which an answer is for."""
         return np.repeat(np.arange(self.objects), _sizes(self._entries(partition)))
 
     @cached_property
     def _names(self) -> list[str]:
-        return [
-            name.decode()
-            for block in self.blocks
-            for name in np.frombuffer(self._read_index(*block.span(-1)), f"S{block.name_bytes}").tolist()
-        ]
+        names: list[bytes] = []
+        for block in self.blocks:
+            data = self._read_index(*block.span_of_names())
+            names += np.frombuffer(data, f"S{block.name_bytes}").tolist()
+        return [name.decode() for name in names]
 
     def _entries(self, partition: int) -> npt.NDArray[Any]:
-        """Of each object, where its run of a partition lies."""
+        """Return the entry of each object for a partition."""
         parts = [np.frombuffer(self._read_index(*b.span(partition)), _ENTRY) for b in self.blocks]
         return np.concatenate([np.empty(0, _ENTRY), *parts])
 
@@ -246,8 +264,8 @@ class Runs:
 
 
 def _pieces(shards: Iterable[Shard], name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The objects that the shards have published under a name, and what their facts say of each."""
-    for shard in shards:  # there may be hundreds of thousands: nothing else of them is kept
+    """Yield the objects that the shards have published under a name, and what their facts say of each."""
+    for shard in shards:  # there may be hundreds of thousands, so nothing else of them is kept
         for number, piece in enumerate(shard.facts[_fact(name)]):
             yield _object(shard, name, number), piece
 
@@ -258,7 +276,7 @@ def _in_blocks(items: Iterator[T]) -> Iterator[list[T]]:
 
 
 def _side_by_side(store: Store, read: Callable[..., R], arguments: Iterable[tuple[Any, ...]]) -> Iterator[R]:
-    """`read` of each; over a network, several are asked for at a time."""
+    """Yield what `read` returns for each, in order; over a network, several are read at the same time."""
     if store.is_local:
         yield from starmap(read, arguments)
         return
@@ -269,7 +287,7 @@ def _side_by_side(store: Store, read: Callable[..., R], arguments: Iterable[tupl
 
 
 def _sizes(entries: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Rows of runs."""
+    """Return how many rows the run of each entry has."""
     return (entries["last"] - entries["first"]).astype(np.int64)
 
 

@@ -1,1 +1,1 @@
-REVISION = 2
+REVISION = 3

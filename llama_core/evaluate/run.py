@@ -21,6 +21,8 @@ from llama_core.train.distributed import World
 
 SHARD = "evaluation"
 SAMPLE_TOKENS = 64
+# A small model repeats itself where the most likely token is always taken.
+SAMPLING = {"temperature": 0.8, "top_p": 0.95, "seed": 1}
 
 
 def main(url: str) -> int:
@@ -65,6 +67,7 @@ def evaluate(job: Job, world: World) -> dict[str, Any]:
         stop=False,  # every rank runs the same number of passes, whatever rounding does to its tokens
         device=world.device,
         dtype=torch.bfloat16 if recipe.train.precision == "bf16" else torch.float32,
+        **SAMPLING,
     )
     samples = [{"prompt": prompt, "text": text} for prompt, text in zip(cfg.prompts, texts)]
     return {"heldout": bits, "tasks": tasks, "samples": samples}

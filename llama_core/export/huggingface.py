@@ -192,7 +192,7 @@ def _local(step: Step, shard: OpenShard) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="llama-export-") as folder:
         for entry in shard.objects:
-            path = Path(folder) / entry.name.removeprefix(f"{step.attempt}/")
+            path = Path(folder) / entry.name.removeprefix(step.place_of(""))
             path.parent.mkdir(parents=True, exist_ok=True)
             with step.folder.open(entry.name) as source, path.open("wb") as target:
                 while chunk := source.read(8 << 20):

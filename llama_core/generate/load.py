@@ -28,7 +28,7 @@ def load(url: str, device: str | torch.device = "cpu") -> Loaded:
     DamagedError where its bytes are not as the manifest says.
     """
     store = Store(url)
-    if store.exists("config.json"):
+    if store.exists("config.json") and not store.exists(MANIFEST):
         try:
             loaded = _from_folder(store, {})
         except FileNotFoundError as error:
@@ -49,10 +49,7 @@ def load(url: str, device: str | torch.device = "cpu") -> Loaded:
 
 
 def _from_export(artifact: Artifact) -> Loaded:
-    objects = {entry.name: entry for entry in artifact.shard("model").objects}
-    (attempt,) = {name.split("/")[0] for name in objects}
-    inside = {name.removeprefix(f"{attempt}/"): entry for name, entry in objects.items()}
-    return _from_folder(artifact.store.at(attempt), inside)
+    return _from_folder(artifact.store, {entry.name: entry for entry in artifact.shard("model").objects})
 
 
 def _from_folder(store: Store, expected: dict[str, Object]) -> Loaded:

@@ -11,21 +11,22 @@ from trained import Trained
 from llama_core.errors import DamagedError, InputError
 from llama_core.export import REVISION, huggingface
 from llama_core.generate.load import load
-from llama_core.step import Artifact, Step
+from llama_core.step import IN_PLACE, MANIFEST, Artifact, Step
 from llama_core.store import Store
 
 TOKENS = torch.tensor([[1, 40, 300, 7, 7, 12]])
 
 
 def export(trained: Trained, store: Store, **options: int) -> Artifact:
-    step = Step(store, "export", REVISION, {})
+    step = Step(store, "export", REVISION, {}, attempt=IN_PLACE)
     huggingface.export(step, trained.recipe, trained.inputs["train"], trained.inputs["tokenizer"], **options)
     return step.commit([huggingface.SHARD])
 
 
 def folder_of(artifact: Artifact) -> str:
-    attempt = artifact.shard("model").object("/config.json").name.split("/")[0]
-    return artifact.store.url_of(attempt)
+    """The export as a folder that was copied: its files without a manifest."""
+    artifact.store.delete([MANIFEST])
+    return artifact.url
 
 
 def test_export_folder_export_step_and_train_step_give_the_trained_model(
@@ -34,7 +35,7 @@ def test_export_folder_export_step_and_train_step_give_the_trained_model(
     exported = export(trained, store, file_bytes=60_000)
     with torch.no_grad():
         expected = trained.model()(TOKENS)
-        for url in (folder_of(exported), exported.url, trained.inputs["train"].url):
+        for url in (exported.url, trained.inputs["train"].url, folder_of(exported)):
             model, tokenizer, seq_len = load(url)
             assert torch.equal(model(TOKENS), expected)
             assert tokenizer.model == trained.tokenizer.model
