@@ -32,6 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.text import documents as generated
+from llama_core.artifact import Artifact
 from llama_core.corpus.decisions import read_decisions
 from llama_core.corpus.dedup import plan as dedup
 from llama_core.corpus.dedup.minhash import MinHash
@@ -39,7 +40,7 @@ from llama_core.corpus.document import Document, document_id, write_documents
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.recipe import Corpus
 from llama_core.phases import execute
-from llama_core.step import Artifact, Step
+from llama_core.step import Step
 from llama_core.store import Store
 
 SHARD_BYTES = 20_000_000

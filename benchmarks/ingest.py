@@ -28,13 +28,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.text import documents as generated
+from llama_core.artifact import Artifact
 from llama_core.corpus import ingest
 from llama_core.corpus.clean import language, lines, quality
 from llama_core.corpus.document import write_documents
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.recipe import C4Filter, Clean, CommonCrawl, Filters, Language, Lines
 from llama_core.phases import Plan, execute, one_phase
-from llama_core.step import Artifact, Step
+from llama_core.step import Step
 from llama_core.store import Store
 
 MENU_BYTES = 500_000  # of text whose lines, cut short, stand in many pages

@@ -24,12 +24,13 @@ from sentencepiece.sentencepiece_model_pb2 import ModelProto  # type: ignore[att
 
 from benchmarks.text import documents as generated
 from llama_core import recipe
+from llama_core.artifact import Artifact
 from llama_core.corpus import ingest
 from llama_core.corpus.document import Document, document_id, read_documents, write_documents
 from llama_core.corpus.recipe import Files
 from llama_core.corpus.training_text import TrainingText
 from llama_core.phases import Engine, Phase, execute, in_turn, one_phase
-from llama_core.step import Artifact, Step
+from llama_core.step import Step
 from llama_core.store import Store
 from llama_core.tokenizer.model import MODEL
 from llama_core.tokenizer.train import REVISION, train_tokenizer

@@ -1,8 +1,8 @@
-"""Errors for the person who must act. One class a concern; the message says what, where and what to do."""
+"""Errors that a user can mend, one class for each concern. The message says what, where and what to do."""
 
 
 class LlamaError(Exception):
-    """The base of every error that a user can mend: shown as one message, without a traceback."""
+    """The base of every error that a user can mend. It is shown as one message, without a traceback."""
 
 
 class RecipeError(LlamaError, ValueError):
@@ -10,7 +10,7 @@ class RecipeError(LlamaError, ValueError):
 
 
 class StoreError(LlamaError):
-    """The store cannot be reached, refuses us, or is full."""
+    """The store cannot be reached, denies access, or is full."""
 
 
 class DamagedError(StoreError):

@@ -1,4 +1,4 @@
-"""File systems of fsspec as this project opens them, and what their errors ask a person to do."""
+"""fsspec's file systems as this project opens them, and what their errors mean for a user."""
 
 import errno
 import os
@@ -9,12 +9,15 @@ import fsspec
 
 from llama_core.errors import StoreError
 
-RETRIES = 12  # of a request to S3, with growing waits: it outlives a server that is away for a minute
+RETRIES = 12  # tries of a request to S3, with growing waits: enough for a server that is away for a minute
 PASSING = (429, 500, 502, 503, 504)  # HTTP status codes of a server that may recover
 
 
 def file_system(url: str, **storage_options: Any) -> fsspec.AbstractFileSystem:
-    """The file system that a URL names. Raises StoreError where its package is missing."""
+    """Return the file system that a URL names. Raises StoreError where its package is missing.
+
+    `storage_options` are fsspec's, and go before our own.
+    """
     protocol = urlsplit(url).scheme
     options: dict[str, Any] = {}
     if protocol == "s3":
@@ -36,7 +39,7 @@ def file_system(url: str, **storage_options: Any) -> fsspec.AbstractFileSystem:
 
 
 def _missing(error: Exception) -> str:
-    """What to install, where fsspec lacks the package of a protocol; else empty."""
+    """Return what to install where fsspec lacks the package of a protocol, else an empty string."""
     cause = error.__cause__ or error
     if not isinstance(error, ImportError) or not isinstance(cause, ModuleNotFoundError) or not cause.name:
         return ""
@@ -58,8 +61,8 @@ def set_retry_policy() -> None:
 def _may_pass(error: Exception) -> bool:
     """Tell whether a request that failed is worth another try.
 
-    Around a whole read s3fs has a second loop, which asks about an error that the loop of a request has given
-    up: a second yes to the same error would multiply the two.
+    s3fs has a second loop around a whole read, which asks again about an error on which the loop around the
+    request has given up. A second yes to the same error would multiply the tries of the two.
     """
     from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
 
@@ -73,7 +76,7 @@ def _may_pass(error: Exception) -> bool:
 
 
 def hint_of(error: Exception) -> str:
-    """What to do about an error that no retry heals; empty for one that may pass."""
+    """Return what to do about an error that no retry mends, or an empty string for one that may pass."""
     # s3fs turns the server's answer into a Python error, sometimes without its message.
     text = f"{type(error).__name__} {error} {error.__cause__}"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -90,6 +93,6 @@ def hint_of(error: Exception) -> str:
 
 
 def brief(error: Exception) -> str:
-    """The kind of an error and its first line."""
+    """Return the class of an error and its first line, in at most 300 characters."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"[:300]

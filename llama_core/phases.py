@@ -1,46 +1,50 @@
 """A step's work in phases: shards that know nothing of one another, then a barrier, then the next phase.
 
-A plan is a generator: it yields phases, finds in the step what they have committed, and returns what
-`Step.commit` is to be called with. Whoever runs it decides where the shards are worked on.
+A plan is a generator: it yields phases, finds in the step what they have committed, and returns the arguments
+of `Step.commit`. The engine that runs it decides where the shards are worked on.
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from llama_core.step import Artifact, Step
+from llama_core.artifact import Artifact
+from llama_core.step import Step
 
 
 @dataclass(frozen=True)
 class Phase:
-    """`work(argument)` commits the shard that stands before the argument in `shards`.
+    """Some shards of a step that may be worked on side by side."""
 
-    `committed`: the names that are committed by now, for an engine that has lost sight of some.
-    """
-
-    label: str
+    name: str
+    """What a person calls the phase."""
     shards: Mapping[str, Any]
+    """The argument of `work` for each shard, by the shard's name."""
     work: Callable[[Any], None]
+    """Commits the shard whose argument it is called with."""
     committed: Callable[[], set[str]] = set
+    """Returns the names of the shards that are committed by now, for an engine that has lost a worker."""
 
 
 Plan = Generator[Phase, None, dict[str, Any]]
 
 
 class Engine(Protocol):
-    """Calls `work(argument)` for each shard, in any order and place; yields its name when it is done."""
+    """What works on the shards of a phase: in this process, in several, or on a cluster."""
 
-    def __call__(self, phase: Phase, todo: list[str]) -> Iterable[str]: ...
+    def __call__(self, phase: Phase, todo: list[str]) -> Iterable[str]:
+        """Work on the shards named in `todo`, in any order, and yield the name of each that is done."""
+        ...
 
 
-def one_phase(shards: Mapping[str, Any], work: Callable[[Any], None], label: str = "shards") -> Plan:
-    """The plan of a step whose shards are what was worked on."""
-    yield Phase(label, shards, work)
+def one_phase(shards: Mapping[str, Any], work: Callable[[Any], None], name: str = "shards") -> Plan:
+    """Return the plan of a step whose shards are all worked on in one phase."""
+    yield Phase(name, shards, work)
     return {"shards": list(shards)}
 
 
 def in_turn(phase: Phase, todo: list[str]) -> Iterable[str]:
-    """The engine of one process."""
+    """Work on the shards one after the other, in this process (see `Engine`)."""
     for name in todo:
         phase.work(phase.shards[name])
         yield name
@@ -52,9 +56,9 @@ def execute(
     engine: Engine = in_turn,
     progress: Callable[[Phase, int], None] = lambda phase, done: None,
 ) -> Artifact:
-    """Run a plan and commit its step. What an earlier attempt has committed is not worked on again.
+    """Run a plan and commit its step. Shards that an earlier attempt has committed are not worked on again.
 
-    `progress(phase, done)` is called before a phase's first shard, and after each.
+    `progress(phase, done)` is called before the first shard of a phase, and after each.
     """
     while True:
         try:

@@ -18,42 +18,58 @@ PRESETS = ("micro", "tiny", "7b", "13b", "33b", "65b", "llama-v1")
 
 
 class TokenizerSection(Section):
-    """SentencePiece BPE with the released tokenizer's flags."""
+    """The tokenizer: SentencePiece BPE, trained with the flags of the released one."""
 
     vocab_size: Identity[int] = Field(32000, ge=300)
+    """Number of pieces. The released tokenizer has 32,000."""
     sample_bytes: Identity[int] = Field(10_000_000_000, gt=0)
-    """Text that the trainer sees, drawn by keyed hash and by the mixture; 11 bytes of memory a byte."""
+    """Bytes of text that the tokenizer is trained on, divided by the mixture and drawn by keyed hash. The
+    training takes about 11 bytes of memory for each. The paper does not say how much text it used."""
     character_coverage: Identity[float] = Field(0.99995, gt=0, le=1)
+    """Share of the characters in the sample that get a piece of their own; the others are written as bytes.
+    The default is the released tokenizer's."""
     seed: Identity[int] = 1
+    """Seed of the draw of the sample."""
     threads: Identity[int] = Field(2, ge=1)
-    """Identity: the trainer's result may depend on it."""
+    """Threads of SentencePiece's trainer. They enter the address, since its result may depend on them."""
     compare_with: Identity[str] = ""
-    """Path or URL of another SentencePiece model, as the released one, to be reported beside this. What
-    follows does not depend on it: a tokenizer is known by its pieces."""
+    """Path or URL of another SentencePiece model, such as the released one, that is reported beside this one;
+    empty: none. It is part of this step's address and not of later ones, which know a tokenizer by its
+    pieces."""
 
 
 class Model(Section):
-    """Touvron et al. 2023, Table 2. The vocabulary's size comes from the tokenizer."""
+    """The size of the model (Touvron et al. 2023, Table 2). The vocabulary's size is the tokenizer's."""
 
     dim: Identity[int] = Field(gt=0)
+    """Width of the residual stream: 4096, 5120, 6656 or 8192 in the paper."""
     n_layers: Identity[int] = Field(gt=0)
+    """Number of transformer blocks: 32, 40, 60 or 80 in the paper."""
     n_heads: Identity[int] = Field(gt=0)
+    """Number of attention heads in a block: 32, 40, 52 or 64 in the paper. It must divide `dim` into even
+    sizes."""
     multiple_of: Identity[int] = Field(256, gt=0)
-    """The SwiGLU hidden size, 2/3 of 4 dim, is rounded up to a multiple of this."""
+    """Factor of the SwiGLU hidden size, which is 2/3 of 4 dim (section 2.2) rounded up to a multiple of it.
+    The default is the released code's."""
     norm_eps: Identity[float] = 1e-6
+    """Number that RMSNorm adds to the mean square. The default is that of the released 7B model; the paper
+    does not say."""
     rope_theta: Identity[float] = 10000.0
+    """Base of the angles of the rotary positions, after Su et al. 2021."""
 
     @property
     def head_dim(self) -> int:
+        """The size of a head."""
         return self.dim // self.n_heads
 
     @property
     def ffn_dim(self) -> int:
+        """The hidden size of the SwiGLU feed-forward layer."""
         hidden = int(2 * (4 * self.dim) / 3)
         return self.multiple_of * -(-hidden // self.multiple_of)
 
     def n_params(self, vocab_size: int) -> int:
-        """Parameters, embeddings included."""
+        """Return the number of parameters, those of the embeddings included."""
         block = 4 * self.dim**2 + 3 * self.dim * self.ffn_dim + 2 * self.dim
         return 2 * vocab_size * self.dim + self.n_layers * block + self.dim
 
@@ -65,34 +81,52 @@ class Model(Section):
 
 
 class Train(Section):
+    """The training: its length, its batches, the optimizer and the learning rate."""
+
     tokens: Identity[int] = Field(gt=0)
-    """Tokens seen in the whole run."""
+    """Number of tokens that the model sees in the whole run: 1.0T for 7B and 13B, 1.4T for 33B and 65B
+    (Table 2)."""
     seq_len: Identity[int] = Field(2048, gt=1)
+    """Number of tokens in a sequence, and so the longest context. The default is the released models'."""
     global_batch_tokens: Identity[int] = Field(4 * 1024 * 1024, gt=0)
+    """Number of tokens in a batch, over all processes: 4M in the paper (Table 2). It must be a multiple of
+    `seq_len`."""
     lr: Identity[float] = Field(gt=0)
-    """Peak learning rate."""
+    """Peak learning rate: 3.0e-4 for 7B and 13B, 1.5e-4 for 33B and 65B (Table 2)."""
     min_lr_ratio: Identity[float] = Field(0.1, ge=0, le=1)
-    """The cosine ends at this share of the peak."""
+    """Share of the peak learning rate at which the cosine schedule ends: 0.1 in the paper (section 2.3)."""
     warmup_steps: Identity[int] = Field(2000, ge=0)
+    """Number of steps in which the learning rate rises to its peak: 2,000 in the paper (section 2.3)."""
     beta1: Identity[float] = 0.9
+    """AdamW's decay of the mean of the gradients, per step: 0.9 in the paper (section 2.3)."""
     beta2: Identity[float] = 0.95
+    """AdamW's decay of the mean of their squares, per step: 0.95 in the paper (section 2.3)."""
     adam_eps: Identity[float] = 1e-8
+    """Number that AdamW adds to the divisor. The paper does not say; the default is PyTorch's."""
     weight_decay: Identity[float] = 0.1
-    """On matrices; norms are not decayed (the paper does not say)."""
+    """AdamW's weight decay: 0.1 in the paper (section 2.3). It applies to matrices alone; whether it also
+    applies to the weights of the norms, the paper does not say."""
     grad_clip: Identity[float] = Field(1.0, gt=0)
+    """Largest global norm of the gradients; larger ones are scaled down to it. It is 1.0 in the paper
+    (section 2.3)."""
     init_std: Identity[float] = Field(0.02, gt=0)
+    """Standard deviation of the initial weights. The paper does not say; the default is GPT-2's."""
     document_mask: Identity[bool] = True
-    """Attention stays inside a document (the paper does not say)."""
+    """Keep attention inside a document when several share a sequence. The paper does not say."""
     precision: Identity[Literal["bf16", "fp32"]] = "bf16"
-    """Of matrix products; parameters, optimizer and reductions are float32."""
+    """Precision of the matrix products and of the exported weights; parameters, optimizer and reductions are
+    float32 in training."""
     seed: Identity[int] = 1
+    """Seed of the initial weights and of the order of the training text."""
 
     @property
     def batch_sequences(self) -> int:
+        """The number of sequences in a batch, over all processes."""
         return self.global_batch_tokens // self.seq_len
 
     @property
     def steps(self) -> int:
+        """The number of updates in the whole run, at least one."""
         return max(1, self.tokens // self.global_batch_tokens)
 
     @model_validator(mode="after")
@@ -105,90 +139,123 @@ class Train(Section):
 
 
 class Evaluate(Section):
+    """The evaluation: held-out text, benchmarks, and samples for the report."""
+
     heldout_bytes: Identity[int] = Field(2_000_000, gt=0)
-    """Held-out text scored per source."""
+    """Largest number of bytes of held-out text that is scored for each source."""
     tasks: Identity[list[Literal["hellaswag", "arc_easy"]]] = ["hellaswag", "arc_easy"]
+    """Benchmarks that the model is scored on, of those in the paper's section 3.1."""
     data: Execution[str | None] = None
-    """Folder with the benchmarks' files. What the files hold enters the address, not where they lie.
-    Training text is compared with all of them (corpus.decontaminate)."""
+    """Path or URL of the folder with the benchmarks' files; null: none is run. The address depends on what
+    the files hold, not on where they are. Training text is compared with them (corpus.decontaminate)."""
     limit: Identity[int | None] = Field(None, ge=1)
-    """Questions per task; null: all."""
+    """Largest number of questions of each benchmark, from the first on; null: all."""
     prompts: Identity[list[str]] = ["def main():", "The function returns"]
-    """Continued by the model for the report."""
+    """Texts that the model continues for the report."""
     batch_tokens: Execution[int] = Field(8192, gt=0)
-    """Tokens scored at a time on one process."""
+    """Number of tokens, padding included, that a process scores in one forward pass."""
 
 
 class Register(Section):
+    """The model's entry in the MLflow registry."""
+
     model_name: Identity[str | None] = None
-    """Name in the MLflow registry; null: `llama-<recipe name>`."""
+    """Name of the registered model; null: `llama-<recipe name>`."""
     alias: Identity[str] = "candidate"
+    """Alias that points at the version which the run registers."""
 
 
 class Layout(Section):
-    """How a model is spread over processes."""
+    """How a model and its batches are spread over processes."""
 
     dp_replicate: Execution[int] = Field(1, ge=1)
-    """Replicas of the sharded model (HSDP)."""
+    """Number of replicas of the sharded model (HSDP). It must divide the number of processes; 1 shards the
+    model over all of them (FSDP)."""
     micro_batch: Execution[int] = Field(1, ge=1)
-    """Sequences per process in one forward pass."""
+    """Number of sequences that a process takes in one forward pass."""
     activation_checkpointing: Execution[Literal["none", "full"]] = "none"
+    """`full`: keep only the input of each block, and compute the rest again in the backward pass. This takes
+    less memory and more time."""
     compile: Execution[bool] = False
+    """Compile each block and the loss with torch.compile."""
     attention: Execution[Literal["auto", "xformers", "sdpa"]] = "auto"
-    """auto: xformers on CUDA, SDPA elsewhere."""
+    """Implementation of attention; `auto` is xformers on CUDA and PyTorch's SDPA elsewhere."""
 
 
 class Launch(Section):
     """Where training and evaluation run."""
 
     launcher: Execution[Literal["local", "slurm"]] = "local"
+    """What starts the processes: `local` on this machine, or `slurm` on a cluster."""
     nodes: Execution[int] = Field(1, ge=1)
+    """Number of machines."""
     procs_per_node: Execution[int] = Field(1, ge=1)
+    """Number of processes on each machine, one for each GPU if there are any."""
     device: Execution[Literal["cpu", "cuda"]] = "cpu"
+    """Device that each process computes on."""
     time_limit: Execution[str] = "24:00:00"
-    """slurm: of one job; the run goes on from its checkpoint in the next."""
+    """Time limit of one Slurm job, as hours:minutes:seconds. The next job goes on from the checkpoint that is
+    saved before the limit."""
     partition: Execution[str | None] = None
+    """Name of the Slurm partition; null: the cluster's default."""
     max_restarts: Execution[int] = Field(2, ge=0)
-    """Times that a failed job is started again from its last checkpoint."""
+    """Number of times that a failed job is started again from its last checkpoint."""
 
     @property
     def world_size(self) -> int:
+        """The number of processes on all nodes."""
         return self.nodes * self.procs_per_node
 
 
 class RunSection(Section):
+    """How a run works: the processes of its data stages, its checkpoints and its log."""
+
     engine: Execution[Literal["processes", "dask", "ray"]] = "processes"
-    """Where the shards of the data stages are worked on: processes of this machine, or a cluster."""
+    """Where the shards of the data stages are worked on: in processes of this machine, or on a cluster."""
     address: Execution[str | None] = None
-    """Of the Dask scheduler or the Ray cluster; null: one is started on this machine."""
+    """Address of the Dask scheduler or the Ray cluster; null: one is started on this machine."""
     workers: Execution[int] = Field(2, ge=1)
-    """Processes of the data stages on this machine."""
+    """Number of processes of the data stages on this machine."""
     save_every: Execution[int] = Field(1000, ge=1)
-    """Steps between checkpoints."""
+    """Number of training steps between two checkpoints."""
     keep: Execution[int] = Field(2, ge=1)
-    """Checkpoints kept beside the last one."""
+    """Number of checkpoints that are kept besides the newest."""
     log_every: Execution[int] = Field(10, ge=1)
-    """Steps between lines of the log."""
+    """Number of training steps between two lines of the log."""
 
 
 class Recipe(Section):
+    """A whole run: where its text comes from, the model and its training, and where all of it is done."""
+
     name: Execution[str]
+    """Name of the recipe. The report shows it, and the registered model is named after it."""
     store: Execution[str | None] = None
-    """fsspec URL of all artifacts; null: the environment's LLAMA_STORE, else a folder in the home."""
+    """fsspec URL of the folder of all artifacts; null: the environment variable LLAMA_STORE, or else a folder
+    of the project's home."""
     corpus: Corpus
+    """The text and how it is cleaned."""
     mixture: Identity[dict[str, float]]
-    """Share of the training tokens that each source gives."""
+    """Share of the training tokens that each source gives. The shares add up to 1."""
     tokenizer: TokenizerSection = TokenizerSection()
+    """The tokenizer and its training."""
     model: Model
+    """The size of the model."""
     train: Train
+    """The training of the model."""
     evaluate: Evaluate = Evaluate()
+    """The evaluation of the trained model."""
     register_: Annotated[Register, "section"] = Field(Register(), alias="register")
+    """The entry of the model in the registry; its key in a recipe is `register`."""
     layout: Layout = Layout()
+    """How the model is spread over processes."""
     launch: Launch = Launch()
+    """Where training and evaluation run."""
     run: RunSection = RunSection()
+    """How the run works."""
 
     @property
     def model_name(self) -> str:
+        """The name of the registered model."""
         return self.register_.model_name or f"llama-{self.name}"
 
     @model_validator(mode="after")
@@ -218,10 +285,10 @@ class Recipe(Section):
 
 
 def load_recipe(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """The recipe `name` (a preset, or a path or URL of YAML), with dotted keys replaced.
+    """Return the recipe `name` (a preset, or the path or URL of a YAML file), with some values replaced.
 
-    `overrides`: {"train.lr": 1e-3, "run.workers": 4}; a string value is read as YAML.
-    Raises RecipeError.
+    `overrides` are values by dotted key, such as {"train.lr": 1e-3, "run.workers": 4}; a value that is a
+    string is read as YAML. Raises RecipeError.
     """
     values = _read(name)
     for key, value in (overrides or {}).items():
@@ -266,9 +333,10 @@ def _read(name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`over` wins, key by key; `sources` and `mixture` name a whole and are replaced as one.
+    """Return the values of `base` with those of `over` in their place, key by key.
 
-    Groups to hold out are named among the sources, and choices are about them: they go with them.
+    `sources` and `mixture` are replaced as a whole. `holdout` and `choices` are about the sources: those of
+    `base` are left out where `over` names sources of its own.
     """
     merged = {k: v for k, v in base.items() if not (k in ("holdout", "choices") and "sources" in over)}
     for key, value in over.items():
@@ -288,7 +356,7 @@ def _set(values: dict[str, Any], dotted: str, value: Any) -> None:
 
 
 def _explain(error: Any) -> str:
-    """One pydantic error as a person would say it."""
+    """Return one pydantic error as a person would say it."""
     loc = _without_kind(error["loc"])
     key = ".".join(map(str, loc)) or "recipe"
     if error["type"] == "extra_forbidden":
@@ -306,18 +374,19 @@ def _explain(error: Any) -> str:
 
 
 def _source_kinds() -> dict[str, type[Section]]:
+    """Return the section of each kind of source, read from the members of the union `Source`."""
     return {get_args(k.model_fields["kind"].annotation)[0]: k for k in get_args(get_args(Source)[0])}
 
 
 def _without_kind(loc: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The place as it is written: pydantic puts a source's kind behind its name."""
+    """Return a place in the recipe as people write it: pydantic puts a source's kind after its name."""
     if len(loc) > 3 and loc[:2] == ("corpus", "sources"):
         return loc[:3] + loc[4:]
     return loc
 
 
 def _allowed(path: tuple[Any, ...]) -> list[str]:
-    """The keys of the section at a path that pydantic gave."""
+    """Return the keys of the section at a path that pydantic gave."""
     section: Any = Recipe
     if len(path) > 3 and path[:2] == ("corpus", "sources"):
         section, path = _source_kinds()[path[3]], path[4:]

@@ -1,7 +1,7 @@
 """A section of a recipe: typed fields, each with a role.
 
 A field is *identity* (it changes what comes out, and so the address of a step) or *execution* (it changes
-only how: a run may go on with other values). Unknown keys are errors.
+only how the work is done: a run may go on with other values). Unknown keys are errors.
 """
 
 import json
@@ -15,16 +15,20 @@ Execution = Annotated[T, "execution"]
 
 
 class Section(BaseModel):
+    """The base of every section. The docstring under a field is the field's description in pydantic."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
     def identity(self) -> dict[str, Any]:
-        """The identity fields as a JSON value, sections below included."""
+        """Return the identity fields as a JSON value, those of the sections inside included."""
         return self._having("identity")
 
     def execution(self) -> dict[str, Any]:
+        """Return the execution fields as a JSON value, those of the sections inside included."""
         return self._having("execution")
 
     def _having(self, role: str) -> dict[str, Any]:
+        """Return the fields that have a role, by name."""
         chosen: dict[str, Any] = {}
         for name, info in type(self).model_fields.items():
             value = getattr(self, name)
@@ -36,7 +40,7 @@ class Section(BaseModel):
 
 
 def plain(value: Any) -> Any:
-    """A field's value as JSON; of sections inside it, the identity."""
+    """Return a field's value as a JSON value, in which a section is its identity fields."""
     if isinstance(value, Section):
         return value.identity()
     if isinstance(value, dict):

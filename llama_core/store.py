@@ -2,8 +2,8 @@
 
 An object appears under its name whole or not at all. On S3 it is written without auto-commit and
 committed at the end: a plain `fs.open` whose body raises still completes its upload and publishes a
-truncated object. On a local disk it is a temporary file beside its destination, then `os.replace`.
-Elsewhere it is a temporary file here, sent in one piece.
+truncated object. On a local disk it is a temporary file beside its destination, which `os.replace` moves
+there. Elsewhere it is a temporary file on this machine, which is sent in one piece.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ import fsspec
 from llama_core.errors import DamagedError, StoreError
 from llama_core.file_system import brief, file_system, hint_of
 
-MANY = 1000  # objects read at a time
+MANY = 1000  # small objects that are read side by side
 CHUNK = 8 << 20  # bytes read at a time when a whole object is hashed
 TEMPORARY = ".tmp-"  # marks a local file that was never published
 T = TypeVar("T")
@@ -33,18 +33,22 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Object:
-    """What was published: `name` relative to its folder, `size` in bytes, `sha256` of the bytes."""
+    """A published object."""
 
     name: str
+    """Its name, relative to the folder that it was published in."""
     size: int
+    """Its size in bytes."""
     sha256: str
+    """The digest of its bytes, in hex digits."""
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the object as a JSON value."""
         return asdict(self)
 
 
 class Writer:
-    """A binary file open for publishing; `object` is set once it is published."""
+    """A binary file that is open for publishing. `object` is set once it is published."""
 
     def __init__(self, raw: BinaryIO, name: str, url: str):
         self._raw, self._name, self._url = raw, name, url
@@ -53,6 +57,7 @@ class Writer:
         self.object: Object | None = None
 
     def write(self, data: Any) -> int:
+        """Write bytes, or anything that gives a view of bytes, and return their number. Raises StoreError."""
         view = memoryview(data).cast("B")
         self._hash.update(view)
         self._size += len(view)
@@ -63,36 +68,42 @@ class Writer:
         return len(view)
 
     def tell(self) -> int:
+        """Return the number of bytes that were written."""
         return self._size
 
     def flush(self) -> None:
-        """Buffering is the store's business; kept because writers of formats call it."""
+        """Do nothing: the store decides when bytes leave. Libraries that write formats call it."""
 
     @property
     def closed(self) -> bool:
+        """True once the object is published."""
         return self.object is not None
 
     def writable(self) -> bool:
+        """Tell that the file can be written."""
         return True
 
     def readable(self) -> bool:
+        """Tell that the file cannot be read."""
         return False
 
     def seekable(self) -> bool:
+        """Tell that the file has no other position than its end."""
         return False
 
     def close(self) -> None:
-        """Publishing ends with the `with` block, not here: pyarrow closes the files that it is given."""
+        """Do nothing: the end of the `with` block publishes. pyarrow closes the files that it is given."""
 
     def _seal(self) -> None:
         self.object = Object(self._name, self._size, self._hash.hexdigest())
 
 
 class Store:
-    """A folder on any fsspec URL. Names are relative, with `/` between parts.
+    """A folder at any fsspec URL. The names of its objects are relative to it, with `/` between parts.
 
-    Credentials come from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
-    AWS_ENDPOINT_URL) and appear in no message. Raises StoreError.
+    Credentials come from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL) and
+    appear in no message. Every method raises StoreError where the store fails, and those that read an object
+    raise FileNotFoundError where it is missing.
     """
 
     def __init__(self, url: str):
@@ -112,35 +123,39 @@ class Store:
 
     @property
     def fs(self) -> fsspec.AbstractFileSystem:
+        """The fsspec file system, opened at first use."""
         if self._fs is None:
             self._fs = file_system(self.url)
         return self._fs
 
     @property
     def is_local(self) -> bool:
+        """True for a folder on a disk of this machine."""
         return self.url.startswith("file://")
 
     @property
     def is_s3(self) -> bool:
+        """True for S3 and whatever speaks its protocol."""
         return self.url.startswith("s3://")
 
     def path(self, name: str = "") -> str:
-        """The path that the file system knows `name` by."""
+        """Return the path that the file system knows `name` by."""
         return self.fs._strip_protocol(f"{self.url}/{name}" if name else self.url)
 
     def url_of(self, name: str) -> str:
+        """Return the URL of an object."""
         return f"{self.url}/{name}"
 
     def at(self, folder: str) -> "Store":
-        """The same store, seen from one of its folders."""
+        """Return the same store, seen from one of its folders."""
         below = Store(f"{self.url}/{folder}")
         below._fs = self._fs
         return below
 
     def check(self) -> None:
-        """Publish, read and delete a small object. Raises StoreError with what to do.
+        """Publish, read and delete a small object. Raises StoreError, which says what to do.
 
-        Meant for the start of a run, so a server that does not answer is an error at once.
+        It is for the start of a run: a server that does not answer is an error after few retries.
         """
         name = f".check-{secrets.token_hex(6)}"
         patience = getattr(self.fs, "retries", None)
@@ -158,17 +173,18 @@ class Store:
     # --- reading
 
     def open(self, name: str) -> BinaryIO:
+        """Open an object for reading. Its bytes are not checked."""
         return self._call(f"open {name}", lambda: self.fs.open(self.path(name), "rb"))
 
     def read(self, name: str, expect: Object | None = None) -> bytes:
-        """The whole object. With `expect`, raises DamagedError where size or digest differ."""
+        """Return the whole object. With `expect`, raises DamagedError where its size or digest differs."""
         data = self._call(f"read {name}", lambda: self.fs.cat_file(self.path(name)))
         if expect and (len(data) != expect.size or hashlib.sha256(data).hexdigest() != expect.sha256):
             raise DamagedError(_damaged(self.url_of(name)))
         return data
 
     def read_many(self, names: Sequence[str]) -> list[bytes]:
-        """Small objects, many at a time where the store can."""
+        """Return small objects, read many at a time where the file system can. They are not checked."""
         found: list[bytes] = []
         for start in range(0, len(names), MANY):
             paths = [self.path(name) for name in names[start : start + MANY]]
@@ -176,25 +192,25 @@ class Store:
         return found
 
     def _read_all(self, paths: list[str]) -> list[bytes]:
-        """Not `fs.cat`, which takes a `[` for a pattern."""
-        found = self.fs.cat_ranges(paths, None, None)
+        found = self.fs.cat_ranges(paths, None, None)  # `fs.cat` would take a `[` for a pattern
         for error in found:
             if isinstance(error, Exception):
                 raise error
         return found
 
     def read_range(self, name: str, start: int, end: int) -> bytes:
-        """Bytes [start, end) of an object."""
+        """Return the bytes [start, end) of an object."""
         return self._call(f"read {name}", lambda: self.fs.cat_file(self.path(name), start=start, end=end))
 
     def read_json(self, name: str) -> Any:
+        """Return the value of an object that holds JSON."""
         return json.loads(self.read(name))
 
     @contextlib.contextmanager
     def checked(self, name: str, expect: Object) -> Iterator[BinaryIO]:
-        """The object as a file whose digest was compared before any of it is given. Raises DamagedError.
+        """Open an object whose size and digest have been checked. Raises DamagedError where they differ.
 
-        Over a network it is fetched once, to a file of this machine.
+        Over a network it is fetched once, to a temporary file on this machine.
         """
         digest, size = hashlib.sha256(), 0
         with contextlib.ExitStack() as stack:
@@ -211,10 +227,11 @@ class Store:
             yield file
 
     def exists(self, name: str) -> bool:
+        """Tell whether there is an object or a folder of this name."""
         return self._call(f"look for {name}", lambda: self.fs.exists(self.path(name)))
 
     def sizes(self, folder: str = "") -> dict[str, int]:
-        """Names and bytes of all published objects below `folder`, by one listing."""
+        """Return the size in bytes of every published object below `folder`, by name, with one listing."""
         root = self.path(folder)
         try:
             found = self._call(f"list {folder}", lambda: self.fs.find(root, detail=True))
@@ -225,14 +242,14 @@ class Store:
         return {n: size for n, size in names.items() if n and TEMPORARY not in n.rsplit("/", 1)[-1]}
 
     def list(self, folder: str = "") -> list[str]:
-        """Names of all published objects below `folder`, sorted."""
+        """Return the names of all published objects below `folder`, sorted."""
         return sorted(self.sizes(folder))
 
     # --- writing
 
     @contextlib.contextmanager
     def publish(self, name: str) -> Iterator[Writer]:
-        """Write an object that appears whole at the end of the block, or not at all."""
+        """Open an object for writing. It appears whole at the end of the block, or not at all."""
         open_raw = self._open_local if self.is_local else self._open_s3 if self.is_s3 else self._open_spooled
         raw, commit, discard = self._call(f"write {name}", lambda: open_raw(name), writes=True)
         writer = Writer(raw, name, self.url_of(name))
@@ -246,20 +263,22 @@ class Store:
         writer._seal()
 
     def publish_bytes(self, name: str, data: bytes) -> Object:
+        """Publish `data` as an object."""
         with self.publish(name) as file:
             file.write(data)
         assert file.object is not None
         return file.object
 
     def publish_json(self, name: str, value: Any) -> Object:
+        """Publish a value as an object that holds JSON."""
         return self.publish_bytes(name, to_json(value))
 
     def create(self, name: str, data: bytes) -> bool:
-        """Publish a small object unless there is one already: False where another came first.
+        """Publish a small object unless there is one of this name. Returns False where another came first.
 
-        Local: a hard link, which fails on an existing name. S3: `If-None-Match: *`. Elsewhere: the file
-        system's own condition. A server or a file system without one keeps the last of two writers that
-        came at the same moment.
+        On a local disk this is a hard link, which fails on an existing name; on S3 it is `If-None-Match: *`;
+        elsewhere it is the file system's own condition. A server or a file system without one keeps what the
+        last of two writers wrote at the same moment.
         """
         if self.exists(name):
             return False
@@ -268,10 +287,12 @@ class Store:
         return self._call(f"create {name}", lambda: self._create_remote(name, data))
 
     def delete(self, names: Iterable[str]) -> None:
-        """Delete objects; a name that is gone already is no error."""
+        """Delete objects. One that is gone already is no error."""
         for name in names:
             with contextlib.suppress(FileNotFoundError):
                 self._call(f"delete {name}", partial(self.fs.rm_file, self.path(name)))
+
+    # Each of these three returns a file, and the functions that publish it and that throw it away.
 
     def _open_local(self, name: str) -> tuple[BinaryIO, Callable[[], None], Callable[[], None]]:
         path = Path(self.path(name))
@@ -347,14 +368,14 @@ class Store:
         return True
 
     def _is_mine(self, name: str, data: bytes) -> bool:
-        """A create whose answer was lost is sent again, and then meets its own object."""
+        """Tell whether an object is what this call of `create` sent: one whose answer was lost is sent again."""
         return self.fs.cat_file(self.path(name)) == data
 
     def _call(self, what: str, call: Callable[[], T], writes: bool = False) -> T:
-        """Run a store operation, and turn what it raises into one clear StoreError.
+        """Call a store operation, and turn what it raises into one clear StoreError.
 
-        It is not tried again here: the file system does that (see `file_system.set_retry_policy`). To an
-        operation that reads, FileNotFoundError is an answer; to one that writes it is not.
+        It is not tried again here: the file system does that (see `file_system.set_retry_policy`). For an
+        operation that reads, FileNotFoundError is an answer and passes; for one that writes it is a failure.
         """
         try:
             return call()
@@ -368,7 +389,7 @@ class Store:
 
 
 def to_json(value: Any) -> bytes:
-    """JSON with sorted keys: equal values give equal bytes."""
+    """Return a value as JSON with sorted keys, so that equal values give equal bytes."""
     return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 

@@ -1,12 +1,13 @@
 """Clean: what is decided about each source's documents before they are compared with one another."""
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.clean import language_model as models_core
 from llama_core.corpus.clean import lines as lines_core
 from llama_core.corpus.clean import perplexity as perplexity_core
 from llama_core.corpus.clean import quality as quality_core
 from llama_core.corpus.clean import references as references_core
 from llama_core.corpus.documents import Documents
-from llama_core.step import Artifact, Inputs, Step
+from llama_core.step import Inputs, Step
 from tasks.observe import show_table
 from tasks.run import Run
 from tasks.step import make, stage
@@ -53,7 +54,7 @@ def lines(run: Run, source: str, documents: Documents) -> Artifact:
     identity = {"lines": cfg.clean.lines.identity(), "min_chars": cfg.min_chars}
     step = Step(run.store, "lines", lines_core.REVISION, identity, {source: documents})
     plan = lines_core.plan(step, documents, cfg.clean.lines, cfg.min_chars)
-    return make(run, step, plan, label=f"lines {source}")
+    return make(run, step, plan, title=f"lines {source}")
 
 
 @stage("quality", task_run_name="quality {source}")
@@ -62,7 +63,7 @@ def quality(run: Run, source: str, documents: Documents) -> Artifact:
     cfg = run.recipe.corpus.sources[source].clean
     identity = {k: v for k, v in cfg.identity().items() if k in ("language", "filters", "pii")}
     step = Step(run.store, "quality", quality_core.REVISION, identity, {source: documents})
-    return make(run, step, quality_core.plan(step, documents, cfg), label=f"quality {source}")
+    return make(run, step, quality_core.plan(step, documents, cfg), title=f"quality {source}")
 
 
 @stage("language_models", task_run_name="language models for {source}")
@@ -74,7 +75,7 @@ def language_models(run: Run, source: str, articles: Documents) -> Artifact:
     identity = cfg.perplexity.model_identity() | {"languages": languages}
     step = Step(run.store, "language_models", models_core.REVISION, identity, {articles.source: articles})
     plan = models_core.plan(step, articles, languages, cfg.perplexity)
-    return make(run, step, plan, label="language models")
+    return make(run, step, plan, title="language models")
 
 
 @stage("perplexity", task_run_name="perplexity {source}")
@@ -86,7 +87,7 @@ def perplexity(run: Run, source: str, documents: Documents, models: Artifact) ->
     inputs: Inputs = {source: documents, "language_models": models}
     step = Step(run.store, "perplexity", perplexity_core.REVISION, identity, inputs)
     plan = perplexity_core.plan(step, documents, models, cfg)
-    return make(run, step, plan, label=f"perplexity {source}")
+    return make(run, step, plan, title=f"perplexity {source}")
 
 
 @stage("references", task_run_name="references {source}")
@@ -101,6 +102,6 @@ def references(
     inputs = {source: documents, f"examples.{examples.source}": examples}
     step = Step(run.store, "references", references_core.REVISION, cfg.identity(), inputs)
     plan = references_core.plan(step, documents, wikipedia, positives, cfg)
-    artifact = make(run, step, plan, label=f"references {source}")
+    artifact = make(run, step, plan, title=f"references {source}")
     show_table(f"references-{source}", [artifact.facts], "the classifier of references, on held-out examples")
     return artifact

@@ -2,16 +2,19 @@
 
 from functools import partial
 
+from llama_core.artifact import Artifact
 from llama_core.corpus import corpus as core
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.recipe import Corpus
-from llama_core.corpus.report import page, passages
+from llama_core.corpus.report import page
+from llama_core.corpus.report.balance import balance_rows, source_balances
 from llama_core.corpus.report.card import dataset_card, publish_card
+from llama_core.corpus.report.measures import duplicate_clusters
 from llama_core.corpus.report.summary import source_summary, where_to_look
 from llama_core.corpus.training_text import TrainingText
 from llama_core.phases import one_phase
 from llama_core.recipe import Recipe
-from llama_core.step import Artifact, Step
+from llama_core.step import Step
 from tasks.observe import say, show_link, show_markdown, show_table
 from tasks.run import Run
 from tasks.step import make, stage
@@ -42,12 +45,12 @@ def corpus_page(run: Run, documents: dict[str, Documents], text: TrainingText) -
         {a.name: a.id for a in artifacts},
     )
     work = partial(publish_page, step, run.recipe, documents, text)
-    artifact = make(run, step, one_phase({"page": "page"}, work), label="corpus page")
+    artifact = make(run, step, one_phase({"page": "page"}, work), title="corpus page")
     say("\n".join(f"      {line}" for line in where_to_look(page_url(artifact), text)))
     show_link("corpus-page", page_url(artifact), "the corpus as a page")
-    show_table("duplicates", passages.clusters(list(documents.values())), "clusters of duplicates")
+    show_table("duplicates", duplicate_clusters(list(documents.values())), "clusters of duplicates")
     for source, d in documents.items():
-        rows = passages.balance(passages.passages(d, text))
+        rows = balance_rows(source_balances(d, text))
         show_table(f"corpus-{source}", rows, f"{source}: documents in and out of each stage")
         summary = source_summary(d, text)
         show_markdown(f"texts-{source}", summary, f"{source}: what its documents are, and some of them")

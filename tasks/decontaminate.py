@@ -1,10 +1,11 @@
 """Decontaminate: which training documents hold passages of the evaluation sets. It writes decisions."""
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.decontaminate import evaluation_sets
 from llama_core.corpus.decontaminate import plan as core
-from llama_core.corpus.report import passages
+from llama_core.corpus.report import measures
 from llama_core.corpus.training_text import TrainingText
-from llama_core.step import Artifact, Step
+from llama_core.step import Step
 from tasks.observe import say, show_table
 from tasks.run import Run
 from tasks.step import make, stage
@@ -25,7 +26,7 @@ def decontaminate(run: Run, corpus: Artifact) -> TrainingText:
     step = Step(run.store, "decontaminate", core.REVISION, cfg.identity(), {"corpus": corpus, **outside})
     artifact = make(run, step, core.plan(step, corpus, cfg, data))
     say(f"      {summary(artifact)}")
-    show_table("evaluation-sets", passages.evaluation_sets(artifact), summary(artifact))
+    show_table("evaluation-sets", measures.evaluation_sets(artifact), summary(artifact))
     if examples := artifact.facts["examples"]:
         show_table("contaminated", examples, "training documents that hold passages of the evaluation sets")
     return TrainingText(corpus, artifact)

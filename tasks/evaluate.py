@@ -3,10 +3,11 @@
 import time
 from typing import Any
 
+from llama_core.artifact import Artifact
 from llama_core.evaluate import REVISION
 from llama_core.evaluate.tasks import data_digests
 from llama_core.job import Job
-from llama_core.step import Artifact, Inputs, Step
+from llama_core.step import Inputs, Step
 from tasks.export import import_for_export
 from tasks.launch import launch
 from tasks.observe import Progress, say, show_table

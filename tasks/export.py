@@ -6,9 +6,10 @@ import mlflow
 from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
+from llama_core.artifact import Artifact
 from llama_core.export import REVISION
 from llama_core.phases import one_phase
-from llama_core.step import IN_PLACE, Artifact, Step
+from llama_core.step import IN_PLACE, Step
 from tasks.run import Run
 from tasks.step import make, stage
 

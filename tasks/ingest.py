@@ -33,4 +33,4 @@ def ingest_source(run: Run, source: str, raws: list[Raw]) -> Documents:
     step = Step(run.store, "ingest", core.REVISION, core.identity(source, cfg), digests)
     work = partial(core.ingest_shard, step, source, cfg)
     plan = one_phase({raw.name: raw for raw in raws}, work)
-    return Documents(source, make(run, step, plan, label=f"ingest {source}"))
+    return Documents(source, make(run, step, plan, title=f"ingest {source}"))

@@ -9,8 +9,8 @@ from typing import Any
 
 from infra.launch.launcher import JobSpec
 from infra.launch.run import run as run_job
+from llama_core.artifact import Artifact
 from llama_core.job import Job
-from llama_core.step import Artifact
 from tasks.observe import say
 from tasks.step import finished_elsewhere
 

@@ -1,8 +1,8 @@
 """Lineage: the artifacts that went into a model, by the names that the registry and the report give them."""
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.training_text import TrainingText
-from llama_core.step import Artifact
 
 Lineage = dict[str, Artifact]
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import mlflow
 from mlflow.tracking import MlflowClient
 
+from llama_core.artifact import Artifact
 from llama_core.errors import ServiceError
-from llama_core.step import Artifact, Step
+from llama_core.step import Step
 from tasks import tracking
 from tasks.evaluate import scores
 from tasks.observe import say, show_link, warn

@@ -8,8 +8,9 @@ from typing import Any, ParamSpec, TypeVar
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from llama_core.artifact import Artifact
 from llama_core.phases import Phase, Plan, execute
-from llama_core.step import Artifact, Step
+from llama_core.step import Step
 from tasks.fanout import engine_of
 from tasks.observe import Progress, say, show_link, show_table, wait_for_prefect
 from tasks.run import Run
@@ -38,27 +39,27 @@ def stage(name: str, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R
     return wrap
 
 
-def make(run: Run, step: Step, plan: Plan, *, label: str = "") -> Artifact:
+def make(run: Run, step: Step, plan: Plan, *, title: str = "") -> Artifact:
     """The step's artifact: reused if it is finished, else made phase by phase and committed."""
     started = time.monotonic()
     if artifact := step.finished():
-        return reused(artifact, label)
+        return reused(artifact, title)
     bars: dict[str, Progress] = {}
 
     def progress(phase: Phase, done: int) -> None:
-        if phase.label not in bars:
-            name = f"{label or step.stage}-{phase.label}"
-            bars[phase.label] = Progress(name, len(phase.shards), phase.label, before=done)
+        if phase.name not in bars:
+            name = f"{title or step.stage}-{phase.name}"
+            bars[phase.name] = Progress(name, len(phase.shards), phase.name, before=done)
             if done:
-                say(f"      {done} of {len(phase.shards)} {phase.label} were done before")
+                say(f"      {done} of {len(phase.shards)} {phase.name} were done before")
             return
-        bars[phase.label].update(done)
+        bars[phase.name].update(done)
 
     try:
         artifact = execute(step, plan, engine_of(run.recipe.run), progress)
     except Exception:
         artifact = finished_elsewhere(step)
-    return made(artifact, time.monotonic() - started, label)
+    return made(artifact, time.monotonic() - started, title)
 
 
 def finished_elsewhere(step: Step) -> Artifact:
@@ -73,21 +74,21 @@ def finished_elsewhere(step: Step) -> Artifact:
     raise
 
 
-def reused(artifact: Artifact, label: str = "") -> Artifact:
-    return _show(artifact, "reused", label)
+def reused(artifact: Artifact, title: str = "") -> Artifact:
+    return _show(artifact, "reused", title)
 
 
-def made(artifact: Artifact, seconds: float, label: str = "") -> Artifact:
-    return _show(artifact, f"{seconds:.1f} s", label)
+def made(artifact: Artifact, seconds: float, title: str = "") -> Artifact:
+    return _show(artifact, f"{seconds:.1f} s", title)
 
 
-def _show(artifact: Artifact, how: str, label: str) -> Artifact:
-    label = label or artifact.stage
-    say(f"  {label:<20} {how:>8}  {artifact.name:<28}  {headline(artifact)}")
+def _show(artifact: Artifact, how: str, title: str) -> Artifact:
+    title = title or artifact.stage
+    say(f"  {title:<20} {how:>8}  {artifact.name:<28}  {headline(artifact)}")
     rows = [{"count": k, "value": v} for k, v in artifact.counts.items()]
     if rows:
-        show_table(f"{label}-counts", rows, f"{label}: what went in and out ({how})")
-    show_link(f"{label}-artifact", artifact.url, artifact.name)
+        show_table(f"{title}-counts", rows, f"{title}: what went in and out ({how})")
+    show_link(f"{title}-artifact", artifact.url, artifact.name)
     return artifact
 
 

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.training_text import TrainingText
 from llama_core.phases import one_phase
-from llama_core.step import Artifact, Step
+from llama_core.step import Step
 from llama_core.tokenizer import train as core
 from tasks.observe import say, show_table
 from tasks.run import Run

@@ -2,10 +2,11 @@
 
 from functools import partial
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.report.card import publish_card
 from llama_core.corpus.training_text import TrainingText
 from llama_core.phases import one_phase
-from llama_core.step import Artifact, Step
+from llama_core.step import Step
 from llama_core.tokens import shards as core
 from tasks.run import Run
 from tasks.step import make, stage

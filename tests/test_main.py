@@ -1,14 +1,14 @@
-"""How `python -m flows` ends."""
+"""How a program ends."""
 
 import subprocess
 import sys
 
 ENDS = """
 import atexit, threading, time
-from flows.__main__ import _end
+from llama_core.exit import leave
 atexit.register(print, "told at the end")
 threading.Thread(target=lambda: (time.sleep(0.5), print("a thread has finished"))).start()
-_end(3)
+leave(3, exit_functions=True)
 """
 
 

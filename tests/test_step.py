@@ -6,8 +6,9 @@ import tracemalloc
 import pyarrow as pa
 import pytest
 
+from llama_core.artifact import INDEX, Artifact, Shard, write_index
 from llama_core.errors import DamagedError
-from llama_core.step import INDEX, Artifact, Shard, Step, _write_index
+from llama_core.step import Step
 from llama_core.store import Object, Store
 
 
@@ -105,7 +106,7 @@ def test_a_worker_keeps_few_of_an_artifacts_shards_in_memory(store: Store) -> No
     n = 10_000
     tracemalloc.start()
     with store.publish(INDEX) as file:
-        _write_index(file, (shard(i) for i in range(n)))
+        write_index(file, (shard(i) for i in range(n)))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 500 * n, f"{peak // n} bytes a shard to write them"

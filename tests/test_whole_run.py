@@ -59,6 +59,16 @@ def test_the_report_shows_that_the_sums_hold(micro: Pipeline) -> None:
     assert "Not run: no evaluation sets" in text.split("## Decontamination")[1].split("##")[0]
     page = report.read(report.shard("report").object(".html")).decode()
     assert "<svg" in page and "<table>" in page
+    assert "drawn with temperature 0.8, top-p 0.95 and seed 1" in page
+
+
+def test_the_report_shows_names_with_underscores_as_they_are(micro: Pipeline) -> None:
+    report, examples = micro.artifact("report"), micro.artifact("dedup").facts["examples"]
+    page = report.read(report.shard("report").object(".html")).decode()
+    assert any("_" in example["dropped"] for example in examples)
+    for example in examples:
+        assert f"<td><code>{example['dropped']}</code></td>" in page
+    assert "<td>arc_easy</td>" in page
 
 
 def test_the_report_links_to_the_corpus_page(micro: Pipeline) -> None:

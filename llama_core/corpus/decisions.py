@@ -13,8 +13,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.document import RowWriter, read_batches
-from llama_core.step import Artifact
 from llama_core.store import Writer
 
 ENDING = "decisions.parquet"

@@ -1,6 +1,7 @@
 """A document: one row of Parquet, as every stage of the corpus reads and writes it.
 
-Readers yield an outcome for the raw records: a `Document`, `NonContent`, `Dropped` or `Quarantined`.
+The modules of `sources/` yield an outcome for the raw records that they read: a `Document`, `NonContent`,
+`Dropped` or `Quarantined`.
 """
 
 import contextlib
@@ -12,38 +13,41 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from llama_core.step import Artifact
+from llama_core.artifact import Artifact
 from llama_core.store import Writer
 
 ROW_GROUP_ROWS = 4096
-ROW_GROUP_BYTES = 16 << 20  # of text: bounds the memory of whoever reads or writes a row group
-ENTRY_BYTES = 32  # of an entry of a list, as cuts are: in memory it takes ten times that
+ROW_GROUP_BYTES = 16 << 20  # of text; bounds the memory that reading or writing a row group takes
+ENTRY_BYTES = 32  # what an entry of a list (such as the cuts) counts as; in memory it takes ten times that
 
 
 @dataclass(slots=True)
 class Document:
-    """A row of strings: `id` is unique in the corpus, `url` says where the text came from, `meta` is JSON.
-
-    `members`, which is no column: the raw records that the text was made of.
-    """
+    """A text and what is known of it: a row of strings."""
 
     id: str
+    """Unique in the corpus (see `document_id`)."""
     text: str
     source: str
+    """The source's name in the recipe."""
     url: str
+    """Where the text came from."""
     license: str
     language: str
     date: str
     meta: str
+    """A JSON object of what else its source knows of it."""
     members: int = 1
+    """How many raw records the text was made of; not a column."""
 
     def row(self) -> tuple[str, ...]:
+        """Return its values in the order of `SCHEMA`."""
         return tuple(getattr(self, name) for name in SCHEMA.names)
 
 
 @dataclass(frozen=True, slots=True)
 class NonContent:
-    """Records that hold no text by their nature, as figures, redirects or votes, by kind."""
+    """Raw records that by their nature hold no text, such as figures, redirects or votes."""
 
     kind: str
     count: int = 1
@@ -51,20 +55,26 @@ class NonContent:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A record that was read and left out, by a named reason. `text` is kept of some, to be read by eye."""
+    """A raw record that was read and left out."""
 
     reason: str
+    """Name of the rule that left it out; it is counted under this name."""
     record: str = ""
+    """Name of the raw record, as a URL and its place in the file."""
     text: str = ""
+    """Its text, which is kept for a few records of each reason, to be read by eye."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A record that could not be read: its name, its byte offset in the decompressed input, the error."""
+    """A raw record that could not be read."""
 
     record: str
+    """Name of the raw record, as a URL and its place in the file."""
     offset: int
+    """Its first byte in the decompressed raw file; its row in Parquet."""
     error: str
+    """Name of the error; it is counted under this name."""
 
 
 Outcome = Document | NonContent | Dropped | Quarantined
@@ -75,14 +85,14 @@ QUARANTINE_SCHEMA = pa.schema([("record", pa.string()), ("offset", pa.int64()), 
 
 
 def document_id(source: str, place: str) -> str:
-    """32 hex digits from the source's name and the record's place in it."""
+    """Return 32 hex digits made from the source's name and the raw record's place in it."""
     return hashlib.sha256(f"{source}\0{place}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 class RowWriter:
-    """A Parquet object written row by row (zstd), in row groups of bounded size.
+    """Writes a Parquet object (zstd) row by row, in row groups of bounded size. Equal rows give equal bytes.
 
-    Equal rows give equal bytes. Use as a context manager around the writer's own block.
+    Use it as a context manager inside the block of the `writer` that it writes to.
     """
 
     def __init__(self, writer: Writer, schema: pa.Schema):
@@ -105,6 +115,7 @@ class RowWriter:
                 self._parquet.close()
 
     def append(self, row: Sequence[Any]) -> None:
+        """Write a row, whose values are in the order of the schema."""
         self._rows.append(row)
         for column in self._strings:
             self._bytes += len(row[column])
@@ -123,13 +134,14 @@ class RowWriter:
 
 
 def write_documents(writer: Writer, documents: Iterable[Document]) -> None:
+    """Write documents as an object of Parquet."""
     with RowWriter(writer, SCHEMA) as rows:
         for document in documents:
             rows.append(document.row())
 
 
 def read_documents(artifact: Artifact, shard: str, ending: str = "documents.parquet") -> Iterator[Document]:
-    """The documents of one object of a shard, streamed; its digest is checked first.
+    """Yield the documents of the one object of a shard that ends in `ending`; its digest is checked first.
 
     Raises DamagedError, and KeyError where the shard has no such object.
     """
@@ -140,7 +152,7 @@ def read_documents(artifact: Artifact, shard: str, ending: str = "documents.parq
 
 
 def batched(documents: Iterable[Document], chars: int, most: int = 1 << 30) -> Iterator[list[Document]]:
-    """Documents that are worked on together: until they have `chars` characters, and at most `most`."""
+    """Yield lists of successive documents: each ends once it has `chars` characters or `most` documents."""
     batch: list[Document] = []
     size = 0
     for document in documents:
@@ -154,7 +166,10 @@ def batched(documents: Iterable[Document], chars: int, most: int = 1 << 30) -> I
 
 
 def read_batches(artifact: Artifact, shard: str, ending: str) -> Iterator[pa.RecordBatch]:
-    """The rows of one Parquet object of a shard, one row group in memory at a time."""
+    """Yield the rows of the one Parquet object of a shard that ends in `ending`, a row group at a time.
+
+    Its digest is checked first. Raises DamagedError, and KeyError where the shard has no such object.
+    """
     entry = artifact.shard(shard).object(ending)
     with artifact.store.checked(entry.name, entry) as file, pq.ParquetFile(file) as parquet:
         for group in range(parquet.num_row_groups):

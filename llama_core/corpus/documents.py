@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from llama_core.artifact import Artifact, Shard
 from llama_core.corpus.decisions import Decision, apply_cuts, read_decisions
 from llama_core.corpus.document import Document, read_documents
-from llama_core.step import Artifact, Shard
 
 
 @dataclass(frozen=True)

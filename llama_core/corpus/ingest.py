@@ -8,8 +8,7 @@ import contextlib
 import importlib
 from collections import Counter
 from dataclasses import astuple
-from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -23,24 +22,24 @@ from llama_core.corpus.document import (
     Outcome,
     RowWriter,
 )
-from llama_core.corpus.recipe import Dataset, Packages, Source
-from llama_core.corpus.sources import packages
-from llama_core.corpus.sources.raw import Raw, raw_files, unchanged
+from llama_core.corpus.recipe import Source
+from llama_core.corpus.sources.kind import SourceModule
+from llama_core.corpus.sources.raw import Raw
 from llama_core.errors import InputError
 from llama_core.step import OpenShard, Step
 
 REVISION = 4
-SAMPLES = 3  # of the texts dropped for a reason, kept of each shard to be read by eye
-SAMPLE_CHARS = 2000
+SAMPLES = 3  # texts that each shard keeps, to be read by eye, of those dropped for one reason
+SAMPLE_CHARS = 2000  # characters that are kept of such a text
 
 
-def reader(kind: str) -> ModuleType:
-    """The module of `sources/` that reads a kind. It has `ENDINGS` and `read(source_name, source, raw)`.
+def reader(kind: str) -> SourceModule[Any]:
+    """Return the module of `sources/` that reads a kind of source.
 
     Raises InputError where a library that it needs is not installed.
     """
     try:
-        return importlib.import_module(f"llama_core.corpus.sources.{kind}")
+        return cast("SourceModule[Any]", importlib.import_module(f"llama_core.corpus.sources.{kind}"))
     except ModuleNotFoundError as error:
         raise InputError(
             f"sources of kind {kind} need {error.name}: pip install 'llama-pretrain[corpus]'"
@@ -48,47 +47,35 @@ def reader(kind: str) -> ModuleType:
 
 
 def identity(source_name: str, source: Source) -> dict[str, Any]:
-    """What the documents of a source depend on, beside the raw shards: not on how they are cleaned."""
+    """Return what the documents of a source depend on beside its raw files: not how they are cleaned."""
     fields = source.identity()
     return {k: v for k, v in fields.items() if k not in ("clean", "urls")} | {"source": source_name}
 
 
-def raw_shards(source_name: str, source: Source) -> list[Raw]:
-    """The raw shards of a source. No text is downloaded: a file is known by URL, size and checksum or
-    ETag, a package by its RECORD. Raises InputError."""
-    key = f"corpus.sources.{source_name}"
-    if isinstance(source, Packages):
-        return packages.raw_shards(source, key)
-    module = reader(source.kind)
-    if isinstance(source, Dataset):
-        return module.plan(source, key)
-    raws = raw_files(source, key, module.ENDINGS, folders=getattr(module, "FOLDERS", False))
-    return module.choose(raws) if hasattr(module, "choose") else raws  # of several forms of one text
+def raw_files(source_name: str, source: Source) -> list[Raw]:
+    """Return the raw files of a source, each of which becomes a shard. No text is downloaded for it.
+
+    Raises InputError.
+    """
+    return reader(source.kind).raw_files(source, f"corpus.sources.{source_name}")
 
 
 def ingest_shard(step: Step, source_name: str, source: Source, raw: Raw) -> None:
-    """Write `documents.parquet` of one raw shard and, where there are any, `quarantine.parquet` and
-    `dropped.parquet` (samples of what was left out). Raises InputError."""
+    """Make the shard of one raw file: `documents.parquet` and, where they have rows, `quarantine.parquet` and
+    `dropped.parquet` (samples of what was left out).
+
+    Raises InputError, and StoreError where the raw file cannot be read on.
+    """
     with step.shard(raw.name) as out:
-        if isinstance(source, Packages):
-            out.facts |= packages.describe(source, raw)
-        else:
-            out.facts |= {"group": None}  # its documents are held out, or not, one by one
-        out.facts |= {"source": source_name, "url": raw.url}
+        out.facts |= raw.facts | {"source": source_name, "url": raw.url}
         with contextlib.ExitStack() as stack:
-            shelf = _Shelf(out, stack)
-            with _known(source, raw) as known:
-                for outcome in reader(source.kind).read(source_name, source, known):
-                    shelf.put(outcome)
+            writer = _OutcomeWriter(out, stack)
+            for outcome in reader(source.kind).read(source_name, source, raw):
+                writer.put(outcome)
 
 
-def _known(source: Source, raw: Raw) -> contextlib.AbstractContextManager[Raw]:
-    """As planned: of packages and datasets, the reader sees to that."""
-    return contextlib.nullcontext(raw) if isinstance(source, Packages | Dataset) else unchanged(source, raw)
-
-
-class _Shelf:
-    """The objects of one shard, opened when they have a first row, and the counts."""
+class _OutcomeWriter:
+    """Writes the outcomes of one raw file to the objects of its shard, and counts them."""
 
     def __init__(self, out: OpenShard, stack: contextlib.ExitStack):
         self._out, self._stack = out, stack

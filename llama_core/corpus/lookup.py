@@ -1,4 +1,4 @@
-"""Rows of the corpus's objects by a document's id. Of an object, only the columns asked for are read."""
+"""Finds rows of the corpus's objects by a document's id. Only the columns that are asked for are read."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -10,25 +10,28 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from llama_core.step import Artifact, Shard
+from llama_core.artifact import Artifact, Shard
 
-THREADS, AT_ONCE = 8, 64  # shards read side by side, and handed out ahead of the caller
+THREADS = 8  # shards that are read side by side
+AT_ONCE = 64  # shards that are read ahead of the caller, at most
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class RowAddress:
-    """A row of a Parquet object of a shard."""
+    """The place of a row: an object of a shard, and the row's number in it."""
 
     artifact: Artifact
     shard: Shard
     ending: str
+    """How the object's name ends."""
     row: int
+    """Counted from 0."""
 
 
 def find_id(artifact: Artifact, shards: Sequence[Shard], ending: str, document_id: str) -> RowAddress | None:
-    """Where a document stands among these shards. Of the objects, only the ids are read."""
+    """Return the place of a document in these shards, or None. Of their objects, only the ids are read."""
 
     def row_in(shard: Shard) -> RowAddress | None:
         before = 0
@@ -43,7 +46,7 @@ def find_id(artifact: Artifact, shards: Sequence[Shard], ending: str, document_i
 
 
 def read_row(place: RowAddress, columns: list[str]) -> dict[str, Any]:
-    """One row of an object, of which one row group is read."""
+    """Return these columns of one row."""
     before = 0
     for batch in batches(place.artifact, place.shard, place.ending, columns):
         if place.row < before + batch.num_rows:
@@ -53,7 +56,10 @@ def read_row(place: RowAddress, columns: list[str]) -> dict[str, Any]:
 
 
 def batches(artifact: Artifact, shard: Shard, ending: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """The rows of a shard's object, if it has it, a row group at a time."""
+    """Yield columns of the object of a shard that ends in `ending`, a row group at a time.
+
+    Yields nothing where the shard has no such object.
+    """
     for entry in shard.objects:
         if entry.name.endswith(ending):
             with artifact.store.open(entry.name) as file, pq.ParquetFile(file) as parquet:
@@ -62,7 +68,10 @@ def batches(artifact: Artifact, shard: Shard, ending: str, columns: list[str]) -
 
 
 def side_by_side(work: Callable[[Shard], T], shards: Iterable[Shard]) -> Generator[T]:
-    """`work` on each shard, some at a time, in order; no further one is begun where the caller stops."""
+    """Yield what `work` returns for each shard, in order, while threads work on the next ones.
+
+    When the caller stops, no further shard is begun.
+    """
     waiting: deque[Future[T]] = deque()
     with ThreadPoolExecutor(THREADS) as pool:
         try:

@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from llama_core.artifact import Shard
 from llama_core.errors import DamagedError
-from llama_core.step import OpenShard, Shard, Step
+from llama_core.step import OpenShard, Step
 from llama_core.store import Store
 
 Table = npt.NDArray[Any]  # (n,) of a structured or plain dtype

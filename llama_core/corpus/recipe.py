@@ -1,4 +1,4 @@
-"""The corpus in a recipe: where each source lies, how its text is cleaned, deduplicated and checked."""
+"""The corpus in a recipe: where each source is, and how its text is cleaned, deduplicated and checked."""
 
 import re
 from typing import Annotated, Any, Literal
@@ -12,28 +12,32 @@ from llama_core.section import Execution, Identity, Section
 LANGUAGES = "bg ca cs da de en es fr hr hu it nl pl pt ro ru sl sr sv uk".split()  # noqa: SIM905
 
 
-# --- cleaning: decisions about documents, made after they were ingested
+# --- cleaning: decisions about documents after ingest
 
 
 class Lines(Section):
-    """Lines seen twice in a group of shards are dropped with every copy (CCNet, Wenzek et al. 2019)."""
+    """Drops every copy of a line that occurs twice in a group of shards (CCNet, Wenzek et al. 2019)."""
 
     shards: Identity[int] = Field(1600, ge=1)
-    """A crawl's files, sorted by name, are dealt into this many shards (one a file, if there are fewer)."""
+    """Number of shards that a crawl's files, sorted by name, are divided into. A crawl of fewer files has one
+    shard for each. The default is CCNet's."""
     group_shards: Identity[int] = Field(50, ge=1)
-    """Shards, next to one another, whose lines are compared."""
+    """Number of neighbouring shards whose lines are compared with one another. The default is CCNet's."""
 
 
 class Language(Section):
-    """fastText language identification on the whole text."""
+    """Identifies the language of each whole text with a fastText model, and keeps some languages."""
 
     keep: Identity[list[str]] = ["en"]
-    """Codes of the languages that stay."""
+    """Codes of the languages that are kept, as the model writes them."""
     min_score: Identity[float] = Field(0.5, ge=0, le=1)
+    """Smallest probability of the best language: a document with a lower one is dropped. The paper gives no
+    threshold; 0.5 is CCNet's."""
     model: Identity[str] = "lid.176.ftz"
-    """`lid.176.ftz` is inside a package; else the URL of a fastText model, as lid.176.bin."""
+    """`lid.176.ftz`, which comes with an installed package, or the URL of another fastText model, such as
+    lid.176.bin."""
     sha256: Identity[str] = Field("", pattern="^([0-9a-f]{64})?$")
-    """Of the model at that URL."""
+    """sha256 of the file that `model` points at, in hex digits. It is needed for a URL only."""
 
     @model_validator(mode="after")
     def _model_is_known(self) -> "Language":
@@ -43,36 +47,44 @@ class Language(Section):
 
 
 class LanguageModel(Section):
-    """SentencePiece unigram pieces and an n-gram model over them, one for each language to keep."""
+    """An n-gram model over SentencePiece unigram pieces, trained for each language that is kept."""
 
     train_on: Identity[str] = "wikipedia"
-    """Source whose documents, by their language, the models are trained on."""
+    """Name of the source that the models are trained on: each on the documents in its language."""
     articles: Identity[int] = Field(1_000_000, ge=1)
-    """Largest number of articles of a language, drawn by keyed hash (CCNet's)."""
+    """Largest number of articles that a model is trained on, drawn by keyed hash. The default is CCNet's."""
     opening_chars: Identity[int] = Field(1000, ge=1)
-    """Whole lines are taken from the start of an article until there are so many characters (CCNet takes
-    the lead section)."""
+    """Characters of each article that are used: whole lines from its start, until there are at least this
+    many. CCNet uses the lead section."""
     train_bytes: Identity[int] = Field(50_000_000, ge=1)
-    """Largest amount of text of a language. Counting takes about 60 bytes of memory for one of these."""
+    """Largest number of bytes of text that a model is trained on. The trainer `counts` needs about 60 bytes
+    of memory for each."""
     vocab_size: Identity[int] = Field(65_536, ge=16)
+    """Number of pieces of each model. The default is CCNet's."""
     order: Identity[int] = Field(5, ge=2, le=6)
+    """Number of pieces in the longest n-gram. The default is CCNet's."""
     trainer: Identity[Literal["counts", "lmplz"]] = "counts"
-    """`lmplz`: KenLM's program, on PATH or where the environment variable LMPLZ says."""
+    """Program that trains the n-gram models: `counts` is our own, and `lmplz` is KenLM's, which must be on
+    PATH or at the path in the environment variable LMPLZ."""
     seed: Identity[int] = 1
+    """Seed of the draw of articles."""
 
     def model_identity(self) -> dict[str, Any]:
-        """What the models depend on: not how their perplexities are used."""
+        """Return the settings that the models depend on, without those that say how perplexities are used."""
         return {name: value for name, value in self.identity().items() if name in LanguageModel.model_fields}
 
 
 class Perplexity(LanguageModel):
-    """Buckets by the perplexity of a model of the text's language."""
+    """Sorts the documents of each language into three buckets by their perplexity, and keeps some buckets."""
 
     keep: Identity[list[Literal["head", "middle", "tail"]]] = ["head", "middle"]
+    """Buckets that are kept. The paper gives no cut-off; this choice is ours."""
     head: Identity[float] = Field(0.3, gt=0, lt=1)
-    """Share of a language's documents, the least perplexing, that makes `head` (CCNet's code)."""
+    """Share of a language's documents that makes the bucket `head`: those of the lowest perplexity. The
+    default is that of CCNet's code."""
     middle: Identity[float] = Field(0.6, gt=0, le=1)
-    """Share that makes `head` and `middle` together."""
+    """Share of a language's documents that makes `head` and `middle` together; the others are `tail`. The
+    default is that of CCNet's code."""
 
     @model_validator(mode="after")
     def _shares_grow(self) -> "Perplexity":
@@ -82,63 +94,78 @@ class Perplexity(LanguageModel):
 
 
 class References(Section):
-    """A linear classifier of pages that Wikipedia cites against random pages; what it refuses is dropped."""
+    """Drops pages that a linear classifier takes for random ones, not for pages that Wikipedia cites."""
 
     wikipedia: Identity[str] = "wikipedia"
-    """Source whose external references tell the positive examples among the documents."""
+    """Name of the source whose articles tell the positive examples: the documents whose URLs they cite."""
     positives: Identity[str | None] = None
-    """Source whose documents are the positive examples instead: pages that Wikipedia cites."""
+    """Name of a source whose documents are the positive examples instead: pages that Wikipedia cites."""
     threshold: Identity[float] = Field(0.25, ge=0, le=1)
+    """Smallest probability of being a cited page: a document with a lower one is dropped. The paper gives no
+    threshold; 0.25 is RedPajama's."""
     examples: Identity[int] = Field(300_000, ge=2)
-    """Largest number of pages of each kind to train on. The default takes some 2 GB of memory."""
+    """Largest number of pages of each kind, cited and random, that the classifier is trained on. The default
+    takes some 2 GB of memory."""
     min_examples: Identity[int] = Field(1000, ge=2)
-    """With fewer pages of a kind, the run stops."""
+    """Smallest number of pages of each kind: with fewer, the run stops."""
     seed: Identity[int] = 1
+    """Seed of the draw of examples and of the training."""
 
 
 class C4Filter(Section):
-    """Lines and pages after Raffel et al. 2020, section 2.2. The values are those that C4 was made with."""
+    """C4's rules for lines and pages (Raffel et al. 2020, section 2.2), with the values that made C4."""
 
     min_line_words: Identity[int] = Field(5, ge=1)
-    """Cut a line with fewer words (3 in the paper's first version)."""
+    """Smallest number of words in a line: a line with fewer is cut. The paper's first version said 3."""
     min_sentences: Identity[int] = Field(3, ge=1)
-    """Drop a page with fewer sentences (5 in the paper's first version)."""
+    """Smallest number of sentences in a page: a page with fewer is dropped. The paper's first version said
+    5."""
     end_marks: Identity[bool] = True
-    """Cut a line that does not end in `.`, `?`, `!` or `"` (FineWeb keeps it)."""
+    """Cut the lines that do not end in `.`, `?`, `!` or `"`. FineWeb does without this rule."""
     bad_words: Identity[list[str]] = []
-    """Drop a page that holds one of these words or phrases (C4 has a list of its own)."""
+    """Words and phrases that drop a page. C4 was made with a published list; here the default is none."""
 
 
 class Filters(Section):
-    """Published quality filters; a text that one refuses is dropped under the filter's own name."""
+    """Published quality filters. A text that one of them refuses is dropped with the reason that it gives."""
 
     gopher_repetition: Identity[bool] = False
-    """Rae et al. 2021, table A1."""
+    """Drop texts that repeat themselves, by Gopher's limits (Rae et al. 2021, table A1)."""
     gopher_quality: Identity[bool] = False
-    """Rae et al. 2021, appendix A.1.1. Its stop words are English: it refuses text of other languages."""
+    """Drop texts by Gopher's quality rules (Rae et al. 2021, appendix A.1.1). Their stop words are English,
+    so texts in other languages are dropped."""
     c4: Identity[C4Filter | None] = None
-    """`{}`: with the published values. The only filter that also cuts lines."""
+    """Apply C4's rules, the only ones that also cut lines: `{}` takes the published values, null switches
+    them off."""
     fineweb: Identity[bool] = False
-    """Penedo et al. 2024, section 3.6."""
+    """Drop texts by FineWeb's own filters (Penedo et al. 2024, section 3.6)."""
 
 
 class Pii(Section):
-    """Masks put in the place of personal data."""
+    """Replaces personal data with addresses that belong to nobody. The paper does not say that it did so."""
 
     email: Identity[bool] = False
+    """Replace e-mail addresses."""
     ip: Identity[bool] = False
-    """Public IPv4 and IPv6 addresses."""
+    """Replace public IPv4 and IPv6 addresses."""
 
 
 class Clean(Section):
-    """What is decided about a source's documents, in this order."""
+    """The decisions about a source's documents before they are compared with those of other sources."""
 
     lines: Identity[Lines | None] = None
+    """Drop lines that a crawl repeats, first of all; null: keep them."""
     language: Identity[Language | None] = None
+    """Keep some languages only; null: the language is not identified."""
     filters: Filters = Filters()
+    """Drop texts by published quality filters, once their language is identified."""
     perplexity: Identity[Perplexity | None] = None
+    """Drop texts that a language model finds unlikely, once they are filtered and masked; null: keep them.
+    It needs `language`."""
     references: Identity[References | None] = None
+    """Drop pages unlike those that Wikipedia cites, last of all; null: keep them."""
     pii: Pii = Pii()
+    """Mask personal data in the text that the filters leave."""
 
     @model_validator(mode="after")
     def _language_is_known(self) -> "Clean":
@@ -150,7 +177,7 @@ class Clean(Section):
 
     @property
     def has_quality(self) -> bool:
-        """Whether anything is decided by a text's language, the filters or personal data."""
+        """True if anything is decided by a text's language, the filters or personal data."""
         return self.language is not None or self.filters != Filters() or self.pii != Pii()
 
 
@@ -158,135 +185,178 @@ class Clean(Section):
 
 
 class _Source(Section):
+    """The settings that every kind of source has."""
+
     min_chars: Identity[int] = Field(200, ge=1)
-    """Drop a document with fewer characters."""
+    """Smallest number of characters of a document: one with fewer is dropped. The paper names no limit."""
     max_record_bytes: Identity[int] = Field(16 << 20, gt=0)
-    """Quarantine a longer record; bounds the memory of reading."""
+    """Largest number of bytes of a raw record: a longer one is quarantined. This bounds the memory that
+    reading takes."""
     clean: Clean = Clean()
+    """Cleaning of this source's documents after ingest."""
 
 
 class _CodeRules(Section):
+    """Limits for source code. The paper names the rules and not their values, which are RedPajama's."""
+
     max_line: Identity[int] = Field(1000, gt=0)
-    """Drop a file with a longer line (characters)."""
+    """Largest number of characters in a line: a file with a longer line is dropped."""
     max_mean_line: Identity[float] = Field(100.0, gt=0)
-    """Drop a file with a longer mean line (characters)."""
+    """Largest mean number of characters in a line: a file with a larger mean is dropped."""
     min_alphanumeric: Identity[float] = Field(0.25, ge=0, le=1)
-    """Drop a file with a smaller share of letters and digits."""
+    """Smallest share of letters and digits among the characters: a file with a smaller share is dropped."""
 
 
 class Packages(_Source, _CodeRules):
-    """Open-source Python packages as installed here: the corpus that needs no network."""
+    """Open-source Python packages that are installed here: a source that needs no network."""
 
     kind: Identity[Literal["packages"]]
+    """Kind of the source."""
     packages: Identity[list[str]] = Field(min_length=1)
-    """Distribution names, in the order that they are read."""
+    """Names of the packages (distributions), as pip knows them."""
     part: Identity[Literal["code", "docs"]] = "code"
-    """Source files, or their prose (docstrings, README and documentation files)."""
+    """Part of each package that is read: `code` is its source files, `docs` its prose (docstrings, README
+    and documentation files)."""
 
 
 class _Urls(_Source):
+    """The settings of a source whose raw files are at URLs."""
+
     urls: Identity[list[str]] = []
-    """Paths or fsspec URLs, globs allowed. `list+URL#GLOB` stands for the files that a published list names:
-    paths, checksums, `ls -R`, archive.org's and arXiv's XML, Wikimedia's dumpstatus.json."""
+    """Paths or fsspec URLs of the raw files, with globs. `list+URL#GLOB` stands for the files in a published
+    list that match GLOB. Such a list holds paths or checksums, or is an `ls -R`, archive.org's or arXiv's
+    XML, or Wikimedia's dumpstatus.json."""
     license: Identity[str] = "unknown"
-    """Written on each document that does not say its own."""
+    """Licence of each document that does not state its own."""
     storage_options: Execution[dict[str, Any]] = {}
-    """Given to fsspec: {anon: true} for public S3 buckets, {requester_pays: true}. No credentials."""
+    """Options for fsspec's file system, such as {anon: true} for a public S3 bucket, or
+    {requester_pays: true}. Credentials do not belong here but in the environment."""
 
 
 class Files(_Urls):
-    """Text, JSONL (.gz, .zst) or Parquet with a `text` column."""
+    """Text files, or JSONL (.gz, .zst) or Parquet with a column `text`."""
 
     kind: Identity[Literal["files"]]
+    """Kind of the source."""
 
 
 class CommonCrawl(_Urls):
-    """WET text, or WARC pages whose HTML is extracted. One shard a file."""
+    """Common Crawl: WET text, or WARC pages, whose text is extracted from their HTML."""
 
     kind: Identity[Literal["commoncrawl"]]
+    """Kind of the source."""
     min_chars: Identity[int] = Field(300, ge=1)
-    """CCNet's own limit."""
+    """Smallest number of characters of a document: one with fewer is dropped. The default is CCNet's."""
     license: Identity[str] = "Common Crawl Terms of Use"
+    """Licence of each document."""
     max_record_bytes: Identity[int] = Field(4 << 20, gt=0)
+    """Largest number of bytes of a page or its text: a longer one is quarantined."""
 
 
 class C4(_Urls):
-    """C4 as published: JSONL of `text`, `timestamp`, `url`."""
+    """C4 as its authors published it: JSONL with `text`, `timestamp` and `url`."""
 
     kind: Identity[Literal["c4"]]
+    """Kind of the source."""
     min_chars: Identity[int] = Field(1, ge=1)
-    """As published: nothing is dropped."""
+    """Smallest number of characters of a document. The default drops nothing: C4 is taken as published."""
     license: Identity[str] = "ODC-BY-1.0"
+    """Licence of each document."""
 
 
 class GitHub(_Urls, _CodeRules):
-    """Source code: exports (JSONL or Parquet) with the columns of BigQuery (`content`, `path`, `repo_name`,
-    `license`), of `codeparrot/github-code` or of The Stack, archives (.zip, .tar, .tar.gz, .tgz, .tar.zst) or
-    checkouts (a folder)."""
+    """Source code from exports, archives or checkouts.
+
+    An export is JSONL or Parquet with the columns of BigQuery (`content`, `path`, `repo_name`, `license`), of
+    `codeparrot/github-code` or of The Stack. An archive is a .zip, .tar, .tar.gz, .tgz or .tar.zst, and a
+    checkout a folder.
+    """
 
     kind: Identity[Literal["github"]]
+    """Kind of the source."""
     licenses: Identity[list[str]] = ["Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT"]
-    """The paper keeps Apache, BSD and MIT projects."""
+    """SPDX names of the licences whose files are kept. The paper keeps projects under Apache, BSD and MIT."""
     file_names: Identity[list[str]] = languages.NAMES
-    """Endings (`.py`) and names (`makefile`) of the files that are source code, in lower case. A choice of
-    ours: the paper has none, RedPajama 66. Left out is what is data, as .json, .csv or .svg."""
+    """Endings (`.py`) and names (`makefile`) of the files that count as source code, in lower case. The paper
+    has no such list and RedPajama one of 66; this one is our own and leaves out data such as .json, .csv and
+    .svg."""
     vendored: Identity[bool] = False
-    """Keep files in folders of other projects' code (`node_modules`, `third_party`)."""
+    """Keep files in folders that hold other projects' code, such as `node_modules` and `third_party`."""
     generated: Identity[bool] = False
-    """Keep files that say that a program wrote them, and minified ones."""
+    """Keep files that say that a program wrote them, and minified files."""
     min_chars: Identity[int] = Field(100, ge=1)
+    """Smallest number of characters of a file: one with fewer is dropped. The paper names no limit."""
 
 
 class Wikipedia(_Urls):
-    """`pages-articles` dumps (XML, .bz2 or not). One shard a dump file."""
+    """Wikipedia's `pages-articles` dumps, as XML or XML packed with bzip2."""
 
     kind: Identity[Literal["wikipedia"]]
+    """Kind of the source."""
     languages: Identity[list[str]] = LANGUAGES
-    """A dump of another language is an error; its language is read off its head."""
+    """Codes of the languages that dumps may be in; a dump states its language in its head, and one in another
+    language is an error. The default is the paper's 20 languages."""
     license: Identity[str] = "CC-BY-SA-4.0"
+    """Licence of each document."""
 
 
 class Books(_Urls):
-    """Project Gutenberg texts (.txt, .txt.utf-8, .zip) or any books of yours (text, JSONL, Parquet)."""
+    """Texts of Project Gutenberg (.txt, .txt.utf-8, .zip), or any other books (text, JSONL, Parquet)."""
 
     kind: Identity[Literal["books"]]
+    """Kind of the source."""
     license: Identity[str] = "public domain in the USA"
+    """Licence of each document that does not state its own."""
     min_chars: Identity[int] = Field(1000, ge=1)
+    """Smallest number of characters of a book: one with fewer is dropped. The paper names no limit."""
     max_record_bytes: Identity[int] = Field(64 << 20, gt=0)
+    """Largest number of bytes of a book: a longer one is quarantined."""
     max_overlap: Identity[float] = Field(0.9, gt=0, le=1)
-    """Drop a book more of whose content than this is in another, longer one."""
+    """Largest share of a book's content that may be in another, longer book: with more, it is dropped. The
+    paper removes books "with more than 90% content overlap"."""
 
 
 class Arxiv(_Urls):
-    """LaTeX sources: the bulk tars (arXiv_src_*.tar), or single bundles (.tar.gz, .gz, .tex)."""
+    """arXiv's LaTeX sources: the bulk tars (arXiv_src_*.tar), or single bundles (.tar.gz, .gz, .tex)."""
 
     kind: Identity[Literal["arxiv"]]
+    """Kind of the source."""
     license: Identity[str] = "arXiv"
+    """Licence of each document."""
 
 
 class StackExchange(_Urls):
-    """Official dumps: .7z of a site, or its Posts.xml. One document a question with its answers."""
+    """Stack Exchange's official dumps: a site's .7z or its Posts.xml, one document for each question."""
 
     kind: Identity[Literal["stackexchange"]]
+    """Kind of the source."""
     license: Identity[str] = "CC-BY-SA-4.0"
+    """Licence of each document that does not state its own."""
     min_chars: Identity[int] = Field(100, ge=1)
+    """Smallest number of characters of a document: one with fewer is dropped. The paper names no limit."""
 
 
 class Dataset(_Source):
-    """Anything that the library `datasets` streams from data files. One shard a data file."""
+    """Any dataset that the library `datasets` streams from data files."""
 
     kind: Identity[Literal["dataset"]]
+    """Kind of the source."""
     path: Identity[str]
-    """A dataset of the Hugging Face hub, a folder, or a format with `data_files`: json, parquet, csv ..."""
+    """Name of a dataset on the Hugging Face hub, path of a folder, or a format (json, parquet, csv and so on)
+    whose files `data_files` names."""
     name: Identity[str | None] = None
-    """Of the configuration."""
+    """Name of the dataset's configuration; null: its default."""
     split: Identity[str] = "train"
+    """Name of the split that is read."""
     revision: Identity[str | None] = None
-    """Commit, branch or tag on the hub. What the data files are is part of their identity in any case."""
+    """Commit, branch or tag on the hub; null: the newest. The state of the data files enters the address of
+    the step in any case."""
     data_files: Identity[str | list[str] | dict[str, str | list[str]] | None] = None
+    """Paths, URLs or globs of the data files, for each split if need be; null: those of the dataset."""
     column: Identity[str] = "text"
+    """Name of the column that holds the text."""
     license: Identity[str] = "unknown"
-    """Written on each document that does not say its own."""
+    """Licence of each document that does not state its own."""
 
 
 Source = Annotated[
@@ -300,44 +370,55 @@ UrlSource = Files | CommonCrawl | C4 | GitHub | Wikipedia | Books | Arxiv | Stac
 
 
 class Dedup(Section):
-    """MinHash LSH over word shingles; exact duplicates are always removed."""
+    """Removes near-duplicates by MinHash over word shingles. Exact duplicates are removed in any case."""
 
     shingle_words: Identity[int] = Field(5, ge=1)
+    """Number of words in a shingle. With the defaults of `bands` and `rows` it is FineWeb's (Penedo et al.
+    2024)."""
     bands: Identity[int] = Field(14, ge=1)
+    """Number of bands of a signature: texts that agree in a whole band are compared."""
     rows: Identity[int] = Field(8, ge=1)
+    """Number of MinHash values in a band."""
     threshold: Identity[float] = Field(0.63, gt=0, le=1)
-    """Smallest estimated Jaccard similarity of a pair that counts as near-duplicate. An estimate from 112
-    values scatters by 0.04: 0.63 hardly refuses a pair from 0.7 on that the bands have found."""
+    """Smallest estimated Jaccard similarity of near-duplicates. An estimate from 112 values scatters by 0.04,
+    so 0.63 refuses hardly any pair that the bands have found and whose similarity is 0.7 or more."""
     seed: Identity[int] = 1
+    """Seed of the MinHash functions and of the draw of held-out groups."""
     unit_bytes: Execution[int] = Field(1 << 30, gt=0)
-    """Text of the shards that are signed together."""
+    """Bytes of text in a unit: the ingest shards that are read and signed together."""
     partition_bytes: Execution[int] = Field(256 << 20, gt=0)
-    """Keys that are grouped at a time: the memory of a global step is about five times this."""
+    """Bytes of a partition of the keys, which is held in memory. A process takes about five times this."""
 
 
 class Decontaminate(Section):
-    """Documents that share a run of words with an evaluation set are kept out of training."""
+    """Keeps documents that share a run of words with an evaluation set out of training."""
 
     ngram: Identity[int] = Field(13, ge=1)
-    """Words (Brown et al. 2020, appendix C)."""
+    """Number of words in a shared run. The default is that of Brown et al. 2020, appendix C; the paper does
+    not say that it compared its training text."""
 
 
 class Corpus(Section):
+    """The corpus: its sources, and what is decided about their documents together."""
+
     sources: Identity[dict[str, Source]]
+    """The sources by name. A name is made of letters, digits, `-` and `_`."""
     choices: Execution[list[str]] = []
-    """What the recipe decides where the paper that it follows is silent, in words: a line each, printed on
-    the dataset card. They are about these sources: a recipe that names others has none of them."""
+    """What the recipe decides where the paper that it follows says nothing, in words: one choice a line, as
+    the dataset card prints them. They are about these sources: a recipe that names others inherits none."""
     holdout: Identity[list[str]] = []
-    """Groups (packages) that are kept out of training and used for evaluation."""
+    """Names of the groups (packages) that are kept out of training and used for evaluation."""
     holdout_fraction: Identity[float] = Field(0.0, ge=0, lt=1)
-    """Share of the remaining groups that is held out, chosen by keyed hash."""
+    """Share of the other groups that is held out too, drawn by keyed hash. A document without a group is
+    drawn by itself."""
     dedup: Dedup = Dedup()
+    """Removal of duplicates among the documents of all sources."""
     decontaminate: Identity[Decontaminate | None] = Decontaminate()
-    """null: training text is not compared with the evaluation sets."""
+    """Comparison of the training text with the evaluation sets in `evaluate.data`; null: there is none."""
 
     @model_validator(mode="after")
     def _sources_are_names(self) -> "Corpus":
-        # They stand in the names of shards, behind which a dot comes.
+        # A source's name begins the names of shards, where a dot follows it.
         if wrong := [name for name in self.sources if not re.fullmatch(r"[A-Za-z0-9_-]+", name)]:
             raise ValueError(f"sources: {wrong[0]!r} is no name: letters, digits, - and _ are allowed")
         return self

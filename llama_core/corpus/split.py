@@ -6,7 +6,7 @@ from llama_core.corpus.recipe import Corpus
 
 
 def is_heldout(group: str | None, document_id: str, cfg: Corpus) -> bool:
-    """Whether a document is held out. Groups (packages) are held out whole; a document without one, alone."""
+    """Tell whether a document is held out: with its whole group (package), or by itself if it has none."""
     if group is not None and group in cfg.holdout:
         return True
     if not cfg.holdout_fraction:

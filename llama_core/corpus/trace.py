@@ -1,10 +1,10 @@
-"""From a document to the raw file and every decision about it; from a snippet to the documents that hold it.
+"""Leads from a document to its raw file and every decision about it, and from a snippet to its documents.
 
-    python -m llama_core.corpus.trace STORE --id 3f0c...        whatever became of the document
+    python -m llama_core.corpus.trace STORE --id 3f0c...        what became of the document
     python -m llama_core.corpus.trace STORE --text "a snippet"  in the text of the final corpus
 
-With --source NAME only that source is read, which at terabytes is so much less. STORE is the URL of a store,
-of which the last corpus is taken, or of a corpus on it.
+With --source NAME only that source is read, which is much less in a corpus of terabytes. STORE is the URL of
+a store, whose last corpus is taken, or of a corpus on it.
 """
 
 import argparse
@@ -19,42 +19,49 @@ from threading import Event
 
 import pyarrow.compute as pc
 
+from llama_core.artifact import MANIFEST, Artifact, Shard
 from llama_core.corpus.corpus import SPLITS
-from llama_core.corpus.decisions import ENDING, Decision, Documents, apply_cuts, decision_of
+from llama_core.corpus.decisions import ENDING, Decision, apply_cuts, decision_of
 from llama_core.corpus.decisions import SCHEMA as DECISION
 from llama_core.corpus.document import SCHEMA, Document, document_id
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.lookup import RowAddress, batches, find_id, read_row, side_by_side
 from llama_core.corpus.sources.places import take_place
 from llama_core.errors import InputError, LlamaError
-from llama_core.step import MANIFEST, Artifact, Shard
 from llama_core.store import Store
 
 CONTEXT = 100  # characters shown around a snippet
-CUTS = 10  # shown of a decision
-CUT_CHARS = 80
-NAME = 32  # characters of a stage and its id
+CUTS = 10  # cuts that are shown of a decision
+CUT_CHARS = 80  # characters that are shown of a text
+NAME = 32  # width of the column of artifacts, `<stage>/<id>`
 NEXT = "\nwhat became of one of them: give its id to --id, and its source to --source"
 
 
 @dataclass(frozen=True)
 class StageDecision:
-    """What a stage decided about a document, whose text reached it as `text`."""
+    """What a stage decided about a document."""
 
     artifact: Artifact
     shard: str
     decision: Decision
     text: str
+    """The document's text as it reached the stage."""
 
 
 @dataclass(frozen=True)
 class Trace:
     """All that a store knows of a document of a corpus."""
 
-    document: Document  # as ingested
+    document: Document
+    """The document as it was ingested."""
     place: RowAddress
-    judged: list[StageDecision]  # in the order of the stages, up to the one that dropped it
-    corpus: RowAddress | None  # where it lies in the final corpus
-    contaminated: list[StageDecision]  # of each decontamination of this corpus
+    """Its row in the ingested documents."""
+    judged: list[StageDecision]
+    """What the stages decided, in their order, up to the one that dropped it."""
+    corpus: RowAddress | None
+    """Its row in the corpus, if it is in it."""
+    contaminated: list[StageDecision]
+    """What each decontamination of this corpus decided about it."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +74,11 @@ class Hit:
     id: str
     url: str
     around: str
+    """The snippet with up to `CONTEXT` characters on either side."""
 
 
 def open_corpus(url: str) -> tuple[Store, Artifact]:
-    """The store and the corpus that a URL names. Raises InputError where there is none."""
+    """Return the store and the corpus that a URL names. Raises InputError where there is none."""
     store = Store(url)
     if store.exists(MANIFEST):
         root, stage, folder = store.url.rsplit("/", 2)
@@ -84,14 +92,14 @@ def open_corpus(url: str) -> tuple[Store, Artifact]:
 
 
 def artifacts(store: Store, stage: str) -> list[Artifact]:
-    """The finished steps of a stage, the last one last."""
+    """Return the artifacts of a stage, the one that was finished last at the end."""
     names = [name for name in store.list(stage) if name.endswith(f"/{MANIFEST}")]
     found = [Artifact.load(store, name.rsplit("/", 1)[0]) for name in names]
     return sorted(found, key=lambda a: (a.manifest["finished"], a.id))
 
 
 def sources_of(store: Store, corpus: Artifact) -> list[Documents]:
-    """The artifacts that a corpus was made from, as its manifest names them."""
+    """Return the artifacts that a corpus was made from, as its manifest names them, by source."""
     found = []
     for source, folders in corpus.parents.items():
         ingested, *decided = (Artifact.load(store, folder) for folder in folders)
@@ -100,7 +108,7 @@ def sources_of(store: Store, corpus: Artifact) -> list[Documents]:
 
 
 def chosen(corpus: Artifact, source: str | None) -> list[str]:
-    """The names of the corpus's sources, or of the one. Raises InputError where it has no such source."""
+    """List the corpus's sources, or only `source`. Raises InputError where it has none of that name."""
     names = list(corpus.parents)
     if source is not None and source not in names:
         raise InputError(f"{corpus.url} has no source {source}: its sources are {', '.join(names)}")
@@ -108,14 +116,14 @@ def chosen(corpus: Artifact, source: str | None) -> list[str]:
 
 
 def decontaminations(store: Store, corpus: Artifact) -> list[Artifact]:
-    """Those of this corpus, the last one last."""
+    """Return the decontaminations of this corpus, the one that was finished last at the end."""
     return [a for a in artifacts(store, "decontaminate") if a.parents["corpus"] == [corpus.name]]
 
 
 def trace(store: Store, corpus: Artifact, document_id: str, source: str | None = None) -> Trace:
-    """Reads the ids of all ingested documents, or of one source's, and then one shard of each stage.
+    """Return what became of a document: reads the ids of all ingested documents, then a shard of each stage.
 
-    Raises InputError where no source of the corpus has a document of this id.
+    With `source`, only the ids of that source are read. Raises InputError where there is no such document.
     """
     names = chosen(corpus, source)
     for documents in (d for d in sources_of(store, corpus) if d.source in names):
@@ -125,7 +133,8 @@ def trace(store: Store, corpus: Artifact, document_id: str, source: str | None =
     else:
         raise InputError(f"no document of {corpus.url} ({', '.join(names)}) has the id {document_id}")
     document = Document(**read_row(place, SCHEMA.names))
-    text, judged = document.text, []
+    judged: list[StageDecision] = []
+    text = document.text
     for artifact in documents.decided:
         found = _judged(documents, artifact, place.shard.name, document_id, text)
         if found is None:  # an earlier stage has dropped it
@@ -134,32 +143,28 @@ def trace(store: Store, corpus: Artifact, document_id: str, source: str | None =
         text = apply_cuts(text, found.decision.cuts)
     [written] = documents.about(corpus, place.shard.name)
     places = [find_id(corpus, [written], f"/{split}.parquet", document_id) for split in SPLITS]
-    found_in = [
-        _judged(documents, a, place.shard.name, document_id, text) for a in decontaminations(store, corpus)
-    ]
-    return Trace(
-        document,
-        place,
-        judged,
-        next(filter(None, places), None),
-        [found for found in found_in if found],
-    )
+    contaminated: list[StageDecision] = []
+    for artifact in decontaminations(store, corpus):
+        if found := _judged(documents, artifact, place.shard.name, document_id, text):
+            contaminated.append(found)
+    return Trace(document, place, judged, next(filter(None, places), None), contaminated)
 
 
 def _judged(
     documents: Documents, artifact: Artifact, shard: str, document_id: str, text: str
 ) -> StageDecision | None:
     place = find_id(artifact, documents.about(artifact, shard), ENDING, document_id)
-    return (
-        StageDecision(artifact, place.shard.name, decision_of(read_row(place, DECISION.names)), text)
-        if place
-        else None
-    )
+    if place is None:
+        return None
+    return StageDecision(artifact, place.shard.name, decision_of(read_row(place, DECISION.names)), text)
 
 
 def find_text(corpus: Artifact, snippet: str, limit: int, source: str | None = None) -> list[Hit]:
-    """At most `limit` documents of the corpus, or of one source of it, that hold a snippet, exactly, in the
-    order of their shards. Raises InputError where there is no such source."""
+    """Return at most `limit` documents of the corpus that hold a snippet, in the order of their shards.
+
+    The snippet is looked for as it is. With `source`, only that source is searched. Raises InputError where
+    there is no such source.
+    """
     names = chosen(corpus, source)
     enough = Event()
 
@@ -181,11 +186,11 @@ def find_text(corpus: Artifact, snippet: str, limit: int, source: str | None = N
         try:
             return list(islice(chain.from_iterable(found), limit))
         finally:
-            enough.set()  # for the shards after these, some of which are being read
+            enough.set()  # ends the search of later shards that are being read
 
 
 def left_out(hit: Hit, decontaminated: list[Artifact]) -> list[str]:
-    """By which of the decontaminations of its corpus a hit is left out of training, and why: a line each."""
+    """Return a line for each of the decontaminations that leaves a hit out of training, with the reason."""
     lines = []
     for artifact in decontaminated:
         shards = [artifact.shard(hit.shard)] if artifact.has(hit.shard) else []
@@ -202,20 +207,22 @@ def _around(text: str, snippet: str) -> str:
 
 
 def record_number(found: Trace) -> int | None:
-    """Which record of its file a document was, counted from 0, where the file's records have no other name.
+    """Return which raw record of its file a document was, from 0, or None if its `meta` says the place.
 
-    Read off the id, which is made of the file and the number; None where `meta` says the place.
+    The number is found by trying: the id is made of the file's URL and the number.
     """
-    d, shard = found.document, found.place.shard
-    names = ((n, f"{shard.facts['url']}#{n}") for n in range(shard.counts.get("raw", 0)))
-    return next((n for n, name in names if document_id(d.source, name) == d.id), None)
+    document, shard = found.document, found.place.shard
+    for number in range(shard.counts.get("raw", 0)):
+        if document_id(document.source, f"{shard.facts['url']}#{number}") == document.id:
+            return number
+    return None
 
 
 # --- what a person reads
 
 
 def told(found: Trace) -> Iterator[str]:
-    """A trace, line by line."""
+    """Yield a trace as lines of text."""
     d, place = found.document, found.place
     yield f"document {d.id}"
     for name, value in _facts(found).items():
@@ -234,7 +241,7 @@ def told(found: Trace) -> Iterator[str]:
 
 
 def _facts(found: Trace) -> dict[str, str]:
-    """What the document says of itself, and where it lies in its raw file."""
+    """Return what the document says of itself and its place in its raw file, by name."""
     d, url, meta = found.document, found.place.shard.facts["url"], json.loads(found.document.meta)
     lines = {"url": d.url, "raw file": url}
     if (number := record_number(found)) is not None:
@@ -268,15 +275,15 @@ def _short(text: str) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0: found; 1: nothing found; 2: an error."""
+    """Print what was asked for. Returns 0 if something was found, 1 if nothing was, 2 on an error."""
     parser = argparse.ArgumentParser(prog="python -m llama_core.corpus.trace", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("url", help="of a store (its last corpus is taken) or of a corpus")
+    parser.add_argument("url", help="URL of a store (its last corpus is taken) or of a corpus")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--id", help="a document's id: 32 hex digits")
     what.add_argument("--text", help="a snippet, as it stands in the text")
     parser.add_argument("--source", help="the source to look in (default: all of them)")
-    parser.add_argument("--limit", type=int, default=20, help="of documents that are shown (default: 20)")
+    parser.add_argument("--limit", type=int, default=20, help="show at most so many documents (default: 20)")
     options = parser.parse_args(argv)
     try:
         store, corpus = open_corpus(options.url)

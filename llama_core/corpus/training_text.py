@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from llama_core.artifact import Artifact, Shard
 from llama_core.corpus.decisions import read_decisions
 from llama_core.corpus.decontaminate.plan import DROPPED, TRAIN
 from llama_core.corpus.document import Document, read_documents
-from llama_core.step import Artifact, Shard
 
 
 @dataclass(frozen=True)

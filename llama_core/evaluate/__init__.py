@@ -1,1 +1,3 @@
 REVISION = 3
+# A small model repeats itself where the most likely token is always taken.
+SAMPLING = {"temperature": 0.8, "top_p": 0.95, "seed": 1}

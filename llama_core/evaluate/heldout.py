@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.document import read_documents
 from llama_core.evaluate.score import Scorer, bits_per_byte
-from llama_core.step import Artifact
 from llama_core.tokenizer.model import Tokenizer
 
 HELDOUT = "heldout.parquet"

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from llama_core.evaluate import SAMPLING
 from llama_core.evaluate.harness import run_tasks
 from llama_core.evaluate.heldout import heldout
 from llama_core.evaluate.score import Scorer
@@ -21,8 +22,6 @@ from llama_core.train.distributed import World
 
 SHARD = "evaluation"
 SAMPLE_TOKENS = 64
-# A small model repeats itself where the most likely token is always taken.
-SAMPLING = {"temperature": 0.8, "top_p": 0.95, "seed": 1}
 
 
 def main(url: str) -> int:

@@ -15,12 +15,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from llama_core.artifact import Artifact
 from llama_core.errors import LlamaError
 from llama_core.export import names, tensor_files
 from llama_core.export.tokenizer_json import tokenizer_json
 from llama_core.model.llama import Llama
 from llama_core.recipe import Recipe
-from llama_core.step import Artifact, OpenShard, Step
+from llama_core.step import OpenShard, Step
 from llama_core.store import to_json
 from llama_core.tokenizer.model import Tokenizer
 from llama_core.train import checkpoint

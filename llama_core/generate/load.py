@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 
 import torch
 
+from llama_core.artifact import MANIFEST, Artifact
 from llama_core.errors import DamagedError, InputError
 from llama_core.export import names, tensor_files
 from llama_core.model.llama import Llama
 from llama_core.recipe import Model
-from llama_core.step import MANIFEST, Artifact
 from llama_core.store import Object, Store
 from llama_core.tokenizer.model import Tokenizer
 from llama_core.train import checkpoint

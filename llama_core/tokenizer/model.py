@@ -9,7 +9,7 @@ import sentencepiece
 from numpy.typing import NDArray
 from sentencepiece.sentencepiece_model_pb2 import ModelProto  # type: ignore[attr-defined]
 
-from llama_core.step import Artifact, digest_of
+from llama_core.artifact import Artifact, digest_of
 from llama_core.tokenizer.report import Segmentation
 
 MODEL = "tokenizer.model"

@@ -21,9 +21,10 @@ import xxhash
 from sentencepiece.sentencepiece_model_pb2 import ModelProto  # type: ignore[attr-defined]
 
 from llama_core import recipe
+from llama_core.artifact import Shard
 from llama_core.corpus.training_text import TrainingText
 from llama_core.errors import InputError, RecipeError
-from llama_core.step import Shard, Step
+from llama_core.step import Step
 from llama_core.tokenizer.model import MODEL, Tokenizer
 from llama_core.tokenizer.report import Text, comparison, is_whitespace, report
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llama_core import recipe
-from llama_core.step import Artifact, Shard, digest_of
+from llama_core.artifact import Artifact, Shard, digest_of
 from llama_core.tokens import order
 from llama_core.tokens.order import Order, n_windows
 from llama_core.tokens.shards import PageReader

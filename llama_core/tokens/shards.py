@@ -17,10 +17,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from llama_core.artifact import Artifact, Shard
 from llama_core.corpus.document import batched
 from llama_core.corpus.training_text import TrainingText
 from llama_core.errors import DamagedError
-from llama_core.step import Artifact, Shard, Step
+from llama_core.step import Step
 from llama_core.store import Store
 from llama_core.tokenizer.model import Tokenizer
 

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from llama_core.artifact import MANIFEST
 from llama_core.errors import DivergedError, InputError
 from llama_core.model.attention import DocMask, backend_for
 from llama_core.model.llama import Llama
 from llama_core.recipe import Recipe
-from llama_core.step import MANIFEST, Step
+from llama_core.step import Step
 from llama_core.train import checkpoint
 from llama_core.train.checkpoint import TrainState
 from llama_core.train.distributed import World

@@ -28,8 +28,9 @@ from torch.distributed.checkpoint.planner import LoadPlan, LoadPlanner, ReadItem
 from torch.distributed.checkpoint.storage import StorageReader, StorageWriter, WriteResult
 from torch.futures import Future
 
+from llama_core.artifact import Shard
 from llama_core.errors import DamagedError
-from llama_core.step import OpenShard, Shard
+from llama_core.step import OpenShard
 from llama_core.store import Store, to_json
 
 METADATA = "metadata.json"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from llama_core.artifact import Artifact
 from llama_core.corpus import corpus as stage
 from llama_core.corpus import ingest
 from llama_core.corpus.dedup import plan as dedup
@@ -17,7 +18,7 @@ from llama_core.corpus.report import card
 from llama_core.corpus.training_text import TrainingText
 from llama_core.phases import execute
 from llama_core.recipe import Recipe
-from llama_core.step import Artifact, Step
+from llama_core.step import Step
 from llama_core.store import Store
 
 

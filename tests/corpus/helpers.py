@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from llama_core.corpus.decisions import Documents
+from llama_core.artifact import Artifact
 from llama_core.corpus.document import (
     Document,
     Dropped,
@@ -19,8 +19,8 @@ from llama_core.corpus.document import (
     Quarantined,
     read_documents,
 )
+from llama_core.corpus.documents import Documents
 from llama_core.recipe import Recipe, load_recipe
-from llama_core.step import Artifact
 
 # Real files in the public formats, where a machine has them: the suite passes without.
 SAMPLES = Path(os.environ.get("LLAMA_SAMPLES") or Path(__file__).parents[3] / "shared" / "samples")

@@ -7,6 +7,7 @@ from typing import Any
 
 from corpus.helpers import recipe_of, write_jsonl
 
+from llama_core.artifact import Artifact
 from llama_core.corpus import corpus as stage
 from llama_core.corpus import ingest
 from llama_core.corpus.decisions import ENDING, Decision, write_decisions
@@ -17,7 +18,7 @@ from llama_core.corpus.documents import Documents
 from llama_core.corpus.recipe import Source
 from llama_core.phases import execute, one_phase
 from llama_core.recipe import Recipe
-from llama_core.step import Artifact, Step
+from llama_core.step import Step
 from llama_core.store import Store
 
 Decide = Callable[[Document], Decision]

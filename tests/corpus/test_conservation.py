@@ -18,9 +18,10 @@ import yaml
 from corpus.helpers import is_conserved
 from pipeline import Pipeline
 
-from llama_core.corpus.report.passages import StageBalance, passages
+from llama_core.artifact import Artifact
+from llama_core.corpus.report.balance import StageBalance, source_balances
 from llama_core.corpus.trace import find_text, sources_of
-from llama_core.step import Artifact
+from llama_core.corpus.training_text import TrainingText
 
 NOUNS = ["river", "garden", "window", "teacher", "market", "bridge", "letter", "winter", "kitchen", "forest"]
 VERBS = ["follows", "carries", "watches", "remembers", "paints", "repairs", "crosses", "answers", "finds"]
@@ -161,10 +162,13 @@ def run(prefect_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture(scope="module")
-def ways(run: tuple[Pipeline, str]) -> dict[str, list[StageBalance]]:
+def balances(run: tuple[Pipeline, str]) -> dict[str, list[StageBalance]]:
     pipeline, _ = run
     corpus, decided = pipeline.artifact("corpus"), pipeline.artifact("decontaminate")
-    return {d.source: passages(d, corpus, decided) for d in sources_of(pipeline.store, corpus)}
+    return {
+        d.source: source_balances(d, TrainingText(corpus, decided))
+        for d in sources_of(pipeline.store, corpus)
+    }
 
 
 def ingested(run: tuple[Pipeline, str]) -> dict[str, Artifact]:
@@ -188,16 +192,16 @@ def test_every_raw_record_is_in_a_document_or_has_a_reason(run: tuple[Pipeline, 
     assert web["dropped.too_short"] == web["quarantined.no_text"] == 1
 
 
-def test_every_stage_gets_what_the_one_before_has_handed_on_and_accounts_for_it(
-    ways: dict[str, list[StageBalance]],
+def test_every_stage_gets_what_the_one_before_passed_on_and_accounts_for_it(
+    balances: dict[str, list[StageBalance]],
 ) -> None:
-    for source, way in ways.items():
-        [corpus] = [p for p in way if p.stage == "corpus"]
-        last = "decontaminate" if corpus.handed else "corpus"  # a few documents may all be held out
-        assert way[0].stage == "ingest" and way[-1].stage == last
-        for p in way:
-            assert p.holds, (source, p)
-    stages = [p.stage for p in ways["web"]]
+    for source, found in balances.items():
+        [corpus] = [b for b in found if b.stage == "corpus"]
+        last = "decontaminate" if corpus.passed_on else "corpus"  # a few documents may all be held out
+        assert found[0].stage == "ingest" and found[-1].stage == last
+        for balance in found:
+            assert balance.holds, (source, balance)
+    stages = [b.stage for b in balances["web"]]
     assert stages == ["ingest", "lines", "quality", "dedup", "corpus", "decontaminate"]
 
 
@@ -220,11 +224,13 @@ def test_every_shard_of_every_stage_is_conserved_by_itself(run: tuple[Pipeline, 
                     came = kept
 
 
-def test_each_reason_to_drop_has_found_what_was_put_there_for_it(ways: dict[str, list[StageBalance]]) -> None:
-    dropped = {p.stage: p.lost for p in ways["web"]}
+def test_each_reason_to_drop_has_found_what_was_put_there_for_it(
+    balances: dict[str, list[StageBalance]],
+) -> None:
+    dropped = {b.stage: b.lost for b in balances["web"]}
     assert dropped["quality"]["language_other"] == 1, dropped
     assert sum(dropped["dedup"].values()) == 1, "a text that is nearly another"
-    copies = [p.lost for way in ways.values() for p in way if p.stage == "dedup"]
+    copies = [b.lost for found in balances.values() for b in found if b.stage == "dedup"]
     assert sum(sum(lost.values()) for lost in copies) == 2, "and an article that is a paper's text"
     assert 0 < dropped["decontaminate"]["contaminated"] <= 6, "those that are not held out"
 

@@ -13,6 +13,7 @@ from corpus.helpers import documents_of, recipe_of
 from corpus.stages import decide_all, decontaminated, finish, ingest_recipe, keep, recipe_of_files
 from markdown_it import MarkdownIt
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.corpus import HELD, OTHER, Tables, domain
 from llama_core.corpus.decisions import Cut, Decision
 from llama_core.corpus.document import SCHEMA, Document
@@ -20,7 +21,6 @@ from llama_core.corpus.documents import Documents
 from llama_core.corpus.report.card import dataset_card, publish_card
 from llama_core.corpus.training_text import TrainingText
 from llama_core.recipe import Recipe, load_recipe
-from llama_core.step import Artifact
 from llama_core.store import Store
 
 LOAD = """

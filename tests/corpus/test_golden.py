@@ -10,13 +10,13 @@ import fsspec
 from corpus.helpers import documents_of, recipe_of
 from corpus.stages import decontaminated
 
+from llama_core.artifact import Artifact
 from llama_core.corpus import corpus as stage
 from llama_core.corpus import ingest
 from llama_core.corpus.decontaminate import plan as decontaminate
 from llama_core.corpus.dedup import plan as dedup
 from llama_core.corpus.document import read_batches
 from llama_core.recipe import Recipe
-from llama_core.step import Artifact
 from llama_core.store import Store
 
 GOLDEN = {

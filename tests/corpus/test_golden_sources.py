@@ -9,12 +9,12 @@ from corpus import papers
 from corpus.fuzz.parsers import HTML_POST, WIKITEXT
 from corpus.helpers import documents_of
 
+from llama_core.artifact import Artifact
 from llama_core.corpus import ingest
 from llama_core.corpus.markup.html import to_text
 from llama_core.corpus.markup.latex.paper import read_paper
 from llama_core.corpus.markup.wikitext.page import read_page
 from llama_core.recipe import load_recipe
-from llama_core.step import Artifact
 
 GOLDEN = {
     ("arxiv", 4): "dbeecf75e38c5a08",

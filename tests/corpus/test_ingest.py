@@ -15,10 +15,11 @@ import pytest
 import zstandard
 from corpus.helpers import documents_of, is_conserved, write_jsonl
 
+from llama_core.artifact import Artifact
 from llama_core.corpus import ingest
 from llama_core.corpus.recipe import Files
 from llama_core.errors import DamagedError, InputError
-from llama_core.step import Artifact, Step
+from llama_core.step import Step
 from llama_core.store import Store
 
 TEXT = "The quick brown fox jumps over the lazy dog. " * 8
@@ -173,7 +174,7 @@ def test_a_source_that_is_not_there_says_which_key_to_set(tmp_path: Path, urls: 
     (tmp_path / "image.png").write_bytes(b"png")
     (tmp_path / "folder.jsonl").mkdir()
     with pytest.raises(InputError, match=r"corpus\.sources\.web\.urls") as error:
-        ingest.raw_shards("web", files(*(u.format(tmp=tmp_path) for u in urls)))
+        ingest.raw_files("web", files(*(u.format(tmp=tmp_path) for u in urls)))
     assert says in str(error.value) and "secret" not in str(error.value)
 
 
@@ -181,7 +182,7 @@ def test_input_that_changed_after_it_was_planned_is_not_taken_for_the_old(
     tmp_path: Path, store: Store
 ) -> None:
     source = files(write_jsonl(tmp_path / "a.jsonl", [{"text": TEXT}]))
-    [raw] = ingest.raw_shards("web", source)
+    [raw] = ingest.raw_files("web", source)
     write_jsonl(tmp_path / "a.jsonl", [{"text": TEXT}, {"text": TEXT}])
     step = Step(store, "ingest", 1, {}, {raw.name: raw.digest})
     with pytest.raises(InputError, match="has changed"):

@@ -6,8 +6,8 @@ from threading import Barrier
 
 import pytest
 
+from llama_core.artifact import Shard
 from llama_core.corpus.lookup import AT_ONCE, side_by_side
-from llama_core.step import Shard
 
 SHARDS = [Shard(f"{number:03}", "", (), {}, {}) for number in range(500)]
 

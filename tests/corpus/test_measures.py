@@ -7,15 +7,16 @@ from pathlib import Path
 
 from corpus.stages import finish, ingest_recipe, recipe_of_files
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.clean import language_model, perplexity, references
 from llama_core.corpus.dedup import plan as dedup
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.recipe import Perplexity, References
+from llama_core.corpus.report.measures import duplicate_clusters, measures
 from llama_core.corpus.report.page import page
-from llama_core.corpus.report.passages import clusters, measures
 from llama_core.corpus.training_text import TrainingText
 from llama_core.phases import execute
-from llama_core.step import Artifact, Step
+from llama_core.step import Step
 from llama_core.store import Store
 
 SOBER = "study report journal evidence history theory published university survey archive".split()  # noqa: SIM905
@@ -67,10 +68,10 @@ def test_the_page_tells_cut_offs_classifier_and_clusters(store: Store, tmp_path:
             "random pages that it keeps": "100 %",
         }
     ]
-    [row] = clusters(list(documents.values()))
+    [row] = duplicate_clusters(list(documents.values()))
     assert row["left out"] == "exact 1, near 1" and row["clusters of two documents or more"] == "2"
     assert row["documents in the largest"] == "2" and list(row.values())[-1] == "0 %"
     shown = page(recipe, documents.values(), TrainingText(finish(store, documents, recipe)))
     for title in ("Perplexity, up to which", "The classifier of references", "Duplicates"):
-        assert re.search(f"<h[23]>{title}[^<]*</h[23]><div class=wide><table>", shown), title
+        assert re.search(f"<h[23]>{title}[^<]*</h[23]><table>", shown), title
     assert of_english["head"] in shown and row["left out"] in shown

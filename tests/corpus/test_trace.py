@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from corpus.stages import decide_all, decontaminated, finish, ingest_recipe, recipe_of_files
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.decisions import Cut, Decision
 from llama_core.corpus.document import Document, read_documents
 from llama_core.corpus.trace import find_text, main, open_corpus, told, trace
 from llama_core.errors import InputError
-from llama_core.step import Artifact
 from llama_core.store import Store
 
 QUESTION = " ".join(f"question{i}" for i in range(20))

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.document import Document, document_id, write_documents
 from llama_core.corpus.training_text import TrainingText
 from llama_core.job import Job
 from llama_core.recipe import Recipe, load_recipe
-from llama_core.step import Artifact, Implied, Step
+from llama_core.step import Implied, Step
 from llama_core.store import Store
 from llama_core.tokenizer.train import train_tokenizer
 from llama_core.tokens.shards import tokens_shard

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from trained import Trained
 
+from llama_core.artifact import Artifact
 from llama_core.evaluate import REVISION
 from llama_core.job import Job
 from llama_core.recipe import Recipe
-from llama_core.step import Artifact, Step
+from llama_core.step import Step
 from llama_core.store import Store
 
 

@@ -12,9 +12,10 @@ from safetensors.torch import load_file
 from trained import Trained, make_trained
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from llama_core.artifact import Artifact
 from llama_core.errors import LlamaError
 from llama_core.export import REVISION, huggingface, names
-from llama_core.step import IN_PLACE, Artifact, Step
+from llama_core.step import IN_PLACE, Step
 from llama_core.store import Store
 
 

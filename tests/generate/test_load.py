@@ -8,10 +8,11 @@ import pytest
 import torch
 from trained import Trained
 
+from llama_core.artifact import MANIFEST, Artifact
 from llama_core.errors import DamagedError, InputError
 from llama_core.export import REVISION, huggingface
 from llama_core.generate.load import load
-from llama_core.step import IN_PLACE, MANIFEST, Artifact, Step
+from llama_core.step import IN_PLACE, Step
 from llama_core.store import Store
 
 TOKENS = torch.tensor([[1, 40, 300, 7, 7, 12]])

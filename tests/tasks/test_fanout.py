@@ -134,6 +134,30 @@ def test_shards_are_handed_to_processes_as_they_are_worked_on() -> None:
         assert len(asked) <= done + 2 * 2
 
 
+WORKERS = """
+from llama_core.phases import Phase
+from tasks.fanout import on_processes
+
+def sleep(number):
+    import os, time
+    print(os.getpid(), flush=True)
+    time.sleep(600)
+
+list(on_processes(Phase("shards", {"a": 1, "b": 2}, sleep), ["a", "b"], workers=2))
+"""
+
+
+def test_worker_processes_end_with_a_parent_that_was_killed() -> None:
+    root = Path(__file__).parents[2]
+    parent = subprocess.Popen([sys.executable, "-c", WORKERS], stdout=subprocess.PIPE, text=True, cwd=root)
+    assert parent.stdout
+    workers = [psutil.Process(int(parent.stdout.readline())) for _ in range(2)]
+    parent.kill()
+    parent.wait()
+    _, alive = psutil.wait_procs(workers, timeout=5)
+    assert all(p.status() == psutil.STATUS_ZOMBIE for p in alive)
+
+
 class Noted:
     """Work that leaves a mark for each time that it is unpacked."""
 
@@ -171,10 +195,11 @@ def test_a_cluster_that_does_not_answer_is_one_clear_error(engine: str, address:
     script = f"""
 from llama_core.errors import LaunchError
 from llama_core.phases import Phase
-from llama_core.recipe import Run
+from llama_core.recipe import RunSection
 from tasks.fanout import engine_of
+section = RunSection(engine={engine!r}, address={address!r})
 try:
-    list(engine_of(Run(engine={engine!r}, address={address!r}))(Phase("shards", {{"a": 1}}, print), ["a"]))
+    list(engine_of(section)(Phase("shards", {{"a": 1}}, print), ["a"]))
 except LaunchError as error:
     print("said:", error)
 """  # in a process of its own: Ray is one for a whole process

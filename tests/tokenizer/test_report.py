@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from sentencepiece.sentencepiece_model_pb2 import ModelProto
 
 from llama_core import recipe
+from llama_core.artifact import Artifact
 from llama_core.corpus.document import Document, document_id, write_documents
 from llama_core.corpus.training_text import TrainingText
 from llama_core.errors import InputError
-from llama_core.step import Artifact, Step
+from llama_core.step import Step
 from llama_core.store import Store
 from llama_core.tokenizer.model import Tokenizer
 from llama_core.tokenizer.report import PROBE, PROBES, Segmentation, Text, report

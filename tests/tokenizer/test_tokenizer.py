@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from sentencepiece.sentencepiece_model_pb2 import ModelProto
 
 from llama_core import recipe
+from llama_core.artifact import Artifact
 from llama_core.corpus.document import Document, document_id, write_documents
 from llama_core.corpus.training_text import TrainingText
 from llama_core.errors import InputError, RecipeError
-from llama_core.step import Artifact, Step
+from llama_core.step import Step
 from llama_core.store import Store
 from llama_core.tokenizer.model import COARSE, Tokenizer, fine
 from llama_core.tokenizer.train import MAX_LINE, REVISION, draw, split_line, train_tokenizer
@@ -238,7 +239,8 @@ def test_the_same_sample_gives_the_same_tokenizer_in_another_process(
     corpus: Artifact, artifact: Artifact, tmp_path: Path
 ) -> None:
     program = (
-        "import sys; from llama_core.store import Store; from llama_core.step import Artifact, Step\n"
+        "import sys; from llama_core.store import Store\n"
+        "from llama_core.artifact import Artifact; from llama_core.step import Step\n"
         "from llama_core import recipe; from llama_core.tokenizer.train import train_tokenizer\n"
         "from llama_core.corpus.training_text import TrainingText\n"
         "text = TrainingText(Artifact.load(Store(sys.argv[1]), '.'))\n"

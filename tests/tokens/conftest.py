@@ -6,9 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from llama_core import recipe
+from llama_core.artifact import Artifact
 from llama_core.corpus.document import Document, document_id, write_documents
 from llama_core.corpus.training_text import TrainingText
-from llama_core.step import Artifact, Step
+from llama_core.step import Step
 from llama_core.store import Store
 from llama_core.tokenizer.train import REVISION, train_tokenizer
 from llama_core.tokens import shards

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from llama_core import recipe
+from llama_core.artifact import Artifact
 from llama_core.errors import DamagedError, RecipeError
-from llama_core.step import Artifact
 from llama_core.tokens.loader import Loader, unigram
 from llama_core.tokens.order import n_windows
 
@@ -57,7 +57,7 @@ def test_batches_do_not_depend_on_what_was_asked_before(tokens: Artifact) -> Non
 
 def test_another_process_reads_the_same_batch(tokens: Artifact) -> None:
     program = (
-        "import hashlib, sys; from llama_core import recipe; from llama_core.step import Artifact\n"
+        "import hashlib, sys; from llama_core import recipe; from llama_core.artifact import Artifact\n"
         "from llama_core.store import Store; from llama_core.tokens.loader import Loader\n"
         "train = recipe.Train.model_validate_json(sys.argv[2])\n"
         f"loader = Loader(Artifact.load(Store(sys.argv[1]), '.'), train, {MIXTURE})\n"

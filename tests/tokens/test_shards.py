@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llama_core.artifact import Artifact, Shard
 from llama_core.corpus.document import read_documents
 from llama_core.errors import DamagedError
-from llama_core.step import Artifact, Shard, Step
+from llama_core.step import Step
 from llama_core.store import Store
 from llama_core.tokenizer.model import Tokenizer
 from llama_core.tokens.shards import PAGE_BYTES, PageDigests, PageReader, dtype_for, index

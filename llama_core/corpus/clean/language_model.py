@@ -23,14 +23,15 @@ import sentencepiece as spm
 import xxhash
 import zstandard
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.clean.ngram_model import Special, estimate, write_arpa
 from llama_core.corpus.clean.normalize import normalized_lines
-from llama_core.corpus.decisions import Documents
 from llama_core.corpus.document import RowWriter
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.recipe import LanguageModel
 from llama_core.errors import InputError
 from llama_core.phases import Phase, Plan
-from llama_core.step import Artifact, OpenShard, Step
+from llama_core.step import OpenShard, Step
 
 REVISION = 1
 SAMPLE = "sample."  # marks the scratch shards of the step

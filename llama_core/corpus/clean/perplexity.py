@@ -14,14 +14,16 @@ from itertools import accumulate
 import numpy as np
 import numpy.typing as npt
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.clean.decide import decide_shard
 from llama_core.corpus.clean.language_model import scorer
-from llama_core.corpus.decisions import Decision, Documents
+from llama_core.corpus.decisions import Decision
 from llama_core.corpus.document import Document
+from llama_core.corpus.documents import Documents
 from llama_core.corpus.partition import FORMAT, Runs, publish_runs
 from llama_core.corpus.recipe import Perplexity
 from llama_core.phases import Phase, Plan
-from llama_core.step import Artifact, Step
+from llama_core.step import Step
 
 REVISION = 1
 SCORES, CUTOFFS = f"scores-{FORMAT}.", "cutoffs."  # mark the scratch shards of the step

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
+from llama_core.artifact import Shard, digest_of
 from llama_core.corpus.clean.decide import decide_shard
 from llama_core.corpus.clean.linear import Features, Linear, auc, features, train
 from llama_core.corpus.decisions import Decision
@@ -29,7 +30,7 @@ from llama_core.corpus.partition import FORMAT, Runs, is_in, partition_of, publi
 from llama_core.corpus.recipe import References
 from llama_core.errors import InputError
 from llama_core.phases import Phase, Plan
-from llama_core.step import Shard, Step, digest_of
+from llama_core.step import Step
 
 REVISION = 1
 PARTITION_KEYS = 32 << 20  # keys of URLs for each partition of the join, about

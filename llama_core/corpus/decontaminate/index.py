@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from llama_core.artifact import Shard
 from llama_core.corpus.decontaminate.evaluation_sets import Passage
 from llama_core.corpus.decontaminate.word_runs import (
     PIECE,
@@ -26,7 +27,7 @@ from llama_core.corpus.decontaminate.word_runs import (
     words_of,
 )
 from llama_core.corpus.document import RowWriter
-from llama_core.step import OpenShard, Shard
+from llama_core.step import OpenShard
 from llama_core.store import Store
 
 RUNS, PASSAGES = "runs.npy", "passages.parquet"

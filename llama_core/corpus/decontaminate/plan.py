@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import lru_cache, partial
 from typing import Any
 
+from llama_core.artifact import Artifact, Shard, digest_of
 from llama_core.corpus.decisions import ENDING, Decision, write_decisions
 from llama_core.corpus.decontaminate.evaluation_sets import files, passages
 from llama_core.corpus.decontaminate.index import Index, Span, read_index, write_index
@@ -16,7 +17,7 @@ from llama_core.corpus.decontaminate.word_runs import PIECE, plain
 from llama_core.corpus.document import DROPPED_SCHEMA, Document, RowWriter, batched, read_documents
 from llama_core.corpus.recipe import Decontaminate
 from llama_core.phases import Phase, Plan
-from llama_core.step import Artifact, OpenShard, Shard, Step, digest_of
+from llama_core.step import OpenShard, Step
 from llama_core.store import Store
 
 REVISION = 1

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from llama_core.artifact import Shard
 from llama_core.corpus.decisions import ENDING, Decision, write_decisions
 from llama_core.corpus.dedup.scratch import Piece, RowLayout, Scratch, Unit, hex_of
 from llama_core.corpus.dedup.verdicts import REASONS, VERDICTS, drop_books, judge
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.lookup import find_id, read_row
 from llama_core.corpus.partition import Runs, Table, publish_runs
-from llama_core.step import Shard, Step
+from llama_core.step import Step
 
 EXAMPLES = 10  # near-duplicates that the facts show
 FAR = 0.7  # near-duplicates that are less similar to their survivor are counted

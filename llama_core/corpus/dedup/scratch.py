@@ -25,11 +25,12 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from llama_core.artifact import Shard, digest_of
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.partition import FORMAT, Partition, Runs, Table, as_asked, partition_of, read_run
 from llama_core.corpus.recipe import Corpus, Dedup
 from llama_core.phases import Phase
-from llama_core.step import OpenShard, Shard, Step, digest_of
+from llama_core.step import OpenShard, Step
 
 T = TypeVar("T")
 
@@ -150,9 +151,9 @@ class Scratch:
         """Return the share of a book of this source that may be in another book; None if it has no books."""
         return getattr(self.cfg.sources[source], "max_overlap", None)
 
-    def phase(self, label: str, arguments: Sequence[T], work: Callable[[T], None]) -> Phase:
+    def phase(self, name: str, arguments: Sequence[T], work: Callable[[T], None]) -> Phase:
         """Return a phase with a scratch shard for each argument, named by its place among them."""
-        return Phase(label, {self._name(label, i): a for i, a in enumerate(arguments)}, work)
+        return Phase(name, {self._name(name, i): a for i, a in enumerate(arguments)}, work)
 
     @contextlib.contextmanager
     def shard(self, label: str, index: int) -> Iterator[OpenShard]:

@@ -6,7 +6,6 @@ bundle that is a paper by itself gives a document, as arXiv prints it. Archives 
 by member, and in a tar every `.gz` is a bundle.
 """
 
-import contextlib
 from collections.abc import Iterator
 
 from llama_core.corpus.document import NonContent, Outcome, Quarantined
@@ -15,17 +14,25 @@ from llama_core.corpus.formats.streams import GZIP, chunks
 from llama_core.corpus.formats.tar import Stream, Tar, is_tar
 from llama_core.corpus.recipe import Arxiv
 from llama_core.corpus.sources.arxiv_paper import Bundle, BundlePlace, is_bundle, kind_of_paper
-from llama_core.corpus.sources.raw import Raw, open_raw
+from llama_core.corpus.sources.raw import Raw, find_files, open_unchanged
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".gz", ".tex", ".ltx")
 
-_HEAD = 1024  # bytes that tell what a file is
-_TRAILING = "trailing_data"  # behind a paper that is whole
+_HEAD = 1024  # first bytes of a file, which tell what it is
+_TRAILING = "trailing_data"  # the error of bytes after a paper that is whole
+
+
+def raw_files(source: Arxiv, key: str) -> list[Raw]:
+    """Return the files of a source. Raises InputError."""
+    return find_files(source, key, ENDINGS)
 
 
 def read(source_name: str, source: Arxiv, raw: Raw) -> Iterator[Outcome]:
-    """An outcome for every file of every paper. Raises StoreError where the file cannot be read on."""
-    with contextlib.closing(open_raw(source, raw)) as file:
+    """Yield an outcome for every file of every paper.
+
+    Raises InputError, and StoreError where the file cannot be read on.
+    """
+    with open_unchanged(source, raw) as file:
         stream = Stream(chunks(file, ""))
         if stream.peek(2) == GZIP:
             stream = Stream(chunks(stream, ".gz", _TRAILING))
@@ -33,7 +40,7 @@ def read(source_name: str, source: Arxiv, raw: Raw) -> Iterator[Outcome]:
 
 
 def _read(stream: Stream, place: BundlePlace) -> Iterator[Outcome]:
-    """A tar of bundles, a bundle, or the one file of a paper."""
+    """Read a tar of bundles, a bundle, or the one file of a paper."""
     if not is_tar(stream.peek(_HEAD)):
         yield from _read_single(stream, place)
         return
@@ -57,7 +64,7 @@ def _read(stream: Stream, place: BundlePlace) -> Iterator[Outcome]:
 
 
 def _read_packed(pieces: Iterator[bytes | str], place: BundlePlace) -> Iterator[Outcome]:
-    """A bundle that is a member of a tar."""
+    """Read a bundle that is a member of a tar."""
     member = Stream(pieces)
     if member.peek(2) != GZIP:
         yield from _read(member, place)

@@ -1,4 +1,4 @@
-"""The files of one paper of arXiv's: which are text, what they are otherwise, and the documents they make."""
+"""The files of one arXiv paper: which of them are text, what the others are, and the documents they make."""
 
 import json
 import re
@@ -14,8 +14,8 @@ from llama_core.corpus.markup.latex.reader import MacroBomb
 from llama_core.corpus.recipe import Arxiv
 from llama_core.corpus.sources import rules
 
-_MAX_PAPERS = 8  # of a bundle
-_MAX_FILES = 10_000  # that a paper's text may be made of
+_MAX_PAPERS = 8  # papers of a bundle
+_MAX_FILES = 10_000  # files that a paper's text may be made of
 _FILE_BYTES = 256  # what a file costs in memory beside its text
 _MAX_TITLE_CHARS, _MAX_NOTED = 500, 50
 
@@ -32,7 +32,7 @@ _OLD_ID = re.compile(
 )
 _PACKED = re.compile(r"(?:\.tar)?\.gz$|\.tgz$|\.tar$", re.IGNORECASE)
 _WITHDRAWN = re.compile(r"\bwithdrawn\b", re.IGNORECASE)
-_WITHDRAWN_CHARS = 2000  # a longer text is a paper that speaks of a withdrawal
+_WITHDRAWN_CHARS = 2000  # a longer text is a paper that mentions a withdrawal
 
 _KINDS = {
     f".{ending}": kind
@@ -50,27 +50,31 @@ _KINDS = {
     }.items()
     for ending in endings.split()
 }
-_TEXT = frozenset(("tex", "style", "bibliography", "readme", "other_file"))  # that \input may ask for
+_TEXT = frozenset(("tex", "style", "bibliography", "readme", "other_file"))  # \input may ask for these
 
 
 @dataclass(frozen=True, slots=True)
 class BundlePlace:
-    """Where a bundle lies. `member`: its name in the tar that it is a member of."""
+    """The place of a bundle: a raw file, or a member of one."""
 
     source_name: str
     source: Arxiv
     url: str
     member: str = ""
+    """Its name in the tar that it is a member of; empty where it is the raw file itself."""
     offset: int = 0
-    again: bool = False  # the tar has had a bundle of this name before
+    """Where the member begins in the decompressed tar."""
+    again: bool = False
+    """Whether the tar has had a bundle of this name before."""
 
     def inside(self, member: str, offset: int, stems: Collection[str]) -> "BundlePlace":
-        """The place of a member of this tar, which has had bundles of the names `stems`."""
+        """Return the place of a member of this tar, which has had bundles of the names `stems`."""
         place = replace(self, member=member, offset=offset)
         return replace(place, again=place.stem in stems)
 
     @property
     def in_tar(self) -> bool:
+        """Whether the bundle is a member of a tar."""
         return bool(self.member)
 
     @property
@@ -80,10 +84,14 @@ class BundlePlace:
         return _PACKED.sub("", name).removesuffix(".tex").removesuffix(".ltx") or "paper"
 
     def record(self, file: str = "") -> str:
+        """Return the name of a file of the bundle as a raw record."""
         return "#".join(filter(None, (self.url, self.member, file)))
 
     def identity(self) -> tuple[str, str, str]:
-        """(what the document's id is made of, URL, date): by the arXiv id where the name gives one."""
+        """Return what the document's id is made of, its URL and its date.
+
+        They come from the arXiv id where the bundle's name gives one.
+        """
         stem = self.stem
         found = _ID.match(stem) or _OLD_ID.match(_PACKED.sub("", self.member or self.url))
         record = self.record(f"@{self.offset}" if self.again else "")
@@ -102,13 +110,13 @@ class Bundle:
     def __init__(self, place: BundlePlace):
         self._place = place
         self._files: dict[str, str] = {}
-        self._undecoded: dict[str, bytes] = {}  # of files that hold their places with an empty text
-        self._codecs: dict[str, str] = {}  # that files say the paper is in
-        # Of text: data and styles may not take the room of the paper.
+        self._undecoded: dict[str, bytes] = {}  # files whose text in `_files` is empty until they are decoded
+        self._codecs: dict[str, str] = {}  # the encodings that files declare
+        # Bytes that may still be read: data and styles have a share of their own, to leave the paper its own.
         self._left = {"tex": place.source.max_record_bytes, "": place.source.max_record_bytes // 4}
 
     def take(self, name: str, pieces: Iterable[bytes | str], offset: int) -> Iterator[Outcome]:
-        """Read a file, or say why not. What is read gets its outcome from `papers`."""
+        """Read a file, or yield why it is not read. A file that is read gets its outcome from `papers`."""
         kind, record = kind_of_file(name), self._place.record(name)
         if kind not in _TEXT:
             yield NonContent("pdf" if kind == "figure" and _is_paper(name) else kind)
@@ -139,12 +147,12 @@ class Bundle:
         self._files[name] = "" if isinstance(text, bytes) else text
 
     def _collect(self, kind: str, pieces: Iterable[bytes | str]) -> bytes | str:
-        """All bytes of a file, or the error's name."""
+        """Return all bytes of a file, or the error's name."""
         if len(self._files) >= _MAX_FILES:
             return "too_many_files"
-        purse = kind if kind == "tex" else ""
+        share = kind if kind == "tex" else ""
         held: list[bytes] = []
-        left = self._left[purse] - _FILE_BYTES
+        left = self._left[share] - _FILE_BYTES
         for piece in pieces:
             if isinstance(piece, str):
                 return piece
@@ -152,14 +160,14 @@ class Bundle:
             if left < 0:
                 return "too_long"
             held.append(piece)
-        self._left[purse] = left
+        self._left[share] = left
         return b"".join(held)
 
     def papers(self) -> Iterator[Outcome]:
-        """The documents, and an outcome for each file that is in none of them."""
+        """Yield the documents, and an outcome for each file that is in none of them."""
         self._decode_rest()
         rest = dict.fromkeys(self._files)
-        left_out: list[tuple[list[str], str, str]] = []  # the files, why, and the text
+        left_out: list[tuple[list[str], str, str]] = []  # files, the reason, and their text
         for main in top_files(self._files)[:_MAX_PAPERS]:
             if main not in rest:
                 continue
@@ -192,7 +200,7 @@ class Bundle:
                 yield NonContent(kind)
 
     def _decode_rest(self) -> None:
-        """Read what says nothing of its encoding as the paper's main file says, else as any other does."""
+        """Decode the files that declare no encoding as the paper's main file does, else as any other file."""
         said = (*top_files(self._files), *self._codecs) if self._undecoded else ()
         codec = next((self._codecs[path] for path in said if path in self._codecs), "")
         for path in [*self._undecoded]:
@@ -227,13 +235,13 @@ class Bundle:
 
 
 def is_bundle(name: str) -> bool:
-    """Whether a member of a tar is a bundle of its own: `.gz`, of no figure."""
+    """Tell whether a member of a tar is a bundle of its own: a `.gz` file that is not a figure."""
     bare = _PACKED.sub("", name)
     return name.lower().endswith((".gz", ".tgz")) and kind_of_file(bare) in ("other_file", "tex")
 
 
 def kind_of_paper(head: bytes) -> str:
-    """What a paper that is a single file is, if that is not TeX."""
+    """Return what a paper that is a single file is, by its first bytes; empty if it may be TeX."""
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:200].lower()
     for kind, signs in {
         "pdf": (b"%pdf",),
@@ -248,7 +256,7 @@ def kind_of_paper(head: bytes) -> str:
 
 
 def kind_of_file(name: str) -> str:
-    """`tex`, or what a file of a bundle is otherwise, by its name."""
+    """Return what a file of a bundle is, by its name: `tex`, or the kind of another file."""
     parts = name.lower().split("/")
     base = parts[-1]
     if base.startswith(".") or "__macosx" in parts:

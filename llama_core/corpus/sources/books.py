@@ -1,12 +1,11 @@
 """Books, one document each: Project Gutenberg's (`gutenberg`), or any others as text, JSONL or Parquet.
 
 Gutenberg has a book in up to three encodings (`11-0.txt` and `11.txt.utf-8` are UTF-8, `11-8.txt` Latin-1,
-`11.txt` ASCII): of those that lie in one folder one is read, in this order, and the others are no raw shards.
+`11.txt` ASCII): of those in one folder the first in this order is read, and the others are not raw files.
 Lines stay broken as they were printed.
 """
 
 import codecs
-import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from llama_core.corpus.markup.charsets import BYTEWISE, codec_of
 from llama_core.corpus.markup.gutenberg import declared_encoding, read_book
 from llama_core.corpus.recipe import Books
 from llama_core.corpus.sources import files, rules
-from llama_core.corpus.sources.raw import Raw, open_raw
+from llama_core.corpus.sources.raw import Raw, find_files, open_unchanged
 
 _TABLES = tuple(e for e, kind in files.FORMATS.items() if kind != "text")
 _TEXTS = (".txt", ".txt.utf-8", ".txt.utf8")
@@ -27,12 +26,17 @@ ENDINGS = (*_TEXTS, ".zip", *_TABLES)
 _VARIANT = re.compile(
     r"((?:.*/)?(?:\d+|pg\d+(?=\.txt)))(?:-(?P<kind>[08h]))?\.(?:txt(?P<utf8>\.utf-?8)?|zip)"
 )
-_HEAD_BYTES = 20_000  # in which a header speaks of Project Gutenberg
-_RANKS = {"0": 0, "8": 1, None: 2, "h": 3}  # the last is a zip of HTML
+_HEAD_BYTES = 20_000  # first bytes of a book, in which a header speaks of Project Gutenberg
+_RANKS = {"0": 0, "8": 1, None: 2, "h": 3}  # the last one is a zip of HTML
 
 
-def choose(raws: list[Raw]) -> list[Raw]:
-    """Of the encodings of one book in one folder, the one that loses the least."""
+def raw_files(source: Books, key: str) -> list[Raw]:
+    """Return the files of a source: for each book in a folder, one of its encodings. Raises InputError."""
+    return _best_encodings(find_files(source, key, ENDINGS))
+
+
+def _best_encodings(raws: list[Raw]) -> list[Raw]:
+    """Keep, of the encodings of one book in one folder, the one that loses the least."""
     found: dict[str, tuple[tuple[int, bool, str], Raw]] = {}
     for raw in raws:
         variant = _VARIANT.fullmatch(raw.url)
@@ -45,7 +49,7 @@ def choose(raws: list[Raw]) -> list[Raw]:
 
 
 def read(source_name: str, source: Books, raw: Raw) -> Iterator[Outcome]:
-    """An outcome for each text file, member of a zip, line of JSONL or row of Parquet.
+    """Yield an outcome for each text file, member of a zip, line of JSONL or row of Parquet.
 
     Raises InputError, and StoreError where the file cannot be read on.
     """
@@ -60,7 +64,7 @@ def read(source_name: str, source: Books, raw: Raw) -> Iterator[Outcome]:
             else:
                 yield _outcome(source_name, source, place, offset, text, row)
         return
-    with contextlib.closing(open_raw(source, raw)) as file:
+    with open_unchanged(source, raw) as file:
         if not url.endswith(".zip"):
             data = file.read(source.max_record_bytes + 1)
             yield _decoded(source_name, source, raw.url, 0, data)
@@ -80,10 +84,10 @@ def read(source_name: str, source: Books, raw: Raw) -> Iterator[Outcome]:
 
 
 def decode(data: bytes) -> str | None:
-    """The text of a book: by its byte order mark, else UTF-8, else what its Gutenberg header declares.
+    """Return the text of a book by its byte order mark, as UTF-8, or as its Gutenberg header declares.
 
-    Bytes that are not so are Windows' Latin-1, as all were before headers spoke of it. None: bytes of which
-    nothing says that they are text.
+    Bytes that are not valid then are read as Windows' Latin-1, and so is a book whose header declares
+    nothing, as the oldest ones do. Returns None where nothing says that the bytes are text.
     """
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return _decode(data, "utf-16")

@@ -3,7 +3,6 @@
 WET text is taken as CCNet takes it (Wenzek et al. 2019): each line stripped, the first line the title.
 """
 
-import contextlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +13,7 @@ from llama_core.corpus.formats.warc import Record, records
 from llama_core.corpus.markup.webpage import extract
 from llama_core.corpus.recipe import CommonCrawl
 from llama_core.corpus.sources import rules
-from llama_core.corpus.sources.raw import Raw, open_raw
+from llama_core.corpus.sources.raw import Raw, find_files, open_unchanged
 
 ENDINGS = (".warc.wet.gz", ".warc.wet", ".wet.gz", ".wet", ".warc.gz", ".warc")
 
@@ -22,13 +21,20 @@ _TEXTS = frozenset({"conversion", "response"})
 _OTHERS = frozenset({"warcinfo", "request", "metadata", "resource", "revisit", "continuation"})
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
 
-_Page = tuple[str, str]  # title and text
+_Page = tuple[str, str]  # its title and its text
+
+
+def raw_files(source: CommonCrawl, key: str) -> list[Raw]:
+    """Return the files of a source. Raises InputError."""
+    return find_files(source, key, ENDINGS)
 
 
 def read(source_name: str, source: CommonCrawl, raw: Raw) -> Iterator[Outcome]:
-    """An outcome for each record of a WET or WARC file. Raises InputError, and StoreError where the file
-    cannot be read on."""
-    with contextlib.closing(open_raw(source, raw)) as file:
+    """Yield an outcome for each record of a WET or WARC file.
+
+    Raises InputError, and StoreError where the file cannot be read on.
+    """
+    with open_unchanged(source, raw) as file:
         for number, record in enumerate(records(file, source.max_record_bytes, _TEXTS)):
             place = f"{raw.url}#{number}"
             found = _page(record, source.max_record_bytes)
@@ -43,13 +49,13 @@ def read(source_name: str, source: CommonCrawl, raw: Raw) -> Iterator[Outcome]:
 
 
 def _page(record: Record, limit: int) -> _Page | NonContent | str:
-    """What a record holds, or the name of what is wrong with it."""
+    """Return what a record holds, or the name of what is wrong with it."""
     headers = record.headers
     if record.error or headers is None:
         return record.error
     kind = headers.get("warc-type", "").lower()
     if kind == "metadata" and _content_type(headers).startswith("application/json"):
-        return "wat_record"  # a WAT file, which holds no text, in the place of a WET or WARC file
+        return "wat_record"  # the file is a WAT file, which holds no text
     if kind not in _TEXTS:
         return NonContent(kind if kind in _OTHERS else "unknown_type")
     if not headers.get("warc-target-uri"):
@@ -62,7 +68,7 @@ def _page(record: Record, limit: int) -> _Page | NonContent | str:
 
 
 def _content_type(headers: dict[str, str], default: str = "") -> str:
-    """Of the record, in lower case: the standard compares it so."""
+    """Return the record's content type in lower case, because the standard says that case does not count."""
     return headers.get("content-type", default).lower()
 
 
@@ -117,10 +123,10 @@ def _document(
 
 
 def _meta(record: Record, headers: dict[str, str], title: str, segment: str) -> dict[str, Any]:
-    """What leads back to the raw bytes, and what the crawl says of the page.
+    """Return what leads back to the raw bytes, and what the crawl says of the page.
 
-    `offset` is in the file as it lies, where the record can be read from there by itself (it opens a gzip
-    member, or the file is plain): `offset_in` is then `file`. Else it is in the `decompressed` stream.
+    If the record can be read by itself (it begins a gzip member, or the file is not compressed), `offset` is
+    in the file as it is stored and `offset_in` is `file`. Else `offset` is in the `decompressed` stream.
     """
     is_direct = record.file_offset is not None
     known = {

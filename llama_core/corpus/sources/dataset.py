@@ -1,7 +1,8 @@
 """Whatever the library `datasets` can stream: a dataset of the Hugging Face hub, or files in its formats.
 
-One shard a data file. A file that `datasets` cannot read on is quarantined from there on, and its memory is
-what `datasets` takes for it: for text, JSONL and Parquet the kind `files` is safer, on `hf://` URLs too.
+A raw file is a data file. One that `datasets` cannot read on is quarantined from there on, and reading it
+takes the memory that `datasets` takes: for text, JSONL and Parquet the kind `files` is safer, on `hf://` URLs
+too.
 """
 
 from collections.abc import Iterator
@@ -12,19 +13,21 @@ import datasets
 import pyarrow as pa
 from datasets.data_files import DataFilesDict, DataFilesList
 
+from llama_core.artifact import digest_of
 from llama_core.corpus.document import Outcome, Quarantined
 from llama_core.corpus.recipe import Dataset
 from llama_core.corpus.sources.files import to_outcome
 from llama_core.corpus.sources.raw import Raw, shard_name
 from llama_core.errors import InputError, StoreError
-from llama_core.step import digest_of
 
 _NETWORK = ("aiohttp", "httpx", "httpcore", "requests", "urllib3", "huggingface_hub", "botocore", "asyncio")
 
 
-def raw_shards(source: Dataset, key: str) -> list[Raw]:
-    """The data files of a split, known by name and by what the hub or the disk says of them: revision, ETag
-    or time of change. Raises InputError."""
+def raw_files(source: Dataset, key: str) -> list[Raw]:
+    """Return the data files of a split, known by name and by revision, ETag or time of change.
+
+    Raises InputError.
+    """
     try:
         files = _files(_builder(source), source)
     except InputError as error:
@@ -34,7 +37,11 @@ def raw_shards(source: Dataset, key: str) -> list[Raw]:
 
 
 def read(source_name: str, source: Dataset, raw: Raw) -> Iterator[Outcome]:
-    """An outcome for each row of a data file. Raises InputError, and StoreError where it cannot be read."""
+    """Yield an outcome for each row of a data file.
+
+    Raises InputError where it has changed since it was found or has no column of the source's name, and
+    StoreError where it cannot be read.
+    """
     builder = _builder(source)
     name, origin = _files(builder, source).get(raw.url, ("", ()))
     if _digest(raw.url, origin) != raw.digest:
@@ -62,7 +69,7 @@ def _outcome(row: dict[str, Any], source_name: str, source: Dataset, place: str,
 
 
 def _is_binary(value: Any) -> bool:
-    """An image or a sound, which is no field of a document."""
+    """Tell whether a value is an image or a sound, which is not kept with a document."""
     return isinstance(value, bytes) or (isinstance(value, dict) and isinstance(value.get("bytes"), bytes))
 
 
@@ -75,17 +82,20 @@ def _rows(builder: datasets.DatasetBuilder, source: Dataset) -> Iterator[dict[st
 
 
 def _builder(source: Dataset) -> datasets.DatasetBuilder:
-    """Raises InputError."""
+    """Return what opens the dataset. Raises InputError."""
     try:
         return datasets.load_dataset_builder(
             source.path, source.name, revision=source.revision, data_files=source.data_files
         )
-    except Exception as error:  # of the hub, of the network, of the files
+    except Exception as error:  # the hub, the network and each format have errors of their own
         raise InputError(f"`datasets` cannot open {source.path}: {error}") from error
 
 
 def _files(builder: datasets.DatasetBuilder, source: Dataset) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """By URL, the data files of the split: the name that `datasets` has for it, and its state."""
+    """Return the data files of the split by URL: the name that `datasets` has for each, and its state.
+
+    Raises InputError where there are none.
+    """
     files = getattr(builder.config, "data_files", None)
     if not files:
         raise InputError(f"{source.path} is not made of data files, which are read one by one")
@@ -105,7 +115,7 @@ def _digest(url: str, origin: tuple[str, ...]) -> str:
 
 
 def _is_fault_of_store(error: BaseException | None) -> bool:
-    """Of the network or the disk, and not of the data."""
+    """Tell whether an error comes from the network or the disk, and not from the data."""
     while error is not None:
         if isinstance(error, OSError) and not isinstance(error, BadGzipFile | pa.ArrowException):
             return True

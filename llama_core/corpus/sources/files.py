@@ -1,10 +1,9 @@
-"""Text, JSONL and Parquet at any path or fsspec URL. One shard a file, read as a stream.
+"""Text, JSONL and Parquet at any path or fsspec URL, read as streams.
 
-What cannot be read is quarantined with its reason, and the next record is read. Memory is bounded by
+What cannot be read is quarantined with its reason, and the next raw record is read. Memory is bounded by
 `max_record_bytes` for text and JSONL, by a row group for Parquet.
 """
 
-import contextlib
 import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -16,7 +15,7 @@ from llama_core.corpus.document import Document, Dropped, Outcome, Quarantined, 
 from llama_core.corpus.formats.streams import chunks, lines
 from llama_core.corpus.recipe import C4, Dataset, Files, UrlSource
 from llama_core.corpus.sources import rules
-from llama_core.corpus.sources.raw import Raw, open_raw
+from llama_core.corpus.sources.raw import Raw, find_files, open_unchanged
 from llama_core.errors import InputError
 
 _TEXT = (".txt", ".md", ".rst")
@@ -24,11 +23,11 @@ _JSONL = tuple(name + packed for name in (".jsonl", ".ndjson", ".json") for pack
 FORMATS = dict.fromkeys(_TEXT, "text") | dict.fromkeys(_JSONL, "jsonl") | {".parquet": "parquet"}
 ENDINGS = tuple(FORMATS)
 
-_MAX_DEPTH = 100  # of JSON
+_MAX_DEPTH = 100  # of nested objects and lists in JSON
 
-Record = tuple[int, int, dict[str, Any] | str]  # number, byte offset, fields or the error's name
+Record = tuple[int, int, dict[str, Any] | str]  # its number, its byte offset, its fields or the error's name
 
-# The names that public corpora give to what a document knows of itself.
+# What public corpora call what is known of a document.
 _FIELDS = {
     "url": ("url", "source_url"),
     "license": ("license", "licence"),
@@ -37,8 +36,13 @@ _FIELDS = {
 }
 
 
+def raw_files(source: Files, key: str) -> list[Raw]:
+    """Return the files of a source. Raises InputError."""
+    return find_files(source, key, ENDINGS)
+
+
 def read(source_name: str, source: Files | C4, raw: Raw) -> Iterator[Outcome]:
-    """An outcome for each document of a text file, line of JSONL, or row of Parquet.
+    """Yield an outcome for a text file, or for each line of JSONL or row of Parquet.
 
     Raises InputError, and StoreError where the file cannot be read on.
     """
@@ -51,21 +55,25 @@ def read(source_name: str, source: Files | C4, raw: Raw) -> Iterator[Outcome]:
 
 
 def read_records(source: UrlSource, raw: Raw, columns: tuple[str, ...] = ("text",)) -> Iterator[Record]:
-    """The records of one file: of text (the whole file), of JSONL, or of Parquet with one of the `columns`,
-    which hold the text."""
+    """Yield the raw records of one file: the whole of a text file, lines of JSONL, or rows of Parquet.
+
+    A row of Parquet has its text in one of the `columns`. Raises InputError where the file has none of them
+    or has changed, and StoreError where it cannot be read on.
+    """
     url = raw.url
     ending = next(e for e in sorted(ENDINGS, key=len, reverse=True) if url.lower().endswith(e))
     reader = {"text": _read_text, "jsonl": _read_jsonl, "parquet": _read_parquet}[FORMATS[ending]]
-    with contextlib.closing(open_raw(source, raw)) as file:
+    with open_unchanged(source, raw) as file:
         yield from reader(file, url, source.max_record_bytes, columns)
 
 
 def to_outcome(
     fields: dict[str, Any], source_name: str, source: Files | C4 | Dataset, place: str, offset: int
 ) -> Outcome:
-    """What a record becomes that has its text in the field `text`, and other fields in others.
+    """Return the outcome for a raw record that has its text in the field `text`.
 
-    `offset`: of its first byte in the decompressed file, or its row in Parquet; written to `meta`.
+    `place` is its name. `offset` is that of its first byte in the decompressed file, or its row in Parquet;
+    it is written to `meta` with the fields that have no place of their own in a document.
     """
     text = fields.pop("text", None)
     if not isinstance(text, str):
@@ -88,7 +96,10 @@ def to_outcome(
 
 
 def take_fields(fields: dict[str, Any]) -> dict[str, str]:
-    """Take `url`, `license`, `language` and `date` out of a record, by any of their names; else empty."""
+    """Take `url`, `license`, `language` and `date` out of a raw record, under any of their names.
+
+    Those that it does not have are empty.
+    """
     return {name: _take(fields, names) for name, names in _FIELDS.items()}
 
 
@@ -143,7 +154,7 @@ def _parse(line: bytes) -> dict[str, Any] | str:
 
 
 def _is_too_deep(value: dict[str, Any]) -> bool:
-    """By a limit of ours: Python's own is another one on every stack."""
+    """Tell whether a value is nested too deeply, by our own limit: Python's depends on the stack."""
     level: list[Any] = [value]
     for _ in range(_MAX_DEPTH):
         inner = (v for c in level for v in (c.values() if isinstance(c, dict) else c))

@@ -23,9 +23,8 @@ from llama_core.corpus.formats import archives
 from llama_core.corpus.formats.member import Member
 from llama_core.corpus.recipe import GitHub
 from llama_core.corpus.sources import files, rules
-from llama_core.corpus.sources.raw import Raw, open_raw
+from llama_core.corpus.sources.raw import Raw, find_files, open_raw, unchanged
 
-FOLDERS = True
 _EXPORTS = tuple(e for e, kind in files.FORMATS.items() if kind != "text")
 ENDINGS = (*_EXPORTS, *archives.ENDINGS)
 
@@ -48,10 +47,10 @@ _GENERATED = re.compile(
     r"|\b(?:code generated|generated code)\b|\bgenerated (?:by|from|automatically|with) \S+",
     re.IGNORECASE,
 )
-_GENERATED_LINES, _GENERATED_CHARS = 10, 2000  # how far down a file says so
+_GENERATED_LINES, _GENERATED_CHARS = 10, 2000  # the head of a file, in which a generated one says so
 _GITHUB = re.compile(r"github\.com[/:]([\w.-]+/[\w.-]+?)(?:\.git|\.zip|\.tgz|\.tar(?:\.\w+)?)?(?:/|$)")
 _REF = re.compile(r"refs/(?:heads|tags)/")
-# What exports call a file's fields: BigQuery's, `codeparrot/github-code`, The Stack and its second version.
+# What exports call the fields of a file: BigQuery's, `codeparrot/github-code`, The Stack, The Stack v2.
 _COLUMNS = {
     "text": ("content", "code"),
     "path": ("path", "sample_path", "max_stars_repo_path"),
@@ -64,19 +63,21 @@ _BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-s
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file of source code. `repository`: `OWNER/NAME`, where it is known. `place`: where it was read."""
+    """A file of source code."""
 
     path: str
     repository: str
+    """`OWNER/NAME`; empty where it is not known."""
     commit: str
     license: str
     place: str
+    """Its name as a raw record."""
     offset: int
 
 
 @dataclass
 class _Reader:
-    """What the files of a shard have in common."""
+    """Decides what becomes of the files of one raw file."""
 
     source_name: str
     source: GitHub
@@ -86,12 +87,12 @@ class _Reader:
         return bool(license) and meets(license, lambda name: spdx(name) in self.source.licenses)
 
     def is_named(self, path: str) -> bool:
-        """Whether a file's name is one of those of source code."""
+        """Tell whether a file's name is one of those of source code."""
         name = posixpath.basename(path).lower()
         return name in self.source.file_names or posixpath.splitext(name)[1] in self.source.file_names
 
     def path_outcome(self, path: str) -> Outcome | None:
-        """What becomes of a file whatever it holds."""
+        """Return what becomes of a file by its path alone; None where that depends on its text."""
         if _METADATA.search(path):
             return NonContent("metadata")
         if not self.is_named(path):
@@ -105,7 +106,7 @@ class _Reader:
         return None
 
     def outcome(self, found: _File, text: str) -> Outcome:
-        """What becomes of a file of a name that is wanted."""
+        """Return what becomes of a file whose path is wanted, by its licence and its text."""
         if not found.license:
             return Dropped("no_license", _plain(found.place))
         if not self.allows(found.license) or rules.is_copyleft(text):
@@ -142,8 +143,11 @@ class _Reader:
         return Quarantined(_plain(found.place), found.offset, error)
 
     def _id(self, found: _File) -> str:
-        """The same for a file wherever it was read; by its place, where that is all that is known of it, and
-        for a second one of that name."""
+        """Return the document's id, which is the same wherever the file was read.
+
+        Where its repository or commit is not known, and for a second file of that name, it is made from its
+        place.
+        """
         known = found.repository and found.commit
         name = f"{found.repository}\0{found.path}\0{found.commit}" if known else found.place
         found_id = document_id(self.source_name, name)
@@ -153,19 +157,26 @@ class _Reader:
         return found_id
 
 
+def raw_files(source: GitHub, key: str) -> list[Raw]:
+    """Return the files of a source. Raises InputError."""
+    return find_files(source, key, ENDINGS, folders=True)
+
+
 def read(source_name: str, source: GitHub, raw: Raw) -> Iterator[Outcome]:
-    """An outcome for each row of an export, member of an archive, or file of a checkout.
+    """Yield an outcome for each row of an export, member of an archive, or file of a checkout.
 
     Raises InputError, and StoreError where a file cannot be read on.
     """
     reader = _Reader(source_name, source)
     url = raw.url.lower()
-    if url.endswith(archives.ENDINGS):
-        yield from _read_archive(reader, raw)
-    elif url.endswith(_EXPORTS):
+    if url.endswith(_EXPORTS):
         yield from _read_export(reader, raw)
-    else:
-        yield from _read_checkout(reader, raw.url)
+        return
+    with unchanged(source, raw) as known:
+        if url.endswith(archives.ENDINGS):
+            yield from _read_archive(reader, known)
+        else:
+            yield from _read_checkout(reader, known.url)
 
 
 def _read_export(reader: _Reader, raw: Raw) -> Iterator[Outcome]:
@@ -194,7 +205,7 @@ def _read_export(reader: _Reader, raw: Raw) -> Iterator[Outcome]:
 
 
 def _read_archive(reader: _Reader, raw: Raw) -> Iterator[Outcome]:
-    """Twice: the licence of a project may stand anywhere in its archive."""
+    """Read an archive twice, because the licence of a project may be anywhere in it."""
     url, licenses = raw.url, Licenses()
     with contextlib.closing(open_raw(reader.source, raw)) as file:
         archive = archives.open_archive(file, url, licenses.MAX_BYTES, licenses.is_wanted)
@@ -227,7 +238,7 @@ def _member_outcome(
         return Quarantined(_plain(place), member.offset, member.error)
     if member.kind != "file":
         return NonContent(member.kind)
-    # The folder that an archive of one project is wrapped in is no part of the paths in the project.
+    # An archive of one project wraps it in a folder, which is not a part of the paths in the project.
     path = (member.name.partition("/")[2] if repository else "") or member.name
     commit = comment if re.fullmatch(r"[0-9a-f]{40,64}", comment) else ""
     found = _File(path, repository, commit, licenses.of(member.name), place, member.offset)
@@ -284,27 +295,31 @@ def _url(found: _File) -> str:
 
 
 def _repository_of(url: str) -> str:
-    """`OWNER/NAME`, where a URL is GitHub's."""
+    """Return `OWNER/NAME`; empty where a URL is not GitHub's."""
     found = _GITHUB.search(url)
     return found[1] if found else ""
 
 
 def _stated(license: Any) -> str:
-    """The licence of a row: a name, or a list of names of which all hold."""
+    """Return the licence of a row, which is a name, or a list of names that all hold."""
     names = license if isinstance(license, list) else [license]
     names = [spdx(name) for name in names if isinstance(name, str) and name.strip()]
     return " AND ".join(names if len(names) == 1 else map(_in_brackets, names))
 
 
 def _in_brackets(license: str) -> str:
-    """So that it is one term beside others; what is no expression can be met by no licence."""
+    """Make a licence one term of an expression; where it is not valid, one that no licence meets."""
     if re.fullmatch(r"[\w.+-]+", license):
         return license
     return f"({license})" if meets(license, lambda _: True) else "NOASSERTION"
 
 
 def _string(row: dict[str, Any], field: str) -> str:
-    return next((value for name in _COLUMNS[field] if isinstance(value := row.get(name), str)), "")
+    for name in _COLUMNS[field]:
+        value = row.get(name)
+        if isinstance(value, str):
+            return value
+    return ""
 
 
 def _plain(place: str) -> str:

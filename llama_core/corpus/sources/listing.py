@@ -26,12 +26,13 @@ from xml.parsers import expat
 from llama_core.corpus.formats.streams import GZIP, chunks
 from llama_core.errors import InputError
 
-LISTED = "list+"  # before the URL of a list; `#GLOB` after it chooses among the names
-MAX_BYTES = 512 << 20  # of a list, unpacked: the largest, a mirror's `ls -lR`, has some 200 MB
-MAX_FILES = 2_000_000  # that a list may name, of those that the glob chooses
+LISTED = "list+"  # comes before the URL of a list; `#GLOB` after it chooses among the names
+MAX_BYTES = 512 << 20  # size of a list, unpacked: the largest, a mirror's `ls -lR`, has some 200 MB
+MAX_FILES = 2_000_000  # files that a list may name, of those that the glob chooses
 
 _SUM = re.compile(r"([0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}) [ *](.+)", re.IGNORECASE)
-_SUMS = {32: "md5", 40: "sha1", 64: "sha256"}
+_SUMS = {32: "md5", 40: "sha1", 64: "sha256"}  # by the number of hex digits
+_XML_SUMS = (("sha1", "sha1"), ("md5", "md5"), ("md5", "md5sum"))  # kind, and its name in XML
 _FOLDER = re.compile(r"(\S.*):")
 _SIZE = r"[0-9]{1,3}(?:,?[0-9]{3}){0,5}"  # up to 18 digits
 _LONG = re.compile(
@@ -39,31 +40,35 @@ _LONG = re.compile(
     r"(?:\S+\s+\d+\s+[\d:]+|[\d-]+ [\d:.]+(?: [+-]\d{4})?) (.+)"
 )
 _RSYNC = re.compile(rf"([-bcdlps])[-rwxsStT]{{9}}\s+({_SIZE}) \d{{4}}/\d\d/\d\d \d\d:\d\d:\d\d (.+)")
-_MODE = re.compile(r"[-bcdlps][-rwxsStT]{9}[.+@\s]")  # of `ls -l`, in a line without a size: a device
+_MODE = re.compile(r"[-bcdlps][-rwxsStT]{9}[.+@\s]")  # begins a line of `ls -l`; one without a size: a device
 _LINE = re.compile(r"[^\r\n]+")
 _DATED = re.compile(r"[a-z0-9_]+-(\d{8})-")
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f\\?#\ufffd]|://")  # U+FFFD: bytes that are no UTF-8
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f\\?#\ufffd]|://")  # U+FFFD stands for bytes that are not UTF-8
 
-# A name as the list has it, its size, and its checksum by kind.
+# A name as the list has it, its size, and its checksum after its kind.
 _Named = tuple[str, int | None, str]
 
 
 @dataclass(frozen=True, slots=True)
 class ListedFile:
-    """A file of a list. `checksum`: `sha1:...` or `md5:...`, empty where the list states none."""
+    """What a published list says of one file."""
 
     url: str
     size: int | None = None
+    """Bytes, where the list states them."""
     checksum: str = ""
+    """`md5:...`, `sha1:...` or `sha256:...`; empty where the list states none."""
 
     def identity(self) -> list[Any]:
+        """Return what the file is known by."""
         return [self.url, self.size, self.checksum]
 
 
 def parse_listing(pattern: str, data: bytes) -> list[ListedFile]:
-    """The files of a list at `list+URL[#GLOB]`, in its order. A glob without `/` is of the file's name alone.
+    """Return the files that a list names, in its order. `data` is the list at `pattern`: `list+URL[#GLOB]`.
 
-    Raises InputError where it is no list that is known, and where it names a file that is not its own.
+    A glob without `/` is compared with the last part of a name only. Raises InputError where the list is of
+    no known kind, and where it names a file outside of its own place.
     """
     url, _, glob = pattern.removeprefix(LISTED).partition("#")
     text = _unpack(data, url).decode("utf-8-sig", "replace")
@@ -82,7 +87,7 @@ def parse_listing(pattern: str, data: bytes) -> list[ListedFile]:
 
 
 def _kind(text: str) -> tuple[Callable[[str, str], Iterator[_Named]], Callable[[str, str], str]]:
-    """How a list is read, and how its names become URLs."""
+    """Return how a list is read, and how its names become URLs."""
     start = text[:1000].lstrip()
     first = start.partition("\n")[0].rstrip()
     if start.startswith("<"):
@@ -97,7 +102,7 @@ def _kind(text: str) -> tuple[Callable[[str, str], Iterator[_Named]], Callable[[
 
 
 def _unpack(data: bytes, url: str) -> bytes:
-    """The list, of bounded size. Raises InputError."""
+    """Return the list unpacked. Raises InputError where it is damaged or too large."""
     if data.startswith(GZIP):
         parts: list[bytes] = []
         size = 0
@@ -124,7 +129,7 @@ def _chooser(glob: str) -> Callable[[str], bool]:
 
 
 def _checked(name: str, url: str) -> str:
-    """The name, where it is a path that does not leave the list's own place. Raises InputError."""
+    """Return a name that is a path below the list's own place. Raises InputError where it is another one."""
     name = name.removeprefix("./")
     parts = unquote(name).split("/")
     if (
@@ -153,18 +158,21 @@ def _own(url: str, name: str) -> str:
 
 
 def _own_or_above(url: str, name: str) -> str:
-    """A path may begin with one of the folders that the list lies in: it is then seen from above that one."""
+    """Return the URL of a name, which may begin with one of the folders of the list's own path.
+
+    Such a name is relative to the parent of that folder, any other to the folder of the list.
+    """
     head, slash, path = _folder(url).rpartition("://")
     above, first = path.split("/"), name.split("/")[0]
-    host = 1 if head else 0  # is no folder
+    host = 1 if head else 0  # the host's name, which is not a folder
     if "/" in name and first in above[host:]:
         last = len(above) - 1 - above[::-1].index(first)
-        return "/".join((head + slash + "/".join(above[:last]), name)) if last else f"{head}{slash}{name}"
+        return head + slash + "/".join([*above[:last], name])
     return _own(url, name)
 
 
 def _dated(url: str, name: str) -> str:
-    """Wikimedia's folder `latest` has the list of the newest dump; its files lie in one of their date."""
+    """Return the URL of a name; Wikimedia's folder `latest` lists files that are in that of their date."""
     folder = _folder(url)
     dated = _DATED.match(name)
     if dated and folder.endswith("/latest"):
@@ -176,7 +184,7 @@ def _dated(url: str, name: str) -> str:
 
 
 def _lines(text: str) -> Iterator[str]:
-    """Those that are not empty."""
+    """Yield the lines that are not empty."""
     return (line[0] for line in _LINE.finditer(text))
 
 
@@ -223,7 +231,7 @@ def _dumpstatus(text: str, url: str) -> Iterator[_Named]:
 
 
 def _xml(text: str, url: str) -> Iterator[_Named]:
-    """The `<file>` elements of archive.org (name in an attribute) and of arXiv (name in an element)."""
+    """Yield the `<file>` elements of archive.org (name in an attribute) and of arXiv (name in an element)."""
     found: list[_Named] = []
     fields: dict[str, str] = {}
     path: list[str] = []
@@ -260,6 +268,3 @@ def _xml(text: str, url: str) -> Iterator[_Named]:
     except expat.ExpatError as error:
         raise InputError(f"{url} is no XML: {error}") from error
     return iter(found)
-
-
-_XML_SUMS = (("sha1", "sha1"), ("md5", "md5"), ("md5", "md5sum"))

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from email import message_from_string
 from importlib import metadata
 from pathlib import Path, PurePosixPath
-from typing import Any
 
+from llama_core.artifact import digest_of
 from llama_core.corpus.code.docstrings import split_docstrings
 from llama_core.corpus.code.licenses import permissive_license
 from llama_core.corpus.document import Document, Dropped, Outcome, Quarantined, document_id
@@ -23,7 +23,6 @@ from llama_core.corpus.recipe import Packages
 from llama_core.corpus.sources import rules
 from llama_core.corpus.sources.raw import Raw
 from llama_core.errors import InputError
-from llama_core.step import digest_of
 
 PROSE = (".md", ".rst", ".txt")
 _LISTS = re.compile(
@@ -35,10 +34,11 @@ _LISTS = re.compile(
 
 @dataclass(frozen=True)
 class File:
-    """A line of RECORD. `sha256` is as RECORD writes it: base64, without padding."""
+    """A file of a package, as a line of its RECORD has it."""
 
     path: str
     sha256: str
+    """In base64 without padding; empty where RECORD states none."""
     size: str
 
 
@@ -77,11 +77,12 @@ class Package:
 
     @property
     def digest(self) -> str:
+        """What the package is known by: its name, its version and the hashes of the files that count."""
         lines = sorted([f.path, f.sha256, f.size] for f in self.files.values())
         return digest_of([self.name, self.version, lines])
 
     def read(self, file: File) -> bytes:
-        """The bytes that RECORD names. Raises InputError where the file is another one."""
+        """Return the bytes of a file. Raises InputError where they are not those that RECORD names."""
         try:
             data = Path(str(self._distribution.locate_file(file.path))).read_bytes()
         except OSError as error:
@@ -96,7 +97,7 @@ class Package:
         return f"{file.path} of {what} {how}: run `pip install --force-reinstall {what}`"
 
     def forbidden(self) -> set[str]:
-        """Paths of vendored packages whose own metadata does not state a permissive licence."""
+        """Return the paths of vendored packages whose own metadata does not state a permissive licence."""
         paths: set[str] = set()
         for path, file in self.files.items():
             folder, _, name = path.rpartition("/")
@@ -114,22 +115,29 @@ class Package:
 
 
 def canonical(name: str) -> str:
+    """Return the name of a package in the one spelling that counts as its name."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def raw_shards(source: Packages, key: str) -> list[Raw]:
-    packages = [Package(name, f"{key}.packages") for name in source.packages]
-    return [Raw(p.name, f"pypi:{p.name}=={p.version}", p.digest) for p in packages]
+def raw_files(source: Packages, key: str) -> list[Raw]:
+    """Return the packages of a source. The documents of each are a group, which is held out as a whole.
+
+    Raises InputError where one is missing, or its licence is not permissive.
+    """
+    return [_raw_file(Package(name, f"{key}.packages")) for name in source.packages]
 
 
-def describe(source: Packages, raw: Raw) -> dict[str, Any]:
-    """The facts of a shard: its group is what is held out as a whole."""
-    package = Package(raw.name, "packages")
-    return {"group": package.name, "version": package.version, "license": package.license}
+def _raw_file(package: Package) -> Raw:
+    url = f"pypi:{package.name}=={package.version}"
+    facts = {"group": package.name, "version": package.version, "license": package.license}
+    return Raw(package.name, url, package.digest, facts=facts)
 
 
 def read(source_name: str, source: Packages, raw: Raw) -> Iterator[Outcome]:
-    """An outcome for each source file (`part: code`), or source and documentation file (`part: docs`)."""
+    """Yield an outcome for each source file (`part: code`), or source and documentation file (`part: docs`).
+
+    Raises InputError where the package or one of its files has changed.
+    """
     package = Package(raw.name, f"corpus.sources.{source_name}.packages")
     if package.digest != raw.digest:
         raise InputError(
@@ -202,7 +210,7 @@ def _prose(path: str, text: str, source: Packages) -> str | Dropped:
 
 
 def _is_record(path: str, part: str) -> bool:
-    """Whether a file is one of the raw records of a part."""
+    """Tell whether a file is one of the raw records of a part."""
     if path.endswith(".py"):
         return True
     is_readme = path.endswith("/METADATA") and path.count("/") == 1
@@ -210,7 +218,7 @@ def _is_record(path: str, part: str) -> bool:
 
 
 def _module(path: str) -> str:
-    """`a/b/__init__.py` is `a.b`."""
+    """Return the module that a file is: `a/b/__init__.py` is `a.b`."""
     return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
@@ -220,7 +228,7 @@ def _parse_record(record: str) -> list[File]:
 
 
 def _is_input(path: str) -> bool:
-    """Whether a file of a package may be read, or decides on what is read."""
+    """Tell whether a file of a package may be read, or decides which others are."""
     parts = PurePosixPath(path).parts
     if path.startswith("/") or ".." in parts or "__pycache__" in parts:
         return False

@@ -1,4 +1,4 @@
-"""Where in its raw file a document lies, in words: an `offset` counts another thing in each format."""
+"""Where in its raw file a document is, in words: an `offset` counts another thing in each format."""
 
 from typing import Any
 
@@ -9,7 +9,10 @@ _PACKED = (".gz", ".tgz", ".zst", ".bz2")
 
 
 def take_place(kind: str, url: str, meta: dict[str, Any]) -> dict[str, str]:
-    """Take out of a document's `meta` what says where it lies in the file at `url`: a line for each name."""
+    """Take out of a document's `meta` what says where it is in the raw file at `url`, and return it in words.
+
+    Returns what is to be read by a person, under its name.
+    """
     lines: dict[str, str] = {}
     if "offset" in meta:
         counted = _counted(kind, url.lower(), meta)
@@ -24,7 +27,7 @@ def take_place(kind: str, url: str, meta: dict[str, Any]) -> dict[str, str]:
 
 
 def _counted(kind: str, url: str, meta: dict[str, Any]) -> str:
-    """What an offset counts; empty where there is nothing to count, as in a file of a checkout."""
+    """Return what an offset counts; empty where there is nothing to count, as in a file of a checkout."""
     if kind == "dataset" or url.endswith(".parquet"):
         return "rows into the file"
     if kind == "commoncrawl":

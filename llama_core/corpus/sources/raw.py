@@ -1,4 +1,4 @@
-"""Raw shards: files outside the store, known by URL, size and ETag, and never read before their turn."""
+"""Raw files: files outside the store, known by URL, size and ETag, and never read before their turn."""
 
 import contextlib
 import glob
@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 
 import fsspec
 
+from llama_core.artifact import digest_of
 from llama_core.corpus.formats.streams import PIECE
 from llama_core.corpus.recipe import UrlSource
 from llama_core.corpus.sources.checksum import Checksum
 from llama_core.corpus.sources.listing import LISTED, MAX_BYTES, ListedFile, parse_listing
 from llama_core.errors import InputError, StoreError
 from llama_core.file_system import file_system
-from llama_core.step import digest_of
 
 T = TypeVar("T")
 
@@ -33,25 +33,34 @@ _STATE = ("ETag", "etag", "blob_id", "mtime", "created", "LastModified", "Last-M
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """A raw shard. `digest`: of the outside data, without reading it. `listed`: as a list has it.
-    `checksum`: of what is read of it, where its list states one."""
+    """A file or a package that a source is read from. A shard of ingest is named after it."""
 
     name: str
     url: str
     digest: str
+    """Changes when the outside data changes; made without reading it."""
     listed: ListedFile | None = None
+    """What the published list that names the file says of it."""
     checksum: Checksum | None = field(default=None, compare=False)
+    """Computed from what is read of the file, where its list states a checksum."""
+    facts: dict[str, Any] = field(default_factory=lambda: {"group": None}, compare=False)
+    """Facts of its shard. Documents of one `group` are held out together; without one, each by itself."""
 
 
-def raw_files(source: UrlSource, key: str, endings: Iterable[str], folders: bool = False) -> list[Raw]:
-    """The files of a source, one shard each, in the order of their names. Raises InputError."""
+def find_files(source: UrlSource, key: str, endings: Iterable[str], folders: bool = False) -> list[Raw]:
+    """Return the raw files that the `urls` of a source stand for, in the order of their names.
+
+    A file is known by its URL, its size, and its checksum or ETag: no text is downloaded. `key` is the
+    source's place in the recipe, for errors. Raises InputError where there is no file at a URL, and where it
+    has none of the `endings`; a folder is a raw file where `folders` says so.
+    """
     if not source.urls:
         raise InputError(f"{key}.urls is empty: set it to the paths or URLs of this source's files")
     found: dict[str, Raw] = {}
     lists: dict[str, bytes] = {}
     try:
         for pattern in source.urls:
-            raws = [*_find(source, pattern, lists)]
+            raws = list(_find(source, pattern, lists))
             if not raws:
                 raise InputError(f"there is no file at {pattern}")
             for raw in raws:
@@ -64,12 +73,13 @@ def raw_files(source: UrlSource, key: str, endings: Iterable[str], folders: bool
 
 @contextlib.contextmanager
 def unchanged(source: UrlSource, raw: Raw) -> Iterator[Raw]:
-    """The file as it is to be read in the block.
+    """Check a file around a block that reads it: yield what the block is to open with `open_raw`.
 
-    Raises InputError where it is another one than was planned, or than its list says: of another size at the
-    start of the block, of another checksum at its end. For that, what the block has left unread is read.
+    Raises InputError where the file has changed since it was found, or is not what its list says: at the
+    start of the block if its size is another one, at the end if its checksum is. For the checksum, what the
+    block has left unread is read at the end.
     """
-    _check_known(source, raw)
+    _check_unchanged(source, raw)
     if raw.listed is None or not raw.listed.checksum:
         yield raw
         return
@@ -78,15 +88,25 @@ def unchanged(source: UrlSource, raw: Raw) -> Iterator[Raw]:
     yield raw
     if not checksum.is_whole:
         with contextlib.closing(open_raw(source, raw)) as file:
-            with contextlib.suppress(InputError):  # of a server that knows no ranges: from the start
+            with contextlib.suppress(InputError):  # a server without ranges gives the file from its start
                 file.seek(checksum.at)
             while file.read(PIECE):
                 pass
     checksum.check(raw.url)
 
 
-def _check_known(source: UrlSource, raw: Raw) -> None:
-    """Raises InputError where what is known of a file without reading it is not what it was."""
+@contextlib.contextmanager
+def open_unchanged(source: UrlSource, raw: Raw) -> Iterator[BinaryIO]:
+    """Open a raw file for a block that reads it once, and check it as `unchanged` does.
+
+    A read that fails raises StoreError. Raises InputError.
+    """
+    with unchanged(source, raw) as known, contextlib.closing(open_raw(source, known)) as file:
+        yield file
+
+
+def _check_unchanged(source: UrlSource, raw: Raw) -> None:
+    """Raise InputError where what is known of a file without reading it is not what it was."""
     if raw.listed is None:
         if _identity(source, raw.url) != raw.digest:
             raise InputError(f"{raw.url} has changed since this run planned it: run again")
@@ -98,13 +118,13 @@ def _check_known(source: UrlSource, raw: Raw) -> None:
 
 
 def shard_name(url: str) -> str:
-    """The file's name and a hash of its URL, in characters that every store takes."""
+    """Return the file's name and a hash of its URL, in characters that every store takes."""
     name = re.sub(r"[^a-z0-9_-]+", "-", url.rstrip("/").rsplit("/", 1)[-1].lower()).strip("-")[:60]
     return f"{name}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
 
 
 def open_raw(source: UrlSource, raw: Raw) -> BinaryIO:
-    """The file, whose failing reads are StoreErrors. Raises InputError."""
+    """Open a file inside a block of `unchanged`. A read that fails raises StoreError. Raises InputError."""
     return _open(source, raw.url, raw.checksum)
 
 
@@ -115,9 +135,9 @@ def _open(source: UrlSource, url: str, checksum: Checksum | None = None) -> Bina
 
 
 class RawFile:
-    """An open file whose failing reads are faults of the store, and never taken for damaged data.
+    """An open file of which a read that fails is a fault of the store, and never taken for damaged data.
 
-    They are repeated first, as connections break in a file of a gigabyte.
+    A read is tried again before it fails, because connections break while a file of a gigabyte is read.
     """
 
     closed = False
@@ -126,8 +146,11 @@ class RawFile:
         self._raw, self._url, self._checksum = raw, url, checksum
 
     def read(self, size: int = -1) -> bytes:
-        """As many bytes as are asked for, or all that are left. A server that knows no ranges gives what it
-        has at hand, which is no end of the file."""
+        """Return as many bytes as are asked for, or all that are left of the file.
+
+        A server that knows no ranges gives what it has at hand, which does not mean that the file ends there.
+        Raises StoreError.
+        """
         piece = self._some(size)
         if size < 0 or len(piece) in (0, size):
             return piece
@@ -184,13 +207,18 @@ def _find(source: UrlSource, pattern: str, lists: dict[str, bytes]) -> Iterable[
             yield Raw(shard_name(entry.url), entry.url, digest_of(entry.identity()), entry)
         return
     for url in _expand(source, pattern):
-        yield Raw(shard_name(url), url, _identity(source, url))
+        yield raw_file(source, url)
+
+
+def raw_file(source: UrlSource, url: str) -> Raw:
+    """Return the raw file at a URL, known by its size and its ETag or time of change. Raises InputError."""
+    return Raw(shard_name(url), url, _identity(source, url))
 
 
 def _listed(source: UrlSource, pattern: str, lists: dict[str, bytes]) -> list[ListedFile]:
-    """The files that a published list names. They are what it says of them: nothing else is asked for.
+    """Return the files that a published list names, known by what it says of them and nothing else.
 
-    `lists`: those that were read already, by URL.
+    `lists` holds the lists that were read already, by URL.
     """
     url = pattern.removeprefix(LISTED).partition("#")[0]
     if url not in lists:
@@ -204,7 +232,7 @@ def _listed(source: UrlSource, pattern: str, lists: dict[str, bytes]) -> list[Li
 
 
 def _expand(source: UrlSource, pattern: str) -> list[str]:
-    """The URLs that a path, URL or glob stands for, sorted."""
+    """Return the URLs that a path, URL or glob stands for, sorted."""
     fs, path = file_system_of(source, pattern)
     if not glob.has_magic(path):
         return [fs.unstrip_protocol(path)]
@@ -212,9 +240,9 @@ def _expand(source: UrlSource, pattern: str) -> list[str]:
 
 
 def _identity(source: UrlSource, url: str) -> str:
-    """Digest of the URL, the size, and the ETag or the time of change: the file is not read.
+    """Return a digest of the URL, the size, and the ETag or the time of change: the file is not read.
 
-    Of a folder: of the path, size and time of change of every file in it.
+    For a folder it is of the path, size and time of change of every file in it.
     """
     fs, path = file_system_of(source, url)
     info = _call(url, lambda: fs.info(path))
@@ -241,7 +269,7 @@ def _check_ending(url: str, endings: Iterable[str], folders: bool) -> None:
 
 
 def file_system_of(source: UrlSource, url: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """The file system of a path or URL, and the path on it. Raises InputError."""
+    """Return the file system of a path or URL, and the path on it. Raises InputError."""
     url = _absolute(url)
     if urlsplit(url).password:
         raise InputError("a URL of a source holds no credentials: put them in the environment")
@@ -263,7 +291,7 @@ def _call(url: str, call: Callable[[], T]) -> T:
 
 
 def _patiently(url: str, call: Callable[[], T]) -> T:
-    """Call again what failed on the network, some times, ever later."""
+    """Call, and call again after each of `WAITS` while the network fails; raise what the last call raises."""
     for wait in WAITS:
         try:
             return call()

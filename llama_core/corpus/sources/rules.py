@@ -1,4 +1,4 @@
-"""Which text is kept: pure functions. A filter gives the name of the reason to drop, or None."""
+"""Which text is kept: pure functions. A rule returns the name of the reason to leave a text out, or None."""
 
 import re
 
@@ -14,9 +14,9 @@ _LEGAL = re.compile(
     r"|(?:mit|bsd|apache|general public|mozilla public)(?:[- ]style)? licen[sc]e",
     re.IGNORECASE,
 )
-_MAX_COMMENT = 400  # lines
-_LATE, _LATE_IN_STRING = 20, 3  # lines
-_NOTHING = ("\0",)  # starts no line
+_MAX_COMMENT = 400  # lines of a comment that are looked at
+_LATE, _LATE_IN_STRING = 20, 3  # first lines of a comment, of a docstring, in which a licence is looked for
+_NOTHING = ("\0",)  # no line starts with it
 _COPYLEFT = re.compile(
     r"GNU (?:Lesser |Library |Affero )?General Public"
     r"|SPDX-License-Identifier:\s*(?:[AL]?GPL|MPL|EUPL|CC-BY-NC)",
@@ -36,7 +36,7 @@ _STOP_WORD = re.compile(
 
 
 def text_error(text: str) -> str | None:
-    """What makes a text unfit to be stored or tokenized, if anything."""
+    """Return what makes a text unfit to be stored or tokenized, or None."""
     if "\0" in text:
         return "nul_byte"
     try:
@@ -47,14 +47,17 @@ def text_error(text: str) -> str | None:
 
 
 def text_reason(text: str, min_chars: int) -> str | None:
-    """Of any document."""
+    """Return the reason to leave out any document, or None. Lengths are in characters."""
     if not text.strip():
         return "empty"
     return "too_short" if len(text) < min_chars else None
 
 
 def code_reason(text: str, *, max_line: int, max_mean_line: float, min_alphanumeric: float) -> str | None:
-    """Of source code: line lengths and the share of letters and digits (Touvron et al. 2023, section 2.1)."""
+    """Return the reason to leave out source code, by its line lengths and its share of letters and digits.
+
+    After Touvron et al. 2023, section 2.1. Lengths are in characters.
+    """
     lines = text.split("\n")
     if max(map(len, lines)) > max_line:
         return "long_line"
@@ -62,13 +65,13 @@ def code_reason(text: str, *, max_line: int, max_mean_line: float, min_alphanume
         return "long_mean_line"
     if len(_NOT_ALPHANUMERIC.sub("", text)) < min_alphanumeric * len(text):
         return "few_alphanumeric"
-    if _share_of_letters(text) < 0.3:  # tables of numbers, as code: a rule of ours
+    if _share_of_letters(text) < 0.3:  # tables of numbers written as code; this rule is our own
         return "few_letters"
     return None
 
 
 def prose_reason(text: str) -> str | None:
-    """Of documentation: tables of data, word lists and markup are not prose."""
+    """Return the reason to leave out documentation, if it is data, a list of words or markup; or None."""
     words = len(_WORDS.findall(text))
     if _share_of_letters(text) < 0.5:
         return "few_letters"
@@ -81,20 +84,20 @@ def prose_reason(text: str) -> str | None:
 
 
 def _share_of_letters(text: str) -> float:
-    """Of all that is not white space."""
+    """Return the share that letters have in what is not white space."""
     return len(_NOT_LETTERS.sub("", text)) / max(1, len("".join(text.split())))
 
 
 def is_copyleft(text: str) -> bool:
-    """Whether the head of a source file says that its licence is not permissive."""
+    """Tell whether the head of a source file says that its licence is not permissive."""
     return _COPYLEFT.search(text[:4000]) is not None
 
 
 def strip_license_header(text: str, comments: Comments = HASH) -> str:
-    """Source code without the comments at its top that speak of copyright or licence.
+    """Return source code without the comments at its top that speak of copyright or licence.
 
-    Comments, of lines or blocks, are looked at one by one as long as nothing but comments, blank lines and
-    first lines (`#!`, `<?xml`) has come; one that speaks of something else stays.
+    Comments, of lines or blocks, are looked at one by one until something comes that is neither a comment,
+    nor a blank line, nor a first line such as `#!` or `<?xml`. A comment about something else stays.
     """
     lines = text.split("\n")
     kept: list[str] = []
@@ -117,7 +120,10 @@ def strip_license_header(text: str, comments: Comments = HASH) -> str:
 
 
 def _end_of_comment(lines: list[str], at: int, comments: Comments) -> int:
-    """The line after the comment that starts at line `at`; `at` where none does, or code stands behind it."""
+    """Return the line after the comment that starts at line `at`.
+
+    Returns `at` where no comment starts there, and where code follows it in its last line.
+    """
     first = lines[at].lstrip()
     for begin, close in comments.block:
         if not first.startswith(begin):
@@ -135,12 +141,15 @@ def _end_of_comment(lines: list[str], at: int, comments: Comments) -> int:
 
 
 def _is_legal(comment: list[str]) -> bool:
-    """A comment that comes to its licence late is documentation, a docstring even more so."""
+    """Tell whether a comment speaks of its licence in its first lines; one that does so later documents.
+
+    In a docstring these are fewer lines than in a comment.
+    """
     late = _LATE_IN_STRING if comment[0].lstrip().startswith(('"""', "'''")) else _LATE
     return any(_LEGAL.search(line) for line in comment[:late])
 
 
 def strip_decoration(text: str) -> str:
-    """A README without the lines that hold only badges, images, link targets or layout."""
+    """Return a README without the lines that hold only badges, images, link targets or layout."""
     kept = "\n".join(line for line in text.split("\n") if not _DECORATION.match(line))
     return re.sub(r"\n{3,}", "\n\n", kept).strip()

@@ -5,11 +5,10 @@ of equal score come in the order of their ids; the accepted one has no privilege
 section 2.1: sorted by score). A question without answers is a document of its own, a question without a
 body is its title; an answer without text is dropped as `empty`.
 
-A raw record is a row of Posts.xml, or another member of the archive as a whole. Posts may lie any distance
+A raw record is a row of Posts.xml, or another member of the archive as a whole. Posts may be any distance
 apart: rows are sorted by question outside of memory, and documents come in the order of their questions' ids.
 """
 
-import contextlib
 import json
 import re
 from collections import Counter
@@ -27,11 +26,11 @@ from llama_core.corpus.formats.xml_stream import Elements, parse
 from llama_core.corpus.markup.html import to_text
 from llama_core.corpus.recipe import StackExchange
 from llama_core.corpus.sources import rules
-from llama_core.corpus.sources.raw import Raw, open_raw
+from llama_core.corpus.sources.raw import Raw, find_files, open_unchanged
 
 ENDINGS = (".7z", ".xml", ".xml.gz", ".xml.bz2", ".xml.zst")
 
-# Of https://archive.org/download/stackexchange: the 28 largest sites by the size of their archives.
+# The 28 largest sites of https://archive.org/download/stackexchange by the size of their archives.
 LARGEST_SITES = (
     "stackoverflow.com-Posts.7z", "math.stackexchange.com.7z", "superuser.com.7z", "serverfault.com.7z",
     "askubuntu.com.7z", "electronics.stackexchange.com.7z", "physics.stackexchange.com.7z",
@@ -49,7 +48,7 @@ _SITE = re.compile(
     r"\.(?:com|net)"
 )
 _LANGUAGES = {"ru": "ru", "es": "es", "pt": "pt", "ja": "ja", "rus": "ru"}
-# PostTypeId of https://meta.stackexchange.com/questions/2677: questions and answers are 1 and 2.
+# PostTypeId, after https://meta.stackexchange.com/questions/2677: questions and answers are 1 and 2.
 _KINDS = {
     3: "wiki", 4: "tag_excerpt", 5: "tag_wiki", 6: "moderator_nomination", 7: "wiki_placeholder",
     8: "privilege_wiki", 9: "article", 10: "help_article", 12: "collection", 13: "moderator_statement",
@@ -64,10 +63,11 @@ _OTHER_MEMBERS = frozenset(("badges", "comments", "posthistory", "postlinks", "t
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A row of Posts.xml, as far as it is used. `offset`: of the row in the decompressed Posts.xml."""
+    """A row of Posts.xml, as far as it is used."""
 
     id: int
     offset: int
+    """The row's first byte in the decompressed Posts.xml."""
     score: int
     body: str
     title: str
@@ -77,6 +77,7 @@ class Post:
 
     @classmethod
     def of(cls, data: bytes, offset: int) -> "Post":
+        """Return the post of a row that was parsed before without an error."""
         element = parse(data)
         assert not isinstance(element, str), "a row was parsed before it was put aside"
         row = element.attrib
@@ -104,12 +105,17 @@ class _Question:
     seen: set[int] = field(default_factory=set)
 
 
-def read(source_name: str, source: StackExchange, raw: Raw) -> Iterator[Outcome]:
-    """An outcome for every row of Posts.xml, and for every other member of an archive.
+def raw_files(source: StackExchange, key: str) -> list[Raw]:
+    """Return the files of a source. Raises InputError."""
+    return find_files(source, key, ENDINGS)
 
-    Raises StoreError where the file cannot be read on.
+
+def read(source_name: str, source: StackExchange, raw: Raw) -> Iterator[Outcome]:
+    """Yield an outcome for every row of Posts.xml, and for every other member of an archive.
+
+    Raises InputError, and StoreError where the file cannot be read on.
     """
-    with contextlib.closing(open_raw(source, raw)) as file:
+    with open_unchanged(source, raw) as file:
         if not raw.url.lower().endswith(".7z"):
             yield from _read_posts(chunks(file, raw.url.lower()), _Place(source_name, source, raw.url))
             return
@@ -130,7 +136,7 @@ def read(source_name: str, source: StackExchange, raw: Raw) -> Iterator[Outcome]
 
 
 def site_of(url: str) -> str:
-    """The site that a dump is of, by the name of its file or folder; empty if they do not say."""
+    """Return the site that a dump is of, by the name of its file or folder; empty if they do not say."""
     for part in reversed(unquote(url).lower().rsplit("/", 2)[-2:]):
         if found := _SITE.search(part):
             return found[0]
@@ -138,7 +144,7 @@ def site_of(url: str) -> str:
 
 
 def language_of(site: str) -> str:
-    """Sites named after a language are about it, in English: only some are in another one."""
+    """Return the language of a site: sites named after a language are about it, in English, but for a few."""
     return _LANGUAGES.get(site.split(".")[0], "en")
 
 
@@ -177,7 +183,10 @@ def _read_posts(pieces: Iterator[bytes | str], place: "_Place") -> Iterator[Outc
 
 
 def _key(data: bytes, offset: int) -> tuple[int, ...] | str:
-    """(question, type, -score, id, offset) of a question or an answer; `kind.NAME` of others, or an error."""
+    """Return what a question or an answer is sorted by: (question, type, -score, id, offset).
+
+    Returns `kind.NAME` for another post, and the error's name for a row that cannot be read.
+    """
     element = parse(data)
     if isinstance(element, str):
         return element
@@ -201,11 +210,12 @@ def _score(row: dict[str, str]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where posts stand. `posts`: the URL of a Posts.xml; of a member, with its name after a `#`."""
+    """The place of posts: a Posts.xml."""
 
     source_name: str
     source: StackExchange
     posts: str
+    """Its URL; that of its archive, with the member's name after a `#`, where it is in one."""
 
     @property
     def site(self) -> str:
@@ -227,7 +237,7 @@ def _documents(rows: Iterable[tuple[tuple[int, ...], bytes]], place: _Place) -> 
 def _add(
     question: _Question, kind: int, post_id: int, offset: int, data: bytes, place: _Place
 ) -> Iterator[Outcome]:
-    """Take a post in, or say why not."""
+    """Add a post to its question, or yield why not."""
     record = f"{place.posts}#{post_id}"
     if kind == _ANSWER and question.question is None:
         yield Dropped("orphan_answer", record)
@@ -288,5 +298,5 @@ def _finish(question: _Question, place: _Place) -> Iterator[Outcome]:
 
 
 def _license(name: str) -> str:
-    """`CC BY-SA 4.0` as its SPDX name."""
+    """Return the SPDX name of a licence such as `CC BY-SA 4.0`."""
     return name.replace(" ", "-")

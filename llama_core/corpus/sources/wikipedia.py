@@ -1,10 +1,9 @@
 """Wikipedia's `pages-articles` dumps: one document an article, as plain text (`wikitext`).
 
-A raw record is a page. Redirects, pages outside of the article namespace and pages that are no wikitext are
+A raw record is a page. Redirects, pages outside of the article namespace and pages that are not wikitext are
 non-content; disambiguation pages, which are lists of links, are dropped by that name.
 """
 
-import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from llama_core.corpus.markup.wikitext.nesting import TooDeepError
 from llama_core.corpus.markup.wikitext.page import read_page
 from llama_core.corpus.recipe import Wikipedia
 from llama_core.corpus.sources import rules
-from llama_core.corpus.sources.raw import Raw, open_raw
+from llama_core.corpus.sources.raw import Raw, find_files, open_unchanged
 from llama_core.errors import InputError
 
 # Not `.xml.bz2`: the parts of a large dump are named `….xml-p1p41242.bz2`.
@@ -29,18 +28,23 @@ _DBNAME = re.compile(rb"<dbname>\s*([a-z0-9_]{1,40}?)wiki\s*</dbname>")
 _BASE = re.compile(rb"<base>\s*https?://([a-z-]{2,20})\.(?:m\.)?wikipedia\.org/")
 _OTHER_PROJECT = re.compile(rb"<dbname>\s*([a-z0-9_]{1,40})\s*</dbname>")
 _NAMESPACE = re.compile(r'<namespace key="(-?[0-9]{1,5})"[^>]{0,80}>([^<]{1,80})</namespace>')
-_HIDDEN = ("-2", "6", "14")  # sound and pictures, and categories
+_HIDDEN = ("-2", "6", "14")  # namespaces of media, of files and of categories
 _FILE_NAME = re.compile(r"(?:^|/)([a-z_]{2,20})wiki-[^/]*$")
 _REDIRECT = re.compile(rf"\s*#\s*(?:{'|'.join(sorted(REDIRECTS))})\s*:?\s*\[\[", re.IGNORECASE)
 
 
-def read(source_name: str, source: Wikipedia, raw: Raw) -> Iterator[Outcome]:
-    """An outcome for every page of a dump.
+def raw_files(source: Wikipedia, key: str) -> list[Raw]:
+    """Return the files of a source. Raises InputError."""
+    return find_files(source, key, ENDINGS)
 
-    Raises InputError where the dump is not of a language of the recipe, and StoreError where the file
-    cannot be read on.
+
+def read(source_name: str, source: Wikipedia, raw: Raw) -> Iterator[Outcome]:
+    """Yield an outcome for every page of a dump.
+
+    Raises InputError where the dump is not of a language of the recipe or has changed, and StoreError where
+    the file cannot be read on.
     """
-    with contextlib.closing(open_raw(source, raw)) as file:
+    with open_unchanged(source, raw) as file:
         pages = Elements(
             chunks(file, raw.url.lower()), "mediawiki", rb"<page>", rb"</page>", source.max_record_bytes
         )
@@ -89,7 +93,7 @@ class _Dump:
         return self._article(title, number, revision, wikitext, offset)
 
     def _namespace_of(self, title: str) -> str:
-        """By what stands before the colon: dumps before the end of 2011 have no `<ns>`."""
+        """Return the namespace before a title's colon: dumps before the end of 2011 have no `<ns>`."""
         prefix, colon, _ = title.partition(":")
         return self._namespaces.get(prefix.strip().lower(), "0") if colon else "0"
 
@@ -127,7 +131,7 @@ class _Dump:
 
 
 def language_of(head: bytes, url: str) -> str:
-    """The language of a dump by its head, else by the name of its file; empty if neither says."""
+    """Return the language of a dump by its head, else by the name of its file; empty if neither says."""
     if found := _DBNAME.search(head):
         return found[1].decode().replace("_", "-")
     if _OTHER_PROJECT.search(head):
@@ -139,4 +143,5 @@ def language_of(head: bytes, url: str) -> str:
 
 
 def _text(element: ElementTree.Element, name: str) -> str:
-    return (element.findtext(name) or "").strip() if name != "text" else element.findtext(name) or ""
+    text = element.findtext(name) or ""
+    return text if name == "text" else text.strip()

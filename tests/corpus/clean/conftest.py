@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
+from llama_core.artifact import Artifact
 from llama_core.corpus import document as docs
 from llama_core.corpus.documents import Documents
 from llama_core.phases import Engine, Plan, execute, in_turn
-from llama_core.step import Artifact, Step
+from llama_core.step import Step
 from llama_core.store import Store
 
 Plans = Callable[[Step, Documents], Plan]

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from functools import partial
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.clean import language_model, lines, perplexity, quality, references
 from llama_core.corpus.document import read_batches
 from llama_core.corpus.documents import Documents
@@ -20,7 +21,7 @@ from llama_core.corpus.recipe import (
     References,
 )
 from llama_core.phases import execute
-from llama_core.step import Artifact, Step
+from llama_core.step import Step
 from llama_core.store import Store
 
 GOLDEN = {

@@ -14,12 +14,13 @@ from corpus.helpers import texts_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llama_core.artifact import Artifact, Shard
 from llama_core.corpus.clean import lines
 from llama_core.corpus.decisions import apply_cuts, read_decisions
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.recipe import Lines
 from llama_core.phases import Phase, in_turn
-from llama_core.step import Artifact, Shard, Step
+from llama_core.step import Step
 from llama_core.store import Store
 
 PUNCTUATION = "，。、„”“«»１」「《》´∶：？！（）；–—．～’…━〈〉【】％►"

@@ -17,6 +17,7 @@ from corpus.helpers import texts_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.clean import language_model, perplexity
 from llama_core.corpus.clean.normalize import normalized_lines
 from llama_core.corpus.decisions import read_decisions
@@ -25,7 +26,7 @@ from llama_core.corpus.partition import Runs, publish_runs
 from llama_core.corpus.recipe import Perplexity
 from llama_core.errors import InputError
 from llama_core.phases import Phase, execute, in_turn
-from llama_core.step import Artifact, Step
+from llama_core.step import Step
 from llama_core.store import Store
 
 NOUNS = "river town bridge castle king church valley battle road school market island".split()  # noqa: SIM905

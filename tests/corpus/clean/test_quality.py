@@ -9,13 +9,13 @@ import pytest
 from corpus.helpers import SAMPLES, needs_samples, texts_of
 from pydantic import ValidationError
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.clean import language, quality
 from llama_core.corpus.decisions import read_decisions
 from llama_core.corpus.document import read_batches
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.recipe import C4Filter, Clean, Filters, Language, Pii
 from llama_core.errors import InputError
-from llama_core.step import Artifact
 
 ENGLISH = (
     "The committee met in the morning and agreed that the bridge should be built with local stone.\n"

@@ -14,13 +14,13 @@ from corpus.helpers import texts_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.clean import linear, references
 from llama_core.corpus.decisions import read_decisions
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.recipe import References
 from llama_core.errors import InputError
 from llama_core.phases import Phase, in_turn
-from llama_core.step import Artifact
 from llama_core.store import Store
 
 SOBER = "study report journal evidence history theory published university survey archive".split()  # noqa: SIM905
@@ -103,7 +103,7 @@ def test_pages_of_a_source_of_their_own_are_not_taken_off_the_random_ones(
 
     def engine(phase: Phase, todo: list[str]) -> Iterable[str]:
         for name in in_turn(phase, todo):
-            if phase.label == "examples":
+            if phase.name == "examples":
                 step = phase.work.args[0]  # type: ignore[attr-defined]
                 [shard] = step.committed_shards([name])
                 data = step.folder.read(shard.object("/examples.parquet").name)

@@ -14,6 +14,7 @@ from corpus.stages import decontaminated, finish, ingest_recipe, recipe_of_files
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.decisions import read_decisions
 from llama_core.corpus.decontaminate import index, word_runs
 from llama_core.corpus.decontaminate.evaluation_sets import digests, files, passages
@@ -27,7 +28,7 @@ from llama_core.corpus.recipe import Decontaminate
 from llama_core.corpus.training_text import TrainingText
 from llama_core.errors import InputError
 from llama_core.recipe import Recipe
-from llama_core.step import Artifact, Step
+from llama_core.step import Step
 from llama_core.store import Store
 from llama_core.tokenizer.train import draw, train_tokenizer
 from llama_core.tokens.shards import tokens_shard

@@ -4,13 +4,14 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.decisions import Decision, read_decisions
 from llama_core.corpus.dedup import plan as dedup
 from llama_core.corpus.document import Document, document_id, write_documents
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.recipe import Corpus
 from llama_core.phases import Engine, Plan, execute, in_turn
-from llama_core.step import Artifact, Step
+from llama_core.step import Step
 from llama_core.store import Store
 
 FILES = {"kind": "files"}

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from corpus.helpers import documents_of, recipe_of, write_jsonl
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.decisions import Decision, read_decisions
 from llama_core.errors import InputError
 from llama_core.recipe import Recipe
-from llama_core.step import Artifact
 
 Run = Callable[[Recipe], tuple[Artifact, Artifact]]
 

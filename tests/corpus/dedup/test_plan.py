@@ -20,6 +20,7 @@ from corpus.dedup.made import (
     step_of,
 )
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.dedup import sign
 from llama_core.corpus.dedup.scratch import Scratch, signed_dtype
 from llama_core.corpus.documents import Documents
@@ -27,7 +28,7 @@ from llama_core.corpus.partition import rows_in
 from llama_core.corpus.recipe import Corpus
 from llama_core.errors import DamagedError, InputError
 from llama_core.phases import Phase, execute, in_turn
-from llama_core.step import Artifact, Step
+from llama_core.step import Step
 from llama_core.store import Store
 from tasks.fanout import on_processes
 
@@ -83,7 +84,7 @@ def test_a_shard_of_many_documents_is_worked_on_in_pieces(
     shards: dict[str, int] = {}
 
     def counting(phase: Phase, todo: list[str]) -> Iterable[str]:
-        shards[phase.label] = len(todo)
+        shards[phase.name] = len(todo)
         return in_turn(phase, todo)
 
     cfg = corpus(documents, (1 << 30, 5 * ROW_BYTES))
@@ -118,7 +119,7 @@ def test_worker_processes_give_the_same_bytes(tmp_path: Path, documents: dict[st
 
 
 def shuffled(phase: Phase, todo: list[str]) -> Iterable[str]:
-    random.Random(phase.label).shuffle(todo)
+    random.Random(phase.name).shuffle(todo)
     return in_turn(phase, todo)
 
 
@@ -179,7 +180,7 @@ def test_nothing_but_the_decisions_is_left_when_the_step_is_done(
 
 def test_damage_between_two_phases_is_found(tmp_path: Path, documents: dict[str, Documents]) -> None:
     def damaging(phase: Phase, todo: list[str]) -> Iterable[str]:
-        if phase.label == "buckets":
+        if phase.name == "buckets":
             for path in (tmp_path / "d").rglob("copies.0.runs"):
                 path.write_bytes(bytes(len(path.read_bytes())))
         return in_turn(phase, todo)

@@ -24,7 +24,7 @@ from llama_core.corpus.markup.wikitext.nesting import TooDeepError
 from llama_core.corpus.markup.wikitext.page import read_page
 from llama_core.corpus.recipe import Source
 from llama_core.corpus.sources.listing import parse_listing
-from llama_core.corpus.sources.raw import Raw
+from llama_core.corpus.sources.raw import raw_file
 from llama_core.errors import InputError
 
 Parser = tuple[str, list[bytes], Callable[[bytes], None]]  # ending of the file's name, seeds, function
@@ -40,7 +40,7 @@ def _source(suffix: str, seeds: list[bytes], **source: Any) -> Parser:
         fsspec.filesystem("memory").pipe(url, data)
         ids: set[str] = set()
         try:
-            for outcome in read("fuzz", cfg, Raw("fuzz", url, "")):
+            for outcome in read("fuzz", cfg, raw_file(cfg, url)):
                 check(outcome, cfg.max_record_bytes * 64)
                 if isinstance(outcome, Document):
                     assert outcome.id not in ids, "two documents have one id"

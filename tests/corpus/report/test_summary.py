@@ -10,13 +10,13 @@ import pytest
 from corpus.stages import Decide, decide_all, finish, ingest_recipe, recipe_of_files
 from markdown_it import MarkdownIt
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.decisions import Decision
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.report.card import publish_card
 from llama_core.corpus.report.page import page
 from llama_core.corpus.report.summary import load_line, source_summary, where_to_look
 from llama_core.corpus.training_text import TrainingText
-from llama_core.step import Artifact
 from llama_core.store import Store
 
 # Ends at once: some threads of `datasets` that stream now and then abort an interpreter that is ending.

@@ -10,9 +10,9 @@ from pathlib import Path
 import zstandard
 from corpus.helpers import documents_of
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.document import read_batches
 from llama_core.corpus.recipe import GitHub
-from llama_core.step import Artifact
 
 CODE = """def area(width, height):
     # What a rectangle of these sides covers, in the square of their unit.
@@ -50,7 +50,7 @@ def github(*urls: object, **fields: object) -> GitHub:
 
 
 def pack(path: Path, files: dict[str, str | bytes]) -> Path:
-    """An archive of the form that its name says."""
+    """Return an archive of the form that its name says."""
     data = {n: t.encode() if isinstance(t, str) else t for n, t in files.items()}
     packed = io.BytesIO()
     if path.suffix == ".zip":

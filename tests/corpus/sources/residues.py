@@ -1,4 +1,4 @@
-"""Markup that a cleaned text must not hold, counted by pattern: what "reads like prose" is measured by.
+"""Markup that a cleaned text must not hold, counted by pattern: this measures whether it "reads like prose".
 
 Formulas (`$...$`, `$$...$$`, `\\[...\\]`, `\\(...\\)`) and code are kept on purpose, so they are taken out
 before counting. What is code, the raw input says: whoever counts finds the passages there and hands them over
@@ -95,20 +95,20 @@ _TEX_FORMULAS = re.compile(
 
 
 def prose(text: str, code: Iterable[str] = (), kind: str = "") -> str:
-    """The text with a word in the place of each formula and of each passage of `code`."""
+    """Return the text with a word in the place of each formula and of each passage of `code`."""
     for passage in sorted(code, key=len, reverse=True):
         text = text.replace(passage, "code", 1) if passage.strip() else text
     return (_TEX_FORMULAS if kind == "arxiv" else _FORMULAS).sub("formula", text)
 
 
 def residues(text: str, kind: str, code: Iterable[str] = ()) -> Counter[str]:
-    """How often each pattern of `kind` occurs in the prose of a text, where it does."""
+    """Count the patterns of `kind` that occur in the prose of a text."""
     left = prose(text, code, kind)
     return Counter({name: n for name, pattern in PATTERNS[kind].items() if (n := len(pattern.findall(left)))})
 
 
 def table(before: Mapping[str, int], after: Mapping[str, int], kind: str, size: int) -> str:
-    """Counts by pattern before and after, and for every 100 kB of the `size` bytes after."""
+    """Return counts by pattern before and after, and for every 100 kB of the `size` bytes after."""
     rows = [f"{kind:24}{'before':>10}{'after':>8}{'per 100 kB':>12}"]
     rows += [
         f"{name:24}{was:>10,}{now:>8,}{now * 1e5 / max(1, size):>12.3f}"

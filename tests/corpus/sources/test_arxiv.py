@@ -16,11 +16,11 @@ from corpus.sources.memory import read_apart
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined
 from llama_core.corpus.recipe import Arxiv
 from llama_core.corpus.sources import arxiv
-from llama_core.corpus.sources.raw import Raw
-from llama_core.step import Artifact
+from llama_core.corpus.sources.raw import raw_file
 
 
 def source(**fields: int) -> Arxiv:
@@ -29,13 +29,14 @@ def source(**fields: int) -> Arxiv:
 
 @pytest.fixture
 def read(tmp_path: Path) -> Callable[..., list[Outcome]]:
-    """The outcomes of a file of the given name and bytes."""
+    """Reads a file of the given name and bytes: `read(name, data)`."""
 
     def run(name: str, data: bytes, **fields: int) -> list[Outcome]:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-        return list(arxiv.read("arxiv", source(**fields), Raw("r", str(path), "")))
+        cfg = source(**fields)
+        return list(arxiv.read("arxiv", cfg, raw_file(cfg, str(path))))
 
     return run
 
@@ -330,7 +331,7 @@ def test_the_samples_read_like_prose(capsys: pytest.CaptureFixture[str]) -> None
         code = [match[2].strip("\n") for text in sources for match in CODE.finditer(text)]
         for text in sources:
             before += residues.residues(text, "arxiv")
-        for paper in documents_in(list(arxiv.read("arxiv", source(), Raw("r", str(path), "")))):
+        for paper in documents_in(list(arxiv.read("arxiv", source(), raw_file(source(), str(path))))):
             after += residues.residues(paper.text, "arxiv", code)
             size += len(paper.text.encode())
             papers += 1

@@ -14,11 +14,11 @@ from corpus.helpers import SAMPLES, documents_of, is_conserved, needs_samples, w
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llama_core.artifact import Artifact
 from llama_core.corpus import ingest
 from llama_core.corpus.markup.gutenberg import read_book
 from llama_core.corpus.recipe import Books
 from llama_core.corpus.sources.books import decode
-from llama_core.step import Artifact
 
 BOOK = """THE LAST LIGHTHOUSE
 
@@ -311,13 +311,13 @@ def test_of_the_encodings_of_one_book_the_best_is_read(tmp_path: Path) -> None:
     for name in [*names, "old/11.txt"]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
-    chosen = ingest.raw_shards("books", books(tmp_path / "*.*", tmp_path / "old/*"))
+    chosen = ingest.raw_files("books", books(tmp_path / "*.*", tmp_path / "old/*"))
     found = sorted(raw.url.removeprefix(f"file://{tmp_path}/") for raw in chosen)
     assert found == ["1-2.txt", "1-3.txt", "11-0.txt", "12-8.txt", "13.zip", "old/11.txt", "pride.txt"]
 
 
 def test_a_name_may_say_that_a_book_is_utf_8(tmp_path: Path, ingested: Callable[..., Artifact]) -> None:
-    """As gutenberg.org hands books out, and as its cache has named them."""
+    """The names are those of gutenberg.org, and those of its cache."""
     before, after = VARIANTS["since 2020"]
     text = before.format(encoding="UTF-8") + BOOK + after
     (tmp_path / "4242.txt.utf-8").write_text(text)
@@ -335,7 +335,7 @@ def test_of_a_book_and_its_utf_8_one_is_read(tmp_path: Path) -> None:
     names = ["11.txt", "11.txt.utf-8", "12-0.txt", "12.txt.utf-8", "pg13.txt", "pg13.txt.utf8", "pg14.txt"]
     for name in names:
         (tmp_path / name).write_bytes(b"")
-    chosen = ingest.raw_shards("books", books(tmp_path / "*.txt*"))
+    chosen = ingest.raw_files("books", books(tmp_path / "*.txt*"))
     found = sorted(raw.url.removeprefix(f"file://{tmp_path}/") for raw in chosen)
     assert found == ["11.txt.utf-8", "12-0.txt", "pg13.txt.utf8", "pg14.txt"]
 

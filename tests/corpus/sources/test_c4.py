@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from corpus.helpers import SAMPLES, documents_of, is_conserved, needs_samples, write_jsonl
 
+from llama_core.artifact import Artifact
 from llama_core.corpus import ingest
 from llama_core.corpus.recipe import C4
 from llama_core.errors import InputError
-from llama_core.step import Artifact
 
 
 def source(*urls: object) -> C4:
@@ -34,12 +34,12 @@ def test_nothing_is_dropped(tmp_path: Path, ingested: Callable[..., Artifact]) -
 def test_another_format_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "c4.tfrecord").write_bytes(b"")
     with pytest.raises(InputError, match="none of the formats"):
-        ingest.raw_shards("c4", source(tmp_path / "c4.tfrecord"))
+        ingest.raw_files("c4", source(tmp_path / "c4.tfrecord"))
 
 
 @needs_samples
 def test_real_files_give_every_record(ingested: Callable[..., Artifact]) -> None:
-    """1,000 and three times 10 records, as SOURCES.md says."""
+    """There are 1,000 and three times 10 records, as SOURCES.md says."""
     artifact = ingested(source(SAMPLES / "c4" / "*.jsonl", SAMPLES / "c4" / "*.json.gz"))
     counts = {s.name.rsplit("-", 1)[0]: s.counts["documents"] for s in artifact.shards}
     assert counts.pop("c4_en_train_first1000-jsonl") == 1000

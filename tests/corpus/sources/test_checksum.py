@@ -17,9 +17,9 @@ import pytest
 from corpus.helpers import write_jsonl
 from corpus.sources.projects import CODE, MIT, pack
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.recipe import Arxiv, Books, Files, GitHub, StackExchange
 from llama_core.errors import InputError
-from llama_core.step import Artifact
 
 TEXT = "A text that is long enough to be kept by the source, and says little. " * 40
 
@@ -46,7 +46,7 @@ def manifest(kind: str, path: Path, digest: str) -> str:
 
 
 def damage(path: Path, at: int) -> None:
-    """Another letter in the place of one, so that nothing but the checksum tells."""
+    """Put another letter in the place of one, which only the checksum shows."""
     data = bytearray(path.read_bytes())
     data[at] ^= 1
     path.write_bytes(data)

@@ -14,7 +14,7 @@ from llama_core.corpus.document import Document, Dropped, NonContent, Outcome
 from llama_core.corpus.formats.warc import records
 from llama_core.corpus.recipe import CommonCrawl
 from llama_core.corpus.sources import commoncrawl
-from llama_core.corpus.sources.raw import Raw
+from llama_core.corpus.sources.raw import raw_file
 
 MB = 1 << 20
 
@@ -24,7 +24,8 @@ def source(**fields: object) -> CommonCrawl:
 
 
 def read(path: Path, **fields: object) -> list[Outcome]:
-    return [*commoncrawl.read("web", source(**fields), Raw("a", f"file://{path}", ""))]
+    cfg = source(**fields)
+    return [*commoncrawl.read("web", cfg, raw_file(cfg, f"file://{path}"))]
 
 
 def read_bytes(tmp_path: Path, data: bytes, name: str = "a.warc.wet", **fields: object) -> list[Outcome]:
@@ -166,7 +167,7 @@ def header(length: int) -> bytes:
     ],
 )
 def test_a_gzip_bomb_takes_no_memory(tmp_path: Path, start: bytes, filling: bytes, error: str) -> None:
-    """One of 10 GB is in `system/test_memory.py`."""
+    """`system/test_memory.py` reads a file of 10 GB."""
     path = bomb(tmp_path / "a.warc.wet.gz", BOMB, start, filling)
     found, before, after = read_apart("commoncrawl", path)
     assert found == {error: 1}
@@ -216,7 +217,7 @@ def test_real_files_give_the_documents_that_they_hold(name: str) -> None:
 
 @needs_samples
 def test_real_text_is_read_whole() -> None:
-    """All bytes of the records, but for white space at the ends of lines."""
+    """The text has all bytes of the records, but for white space at the ends of lines."""
     path = SAMPLES / "commoncrawl" / "ccscala_filter_test_1.warc.wet.gz"
     found = [o for o in read(path) if isinstance(o, Document)]
     kept = sum(len((json.loads(o.meta)["title"] + "\n" + o.text).encode()) for o in found)

@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from corpus.helpers import documents_of, is_conserved, write_jsonl
 
+from llama_core.artifact import Artifact
 from llama_core.corpus import ingest
 from llama_core.corpus.recipe import Dataset
 from llama_core.errors import InputError
-from llama_core.step import Artifact
 
 TEXT = "A text that is long enough to be kept by the source, and says little. " * 4
 
@@ -86,10 +86,10 @@ def test_a_damaged_file_ends_in_quarantine_and_the_others_are_read(
 def test_a_dataset_is_known_without_being_read(tmp_path: Path, ingested: Callable[..., Artifact]) -> None:
     path = write_jsonl(tmp_path / "a.jsonl", [{"text": TEXT}])
     cfg = source("json", data_files=str(path))
-    first, again = ingest.raw_shards("web", cfg), ingest.raw_shards("web", cfg)
+    first, again = ingest.raw_files("web", cfg), ingest.raw_files("web", cfg)
     assert first == again and first[0].url == f"file://{path}"
     write_jsonl(path, [{"text": TEXT + "new"}])
-    assert ingest.raw_shards("web", cfg)[0].digest != first[0].digest
+    assert ingest.raw_files("web", cfg)[0].digest != first[0].digest
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_wrong_dataset_is_a_clear_error(tmp_path: Path, fields: dict[str, Any]
     path = write_jsonl(tmp_path / "a.jsonl", [{"text": TEXT}])
     fields = fields | ({"data_files": str(path)} if fields.get("data_files") == "{}" else {})
     with pytest.raises(InputError, match=rf"corpus\.sources\.web: .*{message}"):
-        ingest.raw_shards("web", Dataset(kind="dataset", **fields))
+        ingest.raw_files("web", Dataset(kind="dataset", **fields))
 
 
 def test_a_wrong_column_is_a_clear_error(tmp_path: Path, ingested: Callable[..., Artifact]) -> None:

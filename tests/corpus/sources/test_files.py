@@ -18,7 +18,7 @@ from llama_core.corpus.document import Document, Dropped, Quarantined
 from llama_core.corpus.formats import streams
 from llama_core.corpus.recipe import Files
 from llama_core.corpus.sources import files
-from llama_core.corpus.sources.raw import Raw
+from llama_core.corpus.sources.raw import raw_file
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "gz": partial(gzip.compress, mtime=0),
@@ -29,7 +29,7 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("which", PACKERS)
 def test_what_comes_out_of_a_bomb_comes_in_pieces(which: str) -> None:
-    """Of bytes that are given to it at a time, bzip2 makes 10^6 as many."""
+    """bzip2 may turn the bytes that it is given at a time into 10^6 times as many."""
     packed = PACKERS[which](b"\0" * 100_000_000)
     sizes = [len(piece) for piece in streams.chunks(io.BytesIO(packed), f"a.{which}")]
     assert sum(sizes) == 100_000_000 and max(sizes) < 80_000_000
@@ -39,7 +39,8 @@ def test_what_comes_out_of_a_bomb_comes_in_pieces(which: str) -> None:
 def test_a_name_in_capitals_is_unpacked_too(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"A.JSONL.{ending.upper()}"
     path.write_bytes(PACKERS[ending](b'{"text": "a"}\n{"text": "b"}\n'))
-    records = files.read_records(Files(kind="files", urls=[str(path)]), Raw("a", str(path), ""))
+    source = Files(kind="files", urls=[str(path)])
+    records = files.read_records(source, raw_file(source, str(path)))
     assert [fields for _, _, fields in records] == [{"text": "a"}, {"text": "b"}]
 
 
@@ -54,7 +55,8 @@ def test_a_name_in_capitals_is_unpacked_too(tmp_path: Path, ending: str) -> None
 def test_a_file_without_a_record_is_quarantined_as_empty(tmp_path: Path, name: str, stored: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(stored)
-    outcomes = files.read("web", Files(kind="files", urls=[str(path)]), Raw("a", str(path), ""))
+    source = Files(kind="files", urls=[str(path)])
+    outcomes = files.read("web", source, raw_file(source, str(path)))
     assert list(outcomes) == [Quarantined(f"{path}#0", 0, "empty_file")]
 
 

@@ -26,8 +26,8 @@ from corpus.sources.projects import (
     texts,
 )
 
+from llama_core.artifact import Artifact
 from llama_core.errors import InputError
-from llama_core.step import Artifact
 
 ROWS = [
     {"content": HEADER + CODE, "path": "geo/a.py", "repo_name": "some/one", "ref": "refs/heads/main"}

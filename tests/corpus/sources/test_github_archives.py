@@ -13,8 +13,8 @@ from corpus.helpers import is_conserved
 from corpus.sources.memory import read_apart
 from corpus.sources.projects import CODE, MIT, github, pack, quarantine, texts
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.code.repository_license import Licenses
-from llama_core.step import Artifact
 
 
 @pytest.mark.parametrize("form", ["a.zip", "a.tar", "a.tar.gz", "a.tar.zst"])

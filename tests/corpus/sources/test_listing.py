@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from corpus.helpers import documents_of, write_jsonl
 
+from llama_core.artifact import Artifact
 from llama_core.corpus import ingest
 from llama_core.corpus.recipe import CommonCrawl, Files
 from llama_core.corpus.sources import listing
 from llama_core.corpus.sources.listing import ListedFile, parse_listing
 from llama_core.errors import InputError
-from llama_core.step import Artifact
 
 SHA1, MD5 = "0123456789abcdef0123456789abcdef01234567", "0123456789abcdef0123456789abcdef"
 CRAWL = "https://data.commoncrawl.org/crawl-data/CC-MAIN-2020-05"
@@ -216,11 +216,11 @@ def test_a_source_reads_the_files_of_a_list(tmp_path: Path, ingested: Callable[.
     assert artifact.counts["documents"] == 2 and len(artifact.shards) == 2
     assert {d.text[0] for d in documents_of(artifact)} == {"a", "b"}
     one = Files(kind="files", urls=[f"list+{folder}/paths.gz#a.*"])
-    assert [r.url for r in ingest.raw_shards("web", one)] == [f"file://{folder}/segments/a.jsonl.gz"]
+    assert [r.url for r in ingest.raw_files("web", one)] == [f"file://{folder}/segments/a.jsonl.gz"]
     with pytest.raises(InputError, match=r"corpus.sources.web.urls: there is no file at list\+"):
-        ingest.raw_shards("web", Files(kind="files", urls=[f"list+{folder}/paths.gz#z*"]))
+        ingest.raw_files("web", Files(kind="files", urls=[f"list+{folder}/paths.gz#z*"]))
     with pytest.raises(InputError, match="none of the formats that are read"):
-        ingest.raw_shards("web", CommonCrawl(kind="commoncrawl", urls=[f"list+{folder}/paths.gz"]))
+        ingest.raw_files("web", CommonCrawl(kind="commoncrawl", urls=[f"list+{folder}/paths.gz"]))
 
 
 def test_what_a_list_says_of_a_file_is_its_identity_and_is_checked(
@@ -232,7 +232,7 @@ def test_what_a_list_says_of_a_file_is_its_identity_and_is_checked(
     def digest(size: int, md5: str) -> str:
         xml = f'<files><file name="a.jsonl"><size>{size}</size><md5>{md5}</md5></file></files>'
         (tmp_path / "files.xml").write_text(xml)
-        return ingest.raw_shards("web", source)[0].digest
+        return ingest.raw_files("web", source)[0].digest
 
     size = path.stat().st_size
     assert digest(size, MD5) == digest(size, MD5)

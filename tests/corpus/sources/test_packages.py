@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from corpus.helpers import documents_of
 
+from llama_core.artifact import Artifact
 from llama_core.corpus import ingest
 from llama_core.corpus.recipe import Packages
 from llama_core.corpus.sources.packages import Package
 from llama_core.errors import InputError
 from llama_core.recipe import load_recipe
-from llama_core.step import Artifact
 
 CODE = '''# Copyright 2020 Somebody. All rights reserved.
 # Licensed under the MIT License.
@@ -60,10 +60,10 @@ def test_what_else_is_installed_changes_nothing_and_a_changed_file_is_refused(
 ) -> None:
     root = site("thing", {"thing/__init__.py": CODE})
     source = packages("thing")
-    before = ingest.raw_shards("code", source)
+    before = ingest.raw_files("code", source)
     site("other", {"other/__init__.py": CODE})
     (root / "thing/extra.py").write_text("not in RECORD")
-    assert ingest.raw_shards("code", source) == before
+    assert ingest.raw_files("code", source) == before
     (root / "thing/__init__.py").write_text(CODE + "# edited\n")
     with pytest.raises(InputError, match=r"thing/__init__.py of thing==1.0 differs .* --force-reinstall"):
         ingested(source)
@@ -80,7 +80,7 @@ def test_a_missing_or_unlicensed_package_is_named_with_what_to_do(site: Callable
         "editable": "lists no source files",
     }.items():
         with pytest.raises(InputError, match=rf"corpus\.sources\.code\.packages: .*{name}") as error:
-            ingest.raw_shards("code", packages(name))
+            ingest.raw_files("code", packages(name))
         assert says in str(error.value)
 
 
@@ -139,7 +139,7 @@ def test_files_that_are_no_source_and_no_prose_are_dropped_by_name(
 @pytest.mark.parametrize("preset", ["micro", "tiny"])
 def test_every_package_of_the_presets_is_installed_and_permissive(preset: str) -> None:
     for name, source in load_recipe(preset).corpus.sources.items():
-        assert len(ingest.raw_shards(name, source)) == len(source.packages)
+        assert len(ingest.raw_files(name, source)) == len(source.packages)
 
 
 def test_the_code_and_the_prose_of_real_packages_never_overlap(ingested: Callable[..., Artifact]) -> None:

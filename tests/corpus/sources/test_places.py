@@ -17,10 +17,10 @@ from corpus.helpers import documents_of, write_jsonl
 from corpus.papers import BUNDLE, packed, tar
 from corpus.sources.projects import CODE, MIT, github, pack
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.document import Document
 from llama_core.corpus.recipe import Arxiv, Books, CommonCrawl, Files, Source, StackExchange, Wikipedia
 from llama_core.corpus.sources.places import take_place
-from llama_core.step import Artifact
 
 TEXT = "A text that is long enough to be kept by the source, and says little. " * 40
 FILE, UNPACKED = "bytes into the file as it lies", "bytes into the file, decompressed"

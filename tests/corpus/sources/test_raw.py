@@ -1,4 +1,4 @@
-"""Raw files where they lie: known without being read, and a fault of the network is no damage of the data."""
+"""Raw files outside the store: known without being read; a fault of the network is not damage of the data."""
 
 import functools
 import gzip
@@ -17,21 +17,21 @@ from corpus.helpers import write_jsonl
 from corpus.papers import BUNDLE, tar
 from fsspec.registry import _registry
 
+from llama_core.artifact import Artifact
 from llama_core.corpus import ingest
 from llama_core.corpus.recipe import Arxiv, Books, CommonCrawl, Files
 from llama_core.corpus.sources import raw
 from llama_core.errors import InputError, StoreError
-from llama_core.step import Artifact
 
 TEXT = "A text that is long enough to be kept by the source, and says little. " * 8
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    """Files of a folder, in ranges, as the servers of public data give them."""
+    """Serves the files of a folder, in ranges too, as the servers of public data do."""
 
     requests: list[str] = []
-    cut: int | None = None  # the connection is closed after as many bytes of a file ...
-    cuts = 0  # ... for as many answers
+    cut: int | None = None  # the connection is closed after so many bytes of a file ...
+    cuts = 0  # ... for so many answers
     streams = False  # answers have no length and no ranges, and come in pieces
 
     def do_HEAD(self) -> None:
@@ -107,10 +107,10 @@ def test_a_crawl_is_read_over_http_by_its_published_list(
 
 
 def test_no_file_is_downloaded_to_be_known(crawl: CommonCrawl, server: str) -> None:
-    raws = ingest.raw_shards("web", crawl)
+    raws = ingest.raw_files("web", crawl)
     assert len(raws) == 2 and set(_Handler.requests) == {"/crawl-data/X/paths.gz"}
     alone = CommonCrawl(kind="commoncrawl", urls=[raws[0].url])
-    (known,) = ingest.raw_shards("web", alone)
+    (known,) = ingest.raw_files("web", alone)
     assert known.url == raws[0].url and not any(p.endswith(".wet.gz") for p in _Handler.requests)
 
 
@@ -174,7 +174,7 @@ def test_a_connection_that_stays_broken_is_an_error_and_no_damaged_record(
 def test_a_file_that_is_not_there_is_a_clear_error(server: str, tmp_path: Path) -> None:
     for url in (f"{server}/a.wet", f"list+{server}/paths.gz", str(tmp_path / "a.wet"), "s4://a/b.wet"):
         with pytest.raises(InputError, match=r"corpus\.sources\.web\.urls: .*"):
-            ingest.raw_shards("web", CommonCrawl(kind="commoncrawl", urls=[url]))
+            ingest.raw_files("web", CommonCrawl(kind="commoncrawl", urls=[url]))
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_a_url_whose_package_is_missing_says_what_to_install(
     monkeypatch.delitem(_registry, protocol, raising=False)
     message = rf"\.web\.urls: .*{protocol}://.*{package}.*: pip install {re.escape(to_install)}$"
     with pytest.raises(InputError, match=message):
-        ingest.raw_shards("web", Files(kind="files", urls=[f"{protocol}://a/b.jsonl"]))
+        ingest.raw_files("web", Files(kind="files", urls=[f"{protocol}://a/b.jsonl"]))
 
 
 def test_a_file_that_changes_between_plan_and_reading_is_an_error(
@@ -200,8 +200,8 @@ def test_a_file_that_changes_between_plan_and_reading_is_an_error(
 ) -> None:
     path = write_jsonl(tmp_path / "a.jsonl", [{"text": TEXT}])
     source = Files(kind="files", urls=[str(path)])
-    raws = ingest.raw_shards("web", source)
-    monkeypatch.setattr(ingest, "plan", lambda *_: raws)
+    raws = ingest.raw_files("web", source)
+    monkeypatch.setattr(ingest, "raw_files", lambda *_: raws)
     write_jsonl(path, [{"text": TEXT + "new"}])
     with pytest.raises(InputError, match="has changed since this run planned it"):
         ingested(source)
@@ -212,11 +212,11 @@ def test_two_files_of_one_name_are_two_shards_and_a_file_named_twice_is_one(tmp_
         (tmp_path / folder).mkdir()
         write_jsonl(tmp_path / folder / "a.jsonl", [{"text": TEXT}])
     urls = [f"{tmp_path}/*/a.jsonl", f"{tmp_path}/x/a.jsonl"]
-    raws = ingest.raw_shards("web", Files(kind="files", urls=urls))
+    raws = ingest.raw_files("web", Files(kind="files", urls=urls))
     assert len(raws) == 2 == len({found.name for found in raws})
 
 
 def test_credentials_in_a_url_are_refused_and_not_repeated() -> None:
     with pytest.raises(InputError, match="no credentials") as found:
-        ingest.raw_shards("web", Files(kind="files", urls=["https://me:secret@a.example/a.jsonl"]))
+        ingest.raw_files("web", Files(kind="files", urls=["https://me:secret@a.example/a.jsonl"]))
     assert "secret" not in str(found.value)

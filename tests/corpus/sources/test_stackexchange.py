@@ -17,11 +17,11 @@ from corpus.sources.residues import residues, table
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.document import Outcome, Quarantined
 from llama_core.corpus.recipe import StackExchange
 from llama_core.corpus.sources import stackexchange
-from llama_core.corpus.sources.raw import Raw
-from llama_core.step import Artifact
+from llama_core.corpus.sources.raw import raw_file
 
 FOLDER = SAMPLES / "stackexchange"
 BEER = FOLDER / "beer.stackexchange.com.7z"
@@ -42,11 +42,11 @@ def read(tmp_path: Path) -> Callable[..., list[Outcome]]:
 
 def read_file(path: Path, **fields: object) -> list[Outcome]:
     source = StackExchange(kind="stackexchange", **fields)
-    return [*stackexchange.read("se", source, Raw("a", f"file://{path}", ""))]
+    return [*stackexchange.read("se", source, raw_file(source, f"file://{path}"))]
 
 
 def names(outcomes: list[Outcome]) -> Counter[str]:
-    """Raw records by what became of them."""
+    """Count raw records by what became of them."""
     members = sum(document.members for document in documents_in(outcomes))
     return left_out(outcomes) + Counter(members=members)
 
@@ -220,7 +220,7 @@ def test_members_with_names_that_leave_the_archive_are_quarantined_and_nothing_i
 
 
 def _renamed(archive: bytes, old: str, new: str) -> bytes:
-    """The archive with a member renamed, its checksums made right again: a directory that is not packed."""
+    """Rename a member of an archive whose directory is not packed, and correct its checksums."""
     offset, size = struct.unpack("<QQ", archive[12:28])
     directory = archive[32 + offset : 32 + offset + size]
     assert old.encode("utf-16-le") in directory, "the directory is packed"

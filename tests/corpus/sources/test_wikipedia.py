@@ -12,14 +12,14 @@ from corpus.dumps import PACKINGS, PROSE, head, multistream, page, wiki
 from corpus.helpers import SAMPLES, documents_in, documents_of, is_conserved, left_out, needs_samples
 from corpus.sources.residues import residues, table
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.document import Outcome, Quarantined
 from llama_core.corpus.formats import streams
 from llama_core.corpus.formats.xml_stream import Elements, parse
 from llama_core.corpus.recipe import LANGUAGES, Wikipedia
 from llama_core.corpus.sources import wikipedia
-from llama_core.corpus.sources.raw import Raw
+from llama_core.corpus.sources.raw import raw_file
 from llama_core.errors import InputError
-from llama_core.step import Artifact
 
 DUMP = SAMPLES / "wikipedia" / "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
 FIXTURE = wiki(
@@ -39,6 +39,11 @@ EXPECTED = Counter(
 )
 
 
+def read_path(path: Path) -> list[Outcome]:
+    source = Wikipedia(kind="wikipedia")
+    return [*wikipedia.read("wiki", source, raw_file(source, str(path)))]
+
+
 @pytest.fixture
 def read(tmp_path: Path) -> Callable[..., list[Outcome]]:
     def outcomes(
@@ -46,7 +51,7 @@ def read(tmp_path: Path) -> Callable[..., list[Outcome]]:
     ) -> list[Outcome]:
         (tmp_path / name).write_bytes(data)
         source = Wikipedia(kind="wikipedia", **fields)
-        return [*wikipedia.read("wiki", source, Raw("a", f"file://{tmp_path}/{name}", ""))]
+        return [*wikipedia.read("wiki", source, raw_file(source, f"file://{tmp_path}/{name}"))]
 
     return outcomes
 
@@ -96,7 +101,7 @@ def test_older_and_newer_schemas_are_read(schema: str, read: Callable[..., list[
 
 
 def as_before_2012(data: bytes) -> bytes:
-    """Had no <ns>, <redirect>, <model> and <dbname>."""
+    """They had no <ns>, <redirect>, <model> and <dbname>."""
     return re.sub(rb" *<(ns|model|format|dbname)>[^<]*</\1>\n", b"", data)
 
 
@@ -300,7 +305,7 @@ def test_what_is_no_dump_is_quarantined_as_a_whole(read: Callable[..., list[Outc
 
 
 def raw_pages() -> list[tuple[str, str]]:
-    """(title, wikitext) of the articles of the sample."""
+    """Return (title, wikitext) of each article of the sample."""
     with DUMP.open("rb") as file:
         pages = Elements(streams.chunks(file, DUMP.name), "mediawiki", rb"<page>", rb"</page>", 1 << 24)
         elements = [parse(data) for _, data in pages if isinstance(data, bytes)]
@@ -313,7 +318,7 @@ def raw_pages() -> list[tuple[str, str]]:
 
 @needs_samples
 def test_the_sample_dump_gives_as_many_pages_as_it_holds() -> None:
-    outcomes = [*wikipedia.read("wiki", Wikipedia(kind="wikipedia"), Raw("a", str(DUMP), ""))]
+    outcomes = read_path(DUMP)
     found = names(outcomes)
     # 100 redirects, one of which is the one page outside of the article namespace.
     assert found == {"document": 98, "redirect": 99, "namespace_4": 1, "disambiguation": 8}
@@ -326,14 +331,14 @@ def test_the_sample_dump_when_cut_is_never_silently_short(share: float, tmp_path
     data = DUMP.read_bytes()
     path = tmp_path / DUMP.name
     path.write_bytes(data[: int(share * len(data))])
-    outcomes = [*wikipedia.read("wiki", Wikipedia(kind="wikipedia"), Raw("a", str(path), ""))]
+    outcomes = read_path(path)
     assert 0 < len(documents_in(outcomes)) < 98 or share > 0.9
     assert [o.error for o in outcomes if isinstance(o, Quarantined)] == ["truncated_stream"]
 
 
 @needs_samples
 def test_the_sample_articles_read_like_prose(capsys: pytest.CaptureFixture[str]) -> None:
-    outcomes = [*wikipedia.read("wiki", Wikipedia(kind="wikipedia"), Raw("a", str(DUMP), ""))]
+    outcomes = read_path(DUMP)
     articles = {json.loads(d.meta)["title"]: d.text for d in documents_in(outcomes)}
     before: Counter[str] = Counter()
     after: Counter[str] = Counter()
