@@ -157,7 +157,7 @@ class _Builder:
         if opens:
             self._raised.append(len(self._out))
         elif self._raised:
-            start = self._raised.pop()
+            start = min(self._raised.pop(), len(self._out))  # a cell takes white space away
             raised = "".join(self._out[start:]).strip() if len(self._out) - start < 3 else ""
             if not start or not self._out[start - 1][-1:].isalnum():
                 return

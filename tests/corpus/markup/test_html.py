@@ -41,6 +41,7 @@ from llama_core.corpus.markup.html import to_text, unescape
         ("<p>$x &lt; y$ and $$\\frac{a}{b}\n&gt; 1$$</p>", "$x < y$ and $$\\frac{a}{b}\n> 1$$"),
         ("10<sup>6</sup> m<sup>-1</sup> 1<sup>st</sup> H<sub>2</sub>O", "10^6 m^-1 1st H2O"),
         ("2<sup>n</sup> 2<sup><i>n</i>-1</sup> x<sup>TM</sup>", "2^n 2^(n-1) xTM"),
+        ("<tr><td>a</td> <sup><td>b</sup>", "a | b"),
         # no words
         ("a<!-- <p>no</p> -->b<script>if (a < b) { x(); }</script><style>p {}</style>c", "abc"),
         ("a<!-- never closed", "a"),

@@ -196,6 +196,8 @@ def _as_of(args: list[str], named: dict[str, str]) -> str | None:
 def _fraction(args: list[str], named: dict[str, str]) -> str | None:
     """Read {{frac|2}} as 1/2, {{frac|1|2}} as 1/2, and {{frac|3|1|2}} as 3 1/2."""
     words = [arg.strip() for arg in args]
+    if not words:
+        return None
     if len(words) == 1:
         return f"1/{words[0]}"
     return f"{words[0]}/{words[1]}" if len(words) == 2 else f"{words[0]} {words[1]}/{words[2]}"

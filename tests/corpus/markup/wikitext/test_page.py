@@ -46,6 +46,7 @@ def text(wikitext: str, **named: str) -> str:
         ("{{convert|10|km|mi}}, {{convert|1|and(-)|2|kg}}, {{convert|3|e6carat}}",
          "10 km, 1 and 2 kg, 3 million carat"),
         ("{{val|1.5|e=-3|u=m}}, {{frac|1|2}}, {{nowrap|5 mm}}", "1.5×10^-3 m, 1/2, 5 mm"),
+        ("one {{frac|x=1}}half", "one half"),
         ("{{as of|2015|6}} and {{circa|1900}} {{snd}}x", "As of June 2015 and c. 1900 – x"),
         ("{{harvtxt|Boolos|Jeffrey|1974}} say {{bibleverse|1|John|3:16}}",
          "Boolos & Jeffrey (1974) say 1 John 3:16"),
