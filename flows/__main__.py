@@ -5,19 +5,18 @@ one. The terminal shows what matters to a person; everything else is in the log 
 """
 
 import argparse
-import atexit
 import logging
 import os
 import sys
-import threading
 import time
 import traceback
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from infra import services
 from infra.home import folder
 from llama_core.errors import LlamaError, RecipeError
+from llama_core.exit import leave
 from llama_core.recipe import PRESETS
 from tasks.run import open_run
 
@@ -103,18 +102,5 @@ def _fail(message: str, log: Path, code: int) -> int:
     return code
 
 
-def _end(code: int) -> NoReturn:
-    """End as the interpreter does, up to its last step, in which it takes itself apart.
-
-    A thread of a C++ library that comes back to Python then (pyarrow's do, now and then) aborts the process,
-    and a run that was done ends with another code than its own.
-    """
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
 if __name__ == "__main__":
-    _end(main())
+    leave(main(), exit_functions=True)

@@ -9,13 +9,13 @@ from pathlib import Path
 
 
 def home() -> Path:
-    """LLAMA_HOME, else `var/` in the checkout."""
+    """Return the home's path: LLAMA_HOME, else `var/` in the checkout."""
     named = os.environ.get("LLAMA_HOME")
     return Path(named).expanduser().absolute() if named else Path(__file__).parents[1] / "var"
 
 
 def folder(name: str) -> Path:
-    """A folder of the home, made if need be."""
+    """Return the path of a folder in the home, and make the folder if it is missing."""
     path = home() / name
     path.mkdir(parents=True, exist_ok=True)
     return path

@@ -18,18 +18,16 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 import weakref
 from pathlib import Path
 from typing import Any
 
-from infra import tether
+from infra import health, tether
 from infra.home import folder
 
 HOST = "127.0.0.1"
 LOOK_EVERY = 0.5  # seconds between two looks at the clients and the server
-ATTEMPTS = 3  # starts in a row without an answer until the holder gives up
+ATTEMPTS = 3  # starts in a row without an answer, after which the holder gives up
 PORT_PATIENCE = 10.0  # seconds for a server that is ending to leave its port
 
 # No work pool is served for the length of a run, so nothing may be scheduled or triggered.
@@ -37,28 +35,23 @@ PRIVATE = {
     f"PREFECT_SERVER_SERVICES_{service}_ENABLED": "false"
     for service in ("SCHEDULER", "LATE_RUNS", "TRIGGERS", "FOREMAN", "DB_VACUUM")
 }
-
-# Past proxies: the server is on loopback.
-_open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
-
-
 _locks: "weakref.WeakSet[Lock]" = weakref.WeakSet()
 
 
 class Lock:
-    """A file lock of this process alone: a forked child gives up its copy."""
+    """A lock on a file in `<home>/prefect`, held by this process alone: a forked child closes its copy."""
 
     def __init__(self, name: str):
         self._file: int | None = os.open(folder("prefect") / name, os.O_RDWR | os.O_CREAT, 0o600)
         _locks.add(self)
 
     def share(self) -> None:
-        """Wait for it, if need be."""
+        """Take the lock, which others may share. Waits while another holds it exclusively."""
         assert self._file is not None
         fcntl.flock(self._file, fcntl.LOCK_SH)
 
     def take(self, shared: bool = False) -> bool:
-        """False where another holds it."""
+        """Try to take the lock, without waiting. Return false where another holds it."""
         assert self._file is not None
         try:
             fcntl.flock(self._file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
@@ -67,13 +60,14 @@ class Lock:
         return True
 
     def close(self) -> None:
+        """Give the lock up."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
 
 def _give_up_locks() -> None:
-    """A forked process (of a pool of workers, say) would otherwise hold the locks of a dead run."""
+    """Close the locks that a fork has copied: a pool of workers would otherwise hold those of a dead run."""
     for lock in list(_locks):
         lock.close()
 
@@ -82,7 +76,7 @@ os.register_at_fork(after_in_child=_give_up_locks)
 
 
 def is_held() -> bool:
-    """Whether a holder or the stack runs the home's server."""
+    """Tell whether a holder or the stack runs the home's server."""
     lock = Lock("holder.lock")
     try:
         return not lock.take(shared=True)
@@ -91,9 +85,9 @@ def is_held() -> bool:
 
 
 def take_holder_lock(patience: float = 1.0) -> Lock | None:
-    """The right to run the home's server; None where another has it.
+    """Return the lock that gives the right to run the home's server, or None where another has it.
 
-    Patient for a moment, because `is_held` takes the lock for an instant too.
+    Tries for `patience` seconds, because `is_held` takes the lock for an instant too.
     """
     lock = Lock("holder.lock")
     deadline = time.monotonic() + patience
@@ -106,7 +100,7 @@ def take_holder_lock(patience: float = 1.0) -> Lock | None:
 
 
 def announce(port: int) -> str:
-    """Write down where the server will be; its API's URL."""
+    """Write down in `server.json` where the server will be. Return the URL of its API."""
     path = folder("prefect") / "server.json"
     draft = path.with_suffix(f".{os.getpid()}")
     url = f"http://{HOST}:{port}/api"
@@ -116,19 +110,19 @@ def announce(port: int) -> str:
 
 
 def where() -> str | None:
-    """The URL of the server's API, where a living holder or stack has announced it."""
+    """Return the URL of the server's API, or None where no living holder or stack has announced it."""
     last = announced()
     if last is None or not is_held():
         return None
     try:
-        os.kill(last["holder"], 0)  # else a new holder has not yet written down what it does
+        os.kill(last["holder"], 0)  # it is dead where a new holder has not yet announced its server
     except ProcessLookupError:
         return None
     return last["url"]
 
 
 def announced() -> dict[str, Any] | None:
-    """What was announced last; nobody may be there any more."""
+    """Return what was announced last, or None; nobody may be there any more."""
     try:
         return json.loads((folder("prefect") / "server.json").read_text())
     except (FileNotFoundError, json.JSONDecodeError):
@@ -136,18 +130,12 @@ def announced() -> dict[str, Any] | None:
 
 
 def forget() -> None:
+    """Remove what was announced."""
     (folder("prefect") / "server.json").unlink(missing_ok=True)
 
 
-def answers(url: str) -> bool:
-    try:
-        with _open(f"{url}/health", timeout=5) as reply:
-            return reply.status == 200
-    except (urllib.error.URLError, OSError):
-        return False
-
-
 def is_free(port: int) -> bool:
+    """Tell whether a server could listen at this port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -158,7 +146,7 @@ def is_free(port: int) -> bool:
 
 
 def start(port: int, settings: dict[str, str]) -> subprocess.Popen[bytes]:
-    """A `prefect server` on a tether, on the home's database."""
+    """Start a `prefect server` with the home's database. It ends with this process: it is on a tether."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     env["PREFECT_SERVER_UI_API_URL"] = f"http://{HOST}:{port}/api"  # else the UI asks at port 4200
     env |= settings | {
@@ -171,11 +159,15 @@ def start(port: int, settings: dict[str, str]) -> subprocess.Popen[bytes]:
 
 
 def log_file() -> Path:
+    """Return the path of the log that the server and its holder share."""
     return folder("logs") / "prefect-server.log"
 
 
 def hold() -> int:
-    """Run the server until no client is left. At once where another holds it already."""
+    """Run the server until no client is left. Return the exit code: 0, or 1 where it does not start.
+
+    Returns at once where another holder or a stack runs it already.
+    """
     lock = take_holder_lock()
     if lock is None:
         return 0
@@ -192,7 +184,7 @@ def hold() -> int:
                 if failures == ATTEMPTS:
                     return 1
                 server = start(port, PRIVATE)
-            elif failures and answers(url):
+            elif failures and health.answers(url):
                 failures = 0
         forget()
         return 0
@@ -201,7 +193,7 @@ def hold() -> int:
 
 
 def _port() -> int:
-    """A free port: that of a holder that was killed, whose clients still use it, else any."""
+    """Return a free port: that of a holder that was killed, whose clients still use it, else any."""
     if last := announced():
         deadline = time.monotonic() + PORT_PATIENCE
         while time.monotonic() < deadline:
@@ -214,6 +206,7 @@ def _port() -> int:
 
 
 def main() -> int:
+    """Become the holder, in the background."""
     if os.fork():  # the holder is nobody's child: it may outlive the run that started it
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))

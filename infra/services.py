@@ -16,22 +16,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
-from infra import prefect_server
+from infra import health, prefect_server
+from infra.environment import prefect_settings, variables
 from infra.home import folder
 from llama_core.errors import ServiceError
 
 START_PATIENCE = 120.0  # seconds; a first start on a loaded laptop takes 15
 STARTS = 3  # holders that may end before the server has answered
-KEEP_EVERY = 2.0  # seconds between two looks whether the holder is there
+KEEP_EVERY = 2.0  # seconds between two looks for the holder
 
 
 @contextlib.contextmanager
 def run_services(meanwhile: Callable[[], object] | None = None) -> Iterator[str]:
-    """Prefect and MLflow, checked and named in the environment; yields the URL of Prefect's API.
+    """Check or start Prefect and MLflow, name them in the environment, and yield the URL of Prefect's API.
 
     `meanwhile` runs while the server starts: the place for slow imports. Raises ServiceError.
     """
-    with PrefectServer() as prefect, environment(MLFLOW_TRACKING_URI=mlflow_uri()):
+    with PrefectServer() as prefect, variables(MLFLOW_TRACKING_URI=mlflow_uri()):
         if meanwhile:
             meanwhile()
         yield prefect.wait()
@@ -56,7 +57,7 @@ class PrefectServer:
             self._stack.callback(clients.close)
             clients.share()
             self._url = self._find()
-            self._stack.enter_context(environment(PREFECT_API_URL=self._url))
+            self._stack.enter_context(prefect_settings(PREFECT_API_URL=self._url))
             self._stack.enter_context(self._kept())
             self._stack = self._stack.pop_all()
         return self
@@ -67,11 +68,11 @@ class PrefectServer:
         self._stack.close()
 
     def wait(self) -> str:
-        """Until the server answers; the URL of its API. Raises ServiceError."""
+        """Wait until the server answers. Return the URL of its API. Raises ServiceError."""
         if self._named:
             return self._named
         deadline = time.monotonic() + START_PATIENCE
-        while not prefect_server.answers(self._url):
+        while not health.answers(self._url):
             if time.monotonic() > deadline:
                 raise _not_started(f"did not answer within {START_PATIENCE:.0f} s")
             if not prefect_server.is_held():
@@ -80,7 +81,7 @@ class PrefectServer:
         return self._url
 
     def _find(self) -> str:
-        """Where the server is, or will be in a moment."""
+        """Return the URL where the server is, or will be in a moment; start a holder if there is none."""
         deadline = time.monotonic() + START_PATIENCE
         while not (url := prefect_server.where()):
             if time.monotonic() > deadline:
@@ -98,7 +99,7 @@ class PrefectServer:
 
     @contextlib.contextmanager
     def _kept(self) -> Iterator[None]:
-        """A holder that is killed has a successor, on the same port."""
+        """Start another holder, on the same port, whenever the holder is gone."""
         done = threading.Event()
 
         def keep() -> None:
@@ -114,49 +115,31 @@ class PrefectServer:
 
 
 def mlflow_uri() -> str:
-    """Where MLflow keeps runs and models, checked: MLFLOW_TRACKING_URI, else the home's SQLite file.
+    """Return the URI where MLflow keeps runs and models: MLFLOW_TRACKING_URI, else the home's SQLite file.
 
-    Raises ServiceError.
+    Raises ServiceError where it cannot be used.
     """
     if named := os.environ.get("MLFLOW_TRACKING_URI"):
-        if named.startswith(("http://", "https://")):
-            _check_mlflow_server(named)
+        if named.startswith(("http://", "https://")) and (error := health.mlflow_fault(named)):
+            raise _mlflow_refused(named, error)
         return named
     return prepare_mlflow()
 
 
 def prepare_mlflow() -> str:
-    """The home's SQLite file, its tables made; its URI. Raises ServiceError."""
+    """Make MLflow's tables in the home's SQLite file, if need be. Return its URI. Raises ServiceError."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     database = folder("mlflow") / "mlflow.db"
     # MLflow makes its tables at first use, and two first uses at the same time spoil them.
     with (database.parent / "mlflow.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        _search_mlflow(f"sqlite:///{database}", f"MLflow's database {database} cannot be used")
+        if error := health.mlflow_fault(f"sqlite:///{database}"):
+            raise ServiceError(f"MLflow's database {database} cannot be used: {_first_line(error)}")
     return f"sqlite:///{database}"
 
 
-@contextlib.contextmanager
-def environment(**variables: str) -> Iterator[None]:
-    """Variables of this process and its children, and Prefect's settings in their light."""
-    from prefect.context import refresh_global_settings_context
-
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    refresh_global_settings_context()
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-        refresh_global_settings_context()
-
-
 def _may_be_named() -> bool:
-    """Whether Prefect, once imported, could find a setting: a variable, a profile, a file beside us."""
+    """Tell whether Prefect, once imported, could find a setting: in a variable, a profile or a file here."""
     if any(name.upper().startswith("PREFECT_") for name in os.environ):
         return True
     if any(Path(name).expanduser().exists() for name in ("~/.prefect/profiles.toml", ".env", "prefect.toml")):
@@ -171,7 +154,7 @@ def _may_be_named() -> bool:
 
 
 def _named_server() -> str | None:
-    """The Prefect server that the settings name, checked; None where they name none."""
+    """Return the URL of the Prefect server that the settings name, or None. Raises ServiceError."""
     from prefect.client.orchestration import get_client
     from prefect.context import get_settings_context
     from prefect.exceptions import PrefectHTTPStatusError
@@ -184,12 +167,12 @@ def _named_server() -> str | None:
         name, instead = "PREFECT_API_URL", "unset PREFECT_API_URL"
     else:
         name, instead = f"the Prefect profile {context.profile.name!r}", "take a profile without a server"
+    if error := health.prefect_fault():
+        raise ServiceError(
+            f"Prefect does not answer at {url}, named by {name} ({type(error).__name__}): start it "
+            f"(`make stack` does, on this machine), or {instead} for a server of the run's own"
+        )
     with get_client(sync_client=True) as client:
-        if error := client.api_healthcheck():
-            raise ServiceError(
-                f"Prefect does not answer at {url}, named by {name} ({type(error).__name__}): start it "
-                f"(`make stack` does, on this machine), or {instead} for a server of the run's own"
-            )
         try:
             client.read_flows(limit=1)
         except PrefectHTTPStatusError as error:
@@ -200,28 +183,20 @@ def _named_server() -> str | None:
     return url
 
 
-def _check_mlflow_server(url: str) -> None:
-    import httpx
-
-    # MLflow's own client would try again for minutes.
-    try:
-        httpx.get(f"{url.rstrip('/')}/health", timeout=10).raise_for_status()
-    except httpx.HTTPError as error:
-        raise ServiceError(
-            f"MLflow does not answer at {url}, named by MLFLOW_TRACKING_URI ({type(error).__name__}): start "
-            "it (`make stack` does, on this machine), or unset MLFLOW_TRACKING_URI for a database of your own"
-        ) from None
-    _search_mlflow(url, f"MLflow at {url} refuses us: see MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_TOKEN")
+def _mlflow_refused(url: str, error: Exception) -> ServiceError:
+    if getattr(error, "error_code", None) in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
+        return ServiceError(
+            f"MLflow at {url} refuses us: see MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_TOKEN: "
+            f"{_first_line(error)}"
+        )
+    return ServiceError(
+        f"MLflow does not answer at {url}, named by MLFLOW_TRACKING_URI ({type(error).__name__}): start "
+        "it (`make stack` does, on this machine), or unset MLFLOW_TRACKING_URI for a database of your own"
+    )
 
 
-def _search_mlflow(uri: str, problem: str) -> None:
-    from mlflow.exceptions import MlflowException
-    from mlflow.tracking import MlflowClient
-
-    try:
-        MlflowClient(uri).search_experiments(max_results=1)
-    except MlflowException as error:
-        raise ServiceError(f"{problem}: {error.message.splitlines()[0]}") from None
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _start_holder() -> None:

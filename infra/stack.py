@@ -17,7 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra import prefect_server, services, tether
+from infra import health, prefect_server, services, tether
+from infra.environment import prefect_settings
 from infra.home import folder, home
 from llama_core.errors import LlamaError, ServiceError
 
@@ -28,7 +29,7 @@ TOO_SOON = 10.0  # seconds: a service that ends sooner than this would end again
 
 @dataclass
 class Service:
-    """A program of the stack. `start` begins it on a tether."""
+    """A program of the stack. `start` starts it on a tether."""
 
     name: str
     log: Path
@@ -37,19 +38,22 @@ class Service:
     process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
     def run(self) -> None:
+        """Start the program."""
         self.since = time.monotonic()
         self.process = self.start()
 
     def ended(self) -> bool:
+        """Tell whether the program was started and has ended."""
         return self.process is not None and self.process.poll() is not None
 
     def stop(self) -> None:
+        """End the program and what it has started."""
         if self.process:
             tether.stop(self.process)
 
 
 class Stack:
-    """The services in the order of their start; they end in the opposite order."""
+    """The services of one machine, which start one after the other and end in the opposite order."""
 
     def __init__(self, prefect_port: int, mlflow_port: int):
         self.prefect_api = f"http://{prefect_server.HOST}:{prefect_port}/api"
@@ -66,7 +70,7 @@ class Stack:
         self._worker = Service("the worker", logs / "prefect-worker.log", self._start_worker)
 
     def serve(self, until: threading.Event) -> None:
-        """Start everything, say where it is, and keep it up. Raises ServiceError."""
+        """Start everything, say where it is, and keep it up until `until` is set. Raises ServiceError."""
         lock = prefect_server.take_holder_lock()
         if lock is None:
             raise ServiceError(_in_use())
@@ -81,11 +85,11 @@ class Stack:
             services.prepare_mlflow()
             self._tracker.run()
             started.append(self._tracker)
-            _await(self._server, lambda: prefect_server.answers(self.prefect_api), until)
+            _await(self._server, lambda: health.answers(self.prefect_api), until)
             self._set_up()
             self._worker.run()
             started.append(self._worker)
-            _await(self._tracker, lambda: prefect_server.answers(self.mlflow), until)
+            _await(self._tracker, lambda: health.answers(self.mlflow), until)
             if not until.is_set():
                 print(self._welcome(), flush=True)
             while not until.wait(LOOK_EVERY):
@@ -114,7 +118,7 @@ class Stack:
             "PREFECT_API_URL": self.prefect_api,
             "LLAMA_HOME": str(home()),
             "MLFLOW_TRACKING_URI": self.mlflow,
-            # The tracking server refuses versions whose files lie in a local store; its database does not.
+            # The tracking server refuses versions whose files are in a local store; its database does not.
             "MLFLOW_REGISTRY_URI": self._database,
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "DO_NOT_TRACK": "1",
@@ -122,11 +126,11 @@ class Stack:
         return tether.start(command, self._worker.log, env)
 
     def _set_up(self) -> None:
-        with services.environment(PREFECT_API_URL=self.prefect_api):
+        with prefect_settings(PREFECT_API_URL=self.prefect_api):
             from infra import workspace
 
             workspace.set_up()
-            workspace.reschedule_lost_runs("local")  # nobody else serves this pool
+            workspace.reschedule_lost_runs("local")  # our worker is the only one of this pool
 
     def _welcome(self) -> str:
         prefect = os.path.relpath(Path(sys.executable).with_name("prefect"))
@@ -145,6 +149,7 @@ Ctrl-C stops everything."""
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Run the stack until a signal ends it. Return the exit code: 0, or 2 where something does not start."""
     parser = argparse.ArgumentParser(prog="python -m infra.stack", description=__doc__, allow_abbrev=False)
     parser.add_argument("--prefect-port", type=int, default=4200)
     parser.add_argument("--mlflow-port", type=int, default=5000)
@@ -162,7 +167,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _server_settings() -> dict[str, str]:
-    """What a person has set for the server, such as PREFECT_SERVER_API_AUTH_STRING."""
+    """Return the variables that a person has set for the server, such as PREFECT_SERVER_API_AUTH_STRING."""
     return {name: value for name, value in os.environ.items() if name.startswith("PREFECT_SERVER_")}
 
 
@@ -175,7 +180,7 @@ def _await(service: Service, ready: Callable[[], bool], until: threading.Event) 
 
 
 def _keep(service: Service) -> None:
-    """Start a service again that ended by itself."""
+    """Start the service again if it has ended by itself. Raises ServiceError where it ended too soon."""
     if service.ended():
         if time.monotonic() - service.since < TOO_SOON:
             raise ServiceError(f"{service.name} ends as soon as it starts: see {service.log}")
@@ -192,7 +197,7 @@ def _in_use() -> str:
 
 
 def _forget_unless_used() -> None:
-    """A run that is left without our server starts its own on the same port."""
+    """Remove what was announced, unless a run uses the server: it will start its own on the same port."""
     clients = prefect_server.Lock("clients.lock")
     with contextlib.closing(clients):
         if clients.take():

@@ -1,4 +1,4 @@
-"""A service, with every process that it starts, that cannot outlive whoever started it.
+"""A tether: a service, and every process that it starts, cannot outlive whoever started it.
 
 `python -m infra.tether COMMAND ...` runs COMMAND for as long as its lifeline holds. Then COMMAND and its
 children (a worker's flow runs) are asked to end, and all that still descends from it after GRACE seconds is
@@ -33,14 +33,14 @@ def start(
 
 
 def stop(tethered: subprocess.Popen[bytes]) -> None:
-    """End the command and all that descends from it; returns when they are gone."""
+    """End the command and all that descends from it. Returns when they are gone."""
     assert tethered.stdin
     tethered.stdin.close()
     tethered.wait()
 
 
 def adopt_orphans() -> None:
-    """A process below us whose parent dies becomes our child, not init's, so that it can be found."""
+    """Make a descendant whose parent dies our child, instead of init's, so that it can be found."""
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
@@ -55,8 +55,9 @@ def kill_descendants() -> None:
 
 
 def main() -> int:
+    """Run the command until it ends or the lifeline does. Return its exit code."""
     released = threading.Event()
-    lifeline.watch(released.set)
+    lifeline.watch(lost=released.set)
     del os.environ[lifeline.VARIABLE]  # ours: the command's standard input is another
     adopt_orphans()
     command = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)
@@ -82,7 +83,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 def _descendants() -> list[int]:
-    """Of this process, its zombies included."""
+    """Return the process ids of all that descends from this process, zombies included."""
     children = _children()
     found = list(children.get(os.getpid(), []))
     for pid in found:
@@ -91,7 +92,7 @@ def _descendants() -> list[int]:
 
 
 def _children() -> dict[int, list[int]]:
-    """Of every process of the machine; empty where there is no /proc."""
+    """Return the children of every process of this machine, by its id; nothing where there is no /proc."""
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):

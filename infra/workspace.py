@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 HERE = Path(__file__).parent
-BEGINNINGS = 4  # of one run, as in automations.yaml
+BEGINNINGS = 4  # times that one run may start, as in automations.yaml
 
 # Each large size has its own pool, so that it has its own worker, store and queue.
 POOLS = {
@@ -36,9 +36,9 @@ def set_up() -> None:
 
 
 def reschedule_lost_runs(pool: str) -> None:
-    """Schedule again what is still called running in `pool`, whose only worker has ended.
+    """Schedule again the flow runs of `pool` that count as running, although its only worker has ended.
 
-    What has begun BEGINNINGS times becomes Crashed instead.
+    A run that has started BEGINNINGS times already becomes Crashed instead.
     """
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter

@@ -1,15 +1,14 @@
 """A program that a launcher starts: how it begins and ends, and how it talks to the flow that follows it.
 
-It prints `@metrics {...}` and `@progress {...}` (rank 0) and, for what a user can mend, `@error message`, or
-`@final message` where another start would meet it again. Each is one whole line; everything else is log. Exit
-codes: 0 done, FAILED, STOPPED.
+Rank 0 prints `@metrics {...}` and `@progress {...}`. An error that a user can mend is printed as `@error
+message`, or as `@final message` where another start would meet it again. Each of these is one whole line, and
+all other lines are log. The exit code is 0 if the work is done, else FAILED or STOPPED.
 """
 
 import importlib
 import json
 import logging
 import multiprocessing
-import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -17,25 +16,29 @@ from typing import Any, NoReturn
 
 from llama_core import lifeline
 from llama_core.errors import DivergedError, InputError, LlamaError, RecipeError
+from llama_core.exit import leave
 
-FAILED = 2  # an error that a user can mend
+FAILED = 2  # the exit code for an error that a user can mend
 FINAL = (DivergedError, InputError, RecipeError)
-STOPPED = 75  # EX_TEMPFAIL: asked to end, with its progress saved; start it again
+STOPPED = 75  # EX_TEMPFAIL: it was asked to end, and has saved its progress; start it again
 
 
 def tell(kind: str, values: dict[str, Any]) -> None:
-    """One line for the flow, in one write: ranks share the output, and `print` writes in pieces."""
+    """Print one line `@kind {...}` for the flow.
+
+    It is one write, because ranks share the output, and `print` writes in pieces.
+    """
     sys.stdout.write(f"@{kind} {json.dumps(values)}\n")
     sys.stdout.flush()
 
 
 def load(package: str) -> Callable[[str], int]:
-    """What the program `python -m PACKAGE` does: `PACKAGE.run.main`. Importing it takes seconds."""
+    """Return what the program `python -m PACKAGE` runs: `PACKAGE.run.main`. Importing it takes seconds."""
     return importlib.import_module(f"{package}.run").main
 
 
 def run(package: str) -> NoReturn:
-    """Do `main(job_url)` of a package as a program, and end with what it returns."""
+    """Run `main(job_url)` of a package as a program, and end the process with the code that it returns."""
     lifeline.watch()  # first: the launcher may die while we import
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stdout)
     try:
@@ -45,10 +48,6 @@ def run(package: str) -> NoReturn:
         kind = "final" if isinstance(error, FINAL) else "error"
         sys.stdout.write(f"@{kind} {' '.join(str(error).split())}\n")
         code = FAILED
-    # What was asked for is committed. Left to clean up, libraries of two ranks on gloo sometimes abort
-    # ("terminate called without an active exception", 2 of 60 runs), which torchrun takes for a failure.
-    logging.shutdown()
-    sys.stdout.flush()
     if code == 0 and multiprocessing.parent_process() is not None:
-        sys.exit(0)  # a forked rank: its agent hears of success from Python, and then it ends as here
-    os._exit(code)
+        sys.exit(0)  # a forked rank: multiprocessing tells its agent of the success, then ends it likewise
+    leave(code)  # what was asked for is committed

@@ -1,7 +1,7 @@
 """Fan the shards of a phase out over an engine, which knows shards and never what they hold.
 
 The work itself (a function with the step and its inputs) crosses to a worker once, not with every shard.
-A worker that is lost takes the shard with it that it worked on, which is worked on again elsewhere.
+When a worker is lost, the shard that it worked on is worked on again elsewhere.
 """
 
 import atexit
@@ -10,31 +10,31 @@ import os
 import re
 import socket
 import tempfile
-import threading
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import lru_cache, partial
 from itertools import chain, count, islice
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
 from loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 
+from llama_core import lifeline
 from llama_core.errors import LaunchError
 from llama_core.phases import Engine, Phase, in_turn
 from llama_core.recipe import RunSection
 
 IDLE_SECONDS = 60  # then a worker process ends by itself
-TRIES = 4  # of a shard whose worker was lost; on processes, without another one done between
-QUEUED = 3  # shards handed to a cluster, for each of its workers
-AHEAD = 2  # shards handed to a process: the one that it works on, and the next, unless these are the last
+TRIES = 4  # times that a shard may lose its worker; on processes, with no other shard done in between
+QUEUED = 3  # shards that a cluster holds for each of its workers
+AHEAD = 2  # shards that a process holds: the one that it works on and, unless they are the last, the next
 
 
 def engine_of(cfg: RunSection) -> Engine:
-    """The recipe's engine, which raises LaunchError where no cluster answers."""
+    """Return the recipe's engine. It raises LaunchError where no cluster answers."""
     if cfg.engine == "dask":
         return partial(on_dask, cfg=cfg)
     if cfg.engine == "ray":
@@ -43,9 +43,11 @@ def engine_of(cfg: RunSection) -> Engine:
 
 
 def on_processes(phase: Phase, todo: list[str], workers: int) -> Iterable[str]:
-    """Worker processes of this machine, which end when this process is gone, however it died.
+    """Work on the shards `todo` in processes of this machine, and yield the name of each that is done.
 
-    The first error ends the phase: what has not begun is dropped, what was committed stays.
+    The processes end when this process is gone, however it died. The first error ends the phase: what has
+    not begun is dropped, what was committed stays. Raises LaunchError where a shard loses its process TRIES
+    times.
     """
     if len(todo) <= 1:
         yield from in_turn(phase, todo)
@@ -58,7 +60,7 @@ def on_processes(phase: Phase, todo: list[str], workers: int) -> Iterable[str]:
         try:
             while True:
                 for ahead in range(AHEAD):
-                    spare = workers if ahead else 0  # for whoever ends first
+                    spare = workers if ahead else 0  # shards that are left for the process that is free first
                     for process, queue in queues.items():
                         if len(queue) == ahead and len(waiting) > spare:
                             name = waiting.popleft()
@@ -81,9 +83,9 @@ def on_processes(phase: Phase, todo: list[str], workers: int) -> Iterable[str]:
                         if again and lost[again[0]] == TRIES:
                             raise LaunchError(
                                 f"a worker process was lost {TRIES} times while it worked on {again[0]} of "
-                                f"{phase.label}: did the machine run out of memory? Set a lower run.workers"
+                                f"{phase.name}: did the machine run out of memory? Set a lower run.workers"
                             ) from error
-                        waiting.extend(again[:1])  # behind all others: it may be what costs the processes
+                        waiting.extend(again[:1])  # behind all others: it may be why its process was lost
                         waiting.extendleft(again[1:])
                     else:
                         lost.clear()
@@ -94,20 +96,23 @@ def on_processes(phase: Phase, todo: list[str], workers: int) -> Iterable[str]:
 
 
 class _Process:
-    """A worker process, and another one when it is lost.
+    """A worker process, which is replaced when it is lost.
 
-    A pool of one: a pool of several ends with the first that it loses, and the others' shards with it.
+    It is a pool of one: a pool of several ends with the first process that it loses, and the shards of the
+    others are lost with it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, line: Connection) -> None:
+        self._lifeline = line
         self._start()
 
     def _start(self) -> None:
         self._pool = ProcessPoolExecutor(
-            max_workers=1, timeout=IDLE_SECONDS, initializer=_end_with_parent, initargs=(os.getpid(),)
+            max_workers=1, timeout=IDLE_SECONDS, initializer=lifeline.watch, initargs=(self._lifeline,)
         )
 
     def submit(self, function: Callable[..., None], *arguments: Any) -> Future[None]:
+        """Queue a call of `function`; a process is started if there is none."""
         try:
             return self._pool.submit(function, *arguments)
         except TerminatedWorkerError:
@@ -117,8 +122,9 @@ class _Process:
 
 @lru_cache(maxsize=1)
 def _processes(workers: int) -> tuple[_Process, ...]:
-    """The same for all phases: a process takes seconds to start. It is started with its first shard."""
-    return tuple(_Process() for _ in range(workers))
+    """Return the processes, the same for all phases: each takes seconds to start, with its first shard."""
+    line = lifeline.of_this_process()
+    return tuple(_Process(line) for _ in range(workers))
 
 
 def _work_on(path: str, argument: Any) -> None:
@@ -130,17 +136,11 @@ def _work_at(path: str) -> Callable[[Any], None]:
     return cloudpickle.loads(Path(path).read_bytes())
 
 
-def _end_with_parent(parent: int) -> None:
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(113)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def on_dask(phase: Phase, todo: list[str], cfg: RunSection) -> Iterable[str]:
-    """Workers of a Dask cluster at `run.address`, or of a cluster of processes started here."""
+    """Work on the shards `todo` on the Dask cluster at `run.address`, else on one of processes started here.
+
+    Yields the name of each that is done. Raises LaunchError where no cluster answers.
+    """
     from distributed import KilledWorker
     from distributed import as_completed as as_they_end
     from distributed.client import FutureCancelledError
@@ -152,7 +152,7 @@ def on_dask(phase: Phase, todo: list[str], cfg: RunSection) -> Iterable[str]:
 
     def submit(name: str) -> Any:
         tries[name] += 1
-        key = f"{phase.label}-{name}-{tries[name]}-{next(_numbers)}"
+        key = f"{phase.name}-{name}-{tries[name]}-{next(_numbers)}"
         return client.submit(_apply, work, phase.shards[name], key=key, pure=False)
 
     names = {submit(name): name for name in islice(waiting, slots)}
@@ -162,7 +162,7 @@ def on_dask(phase: Phase, todo: list[str], cfg: RunSection) -> Iterable[str]:
             name = names.pop(future)
             fault = future.exception()
             if isinstance(fault, KilledWorker | FutureCancelledError) and tries[name] < TRIES:
-                work = client.scatter(phase.work, broadcast=True, hash=False)  # it may be gone as well
+                work = client.scatter(phase.work, broadcast=True, hash=False)  # the work may be lost as well
                 again = submit(name)
                 names[again] = name
                 ended.add(again)
@@ -178,12 +178,12 @@ def on_dask(phase: Phase, todo: list[str], cfg: RunSection) -> Iterable[str]:
         client.cancel(list(names))
 
 
-_numbers = count()  # of tasks: a key of Dask's stands for one result, for ever
+_numbers = count()  # make the keys of Dask's tasks unique: a key stands for one result, for ever
 
 
 @lru_cache(maxsize=1)
 def _dask_client(address: str | None, workers: int) -> Any:
-    """One for all phases of this process, and closed with it: a cluster takes seconds to start."""
+    """Return the client of all phases, closed when this process ends: a cluster takes seconds to start."""
     from distributed import Client
 
     here = {"n_workers": workers, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
@@ -211,7 +211,10 @@ def _work_put(reference: Any) -> Callable[[Any], None]:
 
 
 def on_ray(phase: Phase, todo: list[str], cfg: RunSection) -> Iterator[str]:
-    """Workers of a Ray cluster at `run.address`, or of a Ray started here."""
+    """Work on the shards `todo` on the Ray cluster at `run.address`, else on a Ray started here.
+
+    Yields the name of each that is done. Raises LaunchError where no cluster answers.
+    """
     import ray
 
     if not ray.is_initialized():
@@ -222,7 +225,7 @@ def on_ray(phase: Phase, todo: list[str], cfg: RunSection) -> Iterator[str]:
             if host_and_port := re.search(r"([^/]+):(\d+)$", cfg.address or ""):
                 socket.create_connection((host_and_port[1], int(host_and_port[2])), timeout=10).close()
             ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, OSError) as error:  # Ray itself would ask for minutes
+        except (ConnectionError, OSError) as error:  # Ray itself would try for minutes
             raise LaunchError(f"no Ray cluster answers at run.address {cfg.address}: {error}") from error
     work = [ray.put(phase.work)]  # in a list: Ray would unpack it anew with every shard
     remote = ray.remote(num_cpus=1, max_retries=TRIES)(_apply_put)

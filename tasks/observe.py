@@ -4,7 +4,6 @@ Observers never kill a run: where Prefect cannot be reached, the terminal says s
 missed is sent again later.
 """
 
-import functools
 import logging
 import re
 import sys
@@ -13,7 +12,6 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any
 
-import httpx
 from prefect import get_run_logger
 from prefect.artifacts import (
     create_link_artifact,
@@ -25,6 +23,8 @@ from prefect.artifacts import (
 from prefect.context import SettingsContext, get_settings_context
 from prefect.exceptions import MissingContextError
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, Settings
+
+from infra import health
 
 PROGRESS_EVERY = 3.0  # seconds between two updates of one progress bar
 SAY_EVERY = 60.0  # seconds between two lines of a log about one progress bar
@@ -138,7 +138,7 @@ def wait_for_prefect() -> None:
     """
     url = PREFECT_API_URL.value()
     deadline = time.monotonic() + WAIT_FOR_PREFECT
-    while url and not _answers(url):
+    while url and not _prefect_answers():
         if time.monotonic() > deadline:
             warn(f"Prefect at {url} did not come back; the run goes on without it")
             return
@@ -149,17 +149,9 @@ def wait_for_prefect() -> None:
         _send(send)
 
 
-def _answers(url: str) -> bool:
-    try:
-        return _client().get(f"{url}/health").is_success
-    except httpx.HTTPError:
-        return False
-
-
-@functools.cache
-def _client() -> httpx.Client:
-    """One for all: making its TLS settings takes a tenth of a second."""
-    return httpx.Client(timeout=5)
+def _prefect_answers() -> bool:
+    with _without_retries():
+        return health.prefect_fault() is None
 
 
 def _send(send: Callable[[], Any]) -> None:

@@ -1,9 +1,9 @@
 """torchrun as the launchers use it: `python -m infra.launch.agent TORCHRUN_ARGUMENTS -m MODULE ...`.
 
-The same agent as `torchrun`, with three differences. It ends with its launcher, and its ranks with it:
+It is the same agent as `torchrun`, with three differences. It ends with its launcher, and its ranks with it:
 it terminates them, and kills those that do not listen. It exits with the code of the rank that failed
-first, told in one line, where torchrun always exits with 1 under a long traceback. And with
-`--start-method=fork` it imports what MODULE needs, once, and forks its ranks, which then begin at once;
+first, and says so in one line, where torchrun always exits with 1 after a long traceback. And with
+`--start-method=fork` it imports what MODULE needs once and forks its ranks, which then begin at once. This is
 not for GPUs, whose driver does not survive a fork.
 """
 
@@ -16,10 +16,12 @@ import sys
 import traceback
 
 from llama_core import lifeline, program
+from llama_core.exit import leave
 
 
 def main() -> int:
-    lifeline.watch(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    """Run the agent until its ranks have ended. Return the code of the rank that failed first, or 0."""
+    lifeline.watch(lost=lambda: os.kill(os.getpid(), signal.SIGTERM))
 
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.api import SignalException
@@ -29,7 +31,7 @@ def main() -> int:
     arguments = run.parse_args(sys.argv[1:])
     try:
         if arguments.start_method == "fork":
-            os.environ["CUDA_VISIBLE_DEVICES"] = ""  # torch's agent looks for GPUs, after which no fork may
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""  # torch's agent looks for GPUs; no fork works after that
             module = arguments.training_script
             spec = importlib.util.find_spec(module)
             if spec and spec.submodule_search_locations:
@@ -52,9 +54,9 @@ def main() -> int:
 
 
 def _rank(module: str, *args: str) -> None:
-    """A forked rank: `python -m module args`. It must return where it succeeds: the agent waits for that."""
+    """Be a forked rank, as `python -m module args`. Return on success, which the agent waits for."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_DFL)  # the agent's own handlers
+        signal.signal(number, signal.SIG_DFL)  # instead of the agent's handlers, which a fork inherits
     sys.argv = [module, *args]
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
@@ -62,12 +64,12 @@ def _rank(module: str, *args: str) -> None:
         if end.code:
             raise
     except Exception:
-        traceback.print_exc()  # raised on, torch would write it to a file of its own, and not to the log
+        traceback.print_exc()  # if it were raised, torch would write it to a file of its own, not to the log
         sys.exit(1)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """A rank's failure is told by `main`, without the agent's own traceback."""
+    """Tell whether the log needs this record of the agent's: `main` reports the failure of a rank itself."""
     return not str(record.msg).startswith("failed (exitcode")
 
 
@@ -77,7 +79,4 @@ if __name__ == "__main__":
     except BaseException:
         traceback.print_exc()
         code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # torch takes half a second to take apart; and where a fork has failed, Python would wait for its sisters.
-    os._exit(code)
+    leave(code)

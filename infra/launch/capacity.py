@@ -1,4 +1,4 @@
-"""What a launcher offers against what a recipe needs: said before any work is done."""
+"""Compare what a launcher offers with what a recipe needs, before any work is done."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from llama_core.errors import LaunchError
 from llama_core.recipe import Recipe
 
-OVERSUBSCRIBED = 4  # processes a CPU core that are still worth starting
+OVERSUBSCRIBED = 4  # processes on each CPU core: more are not worth starting
 GIB = 2**30
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """What a launcher offers at most. Memory in bytes; None where the launcher does not tell."""
+    """What a launcher offers at most. Memory is in bytes, and None where the launcher does not tell."""
 
     launcher: str
     nodes: int
     cores: int
-    """CPU cores of a node."""
+    """CPU cores of each node."""
     node_memory: int | None
     gpus: int
-    """GPUs of a node."""
+    """GPUs of each node."""
     gpu_memory: int | None
 
     def __str__(self) -> str:
@@ -34,7 +34,10 @@ class Capacity:
 
 
 def check_capacity(recipe: Recipe, offered: Callable[[], Capacity]) -> None:
-    """`offered` asks the launcher. Raises LaunchError where it cannot answer, or has too little."""
+    """Check that the launcher offers what the recipe needs; `offered` asks it.
+
+    Raises LaunchError where the launcher does not answer, or offers too little.
+    """
     try:
         capacity = offered()
     except LaunchError as error:
@@ -65,7 +68,7 @@ def check_capacity(recipe: Recipe, offered: Callable[[], Capacity]) -> None:
 
 
 def _refused(recipe: Recipe, why: str, cluster: str) -> LaunchError:
-    """What the recipe needs, why it cannot have it, and what to do."""
+    """Return the error that says what the recipe needs, why it cannot have it, and what to do."""
     launch = recipe.launch
     device = "GPU" if launch.device == "cuda" else "process"
     return LaunchError(
@@ -76,13 +79,13 @@ def _refused(recipe: Recipe, why: str, cluster: str) -> LaunchError:
 
 
 def memory_needed(recipe: Recipe) -> int:
-    """Bytes on one process, roughly (some 20 % too low or too high).
+    """Estimate the bytes of memory that each process needs, some 20 % too low or too high.
 
-    float32 parameters, gradients and two Adam moments (16 bytes a parameter) over the shards; a block
-    gathered from all shards with its gradient (8 bytes a parameter of the block, measured);
-    activations kept for the backward pass: about 44 bytes a token, layer and `dim` (after Korthikanti
-    et al. 2022, with SwiGLU and without the attention matrix), or 2 where blocks are recomputed;
-    the logits in float32 and their gradients.
+    It is the sum of: parameters in float32, their gradients and two Adam moments (16 bytes per parameter),
+    divided among the FSDP ranks; one block gathered from all ranks, with its gradient (8 bytes per parameter
+    of the block, measured); activations kept for the backward pass, about 44 bytes per token, layer and
+    `dim` (after Korthikanti et al. 2022, with SwiGLU and without the attention matrix), or 2 where blocks are
+    recomputed; and the logits in float32 with their gradients.
     """
     model, layout = recipe.model, recipe.layout
     vocab = recipe.tokenizer.vocab_size

@@ -27,11 +27,16 @@ KILL_AFTER = GRACE + 5  # seconds: the agent itself kills its ranks after GRACE
 
 @dataclass(frozen=True)
 class Child(Handle):
+    """A job on this machine, and its process."""
+
     process: subprocess.Popen[bytes]
 
 
 class LocalLauncher:
+    """A `Launcher` whose jobs are child processes on this machine."""
+
     def capacity(self) -> Capacity:
+        """Return what this machine has, busy or not."""
         gpus = _gpu_memory()
         return Capacity(
             launcher="local",
@@ -43,12 +48,14 @@ class LocalLauncher:
         )
 
     def submit(self, job: JobSpec) -> Handle:
+        """Start the job as a child process that ends with this one."""
         number, path = tempfile.mkstemp(prefix=f"{job.name}-", suffix=".log", dir=logs_folder())
         with open(number, "wb") as log:
             process = lifeline.start(_command(job), _environment(job), log)
         return Child(job.name, str(process.pid), Path(path), process)
 
     def poll(self, handle: Handle) -> State:
+        """Return the state of the job, as its exit code tells it."""
         code = cast(Child, handle).process.poll()
         if code is None:
             return State("running")
@@ -65,6 +72,7 @@ class LocalLauncher:
         return State("failed", f"exit code {code}", code)
 
     def cancel(self, handle: Handle) -> None:
+        """Ask the job to end, and kill it and its ranks if it does not within KILL_AFTER seconds."""
         process = cast(Child, handle).process
         try:
             process.terminate()
@@ -76,10 +84,11 @@ class LocalLauncher:
             process.wait()
 
     def logs(self, handle: Handle) -> Iterator[str]:
+        """Yield the lines of the log from its beginning until the job has ended."""
         return follow(handle.log, lambda: self.poll(handle), EVERY)
 
     def adopt(self, name: str) -> Handle | None:
-        """None: on one machine the job has gone with its launcher."""
+        """Return None: on one machine the job has gone with its launcher."""
         return None
 
 
@@ -104,7 +113,7 @@ def _environment(job: JobSpec) -> dict[str, str]:
 
 
 def _sweep(child: Child) -> None:
-    """End whatever the child may have left behind: ranks by the lifeline, its own group by a signal."""
+    """End what the child may have left behind: its ranks by the lifeline, its process group by a signal."""
     pipe = cast(IO[bytes], child.process.stdin)
     if pipe.closed:
         return
@@ -114,7 +123,10 @@ def _sweep(child: Child) -> None:
 
 
 def _gpu_memory() -> list[int]:
-    """Bytes of each GPU that a job would see. By nvidia-smi: asking torch takes seconds and a context."""
+    """Return the bytes of each GPU that a job would see.
+
+    They come from nvidia-smi, because torch takes seconds, and memory of the GPU.
+    """
     query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
     try:
         found = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout.split()

@@ -32,13 +32,16 @@ PHASES: dict[str, JobPhase] = {
 
 
 class SlurmLauncher:
-    """`partition`: None is the cluster's default. `every`: seconds between two looks at a job."""
+    """A `Launcher` whose jobs are batch jobs of a Slurm cluster.
+
+    `partition`: None is the cluster's default. `every`: seconds between two looks at a job.
+    """
 
     def __init__(self, partition: str | None = None, every: float = 5.0):
         self.partition, self.every = partition, every
 
     def capacity(self) -> Capacity:
-        """What the partition has, busy or not; where its nodes differ, those with the most GPUs."""
+        """Return what the partition has, busy or not; where its nodes differ, those with the most GPUs."""
         lines = _slurm("sinfo", "--noheader", "--format=%P|%D|%c|%m|%G").splitlines()
         rows = [line.split("|") for line in lines]
         chosen = self.partition or next((r[0] for r in rows if r[0].endswith("*")), rows[0][0])
@@ -61,12 +64,14 @@ class SlurmLauncher:
         )
 
     def submit(self, job: JobSpec) -> Handle:
+        """Submit the job to the queue. Raises LaunchError where Slurm refuses it."""
         text = script(job, logs_folder() / f"{job.name}-%j.log", self.partition)
         # The environment goes beside the script, so that credentials are in no file and no command line.
         number = _slurm("sbatch", "--parsable", stdin=text, env=os.environ | job.env).strip().split(";")[0]
         return _handle(job.name, number)
 
     def poll(self, handle: Handle) -> State:
+        """Return the state of the job. Raises LaunchError where Slurm is away for PATIENCE seconds."""
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
@@ -79,20 +84,27 @@ class SlurmLauncher:
                 time.sleep(self.every)
 
     def cancel(self, handle: Handle) -> None:
+        """End the job, and return when it has ended."""
         _slurm("scancel", handle.id)
         while not self.poll(handle).ended:
             time.sleep(min(self.every, 1.0))
 
     def logs(self, handle: Handle) -> Iterator[str]:
+        """Yield the lines of the log from its beginning until the job has ended."""
         return follow(handle.log, lambda: self.poll(handle), self.every)
 
     def adopt(self, name: str) -> Handle | None:
+        """Return the user's job of this name that is queued or running, or None."""
         found = _slurm("squeue", "--me", "--noheader", f"--name={name}", "--sort=i", "--format=%A").split()
         return _handle(name, found[0]) if found else None
 
 
 def script(job: JobSpec, log: Path, partition: str | None) -> str:
-    """The batch script. `--dependency=singleton`: never two jobs of one name beside each other."""
+    """Return the text of the batch script, whose output goes to `log`.
+
+    Because of `--dependency=singleton`, two jobs of one name never run at the same time. Raises LaunchError
+    where the time limit is not a time.
+    """
     launch = job.launch
     limit = _seconds(launch.time_limit)
     warning = min(WARNING, limit // 4)
@@ -162,7 +174,7 @@ def _handle(name: str, number: str) -> Handle:
 
 
 def _fields(number: str) -> dict[str, str]:
-    """What scontrol says of a job: {"JobState": "RUNNING", "ExitCode": "0:0", ...}."""
+    """Return what scontrol says of a job, such as {"JobState": "RUNNING", "ExitCode": "0:0", ...}."""
     text = _slurm("scontrol", "show", "job", number)
     fields = dict(re.findall(r"(\w+)=(\S*)", text))
     paths = dict(re.findall(r"^ *(StdOut)=(.*)$", text, re.MULTILINE))  # may hold spaces
@@ -170,12 +182,15 @@ def _fields(number: str) -> dict[str, str]:
 
 
 def _gpus(gres: str) -> int:
-    """`gpu:8`, `gpu:h100:8(S:0-1),nvme:1` or `(null)`."""
+    """Return the number of GPUs in Slurm's `gpu:8`, `gpu:h100:8(S:0-1),nvme:1` or `(null)`."""
     return sum(int(n) for n in re.findall(r"\bgpu(?::[^:,()]+)?:(\d+)", gres))
 
 
 def _seconds(limit: str) -> int:
-    """Slurm's ways to write a time: minutes, m:s, h:m:s, d-h, d-h:m, d-h:m:s. Raises LaunchError."""
+    """Return the seconds of a time as Slurm writes it: minutes, m:s, h:m:s, d-h, d-h:m or d-h:m:s.
+
+    Raises LaunchError.
+    """
     match = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", limit)
     if not match:
         raise LaunchError(f"launch.time_limit {limit!r} is not a time: write hours:minutes:seconds")

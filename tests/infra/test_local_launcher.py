@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from infra.launch.capacity import Capacity, check_capacity, memory_needed
-from infra.launch.launcher import JobSpec, run
+from infra.launch.launcher import JobSpec
+from infra.launch.run import run
 from llama_core.errors import LaunchError
 from llama_core.recipe import Launch, load_recipe
 
@@ -187,14 +188,14 @@ def test_a_job_that_ignores_the_polite_signal_is_killed(job, monkeypatch: pytest
 # A flow that starts the job, reads its log, and may have forked a pool of workers.
 FLOW = """
     import multiprocessing, sys, time
-    from infra.launch.launcher import Job
+    from infra.launch.launcher import JobSpec
     from infra.launch.local import LocalLauncher
     from llama_core.recipe import Launch
 
     procs, forked = int(sys.argv[1]), sys.argv[2] == "forked"
     launcher = LocalLauncher()
     device = sys.argv[3]
-    job = Job("llama-train-4f2a", "program", [], Launch(procs_per_node=procs, device=device), {})
+    job = JobSpec("llama-train-4f2a", "program", [], Launch(procs_per_node=procs, device=device), {})
     handle = launcher.submit(job)
     if forked:
         child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))

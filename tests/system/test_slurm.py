@@ -14,7 +14,8 @@ import pytest
 from system.slurm_cluster import SlurmCluster, missing
 
 from infra.launch.capacity import Capacity, check_capacity
-from infra.launch.launcher import JobSpec, run
+from infra.launch.launcher import JobSpec
+from infra.launch.run import run
 from infra.launch.slurm import SlurmLauncher, script
 from llama_core.errors import LaunchError
 from llama_core.recipe import Launch, load_recipe
@@ -140,7 +141,8 @@ def test_a_job_outlives_its_flow_and_the_next_flow_adopts_it(
     """
     flow = f"""
         import sys
-        from infra.launch.launcher import Job, run
+        from infra.launch.launcher import JobSpec
+        from infra.launch.run import run
         from infra.launch.slurm import SlurmLauncher
         from llama_core.recipe import Launch
         for line in run({job(program)!r}, SlurmLauncher(every=0.3)):
