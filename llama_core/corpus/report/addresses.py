@@ -6,16 +6,18 @@ from collections.abc import Iterable, Sequence
 from itertools import islice, takewhile
 
 from llama_core.corpus.recipe import Dataset, Packages, Source
+from llama_core.markdown import code, escape
 
 _REMOTE = re.compile(r"\b(https?|s3a?|gs|gcs|hf|ftp|az|abfss?)://[^/]+/?", re.IGNORECASE)
-_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")  # of a dataset on the hub, or of a format
+_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")  # a dataset on the hub, or a format
 _SEPARATOR = re.compile("([/#])")
 
 
 def read_from(source: Source) -> str:
-    """Every public address of a source as the recipe has it, in Markdown; local paths are only counted."""
+    """Return every public address of a source, in Markdown; of its local paths only the number is told."""
     if isinstance(source, Packages):
-        return f"the Python packages {', '.join(source.packages)}, as installed where the corpus was made"
+        names = escape(", ".join(source.packages))
+        return f"the Python packages {names}, as installed where the corpus was made"
     if isinstance(source, Dataset):
         return _of_dataset(source)
     return _told(source.urls)
@@ -23,13 +25,13 @@ def read_from(source: Source) -> str:
 
 def _of_dataset(source: Dataset) -> str:
     on_hub = _NAME.fullmatch(source.path) and not os.path.exists(source.path)
-    told = f"`{source.path}` by the library `datasets`" if on_hub else _told([source.path])
+    told = f"{code(source.path)} by the library `datasets`" if on_hub else _told([source.path])
     files = _data_files(source)
     if not files:
         return told
-    # Of a dataset on the hub they are names inside it; of a format, as json, they are paths or URLs.
+    # Files of a dataset on the hub are names inside it; those of a format, as json, are paths or URLs.
     inside = on_hub and "/" in source.path
-    return f"{told}: " + (", ".join(f"`{f}`" for f in files) if inside else _told(files))
+    return f"{told}: " + (", ".join(map(code, files)) if inside else _told(files))
 
 
 def _data_files(source: Dataset) -> list[str]:
@@ -39,7 +41,7 @@ def _data_files(source: Dataset) -> list[str]:
 
 
 def _told(addresses: Sequence[str]) -> str:
-    """Addresses of one server together, by what they share; how many local paths there are beside them."""
+    """Return the addresses of each server together, by what they share, and the number of local paths."""
     of_server: dict[str, list[str]] = {}
     for address in addresses:
         if found := _REMOTE.search(address):
@@ -51,18 +53,18 @@ def _told(addresses: Sequence[str]) -> str:
 
 
 def _together(addresses: list[str]) -> str:
-    """`https://server/…/end` of `a`, `b`, `c`."""
+    """Return addresses of one server as "`https://server/…/end` of `a`, `b`, `c`"."""
     if len(addresses) == 1:
-        return f"`{addresses[0]}`"
+        return code(addresses[0])
     parts = [_SEPARATOR.split(address) for address in addresses]
     shortest = min(map(len, parts)) - 1  # something is left of each
     first = _equal(zip(*parts, strict=False), shortest)
     last = _equal(zip(*(reversed(p) for p in parts), strict=False), shortest - first)
     rests = ["".join(p[first : len(p) - last]) for p in parts]
     start, end = "".join(parts[0][:first]), "".join(parts[0][len(parts[0]) - last :])
-    return f"`{start}…{end}` of {', '.join(f'`{rest}`' for rest in rests)}"
+    return f"{code(f'{start}…{end}')} of {', '.join(map(code, rests))}"
 
 
 def _equal(columns: Iterable[tuple[str, ...]], most: int) -> int:
-    """How many columns, from the first on, hold one value each."""
+    """Count how many columns, from the first on, hold one value each."""
     return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, islice(columns, most)))

@@ -3,29 +3,27 @@
 It lies beside the corpus and is no part of it: decontamination and the tokens come later, and say more.
 """
 
-import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import yaml
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.corpus import SPLITS
 from llama_core.corpus.decontaminate.plan import DROPPED
 from llama_core.corpus.recipe import Corpus
 from llama_core.corpus.report.addresses import read_from
 from llama_core.corpus.training_text import TrainingText
+from llama_core.markdown import bullets, code, escape, table
 from llama_core.recipe import Recipe
 from llama_core.section import Section
-from llama_core.step import Artifact
 
 CARD = "README.md"
 SHOWN = 30  # entries of a list: licences, languages, domains, a setting's values
 NAME = 80  # characters of a licence, a language, a domain
 # Settings of a source that are told in another place than the table of how it was cleaned.
 ELSEWHERE = ("kind", "urls", "packages", "path", "data_files", "clean")
-
-_MARKUP = re.compile(r"[\\`*\[\]<>|&]")
 
 
 def publish_card(recipe: Recipe, text: TrainingText, tokens: Artifact | None = None) -> None:
@@ -47,12 +45,12 @@ def dataset_card(recipe: Recipe, text: TrainingText, tokens: Artifact | None = N
         "configs": [c for c in configs if c["data_files"]],
     }
     parts = [
-        f"# {recipe.name} pretraining corpus",
-        f"Made by the recipe `{recipe.name}`; step `{corpus.name}`. Each row is a document: `id, text, "
+        f"# {escape(recipe.name)} pretraining corpus",
+        f"Made by the recipe {code(recipe.name)}; step `{corpus.name}`. Each row is a document: `id, text, "
         "source, url, license, language, date, meta`. The held-out split shares no exact and no "
         "near-duplicate document with the training split.",
-        f"Decontamination: {decontamination(recipe, text)}",
-        "\n".join(_contents(corpus, recipe, tokens)),
+        f"Decontamination: {decontamination(recipe, text, escape, code)}",
+        _contents(corpus, recipe, tokens),
         *(
             f"{title}, by number of documents: {listed(_merged(corpus, fact))}."
             for title, fact in (("Licences", "licenses"), ("Languages", "languages"), ("Domains", "domains"))
@@ -61,25 +59,20 @@ def dataset_card(recipe: Recipe, text: TrainingText, tokens: Artifact | None = N
         "## Where it was read from",
         "A source's text is what its publisher offers, under the publisher's licence. `list+` stands for the "
         "files that the list at the address names; `*` for any characters of a name.",
-        *_list_of(f"{name}: {read_from(cfg)}" for name, cfg in sorted(recipe.corpus.sources.items())),
+        bullets(f"{escape(name)}: {read_from(cfg)}" for name, cfg in sorted(recipe.corpus.sources.items())),
         "## How it was made",
         "What the paper (Touvron et al. 2023, section 2) leaves open is decided by the recipe, as follows.",
-        *_list_of(recipe.corpus.choices),
+        bullets(recipe.corpus.choices),  # the recipe's own Markdown
         "The values, source by source and for all of them:",
-        "\n".join(_cleaning(recipe)),
-        *_list_of(_values(recipe)),
+        _cleaning(recipe),
+        bullets(_values(recipe)),
     ]
-    return f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n" + "\n\n".join(parts) + "\n"
-
-
-def _list_of(items: Iterable[str]) -> list[str]:
-    """A list in Markdown; nothing where there are no items."""
-    lines = [f"- {' '.join(item.split())}" for item in items]
-    return ["\n".join(lines)] if lines else []
+    body = "\n\n".join(part for part in parts if part)
+    return f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n{body}\n"
 
 
 def _config(name: str, corpus: Artifact, sources: list[str]) -> dict[str, Any]:
-    """By patterns: a large corpus has more shards than a card can name."""
+    """Name a configuration's files by patterns: a large corpus has more shards than a card can list."""
     counts = {source: _counts(corpus, source) for source in sources}
     files = []
     for split in SPLITS:
@@ -89,33 +82,36 @@ def _config(name: str, corpus: Artifact, sources: list[str]) -> dict[str, Any]:
     return {"config_name": name, "data_files": files}
 
 
-def _contents(corpus: Artifact, recipe: Recipe, tokens: Artifact | None) -> Iterable[str]:
-    """A row for each source: what is in it, and how often training sees it."""
-    epochs = " | tokens | epochs" if tokens else ""
-    yield f"| source | kind | documents | MB | held out | MB | share of training{epochs} |"
-    yield "|---|---|---:|---:|---:|---:|---:" + ("|---:|---:" if tokens else "") + "|"
+def _contents(corpus: Artifact, recipe: Recipe, tokens: Artifact | None) -> str:
+    """Return a table with a row for each source: what is in it, and how often training sees it."""
+    columns = ["source", "kind", "documents", "MB", "held out", "MB", "share of training"]
+    if tokens:
+        columns += ["tokens", "epochs"]
+    rows = []
     for source, cfg in sorted(recipe.corpus.sources.items()):
-        counts = _counts(corpus, source)
-        cells = [f"{counts[f'documents.{s}']:,} | {counts[f'bytes.{s}'] / 1e6:,.2f}" for s in SPLITS]
-        share = recipe.mixture[source]
-        row = f"| {source} | {cfg.kind} | {' | '.join(cells)} | {100 * share:.4g} %"
+        counts, share = _counts(corpus, source), recipe.mixture[source]
+        row = [source, cfg.kind]
+        for split in SPLITS:
+            row += [f"{counts[f'documents.{split}']:,}", f"{counts[f'bytes.{split}'] / 1e6:,.2f}"]
+        row.append(f"{100 * share:.4g} %")
         if tokens:
             held = _counts(tokens, source)["tokens"]
-            row += f" | {held:,} | {share * recipe.train.tokens / held:.2f}" if held else " | 0 | "
-        yield row + " |"
+            row += [f"{held:,}", f"{share * recipe.train.tokens / held:.2f}" if held else ""]
+        rows.append(row)
+    return table(columns, rows, align="ll" + "r" * (len(columns) - 2))
 
 
-def _cleaning(recipe: Recipe) -> Iterable[str]:
-    yield "| source | reading | cleaning |"
-    yield "|---|---|---|"
+def _cleaning(recipe: Recipe) -> str:
+    """Return a table with a row for each source: how it is read and cleaned."""
+    rows = []
     for source, cfg in sorted(recipe.corpus.sources.items()):
         reading = {k: v for k, v in cfg.identity().items() if k not in ELSEWHERE}
-        cleaning = _settings(_on(cfg.clean)) or "none"
-        yield f"| {source} | {_settings(reading)} | {cleaning} |"
+        rows.append((source, _settings(reading), _settings(_on(cfg.clean)) or "none"))
+    return table(("source", "reading", "cleaning"), rows)
 
 
 def _on(section: Section) -> dict[str, Any]:
-    """What a section switches on, with its values."""
+    """Return what a section switches on, with its values."""
     found: dict[str, Any] = {}
     for name in type(section).model_fields:
         value = getattr(section, name)
@@ -131,7 +127,7 @@ def _on(section: Section) -> dict[str, Any]:
 
 
 def _settings(values: dict[str, Any]) -> str:
-    """`lines (shards 1600, group_shards 50), language (keep en, ...)`."""
+    """Return settings as plain text, such as `lines (shards 1600, group_shards 50), language (keep en)`."""
     shown = []
     for name, value in values.items():
         if isinstance(value, dict):
@@ -145,15 +141,17 @@ def _settings(values: dict[str, Any]) -> str:
             shown.append(f"{name} {' '.join(map(str, value[:SHOWN])) or 'none'}{more}")
         else:
             shown.append(f"{name} {value}")
-    return ", ".join(shown).replace("|", "\\|")
+    return ", ".join(shown)
 
 
 def _values(recipe: Recipe) -> Iterable[str]:
+    """Yield sentences, in Markdown, on the settings that hold for all sources."""
     corpus, tokenizer = recipe.corpus, recipe.tokenizer
-    yield f"Duplicates: exact ones are removed; near ones by {_settings(corpus.dedup.identity())}."
-    yield f"Held out: {_held_out(corpus)}. Held-out documents that repeat others are dropped."
+    yield f"Duplicates: exact ones are removed; near ones by {escape(_settings(corpus.dedup.identity()))}."
+    yield f"Held out: {escape(_held_out(corpus))}. Held-out documents that repeat others are dropped."
     flags = {k: v for k, v in tokenizer.identity().items() if k != "compare_with"}  # it may be a path
-    yield f"Tokenizer: SentencePiece BPE, {_settings(flags)}, trained on a sample drawn by the mixture."
+    trained = f"SentencePiece BPE, {escape(_settings(flags))}, trained on a sample drawn by the mixture"
+    yield f"Tokenizer: {trained}."
     masked = "does not cross" if recipe.train.document_mask else "crosses"
     yield (
         f"Training: {recipe.train.tokens:,} tokens in windows of {recipe.train.seq_len:,}; documents are "
@@ -170,8 +168,13 @@ def _held_out(corpus: Corpus) -> str:
     return " and ".join(parts) or "nothing"
 
 
-def decontamination(recipe: Recipe, text: TrainingText) -> str:
-    """Say in a sentence whether the text was compared with evaluation sets, and what was found."""
+def decontamination(
+    recipe: Recipe, text: TrainingText, as_text: Callable[[str], str], as_code: Callable[[str], str]
+) -> str:
+    """Say in a sentence whether the text was compared with evaluation sets, and what was found.
+
+    `as_text` and `as_code`: `escape` and `code` of `llama_core.markdown` or of `llama_core.html`.
+    """
     decontaminated = text.decontaminated
     if decontaminated is None:
         why = "switched off" if recipe.corpus.decontaminate is None else "no evaluation sets were given"
@@ -179,15 +182,15 @@ def decontamination(recipe: Recipe, text: TrainingText) -> str:
     counts, n = decontaminated.counts, decontaminated.manifest["identity"]["ngram"]
     dropped, sets = counts.get(DROPPED, 0), ", ".join(decontaminated.facts["benchmarks"])
     told = (
-        f"{dropped or 'none'} of {counts['documents']:,} training documents share {n} words in a row with an"
+        f"{dropped or 'none'} of {counts['documents']:,} training documents share {n} words in a row with an "
+        f"evaluation set ({as_text(sets)})."
     )
-    told = f"{told} evaluation set ({sets})."
     if not dropped:
         return told
     return (
-        f"{told} They are still in the `train` split that `datasets.load_dataset` reads, as decontamination "
-        "writes decisions and no text, and are left out when text is read for the tokenizer and the tokens; "
-        f"`{decontaminated.name}` lists them."
+        f"{told} They are still in the {as_code('train')} split that {as_code('datasets.load_dataset')} "
+        "reads, as decontamination writes decisions and no text, and are left out when text is read for the "
+        f"tokenizer and the tokens; {as_code(decontaminated.name)} lists them."
     )
 
 
@@ -207,11 +210,11 @@ def _merged(corpus: Artifact, fact: str) -> list[tuple[str, int]]:
 
 
 def listed(rows: list[tuple[str, int]]) -> str:
-    """`en (21); fr (3); and 7 more`. The names come with the documents: in Markdown they are words only."""
-    shown = [f"{_plain(name) or 'none'} ({count:,})" for name, count in rows[:SHOWN]]
+    """Return names and counts as Markdown, such as `en (21); fr (3); and 7 more`."""
+    shown = [f"{escape(_short(name)) or 'none'} ({count:,})" for name, count in rows[:SHOWN]]
     return "; ".join(shown + ([f"and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else [])) or "none"
 
 
-def _plain(name: str) -> str:
+def _short(name: str) -> str:
     line = " ".join(name.split())
-    return _MARKUP.sub(r"\\\g<0>", line if len(line) <= NAME else f"{line[: NAME - 1]}…")
+    return line if len(line) <= NAME else f"{line[: NAME - 1]}…"

@@ -1,135 +1,131 @@
 """The corpus page: one HTML file, pictures included."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
+from llama_core import html
 from llama_core.corpus.documents import Documents
-from llama_core.corpus.report import passages
+from llama_core.corpus.report import picture
+from llama_core.corpus.report.balance import StageBalance, balance_rows, size, source_balances
 from llama_core.corpus.report.card import decontamination
-from llama_core.corpus.report.passages import Excerpt, Pair, StageBalance, named
-from llama_core.corpus.report.picture import escaped, picture
+from llama_core.corpus.report.excerpts import (
+    Excerpt,
+    Pair,
+    cut_texts,
+    dropped_texts,
+    duplicates,
+    kept_texts,
+    quarantined,
+)
+from llama_core.corpus.report.measures import (
+    NAMES,
+    duplicate_clusters,
+    evaluation_sets,
+    measures,
+    merged_facts,
+)
 from llama_core.corpus.training_text import TrainingText
 from llama_core.recipe import Recipe
 
-REVISION = 2
+REVISION = 3
 ROWS = 15  # of a table of languages, licences, domains
+STYLE = """
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(240px, 1fr)); gap: 0 2em }
+.pair { display: grid; grid-template-columns: 1fr 1fr; gap: 1.5em } .pair > div { min-width: 0 }
+.pair pre, .cuts pre { margin: 0; max-height: 11em; overflow: auto }
+.bars { display: table; width: 100%; margin: 0 }
+.bars td { border: 0; padding: 1px 6px 1px 0; overflow-wrap: anywhere }
+.bars td:nth-child(2) { width: 40% } .bars i { display: block; height: 10px; margin-top: 5px }
+.bars i { background: #80ccff } .bars td:last-child { text-align: right; white-space: nowrap }
+.what { color: #57606a; font-size: 12px; margin: .6em 0 .2em }
+"""
 
 
 def page(recipe: Recipe, sources: Iterable[Documents], text: TrainingText) -> str:
     """Return the page as HTML. Reads the manifests, and a few texts of each source."""
     sources = list(sources)
-    ways = {d.source: passages.passages(d, text) for d in sources}
+    balances = {d.source: source_balances(d, text) for d in sources}
     parts = [
-        f"<h1>{escaped(recipe.name)} corpus</h1>",
-        f"<p><code>{escaped(text.corpus.url)}</code></p>",
-        f"<p>Decontamination: {escaped(decontamination(recipe, text)).replace('`', '')}</p>",
-        table([_summary(source, way) for source, way in ways.items()]),
+        f"<h1>{html.escape(recipe.name)} corpus</h1>",
+        f"<p>{html.code(text.corpus.url)}</p>",
+        f"<p>Decontamination: {decontamination(recipe, text, html.escape, html.code)}</p>",
+        html.table([_summary(source, of_it) for source, of_it in balances.items()]),
     ]
     for documents in sources:
-        parts += _section(documents, ways[documents.source], text)
-    parts += ["<h2>Duplicates</h2>", table(passages.clusters(sources))]
-    parts += map(_pair, passages.duplicates(sources))
+        parts += _section(documents, balances[documents.source], text)
+    parts += ["<h2>Duplicates</h2>", html.table(duplicate_clusters(sources))]
+    parts += map(_pair, duplicates(sources))
     if text.decontaminated:
         parts += [
             "<h2>Passages of evaluation sets that were found</h2>",
-            table(passages.evaluation_sets(text.decontaminated)),
+            html.table(evaluation_sets(text.decontaminated)),
+            html.table(text.decontaminated.facts["examples"]),
         ]
-        parts += [table(text.decontaminated.facts["examples"])]
-    return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{escaped(recipe.name)} corpus</title>"
-        f"<meta name=viewport content='width=device-width'><style>{STYLE}</style>"
-        f"<body>{''.join(parts)}</body></html>\n"
-    )
+    return html.page(f"{recipe.name} corpus", "".join(parts), STYLE + picture.STYLE)
 
 
-def _summary(source: str, way: Sequence[StageBalance]) -> dict[str, str]:
-    first, last = way[0], way[-1]
+def _summary(source: str, balances: Sequence[StageBalance]) -> dict[str, str]:
+    first, last = balances[0], balances[-1]
     return {
         "source": source,
         "raw records": f"{first.into:,}",
-        "documents read": f"{first.handed:,}",
-        "text read": passages.size(first.bytes_out or 0),
-        "training documents": f"{last.handed:,}",
-        "text for training": passages.size(last.bytes_out or 0),
-        "balance": "holds" if all(p.holds for p in way) else "DOES NOT HOLD",
+        "documents read": f"{first.passed_on:,}",
+        "text read": size(first.bytes_out or 0),
+        "training documents": f"{last.passed_on:,}",
+        "text for training": size(last.bytes_out or 0),
+        "balance": "holds" if all(b.holds for b in balances) else "DOES NOT HOLD",
     }
 
 
-def _section(documents: Documents, way: Sequence[StageBalance], text: TrainingText) -> Iterator[str]:
-    yield f"<h2>{escaped(documents.source)}</h2>{picture(way)}{table(passages.balance(way))}"
-    for title, rows in passages.measures(documents).items():
-        yield f"<h3>{title}</h3>{table(rows)}"
+def _section(documents: Documents, balances: Sequence[StageBalance], text: TrainingText) -> Iterator[str]:
+    yield f"<h2>{html.escape(documents.source)}</h2>"
+    yield picture.picture(balances) + html.table(balance_rows(balances))
+    for title, rows in measures(documents).items():
+        yield f"<h3>{title}</h3>{html.table(rows)}"
     yield "<div class=facts>"
-    for title, fact in passages.NAMES.items():
-        names = passages.merged_facts(documents, text.corpus, fact)
+    for title, fact in NAMES.items():
+        names = merged_facts(documents, text.corpus, fact)
         if any(names):
             yield f"<div><h3>{title}</h3>{bars(names.most_common(ROWS), len(names) - ROWS)}</div>"
-    if lengths := passages.merged_facts(documents, text.corpus, "lengths"):
-        by_length = sorted(((int(bound), n) for bound, n in lengths.items()))
+    if lengths := merged_facts(documents, text.corpus, "lengths"):
+        by_length = sorted((int(bound), n) for bound, n in lengths.items())
         yield f"<div><h3>Characters</h3>{bars([(f'under {b:,}', n) for b, n in by_length])}</div>"
     yield "</div>"
-    kept = passages.kept_texts(documents, text)
-    dropped = passages.dropped_texts(documents, text)
-    lost = any(p.lost for p in way)
+    kept = map(_excerpt, kept_texts(documents, text))
+    dropped = map(_excerpt, dropped_texts(documents, text))
+    lost = any(b.lost for b in balances)
     none = "No text was kept of what was left out." if lost else "Nothing was left out."
-    yield f"<div class=pair><div><h3>Kept</h3>{''.join(map(_excerpt, kept)) or 'None.'}</div>"
-    yield f"<div><h3>Left out</h3>{''.join(map(_excerpt, dropped)) or none}</div></div>"
-    if unread := passages.quarantined(documents):
-        yield f"<h3>Could not be read, some of each error</h3>{table(unread)}"
-    if cuts := passages.cut_texts(documents):
-        yield f"<h3>Cut out of texts that were kept</h3>{''.join(map(_excerpt, cuts))}"
+    yield _side_by_side("".join(kept) or "None.", "".join(dropped) or none)
+    if unread := quarantined(documents):
+        yield f"<h3>Could not be read, some of each error</h3>{html.table(unread)}"
+    if cuts := cut_texts(documents):
+        shown = "".join(map(_excerpt, cuts))
+        yield f"<div class=cuts><h3>Cut out of texts that were kept</h3>{shown}</div>"
 
 
 def bars(rows: Sequence[tuple[str, int]], more: int = 0) -> str:
-    """Names and counts as horizontal bars. `more`: rows that are not shown."""
+    """Return names and counts as horizontal bars. `more`: how many rows are not shown."""
     most = max((count for _, count in rows), default=1)
-    cells = "".join(
-        f"<tr><td>{escaped(name or 'none')}</td>"
-        f"<td class=bar><i style='width:{100 * count / most:.1f}%'></i></td>"
-        f"<td class=number>{count:,}</td></tr>"
+    cells = [
+        {
+            "name": name or "none",
+            "bar": html.Html(f"<i style='width:{100 * count / most:.1f}%'></i>"),
+            "count": f"{count:,}",
+        }
         for name, count in rows
-    )
-    return f"<table class=bars>{cells}</table>" + (f"<p class=what>and {more:,} more</p>" if more > 0 else "")
-
-
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    if not rows:
-        return "<p>None.</p>"
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    head = "".join(f"<th>{escaped(named(name))}</th>" for name in names)
-    body = "".join(
-        f"<tr>{''.join(f'<td>{escaped(row.get(n, str()))}</td>' for n in names)}</tr>" for row in rows
-    )
-    return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"
+    ]
+    shown = html.table(cells, style="bars", head=False)
+    return shown + (f"<p class=what>and {more:,} more</p>" if more > 0 else "")
 
 
 def _pair(pair: Pair) -> str:
-    return (
-        f"<h3>Similarity {pair.similarity:.3g}</h3>"
-        f"<div class=pair><div><h3>Kept</h3>{_excerpt(pair.kept)}</div>"
-        f"<div><h3>Left out</h3>{_excerpt(pair.dropped)}</div></div>"
-    )
+    shown = _side_by_side(_excerpt(pair.kept), _excerpt(pair.dropped))
+    return f"<h3>Similarity {pair.similarity:.3g}</h3>{shown}"
+
+
+def _side_by_side(kept: str, left_out: str) -> str:
+    columns = f"<div><h3>Kept</h3>{kept}</div><div><h3>Left out</h3>{left_out}</div>"
+    return f"<div class=pair>{columns}</div>"
 
 
 def _excerpt(excerpt: Excerpt) -> str:
-    return f"<p class=what>{escaped(excerpt.what)}</p><pre>{escaped(excerpt.text)}</pre>"
-
-
-STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; color: #1b1f24; max-width: 1080px; margin: 2em auto }
-body { padding: 0 1em }
-h2 { margin-top: 2.2em; border-bottom: 1px solid #d8dee4 } h3 { margin: 1em 0 .3em; font-size: 15px }
-table { border-collapse: collapse; font-size: 13px } .wide { overflow-x: auto; margin: 1em 0 }
-td, th { border-bottom: 1px solid #d8dee4; padding: 3px 10px 3px 0; text-align: left; vertical-align: top }
-pre { background: #f6f8fa; font-size: 12px; padding: 8px; margin: 0; white-space: pre-wrap }
-pre { max-height: 11em; overflow: auto; overflow-wrap: anywhere }
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(240px, 1fr)); gap: 0 2em }
-.pair { display: grid; grid-template-columns: 1fr 1fr; gap: 1.5em } .pair > div { min-width: 0 }
-.bars { width: 100% } .bars td { border: 0; padding: 1px 6px 1px 0; overflow-wrap: anywhere }
-.bar { width: 40% } .bar i { display: block; height: 10px; margin-top: 5px; background: #80ccff }
-.number { text-align: right; white-space: nowrap }
-.what { color: #57606a; font-size: 12px; margin: .6em 0 .2em; overflow-wrap: anywhere }
-svg text { font-size: 13px; fill: #1b1f24 } svg .small { font-size: 11px; fill: #57606a }
-.on { fill: #b6e3ff } .node { fill: #54aeff } .off { fill: #ff8182 } .aside { fill: #94c973 }
-.tail { opacity: .45 }
-"""
+    return f"<p class=what>{html.escape(excerpt.what)}</p><pre>{html.escape(excerpt.text)}</pre>"

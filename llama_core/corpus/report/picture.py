@@ -1,85 +1,76 @@
 """The picture of a source's way through the stages: what goes on, and what leaves it where."""
 
-import html
-import re
 from collections.abc import Sequence
-from typing import Any
 
-from llama_core.corpus.report.passages import StageBalance, named, size
+from llama_core.corpus.report.balance import StageBalance, named, size
+from llama_core.html import escape
 
 REASONS = 6  # that are named in the picture of a stage
 WIDTH, COLUMN, LINE = 1080, 240, 15  # pixels of the picture; a column is this at most
 TOP, BAND, TEXT = 34, 80, 48  # where the band of documents begins; how high both bands are at most
 NODE, TAIL = 9, 45  # what a stage's node and what leaves it measure
 LABELS = TOP + BAND + 40  # where the reasons begin
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-def escaped(value: Any) -> str:
-    """For HTML; control characters, which it forbids, become visible."""
-    return html.escape(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(value)))
+STYLE = """
+svg .small { font-size: 11px; fill: #57606a } .tail { opacity: .45 }
+.on { fill: #b6e3ff } .node { fill: #54aeff } .left-out { fill: #ff8182 } .held-out { fill: #94c973 }
+"""
 
 
-def picture(way: Sequence[StageBalance]) -> str:
-    """A Sankey picture: the band that goes on from stage to stage, and what leaves it at each.
+def picture(balances: Sequence[StageBalance]) -> str:
+    """Draw a Sankey diagram as SVG: the band that goes on from stage to stage, and what leaves it at each.
 
     The band's height is the share that is left of what came in, stage upon stage, since the unit changes
-    from records to documents on the way. Below it, the same for the bytes of text: a stage may cut much
+    from records to documents on the way. Below it stands the same for the bytes of text: a stage may cut much
     text out of documents that all go on.
     """
-    column = min(COLUMN, (WIDTH - 90) / max(1, len(way)))
+    column = min(COLUMN, (WIDTH - 90) / max(1, len(balances)))
     shapes: list[str] = []
-    height = _documents(shapes, way, column)
-    if any(p.bytes_out for p in way):
-        height = _text(shapes, way, column, height + LINE)
+    height = _documents(shapes, balances, column)
+    if any(b.bytes_out for b in balances):
+        height = _text(shapes, balances, column, height + LINE)
     return (
         f"<svg viewBox='0 0 {WIDTH} {height}' width='100%' role=img aria-label='what is kept'>"
         f"{''.join(shapes)}</svg>"
     )
 
 
-def _documents(shapes: list[str], way: Sequence[StageBalance], column: float) -> int:
-    """Draw the band of documents, and the reasons by name. Returns where it ends."""
+def _documents(shapes: list[str], balances: Sequence[StageBalance], column: float) -> int:
+    """Draw the band of documents, and the reasons by name. Return where it ends."""
     share, lines = 1.0, 0
-    for i, p in enumerate(way):
-        x, scale = i * column, BAND * share / max(1, p.into)
-        leaving = [("aside", "held out", p.aside)] * (p.aside > 0)
-        leaving += [("off", named(reason), count) for reason, count in p.lost.items()]
-        _words(shapes, x, 12, p.stage, "")
-        _words(shapes, x, 26, f"{p.into:,} {p.unit}")
+    for i, b in enumerate(balances):
+        x, scale = i * column, BAND * share / max(1, b.into)
+        leaving = [("held-out", "held out", b.held_out)] if b.held_out else []
+        leaving += [("left-out", named(reason), count) for reason, count in b.lost.items()]
+        _words(shapes, x, 12, b.stage, "")
+        _words(shapes, x, 26, f"{b.into:,} {b.unit}")
         tails = [(kind, f"{what}: {count:,}", max(0.7, scale * count)) for kind, what, count in leaving]
-        told = f"{p.stage}: {p.out:,} of {p.into:,} {p.unit} go on"
-        _flow(shapes, (x, TOP), column, (told, scale * p.out), tails)
+        told = f"{b.stage}: {b.out:,} of {b.into:,} {b.unit} go on"
+        _flow(shapes, (x, TOP), column, (told, scale * b.out), tails)
         _reasons(shapes, x, column, leaving)
-        share *= p.out / max(1, p.into)
+        share *= b.out / max(1, b.into)
         lines = max(lines, min(len(leaving), REASONS + 1))
-    if way:
-        _end(shapes, len(way) * column, TOP, f"{way[-1].handed:,}")
+    if balances:
+        _end(shapes, len(balances) * column, TOP, f"{balances[-1].passed_on:,}")
     return LABELS + lines * LINE
 
 
-def _text(shapes: list[str], way: Sequence[StageBalance], column: float, top: int) -> int:
-    """Draw the band of text from `top` on. Returns where it ends."""
-    scale = TEXT / max(p.bytes_out or 0 for p in way)
+def _text(shapes: list[str], balances: Sequence[StageBalance], column: float, top: int) -> int:
+    """Draw the band of text from `top` on. Return where it ends."""
+    scale = TEXT / max(b.bytes_out or 0 for b in balances)
     before: int | None = None
     band = top + LINE // 2
-    for i, p in enumerate(way):
-        # What a stage does not count it has not cut: it sees keys, or passes on what it is given.
-        after = p.bytes_out if p.bytes_out is not None else before or 0
+    for i, b in enumerate(balances):
+        # A stage that counts no text has cut none: it sees keys, or passes on what it is given.
+        after = b.bytes_out if b.bytes_out is not None else before or 0
         lost = max(0, before - after) if before is not None else 0
-        kind, what = ("aside", "held out") if p.aside else ("off", "left out or cut")
+        kind, what = ("held-out", "held out") if b.held_out else ("left-out", "left out or cut")
         tails = [(kind, f"{what}: {size(lost)}", max(0.7, scale * lost))] if lost else []
-        _words(
-            shapes,
-            i * column,
-            top,
-            f"{size(before or 0)} → {size(after)}" if lost else f"{size(after)} of text",
-        )
-        told = f"{p.stage}: {size(after)} of text go on"
+        change = f"{size(before or 0)} → {size(after)}" if lost else f"{size(after)} of text"
+        _words(shapes, i * column, top, change)
+        told = f"{b.stage}: {size(after)} of text go on"
         _flow(shapes, (i * column, band), column, (told, scale * after), tails)
         before = after
-    _end(shapes, len(way) * column, band, size(before or 0))
+    _end(shapes, len(balances) * column, band, size(before or 0))
     return band + TEXT + TAIL // 2
 
 
@@ -90,17 +81,19 @@ def _flow(
     on: tuple[str, float],
     leaving: Sequence[tuple[str, str, float]],
 ) -> None:
-    """Draw a node, the band that goes `on` from it (words, pixels), and what leaves it (class, words,
-    pixels)."""
+    """Draw a node, the band that goes on from it and the tails that leave it.
+
+    `on`: words and pixels. `leaving`: class, words and pixels of each tail.
+    """
     (x, y), (told, high) = at, on
     shapes.append(
         f"<rect class=node x='{x:.1f}' y='{y}' width='{NODE}' height='{high:.1f}' />"
         f"<rect class=on x='{x + NODE:.1f}' y='{y}' width='{column - NODE:.1f}' height='{high:.1f}'>"
-        f"<title>{escaped(told)}</title></rect>"
+        f"<title>{escape(told)}</title></rect>"
     )
     y += high
     for kind, what, thick in leaving:
-        title = f"<title>{escaped(what)}</title>"
+        title = f"<title>{escape(what)}</title>"
         tail = _band(x + NODE, y, thick, x + NODE + TAIL, y + TAIL / 3, thick)
         shapes.append(
             f"<rect class={kind} x='{x:.1f}' y='{y:.1f}' width='{NODE}' height='{thick:.1f}'>{title}</rect>"
@@ -122,8 +115,8 @@ def _reasons(shapes: list[str], x: float, column: float, leaving: Sequence[tuple
 def _words(
     shapes: list[str], x: float, y: float, words: str, style: str = "class=small ", title: str = ""
 ) -> None:
-    said = f"<title>{escaped(title)}</title>" if title else ""
-    shapes.append(f"<text {style}x='{x:.1f}' y='{y}'>{escaped(words)}{said}</text>")
+    said = f"<title>{escape(title)}</title>" if title else ""
+    shapes.append(f"<text {style}x='{x:.1f}' y='{y}'>{escape(words)}{said}</text>")
 
 
 def _end(shapes: list[str], x: float, y: float, what: str) -> None:
@@ -132,7 +125,7 @@ def _end(shapes: list[str], x: float, y: float, what: str) -> None:
 
 
 def _band(x0: float, y0: float, high: float, x1: float, y1: float, low: float) -> str:
-    """The path of a band from (x0, y0), `high` thick, to (x1, y1), `low` thick."""
+    """Return the path of a band from (x0, y0), `high` thick, to (x1, y1), `low` thick."""
     middle = (x0 + x1) / 2
     return (
         f"M{x0:.1f},{y0:.1f} C{middle:.1f},{y0:.1f} {middle:.1f},{y1:.1f} {x1:.1f},{y1:.1f} V{y1 + low:.1f} "
