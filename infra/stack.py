@@ -1,6 +1,6 @@
 """`python -m infra.stack`: the services of one machine, in the foreground, until Ctrl-C.
 
-A Prefect server, an MLflow server, and a worker for the `local` pool, on the home that every run here uses.
+A Prefect server, an MLflow server, and a worker for every pool, on the home that every run here uses.
 Runs started beside it (`make pretrain`) find its Prefect server by themselves. It leaves no process behind,
 not even after kill -9.
 """
@@ -20,6 +20,7 @@ from pathlib import Path
 from infra import health, prefect_server, services, tether
 from infra.environment import prefect_settings
 from infra.home import folder, home
+from infra.workspace import POOLS
 from llama_core.errors import LlamaError, ServiceError
 
 PATIENCE = 180.0  # seconds for a server to answer
@@ -113,7 +114,7 @@ class Stack:
         return tether.start(command, self._tracker.log, env | quiet, cwd=folder("mlflow"))
 
     def _start_worker(self) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "local", "--type", "process"]
+        command = [sys.executable, "-m", "infra.workers", *POOLS]
         env = os.environ | {
             "PREFECT_API_URL": self.prefect_api,
             "LLAMA_HOME": str(home()),

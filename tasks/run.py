@@ -8,6 +8,7 @@ from typing import Any
 
 from infra.home import home
 from infra.launch.capacity import check_capacity
+from infra.launch.local import LocalLauncher
 from infra.launch.run import get_launcher
 from llama_core.errors import RecipeError
 from llama_core.recipe import Recipe, load_recipe
@@ -36,7 +37,7 @@ def open_run(
     """
     chosen = load_recipe(recipe, overrides)
     if trains:
-        check_capacity(chosen, get_launcher(chosen.launch).capacity)
+        check_capacity(chosen, get_launcher(chosen.launch).capacity, LocalLauncher().capacity)
     check_libraries(chosen)
     url = store or chosen.store or os.environ.get("LLAMA_STORE") or str(home() / "store")
     opened = Store(url)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from infra.workspace import POOLS
 from llama_core.errors import LaunchError
 from llama_core.recipe import Recipe
 
@@ -33,16 +34,16 @@ class Capacity:
         return f"{nodes} with {self.cores} CPU cores{memory} and {gpus}{each}"
 
 
-def check_capacity(recipe: Recipe, offered: Callable[[], Capacity]) -> None:
-    """Check that the launcher offers what the recipe needs; `offered` asks it.
+def check_capacity(recipe: Recipe, offered: Callable[[], Capacity], here: Callable[[], Capacity]) -> None:
+    """Check that the launcher offers what the recipe needs. `offered` asks it, `here` asks this machine.
 
     Raises LaunchError where the launcher does not answer, or offers too little.
     """
     try:
         capacity = offered()
     except LaunchError as error:
-        why = f"Launcher {recipe.launch.launcher} does not answer: {error}"
-        raise _refused(recipe, why, "start the flow where it does") from error
+        why = f"Launcher {recipe.launch.launcher} does not answer: {error}. Here is {here()}"
+        raise _refused(recipe, why, _where_it_answers(recipe)) from error
     launch = recipe.launch
     missing = []
     if launch.nodes > capacity.nodes:
@@ -65,6 +66,13 @@ def check_capacity(recipe: Recipe, offered: Callable[[], Capacity]) -> None:
             else "point it at a cluster with launch.launcher=slurm (and launch.partition=NAME)"
         )
         raise _refused(recipe, why, cluster)
+
+
+def _where_it_answers(recipe: Recipe) -> str:
+    launcher, pool = recipe.launch.launcher, f"gpu-{recipe.name}"
+    command = f"make pretrain RECIPE={recipe.name} SET=launch.launcher={launcher}"
+    worker = f" (or a worker there: prefect worker start --pool {pool})" if pool in POOLS else ""
+    return f"start it on a login node of the cluster: {command}{worker}"
 
 
 def _refused(recipe: Recipe, why: str, cluster: str) -> LaunchError:

@@ -204,10 +204,7 @@ def _slurm(*command: str, stdin: str | None = None, env: Mapping[str, str] | Non
     try:
         done = subprocess.run(command, input=stdin, env=env, capture_output=True, text=True, timeout=120)
     except FileNotFoundError:
-        raise LaunchError(
-            f"launch.launcher is slurm, but {command[0]} is not installed here: start the flow on a login "
-            "node of the cluster, or take launch.launcher=local"
-        ) from None
+        raise LaunchError(f"{command[0]} is not installed here, as it is on a login node") from None
     except subprocess.TimeoutExpired:
         raise LaunchError(
             f"{command[0]} did not answer: is Slurm's controller up? (`scontrol ping`)"

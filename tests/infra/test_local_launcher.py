@@ -257,9 +257,9 @@ def test_a_rank_that_no_longer_answers_is_killed_by_the_agent(job, tmp_path: Pat
 
 def test_a_recipe_that_does_not_fit_is_refused_before_any_work() -> None:
     here = partial(Capacity, "local", nodes=1, cores=2, node_memory=24 << 30, gpus=0, gpu_memory=None)
-    check_capacity(load_recipe("tiny"), here)
+    check_capacity(load_recipe("tiny"), here, here)
     with pytest.raises(LaunchError) as error:
-        check_capacity(load_recipe("65b"), here)
+        check_capacity(load_recipe("65b"), here, here)
     assert "256 nodes x 8 processes on cuda" in str(error.value)
     assert "no GPU: too little in nodes and GPUs" in str(error.value)
     assert "launch.launcher=slurm" in str(error.value) and "tiny" in str(error.value)
@@ -269,8 +269,18 @@ def test_a_launcher_that_does_not_answer_is_said_with_what_the_recipe_needs() ->
     def away() -> Capacity:
         raise LaunchError("sinfo is not installed here")
 
-    with pytest.raises(LaunchError, match=r"256 nodes x 8 .* does not answer: sinfo is not.* such as tiny"):
-        check_capacity(load_recipe("65b"), away)
+    here = partial(Capacity, "local", nodes=1, cores=2, node_memory=24 << 30, gpus=0, gpu_memory=None)
+    with pytest.raises(LaunchError) as error:
+        check_capacity(load_recipe("65b", {"launch.launcher": "slurm"}), away, here)
+    for said in (
+        "256 nodes x 8 processes on cuda",
+        "does not answer: sinfo is not installed here",
+        "Here is this machine with 2 CPU cores, 24 GiB of memory and no GPU",
+        "make pretrain RECIPE=65b SET=launch.launcher=slurm",
+        "prefect worker start --pool gpu-65b",
+        "a smaller recipe such as tiny",
+    ):
+        assert said in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -285,7 +295,7 @@ def test_a_launcher_that_does_not_answer_is_said_with_what_the_recipe_needs() ->
 def test_the_refusal_names_what_is_missing(overrides: dict, missing: str) -> None:
     here = partial(Capacity, "local", nodes=1, cores=2, node_memory=24 << 30, gpus=0, gpu_memory=None)
     with pytest.raises(LaunchError, match=f"too little in {missing}"):
-        check_capacity(load_recipe("micro", overrides | {"layout.micro_batch": 1}), here)
+        check_capacity(load_recipe("micro", overrides | {"layout.micro_batch": 1}), here, here)
 
 
 def test_the_estimate_of_memory_is_near_what_a_dry_run_of_one_rank_measured() -> None:

@@ -234,7 +234,7 @@ def test_capacity_is_that_of_the_partition(slurm: SlurmLauncher) -> None:
     with pytest.raises(LaunchError, match="no partition 'gpus': launch.partition can be half, main"):
         SlurmLauncher("gpus").capacity()
     with pytest.raises(LaunchError, match="too little in nodes and GPUs.*choose another partition"):
-        check_capacity(load_recipe("7b", {"launch.launcher": "slurm"}), slurm.capacity)
+        check_capacity(load_recipe("7b", {"launch.launcher": "slurm"}), slurm.capacity, slurm.capacity)
 
 
 @needs_slurm
@@ -256,7 +256,7 @@ def test_without_slurm_the_message_says_where_to_start_the_flow(job, monkeypatch
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("LLAMA_LOGS", str(tmp_path))
     for verb in (lambda: SlurmLauncher().capacity(), lambda: SlurmLauncher().submit(job(SLEEPER))):
-        with pytest.raises(LaunchError, match="is not installed here: start the flow on a login node"):
+        with pytest.raises(LaunchError, match="is not installed here, as it is on a login node"):
             verb()
 
 
