@@ -1,7 +1,7 @@
 """`python -m flows RECIPE [key=value ...]`: a whole run from the command line, its services included.
 
-Starts a Prefect server for the length of the run where neither the environment nor the profile names
-one. The terminal shows what matters to a person; everything else is in the log file.
+It starts a Prefect server for the length of the run if neither the environment nor the profile names one. The
+terminal shows what matters to a person; everything else is in the log file.
 """
 
 import argparse
@@ -20,11 +20,15 @@ from llama_core.exit import leave
 from llama_core.recipe import PRESETS
 from tasks.run import open_run
 
-DATA_FLOWS = ("corpus", "tokenizer", "tokens")  # they end before training
+DATA_FLOWS = ("corpus", "tokenizer", "tokens")  # flows that end before training
 FLOWS = ("pretrain", *DATA_FLOWS, "train", "evaluate", "register")
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Run a flow, and return the exit code.
+
+    It is 0, or 2 for an error that a user can mend, 130 if the run was interrupted, and 1 for other errors.
+    """
     options = _parse(argv)
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     log = folder("logs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
@@ -67,13 +71,13 @@ def _overrides(pairs: list[str]) -> dict[str, Any]:
 
 
 def _flow(name: str) -> Any:
-    """Imported late: Prefect reads its settings when it is imported."""
+    """Return a flow. It is imported only here, because Prefect reads its settings when it is imported."""
     module = __import__(f"flows.{name}", fromlist=[name])
     return getattr(module, name)
 
 
 def _log_to(log: Path) -> None:
-    """Terminal: what the run says. Log file: everything, tracebacks included."""
+    """Send what the run says to the terminal, and everything, tracebacks included, to the log file."""
     screen = logging.StreamHandler(sys.stdout)
     screen.addFilter(lambda record: getattr(record, "said", False))
     screen.setFormatter(logging.Formatter("%(message)s"))
@@ -95,7 +99,7 @@ def _flush() -> None:
 
 
 def _fail(message: str, log: Path, code: int) -> int:
-    """Called while the exception is handled: its traceback goes to the log file."""
+    """Show an error, and write the traceback of the exception being handled to the log. Returns `code`."""
     with log.open("a") as file:
         traceback.print_exc(file=file)
     print(f"\nerror: {message}\n       the full log: {log}", file=sys.stderr)

@@ -2,19 +2,19 @@
 
 from typing import Any
 
-from prefect import flow
 from prefect.events import emit_event
 
+from flows.entry import entry
 from flows.pretrain import until
 from tasks.run import open_run
 
 
-@flow(name="corpus", persist_result=False)
+@entry("corpus")
 def corpus(recipe: str = "tiny", overrides: dict[str, Any] | None = None, store: str | None = None) -> str:
-    """Ingest, clean and deduplicate the recipe's sources. Announces the corpus to whoever waits for one."""
+    """Ingest, clean and deduplicate the recipe's sources, and announce the corpus by an event."""
     run = open_run(recipe, overrides, store, trains=False)
     artifact = until("corpus", run)
     resource = {"prefect.resource.id": f"llama.corpus.{artifact.id[:16]}", "llama.recipe": run.recipe.name}
-    asked = {"recipe": recipe, "overrides": overrides, "store": store}  # a training of it needs the same
+    asked = {"recipe": recipe, "overrides": overrides, "store": store}  # what a training on it needs, too
     emit_event("llama.corpus.ready", resource=resource, payload=asked)
     return artifact.url

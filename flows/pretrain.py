@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from prefect import flow
-
+from flows.entry import entry
 from tasks.clean import clean
 from tasks.corpus import corpus, corpus_page
 from tasks.decontaminate import decontaminate
@@ -21,7 +20,7 @@ from tasks.tokens import tokens
 from tasks.train import train
 
 
-@flow(name="pretrain", persist_result=False)
+@entry("pretrain")
 def pretrain(recipe: str = "tiny", overrides: dict[str, Any] | None = None, store: str | None = None) -> str:
     """Pretrain a LLaMA by recipe, from raw text to the registry.
 

@@ -2,16 +2,15 @@
 
 from typing import Any
 
-from prefect import flow
-
+from flows.entry import entry
 from flows.pretrain import until
 from tasks.register import check_registry
 from tasks.run import open_run
 
 
-@flow(name="register", persist_result=False)
+@entry("register")
 def register(recipe: str = "tiny", overrides: dict[str, Any] | None = None, store: str | None = None) -> str:
-    """Register the recipe's model; what it needs and is not there yet is made first."""
+    """Register the recipe's model. Stages that are not made yet are made first."""
     run = open_run(recipe, overrides, store)
     check_registry(run)
     version = until("register", run)

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from prefect import flow
-
+from flows.entry import entry
 from flows.pretrain import until
 from tasks.run import open_run
 
 
-@flow(name="tokenizer", persist_result=False)
+@entry("tokenizer")
 def tokenizer(recipe: str = "tiny", overrides: dict[str, Any] | None = None, store: str | None = None) -> str:
-    """Train the recipe's tokenizer, on the corpus that is there or is made now."""
+    """Train the recipe's tokenizer. Stages that are not made yet are made first."""
     return until("tokenizer", open_run(recipe, overrides, store, trains=False)).url

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from prefect import flow
-
+from flows.entry import entry
 from flows.pretrain import until
 from tasks.run import open_run
 
 
-@flow(name="tokens", persist_result=False)
+@entry("tokens")
 def tokens(recipe: str = "tiny", overrides: dict[str, Any] | None = None, store: str | None = None) -> str:
-    """Encode the recipe's training text; what it needs and is not there yet is made first."""
+    """Encode the recipe's training text. Stages that are not made yet are made first."""
     return until("tokens", open_run(recipe, overrides, store, trains=False)).url

@@ -168,8 +168,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _server_settings() -> dict[str, str]:
-    """Return the variables that a person has set for the server, such as PREFECT_SERVER_API_AUTH_STRING."""
-    return {name: value for name, value in os.environ.items() if name.startswith("PREFECT_SERVER_")}
+    """Return the server's settings: a person's own, such as PREFECT_SERVER_API_AUTH_STRING, over ours."""
+    own = {name: value for name, value in os.environ.items() if name.startswith("PREFECT_SERVER_")}
+    # `prefect deployment run --watch` shows what a run says only where the server streams it.
+    streamed = ("PREFECT_SERVER_LOGS_STREAM_OUT_ENABLED", "PREFECT_SERVER_LOGS_STREAM_PUBLISHING_ENABLED")
+    return dict.fromkeys(streamed, "true") | own
 
 
 def _await(service: Service, ready: Callable[[], bool], until: threading.Event) -> None:
