@@ -31,9 +31,10 @@ from benchmarks.text import documents as generated
 from llama_core.artifact import Artifact
 from llama_core.corpus import ingest
 from llama_core.corpus.clean import language, lines, quality
+from llama_core.corpus.clean.recipe import C4Filter, Clean, Filters, Language, Lines
 from llama_core.corpus.document import write_documents
 from llama_core.corpus.documents import Documents
-from llama_core.corpus.recipe import C4Filter, Clean, CommonCrawl, Filters, Language, Lines
+from llama_core.corpus.recipe import CommonCrawl
 from llama_core.phases import Plan, execute, one_phase
 from llama_core.step import Step
 from llama_core.store import Store

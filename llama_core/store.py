@@ -33,14 +33,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Object:
-    """A published object."""
+    """A published object: its name (relative to its folder), size in bytes and sha256 (hex digits)."""
 
     name: str
-    """Its name, relative to the folder that it was published in."""
     size: int
-    """Its size in bytes."""
     sha256: str
-    """The digest of its bytes, in hex digits."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the object as a JSON value."""
@@ -153,10 +150,7 @@ class Store:
         return below
 
     def check(self) -> None:
-        """Publish, read and delete a small object. Raises StoreError, which says what to do.
-
-        It is for the start of a run: a server that does not answer is an error after few retries.
-        """
+        """Publish, read and delete a small object, so that a store that fails is an early error."""
         name = f".check-{secrets.token_hex(6)}"
         patience = getattr(self.fs, "retries", None)
         if patience:
@@ -169,8 +163,6 @@ class Store:
         finally:
             if patience:
                 self.fs.retries = patience
-
-    # --- reading
 
     def open(self, name: str) -> BinaryIO:
         """Open an object for reading. Its bytes are not checked."""
@@ -245,12 +237,15 @@ class Store:
         """Return the names of all published objects below `folder`, sorted."""
         return sorted(self.sizes(folder))
 
-    # --- writing
-
     @contextlib.contextmanager
     def publish(self, name: str) -> Iterator[Writer]:
         """Open an object for writing. It appears whole at the end of the block, or not at all."""
-        open_raw = self._open_local if self.is_local else self._open_s3 if self.is_s3 else self._open_spooled
+        if self.is_local:
+            open_raw = self._open_local
+        elif self.is_s3:
+            open_raw = self._open_s3
+        else:
+            open_raw = self._open_spooled
         raw, commit, discard = self._call(f"write {name}", lambda: open_raw(name), writes=True)
         writer = Writer(raw, name, self.url_of(name))
         try:
@@ -292,8 +287,7 @@ class Store:
             with contextlib.suppress(FileNotFoundError):
                 self._call(f"delete {name}", partial(self.fs.rm_file, self.path(name)))
 
-    # Each of these three returns a file, and the functions that publish it and that throw it away.
-
+    # Each of the next three returns a file, and the functions that publish it and that throw it away.
     def _open_local(self, name: str) -> tuple[BinaryIO, Callable[[], None], Callable[[], None]]:
         path = Path(self.path(name))
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -368,7 +362,7 @@ class Store:
         return True
 
     def _is_mine(self, name: str, data: bytes) -> bool:
-        """Tell whether an object is what this call of `create` sent: one whose answer was lost is sent again."""
+        """Tell whether an object is our own: a request whose answer was lost is sent again, and finds it."""
         return self.fs.cat_file(self.path(name)) == data
 
     def _call(self, what: str, call: Callable[[], T], writes: bool = False) -> T:

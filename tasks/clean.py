@@ -1,4 +1,4 @@
-"""Clean: what is decided about each source's documents before they are compared with one another."""
+"""Clean: the decisions about each source's documents before those of all sources are compared."""
 
 from llama_core.artifact import Artifact
 from llama_core.corpus.clean import language_model as models_core
@@ -22,7 +22,7 @@ def clean(run: Run, raw: dict[str, Documents]) -> dict[str, Documents]:
 
 
 def clean_texts(run: Run, documents: Documents, raw: dict[str, Documents]) -> Documents:
-    """After the stages that see nothing but the source's own texts, and a language model."""
+    """Return the documents of a source after the stages that need only its own texts and a language model."""
     source = documents.source
     cfg = run.recipe.corpus.sources[source].clean
     if cfg.lines:
@@ -38,7 +38,7 @@ def clean_texts(run: Run, documents: Documents, raw: dict[str, Documents]) -> Do
 def refer(
     run: Run, documents: Documents, raw: dict[str, Documents], cleaned: dict[str, Documents]
 ) -> list[Artifact]:
-    """The decisions of the classifier of references, where the recipe asks for it."""
+    """Return the decisions of the classifier of references, or none if the recipe does not ask for it."""
     cfg = run.recipe.corpus.sources[documents.source].clean.references
     if not cfg:
         return []
@@ -48,7 +48,7 @@ def refer(
 
 @stage("lines", task_run_name="lines {source}")
 def lines(run: Run, source: str, documents: Documents) -> Artifact:
-    """Lines that a group of the source's shards holds twice."""
+    """Decide which lines to cut: those that occur twice in a group of the source's shards."""
     cfg = run.recipe.corpus.sources[source]
     assert cfg.clean.lines is not None
     identity = {"lines": cfg.clean.lines.identity(), "min_chars": cfg.min_chars}
@@ -59,7 +59,7 @@ def lines(run: Run, source: str, documents: Documents) -> Artifact:
 
 @stage("quality", task_run_name="quality {source}")
 def quality(run: Run, source: str, documents: Documents) -> Artifact:
-    """Language, filters and personal data, text by text."""
+    """Decide on each text by itself: by its language and the filters, and on the masks for personal data."""
     cfg = run.recipe.corpus.sources[source].clean
     identity = {k: v for k, v in cfg.identity().items() if k in ("language", "filters", "pii")}
     step = Step(run.store, "quality", quality_core.REVISION, identity, {source: documents})
@@ -68,7 +68,7 @@ def quality(run: Run, source: str, documents: Documents) -> Artifact:
 
 @stage("language_models", task_run_name="language models for {source}")
 def language_models(run: Run, source: str, articles: Documents) -> Artifact:
-    """Models of the languages that a source keeps; other sources that keep the same share them."""
+    """Train models of the languages that a source keeps. Sources that keep the same languages share them."""
     cfg = run.recipe.corpus.sources[source].clean
     assert cfg.perplexity is not None and cfg.language is not None
     languages = sorted(set(cfg.language.keep))
@@ -80,7 +80,7 @@ def language_models(run: Run, source: str, articles: Documents) -> Artifact:
 
 @stage("perplexity", task_run_name="perplexity {source}")
 def perplexity(run: Run, source: str, documents: Documents, models: Artifact) -> Artifact:
-    """Buckets by perplexity, and which of them stay."""
+    """Sort the documents into buckets by their perplexity, and decide which of these are kept."""
     cfg = run.recipe.corpus.sources[source].clean.perplexity
     assert cfg is not None
     identity = {name: getattr(cfg, name) for name in ("keep", "head", "middle")}
@@ -94,7 +94,7 @@ def perplexity(run: Run, source: str, documents: Documents, models: Artifact) ->
 def references(
     run: Run, source: str, documents: Documents, wikipedia: Documents | None, positives: Documents | None
 ) -> Artifact:
-    """Whether a page is like those that Wikipedia cites."""
+    """Decide which pages are kept: those that are like the pages that Wikipedia cites."""
     cfg = run.recipe.corpus.sources[source].clean.references
     assert cfg is not None
     examples = positives or wikipedia

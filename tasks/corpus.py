@@ -1,4 +1,4 @@
-"""Corpus: the documents that stay, as text; and the page and the card that tell of them."""
+"""Corpus: the documents that every stage kept, as text, and the page and the card that describe them."""
 
 from functools import partial
 
@@ -35,7 +35,7 @@ def corpus_page(run: Run, documents: dict[str, Documents], text: TrainingText) -
     publish_card(run.recipe, text)
     card = dataset_card(run.recipe, text).split("---\n", 2)[2]
     show_markdown("dataset-card", card, f"dataset card of {text.corpus.name}")
-    # By id, not by digest: the page tells of the steps themselves, whatever came out of them.
+    # By id and not by digest, because the page describes the steps themselves and not only their output.
     artifacts = [*(a for d in documents.values() for a in d.stages), *text.stages]
     step = Step(
         run.store,
@@ -58,17 +58,20 @@ def corpus_page(run: Run, documents: dict[str, Documents], text: TrainingText) -
 
 
 def page_url(artifact: Artifact) -> str:
+    """Return the URL of the page."""
     return artifact.store.url_of(artifact.shard("page").object(".html").name)
 
 
 def publish_page(
     step: Step, recipe: Recipe, documents: dict[str, Documents], text: TrainingText, shard: str
 ) -> None:
+    """Write the page as a shard of its step."""
     with step.shard(shard) as out:
         out.publish_bytes("corpus.html", page.page(recipe, documents.values(), text).encode())
-        out.digest = step.id  # the page also tells where the corpus lies
+        out.digest = step.id  # and not that of the page's bytes, which also say where the corpus is
 
 
 def write(step: Step, documents: dict[str, Documents], cfg: Corpus, shard: tuple[str, str]) -> None:
+    """Write the corpus shard of an ingest shard, which is given as (source, name)."""
     source, name = shard
     core.corpus_shard(step, documents[source], cfg, name)

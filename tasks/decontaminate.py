@@ -1,4 +1,4 @@
-"""Decontaminate: which training documents hold passages of the evaluation sets. It writes decisions."""
+"""Decontaminate: decisions about the training documents that hold passages of the evaluation sets."""
 
 from llama_core.artifact import Artifact
 from llama_core.corpus.decontaminate import evaluation_sets
@@ -15,7 +15,7 @@ from tasks.step import make, stage
 def decontaminate(run: Run, corpus: Artifact) -> TrainingText:
     """Return the training text: the corpus without the documents that hold passages of evaluation sets.
 
-    Where there is nothing to compare with, all of the corpus, and a line that says why.
+    Where there is nothing to compare with, it is all of the corpus, and a line in the terminal says why.
     """
     cfg, data = run.recipe.corpus.decontaminate, run.recipe.evaluate.data
     if why := not_run(run):
@@ -33,7 +33,7 @@ def decontaminate(run: Run, corpus: Artifact) -> TrainingText:
 
 
 def not_run(run: Run) -> str:
-    """Why training text is not compared with the evaluation sets; empty where it is."""
+    """Return why training text is not compared with the evaluation sets, or an empty string if it is."""
     data = run.recipe.evaluate.data
     if run.recipe.corpus.decontaminate is None:
         return "switched off: corpus.decontaminate is null"
@@ -45,7 +45,7 @@ def not_run(run: Run) -> str:
 
 
 def summary(artifact: Artifact) -> str:
-    """What was compared and what was found, in a line."""
+    """Return one line that says what was compared and what was found."""
     sets = artifact.facts["benchmarks"]
     items, short = (sum(b[k] for b in sets.values()) for k in ("items", "unchecked_items"))
     return (

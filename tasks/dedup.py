@@ -1,4 +1,4 @@
-"""Dedup: which documents stay. It writes decisions; the text is not touched."""
+"""Dedup: decisions about which of several equal or similar documents is kept. No text is rewritten."""
 
 from llama_core.corpus.dedup import plan as core
 from llama_core.corpus.documents import Documents
@@ -10,7 +10,7 @@ from tasks.step import make, stage
 
 @stage("dedup")
 def dedup(run: Run, documents: dict[str, Documents]) -> dict[str, Documents]:
-    """Return the documents of each source after exact, near and book duplicates of all sources were found."""
+    """Return the documents of each source without exact and near-duplicates, and without books in others."""
     cfg = run.recipe.corpus
     step = Step(run.store, "dedup", core.REVISION, core.identity(cfg), documents)
     artifact = make(run, step, core.plan(step, documents, cfg))

@@ -1,4 +1,4 @@
-"""Evaluate: bits per byte on the held-out text, and the benchmarks whose files are at hand."""
+"""Evaluate: bits per byte on held-out text, and scores on the benchmarks whose files are there."""
 
 import time
 from typing import Any
@@ -51,7 +51,7 @@ def evaluate(
 
 
 def table(evaluation: Artifact) -> list[dict[str, Any]]:
-    """The results as rows: what, value, note."""
+    """Return the results as the rows of a table: what, value, note."""
     rows = []
     for source, r in evaluation.facts["heldout"].items():
         note = f"bits per byte; unigram {r['unigram_bits_per_byte']:.3f}, ratio {r['ratio']:.3f}"
@@ -71,7 +71,7 @@ def table(evaluation: Artifact) -> list[dict[str, Any]]:
 
 
 def scores(evaluation: Artifact) -> dict[str, float]:
-    """The results as metrics."""
+    """Return the results as metrics for MLflow, by name."""
     held = {f"heldout_bits_per_byte.{s}": r["bits_per_byte"] for s, r in evaluation.facts["heldout"].items()}
     done = {t: r["score"] for t, r in evaluation.facts["tasks"].items() if r["status"] == "done"}
     return held | done

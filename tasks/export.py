@@ -15,7 +15,10 @@ from tasks.step import make, stage
 
 
 def import_for_export() -> None:
-    """torch and transformers take seconds, and most runs reuse the export: not before they are needed."""
+    """Import what the export needs: torch and transformers.
+
+    This takes seconds and is not done earlier, because most runs reuse an export.
+    """
     from llama_core.export import huggingface, pyfunc_model  # noqa: F401
 
 
@@ -34,8 +37,8 @@ def export(run: Run, tokenizer: Artifact, trained: Artifact) -> Artifact:
 
 
 def _mlmodel() -> bytes:
-    """The MLmodel file: how `mlflow.pyfunc.load_model` loads the export."""
-    from llama_core.export.pyfunc_model import DEFAULTS  # late: it imports transformers
+    """Return the file MLmodel, which says how `mlflow.pyfunc.load_model` loads the export."""
+    from llama_core.export.pyfunc_model import DEFAULTS  # here, because it imports transformers
 
     kinds = {int: DataType.long, float: DataType.double}
     params = [ParamSpec(name, kinds[type(value)], value) for name, value in DEFAULTS.items()]
@@ -44,7 +47,7 @@ def _mlmodel() -> bytes:
         outputs=Schema([ColSpec(DataType.string)]),
         params=ParamSchema(params),
     )
-    # A fixed time and id: equal exports are equal in their bytes.
+    # The time and the id are fixed, so that equal exports have equal bytes.
     made = "2023-02-27 00:00:00.000000"
     model = Model(signature=signature, utc_time_created=made, model_uuid="0" * 32)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,7 @@
-"""Fan the shards of a phase out over an engine, which knows shards and never what they hold.
+"""The engines: they work on the shards of a phase in this process, in several, on Dask or on Ray.
 
-The work itself (a function with the step and its inputs) crosses to a worker once, not with every shard.
-When a worker is lost, the shard that it worked on is worked on again elsewhere.
+An engine does not know what the shards hold. The work itself (a function with the step and its inputs) is
+sent to a worker once, not with every shard. When a worker is lost, its shard is worked on again elsewhere.
 """
 
 import atexit
@@ -27,14 +27,14 @@ from llama_core.errors import LaunchError
 from llama_core.phases import Engine, Phase, in_turn
 from llama_core.recipe import RunSection
 
-IDLE_SECONDS = 60  # then a worker process ends by itself
-TRIES = 4  # times that a shard may lose its worker; on processes, with no other shard done in between
+IDLE_SECONDS = 60  # after which a worker process without work ends
+TRIES = 4  # times that a shard may lose its worker; for processes, with no other shard done in between
 QUEUED = 3  # shards that a cluster holds for each of its workers
 AHEAD = 2  # shards that a process holds: the one that it works on and, unless they are the last, the next
 
 
 def engine_of(cfg: RunSection) -> Engine:
-    """Return the recipe's engine. It raises LaunchError where no cluster answers."""
+    """Return the recipe's engine. When it is called, it raises LaunchError where no cluster answers."""
     if cfg.engine == "dask":
         return partial(on_dask, cfg=cfg)
     if cfg.engine == "ray":
@@ -45,9 +45,9 @@ def engine_of(cfg: RunSection) -> Engine:
 def on_processes(phase: Phase, todo: list[str], workers: int) -> Iterable[str]:
     """Work on the shards `todo` in processes of this machine, and yield the name of each that is done.
 
-    The processes end when this process is gone, however it died. The first error ends the phase: what has
-    not begun is dropped, what was committed stays. Raises LaunchError where a shard loses its process TRIES
-    times.
+    The processes end when this process is gone, however it died. The first error ends the phase: shards that
+    have not begun are left out, and those that are committed stay. Raises LaunchError where a shard loses its
+    process TRIES times.
     """
     if len(todo) <= 1:
         yield from in_turn(phase, todo)
@@ -85,7 +85,7 @@ def on_processes(phase: Phase, todo: list[str], workers: int) -> Iterable[str]:
                                 f"a worker process was lost {TRIES} times while it worked on {again[0]} of "
                                 f"{phase.name}: did the machine run out of memory? Set a lower run.workers"
                             ) from error
-                        waiting.extend(again[:1])  # behind all others: it may be why its process was lost
+                        waiting.extend(again[:1])  # after all others: it may be why its process was lost
                         waiting.extendleft(again[1:])
                     else:
                         lost.clear()
@@ -112,7 +112,7 @@ class _Process:
         )
 
     def submit(self, function: Callable[..., None], *arguments: Any) -> Future[None]:
-        """Queue a call of `function`; a process is started if there is none."""
+        """Queue a call of `function`. A process is started if there is none."""
         try:
             return self._pool.submit(function, *arguments)
         except TerminatedWorkerError:
@@ -122,7 +122,7 @@ class _Process:
 
 @lru_cache(maxsize=1)
 def _processes(workers: int) -> tuple[_Process, ...]:
-    """Return the processes, the same for all phases: each takes seconds to start, with its first shard."""
+    """Return the processes. They are the same for all phases, because each takes seconds to start."""
     line = lifeline.of_this_process()
     return tuple(_Process(line) for _ in range(workers))
 
@@ -133,13 +133,15 @@ def _work_on(path: str, argument: Any) -> None:
 
 @lru_cache(maxsize=1)
 def _work_at(path: str) -> Callable[[Any], None]:
+    """Return the work of a phase, read once by each process."""
     return cloudpickle.loads(Path(path).read_bytes())
 
 
 def on_dask(phase: Phase, todo: list[str], cfg: RunSection) -> Iterable[str]:
-    """Work on the shards `todo` on the Dask cluster at `run.address`, else on one of processes started here.
+    """Work on the shards `todo` on a Dask cluster, and yield the name of each that is done.
 
-    Yields the name of each that is done. Raises LaunchError where no cluster answers.
+    It is the cluster at `run.address`, or without an address one of processes that are started on this
+    machine. Raises LaunchError where no cluster answers.
     """
     from distributed import KilledWorker
     from distributed import as_completed as as_they_end
@@ -170,7 +172,8 @@ def on_dask(phase: Phase, todo: list[str], cfg: RunSection) -> Iterable[str]:
             if fault:
                 raise fault
             yield name
-            for following in islice(waiting, 1):
+            following = next(waiting, None)
+            if following is not None:
                 new = submit(following)
                 names[new] = following
                 ended.add(new)
@@ -178,12 +181,15 @@ def on_dask(phase: Phase, todo: list[str], cfg: RunSection) -> Iterable[str]:
         client.cancel(list(names))
 
 
-_numbers = count()  # make the keys of Dask's tasks unique: a key stands for one result, for ever
+_numbers = count()  # part of the keys of Dask's tasks, since a key stands for one result for ever
 
 
 @lru_cache(maxsize=1)
 def _dask_client(address: str | None, workers: int) -> Any:
-    """Return the client of all phases, closed when this process ends: a cluster takes seconds to start."""
+    """Return the client, which is closed when this process ends.
+
+    It is the same for all phases, because a cluster takes seconds to start.
+    """
     from distributed import Client
 
     here = {"n_workers": workers, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
@@ -205,15 +211,17 @@ def _apply_put(work: list[Any], argument: Any) -> None:
 
 @lru_cache(maxsize=1)
 def _work_put(reference: Any) -> Callable[[Any], None]:
+    """Return the work of a phase, fetched once by each worker."""
     import ray
 
     return ray.get(reference)
 
 
 def on_ray(phase: Phase, todo: list[str], cfg: RunSection) -> Iterator[str]:
-    """Work on the shards `todo` on the Ray cluster at `run.address`, else on a Ray started here.
+    """Work on the shards `todo` on a Ray cluster, and yield the name of each that is done.
 
-    Yields the name of each that is done. Raises LaunchError where no cluster answers.
+    It is the cluster at `run.address`, or without an address one that is started on this machine. Raises
+    LaunchError where no cluster answers.
     """
     import ray
 
@@ -227,7 +235,7 @@ def on_ray(phase: Phase, todo: list[str], cfg: RunSection) -> Iterator[str]:
             ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, OSError) as error:  # Ray itself would try for minutes
             raise LaunchError(f"no Ray cluster answers at run.address {cfg.address}: {error}") from error
-    work = [ray.put(phase.work)]  # in a list: Ray would unpack it anew with every shard
+    work = [ray.put(phase.work)]  # in a list, because Ray would unpack a bare reference with every shard
     remote = ray.remote(num_cpus=1, max_retries=TRIES)(_apply_put)
     slots = QUEUED * max(1, int(ray.cluster_resources().get("CPU", 1)))
     waiting = iter(todo)
@@ -237,7 +245,8 @@ def on_ray(phase: Phase, todo: list[str], cfg: RunSection) -> Iterator[str]:
             [ready], _ = ray.wait(list(names), num_returns=1)
             ray.get(ready)
             yield names.pop(ready)
-            for following in islice(waiting, 1):
+            following = next(waiting, None)
+            if following is not None:
                 names[remote.remote(work, phase.shards[following])] = following
     except ray.exceptions.RayTaskError as error:
         raise error.cause if error.cause is not None else error from error

@@ -1,4 +1,4 @@
-"""Ingest: raw text to documents, one step a source."""
+"""Ingest: raw files to documents, with one step for each source."""
 
 from functools import partial
 
@@ -15,7 +15,7 @@ from tasks.step import make, stage
 def raw_files(run: Run) -> dict[str, list[Raw]]:
     """Return the raw files of every source.
 
-    Lists are read, and no text: what one source lacks shows before another is downloaded.
+    No text is read for it, only lists of files. So what one source lacks shows before another is downloaded.
     """
     return {source: core.raw_files(source, cfg) for source, cfg in run.recipe.corpus.sources.items()}
 

@@ -14,10 +14,10 @@ from llama_core.job import Job
 from tasks.observe import say
 from tasks.step import finished_elsewhere
 
-# The progress bars of libraries are noise in a log; what matters comes as @progress.
+# The progress bars of libraries are noise in a log; the program's own progress comes as @progress.
 QUIET = {"TQDM_DISABLE": "1"}
 MESSAGE = re.compile(r"@(metrics|progress) (\{.*\})$")
-# Lines of the log that a person sees; tracebacks stay in the file.
+# The lines of the log that the terminal shows. Tracebacks are in the file only.
 SHOWN = re.compile(r"\[launcher\] |(INFO|WARNING|ERROR|CRITICAL) ")
 
 
@@ -30,8 +30,8 @@ def launch(
 ) -> Artifact:
     """Start `python -m MODULE JOB` by the recipe's launcher, follow it to its end, and return its artifact.
 
-    `beside` runs in a thread meanwhile: the place for slow imports that later stages need.
-    Raises LaunchError, with the program's own message where it gave one.
+    `beside` is called in a thread meanwhile: it is for slow imports that later stages need. Raises
+    LaunchError, with the program's own message where it gave one.
     """
     listeners = {"metrics": on_metrics, "progress": on_progress}
     name = "llama-" + job.step.name.replace("/", "-")
@@ -40,8 +40,10 @@ def launch(
             for line in run_job(JobSpec(name, module, [job.publish()], job.recipe.launch, QUIET)):
                 if SHOWN.match(line):
                     say(f"      {line}")
-                elif (match := MESSAGE.match(line)) and (listener := listeners[match[1]]):
-                    listener(json.loads(match[2]))
+                elif match := MESSAGE.match(line):
+                    listener = listeners[match[1]]
+                    if listener is not None:
+                        listener(json.loads(match[2]))
     except Exception:
         return finished_elsewhere(job.step)
     artifact = job.step.finished()
@@ -51,7 +53,7 @@ def launch(
 
 @contextlib.contextmanager
 def _in_thread(function: Callable[[], object] | None) -> Iterator[None]:
-    """Run a function beside the block. What it raises is left to whoever needs its result."""
+    """Call a function in a thread beside the block. What it raises is ignored: whoever needs it meets it."""
 
     def run() -> None:
         with contextlib.suppress(Exception):

@@ -10,7 +10,8 @@ Lineage = dict[str, Artifact]
 def lineage(documents: dict[str, Documents], text: TrainingText, *later: Artifact) -> Lineage:
     """Return the artifacts by name, in the order of the stages.
 
-    A stage that is made for each source is named by it too, as in `ingest.web`; the others by stage alone.
+    An artifact is named after its stage and, if the stage is made for each source, after the source, as in
+    `ingest.web`.
     """
     named = {f"ingest.{source}": d.ingested for source, d in documents.items()}
     decided = [(source, artifact) for source, d in documents.items() for artifact in d.decided]

@@ -1,6 +1,6 @@
 """What a person sees of a stage: lines in the terminal, and progress, tables and links in Prefect.
 
-Observers never kill a run: where Prefect cannot be reached, the terminal says so once, and what was
+None of it ever ends a run: where Prefect cannot be reached, the terminal says so once, and what Prefect has
 missed is sent again later.
 """
 
@@ -37,7 +37,7 @@ _impatient: Settings | None = None
 
 
 def say(text: str, level: int = logging.INFO) -> None:
-    """A line for the person: the terminal shows it, and the run's log in Prefect keeps it."""
+    """Show a line in the terminal, and keep it in the run's log in Prefect."""
     extra = {"said": True}
     try:
         logger: Any = get_run_logger()
@@ -48,25 +48,29 @@ def say(text: str, level: int = logging.INFO) -> None:
 
 
 def warn(text: str) -> None:
+    """Show a line as a warning."""
     say(text, logging.WARNING)
 
 
 def show_table(key: str, rows: list[dict[str, Any]], description: str) -> None:
+    """Show a table in Prefect."""
     _send(lambda: create_table_artifact(table=rows, key=_key(key), description=description))
 
 
 def show_link(key: str, url: str, text: str) -> None:
+    """Show a link in Prefect."""
     _send(lambda: create_link_artifact(link=url, link_text=text, key=_key(key), description=url))
 
 
 def show_markdown(key: str, markdown: str, description: str) -> None:
+    """Show Markdown in Prefect."""
     _send(lambda: create_markdown_artifact(markdown=markdown, key=_key(key), description=description))
 
 
 class Progress:
-    """A progress bar in Prefect. Without a detail of the caller's, its rate is shown in the terminal too.
+    """A progress bar in Prefect, whose rate is shown in the terminal too if the caller gives no detail.
 
-    `before`: how much of the total was done before this run; the rate does not count it.
+    `before`: how much of the total was done before this run, which the rate does not count.
     """
 
     def __init__(self, key: str, total: int, unit: str, before: float = 0):
@@ -76,6 +80,7 @@ class Progress:
         self._sent = 0.0
 
     def update(self, done: float, detail: str = "") -> None:
+        """Show that `done` of the total is done. `detail` is shown beside the bar instead of the rate."""
         now = time.monotonic()
         last = done >= self._total
         if not last and now - self._sent < PROGRESS_EVERY:
@@ -96,7 +101,10 @@ class Progress:
         return f"{done:,} of {self._total:,} {self._unit}{left}"
 
     def _show(self, text: str, now: float, last: bool) -> None:
-        """Rewritten in place on a terminal, in a log a line now and then; nothing for what is quick."""
+        """Show the rate: rewritten in place on a terminal, else as a line of the log now and then.
+
+        Nothing is shown of what is done quickly.
+        """
         if sys.stderr.isatty():
             if now - self._started >= PROGRESS_EVERY:
                 live(text, end=last)
@@ -106,7 +114,7 @@ class Progress:
 
 
 def pace(per_second: float) -> str:
-    """Such as 12.5/s, 30.0/min or 2.0/h: in the first of these units in which it is 1 or more."""
+    """Return a rate as 12.5/s, 30.0/min or 2.0/h: in the first of these units in which it is 1 or more."""
     for unit, seconds in (("s", 1), ("min", 60)):
         if per_second * seconds >= 1:
             return f"{per_second * seconds:,.1f}/{unit}"
@@ -114,7 +122,7 @@ def pace(per_second: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Such as 1:02:03; more than two days as 62.5 days."""
+    """Return a time as 2:03 or 1:02:03, and one of more than two days as 62.5 days."""
     if seconds > 2 * 86_400:
         return f"{seconds / 86_400:,.1f} days"
     minutes, rest = divmod(round(seconds), 60)
@@ -123,7 +131,10 @@ def clock(seconds: float) -> str:
 
 
 def live(line: str, end: bool = False) -> None:
-    """Show the state of the training: rewritten in place on a terminal, else a line of the log."""
+    """Show the state of some work: rewritten in place on a terminal, else as a line of the log.
+
+    `end`: go on in the next line of the terminal.
+    """
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\x1b[2K      {line}" + ("\n" if end else ""))
         sys.stderr.flush()
@@ -132,9 +143,9 @@ def live(line: str, end: bool = False) -> None:
 
 
 def wait_for_prefect() -> None:
-    """Before a stage reports its end: wait for a server that is away, and send what it missed.
+    """Wait for a server that is away, and send it what it has missed. A stage calls this before it ends.
 
-    The stage's work is committed already; only Prefect's record of it is at stake.
+    The stage's work is committed already: only Prefect's record of it could be lost.
     """
     url = PREFECT_API_URL.value()
     deadline = time.monotonic() + WAIT_FOR_PREFECT
@@ -155,13 +166,14 @@ def _prefect_answers() -> bool:
 
 
 def _send(send: Callable[[], Any]) -> None:
-    """Send now, or later if that fails."""
+    """Send something to Prefect now or, if that fails, later."""
     if _try(send) is None:
         context = copy_context()
         _missed.append(lambda: context.copy().run(send))
 
 
 def _try(send: Callable[[], Any]) -> Any:
+    """Send something to Prefect, and return its answer (True if it has none), or None if that fails."""
     try:
         with _without_retries():
             return send() or True
@@ -175,9 +187,10 @@ def _try(send: Callable[[], Any]) -> Any:
 
 
 def _without_retries() -> SettingsContext:
-    """The settings as they are, but a call is made once: else a server that is away blocks us.
+    """Return a block in which Prefect makes a request once: retries would block us while a server is away.
 
-    As Prefect's `temporary_settings`, which makes them anew for each call, in nearly a tenth of a second.
+    It does what Prefect's `temporary_settings` does, which makes the settings anew for each call and takes
+    nearly a tenth of a second.
     """
     global _patient, _impatient
     now = get_settings_context()
@@ -194,4 +207,5 @@ def _warn_once(text: str) -> None:
 
 
 def _key(text: str) -> str:
+    """Return the key of an artifact in Prefect, in the characters that it allows."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

@@ -18,7 +18,7 @@ REVISION = 1
 INSTEAD = (
     "use a store that it can reach (store=s3://...), or set MLFLOW_REGISTRY_URI to the server's database"
 )
-VERSION_TAG = "llama.register"
+VERSION_TAG = "llama.register"  # the tag of a version that holds the id of the step that made it
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,18 @@ class Version:
     """A version in the MLflow registry."""
 
     model: str
+    """The name of the registered model."""
     version: int
     alias: str
+    """The alias that points at the version."""
     source: str
+    """The URL of the export."""
     run_id: str
+    """The MLflow run of the training."""
 
 
 def check_registry(run: Run) -> None:
-    """Say at the start what would be an error after the training."""
+    """Warn at the start of a run of what would be an error after the training."""
     registry = mlflow.get_registry_uri()
     if run.store.is_local and registry.startswith(("http://", "https://")):
         warn(
@@ -44,9 +48,10 @@ def check_registry(run: Run) -> None:
 
 @stage("register")
 def register(run: Run, lineage: dict[str, Artifact], evaluation: Artifact, exported: Artifact) -> Version:
-    """One version for one export and evaluation, however often this runs. The registry is the authority.
+    """Register the exported model, and return its version. Raises ServiceError where MLflow refuses it.
 
-    `lineage`: the artifacts that went into the model, by stage.
+    There is one version for one export and evaluation, however often this runs: the registry itself is asked
+    for it. `lineage`: the artifacts that went into the model, by name.
     """
     name, alias = run.recipe.model_name, run.recipe.register_.alias
     inputs = {"export": exported, "evaluate": evaluation}
@@ -67,7 +72,7 @@ def register(run: Run, lineage: dict[str, Artifact], evaluation: Artifact, expor
 def _version(
     api: MlflowClient, name: str, source: str, run_id: str, tags: dict[str, str], local: bool
 ) -> tuple[int, bool]:
-    """The version made for this step, and whether it was there: from a killed run, say, or a second one."""
+    """Return the version for this step, and whether it was there before: another run may have made it."""
     try:
         api.create_registered_model(name, description="LLaMA, pretrained by this pipeline.")
     except mlflow.MlflowException as error:
@@ -84,7 +89,7 @@ def _version(
                 ) from error
             raise
     found = _versions(api, name, tags[VERSION_TAG], source)
-    for late in found[1:]:  # two runs came at the same moment: both keep the first
+    for late in found[1:]:  # two runs have made one at the same moment: both keep the first
         try:
             api.delete_model_version(name, str(late))
         except mlflow.MlflowException as error:
@@ -94,14 +99,18 @@ def _version(
 
 
 def _point(api: MlflowClient, name: str, alias: str, version: int) -> None:
+    """Let the alias point at the version."""
     try:
         api.set_registered_model_alias(name, alias, str(version))
     except mlflow.MlflowException:
-        # Of two runs that make an alias at the same moment, the database refuses one. Now it is there.
+        # The database refuses one of two runs that make an alias at the same moment. Now the alias is there.
         api.set_registered_model_alias(name, alias, str(version))
 
 
 def _versions(api: MlflowClient, name: str, step_id: str, source: str) -> list[int]:
-    """Of this step, and still where its weights are: a store that was made anew has another source."""
+    """Return the versions that were made for this step and whose weights are still at `source`.
+
+    A store that was made anew has another source.
+    """
     found = api.search_model_versions(f"name = '{name}'")
     return sorted(int(v.version) for v in found if v.tags.get(VERSION_TAG) == step_id and v.source == source)

@@ -19,6 +19,8 @@ ENGINES = {"dask": "distributed", "ray": "ray"}  # the module of an engine's ext
 
 @dataclass(frozen=True)
 class Run:
+    """A recipe, and the store that its artifacts are on."""
+
     recipe: Recipe
     store: Store
 
@@ -30,10 +32,11 @@ def open_run(
     *,
     trains: bool = True,
 ) -> Run:
-    """Everything that can fail before the first work fails here: recipe, libraries, launcher, store.
+    """Load the recipe, and check all that can be checked before any work: libraries, launcher and store.
 
-    `trains`: false for a flow that ends before training, whose machine need not hold the model.
-    Raises RecipeError, InputError, LaunchError, StoreError.
+    `recipe`: the name of a preset, or the path or URL of a YAML file. `overrides`: values by dotted key.
+    `store`: a URL that replaces the recipe's. `trains`: false for a flow that ends before training, whose
+    machine need not hold the model. Raises RecipeError, InputError, LaunchError and StoreError.
     """
     chosen = load_recipe(recipe, overrides)
     if trains:
@@ -46,23 +49,20 @@ def open_run(
 
 
 def check_libraries(recipe: Recipe) -> None:
-    """Raises RecipeError or InputError where what the recipe needs is not installed: some of it is needed
-    hours later."""
+    """Check that what the recipe needs is installed, since some of it is used only after hours.
+
+    Raises RecipeError.
+    """
     for module, extra, why in _needed(recipe):
         if importlib.util.find_spec(module) is None:
             raise RecipeError(
                 f"{why} needs {module}, which is not installed: say EXTRAS={extra} to make, "
                 f"or pip install '.[{extra}]'"
             )
-    models = [source.clean.perplexity for source in recipe.corpus.sources.values()]
-    if any(model and model.trainer == "lmplz" for model in models):
-        from llama_core.corpus.clean.language_model import find_lmplz  # late: few runs train a model
-
-        find_lmplz()
 
 
 def _needed(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
-    """Modules, the extras that bring them, and what in the recipe asks for them."""
+    """Yield the modules that a recipe needs, the extra that brings each, and the key that asks for it."""
     for name, source in recipe.corpus.sources.items():
         if source.clean.perplexity:
             yield "kenlm", "perplexity", f"corpus.sources.{name}.clean.perplexity"

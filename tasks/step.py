@@ -1,4 +1,4 @@
-"""What every stage's task shares: skip what is done, fan out what is not, commit, show."""
+"""What the tasks of all stages share: reuse a finished step, make one that is not, and show it."""
 
 import functools
 import time
@@ -20,10 +20,10 @@ R = TypeVar("R")
 
 
 def stage(name: str, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Make a function the Prefect task of a stage.
+    """Return a decorator that makes a function the Prefect task of a stage.
 
     The manifest is the only cache. Nothing is retried here: a request to the store is tried again where it is
-    made, and a run that is started again goes on where it was.
+    made, and a run that is started again goes on where it was. `options`: further ones of Prefect's `task`.
     """
     as_task = task(name=name, cache_policy=NO_CACHE, **options)
 
@@ -40,7 +40,10 @@ def stage(name: str, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R
 
 
 def make(run: Run, step: Step, plan: Plan, *, title: str = "") -> Artifact:
-    """The step's artifact: reused if it is finished, else made phase by phase and committed."""
+    """Return the step's artifact, which is reused if the step is finished, and else made phase by phase.
+
+    `title`: what the terminal and Prefect call the step; by default its stage.
+    """
     started = time.monotonic()
     if artifact := step.finished():
         return reused(artifact, title)
@@ -63,10 +66,10 @@ def make(run: Run, step: Step, plan: Plan, *, title: str = "") -> Artifact:
 
 
 def finished_elsewhere(step: Step) -> Artifact:
-    """Called while an error is handled: the artifact, if another run has finished the step meanwhile.
+    """Return the artifact if another run has finished the step meanwhile, else raise the error being handled.
 
-    Its sweep takes what a slower run still works on; that run's error is then nobody's. Otherwise the
-    error goes on.
+    A run that finishes a step deletes what a slower run still works on, whose error then does not matter.
+    Call this while an error is handled.
     """
     if artifact := step.finished():
         say("      another run has finished this step")
@@ -75,10 +78,12 @@ def finished_elsewhere(step: Step) -> Artifact:
 
 
 def reused(artifact: Artifact, title: str = "") -> Artifact:
+    """Show that a step was finished before, and return its artifact."""
     return _show(artifact, "reused", title)
 
 
 def made(artifact: Artifact, seconds: float, title: str = "") -> Artifact:
+    """Show that a step was made in some seconds, and return its artifact."""
     return _show(artifact, f"{seconds:.1f} s", title)
 
 
@@ -93,7 +98,7 @@ def _show(artifact: Artifact, how: str, title: str) -> Artifact:
 
 
 def headline(artifact: Artifact) -> str:
-    """The few counts that a person looks for, in one line."""
+    """Return the few counts that a person looks for, in one line."""
     wanted = ("raw", "documents", "kept", "documents.train", "documents.heldout", "tokens", "bytes", "steps")
     shown = [f"{artifact.counts[k]:,} {k.replace('.', ' ')}" for k in wanted if k in artifact.counts]
     return ", ".join(shown)

@@ -31,7 +31,7 @@ def tokenizer(run: Run, text: TrainingText) -> Artifact:
 
 
 def summary(facts: dict[str, Any]) -> str:
-    """Bytes per token of each source, and of another tokenizer beside, in a line."""
+    """Return one line with the bytes per token of each source, for this tokenizer and for those beside it."""
     ratios = {"bytes per token": facts["bytes_per_token"]}
     ratios |= {name: other["bytes_per_token"] for name, other in facts.get("compared_with", {}).items()}
     return "; ".join(
@@ -41,7 +41,7 @@ def summary(facts: dict[str, Any]) -> str:
 
 
 def bytes_per_token(facts: dict[str, Any]) -> list[dict[str, str]]:
-    """A row for each source and language, with a column for another tokenizer, for a table."""
+    """Return the rows of a table: one for each source and language, and a column for another tokenizer."""
     tokenizers = {"bytes per token": facts} | facts.get("compared_with", {})
     return [
         {"source": source, "language": language}
@@ -52,6 +52,6 @@ def bytes_per_token(facts: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def _by_language(facts: dict[str, Any], source: str) -> dict[str, float]:
-    """The ratio of each language of a source, and before them of all, where there are several."""
+    """Return the ratio of each language of a source, and first that of `all` if there are several."""
     languages = facts["bytes_per_token_by_language"][source]
     return {"all": facts["bytes_per_token"][source]} | languages if len(languages) > 1 else languages

@@ -1,7 +1,7 @@
-"""MLflow: one run a training, found by the training's address.
+"""MLflow: one run for each training, found by the address of the training's step.
 
-Metrics go through a buffer and a thread of their own: a tracking server that is slow or away costs the
-training nothing, and what it missed is written when it is back.
+Metrics go through a buffer and a thread of their own: a tracking server that is slow or away does not hold up
+the training, and what it has missed is written when it is back.
 """
 
 import json
@@ -20,22 +20,27 @@ from tasks.observe import warn
 from tasks.run import Run
 
 EXPERIMENT = "llama-pretrain"
-STEP_TAG = "llama.step"
-FLUSH_EVERY = 2.0  # seconds
+STEP_TAG = "llama.step"  # the tag of a run that names the training's step
+FLUSH_EVERY = 2.0  # seconds between two writes of what is in the buffer
 WAIT_FOR_MLFLOW = 900.0  # seconds that the end of a training waits for a server that is away
-# Seconds after which a run that was begun before ours can be found: MLflow has no create-if-absent.
+# Seconds after which a run that another process has made before ours can be found. MLflow cannot create a run
+# only if there is none.
 SETTLE = 1.0
 BATCH = 1000  # metrics that one call of MLflow takes
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
-CURVES = ("loss", "lr", "grad_norm", "tokens_per_s", "tokens")
+CURVES = ("loss", "lr", "grad_norm", "tokens_per_s", "tokens")  # what MLflow is told of each step
 
 
 def client() -> MlflowClient:
+    """Return a client of the tracking server that the environment names."""
     return MlflowClient()
 
 
 def open_run(run: Run, step_name: str, tags: dict[str, str]) -> str:
-    """The id of the MLflow run of a training; made if there is none yet."""
+    """Return the id of the MLflow run of a training, which is made if there is none yet.
+
+    `step_name`: the folder of the training's step. `tags` are added to the run.
+    """
     api = client()
     experiment = api.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
@@ -56,14 +61,14 @@ def open_run(run: Run, step_name: str, tags: dict[str, str]) -> str:
             api.log_batch(made, params=params[start : start + 100])
         time.sleep(SETTLE)
         run_id = _oldest(api, experiment_id, step_name) or made
-        if made != run_id:  # another was first
+        if made != run_id:  # another process was first
             api.delete_run(made)
     api.log_batch(run_id, tags=[RunTag(k, v) for k, v in tags.items()])
     return run_id
 
 
 def _oldest(api: MlflowClient, experiment_id: str, step_name: str) -> str | None:
-    """The run of a training that all take, where several have made one at the same moment."""
+    """Return the first run of a training, or None. If several were made at the same moment, it is used."""
     filter_ = f"tags.`{STEP_TAG}` = '{step_name}'"
     order = ["start_time ASC", "attributes.run_id ASC"]
     runs = api.search_runs([experiment_id], filter_, ViewType.ACTIVE_ONLY, order_by=order)
@@ -71,7 +76,7 @@ def _oldest(api: MlflowClient, experiment_id: str, step_name: str) -> str | None
 
 
 class Tracker:
-    """Buffers the metrics of a training and writes them to its MLflow run."""
+    """Buffers the metrics of a training, and writes them to its MLflow run: a context manager."""
 
     def __init__(self, run_id: str):
         self._run_id = run_id
@@ -82,7 +87,7 @@ class Tracker:
         self._thread = threading.Thread(target=self._flush_until_stopped, daemon=True)
 
     def __enter__(self) -> "Tracker":
-        # MLflow's client would try for two minutes by itself, and nobody would know why.
+        # MLflow's client would try again for two minutes, and a user would not know why nothing happens.
         self._retries = os.environ.get(RETRIES)
         os.environ[RETRIES] = "0"
         self._thread.start()
@@ -101,7 +106,7 @@ class Tracker:
             os.environ[RETRIES] = self._retries
 
     def log(self, record: dict[str, Any]) -> None:
-        """Take one step's metrics; never blocks, never raises."""
+        """Take the metrics of one step. It never waits for the server and never raises."""
         with self._lock:
             self._buffer.extend(_metrics(record))
 
@@ -110,6 +115,7 @@ class Tracker:
             self._flush()
 
     def _flush(self) -> bool:
+        """Write at most BATCH metrics, and tell whether the buffer is empty now."""
         with self._lock:
             batch = self._buffer[:BATCH]
         if not batch:
@@ -127,9 +133,9 @@ class Tracker:
 
 
 def reconcile(run_id: str, train: Artifact) -> int:
-    """Write what MLflow has not seen of a finished training; the number of steps that were missing.
+    """Write what MLflow has not seen of a finished training, and return the number of missing steps.
 
-    The training's own record is the authority: a flow that was killed took its buffer with it.
+    The training's own record is complete. MLflow's is not if a flow was killed with metrics in its buffer.
     """
     entry = train.shard("metrics").object("metrics.jsonl")
     records = [json.loads(line) for line in train.read(entry).splitlines()]
@@ -143,13 +149,17 @@ def reconcile(run_id: str, train: Artifact) -> int:
 
 
 def log_results(run_id: str, results: dict[str, float], tags: dict[str, str]) -> None:
+    """Write results, as metrics, and tags to a run."""
     now = int(time.time() * 1000)
     metrics = [Metric(k, v, now, 0) for k, v in results.items()]
     client().log_batch(run_id, metrics=metrics, tags=[RunTag(k, v) for k, v in tags.items()])
 
 
 def set_status(run_id: str, status: str) -> None:
-    """RUNNING, FINISHED or FAILED. A run that has that status keeps the time at which it ended."""
+    """Set the status of a run: RUNNING, FINISHED or FAILED.
+
+    A run that has this status already keeps the time at which it ended.
+    """
     api = client()
     if api.get_run(run_id).info.status == status:
         return
@@ -160,11 +170,13 @@ def set_status(run_id: str, status: str) -> None:
 
 
 def _metrics(record: dict[str, Any]) -> Iterable[Metric]:
+    """Return the metrics in the record of one step."""
     now = int(record.get("time", time.time()) * 1000)
     return [Metric(name, float(record[name]), now, record["step"]) for name in CURVES if name in record]
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    """Return the values in nested dicts by dotted key."""
     if not isinstance(value, dict):
         return {path: value}
     flat: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Train: pretraining by torchrun, watched in the terminal, in Prefect and in MLflow."""
+"""Train: pretraining by torchrun, which can be watched in the terminal, in Prefect and in MLflow."""
 
 import contextlib
 import time
@@ -20,7 +20,7 @@ from tasks.step import made, reused, stage
 
 @stage("train")
 def train(run: Run, tokenizer: Artifact, tokens: Artifact) -> Artifact:
-    """Pretrain the recipe's model, and keep its MLflow run in step with it."""
+    """Pretrain the recipe's model, and log it to its MLflow run."""
     recipe = run.recipe
     identity = {
         "model": recipe.model.identity(),
@@ -41,7 +41,7 @@ def train(run: Run, tokenizer: Artifact, tokens: Artifact) -> Artifact:
         try:
             artifact = _follow(Job(step, recipe), run_id)
         except Exception:
-            with contextlib.suppress(MlflowException):  # what failed is the training
+            with contextlib.suppress(MlflowException):  # the training's own error is the one to show
                 tracking.set_status(run_id, "FAILED")
             raise
         made(artifact, time.monotonic() - started)
@@ -53,6 +53,7 @@ def train(run: Run, tokenizer: Artifact, tokens: Artifact) -> Artifact:
 
 
 def _follow(job: Job, run_id: str) -> Artifact:
+    """Launch the training, show its metrics and log them to MLflow, and return the artifact."""
     every = job.recipe.run.log_every
     progress = Progress("train-progress", job.recipe.train.steps, "steps")
     with tracking.Tracker(run_id) as tracker:

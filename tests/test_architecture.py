@@ -31,7 +31,7 @@ FLOORS = (
     ("errors", "exit", "lifeline", "html", "markdown", "section"),
     ("file_system", "store", "artifact", "step", "phases"),
     ("corpus.formats", "corpus.markup", "corpus.code"),
-    ("corpus.recipe", "recipe"),
+    ("corpus.clean.recipe", "corpus.recipe", "recipe"),
     ("job", "program"),
     (
         "corpus.document",

@@ -1,6 +1,6 @@
-"""The corpus: the documents that every stage kept, as text, one object a split.
+"""The corpus: the documents that every stage kept, as text, with one object for each split.
 
-Beside the text, each shard has tables of what its documents are: licences, languages, domains, lengths.
+Besides the text, each shard has tables of what its documents are: licences, languages, domains, lengths.
 """
 
 import contextlib
@@ -17,19 +17,20 @@ from llama_core.step import OpenShard, Step
 REVISION = 2
 SPLITS = TRAIN, HELDOUT = "train", "heldout"
 TOP = 50  # rows of a table that a shard keeps; the others are counted together
-HELD = 100_000  # rows of a table while it is being made
-OTHER = "(other)"
+HELD = 100_000  # rows of a table that are held in memory while it is made
+OTHER = "(other)"  # the row in which the others are counted
 
 
 def identity(cfg: Corpus) -> dict[str, Any]:
-    """What the split depends on, beside the documents."""
+    """Return the settings that the split depends on, besides the documents."""
     return {"holdout": cfg.holdout, "holdout_fraction": cfg.holdout_fraction, "seed": cfg.dedup.seed}
 
 
 def corpus_shard(step: Step, documents: Documents, cfg: Corpus, shard: str) -> None:
-    """Write `<source>.<shard>`: `train.parquet` and `heldout.parquet`, each if it has documents.
+    """Write the corpus shard `<source>.<shard>`, where `shard` is the name of an ingest shard.
 
-    `shard`: of ingest. documents = documents.train + documents.heldout. Raises DamagedError.
+    Its objects are `train.parquet` and `heldout.parquet`, each if it has documents. Counts: documents =
+    documents.train + documents.heldout, and bytes.train and bytes.heldout of text. Raises DamagedError.
     """
     name = f"{documents.source}.{shard}"
     group = documents.ingested.shard(shard).facts["group"]
@@ -51,14 +52,15 @@ def corpus_shard(step: Step, documents: Documents, cfg: Corpus, shard: str) -> N
 
 
 def _open(out: OpenShard, stack: contextlib.ExitStack, split: str) -> RowWriter:
+    """Open the object of a split for writing; `stack` publishes it."""
     writer = stack.enter_context(out.publish(f"{out.name}/{split}.parquet"))
     return stack.enter_context(RowWriter(writer, SCHEMA))
 
 
 class Tables:
-    """How many documents there are of each licence, language, domain and length; bounded in memory.
+    """How many documents there are of each licence, language, domain and length, in bounded memory.
 
-    The common rows are exact; a row may lose documents to OTHER only where a shard has more than HELD.
+    Common rows are exact: a row may lose documents to OTHER only in a table of more than HELD rows.
     """
 
     def __init__(self) -> None:
@@ -67,13 +69,17 @@ class Tables:
         }
 
     def add(self, document: Document) -> None:
+        """Count a document in every table."""
         self._count("licenses", document.license)
         self._count("languages", document.language)
         self._count("domains", domain(document.url))
         self._count("lengths", str(length_bound(len(document.text))))
 
     def facts(self) -> dict[str, dict[str, int]]:
-        """`lengths`: documents by the power of two (of characters) that they are shorter than."""
+        """Return the TOP rows of every table.
+
+        The key of a row of `lengths` is the power of two, in characters, that its documents are shorter than.
+        """
         return {name: dict(sorted(_top(table, TOP).items())) for name, table in self._tables.items()}
 
     def _count(self, name: str, key: str) -> None:
@@ -84,7 +90,7 @@ class Tables:
 
 
 def _top(table: Counter[str], n: int) -> Counter[str]:
-    """The n largest rows, equals by name, and the others as one."""
+    """Return the n largest rows (equal ones by name), and the others together as OTHER."""
     other = table.pop(OTHER, 0)
     first = sorted(table.items(), key=lambda row: (-row[1], row[0]))
     kept = Counter(dict(first[:n]))
@@ -94,7 +100,7 @@ def _top(table: Counter[str], n: int) -> Counter[str]:
 
 
 def domain(url: str) -> str:
-    """The host of a URL; empty where there is none, as for files and packages."""
+    """Return the host of a URL, without `www.`; empty where it has none, as for files and packages."""
     try:
         return (urlsplit(url).hostname or "").removeprefix("www.")
     except ValueError:  # a web page may give itself any URL
@@ -102,5 +108,5 @@ def domain(url: str) -> str:
 
 
 def length_bound(chars: int) -> int:
-    """The smallest power of two above `chars`."""
+    """Return the smallest power of two above `chars`."""
     return 1 << chars.bit_length()

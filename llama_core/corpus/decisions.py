@@ -1,8 +1,8 @@
 """Decisions: what the stages between ingest and the final corpus write instead of text.
 
-A stage has one row for each document that reached it, in the order of ingest: keep or drop, the reason,
-the evidence, and the spans to cut. Spans are in characters of the text as it reached the stage, so that
-decisions are applied one after another.
+A stage writes one row for each document that reached it, in the order of ingest: whether it is kept, the
+reason, the evidence, and the spans to cut. Spans are in characters of the text as it reached the stage, so
+that decisions are applied one after another.
 """
 
 import json
@@ -22,7 +22,7 @@ ENDING = "decisions.parquet"
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Characters [start, end) of a text give way to `put`."""
+    """A span of a text, characters [start, end), that is replaced by `put`."""
 
     start: int
     end: int
@@ -31,16 +31,22 @@ class Cut:
 
 @dataclass(slots=True)
 class Decision:
-    """`reason` is empty where the document is kept. `evidence`: JSON, what the decision was made on."""
+    """What a stage decides about one document."""
 
     id: str
+    """The document's id."""
     reason: str = ""
+    """Why it is dropped; empty if it is kept."""
     evidence: dict[str, Any] = field(default_factory=dict)
+    """What the decision was made on, as JSON values."""
     cuts: Sequence[Cut] = ()
-    language: str = ""  # where this stage has identified it
+    """What is cut out of its text, in order and without overlap."""
+    language: str = ""
+    """Its language, if this stage has identified it."""
 
     @property
     def keep(self) -> bool:
+        """True if the document is kept."""
         return not self.reason
 
 
@@ -58,6 +64,7 @@ SCHEMA = pa.schema(
 
 
 def write_decisions(writer: Writer, decisions: Iterable[Decision]) -> None:
+    """Write decisions as an object of Parquet, one row of SCHEMA for each."""
     with RowWriter(writer, SCHEMA) as rows:
         for d in decisions:
             cuts = [{"start": c.start, "end": c.end, "put": c.put} for c in d.cuts]
@@ -66,20 +73,20 @@ def write_decisions(writer: Writer, decisions: Iterable[Decision]) -> None:
 
 
 def read_decisions(artifact: Artifact, shard: str) -> Iterator[Decision]:
-    """The decisions of one shard, streamed; their digest is checked first. Raises DamagedError."""
+    """Yield the decisions of one shard. Their digest is checked first: raises DamagedError."""
     for batch in read_batches(artifact, shard, ENDING):
         yield from map(decision_of, batch.to_pylist())
 
 
 def decision_of(row: dict[str, Any]) -> Decision:
-    """A row of SCHEMA as a decision."""
+    """Return the decision in a row of SCHEMA."""
     cuts = [Cut(c["start"], c["end"], c["put"]) for c in row["cuts"]]
     evidence = json.loads(row["evidence"]) if row["evidence"] else {}
     return Decision(row["id"], row["reason"], evidence, cuts, row["language"])
 
 
 def apply_cuts(text: str, cuts: Sequence[Cut]) -> str:
-    """`text` without the spans, which stand in order and do not overlap."""
+    """Return `text` with its cuts made. They are in order and do not overlap."""
     if not cuts:
         return text
     parts: list[str] = []
@@ -91,8 +98,9 @@ def apply_cuts(text: str, cuts: Sequence[Cut]) -> str:
 
 
 def compose(first: Sequence[Cut], then: Sequence[Cut]) -> list[Cut]:
-    """One sequence of cuts that does what `first`, and `then` on what it left, do together."""
-    pieces: list[tuple[int, int, str]] = []  # of what is left: spans of the text, or strings put into it
+    """Return one sequence of cuts that does what `first` does, and then `then` on the text that it leaves."""
+    # The parts of the resulting text: spans (start, end) of the original, or strings that were put into it.
+    pieces: list[tuple[int, int, str]] = []
     rest = _pieces_after(first)
     at = 0
     for cut in then:
@@ -113,7 +121,10 @@ def compose(first: Sequence[Cut], then: Sequence[Cut]) -> list[Cut]:
 
 
 def _pieces_after(cuts: Sequence[Cut]) -> list[tuple[int, int, str]]:
-    """Last piece first; it has no end, as the text's length is not known."""
+    """Return the parts of a text that cuts leave or put in, the last part first.
+
+    The text's length is not known here, so the last part has no end.
+    """
     pieces: list[tuple[int, int, str]] = []
     at = 0
     for cut in cuts:
@@ -123,7 +134,7 @@ def _pieces_after(cuts: Sequence[Cut]) -> list[tuple[int, int, str]]:
 
 
 def _take(rest: list[tuple[int, int, str]], n: int) -> list[tuple[int, int, str]]:
-    """The next n characters."""
+    """Take the next n characters off the end of `rest`, and return their parts in order."""
     taken: list[tuple[int, int, str]] = []
     while n > 0:
         start, end, string = rest.pop()

@@ -10,23 +10,27 @@ from llama_core.corpus.document import Document, read_documents
 
 @dataclass(frozen=True)
 class Documents:
-    """The documents of a source after some stages: the ingested text, and decisions in the order of the stages.
+    """The documents of a source after some stages: the ingested text, and what was decided about it.
 
-    As the input of a step it stands under the name of its source, or under a role that ends in it.
+    As the input of a step its role is the name of its source, or a name that ends in it.
     """
 
     source: str
     ingested: Artifact
+    """The source's text, as ingest wrote it."""
     decided: tuple[Artifact, ...] = ()
+    """The decisions of later stages, in the order of the stages."""
 
     def after(self, *decided: Artifact) -> "Documents":
         """Return the documents as further stages left them."""
         return replace(self, decided=(*self.decided, *decided))
 
     def digests(self, role: str) -> dict[str, str]:
+        """Return the digest of every stage by role (see `step.Input`)."""
         return {role: self.ingested.digest} | {f"{role}.{a.stage}": a.digest for a in self.decided}
 
     def folders(self, role: str) -> dict[str, list[str]]:
+        """Return the folder of every stage under the one role (see `step.Input`)."""
         return {role: [artifact.name for artifact in self.stages]}
 
     @property
@@ -44,12 +48,15 @@ class Documents:
         return [found for shard in self.shards for found in self.about(artifact, shard.name)]
 
     def about(self, artifact: Artifact, shard: str) -> list[Shard]:
-        """Return the shard of a stage that is about an ingest shard, or none if nothing of that reached it."""
+        """Return, in a list, the shard of a stage that is about an ingest shard.
+
+        The list is empty where the stage has none, because none of those documents reached it.
+        """
         name = self._name(artifact, shard)
         return [artifact.shard(name)] if artifact.has(name) else []
 
     def read(self, shard: str) -> Iterator[Document]:
-        """Yield the documents of an ingest shard that every stage kept, cut as decided.
+        """Yield the documents of an ingest shard that every stage kept, with their cuts made.
 
         Raises DamagedError.
         """
@@ -59,14 +66,14 @@ class Documents:
                 yield document
 
     def _name(self, artifact: Artifact, shard: str) -> str:
-        """A step over several sources names its shards by source too."""
+        """Return a stage's name for an ingest shard: a step over several sources has the source in it."""
         return shard if artifact.has(shard) else f"{self.source}.{shard}"
 
 
 def _apply(stages: Sequence[Iterator[Decision]], document: Document) -> bool:
     """Apply each stage's next decision to a document, and tell whether all of them keep it.
 
-    A stage has a decision only for a document that reached it, so the stages behind one that drops the
+    A stage has a decision only for a document that reached it, so the stages after one that drops the
     document are not asked.
     """
     for decisions in stages:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from llama_core.artifact import Artifact, Shard
 from llama_core.corpus.decisions import read_decisions
-from llama_core.corpus.decontaminate.plan import DROPPED, TRAIN
+from llama_core.corpus.decontaminate.plan import DROPPED, TRAIN_OBJECT
 from llama_core.corpus.document import Document, read_documents
 
 
@@ -21,16 +21,21 @@ class TrainingText:
 
     @property
     def stages(self) -> tuple[Artifact, ...]:
-        """The corpus, and its decontamination where that was run."""
+        """The corpus, and its decontamination if that was run."""
         return (self.corpus, self.decontaminated) if self.decontaminated else (self.corpus,)
 
     def digests(self, role: str) -> dict[str, str]:
-        """Where decontamination left nothing out, an address depends on the corpus alone."""
+        """Return the digests by role (see `step.Input`).
+
+        Where decontamination left nothing out, this is the corpus's alone, and so is what an address depends
+        on.
+        """
         if self.decontaminated is None or not self.decontaminated.counts.get(DROPPED):
             return self.corpus.digests(role)
         return self.corpus.digests(role) | self.decontaminated.digests("decontaminate")
 
     def folders(self, role: str) -> dict[str, list[str]]:
+        """Return the folders of the corpus and of its decontamination, by role (see `step.Input`)."""
         folders = self.corpus.folders(role)
         return folders | self.decontaminated.folders("decontaminate") if self.decontaminated else folders
 
@@ -41,7 +46,7 @@ class TrainingText:
 
     def read(self, shard: str) -> Iterator[Document]:
         """Yield the training documents of a corpus shard that has some. Raises DamagedError."""
-        documents = read_documents(self.corpus, shard, TRAIN)
+        documents = read_documents(self.corpus, shard, TRAIN_OBJECT)
         if self.decontaminated is None or not self.decontaminated.shard(shard).counts.get(DROPPED):
             yield from documents
             return

@@ -1,6 +1,6 @@
-"""`python -m llama_core.evaluate JOB_URL`, alone or under torchrun: score a run's final checkpoint.
+"""`python -m llama_core.evaluate JOB_URL`, alone or under torchrun, scores a training's final checkpoint.
 
-Commits the job's step with the results as its facts.
+It commits the job's step, with the results as its facts.
 """
 
 from llama_core import program

@@ -1,7 +1,7 @@
-"""Our model in lm-eval's hands: the engine of the paper's benchmarks.
+"""The benchmarks, run by lm-eval on our model.
 
-Every rank gives lm-eval the same questions and gets the same scores; the work is shared below it, in
-`Scorer`. lm-eval is imported only where there is a benchmark to run: it takes seconds.
+Every rank gives lm-eval the same questions and gets the same scores; `Scorer` divides the work among ranks.
+lm-eval is imported only where there is a benchmark to run, because that takes seconds.
 """
 
 import logging
@@ -17,7 +17,10 @@ from llama_core.tokenizer.model import Tokenizer
 
 
 def run_tasks(scorer: Scorer, tokenizer: Tokenizer, cfg: recipe.Evaluate) -> dict[str, dict[str, Any]]:
-    """Each task's `score` by `metric`, or {"status": "not run", "reason"}: never a made-up number."""
+    """Return the results of each benchmark by its name, as in `run_questions`, with its file.
+
+    A benchmark that cannot be run has {"status": "not run", "reason": ...} instead, and no score.
+    """
     results: dict[str, dict[str, Any]] = {}
     for task in cfg.tasks:
         try:
@@ -32,6 +35,7 @@ def run_tasks(scorer: Scorer, tokenizer: Tokenizer, cfg: recipe.Evaluate) -> dic
 
 
 def _run(model: Any, task: str, questions: list[Question]) -> dict[str, Any]:
+    """Return what `run_questions` returns. Raises NotRun where the model cannot take the questions."""
     try:
         return run_questions(model, task, questions)
     except InputError as error:
@@ -39,8 +43,10 @@ def _run(model: Any, task: str, questions: list[Question]) -> dict[str, Any]:
 
 
 def run_questions(model: Any, task: str, questions: list[Question]) -> dict[str, Any]:
-    """`score`: the paper's, which is lm-eval's `metric` acc_norm; its `stderr`, the plain
-    `acc`, what `chance` gives, and `n` questions. `model`: of lm-eval, `language_model` or another.
+    """Let lm-eval score a model (what `language_model` returns, or another of its models) on questions.
+
+    Returns the paper's `score`, which is lm-eval's `metric` acc_norm, its `stderr`, the plain accuracy `acc`,
+    the accuracy that `chance` gives, and the number `n` of questions.
     """
     os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
@@ -59,7 +65,7 @@ def run_questions(model: Any, task: str, questions: list[Question]) -> dict[str,
         "doc_to_target": "gold",
         "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}],
     }
-    # Below simple_evaluate, which gives its results to the first rank of a node alone.
+    # Not `simple_evaluate`, which returns results on the first rank of a node only.
     loaded = TaskManager(include_defaults=False).load([config])
     found = evaluate(model, loaded, bootstrap_iters=0, log_samples=False)
     scores = found["results"][task]
@@ -75,10 +81,12 @@ def run_questions(model: Any, task: str, questions: list[Question]) -> dict[str,
 
 
 def language_model(scorer: Scorer, tokenizer: Tokenizer) -> Any:
-    """`scorer` as an lm-eval model."""
+    """Return an lm-eval model that scores with `scorer`."""
     from lm_eval.api.model import TemplateLM
 
     class LanguageModel(TemplateLM):
+        """What lm-eval asks of a model, answered by `scorer` and `tokenizer`."""
+
         @property
         def eot_token_id(self) -> int:
             return tokenizer.eos_id

@@ -1,6 +1,6 @@
-"""Bits per byte on held-out documents, beside what token frequencies alone would give.
+"""Bits per byte on held-out documents, and what token frequencies alone would give.
 
-Bits per byte do not depend on the tokenizer, so models with other tokenizers compare.
+Bits per byte do not depend on the tokenizer, so models with different tokenizers can be compared.
 """
 
 import hashlib
@@ -21,10 +21,10 @@ HELDOUT = "heldout.parquet"
 def heldout(
     scorer: Scorer, tokenizer: Tokenizer, corpus: Artifact, unigram: NDArray[np.float64], limit: int
 ) -> dict[str, dict[str, Any]]:
-    """Source -> `bits_per_byte`, `unigram_bits_per_byte`, their `ratio`, `bytes` and `tokens`.
+    """Return for each source `bits_per_byte`, `unigram_bits_per_byte`, their `ratio`, `bytes` and `tokens`.
 
-    `unigram`: log2 of each token's probability, (vocab,). At most `limit` bytes of each source are scored.
-    A source without held-out documents is left out.
+    `unigram`: log2 of each token's probability, float64 (vocab,). At most `limit` bytes of each source are
+    scored. A source without held-out documents is left out.
     """
     results = {}
     for source in sorted({str(shard.facts["source"]) for shard in corpus.shards}):
@@ -46,10 +46,10 @@ def heldout(
 
 
 def choose_texts(corpus: Artifact, source: str, limit: int) -> list[str]:
-    """Held-out texts of `source`, `limit` bytes together where there are so many.
+    """Return held-out texts of `source`, with `limit` bytes together, or all if there are fewer.
 
-    The documents with the smallest keyed hash of their id, whatever shard they lie in; the last is cut.
-    Memory holds little more than `limit` bytes and one document.
+    They are the documents with the smallest keyed hashes of their ids, whatever shard they are in; the last
+    one is cut. Memory holds little more than `limit` bytes and one document.
     """
     chosen: list[tuple[int, str, bytes]] = []  # a heap with the largest hash on top
     total = 0

@@ -25,6 +25,7 @@ SAMPLE_TOKENS = 64
 
 
 def main(url: str) -> int:
+    """Evaluate the step of the job at `url`, and return the exit code (see `program`)."""
     job = Job.load(url)
     run(job, distributed.join(job.recipe.launch.device))
     distributed.leave()
@@ -32,9 +33,9 @@ def main(url: str) -> int:
 
 
 def run(job: Job, world: World) -> None:
-    """Evaluate and commit the job's step; a step that was committed before is left as it is.
+    """Evaluate the model, and commit the job's step. A step that is finished already is left as it is.
 
-    `job.input`: `train`, `tokenizer`, `corpus` and `tokens`. Raises LlamaError.
+    The job's inputs are `train`, `tokenizer`, `corpus` and `tokens`. Raises LlamaError.
     """
     step = job.step
     if world.agree(step.finished):
@@ -46,7 +47,7 @@ def run(job: Job, world: World) -> None:
 
 
 def evaluate(job: Job, world: World) -> dict[str, Any]:
-    """`heldout`, `tasks` and `samples` of the trained model; the same on every rank."""
+    """Return the results of the trained model: `heldout`, `tasks` and `samples`, the same on every rank."""
     recipe, cfg = job.recipe, job.recipe.evaluate
     tokenizer = Tokenizer.load(job.input("tokenizer"))
     model = load(recipe, job, tokenizer, world)
@@ -73,7 +74,7 @@ def evaluate(job: Job, world: World) -> dict[str, Any]:
 
 
 def load(recipe: Recipe, job: Job, tokenizer: Tokenizer, world: World) -> Llama:
-    """The trained model, laid out over `world` without what only pays in training."""
+    """Return the trained model, laid out over `world`, without what is of use in training only."""
     plain = {"activation_checkpointing": "none", "compile": False}
     recipe = recipe.model_copy(update={"layout": recipe.layout.model_copy(update=plain)})
     model = parallelize.build(recipe, tokenizer.n_words, world)
@@ -88,7 +89,7 @@ def _publish(job: Job, results: dict[str, Any]) -> None:
 
 
 def _commit(job: Job) -> None:
-    """The facts are what was committed: another attempt may have been first."""
+    """Commit the step. Its facts are read from the committed shard: another attempt may have been first."""
     shard = job.step.committed(SHARD)
     assert shard is not None
     entry = shard.object("results.json")
@@ -96,6 +97,8 @@ def _commit(job: Job) -> None:
 
 
 def _progress(what: str, world: World) -> Any:
+    """Return what tells the flow, on rank 0, how much of a part of the evaluation is done."""
+
     def show(done: int, total: int) -> None:
         if world.rank == 0:
             tell("progress", {"done": min(done, total), "total": total, "what": what})

@@ -1,7 +1,8 @@
 """Log-likelihoods of token sequences, in batches, over any number of ranks.
 
 Every rank holds the same list of requests and works through the same number of batches, so a model that
-is sharded over the ranks runs its collectives in lockstep. Each rank scores its share; then all know all.
+is sharded over the ranks runs its collectives in lockstep. Each rank scores its share, and then all ranks get
+all scores.
 """
 
 import math
@@ -15,22 +16,24 @@ from torch import Tensor, nn
 from llama_core.errors import InputError
 from llama_core.train.distributed import World
 
-Pair = tuple[list[int], list[int]]
+Pair = tuple[list[int], list[int]]  # ids of a context, and of its continuation
 
 
 @dataclass(frozen=True)
 class Score:
-    """`loglikelihood`: in nats, summed over the continuation. `greedy`: whether argmax gives the same."""
+    """The score of a continuation."""
 
     loglikelihood: float
+    """In nats, summed over the continuation."""
     greedy: bool
+    """True if the model's most likely tokens are the same continuation."""
 
 
 class Scorer:
-    """Scores with `model`: tokens int64 (B, S) -> logits (B, S, V).
+    """Scores continuations with a model, which maps tokens, int64 (B, S), to logits (B, S, V).
 
-    `seq_len`: tokens that the model sees at once. `batch_tokens`: padded tokens of one forward pass on one
-    rank. `progress(done, total)` is called after each batch.
+    `seq_len`: how many tokens the model sees at once. `batch_tokens`: how many, padding included, one forward
+    pass on one rank has. `progress(done, total)` is called after each batch.
     """
 
     def __init__(
@@ -45,10 +48,10 @@ class Scorer:
         self.world, self.progress = world, progress
 
     def score(self, pairs: Sequence[Pair]) -> list[Score]:
-        """The log-likelihood of each continuation after its context, which has at least one token.
+        """Return the score of each continuation after its context, which has at least one token.
 
-        A context is cut on the left to what the model sees. Raises InputError where a continuation alone
-        is longer.
+        A context is cut on the left to what the model sees at once. Raises InputError where a continuation
+        alone is longer than that.
         """
         if (longest := max((len(continuation) for _, continuation in pairs), default=0)) > self.seq_len:
             raise InputError(f"an answer has {longest} tokens, the model sees {self.seq_len} (train.seq_len)")
@@ -59,16 +62,18 @@ class Scorer:
         results = torch.zeros(len(pairs), 2, dtype=torch.float64)
         for first in range(0, len(batches), self.world.size):
             rows = batches[first + self.world.rank]
-            values = self._forward([sequences[i] for i in rows] or [[0, 0]], [scored[i] for i in rows] or [1])
-            results[rows] = values[: len(rows)]
+            if rows:
+                results[rows] = self._forward([sequences[i] for i in rows], [scored[i] for i in rows])
+            else:
+                self._forward([[0, 0]], [1])  # the other ranks need this one in their collectives
             self.progress(first + self.world.size, len(batches))
         flat = self.world.sum(*results.flatten().tolist())  # each row was filled by one rank
         return [Score(value, bool(greedy)) for value, greedy in zip(flat[::2], flat[1::2])]
 
     def rolling(self, texts: Sequence[list[int]], bos_id: int) -> list[float]:
-        """The log-likelihood of each whole text, in nats: every token predicted once, BOS never.
+        """Return the log-likelihood of each whole text, in nats: every token is predicted once, BOS never.
 
-        Windows of `seq_len`; the last one reaches back for as much context as the model sees.
+        A text is scored in windows of `seq_len` tokens (see `windows`).
         """
         pairs, owners = [], []
         for owner, tokens in enumerate(texts):
@@ -81,7 +86,10 @@ class Scorer:
         return sums
 
     def _batches(self, lengths: list[int]) -> list[list[int]]:
-        """Rows of similar length together, longest first; empty batches until the ranks have equally many."""
+        """Return batches of rows of similar length, the longest first.
+
+        Empty batches at the end give every rank the same number of batches.
+        """
         order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
         batches: list[list[int]] = []
         start = 0
@@ -93,11 +101,11 @@ class Scorer:
 
     @torch.no_grad()
     def _forward(self, sequences: list[list[int]], scored: list[int]) -> Tensor:
-        """(log-likelihood, greedy) of the last `scored` tokens of each sequence: float64 (B, 2)."""
+        """Return (log-likelihood, greedy) of the last `scored` tokens of each sequence: float64 (B, 2)."""
         width = max(len(s) for s in sequences)
         rows = [s + [0] * (width - len(s)) for s in sequences]
         padded = torch.tensor(rows, device=self.world.device)  # (B, S + 1)
-        logits = self.model(padded[:, :-1])  # (B, S, V); padding is right of what is scored
+        logits = self.model(padded[:, :-1])  # (B, S, V); padding is to the right of what is scored
         values = torch.zeros(len(sequences), 2, dtype=torch.float64, device=self.world.device)
         for row, (sequence, n) in enumerate(zip(sequences, scored)):
             end = len(sequence)
@@ -109,7 +117,10 @@ class Scorer:
 
 
 def windows(tokens: list[int], bos_id: int, seq_len: int) -> list[Pair]:
-    """(context, continuation) pairs that cover `tokens` once, each of at most seq_len + 1 tokens together."""
+    """Return pairs (context, continuation) that cover `tokens` once, each of at most seq_len + 1 tokens.
+
+    The last pair reaches back for as much context as the model sees.
+    """
     whole = [bos_id, *tokens]
     pairs = []
     for start in range(1, len(whole), seq_len):
@@ -119,5 +130,5 @@ def windows(tokens: list[int], bos_id: int, seq_len: int) -> list[Pair]:
 
 
 def bits_per_byte(loglikelihood: float, n_bytes: int) -> float:
-    """From nats over a text to bits per UTF-8 byte of it."""
+    """Return the bits per UTF-8 byte of a text, from its log-likelihood in nats."""
     return -loglikelihood / (math.log(2) * n_bytes)

@@ -1,8 +1,8 @@
 """The benchmarks' files, as questions: {"query", "choices", "gold"}.
 
-The paper scores a choice by its log-likelihood divided by its characters (Touvron et al. 2023, section 3),
-which is lm-eval's `acc_norm`. To add a benchmark: where its file may lie, and how one line becomes a
-question.
+The paper scores a choice by its log-likelihood divided by its number of characters (Touvron et al. 2023,
+section 3), which is lm-eval's `acc_norm`. A new benchmark is a `Task`: what its file may be called, and how a
+line of it becomes a question.
 """
 
 import hashlib
@@ -22,19 +22,24 @@ Question = dict[str, Any]
 
 
 class NotRun(Exception):
-    """Why a benchmark has no score."""
+    """A benchmark cannot be run; the message says why."""
 
 
 @dataclass(frozen=True)
 class Task:
-    patterns: tuple[str, ...]  # the first that matches a file below the folder wins
+    """A benchmark: where its questions come from."""
+
+    patterns: tuple[str, ...]
+    """What its file may be called, below the folder of the benchmarks: the first that matches counts."""
     question: Callable[[dict[str, Any]], Question]
+    """Returns the question in a row of the file. Raises KeyError, IndexError, TypeError or ValueError where
+    there is none."""
 
 
 def read_questions(task: str, data: str | None) -> tuple[list[Question], str]:
-    """The questions of `task` in the folder `data`, and the file's name.
+    """Return the questions of `task` in the folder `data`, and the name of their file.
 
-    Raises NotRun where there is no file, InputError on a line that is no question.
+    Raises NotRun where there is no file, and InputError where a line of it is no question.
     """
     store, name = _find(task, data)
     questions = []
@@ -49,9 +54,10 @@ def read_questions(task: str, data: str | None) -> tuple[list[Question], str]:
 
 
 def data_digests(data: str | None, tasks: Sequence[str]) -> dict[str, str]:
-    """What a score depends on beside the model: each file's name, size and sha256, and lm-eval's version.
+    """Return what the scores depend on besides the model, by the name of the benchmark.
 
-    A task without its file is left out, so its score is made once the file is there.
+    This is the name, size and sha256 of its file, and the version of lm-eval. A benchmark without its file is
+    left out, so that it is scored once the file is there.
     """
     digests = {}
     for task in tasks:
@@ -67,11 +73,12 @@ def data_digests(data: str | None, tasks: Sequence[str]) -> dict[str, str]:
 
 
 def harness_version() -> str | None:
-    """lm-eval's version; None where it is not installed."""
+    """Return lm-eval's version, or None where it is not installed."""
     return importlib.metadata.version("lm_eval") if importlib.util.find_spec("lm_eval") else None
 
 
 def _find(task: str, data: str | None) -> tuple[Store, str]:
+    """Return the folder of the benchmarks, and the name of a benchmark's file. Raises NotRun."""
     if data is None:
         raise NotRun("evaluate.data names no folder with the benchmarks' files")
     store = Store(data)
@@ -85,7 +92,7 @@ def _find(task: str, data: str | None) -> tuple[Store, str]:
 
 
 def _hellaswag(row: dict[str, Any]) -> Question:
-    """The official rows, or rows whose text was joined and cleaned before."""
+    """Return the question in an official row, or in one whose text is joined and cleaned already."""
     query, choices = f"{row['activity_label']}: {row['ctx']}", row["endings"]
     if "ctx_b" in row:
         query = _unmarked(f"{row['activity_label']}: {row['ctx_a']} {row['ctx_b'].capitalize()}")
@@ -94,13 +101,16 @@ def _hellaswag(row: dict[str, Any]) -> Question:
 
 
 def _unmarked(text: str) -> str:
-    """Without the WikiHow part's markup, as lm-eval and so the paper read it."""
+    """Return a text without the markup of the part from WikiHow, as lm-eval does it."""
     text = re.sub(r"\[.*?\]", "", text.strip().replace(" [title]", ". "))
     return text.replace("  ", " ")
 
 
 def _arc(row: dict[str, Any]) -> Question:
-    """AI2's own rows ({"question": {"stem", "choices"}}), the hub's, or rows with a list of choices."""
+    """Return the question in a row of AI2's ({"question": {"stem", "choices"}}), the hub's, or a plain one.
+
+    A plain row has a list of choices and the number of the right one, `gold`.
+    """
     question, choices = row["question"], row.get("choices")
     if isinstance(question, dict):
         question, choices = question["stem"], question["choices"]
@@ -115,6 +125,7 @@ def _arc(row: dict[str, Any]) -> Question:
 
 
 def _checked(query: str, choices: list[str], gold: int) -> Question:
+    """Return a question. Raises ValueError where a choice is empty, or the right one is not among them."""
     if not all(isinstance(choice, str) and choice for choice in choices) or not 0 <= gold < len(choices):
         raise ValueError(f"choices {choices!r}, gold {gold}")
     return {"query": query, "choices": choices, "gold": gold}

@@ -1,7 +1,7 @@
-"""A trained model as a Hugging Face checkpoint: what the registry, transformers and vLLM load.
+"""A trained model as a Hugging Face checkpoint, which the registry, transformers and vLLM load.
 
-The weights go from the training checkpoint to safetensors one block at a time, so the memory needed is
-one block's. The export is read back by transformers and must give our model's logits before it counts.
+The weights go from the training checkpoint to safetensors one block at a time, so memory holds only one. Then
+transformers reads the export back, which is committed only if its logits are those of our model.
 """
 
 import gc
@@ -28,7 +28,8 @@ from llama_core.train import checkpoint
 
 SHARD = "model"
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
-TOLERANCE = 1e-3  # of logits, float32 on both sides; a wrong layout is off by whole units
+TOLERANCE = 1e-3  # largest difference of a logit, in float32; with a wrong layout it is whole units
+# Texts on which the exported tokenizer must give the same ids.
 PROBES = ("def main():\n    return  0\n", "  The model’s text — 3.14 🙂\n\n\tand   more.")
 
 
@@ -40,11 +41,11 @@ def export(
     extra: Mapping[str, bytes] | None = None,
     file_bytes: int = tensor_files.FILE_BYTES,
 ) -> float:
-    """Write and verify the export as shard `model`, committed only when it holds.
+    """Write the export as shard `model`, check it, and commit it only if it is right.
 
-    Weights are float32 or bfloat16, as the recipe's precision; files are split at `file_bytes`. `extra`:
-    further files beside them, by name. Returns the largest difference of a logit. Raises LlamaError where
-    the export differs from our model, DamagedError where the checkpoint is damaged.
+    Weights are float32 or bfloat16, as `train.precision` of the recipe says; files are split at `file_bytes`.
+    `extra`: further files beside them, by name. Returns the largest difference of a logit. Raises LlamaError
+    where the export differs from our model, and DamagedError where the checkpoint is damaged.
     """
     words = Tokenizer.load(tokenizer)
     with step.shard(SHARD) as shard:
@@ -59,10 +60,10 @@ def export(
 
 
 def verify(folder: Path, recipe: Recipe, train: Artifact, tokenizer: Tokenizer) -> float:
-    """The largest difference between the logits of transformers on `folder` and of our model.
+    """Return the largest difference between our model's logits and those of transformers on `folder`.
 
     Both compute in float32 on the exported (perhaps rounded) weights; one model is in memory at a time.
-    Raises LlamaError where they differ, or where the tokenizers give other ids.
+    Raises LlamaError where the difference is larger than TOLERANCE, or the tokenizers give different ids.
     """
     try:
         from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -92,6 +93,7 @@ def verify(folder: Path, recipe: Recipe, train: Artifact, tokenizer: Tokenizer) 
 
 
 def _our_model(recipe: Recipe, train: Artifact, vocab_size: int) -> Llama:
+    """Return our model with the trained weights, rounded as the export's are, in float32."""
     model = Llama(recipe.model, vocab_size, attention="sdpa")
     checkpoint.load_weights(train.store, train.shard(train.facts["final"]), model)
     for parameter in model.parameters():
@@ -119,13 +121,14 @@ def _publish_weights(
 
 
 def _trained_tensors(model: Llama, train: Artifact) -> Iterator[tuple[str, torch.Tensor]]:
-    """The final checkpoint's tensors in the order of `model`, which is on the meta device.
+    """Yield the names and tensors of the final checkpoint, in the order of `model`.
 
-    One block is in memory at a time.
+    `model` is on the meta device. One block is in memory at a time.
     """
     final = train.shard(train.facts["final"])
     for name, child in model.named_children():
-        for index, part in child.named_children() if child is model.layers else [("", child)]:
+        parts = child.named_children() if child is model.layers else [("", child)]
+        for index, part in parts:
             inner = nn.ModuleDict({index: part}) if index else part
             alone = nn.ModuleDict({name: inner}).to_empty(device="cpu")  # parameters keep their names
             checkpoint.load_weights(train.store, final, alone)
@@ -134,10 +137,10 @@ def _trained_tensors(model: Llama, train: Artifact) -> Iterator[tuple[str, torch
 
 
 def _texts(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, bytes]:
-    """Everything in the export that is not weights."""
+    """Return the files of the export that are not weights, by name."""
     specials = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
     tokenizer_config = {
-        # LlamaTokenizer would build its own pipeline from the vocabulary; this class takes tokenizer.json.
+        # LlamaTokenizer would build its own pipeline from the vocabulary; this class uses tokenizer.json.
         "tokenizer_class": "PreTrainedTokenizerFast",
         "add_bos_token": True,
         "add_eos_token": False,
@@ -158,7 +161,7 @@ def _texts(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, bytes]:
 
 
 def config(recipe: Recipe, vocab_size: int) -> dict[str, Any]:
-    """`config.json` of LlamaForCausalLM. What transformers 5 renamed stands under both names."""
+    """Return `config.json` of LlamaForCausalLM. What transformers 5 has renamed is there under both names."""
     model = recipe.model
     dtype = str(DTYPES[recipe.train.precision]).removeprefix("torch.")
     return {
@@ -187,7 +190,7 @@ def config(recipe: Recipe, vocab_size: int) -> dict[str, Any]:
 
 @contextmanager
 def _local(step: Step, shard: OpenShard) -> Iterator[Path]:
-    """The attempt's files in a local folder: where they lie, or a temporary copy."""
+    """Return a local folder with the attempt's files: their own if the store is local, else a copy."""
     if step.folder.is_local:
         yield Path(step.folder.path(step.attempt))
         return

@@ -1,4 +1,4 @@
-"""Our tensors (Meta's names and rotary layout) as Hugging Face's, and back.
+"""Our tensors, which have Meta's names and rotary layout, as Hugging Face's, and back.
 
 Meta rotates neighbouring pairs (0, 1), (2, 3) of a head; Hugging Face rotates (0, d/2), (1, d/2 + 1). The
 rows of the query and key projections are permuted so that both give the same scores.
@@ -26,7 +26,7 @@ ROTATED = ("attention.wq.weight", "attention.wk.weight")
 
 
 def to_huggingface(name: str) -> str:
-    """Hugging Face's name of our tensor `name`."""
+    """Return Hugging Face's name of our tensor `name`."""
     if name in TOP:
         return TOP[name]
     layers, i, rest = name.split(".", 2)
@@ -34,7 +34,7 @@ def to_huggingface(name: str) -> str:
 
 
 def permute(name: str, tensor: Tensor, n_heads: int) -> Tensor:
-    """Our tensor `name` as Hugging Face lays it out."""
+    """Return our tensor `name` in Hugging Face's layout. A projection is (dim, dim)."""
     if not name.endswith(ROTATED):
         return tensor
     rows, columns = tensor.shape
@@ -42,7 +42,7 @@ def permute(name: str, tensor: Tensor, n_heads: int) -> Tensor:
 
 
 def unpermute(name: str, tensor: Tensor, n_heads: int) -> Tensor:
-    """The inverse of `permute`; `name` is ours."""
+    """Return a tensor of Hugging Face's in our layout: the inverse of `permute`. `name` is our name."""
     if not name.endswith(ROTATED):
         return tensor
     rows, columns = tensor.shape

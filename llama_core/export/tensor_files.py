@@ -1,7 +1,7 @@
-"""safetensors files, written and read as streams: one tensor in memory at a time.
+"""safetensors files, which are written and read as streams, with one tensor in memory at a time.
 
 A file is the header's length (8 bytes, little endian), the header (JSON: for each tensor its dtype, shape
-and place), then the tensors' bytes. Large models are split over files, with an index beside them.
+and place), and then the tensors' bytes. Large models are split over files, with an index beside them.
 """
 
 import hashlib
@@ -18,8 +18,8 @@ from llama_core.store import Object, Store, to_json
 from llama_core.train.storage import raw_bytes
 
 INDEX = "model.safetensors.index.json"
-FILE_BYTES = 5_000_000_000  # transformers' own size of a file
-HEADER_LIMIT = 100_000_000  # safetensors' own
+FILE_BYTES = 5_000_000_000  # bytes at which a file is split, as transformers does
+HEADER_LIMIT = 100_000_000  # bytes of a header at most, which is safetensors' own limit
 DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 CODES = {dtype: code for code, dtype in DTYPES.items()}
 
@@ -28,7 +28,10 @@ Tensors = Iterator[tuple[str, torch.Tensor]]
 
 
 def split(shapes: Shapes, dtype: torch.dtype, limit: int = FILE_BYTES) -> dict[str, list[str]]:
-    """File name -> the tensors in it, in the order of `shapes`, each file up to `limit` bytes."""
+    """Return the names of the tensors in each file, by the file's name, in the order of `shapes`.
+
+    A file has at most `limit` bytes of tensors, or one tensor that is larger.
+    """
     files: list[list[str]] = [[]]
     filled = 0
     for name, shape in shapes.items():
@@ -44,14 +47,14 @@ def split(shapes: Shapes, dtype: torch.dtype, limit: int = FILE_BYTES) -> dict[s
 
 
 def index(files: dict[str, list[str]], shapes: Shapes, dtype: torch.dtype) -> bytes:
-    """`model.safetensors.index.json`: which file holds which tensor."""
+    """Return `model.safetensors.index.json`, which says which file holds which tensor."""
     total = sum(math.prod(shape) for shape in shapes.values()) * dtype.itemsize
     weight_map = {name: file for file, names in files.items() for name in names}
     return to_json({"metadata": {"total_size": total}, "weight_map": weight_map})
 
 
 def write(file: Any, names: Sequence[str], shapes: Shapes, dtype: torch.dtype, tensors: Tensors) -> None:
-    """Write one file with `names`, which come next from `tensors`; each is cast to `dtype`."""
+    """Write one file with the tensors `names`, which are the next ones of `tensors`, each cast to `dtype`."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name in names:
@@ -67,10 +70,10 @@ def write(file: Any, names: Sequence[str], shapes: Shapes, dtype: torch.dtype, t
 
 
 def read(store: Store, name: str, expect: Object | None = None) -> Tensors:
-    """The tensors of one file, in file order, on the CPU.
+    """Yield the names and tensors of one file, in the order of the file, on the CPU.
 
-    With `expect`, the bytes are checked as they pass: raises DamagedError after the last tensor where
-    they differ, so use nothing before the iterator ends. Raises DamagedError on a file cut short.
+    With `expect`, the bytes are checked on the way, and DamagedError is raised after the last tensor if they
+    differ: so use nothing before the iterator has ended. Raises DamagedError where the file is cut short.
     """
     digest = hashlib.sha256()
     with store.open(name) as file:
@@ -98,6 +101,7 @@ def read(store: Store, name: str, expect: Object | None = None) -> Tensors:
 
 
 def _read_exactly(file: BinaryIO, size: int, url: str) -> bytearray:
+    """Return the next `size` bytes of a file. Raises DamagedError where it has fewer."""
     data = bytearray(size)
     view, filled = memoryview(data), 0
     while filled < size:

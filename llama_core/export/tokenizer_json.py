@@ -1,13 +1,13 @@
 """A SentencePiece BPE model as the `tokenizer.json` of Hugging Face tokenizers.
 
-SentencePiece merges the adjacent pair whose union has the best score, the leftmost among equals; there,
-a piece has one score however it is split. tokenizers ranks every split of a piece on its own. Ordered
-by the score of the union, both give the same pieces.
+SentencePiece merges the adjacent pair whose union has the best score, and of equal ones the leftmost. There,
+a piece has one score, however it is split. tokenizers ranks every split of a piece by itself. If the splits
+are ordered by the score of their union, both give the same pieces.
 
-The whitespace-only pieces all share one score, so only "leftmost first" decides between them: it grows
-the leftmost run as far as the vocabulary goes before it starts the next. As ranks: the longer union
-first. A longer union can only appear at the run that is growing, for what lies right of it is single
-spaces still.
+The whitespace-only pieces all have the same score, so only "leftmost first" decides between them: spaces are
+merged from the left, as far as the vocabulary goes, before those after them are. In ranks this means that the
+longer union is first: a longer one can only come up where pieces have been merged already, because all to the
+right of that is still single spaces.
 """
 
 import json
@@ -22,10 +22,10 @@ SentencePiece = ModelProto.SentencePiece
 
 
 def tokenizer_json(model: bytes) -> bytes:
-    """`tokenizer.json` that encodes like the SentencePiece BPE `model` (its serialized proto).
+    """Return a `tokenizer.json` that encodes like the SentencePiece BPE `model` (a serialized proto).
 
-    The ids are the same, with `<s>` put first. The one difference: text that holds the letters `<s>`,
-    `</s>` or `<unk>` is a special token to tokenizers. Raises InputError for another kind of model.
+    The ids are the same, with `<s>` put first. There is one difference: the letters `<s>`, `</s>` or `<unk>`
+    in a text are a special token to tokenizers. Raises InputError for another kind of model.
     """
     spm = _parse(model)
     pieces = [p.piece for p in spm.pieces]
@@ -73,7 +73,10 @@ def tokenizer_json(model: bytes) -> bytes:
 
 
 def merges(spm: Any) -> list[tuple[str, str]]:
-    """Every split of every piece into two pieces, best first. Raises InputError on tied scores."""
+    """Return every split of every piece into two pieces, the best first.
+
+    Raises InputError where the scores leave the order open, because merged pieces have equal ones.
+    """
     scores = {p.piece: p.score for p in spm.pieces if p.type == SentencePiece.NORMAL}
     spaces = [p for p in scores if len(p) > 1 and not p.strip(SPACE)]
     words = [p for p in scores if len(p) > 1 and p.strip(SPACE)]
@@ -91,6 +94,7 @@ def merges(spm: Any) -> list[tuple[str, str]]:
 
 
 def _parse(model: bytes) -> Any:
+    """Return the proto of a model. Raises InputError for a kind that tokenizers cannot do."""
     spm = ModelProto.FromString(model)
     trainer, normalizer = spm.trainer_spec, spm.normalizer_spec
     wrong = {
@@ -108,11 +112,14 @@ def _parse(model: bytes) -> Any:
 
 
 def _added(index: int, piece: str) -> dict[str, Any]:
+    """Return the entry of a special token."""
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     return {"id": index, "content": piece, **flags, "special": True}
 
 
 def _put_first(bos: str, index: int) -> dict[str, Any]:
+    """Return the post-processor that puts `<s>` before every text."""
+
     def of(sequence: str, kind: int) -> list[dict[str, Any]]:
         return [
             {"SpecialToken": {"id": bos, "type_id": kind}},

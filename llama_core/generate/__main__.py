@@ -1,8 +1,8 @@
 """`python -m llama_core.generate URL`: talk to a model. It is a base model: it continues your text.
 
-URL: of an export (what the registry points at), or of an export or train step, on any store. With
-`--prompt TEXT` it answers once; without, it reads lines until the input ends. Exit codes: 0 done, 2 an
-error that a user can mend.
+URL is that of an export step (which the registry points at), of a train step, or of any LLaMA folder in the
+format of Hugging Face. With `--prompt TEXT` the program continues that text once; without it, it reads lines
+until the input ends. The exit code is 0, or 2 for an error that a user can mend.
 """
 
 import argparse
@@ -14,6 +14,7 @@ FAILED = 2
 
 
 def main() -> int:
+    """Run the program, and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m llama_core.generate", description=__doc__.split("\n")[0])
     parser.add_argument("url", help="an export, or an export or train step: a path or any fsspec URL")
     parser.add_argument("--prompt", help="continue this once, instead of reading lines")
@@ -46,6 +47,7 @@ def main() -> int:
 
 
 def _lines():
+    """Yield lines of the standard input, after a prompt if it is a terminal."""
     while True:
         try:
             yield input("\n> " if sys.stdin.isatty() else "")

@@ -1,7 +1,7 @@
 """Text generation: a KV cache, greedy or nucleus sampling, prompts of different lengths in one batch.
 
-As in the released LLaMA code, the batch starts at its shortest prompt; a longer prompt goes on with its
-own tokens until they are used up.
+As in the released LLaMA code, the batch starts at the end of its shortest prompt, and a longer prompt goes on
+with its own tokens until they are used up.
 """
 
 from collections.abc import Sequence
@@ -29,13 +29,13 @@ def generate(
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
 ) -> list[list[int]]:
-    """The new tokens of each prompt, up to `max_new_tokens`, without the EOS that ends them.
+    """Return the new tokens of each prompt, at most `max_new_tokens`, without the EOS that ends them.
 
-    `prompts`: each of one token or more. `seq_len`: where a prompt and what follows it end. `temperature`
-    0: greedy. `top_p`: the smallest set of tokens with this probability is drawn from. Each prompt has its
-    own random numbers: what it gives does not depend on its neighbours. Without `eos_id`, every rank of a
-    sharded model runs the same number of passes. `dtype`: of the keys and values, where the model does not
-    compute in its parameters' own.
+    `prompts`: ids, at least one for each prompt. `seq_len`: the largest number of tokens of a prompt and its
+    continuation. `temperature`: 0 takes the most likely token. `top_p`: a token is drawn from the smallest
+    set that has this probability together. Each prompt has its own random numbers, so that its continuation
+    does not depend on its neighbours. Without `eos_id`, every rank of a sharded model runs the same number of
+    passes. `dtype`: that of the keys and values, if the model computes in another than its parameters' own.
     """
     lengths = [len(p) for p in prompts]
     ends = [min(n + max_new_tokens, seq_len or n + max_new_tokens) for n in lengths]
@@ -61,11 +61,11 @@ def generate(
 
 
 def choose(logits: Tensor, temperature: float, top_p: float, generator: torch.Generator) -> int:
-    """One token from logits (V,): the best, or a draw from the most likely that hold `top_p` together."""
+    """Choose a token by logits (V,): the best one, or one drawn from the likely ones that hold `top_p`."""
     if temperature <= 0:
         return int(logits.argmax())
     p, order = (logits.double().cpu() / temperature).softmax(-1).sort(descending=True, stable=True)
-    p[p.cumsum(-1) - p > top_p] = 0.0  # the first always stays
+    p[p.cumsum(-1) - p > top_p] = 0.0  # the first one always stays
     return int(order[torch.multinomial(p, 1, generator=generator)])
 
 
@@ -78,10 +78,11 @@ def complete(
     stop: bool = True,
     **sampling: Any,
 ) -> list[str]:
-    """The continuation of each prompt, up to its end token, without the prompt. `sampling` as for `generate`.
+    """Return the continuation of each prompt, up to its end token and without the prompt.
 
-    Text ends at the model's `seq_len`; a prompt keeps its last tokens, at least half of that. `stop`: end
-    at the end token; without it the rest is generated too, and cut off.
+    A text ends at the model's `seq_len`. Of a prompt that leaves too little room, only the last tokens are
+    kept, at least half of `seq_len`. `stop`: end at the end token; if it is false, the rest is generated too,
+    and cut off. `sampling`: as for `generate`.
     """
     encoded = [tokenizer.encode(prompt, bos=True) for prompt in prompts]
     room = max(seq_len - max_new_tokens, seq_len // 2)
@@ -92,7 +93,10 @@ def complete(
 
 
 def continuation(tokenizer: Tokenizer, context: list[int], new: list[int]) -> str:
-    """The text of `new` after `context`. Decoded together: a first space belongs to its first piece."""
+    """Return the text of the ids `new`, which follow `context`, up to the end token.
+
+    Both are decoded together, because the space before a continuation belongs to its first piece.
+    """
     if tokenizer.eos_id in new:
         new = new[: new.index(tokenizer.eos_id)]
     return tokenizer.decode(context + new)[len(tokenizer.decode(context)) :]

@@ -1,4 +1,4 @@
-"""A model to talk to, from the URL of an export, of a checkpoint, or of the step that made one."""
+"""A model to talk to, from the URL of an export or train step, or of a LLaMA folder by anybody."""
 
 import json
 from typing import Any, NamedTuple
@@ -16,16 +16,19 @@ from llama_core.train import checkpoint
 
 
 class Loaded(NamedTuple):
+    """A model that is ready to generate text."""
+
     model: Llama
     tokenizer: Tokenizer
     seq_len: int
+    """The longest context of the model, in tokens."""
 
 
 def load(url: str, device: str | torch.device = "cpu") -> Loaded:
-    """The model at `url`, any fsspec URL: a Hugging Face LLaMA folder, an export step or a train step.
+    """Load the model at any path or fsspec URL: an export or train step, or a Hugging Face LLaMA folder.
 
-    Weights keep the precision that they are stored in. Raises InputError where there is no such model,
-    DamagedError where its bytes are not as the manifest says.
+    Weights keep the precision that they are stored in. Raises InputError where there is no such model, and
+    DamagedError where its bytes are not what the manifest says.
     """
     store = Store(url)
     if store.exists("config.json") and not store.exists(MANIFEST):
@@ -53,7 +56,7 @@ def _from_export(artifact: Artifact) -> Loaded:
 
 
 def _from_folder(store: Store, expected: dict[str, Object]) -> Loaded:
-    """`expected`: the files' digests, where a manifest tells them."""
+    """Load a Hugging Face LLaMA folder. `expected`: its files by name, where a manifest has their digests."""
     config = json.loads(store.read("config.json", expect=expected.get("config.json")))
     if config.get("model_type") != "llama":
         raise InputError(f"{store.url} holds a {config.get('model_type')!r}, not a LLaMA")
@@ -77,7 +80,10 @@ def _from_folder(store: Store, expected: dict[str, Object]) -> Loaded:
 
 
 def _model(config: dict[str, Any], url: str) -> Model:
-    """Our model section of a `config.json`. Raises InputError for what LLaMA of 2023 does not have."""
+    """Return the model section that says what a `config.json` says.
+
+    Raises InputError for what the LLaMA of 2023 does not have.
+    """
     heads = config["num_attention_heads"]
     rope = config.get("rope_parameters") or {"rope_theta": config.get("rope_theta", 10000.0)}
     later = {
@@ -103,7 +109,7 @@ def _model(config: dict[str, Any], url: str) -> Model:
 
 
 def _from_checkpoint(artifact: Artifact) -> Loaded:
-    """The final checkpoint of a train step; its tokenizer is the one that made its tokens."""
+    """Load the final checkpoint of a train step, and the tokenizer that made its tokens."""
     tokenizer = Tokenizer.load(_parent(_parent(artifact, "tokens"), "tokenizer"))
     identity = artifact.manifest["identity"]
     model = Llama(Model.model_validate(identity["model"]), tokenizer.n_words)
@@ -112,7 +118,10 @@ def _from_checkpoint(artifact: Artifact) -> Loaded:
 
 
 def _parent(artifact: Artifact, stage: str) -> Artifact:
-    """The artifact that went into this one. Raises InputError where it is gone, or is another one now."""
+    """Return the artifact of a stage that went into this one.
+
+    Raises InputError where it is gone, or where another one has taken its place.
+    """
     root = Store(artifact.url.rsplit("/", 2)[0])
     for name in artifact.parents.get(stage, []):
         if root.exists(f"{name}/{MANIFEST}"):

@@ -1,8 +1,8 @@
 """Attention behind one small interface: `attention(q, k, v, mask, backend)`.
 
-Backends: `xformers` (memory_efficient_attention, CUDA only) and `sdpa` (PyTorch, everywhere). Both are
-causal. A `DocMask` keeps attention inside documents; a `Cache` holds the keys and values of positions
-that were seen before.
+The backends are `xformers` (memory_efficient_attention, CUDA only) and `sdpa` (PyTorch, everywhere). Both
+are causal. A `DocMask` keeps attention inside documents; a `Cache` holds the keys and values of earlier
+positions.
 """
 
 import functools
@@ -21,17 +21,20 @@ log = logging.getLogger(__name__)
 class DocMask:
     """Which positions of packed sequences belong to the same document.
 
-    Made on the host, once a micro-batch: the xformers mask wants lengths as Python integers, and
+    It is made on the host, once for each micro-batch: the xformers mask wants lengths as Python integers, and
     reading them back from a GPU would stall it.
     """
 
     def __init__(self, documents: Tensor, lengths: list[int]):
-        self.documents = documents  # int64 (B, S), on the model's device
-        self.lengths = lengths  # of the documents' parts, in the order of the flattened (1, B * S)
+        self.documents = documents  # int64 (B, S), on the model's device: equal inside a document
+        self.lengths = lengths  # how long the documents are, in the order of the flattened (1, B * S)
 
     @classmethod
     def from_tokens(cls, tokens: Tensor, bos_id: int, device: torch.device | str = "cpu") -> "DocMask":
-        """`tokens`: int64 (B, S) on the host. A document starts at each `bos_id` and each sequence."""
+        """Return the mask of `tokens`, int64 (B, S) on the host, for a model on `device`.
+
+        A document starts at each `bos_id`, and at the start of each sequence.
+        """
         starts = tokens == bos_id  # (B, S)
         documents = starts.cumsum(1)
         starts[:, 0] = True
@@ -41,26 +44,26 @@ class DocMask:
 
     @functools.cached_property
     def dense(self) -> Tensor:
-        """bool (B, 1, S, S), true where query (dim 2) may see key (dim 3)."""
+        """The mask as bool (B, 1, S, S), true where a query (dim 2) may see a key (dim 3)."""
         same = self.documents[:, None, :, None] == self.documents[:, None, None, :]
         return same.tril()
 
     @functools.cached_property
     def block_diagonal(self):
-        """The same as an xformers bias over the flattened batch (1, B * S)."""
+        """The mask as an xformers bias over the flattened batch (1, B * S)."""
         from xformers.ops.fmha.attn_bias import BlockDiagonalCausalMask
 
         return BlockDiagonalCausalMask.from_seqlens(self.lengths, device=self.documents.device)
 
     def prepare(self, backend: str) -> None:
-        """Build what `backend` uses, once for all layers and outside of compiled code."""
+        """Build the form that `backend` uses, once for all layers and outside of compiled code."""
         _ = self.block_diagonal if backend == "xformers" else self.dense
 
 
 class Cache:
-    """Keys and values of the positions before: with it, a forward pass continues at `length`.
+    """The keys and values of earlier positions, (layers, B, max_len, H, D).
 
-    Raises ValueError when more than `max_len` positions are put in.
+    A forward pass with a cache continues at position `length`.
     """
 
     def __init__(
@@ -77,7 +80,10 @@ class Cache:
         self.length = 0
 
     def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Store `k` and `v` (B, S, H, D) of one layer; all of its keys and values up to now."""
+        """Store `k` and `v` (B, S, H, D) of one layer, and return all of its keys and values up to now.
+
+        Returns (B, length + S, H, D) twice. Raises ValueError where that is more than `max_len` positions.
+        """
         end = self.length + k.shape[1]
         if end > self.keys.shape[2]:
             raise ValueError(f"the cache holds {self.keys.shape[2]} positions, not {end}")
@@ -88,7 +94,10 @@ class Cache:
 
 @functools.cache
 def backend_for(choice: str, device: str) -> str:
-    """The backend for `layout.attention` on a kind of device. Raises RecipeError; CUDA never falls back."""
+    """Return the backend that `choice`, the value of `layout.attention`, means on a kind of device.
+
+    On CUDA nothing stands in for xformers: raises RecipeError where it is chosen and cannot be imported.
+    """
     if choice == "sdpa" or device != "cuda":
         if choice == "xformers":
             log.warning("layout.attention: xformers has no kernel for %s, SDPA computes attention", device)
@@ -104,10 +113,10 @@ def backend_for(choice: str, device: str) -> str:
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: DocMask | None, backend: str) -> Tensor:
-    """Causal attention, softmax(q kᵀ / sqrt(D)) v.
+    """Return causal attention, softmax(q kᵀ / sqrt(D)) v, as (B, S, H, D).
 
-    `q`: (B, S, H, D); `k`, `v`: (B, T, H, D), where the queries are the last S of T positions.
-    `mask` is None or of the same B and S, with T = S. Returns (B, S, H, D).
+    `q`: (B, S, H, D); `k`, `v`: (B, T, H, D), where the queries are the last S of T positions. `mask` is
+    None, or has the same B and S, with T = S. Raises RecipeError where xformers has no kernel for these.
     """
     if backend == "xformers" and q.shape[1] == k.shape[1]:
         return _load_xformers()(q, k, v, mask)
@@ -129,14 +138,17 @@ def _sdpa(q: Tensor, k: Tensor, v: Tensor, mask: DocMask | None) -> Tensor:
 
 @functools.cache
 def _load_xformers():
-    """xformers' attention, kept out of torch.compile: its mask holds lengths as Python integers, and
-    compiled code would be made anew for each batch's."""
+    """Return xformers' attention as a function of q, k, v and mask. Raises ImportError.
+
+    It is kept out of torch.compile: its mask holds lengths as Python integers, and code would be compiled
+    anew for those of each batch.
+    """
     from xformers.ops import LowerTriangularMask, memory_efficient_attention
     from xformers.ops.fmha import common
 
-    # Its attention kernels are PyTorch's own, whose signatures it has checked while it was imported. Yet it
-    # hides them where its own library does not load, which holds sparse products alone and wants CUDA 12:
-    # beside PyTorch for CUDA 13 there would be no attention at all.
+    # Its attention kernels are PyTorch's own, whose signatures it has checked when it was imported. Yet it
+    # hides them if its own library does not load. That library holds only sparse products and wants CUDA 12,
+    # so with PyTorch for CUDA 13 there would be no attention at all.
     if not hasattr(common, "_built_with_cuda"):
         raise ImportError("this version of xformers looks for its kernels in another way")
     common._built_with_cuda = True

@@ -1,6 +1,6 @@
 """The LLaMA model and nothing else: pre-normalisation, rotary positions, SwiGLU, an untied output.
 
-After Touvron et al. 2023, section 2.2, with the released model's parameter names and numerics: RMSNorm
+It follows Touvron et al. 2023, section 2.2, with the released model's parameter names and numerics: RMSNorm
 and rotation in float32, interleaved rotary pairs, no bias, no dropout.
 """
 
@@ -18,10 +18,10 @@ Rotation = tuple[Tensor, Tensor]  # cos and sin, float32 (S, D / 2)
 
 
 def rotation(start: int, length: int, head_dim: int, theta: float, device: torch.device) -> Rotation:
-    """cos and sin of the angles of positions `start` to `start + length`.
+    """Return cos and sin of the angles of positions `start` to `start + length`: both float32 (S, D / 2).
 
-    Computed at each forward pass, never stored: it costs nothing beside a block, and there is no
-    buffer to lose when a model is built on the meta device or cast to another precision.
+    They are computed in each forward pass and never stored: this costs nothing compared with a block, and
+    there is no buffer to lose when a model is built on the meta device or cast to another precision.
     """
     pairs = torch.arange(0, head_dim, 2, device=device, dtype=torch.float32) / head_dim
     positions = torch.arange(start, start + length, device=device, dtype=torch.float32)
@@ -30,24 +30,29 @@ def rotation(start: int, length: int, head_dim: int, theta: float, device: torch
 
 
 def rotate(x: Tensor, by: Rotation) -> Tensor:
-    """Turn the pairs (0, 1), (2, 3), ... of each head by their angles. `x`: (B, S, H, D)."""
+    """Rotate the pairs (0, 1), (2, 3), ... of each head by their angles. `x`: (B, S, H, D)."""
     cos, sin = by[0][:, None, :], by[1][:, None, :]  # (S, 1, D / 2)
     even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
     return torch.stack((even * cos - odd * sin, even * sin + odd * cos), -1).flatten(-2).type_as(x)
 
 
 class RMSNorm(nn.Module):
+    """Division by the root of the mean square, in float32, and a gain (Zhang and Sennrich 2019)."""
+
     def __init__(self, dim: int, eps: float):
         super().__init__()
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(dim))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the normalised `x`: (B, S, dim)."""
         wide = x.float()
         return (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)).type_as(x) * self.weight
 
 
 class Attention(nn.Module):
+    """Multi-head causal attention with rotary positions."""
+
     def __init__(self, cfg: Model, layer: int):
         super().__init__()
         self.layer, self.n_heads, self.head_dim = layer, cfg.n_heads, cfg.head_dim
@@ -59,6 +64,7 @@ class Attention(nn.Module):
     def forward(
         self, x: Tensor, by: Rotation, mask: DocMask | None, backend: str, cache: Cache | None
     ) -> Tensor:
+        """Return what each position takes from those before it. `x`: (B, S, dim)."""
         heads = (*x.shape[:2], self.n_heads, self.head_dim)
         q = rotate(self.wq(x).view(heads), by)  # (B, S, H, D)
         k = rotate(self.wk(x).view(heads), by)
@@ -69,6 +75,8 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
+    """The SwiGLU feed-forward layer, w2(silu(w1 x) * w3 x) (Shazeer 2020)."""
+
     def __init__(self, cfg: Model):
         super().__init__()
         self.w1 = nn.Linear(cfg.dim, cfg.ffn_dim, bias=False)
@@ -76,10 +84,13 @@ class FeedForward(nn.Module):
         self.w3 = nn.Linear(cfg.dim, cfg.ffn_dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the layer's output. `x`: (B, S, dim)."""
         return self.w2(F.silu(self.w1(x)) * self.w3(x))
 
 
 class Block(nn.Module):
+    """A transformer block: attention and feed-forward, whose inputs are normalised and outputs added."""
+
     def __init__(self, cfg: Model, layer: int):
         super().__init__()
         self.attention = Attention(cfg, layer)
@@ -90,12 +101,16 @@ class Block(nn.Module):
     def forward(
         self, x: Tensor, by: Rotation, mask: DocMask | None, backend: str, cache: Cache | None
     ) -> Tensor:
+        """Return the residual stream after the block. `x`: (B, S, dim)."""
         x = x + self.attention(self.attention_norm(x), by, mask, backend, cache)
         return x + self.feed_forward(self.ffn_norm(x))
 
 
 class Llama(nn.Module):
-    """`attention`: `auto`, `xformers` or `sdpa`, as in `layout.attention`."""
+    """The model: from tokens to logits.
+
+    `attention` is `auto`, `xformers` or `sdpa`, as in `layout.attention`.
+    """
 
     def __init__(self, cfg: Model, vocab_size: int, attention: str = "auto"):
         super().__init__()
@@ -107,7 +122,7 @@ class Llama(nn.Module):
         self.output = nn.Linear(cfg.dim, vocab_size, bias=False)
 
     def forward(self, tokens: Tensor, mask: DocMask | None = None, cache: Cache | None = None) -> Tensor:
-        """`tokens`: int64 (B, S). Returns logits (B, S, V) in the model's precision.
+        """Return the logits (B, S, V) of `tokens`, int64 (B, S), in the model's precision.
 
         With a `cache`, `tokens` continue the positions that it holds, and are added to it.
         """
@@ -129,10 +144,11 @@ class Llama(nn.Module):
     ) -> None:
         """Draw every parameter from its own generator, seeded by `seed` and the parameter's name.
 
-        So a weight depends neither on the order of parameters nor on how they are sharded; `assign`
-        puts a whole drawn tensor (float32, on the CPU) into a parameter. Matrices are normal with
-        `std`; the two that write into the residual stream (wo, w2) with std / sqrt(2 n_layers), so
-        that the stream's variance does not grow with depth (the paper does not say; GPT-2's choice).
+        So a weight depends neither on the order of the parameters nor on how they are sharded. `assign` puts
+        a whole drawn tensor (float32, on the CPU) into a parameter. Matrices are normally distributed with
+        the standard deviation `std`; for the two that write into the residual stream (wo, w2) it is
+        std / sqrt(2 n_layers), so that the stream's variance does not grow with depth. The paper does not
+        say; this is GPT-2's choice.
         """
         for name, parameter in self.named_parameters():
             if parameter.ndim == 1:

@@ -1,4 +1,4 @@
-"""The tokenizer: the SentencePiece model, its training as a stage, and a report of how it segments.
+"""The tokenizer: the SentencePiece model, its training as a stage, and a report on how it segments text.
 
 These modules import the recipe, the store and steps, and what reads training text, but no other stage.
 """

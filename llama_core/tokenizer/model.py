@@ -1,4 +1,4 @@
-"""A trained SentencePiece model: text to ids and back, a batch of texts faster than the library does it."""
+"""A trained SentencePiece model: text to ids and back, and batches of it faster than the library does it."""
 
 import re
 from collections.abc import Sequence
@@ -16,22 +16,22 @@ MODEL = "tokenizer.model"
 
 # "\u2581" is how SentencePiece writes a space.
 COARSE = re.compile(r"[ \u2581]*(?:[^ \u2581\n]+|\n)|[ \u2581]+")
-KEPT_CHUNK = 32  # characters; a longer one is hardly seen again
-KEPT_CHUNKS = 1 << 19  # some 100 MB
+KEPT_CHUNK = 32  # characters of a chunk that is remembered: a longer one is hardly seen again
+KEPT_CHUNKS = 1 << 19  # chunks that are remembered, in some 100 MB
 
 
 class Tokenizer:
-    """A trained model. `model`: the bytes of a SentencePiece model file.
+    """A tokenizer, made from `model`: the bytes of a SentencePiece model file.
 
-    A batch is encoded by chunk, and chunks are remembered: most of a text has been seen before. The ids
-    are SentencePiece's own, because where no piece would be cut no merge spans two chunks, so that a chunk
-    is segmented alike whatever stands around it. A model whose pieces every way of cutting cuts, or with
-    other rules of normalisation, encodes whole texts.
+    A batch is encoded in chunks (about a word each), which are remembered, as most of a text has been seen
+    before. The ids are those of SentencePiece: texts are cut into chunks only where no piece of the model
+    could span the cut, so that no merge does, and a chunk is segmented alike whatever is around it. Where no
+    way of cutting does that, or where the model normalises text in another way, whole texts are encoded.
     """
 
     def __init__(self, model: bytes):
         self.model = model
-        self._chunks: dict[str, bytes] = {}  # ids of a chunk, int32
+        self._chunks: dict[str, bytes] = {}  # the ids of the chunks that are remembered, int32
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         self.n_words: int = self._processor.get_piece_size()
         self.bos_id: int = self._processor.bos_id()
@@ -40,31 +40,33 @@ class Tokenizer:
 
     @classmethod
     def load(cls, artifact: Artifact) -> "Tokenizer":
-        """The tokenizer of a finished step, with what this process remembers of it. Raises DamagedError."""
+        """Return the tokenizer of a finished step, made once in this process. Raises DamagedError."""
         return _tokenizer_of(artifact.read(artifact.shard("tokenizer").object(MODEL)))
 
     def encode(self, text: str, bos: bool = False, eos: bool = False) -> list[int]:
+        """Return the ids of a text, between the marks of its begin and end if they are asked for."""
         return self._processor.encode(text, add_bos=bos, add_eos=eos)
 
     def encode_batch(self, texts: list[str], bos: bool = False, eos: bool = False) -> list[NDArray[np.int32]]:
-        """The ids of each text, int32: what `encode` gives."""
+        """Return the ids of each text, int32 (tokens,): the same that `encode` returns."""
         if self._cut is None:
             return self._processor.encode(texts, out_type="numpy", num_threads=1, add_bos=bos, add_eos=eos)
         cut = self._cut.findall
         chunked = [cut(" " + text) if text else [] for text in texts]  # the model adds that space
         known = self._known(chunked)
-        first, last = (np.int32(mark).tobytes() for mark in (self.bos_id, self.eos_id))
-        encoded = (b"".join((first * bos, *map(known.__getitem__, chunks), last * eos)) for chunks in chunked)
+        first = np.int32(self.bos_id).tobytes() if bos else b""
+        last = np.int32(self.eos_id).tobytes() if eos else b""
+        encoded = (b"".join((first, *map(known.__getitem__, chunks), last)) for chunks in chunked)
         return [np.frombuffer(ids, np.int32) for ids in encoded]
 
     def _known(self, chunked: list[list[str]]) -> dict[str, bytes]:
-        """The ids of all chunks of a batch, int32."""
+        """Return the ids of all chunks of a batch, int32, by chunk."""
         if len(self._chunks) > KEPT_CHUNKS:
-            self._chunks = {}  # a new one: another thread may be reading the old
+            self._chunks = {}  # a new dict, since another thread may be reading the old one
         kept = self._chunks
         known = {chunk: kept.get(chunk, b"") for chunk in set().union(*chunked)}
         new = [chunk for chunk, ids in known.items() if not ids]
-        # Behind a line break, which is a chunk: at the start of a text the model would add a space to them.
+        # After a line break, which is a chunk: the model would add a space to a chunk that begins a text.
         before = len(self._processor.encode("\n"))
         encoded = self._processor.encode(["\n" + chunk for chunk in new], out_type="numpy", num_threads=1)
         found = {chunk: ids[before:].tobytes() for chunk, ids in zip(new, encoded, strict=True)}
@@ -74,6 +76,7 @@ class Tokenizer:
 
     @cached_property
     def _cut(self) -> re.Pattern[str] | None:
+        """The pattern that finds the chunks of a text, or None where whole texts must be encoded."""
         model = ModelProto.FromString(self.model)
         rules, trainer = model.normalizer_spec, model.trainer_spec
         if (
@@ -89,34 +92,41 @@ class Tokenizer:
         return cut_for([piece.piece for piece in model.pieces if piece.type not in special])
 
     def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of ids, without marks of begin and end."""
         return self._processor.decode([int(i) for i in ids])
 
     @cached_property
     def segmentation(self) -> Segmentation:
+        """The model as a report looks at it."""
         return Segmentation(self._processor)
 
     @cached_property
     def digest(self) -> str:
-        """Of pieces, scores and types: what makes two tokenizers the same."""
+        """The digest of its pieces, scores and types, which is equal for tokenizers that do the same."""
         model = ModelProto.FromString(self.model)
         return digest_of([[piece.piece, piece.score, piece.type] for piece in model.pieces])
 
 
 def cut_for(pieces: Sequence[str]) -> re.Pattern[str] | None:
-    """What finds the chunks of a text so that no piece spans two; None where every way of cutting cuts one.
+    """Return a pattern that finds the chunks of a text, so that none of these pieces spans two of them.
 
-    Whether there is a cut between two characters depends on these two alone.
+    Whether it cuts between two characters depends on these two alone. Returns None where every pattern that
+    we have cuts a piece in two.
     """
     cut = fine(frozenset())
-    if spanning := "".join(piece for piece in pieces if cut.findall(piece) != [piece]):
+    spanning = "".join(piece for piece in pieces if cut.findall(piece) != [piece])
+    if spanning:
         cut = fine(frozenset(char for char in spanning if not char.isascii()) - {"\u2581"})
-    return next((c for c in (cut, COARSE) if all(c.findall(piece) == [piece] for piece in pieces)), None)
+    for pattern in (cut, COARSE):
+        if all(pattern.findall(piece) == [piece] for piece in pieces):
+            return pattern
+    return None
 
 
 def fine(joining: frozenset[str]) -> re.Pattern[str]:
-    """Spaces and the letters, the punctuation, the digit or the line break after them are a chunk.
+    """Return the pattern of small chunks: spaces, then letters, punctuation, a digit or a line break.
 
-    There is no cut beside a character of `joining`, accents of some script, say.
+    It never cuts beside a character of `joining`, such as the accents of some script.
     """
     join = "".join(map(re.escape, sorted(joining)))
     digit = rf"(?![{join}])\d" if join else r"\d"

@@ -1,8 +1,8 @@
-"""What a tokenizer does to text: bytes per token by source and language, and whether it segments as released.
+"""How a tokenizer segments text: bytes per token by source and language, and how the released one differs.
 
-In the released model a word takes the space before it, even out of a run of spaces, as whitespace-only pieces
-have the score -1e9. The same flags without that step join the spaces first, and the word goes without. Which
-of the two a tokenizer does can be seen in its segmentation alone, whatever its vocabulary.
+In the released model a word takes the space before it, even out of a run of spaces, because whitespace-only
+pieces have the score -1e9. A model trained with the same flags but without that step joins the spaces first,
+and the word gets none. Which of the two a tokenizer does shows in its segmentation, whatever its vocabulary.
 """
 
 from collections import Counter
@@ -16,67 +16,77 @@ import sentencepiece
 from numpy.typing import NDArray
 
 PROBE = 1 << 20  # bytes of each source, and of each of its languages, that are encoded
-SPACE = "▁"
+SPACE = "▁"  # U+2581: how SentencePiece writes a space
 
-# Where the released model and one without its last step part, and what both split.
+# Texts on which the released model and one without its last step differ, and some that both split.
 PROBES = (" hello", "a  b", "x = 1  # the\n", "    return value", "12345 of 678", "a\tb\n\n  c", "naïve 日本")
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text of a source, and its language, empty where it is not known."""
+    """A text of a source."""
 
     source: str
+    """The source's name."""
     language: str
+    """The text's language; empty where it is not known."""
     text: str
 
 
 class Segmentation:
-    """A SentencePiece model as it segments."""
+    """A SentencePiece model as a report looks at it: how it segments text."""
 
     def __init__(self, processor: sentencepiece.SentencePieceProcessor):
         self._processor = processor
         self.pieces: list[str] = [processor.id_to_piece(i) for i in range(processor.get_piece_size())]
 
     def encode(self, text: str) -> NDArray[np.int32]:
+        """Return the ids of a text, int32 (tokens,)."""
         return self._processor.encode(text, out_type="numpy")
 
     def of(self, text: str) -> list[str]:
-        """The pieces of a text."""
+        """Return the pieces of a text."""
         return [self.pieces[i] for i in self.encode(text)]
 
     def faults(self, ids: NDArray[np.int32]) -> dict[str, int]:
-        """How often the released model would have done otherwise.
+        """Count where the released model would have segmented otherwise. `ids`: int32 (tokens,).
 
-        `spaces_taken`: whitespace before a piece that could have had the space. `digits_joined`: pieces that
-        hold a digit and more.
+        `spaces_taken` counts whitespace before a piece that could have had the space, `digits_joined` pieces
+        that hold a digit and more.
         """
         taken = self._is_blank[ids[:-1]] & self._may_have_space[ids[1:]]
         return {"spaces_taken": int(taken.sum()), "digits_joined": int(self._joins_digits[ids].sum())}
 
     @cached_property
     def _is_blank(self) -> NDArray[np.bool_]:
+        """bool (pieces,): true for whitespace-only pieces."""
         return np.array([is_whitespace(piece) for piece in self.pieces])
 
     @cached_property
     def _may_have_space(self) -> NDArray[np.bool_]:
+        """bool (pieces,): true for pieces that are in the vocabulary with a space in front, too."""
         known = set(self.pieces)
         return np.array([not piece.startswith(SPACE) and SPACE + piece in known for piece in self.pieces])
 
     @cached_property
     def _joins_digits(self) -> NDArray[np.bool_]:
+        """bool (pieces,): true for pieces that hold a digit and more."""
         joined = [len(piece) > 1 and any(map(str.isdigit, piece)) for piece in self.pieces]
         is_byte = [self._processor.is_byte(i) for i in range(len(self.pieces))]
         return np.array(joined) & ~np.array(is_byte)
 
 
 def is_whitespace(piece: str) -> bool:
+    """Tell whether a piece holds nothing but spaces."""
     return not piece.strip(SPACE)
 
 
 def report(model: Segmentation, texts: Iterable[Text]) -> dict[str, Any]:
-    """Facts: bytes per token of each source and each of its languages, by the first PROBE bytes of `texts`;
-    the faults of all that was encoded; the pieces of the PROBES."""
+    """Return the facts about how a model segments.
+
+    They are the bytes per token of each source and of each of its languages, measured on their first PROBE
+    bytes in `texts`; the faults in all that was encoded; and the pieces of the PROBES.
+    """
     sizes: Counter[tuple[str, ...]] = Counter()
     tokens: Counter[tuple[str, ...]] = Counter()
     found = Counter(tokens=0, spaces_taken=0, digits_joined=0)
@@ -107,8 +117,11 @@ def report(model: Segmentation, texts: Iterable[Text]) -> dict[str, Any]:
 
 
 def comparison(ours: Segmentation, theirs: Segmentation, texts: Iterable[Text]) -> dict[str, Any]:
-    """Facts about another tokenizer on the same texts: its bytes per token and faults, the probes that it
-    segments otherwise, and the share of our pieces that it has too."""
+    """Return the facts about another tokenizer on the same texts.
+
+    They are those of `report`, but only the probes that it segments otherwise, and the share of our pieces
+    that it has too.
+    """
     other = report(theirs, texts)
     differ = {text: other["probes"][text] for text in PROBES if other["probes"][text] != ours.of(text)}
     common = len(set(ours.pieces) & set(theirs.pieces)) / len(ours.pieces)

@@ -1,6 +1,6 @@
-"""Training the tokenizer: SentencePiece BPE as LLaMA released it, on a sample of the corpus.
+"""Training of the tokenizer: SentencePiece BPE like LLaMA's released one, on a sample of the corpus.
 
-Flags are those in the released model's own proto (32,000 pieces, digits split, byte fallback, identity
+The flags are those in the released model's own proto (32,000 pieces, digits split, byte fallback, identity
 normalisation, whitespace kept). The released model also gives whitespace-only pieces the score -1e9,
 which no flag does: without that step the same flags segment differently.
 
@@ -29,9 +29,9 @@ from llama_core.tokenizer.model import MODEL, Tokenizer
 from llama_core.tokenizer.report import Text, comparison, is_whitespace, report
 
 REVISION = 1
-MAX_LINE = 4192  # bytes; the trainer would skip a longer one
-READ_AT_MOST = 16  # times a source's part of the sample: of a larger corpus, only some shards are read
-DEMOTED = -1e9
+MAX_LINE = 4192  # bytes of a line; the trainer would skip a longer one
+READ_AT_MOST = 16  # times a source's part of the sample: once the shards read hold so much, no more are read
+DEMOTED = -1e9  # the score of whitespace-only pieces
 
 FLAGS: dict[str, Any] = {
     "model_type": "bpe",
@@ -98,24 +98,29 @@ def _texts(samples: Mapping[str, "Sample"]) -> Iterator[Text]:
 
 @dataclass
 class Sample:
-    """Texts of one source, in the order of their keyed hashes; the last is cut where the sample is full."""
+    """The texts that are drawn from one source, in the order of their keyed hashes."""
 
     texts: list[str]
+    """The texts, of which the last is cut where the sample is full."""
     languages: list[str] = field(default_factory=list)
-    """Of each text, empty where it is not known."""
+    """The language of each text; empty where it is not known."""
     n_lines: int = 0
+    """The number of lines, counted by `lines`."""
     n_long_lines: int = 0
+    """The number of lines that are longer than MAX_LINE, counted by `lines`."""
 
     def lines(self) -> Iterator[str]:
-        """What the trainer sees: leading whitespace kept, empty lines left out, long ones in parts."""
+        """Yield what the trainer sees: all lines that are not empty, as they are, but long ones in parts."""
         self.n_lines = self.n_long_lines = 0
         for text in self.texts:
             for line in filter(None, text.split("\n")):
                 self.n_lines += 1
-                self.n_long_lines += len(line.encode()) > MAX_LINE
+                if len(line.encode()) > MAX_LINE:
+                    self.n_long_lines += 1
                 yield from split_line(line)
 
     def facts(self) -> dict[str, int]:
+        """Return the sizes of the sample, once `lines` has counted them."""
         return {
             "documents": len(self.texts),
             "bytes": sum(len(text.encode()) for text in self.texts),
@@ -125,11 +130,11 @@ class Sample:
 
 
 def draw(text: TrainingText, source: str, quota: int, seed: int) -> Sample:
-    """Draw the documents of `source` with the smallest keyed hashes, `quota` bytes of them or all there are.
+    """Draw the documents of `source` with the smallest keyed hashes: `quota` bytes, or all there are.
 
-    Does not depend on the order of reading. Memory: the sample and one document.
+    The sample does not depend on the order of reading. Memory holds the sample and one document.
     """
-    heap: list[tuple[int, str, str, str]] = []  # the largest hash first
+    heap: list[tuple[int, str, str, str]] = []  # (negated hash, id, text, language): the largest hash first
     total = 0
     for shard in _shards_to_read(text, source, quota, seed):
         for document in text.read(shard.name):
@@ -150,7 +155,7 @@ def draw(text: TrainingText, source: str, quota: int, seed: int) -> Sample:
 
 
 def split_line(line: str) -> Iterator[str]:
-    """`line` in parts of at most MAX_LINE bytes, cut between characters."""
+    """Yield the parts of a line, of at most MAX_LINE bytes each, cut between characters."""
     data = line.encode()
     start = 0
     while len(data) - start > MAX_LINE:
@@ -174,7 +179,7 @@ def _shards_to_read(text: TrainingText, source: str, quota: int, seed: int) -> I
 
 
 def _train(lines: Iterator[str], cfg: recipe.TokenizerSection) -> bytes:
-    """The model file, with whitespace demoted and without traces of how it was made."""
+    """Return the bytes of the model file, with whitespace demoted and without traces of how it was made."""
     model_file = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
@@ -200,6 +205,7 @@ def _train(lines: Iterator[str], cfg: recipe.TokenizerSection) -> bytes:
 
 
 def _explain(error: RuntimeError, cfg: recipe.TokenizerSection) -> Exception:
+    """Return the error that tells a user what an error of SentencePiece's trainer means."""
     message = str(error)
     if found := re.search(r"Vocabulary size too high.*<= (\d+)", message, re.DOTALL):
         return RecipeError(
@@ -215,7 +221,7 @@ def _explain(error: RuntimeError, cfg: recipe.TokenizerSection) -> Exception:
 
 
 def _read_other(url: str) -> Tokenizer:
-    """Another SentencePiece model. Raises InputError."""
+    """Read another SentencePiece model. Raises InputError where there is none at this URL."""
     try:
         with fsspec.open(url, "rb") as file:
             model = file.read()

@@ -1,4 +1,4 @@
-"""The loader: batch n of training, read from token shards. All of its state is n.
+"""The loader: it reads batch n of training from token shards, and n is all of its state.
 
 A rank may ask for any batch, in any order, at any world size; the next one is read in the background.
 """
@@ -18,7 +18,10 @@ from llama_core.tokens.shards import PageReader
 
 
 class Loader:
-    """Batches of `tokens`, mixed by `mixture`. Raises RecipeError where a weighted source has no window."""
+    """Reads batches of `tokens`, mixed by `mixture`.
+
+    Raises RecipeError where a source that has a share has no window.
+    """
 
     def __init__(self, tokens: Artifact, train: recipe.Train, mixture: Mapping[str, float]):
         self._seq_len, self._batch_sequences = train.seq_len, train.batch_sequences
@@ -29,14 +32,14 @@ class Loader:
         self._order = Order(tokens.digest, mixture, train.seed, windows)
         shares = {name: float(share) for name, share in mixture.items()}
         self.fingerprint = digest_of([order.REVISION, tokens.digest, shares, train.seed, train.seq_len])
-        """Equal where batch n is the same for every n."""
+        """Equal for loaders whose batch n is the same for every n."""
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="loader")
         self._next: tuple[tuple[int, int, int], Future[NDArray[np.int64]]] | None = None
 
     def batch(self, n: int, rank: int = 0, world: int = 1) -> NDArray[np.int64]:
-        """Rank's part of batch `n`: int64 (batch_sequences / world, seq_len + 1).
+        """Return a rank's part of batch `n`, counted from 0: int64 (batch_sequences / world, seq_len + 1).
 
-        Raises DamagedError naming the object and the bytes, and gives nothing of a damaged page.
+        Raises DamagedError, which names the object and the bytes, and returns nothing of a damaged page.
         """
         asked = (n, rank, world)
         ready, self._next = self._next, None
@@ -52,20 +55,20 @@ class Loader:
         return self._worker.submit(self._sequences, np.arange(first, first + size))
 
     def _sequences(self, which: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Sequences `which` (N,) of training: int64 (N, seq_len + 1)."""
+        """Return the sequences `which` (N,) of training: int64 (N, seq_len + 1)."""
         source, window = self._order.locate(which)
         shard, start = np.empty_like(which), np.empty_like(which)
         for s, name in enumerate(self._order.sources):
             mine = source == s
             shard[mine], start[mine] = self._places[name].find(window[mine])
         batch = np.empty((len(which), self._seq_len + 1), np.int64)
-        for row in np.lexsort((start, shard)):  # each page once
+        for row in np.lexsort((start, shard)):  # in the order of the files: each page is read once
             batch[row] = self._reader.read(shard[row], start[row], self._seq_len + 1)
         return batch
 
 
 class _Places:
-    """Where the windows of one source lie: numbered over its shards, in name order."""
+    """Where the windows of one source are. They are numbered over its shards, in the order of their names."""
 
     def __init__(self, shards: list[Shard], source: str, seq_len: int):
         self._shards = np.array([i for i, s in enumerate(shards) if s.facts["source"] == source], np.int64)
@@ -75,13 +78,13 @@ class _Places:
         self.total = int(self._starts[-1])
 
     def find(self, window: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Shard (N,) and first token in it (N,) of each `window` (N,)."""
+        """Return the shard (N,) of each window (N,), and the number of its first token in there (N,)."""
         place = np.searchsorted(self._starts, window, side="right") - 1
         return self._shards[place], (window - self._starts[place]) * self._seq_len
 
 
 def unigram(tokens: Artifact, mixture: Mapping[str, float]) -> NDArray[np.float64]:
-    """log2 of each id's probability in the mixture, float64 (vocab,): one added to every count."""
+    """Return log2 of each id's probability in the mixture, with 1 added to every count: float64 (vocab,)."""
     mixed: NDArray[np.float64] | float = 0.0
     for source, share in mixture.items():
         counts: NDArray[np.int64] | int = 1

@@ -1,11 +1,11 @@
-"""Order: sequence i of training is a function of (corpus digest, mixture, seed, i). Nothing is remembered.
+"""The order of training: sequence i is a function of (corpus digest, mixture, seed, i). No state is kept.
 
     i -> block, place -> source, m    a block holds the mixture, spread over its places by a permutation
     m -> epoch, place                 m counts a source's windows from the start of training
     place -> page -> window           a permutation orders pages, another the windows of 64 pages
 
-A window is `seq_len` + 1 tokens, the last of which is the first of the next. Permutations are keyed
-Feistel networks, so any i costs the same and no table grows with the corpus.
+A window is `seq_len` + 1 tokens, of which the last is the first of the next window. A page is 1,024 windows.
+Permutations are keyed Feistel networks, so any i costs the same and no table grows with the corpus.
 """
 
 import hashlib
@@ -21,18 +21,22 @@ from numpy.typing import NDArray
 from llama_core.errors import RecipeError
 
 REVISION = 1
-BLOCK = 1024  # sequences, at least: see Order.block
-MAX_BLOCK = 1 << 20  # a block is laid out to find one sequence of it
-PAGE = 1024  # windows
-GROUP = 64  # pages whose windows are mixed: what a reader has to keep at hand
-ROUNDS = 6  # of Feistel; four give a good permutation in theory, two more cost little
+BLOCK = 1024  # sequences that a block has at least (see `Order.block`)
+MAX_BLOCK = 1 << 20  # sequences that a block has at most: it is laid out whole to find one of them
+PAGE = 1024  # windows of a page
+GROUP = 64  # pages whose windows are mixed with one another, which a reader has to keep at hand
+ROUNDS = 6  # rounds of a Feistel network: four give a good permutation in theory, two more cost little
 
 Ints = NDArray[np.int64]
 Keys = NDArray[np.uint64]
 
 
 class Order:
-    """`windows`: how many each source has. Raises RecipeError where a weighted source has none."""
+    """Finds the window that each sequence of training is.
+
+    `mixture`: the share of each source. `windows`: how many each has. Raises RecipeError where a source that
+    has a share has no window, and where a share is too small.
+    """
 
     def __init__(self, digest: str, mixture: Mapping[str, float], seed: int, windows: Mapping[str, int]):
         self.sources = sorted(name for name, share in mixture.items() if share > 0)
@@ -60,11 +64,17 @@ class Order:
         )
 
     def drawn(self, blocks: int) -> list[int]:
-        """Windows of each source in the first `blocks` blocks: within one of the exact share."""
+        """Return how many windows each source gives in the first `blocks` blocks.
+
+        The number is within one of the source's exact share.
+        """
         return apportion(blocks * self.block, self.shares)
 
     def locate(self, sequences: Ints) -> tuple[Ints, Ints]:
-        """Where `sequences` (N,) come from: index into `sources` (N,), window of that source (N,)."""
+        """Return where sequences come from: for each its source's index in `sources`, and the window of it.
+
+        `sequences`: int64 (N,). Returns int64 (N,) twice.
+        """
         sequences = np.asarray(sequences, np.int64)
         source, nth = np.empty_like(sequences), np.empty_like(sequences)
         blocks = sequences // self.block
@@ -76,7 +86,7 @@ class Order:
         return source, self._window(source, nth)
 
     def _draw(self, block: int) -> tuple[Ints, Ints]:
-        """For each place of a block: its source, and how many windows that source gave before."""
+        """Return for each place of a block its source, and how many windows that source has given before."""
         before = np.array(self.drawn(block), np.int64)
         counts = np.array(self.drawn(block + 1), np.int64) - before
         places = np.arange(self.block)
@@ -89,10 +99,10 @@ class Order:
         return source, nth
 
     def _window(self, source: Ints, nth: Ints) -> Ints:
-        """The window that is the `nth` drawn from its source, over all epochs."""
+        """Return the window that is the `nth` drawn from its source, counted over all epochs."""
         total = self._windows[source]
         epoch, place = np.divmod(nth, total)
-        pages = total // PAGE  # whole ones; what is left over is mixed into the last group
+        pages = total // PAGE  # whole pages; the windows that are left over are mixed into the last group
         last = np.maximum(-(-pages // GROUP), 1) - 1
         group = np.minimum(place // (GROUP * PAGE), last)
         first = group * GROUP * PAGE
@@ -106,12 +116,18 @@ class Order:
 
 
 def n_windows(n_tokens: int, seq_len: int) -> int:
-    """Windows of `seq_len` + 1 tokens, overlapping by one, that a shard holds; the rest is its tail."""
+    """Return how many windows of `seq_len` + 1 tokens, overlapping by one, are in a shard of `n_tokens`.
+
+    The tokens after the last one are not used.
+    """
     return max(0, (n_tokens - 1) // seq_len)
 
 
 def apportion(n: int, shares: Sequence[Fraction]) -> list[int]:
-    """`n` split by `shares` (their sum is 1), by largest remainder; the first of equals goes first."""
+    """Divide `n` by `shares`, whose sum is 1, by the method of largest remainders.
+
+    Of equal remainders the first one goes first.
+    """
     unit = lcm(*(share.denominator for share in shares))
     parts = [divmod(n * share.numerator * (unit // share.denominator), unit) for share in shares]
     counts = [whole for whole, _ in parts]
@@ -122,9 +138,10 @@ def apportion(n: int, shares: Sequence[Fraction]) -> list[int]:
 
 
 def permute(x: Ints, n: Ints | int, key: Keys | int) -> Ints:
-    """A permutation of range(`n`), chosen by `key`, applied to `x` (N,); `n` and `key` may differ by element.
+    """Apply the permutation of range(`n`) that `key` chooses to each element of `x`: int64 (N,).
 
-    A Feistel network over a rectangle just larger than n; what falls outside goes round again.
+    `n` and `key` may differ by element. The permutation is a Feistel network over a rectangle just larger
+    than n, which is applied again to what falls outside of n.
     """
     shape = np.broadcast_shapes(np.shape(x), np.shape(n), np.shape(key))
     size = np.broadcast_to(n, shape).astype(np.uint64)
@@ -138,7 +155,7 @@ def permute(x: Ints, n: Ints | int, key: Keys | int) -> Ints:
 
 
 def _feistel(x: Keys, width: Keys, height: Keys, key: Keys) -> Keys:
-    """A bijection on range(width * height)."""
+    """Apply a bijection on range(width * height)."""
     left, right = np.divmod(x, height)
     for _ in range(ROUNDS // 2):
         key = _mix(key)
@@ -149,7 +166,7 @@ def _feistel(x: Keys, width: Keys, height: Keys, key: Keys) -> Keys:
 
 
 def _mix(x: Keys) -> Keys:
-    """splitmix64 (Steele, Lea and Flood 2014); unsigned arithmetic wraps."""
+    """Apply splitmix64 (Steele, Lea and Flood 2014). Unsigned arithmetic wraps."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -157,10 +174,11 @@ def _mix(x: Keys) -> Keys:
 
 
 def _vary(key: Keys | np.uint64, by: Ints) -> Keys:
-    """A key of its own for each value of `by`."""
+    """Return another key for each value of `by`."""
     return _mix(key ^ _mix(by.astype(np.uint64)))
 
 
 def _key(*what: Any) -> np.uint64:
+    """Return the key of a permutation, made from what it is for."""
     digest = hashlib.sha256(json.dumps([REVISION, *what]).encode()).digest()
     return np.uint64(int.from_bytes(digest[:8], "little"))

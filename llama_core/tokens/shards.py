@@ -4,8 +4,8 @@
     <shard>.idx            where each document starts, as Megatron-LM reads it
     <shard>.histogram.npy  int64 (vocab,): how often each id occurs
 
-The shard's facts hold a sha256 for each page (4 MiB of the .bin), so that a reader can check what it
-reads without reading the rest.
+The shard's facts hold a sha256 for each page (4 MiB of the .bin, or 1,024 windows of 2,048 ids), so that a
+reader can check what it reads without reading the rest.
 """
 
 import hashlib
@@ -27,8 +27,8 @@ from llama_core.tokenizer.model import Tokenizer
 
 REVISION = 1
 PAGE_BYTES = 4 << 20
-BATCH_BYTES = 1 << 20  # of text encoded at a time
-CACHED_PAGES = 128  # half a GiB: a group of the order's 64 pages, each of which may lie across two
+BATCH_BYTES = 1 << 20  # characters of text that are encoded at a time, about
+CACHED_PAGES = 128  # half a GiB: each of the 64 pages of the order's groups may lie across two of these
 
 MAGIC = b"MMIDIDX\x00\x00"
 VERSION = 1
@@ -36,14 +36,14 @@ DTYPE_CODES = {"uint16": 8, "int32": 4}
 
 
 def dtype_for(n_words: int) -> str:
-    """What an id is stored as."""
+    """Return the dtype that ids are stored in, for a vocabulary of `n_words`: uint16 or int32."""
     return "uint16" if n_words <= 1 << 16 else "int32"
 
 
 def tokens_shard(step: Step, text: TrainingText, tokenizer_artifact: Artifact, shard_name: str) -> None:
-    """Encode the training text of one corpus shard, and commit it under the same name.
+    """Encode the training text of one corpus shard, and commit it as a shard of the same name.
 
-    A corpus shard without training documents becomes an empty shard. Raises DamagedError.
+    A corpus shard without training documents becomes an empty one. Raises DamagedError.
     """
     tokenizer = Tokenizer.load(tokenizer_artifact)
     source = text.corpus.shard(shard_name)
@@ -75,10 +75,10 @@ def tokens_shard(step: Step, text: TrainingText, tokenizer_artifact: Artifact, s
 
 
 def index(lengths: Sequence[int], dtype: str) -> bytes:
-    """The .idx of documents of these lengths (tokens), each a sequence of its own.
+    """Return the bytes of the .idx for documents of these lengths (in tokens), each a sequence of its own.
 
-    After `megatron/core/datasets/indexed_dataset.py`: lengths int32, byte offsets int64, and the
-    sequence at which each document starts, with the end as one more.
+    They are as in `megatron/core/datasets/indexed_dataset.py`: lengths as int32, byte offsets as int64, and
+    the number of the sequence that each document starts with, followed by the number of sequences.
     """
     sizes = np.array(lengths, np.int64)
     offsets = (np.cumsum(sizes) - sizes) * np.dtype(dtype).itemsize
@@ -88,7 +88,7 @@ def index(lengths: Sequence[int], dtype: str) -> bytes:
 
 
 class PageDigests:
-    """sha256 of each PAGE_BYTES of a stream; the last page may be shorter."""
+    """Takes the sha256 of each page of a stream. The last one may be shorter."""
 
     def __init__(self) -> None:
         self._digests: list[str] = []
@@ -96,6 +96,7 @@ class PageDigests:
         self._room = PAGE_BYTES
 
     def update(self, data: bytes) -> None:
+        """Take the next bytes of the stream."""
         view = memoryview(data)
         while view:
             self._page.update(view[: self._room])
@@ -105,6 +106,7 @@ class PageDigests:
                 self._next()
 
     def hexdigests(self) -> list[str]:
+        """Return the digests of all pages. The stream ends here."""
         if self._room < PAGE_BYTES:
             self._next()
         return self._digests
@@ -115,9 +117,9 @@ class PageDigests:
 
 
 class PageReader:
-    """Reads ids out of token shards through verified pages, the last used of which are kept.
+    """Reads ids out of token shards, through pages that are checked and kept for a while.
 
-    Not for several threads at once.
+    `cached_pages`: how many are kept, those that were used last. It is not for several threads at once.
     """
 
     def __init__(self, store: Store, shards: Sequence[Shard], cached_pages: int = CACHED_PAGES):
@@ -129,7 +131,10 @@ class PageReader:
         self._pages: OrderedDict[tuple[int, int], bytes] = OrderedDict()
 
     def read(self, shard: int, start: int, count: int) -> NDArray[np.int64]:
-        """Ids [start, start + count) of the `shard`-th shard, int64 (count,). Raises DamagedError."""
+        """Return the ids [start, start + count) of shard number `shard`: int64 (count,).
+
+        Raises DamagedError.
+        """
         dtype = self._dtypes[shard]
         first, last = start * dtype.itemsize, (start + count) * dtype.itemsize
         pages = range(first // PAGE_BYTES, (last - 1) // PAGE_BYTES + 1)
@@ -138,6 +143,7 @@ class PageReader:
         return np.frombuffer(data, dtype, count, offset).astype(np.int64)
 
     def _page(self, shard: int, page: int) -> bytes:
+        """Return a page, from memory or from the store. Raises DamagedError."""
         if (shard, page) in self._pages:
             self._pages.move_to_end((shard, page))
             return self._pages[shard, page]
@@ -159,7 +165,7 @@ class PageReader:
 
 
 def _batches(text: TrainingText, shard: Shard) -> Iterator[list[str]]:
-    """Yield the texts of a corpus shard, BATCH_BYTES or one document at a time."""
+    """Yield the training texts of a corpus shard in batches of about BATCH_BYTES, or of one longer text."""
     if shard.counts.get("documents.train"):
         for documents in batched(text.read(shard.name), BATCH_BYTES):
             yield [document.text for document in documents]

@@ -1,4 +1,4 @@
-"""`python -m llama_core.train JOB_URL`, alone or under torchrun: train a job's step to its manifest."""
+"""`python -m llama_core.train JOB_URL`, alone or under torchrun, trains a job's step to its manifest."""
 
 from llama_core import program
 

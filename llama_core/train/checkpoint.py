@@ -1,7 +1,7 @@
 """Checkpoints: each is one shard of the train step, `step-00000050`, written once.
 
-Every process publishes its own part; rank 0 commits them all with one small object, last. So a kill at
-any point leaves the previous checkpoint in force, and a checkpoint loads on any number of processes.
+Every process publishes its own part, and in the end rank 0 commits them all with one small object. So a kill
+at any point leaves the previous checkpoint valid. A checkpoint loads on any number of processes.
 """
 
 import contextlib
@@ -32,19 +32,24 @@ PREFIX = "step-"
 
 @dataclass(frozen=True)
 class TrainState:
-    """How far a run has come. `data` is the loader's fingerprint, `metrics` one record a step."""
+    """How far a training has come."""
 
     step: int
+    """The number of updates that are done."""
     tokens: int
+    """The number of tokens that the model has seen."""
     data: str
+    """The loader's fingerprint."""
     metrics: bytes
+    """The record of every step, as JSON lines."""
 
     def state(self) -> dict[str, Any]:
+        """Return all but the metrics, as a JSON value."""
         return {"step": self.step, "tokens": self.tokens, "data": self.data}
 
 
 def name_of(step: int) -> str:
-    """The shard of the checkpoint after `step` updates."""
+    """Return the name of the shard that is the checkpoint after `step` updates."""
     return f"{PREFIX}{step:08d}"
 
 
@@ -69,18 +74,18 @@ def save(
 
 
 def load(step: Step, model: nn.Module, optimizer: torch.optim.Optimizer, world: World) -> TrainState | None:
-    """Load the newest committed checkpoint that is whole; None where there never was one.
+    """Load the newest committed checkpoint that is whole, or return None where there never was one.
 
-    A damaged one is left for an older one, on all processes or on none, and its commit is taken back
-    once the older one is loaded. Raises DamagedError when no whole one remains.
+    All processes leave a damaged one for an older one, or none of them does. Its commit is deleted once the
+    older one is loaded. Raises DamagedError where no whole one remains.
     """
-    failed: dict[str, Exception] = {}  # rank 0 decides by it
+    failed: dict[str, Exception] = {}  # checkpoints that cannot be loaded; rank 0 chooses among the others
     while shard := world.agree(lambda: _newest(step, failed)):
         try:
             _read_into(_tensors(model, optimizer), step.folder, shard, world)
             progress = world.agree(lambda: _read_progress(step.folder, shard))
         except (DamagedError, FileNotFoundError) as error:
-            # Not found: another attempt has deleted it meanwhile, having committed a newer one.
+            # One that is not found was deleted by another attempt, which has committed a newer one.
             failed[shard.name] = error
             continue
         for state in optimizer.state.values():
@@ -94,9 +99,9 @@ def load(step: Step, model: nn.Module, optimizer: torch.optim.Optimizer, world: 
 
 
 def finish(step: Step, progress: TrainState, keep: int, digest: str, facts: dict[str, Any]) -> None:
-    """Commit the step over the checkpoints that `retain` keeps, the newest as the result. Rank 0 calls it.
+    """Commit the step over the checkpoints that `retain` keeps. The newest is the result.
 
-    A slower attempt may have put an older one back, which it will delete.
+    Rank 0 calls it. A slower attempt may have committed an older one meanwhile, which it will delete itself.
     """
     with step.shard("metrics") as shard:
         shard.publish_bytes("metrics/metrics.jsonl", progress.metrics)
@@ -108,13 +113,13 @@ def finish(step: Step, progress: TrainState, keep: int, digest: str, facts: dict
 def load_weights(folder: Store, shard: Shard, model: nn.Module, world: World | None = None) -> None:
     """Load only the model's weights, onto one process or all of `world`. Raises DamagedError.
 
-    `folder` and `shard`: of the train artifact, `artifact.store` and `artifact.shard(facts["final"])`.
+    For a train artifact, `folder` is `artifact.store` and `shard` is `artifact.shard(facts["final"])`.
     """
     _read_into(_tensors(model), folder, shard, world or World(0, 1, torch.device("cpu")))
 
 
 def committed(step: Step) -> list[str]:
-    """Names of the committed checkpoints, oldest first."""
+    """Return the names of the committed checkpoints, the oldest first."""
     names = (n.removeprefix("shards/").removesuffix(".json") for n in step.folder.list("shards"))
     return [n for n in names if n.startswith(PREFIX)]
 
@@ -125,9 +130,9 @@ def retain(step: Step, keep: int) -> None:
 
 
 def model_digest(model: nn.Module) -> str:
-    """sha256 over the weights in order of their names: equal for equal weights, whatever the layout.
+    """Return the sha256 over the weights in the order of their names, which does not depend on the layout.
 
-    All processes call it: each tensor is put together from its shards, one at a time.
+    All processes call it: the tensors are put together from their shards, one at a time.
     """
     digest = hashlib.sha256()
     for name, parameter in sorted(model.named_parameters()):
@@ -138,7 +143,10 @@ def model_digest(model: nn.Module) -> str:
 
 
 def _tensors(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> dict[str, Tensor]:
-    """What a checkpoint holds. A hyper-parameter is the recipe's, the optimizer's step is the run's."""
+    """Return the tensors that a checkpoint holds, by name: the weights and, with an optimizer, its moments.
+
+    Nothing else of the optimizer is in there: the recipe has its settings, and `TrainState` its step.
+    """
     tensors = {}
     for name, parameter in model.named_parameters():
         tensors[f"model.{name}"] = parameter.detach()
@@ -149,6 +157,7 @@ def _tensors(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -
 
 
 def _read_into(tensors: dict[str, Tensor], folder: Store, shard: Shard, world: World) -> None:
+    """Fill tensors, or this process's parts of them, from a checkpoint. Raises DamagedError."""
     metadata = world.agree(lambda: read_metadata(folder, shard))
     with _plain_errors():
         dcp.load(tensors, storage_reader=ShardReader(folder, shard, metadata), no_dist=world.size == 1)
@@ -161,7 +170,10 @@ def _read_progress(folder: Store, shard: Shard) -> TrainState:
 
 
 def _newest(step: Step, failed: dict[str, Exception]) -> Shard | None:
-    """The newest committed checkpoint that has not failed. Raises DamagedError where all of them have."""
+    """Return the newest committed checkpoint that has not failed, or None where there is none.
+
+    Raises DamagedError where all of them have failed.
+    """
     for name in reversed(committed(step)):
         try:
             if name not in failed and (shard := _commit_of(step, name)):
@@ -177,6 +189,7 @@ def _newest(step: Step, failed: dict[str, Exception]) -> Shard | None:
 
 
 def _commit_of(step: Step, name: str) -> Shard | None:
+    """Return a committed checkpoint, or None. Raises DamagedError where its commit cannot be read."""
     try:
         return step.committed(name)
     except (ValueError, KeyError, TypeError) as error:
@@ -184,7 +197,7 @@ def _commit_of(step: Step, name: str) -> Shard | None:
 
 
 def _delete(step: Step, names: list[str]) -> None:
-    """The commit first: a checkpoint that is named as committed has all its objects."""
+    """Delete checkpoints, each by its commit first: one that has a commit has all of its objects."""
     for name in names:
         objects: tuple[Object, ...] = ()
         with contextlib.suppress(DamagedError):
@@ -196,7 +209,7 @@ def _delete(step: Step, names: list[str]) -> None:
 
 @contextlib.contextmanager
 def _plain_errors() -> Iterator[None]:
-    """DCP tells every process what failed on any: raise that, and not DCP's wrapping of it."""
+    """Raise what has failed, on whichever process, instead of the exception in which DCP wraps it."""
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "torch.distributed is disabled")

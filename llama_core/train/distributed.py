@@ -1,4 +1,4 @@
-"""The processes of a run: who we are, and the few words that the processes exchange."""
+"""The processes of a training: which of them this one is, and what they tell one another."""
 
 import os
 from collections.abc import Callable
@@ -12,19 +12,22 @@ import torch.distributed as dist
 from llama_core.errors import LaunchError
 
 T = TypeVar("T")
-TIMEOUT = timedelta(minutes=10)
+TIMEOUT = timedelta(minutes=10)  # how long a process waits for the others
 
 
 @dataclass(frozen=True)
 class World:
-    """One process among `size`; `device` is its own. Every method is called by all processes alike."""
+    """One process among others. Every method is called by all of them at the same point."""
 
     rank: int
+    """The number of this process, from 0."""
     size: int
+    """The number of processes."""
     device: torch.device
+    """The device that this process computes on."""
 
     def sum(self, *values: float) -> list[float]:
-        """The sums of the values over all processes."""
+        """Return the sum of each value over all processes."""
         if self.size == 1:
             return list(values)
         total = torch.tensor(values, dtype=torch.float64, device=self.device)
@@ -32,7 +35,7 @@ class World:
         return total.tolist()
 
     def agree(self, decide: Callable[[], T]) -> T:
-        """What `decide` returns or raises on rank 0, returned or raised on every rank."""
+        """Call `decide` on rank 0, and return what it returns, or raise what it raises, on every rank."""
         if self.size == 1:
             return decide()
         said: list[Any] = [None, None]
@@ -47,12 +50,12 @@ class World:
         return said[0]
 
     def ensure_group(self) -> None:
-        """A process group of one, where this process is alone and a library wants a group all the same."""
+        """Make a process group of one if this process is alone, for a library that needs a group."""
         if not dist.is_initialized():
             dist.init_process_group(_backend(self.device), store=dist.HashStore(), rank=0, world_size=1)
 
     def gather(self, value: T) -> list[T]:
-        """Every process's value, by rank, on rank 0; an empty list elsewhere."""
+        """Return the values of all processes, by rank, on rank 0, and an empty list on the others."""
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size if self.rank == 0 else []
@@ -61,9 +64,9 @@ class World:
 
 
 def join(device: str) -> World:
-    """Enter the process group that torchrun's environment describes; alone, there is none to enter.
+    """Enter the process group that torchrun's environment describes, if there is more than one process.
 
-    `device`: `cpu` or `cuda`. Raises LaunchError where the device is missing.
+    `device`: `cpu` or `cuda`. Raises LaunchError where this node has fewer CUDA devices than processes.
     """
     rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     local_rank = int(os.environ.get("LOCAL_RANK", 0))
@@ -76,7 +79,7 @@ def join(device: str) -> World:
         place = torch.device("cuda", local_rank)
         torch.cuda.set_device(place)
     else:
-        place = torch.device("cpu")  # threads a process: OMP_NUM_THREADS, which the launchers set
+        place = torch.device("cpu")  # the launchers set its number of threads, OMP_NUM_THREADS
     if size > 1:
         dist.init_process_group(_backend(place), timeout=TIMEOUT)
     return World(rank, size, place)
@@ -87,5 +90,6 @@ def _backend(device: torch.device) -> str:
 
 
 def leave() -> None:
+    """Leave the process group, if this process is in one."""
     if dist.is_initialized():
         dist.destroy_process_group()

@@ -1,4 +1,4 @@
-"""The training loop: fetch, forward and backward a micro-batch at a time, clip, update, log, save."""
+"""The training loop: fetch a batch, forward and backward in micro-batches, clip, update, log, save."""
 
 import logging
 import signal
@@ -28,17 +28,22 @@ log = logging.getLogger(__name__)
 
 
 class Batches(Protocol):
-    """What the loop asks of `tokens.loader.Loader`; the first batch is number 0."""
+    """What the loop needs of a loader (see `tokens.loader.Loader`)."""
 
     fingerprint: str
+    """Equal where batch n is the same for every n."""
 
-    def batch(self, n: int, rank: int, world: int) -> NDArray[np.int64]: ...
+    def batch(self, n: int, rank: int, world: int) -> NDArray[np.int64]:
+        """Return a rank's part of batch n, counted from 0: int64 (B, S + 1)."""
+        ...
 
 
 def train(step: Step, recipe: Recipe, data: Batches, vocab_size: int, bos_id: int, world: World) -> bool:
     """Train from the newest checkpoint, or from the start, and commit the step's manifest.
 
-    False where SIGTERM stopped it before the end, with its progress saved. Raises LlamaError.
+    Returns False where SIGTERM stopped it before the end, with its progress saved. Raises DivergedError where
+    the loss or the gradients are not finite, InputError where `data` is not what the step was trained on, and
+    StoreError.
     """
     cfg, run = recipe.train, recipe.run
     model = build(recipe, vocab_size, world)
@@ -87,7 +92,10 @@ def train(step: Step, recipe: Recipe, data: Batches, vocab_size: int, bos_id: in
 
 
 def backward(model: Llama, batch: torch.Tensor, recipe: Recipe, bos_id: int, world: World) -> float:
-    """Gradients of this process's part of a batch, int64 (B, S + 1); its part of the batch's mean loss."""
+    """Compute the gradients of this process's part of a batch: int64 (B, S + 1).
+
+    Returns its part of the batch's mean loss: the sum over all processes is that mean.
+    """
     cfg = recipe.train
     loss_of = compiled_cross_entropy() if recipe.layout.compile else cross_entropy
     total = torch.zeros((), device=world.device)
@@ -106,7 +114,7 @@ def backward(model: Llama, batch: torch.Tensor, recipe: Recipe, bos_id: int, wor
 
 @contextmanager
 def _sigterm() -> Iterator[list[int]]:
-    """A list that holds something as soon as the process was asked to end."""
+    """Return a list that gets an item as soon as the process is asked to end, instead of ending it."""
     asked: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
     try:

@@ -1,4 +1,4 @@
-"""The record of a run: one JSON object a step, printed for the flow and kept in every checkpoint."""
+"""The record of a training: one JSON object a step, printed for the flow and kept in every checkpoint."""
 
 import json
 import math
@@ -8,20 +8,20 @@ from typing import Any
 from llama_core.program import tell
 from llama_core.recipe import Train
 
-SMOOTHING = 0.9  # of the time that a step takes, as the estimate of the end sees it
+SMOOTHING = 0.9  # weight of the earlier steps in the mean time of a step, by which the end is estimated
 
 
 class Metrics:
-    """`before`: the record of the steps before, as a checkpoint gave it back."""
+    """The records of all steps. `before`: those of earlier steps, as a checkpoint has them."""
 
     def __init__(self, cfg: Train, before: bytes = b""):
         self._cfg = cfg
         self.records: list[dict[str, Any]] = [json.loads(line) for line in before.splitlines()]
         self._since = time.perf_counter()
-        self._seconds: float | None = None  # a step, smoothed
+        self._seconds: float | None = None  # that a step takes, smoothed
 
     def log(self, step: int, loss: float, lr: float, grad_norm: float, first: bool) -> None:
-        """Note one step, and tell the flow on the `first` rank."""
+        """Record one step, and on the `first` rank print it for the flow. `step` is counted from 1."""
         now = time.perf_counter()
         seconds, self._since = now - self._since, now
         before = seconds if self._seconds is None else self._seconds
@@ -42,8 +42,10 @@ class Metrics:
             tell("metrics", record)
 
     def as_jsonl(self) -> bytes:
+        """Return the records as JSON lines."""
         return "".join(json.dumps(record) + "\n" for record in self.records).encode()
 
 
 def is_finite(*values: float) -> bool:
+    """Tell whether no value is infinite or NaN."""
     return all(math.isfinite(value) for value in values)

@@ -1,4 +1,4 @@
-"""AdamW, the learning rate as a function of the step, and clipping by the global norm."""
+"""AdamW, the learning rate as a function of the step, and clipping by the global norm of the gradients."""
 
 import math
 from collections.abc import Iterable
@@ -11,7 +11,11 @@ from llama_core.train.distributed import World
 
 
 def lr_at(step: int, cfg: Train) -> float:
-    """Learning rate of update `step` (1 is the first): linear warm-up, then cosine to the last step."""
+    """Return the learning rate of update `step` (1 is the first).
+
+    It rises linearly in the warm-up, then falls as a cosine to the last step (Touvron et al. 2023, section
+    2.3).
+    """
     if step <= cfg.warmup_steps:
         return cfg.lr * step / cfg.warmup_steps
     done = (step - cfg.warmup_steps) / max(1, cfg.steps - cfg.warmup_steps)
@@ -20,7 +24,10 @@ def lr_at(step: int, cfg: Train) -> float:
 
 
 def make_optimizer(model: nn.Module, cfg: Train) -> torch.optim.AdamW:
-    """AdamW with weight decay on matrices alone; its moments are there from the start, as zeros."""
+    """Return AdamW with weight decay on matrices alone. Its moments are zeros that exist from the start.
+
+    So a checkpoint can be loaded into them before the first update.
+    """
     parameters = list(model.parameters())
     groups = [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": cfg.weight_decay},
@@ -38,7 +45,7 @@ def make_optimizer(model: nn.Module, cfg: Train) -> torch.optim.AdamW:
 
 
 def update(optimizer: torch.optim.AdamW, step: int, cfg: Train) -> None:
-    """Make update `step` (1 is the first) and forget the gradients."""
+    """Make update `step` (1 is the first), and delete the gradients."""
     for group in optimizer.param_groups:
         group["lr"] = lr_at(step, cfg)
     optimizer.step()
@@ -47,9 +54,9 @@ def update(optimizer: torch.optim.AdamW, step: int, cfg: Train) -> None:
 
 @torch.no_grad()
 def clip(parameters: Iterable[Tensor], max_norm: float, world: World, replicas: int) -> float:
-    """Scale the gradients to a global norm of at most `max_norm`; the norm before that.
+    """Scale the gradients to a global norm of at most `max_norm`, and return the norm that they had.
 
-    Each process holds one shard of every gradient, the same as `replicas - 1` others do.
+    Each process holds one part of every gradient, and `replicas - 1` others hold the same part.
     """
     gradients = [_local(p.grad) for p in parameters if p.grad is not None]
     squares = float(torch.nn.utils.get_total_norm(gradients)) ** 2
@@ -60,5 +67,5 @@ def clip(parameters: Iterable[Tensor], max_norm: float, world: World, replicas: 
 
 
 def _local(gradient: Tensor) -> Tensor:
-    """This process's part of a gradient: clipping it needs no DTensor."""
+    """Return this process's part of a gradient as a plain tensor: clipping needs no DTensor."""
     return gradient.to_local() if hasattr(gradient, "to_local") else gradient

@@ -1,4 +1,4 @@
-"""The training of a job's step, from what lies in the store to its manifest."""
+"""The training of a job's step: from its inputs on the store to its manifest."""
 
 from llama_core import program
 from llama_core.job import Job
@@ -8,6 +8,7 @@ from llama_core.train import distributed, loop
 
 
 def main(url: str) -> int:
+    """Train the step of the job at `url`, and return the exit code (see `program`)."""
     job = Job.load(url)
     recipe = job.recipe
     world = distributed.join(recipe.launch.device)

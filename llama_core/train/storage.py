@@ -4,9 +4,9 @@
     step-00000050/__{rank}_0.digests.json   {item: [offset, length, sha256]} of that file
     step-00000050/metadata.json             {tensor: {dtype, size, chunks: [[offsets, sizes, file]]}}
 
-An item is one process's part of one tensor, named `tensor@offset,offset`. DCP plans who writes and who
-reads what; these two classes only move the bytes. torch's own file format is a pickle, and reading a
-pickle from a store runs whatever code somebody left there.
+An item is one process's part of one tensor, named `tensor@offset,offset`. DCP plans which process writes and
+reads which items; these two classes only move the bytes. torch's own file format is a pickle, and reading a
+pickle from a store runs whatever code somebody has put there.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ from llama_core.step import OpenShard
 from llama_core.store import Store, to_json
 
 METADATA = "metadata.json"
-READERS = 8  # threads a process that fetch and check items
+READERS = 8  # threads of a process that fetch and check items
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -43,32 +43,37 @@ ItemTable = dict[str, tuple[int, int, str]]  # item -> offset, length, sha256
 
 @dataclass(frozen=True)
 class Stored:
-    """Where an item lies, and what it is."""
+    """Where an item is stored, and what it is."""
 
     file: str
+    """The name of its file, without the ending."""
     dtype: torch.dtype
     sizes: torch.Size
+    """The shape of the item."""
 
 
 class ShardWriter(StorageWriter):
-    """Publishes this process's items into `draft`, and rank 0 the metadata. Commits nothing."""
+    """Publishes this process's items into `draft` and, on rank 0, the metadata. It commits nothing."""
 
     def __init__(self, draft: OpenShard, rank: int):
         self._draft, self._file = draft, f"__{rank}_0"
 
     def reset(self, checkpoint_id: Any = None) -> None:
-        pass
+        """Do nothing: a writer is made for each checkpoint."""
 
     def set_up_storage_writer(self, is_coordinator: bool, *args: Any, **kwargs: Any) -> None:
-        pass
+        """Do nothing: the shard is open already."""
 
     def prepare_local_plan(self, plan: SavePlan) -> SavePlan:
+        """Return DCP's plan for this process as it is."""
         return plan
 
     def prepare_global_plan(self, plans: list[SavePlan]) -> list[SavePlan]:
+        """Return DCP's plans as they are."""
         return plans
 
     def write_data(self, plan: SavePlan, planner: SavePlanner) -> Future[list[WriteResult]]:
+        """Publish the items of the plan in one file, and their places and digests in another."""
         results, table = [], {}
         with self._draft.publish(f"{self._draft.name}/{self._file}.distcp") as file:
             for item in plan.items:
@@ -83,6 +88,7 @@ class ShardWriter(StorageWriter):
         return _done(results)
 
     def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:
+        """Publish which tensors there are, and which file holds each item."""
         files = {result.index: result.storage_data for of_rank in results for result in of_rank}
         tensors = {}
         for name, tensor in metadata.state_dict_metadata.items():
@@ -99,32 +105,36 @@ class ShardWriter(StorageWriter):
 
     @classmethod
     def validate_checkpoint_id(cls, checkpoint_id: Any) -> bool:
-        return False  # a checkpoint is a shard of a step, never a path
+        """Tell that no path is a checkpoint of ours: each is a shard of a step."""
+        return False
 
 
 class ShardReader(StorageReader):
-    """Reads items of a committed checkpoint and checks each. `metadata`: by `read_metadata`."""
+    """Reads items of a committed checkpoint, and checks each. `metadata` is what `read_metadata` returns."""
 
     def __init__(self, folder: Store, shard: Shard, metadata: Metadata):
         self._folder, self._shard, self._metadata = folder, shard, metadata
 
     def reset(self, checkpoint_id: Any = None) -> None:
-        pass
+        """Do nothing: a reader is made for each checkpoint."""
 
     def read_metadata(self, *args: Any) -> Metadata:
+        """Return the metadata that the reader was made with."""
         return self._metadata
 
     def set_up_storage_reader(self, metadata: Metadata, is_coordinator: bool, *args: Any) -> None:
-        pass
+        """Do nothing: the reader has all that it needs."""
 
     def prepare_local_plan(self, plan: LoadPlan) -> LoadPlan:
+        """Return DCP's plan for this process as it is."""
         return plan
 
     def prepare_global_plan(self, plans: list[LoadPlan]) -> list[LoadPlan]:
+        """Return DCP's plans as they are."""
         return plans
 
     def read_data(self, plan: LoadPlan, planner: LoadPlanner) -> Future[None]:
-        """Raises DamagedError with the item and the object."""
+        """Read the items of the plan. Raises DamagedError, which names the item and the object."""
         wanted: dict[MetadataIndex, list[ReadItem]] = {}
         for read in plan.items:
             wanted.setdefault(read.storage_index, []).append(read)
@@ -140,14 +150,16 @@ class ShardReader(StorageReader):
                 planner.resolve_tensor(read).detach().copy_(part)
 
         with ThreadPoolExecutor(READERS) as pool:
-            list(pool.map(copy, wanted))
+            list(pool.map(copy, wanted))  # the list raises what a thread has raised
         return _done(None)
 
     def _table(self, file: str) -> ItemTable:
+        """Return the places and digests of the items in a file. Raises DamagedError."""
         entry = self._shard.object(f"/{file}.digests.json")
         return json.loads(self._folder.read(entry.name, expect=entry))
 
     def _read(self, index: MetadataIndex, tables: dict[str, ItemTable]) -> torch.Tensor:
+        """Return one item. Raises DamagedError where its digest is another one."""
         stored = self._metadata.storage_data[index]
         offset, length, digest = tables[stored.file][_item(index)]
         entry = self._shard.object(f"/{stored.file}.distcp")
@@ -158,11 +170,12 @@ class ShardReader(StorageReader):
 
     @classmethod
     def validate_checkpoint_id(cls, checkpoint_id: Any) -> bool:
+        """Tell that no path is a checkpoint of ours: each is a shard of a step."""
         return False
 
 
 def read_metadata(folder: Store, shard: Shard) -> Metadata:
-    """A checkpoint's metadata as DCP wants it. Raises DamagedError."""
+    """Return a checkpoint's metadata as DCP wants it. Raises DamagedError."""
     entry = shard.object(f"/{METADATA}")
     tensors: dict[str, TensorStorageMetadata | BytesStorageMetadata] = {}
     items: dict[MetadataIndex, Stored] = {}
@@ -179,16 +192,18 @@ def read_metadata(folder: Store, shard: Shard) -> Metadata:
 
 
 def raw_bytes(tensor: torch.Tensor) -> memoryview:
-    """A tensor's elements in order, as they lie in memory."""
+    """Return the bytes of a tensor's elements, in order."""
     flat = tensor.detach().cpu().contiguous().reshape(-1)
     return flat.view(torch.uint8).numpy().data
 
 
 def _item(index: MetadataIndex) -> str:
+    """Return the name of an item."""
     return f"{index.fqn}@{','.join(map(str, index.offset or ()))}"
 
 
 def _done(value: Any) -> Future[Any]:
+    """Return a future that has its value already."""
     future: Future[Any] = Future()
     future.set_result(value)
     return future

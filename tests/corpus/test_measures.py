@@ -9,9 +9,9 @@ from corpus.stages import finish, ingest_recipe, recipe_of_files
 
 from llama_core.artifact import Artifact
 from llama_core.corpus.clean import language_model, perplexity, references
+from llama_core.corpus.clean.recipe import Perplexity, References
 from llama_core.corpus.dedup import plan as dedup
 from llama_core.corpus.documents import Documents
-from llama_core.corpus.recipe import Perplexity, References
 from llama_core.corpus.report.measures import duplicate_clusters, measures
 from llama_core.corpus.report.page import page
 from llama_core.corpus.training_text import TrainingText

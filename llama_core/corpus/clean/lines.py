@@ -19,11 +19,11 @@ import numpy.typing as npt
 
 from llama_core.artifact import Shard, digest_of
 from llama_core.corpus.clean.decide import decide_shard
+from llama_core.corpus.clean.recipe import Lines
 from llama_core.corpus.decisions import Cut, Decision
 from llama_core.corpus.document import Document
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.partition import FORMAT, Runs, is_in, partition_of, publish_runs
-from llama_core.corpus.recipe import Lines
 from llama_core.phases import Phase, Plan
 from llama_core.step import Step
 

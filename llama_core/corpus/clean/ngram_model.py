@@ -1,9 +1,9 @@
 """An n-gram language model with modified Kneser-Ney smoothing, from counts to an ARPA file.
 
-Interpolated, with the discounts of Chen and Goodman (1998), as KenLM's lmplz estimates it (Heafield et al.
-2013): an n-gram is counted by the words that stand before it, the longest and those at the start of a
-sentence by their occurrences. An n-gram is known by its row in the table of its order, so that counting is
-sorting integers. Memory: some 250 bytes for a token, at order 5.
+It is interpolated, with the discounts of Chen and Goodman (1998), as KenLM's lmplz estimates it (Heafield et
+al. 2013): an n-gram is counted by the different words that stand before it, but the longest n-grams and those
+at the start of a sentence by their occurrences. An n-gram is known by its row in the table of its order, so
+that counting is sorting integers. Memory: some 250 bytes for a token, at order 5.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,30 +16,33 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-FALLBACK = (0.5, 1.0, 1.5)  # lmplz --discount_fallback: where counts of 1, 2, 3 or 4 are missing
+# The discounts where no n-gram has a count of 1, 2, 3 or 4: those of `lmplz --discount_fallback`.
+FALLBACK = (0.5, 1.0, 1.5)
 NEVER = -99.0  # log10 of a probability of 0
-_ROWS = 1 << 19  # written at a time
+_ROWS = 1 << 19  # rows that are written at a time
 
 
 @dataclass
 class NgramOrder:
-    """The n-grams of one order, in rows.
-
-    `context`: of the first n - 1 words in the order below; `last`: the last word; `suffix`: of the last n - 1
-    words in the order below. Of order 1, `last` is the row.
-    """
+    """The n-grams of one order n, in rows. In order 1 a word's row is its id."""
 
     context: Ints
+    """Row of the first n - 1 words in the order below."""
     last: Ints
+    """Id of the last word."""
     suffix: Ints
-    count: Ints  # adjusted
+    """Row of the last n - 1 words in the order below."""
+    count: Ints
+    """Adjusted count: of different words before the n-gram, or of its occurrences (see the module)."""
     log_prob: Floats
+    """Log10 of the probability of the last word after the others."""
     log_backoff: Floats
+    """Log10 of the weight with which the order below is taken after this n-gram."""
 
 
 @dataclass(frozen=True)
 class Special:
-    """Ids of the words that begin and end a sentence, and of the unknown word."""
+    """The ids of the words that begin and end a sentence, and of the unknown word."""
 
     bos: int
     eos: int
@@ -47,9 +50,9 @@ class Special:
 
 
 def estimate(tokens: Ints, n_words: int, order: int, special: Special) -> list[NgramOrder]:
-    """The model of `order`, lowest order first.
+    """Estimate a model, and return its orders from 1 to `order`.
 
-    `tokens`: int64 (n,), sentences one after another, each from `special.bos` to `special.eos`; ids are
+    `tokens`: int64 (n,), sentences one after another, each from `special.bos` to `special.eos`. All ids are
     below `n_words`.
     """
     orders = _count(tokens, n_words, order, special)
@@ -68,18 +71,19 @@ def estimate(tokens: Ints, n_words: int, order: int, special: Special) -> list[N
             if n > 1:
                 orders[n - 2].log_backoff = np.where(total > 0, np.maximum(np.log10(left), NEVER), 0.0)
         below = prob
-    orders[0].log_prob[special.bos] = 0.0  # it is given, never predicted
+    orders[0].log_prob[special.bos] = 0.0  # the first word is given, never predicted
     return orders
 
 
 def _count(tokens: Ints, n_words: int, order: int, special: Special) -> list[NgramOrder]:
+    """Return the n-grams of every order with their adjusted counts, and without probabilities."""
     words = np.arange(n_words)
     nothing = np.zeros(n_words, np.int64)
     orders = [NgramOrder(nothing, words, nothing, np.bincount(tokens, minlength=n_words), *_unset(n_words))]
-    row = tokens  # of the n-gram that ends at each token, in its order
-    starts = tokens == special.bos  # whether the n-gram of the order below ends with, and so is, a first word
-    valid = np.ones(len(tokens), bool)
-    at_start = words == special.bos  # of each row: whether it begins a sentence
+    row = tokens  # for each token, the row of the n-gram that ends there, in the order at hand
+    starts = tokens == special.bos
+    valid = np.ones(len(tokens), bool)  # for each token, whether such an n-gram lies within one sentence
+    at_start = words == special.bos  # for each row, whether the n-gram begins a sentence
     for n in range(2, order + 1):
         valid = np.append(False, valid[:-1]) & ~starts
         ends = np.flatnonzero(valid)
@@ -103,7 +107,7 @@ def _unset(n: int) -> tuple[Floats, Floats]:
 
 
 def _discounts(counts: Ints) -> Floats:
-    """float64 (4,): what is taken off a count of 0, 1, 2, and 3 or more."""
+    """Return float64 (4,): what is taken off a count of 0, 1, 2, and 3 or more."""
     n = np.bincount(np.minimum(counts, 5), minlength=6)[:5].astype(np.float64)
     if (n[1:4] > 0).all():
         y = n[1] / (n[1] + 2 * n[2])
@@ -114,7 +118,10 @@ def _discounts(counts: Ints) -> Floats:
 
 
 def write_arpa(file: BinaryIO, orders: Sequence[NgramOrder], words: Sequence[str], special: Special) -> None:
-    """`words`: by id. Words that were never seen are left out. Equal models give equal bytes."""
+    """Write a model as an ARPA file. Equal models give equal bytes.
+
+    `words`: every word by its id. Words that were never seen are left out of the file.
+    """
     import polars as pl
 
     listed = orders[0].count > 0
@@ -145,7 +152,7 @@ def _batches(rows: Ints) -> Iterator[Ints]:
 
 
 def _words_of(orders: Sequence[NgramOrder], n: int, rows: Ints) -> list[Ints]:
-    """The ids of the words of some n-grams, word by word."""
+    """Return the words of the n-grams of order `n` in some rows: for each place, int64 (rows,) of ids."""
     found: list[Ints] = []
     for table in reversed(orders[:n]):
         found.append(table.last[rows])

@@ -6,7 +6,7 @@ import unicodedata
 from functools import cache
 
 _DIGIT = re.compile(r"\d")
-_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # but line breaks
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # all but line breaks
 _PLAIN = {
     **dict.fromkeys("，、", ","),
     **dict.fromkeys("。", "."),
@@ -33,7 +33,11 @@ _PUNCTUATION = re.compile(f"[{''.join(_PLAIN)}]")
 
 
 def normalized_lines(text: str) -> list[str]:
-    """Lines that are not blank: stripped, lower case, no accents, digits as 0, punctuation as ASCII."""
+    """Return the lines that are not blank, normalised.
+
+    They are stripped and in lower case, without accents and control characters, with every digit as 0 and
+    punctuation in ASCII.
+    """
     text = "\n".join(map(str.strip, text.split("\n"))).lower()
     if not text.isascii():
         text = _accents().sub("", unicodedata.normalize("NFD", text))
@@ -45,6 +49,6 @@ def normalized_lines(text: str) -> list[str]:
 
 @cache
 def _accents() -> re.Pattern[str]:
-    """Made at first use: it takes a third of a second, and few runs use a language model."""
+    """Return a pattern of all accents, made at first use: that takes a third of a second, and few need it."""
     marks = (c for c in map(chr, range(sys.maxunicode)) if unicodedata.category(c) == "Mn")
     return re.compile(f"[{''.join(marks)}]+")

@@ -1,8 +1,8 @@
 """Buckets of a language's documents by perplexity: head, middle and tail, after CCNet (Wenzek et al. 2019).
 
-CCNet took its cut-offs from a file of percentiles of a crawl; here they are those of the very documents that
-are divided. Every shard writes its perplexities, to one decimal, in order and in runs by size; from the runs
-comes the exact percentile, with the different values of one partition in memory.
+CCNet took its cut-offs from a file of percentiles of a crawl; here they are percentiles of the very documents
+that are divided. Every shard writes its perplexities, to one decimal, in the order of its documents and in
+runs by size. The exact percentiles come from the runs, with the different values of one partition in memory.
 """
 
 import math
@@ -17,26 +17,26 @@ import numpy.typing as npt
 from llama_core.artifact import Artifact
 from llama_core.corpus.clean.decide import decide_shard
 from llama_core.corpus.clean.language_model import scorer
+from llama_core.corpus.clean.recipe import Perplexity
 from llama_core.corpus.decisions import Decision
 from llama_core.corpus.document import Document
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.partition import FORMAT, Runs, publish_runs
-from llama_core.corpus.recipe import Perplexity
 from llama_core.phases import Phase, Plan
 from llama_core.step import Step
 
 REVISION = 1
-SCORES, CUTOFFS = f"scores-{FORMAT}.", "cutoffs."  # mark the scratch shards of the step
-PARTITIONS = 128  # quarters of the octaves of a uint32
+SCORES, CUTOFFS = f"scores-{FORMAT}.", "cutoffs."  # begin the names of the step's scratch shards
+PARTITIONS = 128  # four for each power of two that a uint32 can reach
 _MOST = 2**32 - 1
 
-Tenths = npt.NDArray[np.uint32]  # of perplexities
+Tenths = npt.NDArray[np.uint32]  # perplexities, times ten and rounded
 
 
 def plan(step: Step, documents: Documents, models: Artifact, cfg: Perplexity) -> Plan:
-    """The phases: perplexities of each shard, cut-offs of each language, decisions of each shard.
+    """Yield the phases: perplexities of each shard, cut-offs of each language, decisions of each shard.
 
-    `models`: of every language that a document may have.
+    `models`: the language models, one for every language that a document may have.
     """
     names = [shard.name for shard in documents.shards]
     languages = [shard.name for shard in models.shards]
@@ -57,7 +57,7 @@ def plan(step: Step, documents: Documents, models: Artifact, cfg: Perplexity) ->
 def _score_shard(
     step: Step, documents: Documents, models: Artifact, languages: Sequence[str], name: str
 ) -> None:
-    """Language after language, so that one model is in memory."""
+    """Commit the perplexities of a shard, language after language, so that only one model is in memory."""
     language_of = np.array([document.language for document in documents.read(name)], np.str_)
     tenths = np.zeros(len(language_of), np.uint32)
     for language in np.unique(language_of).tolist():
@@ -74,7 +74,10 @@ def _score_shard(
 
 
 def _partition_of(tenths: Tenths) -> npt.NDArray[np.int64]:
-    """Partitions are in order. Exact: by the exponent and the two highest bits after the first."""
+    """Return the partition of each value: its exponent and the two bits after its highest one.
+
+    A larger value is never in a smaller partition.
+    """
     mantissa, exponent = np.frexp(tenths.astype(np.float64))
     quarter = np.maximum((mantissa - 0.5) * 8, 0).astype(np.int64)
     return np.clip((exponent.astype(np.int64) - 1) * 4 + quarter, 0, PARTITIONS - 1)
@@ -87,7 +90,10 @@ def _cutoff_shard(step: Step, scores: list[str], shares: tuple[float, ...], lang
 
 
 def _percentiles(runs: Runs, shares: Sequence[float]) -> list[int]:
-    """The smallest values that at least such shares of all do not exceed; none where there are no values."""
+    """Return, for each share, the smallest value that at least this share of all values does not exceed.
+
+    The list is empty where there are no values.
+    """
     upto = [*accumulate(runs.count(p) for p in range(PARTITIONS))]
     found: list[int] = []
     for share in shares if upto[-1] else ():
@@ -100,7 +106,7 @@ def _percentiles(runs: Runs, shares: Sequence[float]) -> list[int]:
 
 
 def _tally(parts: Iterable[Tenths]) -> tuple[Tenths, npt.NDArray[np.int64]]:
-    """The different values in order, and how often each comes: few, where the values are many."""
+    """Return the different values in order, and how often each comes. They are few even in many documents."""
     values, counts = np.empty(0, np.uint32), np.empty(0, np.int64)
     for part in parts:
         new, times = np.unique(part, return_counts=True)

@@ -9,10 +9,10 @@ from llama_core.corpus.clean import language
 from llama_core.corpus.clean.decide import decide_shard
 from llama_core.corpus.clean.filters import pii
 from llama_core.corpus.clean.filters.judge import judge
+from llama_core.corpus.clean.recipe import Clean
 from llama_core.corpus.decisions import Decision, apply_cuts, compose
 from llama_core.corpus.document import Document, batched
 from llama_core.corpus.documents import Documents
-from llama_core.corpus.recipe import Clean
 from llama_core.phases import Plan, one_phase
 from llama_core.step import Step
 

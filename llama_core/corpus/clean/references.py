@@ -22,12 +22,12 @@ import xxhash
 from llama_core.artifact import Shard, digest_of
 from llama_core.corpus.clean.decide import decide_shard
 from llama_core.corpus.clean.linear import Features, Linear, auc, features, train
+from llama_core.corpus.clean.recipe import References
 from llama_core.corpus.decisions import Decision
 from llama_core.corpus.document import Document, RowWriter
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.lookup import side_by_side
 from llama_core.corpus.partition import FORMAT, Runs, is_in, partition_of, publish_runs
-from llama_core.corpus.recipe import References
 from llama_core.errors import InputError
 from llama_core.phases import Phase, Plan
 from llama_core.step import Step

@@ -1,7 +1,7 @@
 """The evaluation sets as passages: every text that their files hold, whatever their shape.
 
-Read are JSON lines, JSON, CSV, TSV and Parquet. Licences, READMEs, manifests and files of other formats
-are named as not read.
+JSON lines, JSON, CSV, TSV and Parquet are read. Licences, READMEs, manifests and files of other formats are
+listed as not read.
 """
 
 import csv
@@ -26,25 +26,29 @@ NO_TEXT = (
     "sources",
     "notice",
     "dataset_info",
-)  # how their names begin
-MAX_FIELD = 1 << 27  # characters of a CSV field
+)  # how the names of files begin that hold no text of an evaluation set
+MAX_FIELD = 1 << 27  # characters that a CSV field may have
 
 Item = Any  # a JSON value
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A text of an evaluation set. `item`: the row's number in its file, from 1; `field`: as `endings.3`."""
+    """A text of an evaluation set, and its place there."""
 
     benchmark: str
+    """The evaluation set: the file's first folder, or its name up to the first dot."""
     file: str
+    """The file's name, relative to the folder of the evaluation sets."""
     item: int
+    """The number of the row in its file, from 1."""
     field: str
+    """The place in the row, such as `endings.3`."""
     text: str
 
 
 def files(data: str) -> tuple[list[str], list[str]]:
-    """The names of the files below the folder `data` that are read, and of those that are not."""
+    """Return the names of the files below the folder `data` that are read, and of those that are not."""
     read: list[str] = []
     left: list[str] = []
     for name in Store(data).list():
@@ -54,7 +58,7 @@ def files(data: str) -> tuple[list[str], list[str]]:
 
 
 def digests(data: str) -> dict[str, str]:
-    """Of each file that is read: its size and sha256, by name."""
+    """Return the size and sha256 of each file that is read, as `<size>:<sha256>` by name."""
     store = Store(data)
     found = {}
     for name in files(data)[0]:
@@ -64,7 +68,7 @@ def digests(data: str) -> dict[str, str]:
 
 
 def passages(store: Store, name: str) -> Iterator[Passage]:
-    """The texts of one file. Raises InputError where it is not what its name says."""
+    """Yield the texts of one file. Raises InputError where it is not what its name says."""
     read = _reader(name)
     assert read is not None, f"{name} is none of the files that are read"
     benchmark = name.split("/", 1)[0].split(".", 1)[0]
@@ -80,7 +84,7 @@ def passages(store: Store, name: str) -> Iterator[Passage]:
 
 
 def texts(item: Item, field: str = "") -> Iterator[tuple[str, str]]:
-    """Every string in a JSON value, with its place in it."""
+    """Yield every string in a JSON value, after its place in it."""
     if isinstance(item, str):
         yield field, item
     elif isinstance(item, dict):
@@ -92,6 +96,7 @@ def texts(item: Item, field: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _reader(name: str) -> Callable[[bytes], Iterator[Item]] | None:
+    """Return what reads the rows of a file, by the ending of its name, or None."""
     ending = name.lower().rsplit(".", 1)[-1]
     return {"jsonl": _jsonl, "json": _json, "csv": _csv, "tsv": _tsv, "parquet": _parquet}.get(ending)
 
@@ -106,7 +111,7 @@ def _json(data: bytes) -> Iterator[Item]:
 
 
 def _csv(data: bytes, delimiter: str = ",") -> Iterator[Item]:
-    """Rows by the names of the first line; a row may be longer or shorter than that."""
+    """Yield rows under the names in the first line; a row may be longer or shorter than that line."""
     csv.field_size_limit(MAX_FIELD)
     for row in csv.DictReader(io.StringIO(data.decode("utf-8-sig")), delimiter=delimiter):
         yield {str(key): value for key, value in row.items()}

@@ -1,4 +1,4 @@
-"""Which passages of the evaluation sets a text shares a run of words with."""
+"""An index of the evaluation sets, which finds the passages that a text shares a run of words with."""
 
 import io
 from collections import Counter
@@ -31,8 +31,8 @@ from llama_core.step import OpenShard
 from llama_core.store import Store
 
 RUNS, PASSAGES = "runs.npy", "passages.parquet"
-FILTER_BITS = 32  # of the bitmap, for each run: one look-up of 32 passes by chance
-SPANS = 1000  # of a text: one that quotes a whole evaluation set costs no more than others
+FILTER_BITS = 32  # bits of the bitmap for each run, so that one look-up of 32 passes by chance
+SPANS = 1000  # spans that are found in one text, so that one quoting a whole evaluation set costs no more
 COUNTED = ("items", "unchecked_items", "passages", "short_passages")
 
 _RUN = np.dtype([("hash", "<u8"), ("passage", "<i4"), ("start", "<u4"), ("end", "<u4")])
@@ -43,19 +43,21 @@ _PLACE = attrgetter(*_PASSAGE.names[:-1])
 
 @dataclass(slots=True)
 class Span:
-    """Characters [start, end) of a plain text that stand in a passage, and how many runs they hold."""
+    """Characters [start, end) of a plain text that are in a passage too."""
 
     passage: int
+    """The number of the passage in the index."""
     start: int
     end: int
     runs: int = 1
+    """How many runs of words the span holds."""
 
 
 class Index:
-    """The runs of n words of the evaluation sets, each as of the first passage that holds it.
+    """The runs of n words in the evaluation sets, each with the first passage that holds it.
 
-    A run counts if at least half of its words are different and hold more than digits: numbers counted
-    up are in every corpus.
+    A run counts only if at least half of its words differ from one another and are not numbers, because
+    numbers in sequence are in every corpus.
     """
 
     def __init__(self, n: int, table: NDArray[Any], passages: pa.Table):
@@ -71,12 +73,12 @@ class Index:
         return len(self._table)
 
     def passage(self, number: int) -> Passage:
-        """With its text as it is compared: plain."""
+        """Return the passage of a number, with its text as it is compared: plain (see `word_runs.plain`)."""
         [row] = self._passages.slice(number, 1).to_pylist()
         return Passage(**row)
 
     def find(self, texts: list[str]) -> list[list[Span]]:
-        """The spans of each text (plain) that stand in a passage, in their order, SPANS of them at most."""
+        """Return the spans of each plain text that are in a passage, in order, at most SPANS for a text."""
         whole, begins = joined(texts)
         found: list[list[Span]] = [[] for _ in texts]
         for piece in runs(whole, self.n):
@@ -90,7 +92,7 @@ class Index:
         return found
 
     def _candidates(self, piece: WordRuns) -> Iterator[tuple[int, int]]:
-        """(run of the piece, row of the table) where the hashes are equal."""
+        """Yield the numbers of a run of the piece and of a row of the table whose hashes are equal."""
         if not len(self._table):
             return
         at = piece.hashes >> self._shift
@@ -101,16 +103,18 @@ class Index:
         yield from zip(likely[equal].tolist(), rows[equal].tolist(), strict=True)
 
     def _words(self, entry: Any) -> list[str]:
+        """Return the words of the run in a row of the table."""
         text = self._passages["text"][int(entry["passage"])].as_py()
         return words_of(text[entry["start"] : entry["end"]])
 
 
 def _bit(at: Hashes) -> NDArray[np.uint8]:
+    """Return the byte in which only the bit of each place in the bitmap is set."""
     return np.left_shift(np.uint8(1), (at & np.uint64(7)).astype(np.uint8))
 
 
 def _extend(spans: list[Span], new: Span) -> None:
-    """A run that overlaps the last span in the same passage lengthens it."""
+    """Add a run to the spans of a text: it lengthens the last span if it overlaps it in the same passage."""
     if spans and spans[-1].passage == new.passage and new.start < spans[-1].end:
         spans[-1].end = new.end
         spans[-1].runs += 1
@@ -121,8 +125,8 @@ def _extend(spans: list[Span], new: Span) -> None:
 def write_index(out: OpenShard, passages: Iterable[Passage], n: int) -> None:
     """Publish the index of these passages as objects of a shard, with counts by evaluation set.
 
-    A passage of fewer than n words is in no index: it is counted as `short_passages`, and an item without
-    a longer one as `unchecked_items`.
+    A passage of fewer than n words is not in the index: it is counted under `short_passages`, and an item
+    that has no longer one under `unchecked_items`.
     """
     tables: list[NDArray[Any]] = []
     batch: list[str] = []
@@ -148,7 +152,8 @@ def write_index(out: OpenShard, passages: Iterable[Passage], n: int) -> None:
                     batch, first, size = [], number, 0
             count["items"] += 1
             count["passages"] += checked
-            count["unchecked_items"] += not checked
+            if not checked:
+                count["unchecked_items"] += 1
     tables.append(_runs_of(batch, first, n))
     table = np.concatenate(tables)
     table = table[np.unique(table["hash"], return_index=True)[1]]
@@ -160,7 +165,7 @@ def write_index(out: OpenShard, passages: Iterable[Passage], n: int) -> None:
 
 
 def read_index(store: Store, shard: Shard, n: int) -> Index:
-    """Raises DamagedError."""
+    """Return the index of runs of n words that `write_index` published. Raises DamagedError."""
     runs_object, passages_object = shard.object(f"/{RUNS}"), shard.object(f"/{PASSAGES}")
     table = np.load(io.BytesIO(store.read(runs_object.name, expect=runs_object)), allow_pickle=False)
     data = store.read(passages_object.name, expect=passages_object)
@@ -168,7 +173,7 @@ def read_index(store: Store, shard: Shard, n: int) -> Index:
 
 
 def _runs_of(texts: list[str], first: int, n: int) -> NDArray[Any]:
-    """(runs,) of _RUN: those of plain texts, the first of which is passage `first`."""
+    """Return the runs of plain texts, the first of which is passage number `first`: _RUN (runs,)."""
     whole, begins = joined(texts)
     tables = [np.empty(0, _RUN)]
     for piece in runs(whole, n):
@@ -183,7 +188,10 @@ def _runs_of(texts: list[str], first: int, n: int) -> NDArray[Any]:
 
 
 def _tells(piece: WordRuns, whole: str, n: int) -> NDArray[np.bool_]:
-    """bool (runs,): whether finding a run would tell anything; the BREAK between passages is in none."""
+    """Tell for each run whether finding it would mean anything: bool (runs,).
+
+    A run across the BREAK between two passages never does.
+    """
     bounds = zip(piece.starts.tolist(), piece.ends.tolist(), strict=True)
     is_number = np.array([whole[start:end].isnumeric() for start, end in bounds])
     words = np.sort(sliding_window_view(np.where(is_number, np.uint64(0), piece.words), n), axis=1)

@@ -1,7 +1,7 @@
 """Decontamination: training documents that share a run of words with an evaluation set are left out.
 
-It writes decisions about the corpus, which are applied when training text is read: another evaluation set
-changes no corpus and, where it hits nothing new, nothing after it either.
+It writes decisions about the corpus, which are applied when training text is read. So a new evaluation set
+does not change the corpus, nor anything after it if no further document shares a run of words with it.
 """
 
 import contextlib
@@ -23,20 +23,21 @@ from llama_core.store import Store
 REVISION = 1
 REASON = "contaminated"
 DROPPED = f"dropped.{REASON}"
-BENCHMARKS = "benchmarks"  # the shard that holds the index; no part of the finished step
-TRAIN = "train.parquet"
-LISTED = 5  # passages of a document
-SPAN_CHARS = 300
-SAMPLES = 3  # dropped texts and examples kept of each shard
-SAMPLE_CHARS = 2000
-EXAMPLES = 20  # of the step
+BENCHMARKS = "benchmarks"  # the shard that holds the index, and is no part of the finished step
+TRAIN_OBJECT = "train.parquet"  # the object of a corpus shard that holds its training documents
+LISTED = 5  # passages that the evidence on a document lists
+SPAN_CHARS = 300  # characters of each of them
+SAMPLES = 3  # dropped documents that each shard keeps as examples and as text
+SAMPLE_CHARS = 2000  # characters of each text
+EXAMPLES = 20  # examples that the step keeps of all shards
 
 
 def plan(step: Step, corpus: Artifact, cfg: Decontaminate, data: str) -> Plan:
-    """Decisions about each shard of the corpus with training documents.
+    """Yield the phases: the index of the evaluation sets, then decisions about each corpus shard.
 
-    `data`: the folder of the evaluation sets. The step's digest is made from the documents that are left
-    out, whatever they were found in. Raises InputError on a file that cannot be read, DamagedError.
+    Only corpus shards with training documents are looked at. `data`: path or URL of the folder of the
+    evaluation sets. The step's digest is made from the documents that are left out, whatever evaluation set
+    they were found in. Raises InputError where a file cannot be read, and DamagedError.
     """
     yield Phase("benchmarks", {BENCHMARKS: data}, partial(benchmarks_shard, step, cfg))
     names = [s.name for s in corpus.shards if s.counts.get("documents.train")]
@@ -63,17 +64,18 @@ def benchmarks_shard(step: Step, cfg: Decontaminate, data: str) -> None:
 def decontaminate_shard(step: Step, corpus: Artifact, cfg: Decontaminate, name: str) -> None:
     """Write a decision about each training document of a corpus shard, in their order.
 
-    documents = kept + dropped.contaminated; hits.<evaluation set> counts documents, too. Raises DamagedError.
+    Counts: documents = kept + dropped.contaminated, and hits.<evaluation set> of these documents; bytes are
+    those of the documents that are kept. Raises DamagedError.
     """
     index = _index(step, cfg.ngram)
     with step.shard(name) as out, contextlib.ExitStack() as stack:
         out.facts |= {"source": corpus.shard(name).facts["source"], "examples": []}
         out.counts.update(documents=0, kept=0, bytes=0)
         dropped: list[str] = []
-        shelf = _Shelf(out, stack)
+        samples = _Samples(out, stack)
 
         def decided() -> Iterator[Decision]:
-            for documents in batched(read_documents(corpus, name, TRAIN), PIECE):
+            for documents in batched(read_documents(corpus, name, TRAIN_OBJECT), PIECE):
                 found = index.find([plain(d.text) for d in documents])
                 for document, spans in zip(documents, found, strict=True):
                     out.counts["documents"] += 1
@@ -84,7 +86,7 @@ def decontaminate_shard(step: Step, corpus: Artifact, cfg: Decontaminate, name: 
                         continue
                     dropped.append(document.id)
                     decision = Decision(document.id, REASON, evidence(index, document, spans))
-                    shelf.put(document, decision, {index.passage(s.passage).benchmark for s in spans})
+                    samples.add(document, decision, {index.passage(s.passage).benchmark for s in spans})
                     yield decision
 
         with out.publish(f"{name}/{ENDING}") as writer:
@@ -93,7 +95,7 @@ def decontaminate_shard(step: Step, corpus: Artifact, cfg: Decontaminate, name: 
 
 
 def evidence(index: Index, document: Document, spans: list[Span]) -> dict[str, Any]:
-    """The runs that were found, and the longest passages that they make."""
+    """Return how many runs of words were found in a document, and the longest spans that they make."""
     longest = sorted(sorted(spans, key=lambda s: s.start - s.end)[:LISTED], key=lambda s: s.start)
     text = plain(document.text)
     listed = []
@@ -106,14 +108,15 @@ def evidence(index: Index, document: Document, spans: list[Span]) -> dict[str, A
     return {"runs": sum(s.runs for s in spans), "passages": listed}
 
 
-class _Shelf:
-    """What a shard keeps of its dropped documents: counts, examples, samples of their text."""
+class _Samples:
+    """Counts the dropped documents of a shard, and keeps some of them as examples and as text."""
 
     def __init__(self, out: OpenShard, stack: contextlib.ExitStack):
         self._out, self._stack = out, stack
         self._rows: RowWriter | None = None
 
-    def put(self, document: Document, decision: Decision, benchmarks: set[str]) -> None:
+    def add(self, document: Document, decision: Decision, benchmarks: set[str]) -> None:
+        """Count a document that was found in these evaluation sets, and keep it if it is among the first."""
         out = self._out
         out.counts[DROPPED] += 1
         for benchmark in benchmarks:
@@ -130,6 +133,7 @@ class _Shelf:
 
 
 def _index(step: Step, n: int) -> Index:
+    """Return the index that `benchmarks_shard` wrote."""
     shard = step.committed(BENCHMARKS)
     assert shard is not None, "the evaluation sets were never read"
     return _read_once(step.folder.url, shard.digest, n)
@@ -137,7 +141,7 @@ def _index(step: Step, n: int) -> Index:
 
 @lru_cache(maxsize=1)
 def _read_once(url: str, digest: str, n: int) -> Index:
-    """The index of the shard with this digest, once a process."""
+    """Read the index in the shard with this digest, once in a process."""
     store = Store(url)
     shard = Shard.from_dict(store.read_json(f"shards/{BENCHMARKS}.json"))
     assert shard.digest == digest

@@ -1,7 +1,7 @@
 """The members of tar and zip archives, one after another, with the content of those that are wanted.
 
-Nothing is ever extracted: a name is only read. Memory is bounded by the limit of a member's size, whatever
-the archive says of itself (`tar`, `zip`).
+Nothing is ever extracted to disk. Memory is bounded by the limit of a member's size, whatever the archive
+says of itself (see `tar` and `zip`).
 """
 
 from collections.abc import Iterator
@@ -16,24 +16,30 @@ ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.bz2")
 
 
 class Archive(Protocol):
-    """An archive that is read once, in the order of its members.
-
-    `comment`: what it says of itself, known when its members are read. Git writes the commit there.
-    """
+    """An archive that is read once, in the order of its members."""
 
     @property
-    def comment(self) -> str: ...
+    def comment(self) -> str:
+        """The comment of the archive, known once its members are read. Git writes the commit there."""
+        ...
 
-    def __iter__(self) -> Iterator[tuple[Member, bytes]]: ...
+    def __iter__(self) -> Iterator[tuple[Member, bytes]]:
+        """Yield each member with its content, which is empty if it is not wanted or cannot be read."""
+        ...
 
 
 def open_archive(file: BinaryIO, url: str, limit: int, wanted: Wanted = lambda name: True) -> Archive:
-    """The archive at `url`, by its ending. A file's content comes with it where it is `wanted`; one over
-    `limit` bytes has the error `too_long`, and is never held."""
+    """Return the archive in a file, by the ending of its `url`.
+
+    `wanted`: tells by a file's name whether its content is read. `limit`: the most bytes that a content may
+    have; a longer one has the error `too_long`, and is never held.
+    """
     return Zip(file, limit, wanted) if url.lower().endswith(".zip") else _Tar(file, url, limit, wanted)
 
 
 class _Tar:
+    """A tar archive, compressed or not, as an `Archive`."""
+
     def __init__(self, file: BinaryIO, url: str, limit: int, wanted: Wanted):
         name = url.lower().removesuffix(".tgz")
         pieces = chunks(file, name if name == url.lower() else f"{name}.tar.gz")
@@ -56,6 +62,7 @@ class _Tar:
             yield Member(found.name, found.offset, found.kind, error), data
 
     def _content(self) -> bytes | str:
+        """Return the content of the member that came last, or an error's name."""
         pieces: list[bytes] = []
         for piece in self._tar.read():
             if isinstance(piece, str):

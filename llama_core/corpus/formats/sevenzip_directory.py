@@ -1,7 +1,7 @@
-"""The directory of a 7z archive: its streams, and the members that lie in them (7zFormat.txt of 7-Zip).
+"""The directory of a 7z archive: its streams, and the members in them (7zFormat.txt of 7-Zip).
 
-It stands at the end of the file, so of a truncated archive nothing is known. Every count in it is checked
-against the bytes that are left and against a limit before anything is made of it.
+It is at the end of the file, so nothing is known of a truncated archive. Every count in it is checked against
+the bytes that are left and against a limit before memory is taken for it.
 """
 
 import stat
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-MAX_BYTES = 16 << 20  # of a directory, packed or not
+MAX_BYTES = 16 << 20  # of a directory, compressed or not
 MAX_MEMBERS = 100_000
 _MAX_OFFSET = 1 << 50
 _MAX_CODERS = 4
@@ -24,44 +24,53 @@ _NAMES, _ATTRIBUTES, _ENCODED = 17, 21, 23
 
 
 class DirectoryError(ValueError):
-    """A directory that cannot be read. Its message is the name of the error."""
+    """Raised for a directory that cannot be read. The message is the name of the error."""
 
 
 @dataclass(slots=True)
 class SevenZipMember:
-    """A file of the archive. `crc`: of its bytes, where the archive states one."""
+    """A file, folder or link in the archive."""
 
     name: str
     size: int = 0
+    """Bytes of its content."""
     crc: int | None = None
-    kind: str = "file"  # file, folder, link
+    """Checksum of its content, if the archive states one."""
+    kind: str = "file"
+    """One of file, folder and link."""
 
 
 @dataclass(slots=True)
 class Folder:
-    """A compressed stream: `coders` as (method, properties), in the order that they decode in.
-
-    `packed` bytes at `start` of the file hold `size` bytes: its members, one after another.
-    """
+    """A compressed stream, which the format calls a folder. It holds its members one after another."""
 
     coders: list[tuple[bytes, bytes]]
+    """The methods with their properties, in the order of decoding."""
     size: int
+    """Decompressed bytes."""
     crc: int | None = None
+    """Checksum of the decompressed bytes, if the archive states one."""
     start: int = 0
+    """Offset of the compressed bytes in the file."""
     packed: int = 0
+    """Compressed bytes."""
     members: list[SevenZipMember] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Directory:
-    """`empty`: members without a stream."""
+    """The streams of an archive, and its members."""
 
     folders: list[Folder] = field(default_factory=list)
     empty: list[SevenZipMember] = field(default_factory=list)
+    """Members without a stream, because they have no bytes."""
 
 
 def read_directory(file: BinaryIO, unpack: Callable[[Folder], bytes]) -> Directory:
-    """The directory of an archive. `unpack` gives the bytes of a stream. Raises DirectoryError."""
+    """Return the directory of an archive.
+
+    `unpack`: returns the bytes of a stream, in which the directory itself may be. Raises DirectoryError.
+    """
     head = file.read(32)
     if not head.startswith(_MAGIC[: len(head)]) or not head:
         raise DirectoryError("not_an_archive")
@@ -96,7 +105,7 @@ def read_directory(file: BinaryIO, unpack: Callable[[Folder], bytes]) -> Directo
 
 
 class _Reader:
-    """The numbers and bit fields of a directory. Raises DirectoryError at its end."""
+    """Reads the numbers and bit fields of a directory. Raises DirectoryError at its end."""
 
     def __init__(self, data: bytes):
         self._data, self._at = data, 0
@@ -115,14 +124,17 @@ class _Reader:
         return self.take(1)[0]
 
     def number(self) -> int:
-        """Leading ones of the first byte say how many bytes follow; its other bits are the highest."""
+        """Read a number, whose first byte has the highest bits.
+
+        The leading ones of that byte say how many bytes follow.
+        """
         first = self.byte()
         more = next((n for n in range(8) if not first & 0x80 >> n), 8)
         low = int.from_bytes(self.take(more), "little")
         return low + ((first & (0x7F >> more)) << 8 * more)
 
     def count(self, limit: int) -> int:
-        """A number of things each of which takes at least a bit."""
+        """Read a number of things, each of which takes up at least a bit."""
         number = self.number()
         if number > limit or number > 8 * self.left + 8:
             raise DirectoryError("too_many_members" if number > limit else "damaged_archive")
@@ -133,10 +145,11 @@ class _Reader:
         return [bool(data[i // 8] & 0x80 >> i % 8) for i in range(count)]
 
     def defined(self, count: int) -> list[bool]:
-        """A bit each, or one byte that says: all."""
+        """Read which of `count` things are defined: all if the first byte is not 0, else as bits say."""
         return [True] * count if self.byte() else self.bits(count)
 
     def digests(self, count: int) -> list[int | None]:
+        """Read the checksums of `count` things, each of which may have none."""
         return [int.from_bytes(self.take(4), "little") if given else None for given in self.defined(count)]
 
 
@@ -162,7 +175,7 @@ def _header(reader: _Reader) -> Directory:
 def _assemble(
     folders: list[Folder], counts: list[int], members: list[tuple[SevenZipMember, bool]]
 ) -> Directory:
-    """Give each stream's sizes and checksums, which stand in `Folder.members`, the names of the files."""
+    """Give the files' names and kinds to `Folder.members`, which have only sizes and checksums so far."""
     named = iter([member for member, has_stream in members if has_stream])
     if sum(counts) != sum(has_stream for _, has_stream in members):
         raise DirectoryError("damaged_archive")
@@ -175,10 +188,10 @@ def _assemble(
 
 
 def _streams(reader: _Reader) -> tuple[list[Folder], list[int]]:
-    """The streams, with their members as far as sizes and checksums, and how many each has."""
+    """Read the streams, whose members have only sizes and checksums, and the number of members of each."""
     position, sizes = 0, list[int]()
     folders: list[Folder] = []
-    parts: list[int] = []  # packed streams of each
+    parts: list[int] = []  # the number of packed streams of each
     counts: list[int] | None = None
     while (kind := reader.number()) != _END:
         if kind == _PACK:
@@ -206,6 +219,7 @@ def _streams(reader: _Reader) -> tuple[list[Folder], list[int]]:
 
 
 def _packed(reader: _Reader) -> tuple[int, list[int]]:
+    """Read where the packed streams begin, and their sizes."""
     position = reader.number()
     count = reader.count(MAX_MEMBERS)
     sizes: list[int] = []
@@ -220,6 +234,7 @@ def _packed(reader: _Reader) -> tuple[int, list[int]]:
 
 
 def _folders(reader: _Reader) -> tuple[list[Folder], list[int]]:
+    """Read the streams, without their places, and the number of packed streams of each."""
     if reader.number() != _FOLDER:
         raise DirectoryError("damaged_archive")
     count = reader.count(MAX_MEMBERS)
@@ -241,7 +256,11 @@ def _folders(reader: _Reader) -> tuple[list[Folder], list[int]]:
 
 
 def _coders(reader: _Reader) -> tuple[list[tuple[bytes, bytes]], int, int, int]:
-    """(coders in the order of decoding, outputs of all, the output that is the file, packed streams)."""
+    """Read the coders of a stream.
+
+    Returns them in the order of decoding, the number of their outputs, the output that is the stream's
+    content, and the number of packed streams.
+    """
     count = reader.number()
     if not 0 < count <= _MAX_CODERS:
         raise DirectoryError("damaged_archive")
@@ -255,7 +274,7 @@ def _coders(reader: _Reader) -> tuple[list[tuple[bytes, bytes]], int, int, int]:
             raise DirectoryError("damaged_archive")
         inputs, outputs = inputs + ways[0], outputs + ways[1]
         coders.append((method, reader.take(reader.number()) if flags & 0x20 else b""))
-    bound = {reader.number(): reader.number() for _ in range(outputs - 1)}  # input: the output that it takes
+    bound = {reader.number(): reader.number() for _ in range(outputs - 1)}  # input -> the output it takes
     packed = inputs - (outputs - 1)
     if packed < 1:
         raise DirectoryError("damaged_archive")
@@ -263,13 +282,8 @@ def _coders(reader: _Reader) -> tuple[list[tuple[bytes, bytes]], int, int, int]:
         for _ in range(packed):
             reader.number()
     last = next((i for i in range(outputs) if i not in bound.values()), 0)
-    if not inputs == outputs == count:
-        return (
-            [(b"several streams", b"")],
-            outputs,
-            last,
-            packed,
-        )  # as BCJ2, of programs: no text is so packed
+    if not inputs == outputs == count:  # such as BCJ2, which packs programs and no text
+        return [(b"several streams", b"")], outputs, last, packed
     order = [last]
     while (before := bound.get(order[-1])) is not None and len(order) < count:
         order.append(before)
@@ -279,6 +293,7 @@ def _coders(reader: _Reader) -> tuple[list[tuple[bytes, bytes]], int, int, int]:
 
 
 def _substreams(reader: _Reader, folders: list[Folder]) -> list[int]:
+    """Read the sizes and checksums of the streams' members into `folders`; return the number in each."""
     counts = [1] * len(folders)
     kind = reader.number()
     if kind == _COUNT:
@@ -307,7 +322,7 @@ def _substreams(reader: _Reader, folders: list[Folder]) -> list[int]:
 
 
 def _files(reader: _Reader) -> list[tuple[SevenZipMember, bool]]:
-    """(member, whether it has a stream) for each file."""
+    """Read the files: for each a member, and whether it has a stream."""
     count = reader.count(MAX_MEMBERS)
     names = [""] * count
     empty, folder = [False] * count, [False] * count
@@ -343,7 +358,10 @@ def _names(reader: _Reader, count: int) -> list[str]:
 
 
 def _kind(attributes: int, is_folder: bool) -> str:
-    """Attributes as Windows has them, above them the mode of POSIX where bit 15 says so."""
+    """Return the kind of a member by its attributes.
+
+    They are those of Windows; above them is the mode of POSIX if bit 15 is set.
+    """
     mode = attributes >> 16 if attributes & 0x8000 else 0
     if attributes & 0x400 or stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "link"

@@ -1,14 +1,16 @@
-"""The members of a tar archive as streams, in one pass. Nothing is extracted: a member's name is only read.
+"""The members of a tar archive as streams, in one pass. Nothing is extracted to disk.
 
-Python's `tarfile` reads extended headers whole, whatever size they claim, and keeps every member that it
-has seen; this reader holds one block and goes on after damage at the next header whose checksum is right.
+The reader holds one block, and goes on after damage at the next header whose checksum is right.
+
+Our own code, not `tarfile`, which reads extended headers whole, whatever size they claim, keeps every member
+that it has seen, and ends without an error where an archive is cut between members.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 _BLOCK = 512
-_MAX_EXTENDED = 1 << 20  # bytes of an extended header: more is damage
+_MAX_EXTENDED = 1 << 20  # bytes of an extended header; a longer one is taken for damage
 _EXTENDED = b"xgLKX"
 _KINDS = {
     **dict.fromkeys(b"\x0007", "file"),
@@ -19,9 +21,10 @@ _KINDS = {
 
 
 class Stream:
-    """Pieces of a stream, as `streams.chunks` yields them, read like a file.
+    """Reads the pieces of a stream, as `streams.chunks` yields them, like a file.
 
-    `error`: the name of what ended the stream too early, once it was met. `at`: bytes read.
+    `error`: the name of the error that ended the stream too early, once it was met. `at`: the bytes read so
+    far.
     """
 
     def __init__(self, pieces: Iterator[bytes | str]):
@@ -31,24 +34,24 @@ class Stream:
         self.at = 0
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes, all in one piece; none at the end."""
+        """Return at most `size` bytes, and none at the end. They may be fewer before it."""
         if self._from >= len(self._held):
             self._fill()
         return self._take(size)
 
     def peek(self, size: int) -> bytes:
-        """The next `size` bytes, or what there is, which stay."""
+        """Return the next `size` bytes, or what is left, without moving on."""
         while len(self._held) - self._from < size and self._fill():
             pass
         return self._held[self._from : self._from + size]
 
     def whole(self, size: int) -> bytes:
-        """The next `size` bytes, or what there is."""
+        """Return the next `size` bytes, or what is left."""
         self.peek(size)
         return self._take(size)
 
     def skip(self, size: int) -> int:
-        """Read and forget; the number of bytes that there were."""
+        """Skip `size` bytes, or what is left, and return their number."""
         left = size
         while left and (piece := self.read(left)):
             left -= len(piece)
@@ -61,7 +64,7 @@ class Stream:
         return piece
 
     def _fill(self) -> bool:
-        """Hold one piece more, where there is one."""
+        """Hold one piece more, and tell whether there was one."""
         if self.error:
             return False
         for piece in self._pieces:
@@ -76,34 +79,35 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class TarMember:
-    """A member, or a stretch that none can be read from: it has an `error` and no name.
-
-    `kind`: file, folder, link, device or other. `offset`: of its header, in the decompressed archive.
-    """
+    """A member, or, with an `error` and no name, a stretch of the archive from which none can be read."""
 
     name: str
     size: int
+    """Bytes of its content."""
     kind: str
+    """One of file, folder, link, device and other."""
     offset: int
+    """Offset of its header in the decompressed archive."""
     error: str = ""
 
 
 class Tar:
-    """The members of an archive, in order. `read` gives the bytes of the member that came last.
+    """The members of an archive, in order. `read` yields the bytes of the member that came last.
 
-    Ends with a member whose error says so where the archive is cut, damaged, or without its end mark.
-    `comment`: of the archive as a whole, once its members are read: git writes the commit there.
+    The last member has an error if the archive is cut, its stream is damaged, or its end mark is missing.
+    `comment`: the comment of the archive, known once its members are read. Git writes the commit there.
     """
 
     def __init__(self, stream: Stream):
         self.comment = ""
         self._stream = stream
-        self._left = self._padding = 0  # of the member that came last
-        self._told = False  # the stream's error went to whoever read the member
+        self._left = self._padding = 0  # bytes of the member that came last, and after it
+        self._told = False  # whether `read` has given the stream's error
 
     def __iter__(self) -> Iterator[TarMember]:
+        """Yield the members. To be called once."""
         stream, ended = self._stream, False
-        names: dict[bytes, bytes] = {}  # that extended headers give to the next member
+        names: dict[bytes, bytes] = {}  # fields that extended headers give to the next member
         damaged = False
         while True:
             if stream.skip(self._left + self._padding) < self._left and not self._told:
@@ -142,7 +146,7 @@ class Tar:
                 elif kind == ord("L"):
                     names[b"path"] = data.rstrip(b"\0")
                 continue
-            if kind == ord("S") and block[482]:  # of a sparse file: more of its map
+            if kind == ord("S") and block[482]:  # a sparse file, whose map goes on
                 while len(more := stream.whole(_BLOCK)) == _BLOCK and more[504]:
                     pass
             name = names.pop(b"path", b"") or _name(block)
@@ -160,7 +164,7 @@ class Tar:
             yield TarMember("", 0, "other", stream.at, stream.error or "truncated_stream")
 
     def read(self) -> Iterator[bytes | str]:
-        """The bytes of this member in pieces; last, the error's name where the archive ends before it."""
+        """Yield the bytes of this member in pieces, and last an error's name if the archive is cut."""
         while self._left:
             piece = self._stream.read(self._left)
             if not piece:
@@ -175,12 +179,12 @@ class Tar:
 
 
 def is_tar(head: bytes) -> bool:
-    """Whether a file that begins so is a tar archive."""
+    """Tell whether a file that begins with these bytes, at least 512, is a tar archive."""
     return len(head) >= _BLOCK and _size(head[:_BLOCK]) is not None
 
 
 def _size(block: bytes) -> int | None:
-    """The size that a header says; None: it is no header."""
+    """Return the size that a header states, or None if the block is no header."""
     stated = _number(block[148:156])
     if stated is None:
         return None
@@ -191,7 +195,7 @@ def _size(block: bytes) -> int | None:
 
 
 def _number(field: bytes) -> int | None:
-    """Octal digits; in base 256, where the first bit is set."""
+    """Return the number in a field, or None: octal digits, or base 256 if the first bit is set."""
     if field[0] & 0x80:
         number = int.from_bytes(bytes((field[0] & 0x7F,)) + field[1:], "big")
         return number if number < 1 << 60 else None
@@ -211,7 +215,7 @@ def _name(block: bytes) -> bytes:
 
 
 def _records(data: bytes) -> dict[bytes, bytes]:
-    """`path`, `size` and `comment` of a pax header: records of `length key=value\\n`."""
+    """Return `path`, `size` and `comment` of a pax header, which has records of `length key=value\\n`."""
     found: dict[bytes, bytes] = {}
     at = 0
     while at < len(data):

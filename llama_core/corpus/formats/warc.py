@@ -1,7 +1,9 @@
 """The records of a WARC or WET file, streamed in bounded memory: nothing that is lost is lost silently.
 
-A file is plain or gzip: a member a record, as Common Crawl publishes it, or any other way. Trailers of
-gzip and Content-Length are checked. After damage, reading goes on at the next record that can be found.
+A file is plain, or gzip of any members: Common Crawl has one for each record. Trailers of gzip and
+Content-Length are checked. After damage, reading goes on at the next record that can be found.
+
+Our own code, not `warcio` or `FastWARC`: where a gzip file is cut, both end as if it were whole.
 """
 
 import re
@@ -15,28 +17,28 @@ from zlib_ng import zlib_ng as zlib  # 1.3 times as fast as zlib
 from llama_core.corpus.formats.streams import PIECE
 
 _DAMAGED: Any = zlib.error
-_FEED = 1 << 14  # compressed bytes inflated at a time: no more than some 16 MiB come out
-_HELD = 4 << 20  # compressed bytes of a member that are kept, to look for the next one if it is damaged
-_AGAIN = 8  # times that a file may be looked through for them, taken all together
-_PROBE = 1 << 12  # compressed bytes that show whether a record begins here
+_FEED = 1 << 14  # compressed bytes that are inflated at a time: no more than some 16 MiB come out
+_HELD = 4 << 20  # compressed bytes of a member that are kept: if it is damaged, the next may begin in them
+_AGAIN = 8  # such searches may read a file so many times, all taken together
+_PROBE = 1 << 12  # compressed bytes that are enough to tell whether a record begins in them
 _MAX_HEADER = 1 << 16
 _GZIP = b"\x1f\x8b\x08"
 _MARK = b"WARC/"
 _NEXT = b"\nWARC/1."
-_AFTER = 64  # bytes after a record that show whether another follows
+_AFTER = 64  # bytes after a record that are enough to tell whether another follows
 _NEWLINES = re.compile(rb"[\r\n]*")
 _ZEROS = re.compile(rb"\0*")
 _NEXT_HEADER = re.compile(rb"\n\r?\nWARC/1\.\d\r?\n[A-Za-z-]+: ")
 _HEADER_END = re.compile(rb"\n(?:\r?\n|(?P<mark>WARC/1\.))")
 
-# Decompressed bytes and, where a member begins with them: the offset in the file to read them from, if they
-# begin with a record, else -1.
+# Decompressed bytes, with a place. If a member begins with them, that is its offset in the file if it begins
+# with a record, or else -1. It is None if no member begins there.
 _Bytes = tuple[bytes, int | None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Damage:
-    """After it the bytes go on somewhere else. `is_fresh`: no bytes came from the damaged member."""
+    """A fault, after which the file goes on somewhere else. `is_fresh`: no bytes came from its member."""
 
     error: str
     is_fresh: bool
@@ -47,10 +49,11 @@ _Piece = _Bytes | _Damage
 
 @dataclass(slots=True)
 class Record:
-    """`error` is the name of what was wrong, or empty; `headers` are by lower-case name.
+    """A record, or a stretch of the file from which none can be read.
 
-    `offset` is in the decompressed stream. `file_offset` is in the file as it lies, where the record can be
-    read from there by itself: it opens a gzip member, or the file is not compressed.
+    `offset`: where it begins in the decompressed stream. `file_offset`: where it can be read from in the file
+    by itself, if it begins a gzip member or the file is not compressed. `headers`: by lower-case name.
+    `error`: the name of the error, or empty.
     """
 
     offset: int
@@ -61,7 +64,10 @@ class Record:
 
 
 def records(file: BinaryIO, limit: int, types: frozenset[str]) -> Iterator[Record]:
-    """Every record of a file. Bodies are held of the `types` only, and are at most `limit` bytes."""
+    """Yield every record of a file. Only those of the `types` (WARC-Type, in lower case) have their body.
+
+    A body of more than `limit` bytes is never held: its record has the error `too_long`.
+    """
     block = file.read(PIECE)
     is_plain = not block.startswith(_GZIP) and _find_member(block, 0) < 0
     stream = _Stream(_plain(file, block) if is_plain else _inflate(file, block))
@@ -80,7 +86,7 @@ def records(file: BinaryIO, limit: int, types: frozenset[str]) -> Iterator[Recor
 
 
 def _segment(stream: "_Stream", limit: int, types: frozenset[str]) -> Iterator[Record]:
-    """The records up to the next gzip member that begins with one, or to damage."""
+    """Yield the records up to the next gzip member that begins with one, or to damage."""
     begin = stream.offset
     while stream.skip_newlines():
         record = _record(stream, limit, types)
@@ -95,6 +101,7 @@ def _segment(stream: "_Stream", limit: int, types: frozenset[str]) -> Iterator[R
 
 
 def _record(stream: "_Stream", limit: int, types: frozenset[str]) -> Record:
+    """Read the record that begins here. After an error the stream is at the next one that can be found."""
     record = Record(stream.offset)
     if not stream.starts_with(_MARK):
         record.error = "not_warc"
@@ -126,12 +133,12 @@ def _record(stream: "_Stream", limit: int, types: frozenset[str]) -> Record:
         body = stream.read(length)
         record.body = body if is_wanted else b""
         return record
-    stream.resync()  # into the body: it may hold the next records
+    stream.resync()  # from the start of the body, which may hold the next records
     return record
 
 
 def parse_headers(head: bytes) -> dict[str, str]:
-    """The fields after the first line, by lower-case name; the first of a name counts."""
+    """Return the fields after the first line by lower-case name. The first of a name counts."""
     fields: dict[str, str] = {}
     name = ""
     for line in head.decode("utf-8", "replace").split("\n")[1:]:
@@ -148,24 +155,25 @@ def parse_headers(head: bytes) -> dict[str, str]:
 
 
 class _Stream:
-    """Decompressed bytes in segments. A segment ends before a member that begins with a record, or where
-    the file is damaged: no record goes on beyond it."""
+    """Decompressed bytes in segments. A segment ends before a gzip member that begins with a record, or where
+    the file is damaged, and no record goes on beyond it."""
 
     def __init__(self, pieces: Iterator[_Piece]):
         self._pieces = pieces
         self._data, self._at, self._base = b"", 0, 0
-        self._members: list[int] = []  # offsets of the ones that begin without a record
-        self._next: _Piece | None = None  # what the next segment begins with
-        self._is_ended = True
-        self.file_offset: int | None = None  # of the segment
-        self.damage: _Damage | None = None  # that ended the segment
+        self._members: list[int] = []  # offsets of gzip members that do not begin with a record
+        self._next: _Piece | None = None  # the piece that the next segment begins with
+        self._is_ended = True  # whether all of the segment is held
+        self.file_offset: int | None = None  # of the segment's start, if that is a member's or the file's
+        self.damage: _Damage | None = None  # the fault that ended the segment
 
     @property
     def offset(self) -> int:
+        """The offset of the next byte in the decompressed stream."""
         return self._base + self._at
 
     def open_segment(self) -> bool:
-        """Whether there is another segment, and not the end of the file."""
+        """Go to the next segment, and tell whether there is one."""
         piece, self._next = self._next or next(self._pieces, None), None
         self._base += len(self._data)
         self._data, self._at, self.file_offset = b"", 0, None
@@ -178,7 +186,7 @@ class _Stream:
         return piece is not None
 
     def has(self, size: int) -> bool:
-        """Whether the segment goes on for `size` bytes, which are then held."""
+        """Hold the next `size` bytes, and tell whether the segment has so many."""
         missing = size - (len(self._data) - self._at)
         if missing <= 0 or self._is_ended:
             return missing <= 0
@@ -194,7 +202,7 @@ class _Stream:
         return missing <= 0
 
     def _pull(self, offset: int) -> bytes:
-        """The next bytes of the segment, which are at this offset; none at its end."""
+        """Return the next bytes of the segment, which are at this offset, or none at its end."""
         if self._is_ended:
             return b""
         piece = next(self._pieces, None)
@@ -216,7 +224,7 @@ class _Stream:
         return self.has(len(mark)) and self._data.startswith(mark, self._at)
 
     def skip_newlines(self) -> bool:
-        """Whether the segment goes on after them."""
+        """Skip line ends, and tell whether the segment goes on after them."""
         while self.has(1):
             self._at = _NEWLINES.match(self._data, self._at).end()  # type: ignore[union-attr]
             if self._at < len(self._data):
@@ -224,7 +232,7 @@ class _Stream:
         return False
 
     def read_header(self) -> bytes | str:
-        """The lines up to the first empty one; the error's name where there is none before another record."""
+        """Return the lines up to the first empty one, or an error's name if another record comes first."""
         while True:
             if found := _HEADER_END.search(self._data, self._at, self._at + _MAX_HEADER):
                 if found["mark"]:
@@ -239,24 +247,23 @@ class _Stream:
                 return "truncated_record"
 
     def ends_record(self, length: int) -> bool:
-        """Whether after `length` bytes, which are held, a record or a member begins, or the segment ends."""
+        """Tell whether a record or member begins, or the segment ends, after `length` bytes that are held."""
         self.has(length + _AFTER)
         after = _NEWLINES.match(self._data, self._at + length).end()  # type: ignore[union-attr]
-        if _MARK.startswith(self._data[after : after + len(_MARK)]):  # less of it, where the segment ends
+        if _MARK.startswith(self._data[after : after + len(_MARK)]):  # or a part of it, at the segment's end
             return True
         at = bisect_left(self._members, self.offset + length)
         return at < len(self._members) and self._members[at] <= self._base + after
 
     def read(self, size: int) -> bytes:
-        """The next bytes, which are held."""
+        """Take the next `size` bytes, which are held."""
         self._at += size
         return self._data[self._at - size : self._at]
 
     def skip(self, length: int) -> str:
-        """Go over a body that is not held: the error's name, where it is not as long as its header says.
+        """Skip a body that is not held, and return an error's name if its length is not the stated one.
 
-        Whoever writes a header with a wrong length must not hide the records after it: a body ends where
-        two line ends and a next header stand.
+        A wrong length must not hide the records after it: a body ends before two line ends and a header.
         """
         while True:
             if length <= len(self._data) - self._at:
@@ -290,18 +297,19 @@ class _Stream:
 
 
 def _plain(file: BinaryIO, block: bytes) -> Iterator[_Piece]:
+    """Yield the bytes of a file that is not compressed, from `block` on, which has been read."""
     yield block, 0
     while block := file.read(PIECE):
         yield block, None
 
 
 def _inflate(file: BinaryIO, block: bytes) -> Iterator[_Piece]:
-    """The members of a gzip file one after another. After a damaged one, the next that begins a record."""
+    """Yield the bytes of gzip members; after a damaged one, those of the next that begins with a record."""
     base = at = 0  # offset of the block in the file, and of the next byte in the block
     again = 0  # bytes that were looked through a second time
     is_lost = False
     while True:
-        if len(block) - at < _FEED * 4:  # most members then lie in one block
+        if len(block) - at < _FEED * 4:  # so that most members are in one block
             block, base, at = block[at:] + file.read(PIECE), base + at, 0
         if is_lost:
             found = _find_member(block, at)
@@ -322,7 +330,7 @@ def _inflate(file: BinaryIO, block: bytes) -> Iterator[_Piece]:
 
         begin, where = at, base + at
         member = _member()
-        head: bytes | None = b""  # of the member, until it shows whether a record begins here
+        head: bytes | None = b""  # its first bytes, until they tell whether it begins with a record
         error = ""
         while not member.eof and not error:
             if at == len(block):
@@ -353,19 +361,19 @@ def _inflate(file: BinaryIO, block: bytes) -> Iterator[_Piece]:
         if error:
             yield _Damage(error, is_fresh=head == b"")
             is_lost = True
-            # The next one may begin in the damaged one: of a file made of such, only some are found there.
+            # The next member may begin inside this one. In a file full of such, `_AGAIN` bounds the search.
             if begin >= 0 and again < _AGAIN * (_HELD + base + at):
                 again += at - begin
                 at = begin + 1
 
 
 def _member() -> Any:
-    """What inflates a gzip member, which can be copied."""
+    """Return a decompressor for a gzip member. It can be copied."""
     return zlib.decompressobj(wbits=31)
 
 
 def _find_member(block: bytes, at: int) -> int:
-    """Where the next gzip member stands whose first bytes are a record's."""
+    """Return where the next gzip member is that begins with a record, or -1."""
     while (at := block.find(_GZIP, at)) >= 0:
         try:
             if _member().decompress(block[at : at + _PROBE], len(_MARK)) == _MARK:
@@ -377,7 +385,7 @@ def _find_member(block: bytes, at: int) -> int:
 
 
 def _salvage(member: Any, data: bytes) -> bytes:
-    """What can be inflated of bytes of which some are damaged."""
+    """Return what can be inflated of data in which some bytes are damaged."""
     parts: list[bytes] = []
     at, step = 0, len(data)
     while step and at < len(data):

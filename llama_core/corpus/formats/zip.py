@@ -1,7 +1,10 @@
-"""The members of a zip, by its directory; of a truncated one, which has none, by the headers of the members.
+"""The members of a zip archive: by its directory, or by their headers where a cut took the directory.
 
 The directory is read as a stream. Members that overlap, as in a bomb made of one content listed many times,
 are refused together: their sizes are more than the file's.
+
+Our own code, not `zipfile`, which finds no member in a truncated archive, and holds the whole directory in
+memory, at 0.6 kB a member.
 """
 
 import bz2
@@ -20,8 +23,8 @@ _LOCAL, _CENTRAL, _END, _END64, _LOCATOR = b"PK\3\4", b"PK\1\2", b"PK\5\6", b"PK
 _CENTRAL_HEAD = struct.Struct("<4s6H3L5H2L")
 _LOCAL_HEAD = struct.Struct("<4s5H3L2H")
 _END_HEAD = struct.Struct("<4s4H2LH")
-_INPUT = 1 << 16  # compressed bytes at a time
-_OUTPUT = 1 << 20
+_INPUT = 1 << 16  # compressed bytes that are read at a time
+_OUTPUT = 1 << 20  # decompressed bytes that are taken at a time
 _STORED, _DEFLATE, _BZIP2, _ZSTD = 0, 8, 12, 93
 _ENCRYPTED, _SIZES_AFTER, _UTF8 = 0x1, 0x8, 0x800
 _MAX = 0xFFFFFFFF
@@ -29,6 +32,8 @@ _MAX = 0xFFFFFFFF
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
+    """A member, as the directory describes it. `packed` and `size`: its bytes, compressed and not."""
+
     name: str
     flags: int
     method: int
@@ -40,12 +45,15 @@ class _Entry:
 
 
 class Zip:
+    """An open archive, to be read once: see `archives.Archive` and `archives.open_archive`."""
+
     def __init__(self, file: BinaryIO, limit: int, wanted: Wanted):
         self._file, self._limit, self._wanted = file, limit, wanted
         self._size = file.seek(0, 2)
         self.comment = ""
 
     def __iter__(self) -> Iterator[tuple[Member, bytes]]:
+        """Yield each member with its content, which is empty if it is not wanted or cannot be read."""
         found = self._directory()
         if found is None:
             yield from self._without_directory()
@@ -63,7 +71,10 @@ class Zip:
             yield self._member(entry, shift)
 
     def _directory(self) -> tuple[int, int, int] | None:
-        """Where the directory starts and ends, and how much stands before the archive in its file."""
+        """Return where the directory starts and ends, and how many bytes of the file precede the archive.
+
+        None if there is no directory.
+        """
         tail_at = max(0, self._size - (_END_HEAD.size + 0xFFFF))
         tail = self._read(tail_at, self._size - tail_at)
         at = tail.rfind(_END)
@@ -92,7 +103,7 @@ class Zip:
         return (start, end, start - offset) if start >= 0 and offset <= start else None
 
     def _entries(self, at: int, end: int) -> Iterator[_Entry | str]:
-        """The entries of the directory; last, an error's name where it is damaged."""
+        """Yield the entries of the directory, and last an error's name if it is damaged."""
         held, used = b"", 0
         while at + used < end:
             if len(held) - used < _CENTRAL_HEAD.size + 3 * 0xFFFF and at + len(held) < end:
@@ -135,7 +146,10 @@ class Zip:
         return data if zlib.crc32(data) == entry.crc else "wrong_checksum"
 
     def _unpack(self, at: int, method: int, packed: int | None) -> tuple[bytes, int, str]:
-        """The content at `at`, how many bytes it took, the error's name. `packed` None: to its own end."""
+        """Return the content at `at`, how many bytes it takes up in the file, and an error's name or "".
+
+        `packed`: how many bytes it is said to take up; None if only the content itself tells its end.
+        """
         self._file.seek(at)
         decoder, parts, size, taken = _decoder(method), [], 0, 0
         while not decoder.eof and (packed is None or taken < packed):
@@ -156,7 +170,7 @@ class Zip:
         return b"".join(parts), taken - len(decoder.unused), ""
 
     def _without_directory(self) -> Iterator[tuple[Member, bytes]]:
-        """The members that stand whole at the start, and one fault for the rest."""
+        """Yield the members that are whole, from the start on, and last one fault for the rest."""
         at = 0
         while True:
             head = self._read(at, _LOCAL_HEAD.size)
@@ -198,17 +212,21 @@ class Zip:
 
 
 class _Decoder:
-    """Content in pieces of bounded size. `eof`: its own end was seen; `unused`: what came after."""
+    """Decompresses a content in pieces of bounded size; this one is for content that is not compressed.
+
+    `eof`: whether the content's own end was met. `unused`: the bytes that came after it.
+    """
 
     eof = False
     unused = b""
 
     def decompress(self, block: bytes) -> Iterator[bytes]:
+        """Yield what the next compressed bytes hold."""
         yield block
 
 
 class _Bounded(_Decoder):
-    """A decompressor of the standard library: it holds back what would be more than asked for."""
+    """Uses a decompressor of the standard library, which holds back what is more than asked for."""
 
     def __init__(self, inner: Any):
         self._inner = inner
@@ -231,7 +249,7 @@ class _Bounded(_Decoder):
 
 
 class _Zstd(_Decoder):
-    """zstd knows no limit of output: small pieces of input bound it."""
+    """Uses zstd's decompressor. It has no limit of output, so it is fed small pieces of input."""
 
     def __init__(self) -> None:
         self._inner = zstandard.ZstdDecompressor().decompressobj()
@@ -257,14 +275,14 @@ def _decoder(method: int) -> _Decoder:
 
 
 def _refusal(flags: int, method: int) -> str:
-    """Why a member cannot be read, or nothing."""
+    """Return the name of the error why a member cannot be read, or an empty string if it can."""
     if flags & _ENCRYPTED:
         return "encrypted"
     return "" if method in (_STORED, _DEFLATE, _BZIP2, _ZSTD) else "unsupported_method"
 
 
 def _entry(held: bytes, at: int) -> tuple[_Entry, int] | None:
-    """An entry of the directory and its length; None where there is none."""
+    """Return the entry of the directory that begins at `held[at]` and its length, or None if none does."""
     if len(held) - at < _CENTRAL_HEAD.size:
         return None
     fields = _CENTRAL_HEAD.unpack_from(held, at)
@@ -280,7 +298,7 @@ def _entry(held: bytes, at: int) -> tuple[_Entry, int] | None:
 
 
 def _zip64(extra: bytes, *fields: int) -> list[int]:
-    """The fields, those that did not fit replaced by what the extra field 1 says."""
+    """Return the fields, with the values of extra field 1 for those that do not fit into 32 bits."""
     found, at = list(fields), 0
     while at + 4 <= len(extra):
         kind, size = struct.unpack_from("<2H", extra, at)

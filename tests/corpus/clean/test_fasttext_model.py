@@ -1,4 +1,4 @@
-"""fastText's answers, without fastText."""
+"""Our reader of fastText models gives fastText's answers."""
 
 import json
 from itertools import pairwise
@@ -19,7 +19,7 @@ OURS, THEIRS = FastText(DATA, "lid"), fasttext.load_model(str(embedded()))
 
 
 def by_fasttext(text: str) -> tuple[str, float]:
-    """Its Python wrapper fails on numpy 2, and on line breaks."""
+    """Return fastText's label and its score, without its Python wrapper, which refuses line breaks."""
     line = text.replace("\n", " ").replace("\0", " ") + "\n"
     [(score, label)] = THEIRS.f.predict(line, 1, 0.0, "strict")
     return label.removeprefix("__label__"), score

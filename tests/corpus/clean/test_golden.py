@@ -8,9 +8,7 @@ from functools import partial
 
 from llama_core.artifact import Artifact
 from llama_core.corpus.clean import language_model, lines, perplexity, quality, references
-from llama_core.corpus.document import read_batches
-from llama_core.corpus.documents import Documents
-from llama_core.corpus.recipe import (
+from llama_core.corpus.clean.recipe import (
     C4Filter,
     Clean,
     Filters,
@@ -20,6 +18,8 @@ from llama_core.corpus.recipe import (
     Pii,
     References,
 )
+from llama_core.corpus.document import read_batches
+from llama_core.corpus.documents import Documents
 from llama_core.phases import execute
 from llama_core.step import Step
 from llama_core.store import Store

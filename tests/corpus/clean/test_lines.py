@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from llama_core.artifact import Artifact, Shard
 from llama_core.corpus.clean import lines
+from llama_core.corpus.clean.recipe import Lines
 from llama_core.corpus.decisions import apply_cuts, read_decisions
 from llama_core.corpus.documents import Documents
-from llama_core.corpus.recipe import Lines
 from llama_core.phases import Phase, in_turn
 from llama_core.step import Step
 from llama_core.store import Store
@@ -67,13 +67,13 @@ def test_the_keys_of_a_file_are_the_same_whenever_known_ones_are_let_go(
 def test_memory_is_that_of_the_different_lines_of_a_file(
     documents: Callable[..., Documents], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lines, "HELD", 1 << 16, raising=False)
-    web = documents({"a": ["a\nb\nc\nd\n" * 5000 + str(i) for i in range(100)]})
+    monkeypatch.setattr(lines, "HELD", 1 << 14)  # else 15 MB
+    web = documents({"a": ["a\nb\nc\nd\n" * 1000 + str(i) for i in range(150)]})
     tracemalloc.start()
     lines._hash_shard(Step(store, "lines", 0, {}), web, {"a": 1}, "a")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 24 << 20, f"{peak >> 20} MB for two million lines, of which five are different"
+    assert peak < 10 << 20, f"{peak >> 20} MB for 600,000 lines, of which five are different"
 
 
 def test_every_copy_of_a_line_is_dropped_also_the_first_and_those_of_one_document(

@@ -1,7 +1,8 @@
-"""The n-gram model: a distribution, with Kneser-Ney's counts, as KenLM reads it."""
+"""The n-gram model: a distribution, with Kneser-Ney's counts, as KenLM estimates and reads it."""
 
 import io
 import itertools
+import random
 from collections import Counter
 from pathlib import Path
 
@@ -16,6 +17,31 @@ from llama_core.corpus.clean.ngram_model import Special, estimate, write_arpa
 WORDS = ["<unk>", "<s>", "</s>", *"abcdef"]
 SPECIAL = Special(bos=1, eos=2, unk=0)
 SENTENCES = st.lists(st.lists(st.sampled_from("abcde"), max_size=7), min_size=1, max_size=25)
+# What KenLM's `lmplz -o 3 --discount_fallback`, of commit 4cb443e, writes for some n-grams of `drawn()`.
+LMPLZ = {
+    "<unk>": (-1.5539986, 0),
+    "<s>": (0, -1.1135093),
+    "</s>": (-0.8387914, 0),
+    "a": (-0.8387914, -0.44594777),
+    "f": (-0.98972714, -0.07006003),
+    "<s> </s>": (-0.93869495, 0),
+    "f </s>": (-0.8947136, 0),
+    "<s> a": (-0.6672366, -0.8619478),
+    "a b": (-0.8529941, -0.8021129),
+    "e f": (-1.2851635, -0.35471487),
+    "a a a": (-0.36201057, 0),
+    "<s> a b": (-0.6370557, 0),
+    "a b c": (-0.9088093, 0),
+}
+
+
+def drawn() -> list[list[str]]:
+    """Return 200 sentences, in which the first letters are frequent and the last ones rare."""
+    rng = random.Random(1)
+    return [
+        ["abcdef"[min(rng.randrange(6), rng.randrange(6))] for _ in range(rng.randrange(8))]
+        for _ in range(200)
+    ]
 
 
 def tokens_of(sentences: list[list[str]]) -> np.ndarray:
@@ -23,7 +49,7 @@ def tokens_of(sentences: list[list[str]]) -> np.ndarray:
 
 
 def model_of(sentences: list[list[str]], order: int = 3) -> dict[tuple[str, ...], tuple[float, float]]:
-    """(log10 p, log10 backoff) by n-gram, read back from the ARPA file."""
+    """Return (log10 p, log10 backoff) by n-gram, read back from the ARPA file."""
     file = io.BytesIO()
     write_arpa(file, estimate(tokens_of(sentences), len(WORDS), order, SPECIAL), WORDS, SPECIAL)
     rows = [line.split("\t") for line in file.getvalue().decode().splitlines() if "\t" in line]
@@ -33,7 +59,7 @@ def model_of(sentences: list[list[str]], order: int = 3) -> dict[tuple[str, ...]
 def probability(
     model: dict[tuple[str, ...], tuple[float, float]], context: tuple[str, ...], word: str
 ) -> float:
-    """As every reader of ARPA files computes it."""
+    """Compute a probability as every reader of ARPA files does."""
     if (*context, word) in model:
         return 10 ** model[*context, word][0]
     if not context:
@@ -72,7 +98,7 @@ def test_an_ngram_is_counted_by_the_words_before_it(sentences: list[list[str]]) 
 
 
 def test_a_model_by_hand() -> None:
-    """Order 2 over `a b`, `a c`, `a b`."""
+    """The model is of order 2, over the sentences `a b`, `a c` and `a b`."""
     model = model_of([["a", "b"], ["a", "c"], ["a", "b"]], order=2)
     # Words by what stands before them: a 1 (<s>), b 1 (a), c 1 (a), </s> 2 (b, c): 5 in all, and none of
     # count 3, so the discounts are 0.5, 1 and 1.5. The words are a, b, c, </s> and <unk>.
@@ -84,6 +110,14 @@ def test_a_model_by_hand() -> None:
     one, two = 1 - 2 / 3 * 2 / 2, 2 - 3 / 3 * 1 / 2
     assert 10 ** model["a", "b"][0] == pytest.approx((2 - two) / 3 + (one + two) / 3 * b, rel=1e-5)
     assert 10 ** model["b", "</s>"][0] == pytest.approx((2 - two) / 2 + two / 2 * end, rel=1e-5)
+
+
+def test_the_probabilities_are_those_of_lmplz() -> None:
+    """Here order 1 has the fallback discounts, and orders 2 and 3 have discounts of their own."""
+    model = model_of(drawn())
+    assert len(model) == 247
+    for ngram, numbers in LMPLZ.items():
+        assert model[tuple(ngram.split(" "))] == pytest.approx(numbers, abs=1e-6)
 
 
 def test_kenlm_reads_the_file_and_gives_its_probabilities(tmp_path: Path) -> None:

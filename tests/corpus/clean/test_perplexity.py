@@ -1,9 +1,7 @@
 """Language models trained by the pipeline, and buckets by perplexity."""
 
-import os
 import random
 import re
-import shutil
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -20,10 +18,10 @@ from hypothesis import strategies as st
 from llama_core.artifact import Artifact
 from llama_core.corpus.clean import language_model, perplexity
 from llama_core.corpus.clean.normalize import normalized_lines
+from llama_core.corpus.clean.recipe import Perplexity
 from llama_core.corpus.decisions import read_decisions
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.partition import Runs, publish_runs
-from llama_core.corpus.recipe import Perplexity
 from llama_core.errors import InputError
 from llama_core.phases import Phase, execute, in_turn
 from llama_core.step import Step
@@ -140,25 +138,6 @@ def test_a_language_without_articles_is_an_error_that_says_what_to_do(
 ) -> None:
     with pytest.raises(InputError, match=r"no text in 'de'.*language\.keep"):
         models(languages=("de", "en"))
-
-
-def test_a_missing_lmplz_is_an_error_that_says_what_to_do(
-    models: Callable[..., Artifact], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.delenv("LMPLZ", raising=False)
-    with pytest.raises(InputError, match="LMPLZ"):
-        models(SMALL.model_copy(update={"trainer": "lmplz"}))
-
-
-@pytest.mark.skipif(not (os.environ.get("LMPLZ") or shutil.which("lmplz")), reason="no lmplz: set LMPLZ")
-def test_the_counts_give_the_perplexities_that_lmplz_gives(models: Callable[..., Artifact]) -> None:
-    """But for the last n-gram of each order, which lmplz puts down with its occurrences where its other
-    counts are of words before it; the discounts of so small a text show it."""
-    ours, theirs = models(), models(SMALL.model_copy(update={"trainer": "lmplz"}))
-    for text in ("The king rules the old town.", "Buy cheap watches!\nThe bridge joins"):
-        found = [language_model.scorer(trained, "en").perplexity(text) for trained in (ours, theirs)]
-        assert found[0] == pytest.approx(found[1], rel=2e-3)
 
 
 def test_documents_are_divided_at_the_percentiles_of_their_language(

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from llama_core.artifact import Artifact
 from llama_core.corpus.clean import language, quality
+from llama_core.corpus.clean.recipe import C4Filter, Clean, Filters, Language, Pii
 from llama_core.corpus.decisions import read_decisions
 from llama_core.corpus.document import read_batches
 from llama_core.corpus.documents import Documents
-from llama_core.corpus.recipe import C4Filter, Clean, Filters, Language, Pii
 from llama_core.errors import InputError
 
 ENGLISH = (

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from llama_core.artifact import Artifact
 from llama_core.corpus.clean import linear, references
+from llama_core.corpus.clean.recipe import References
 from llama_core.corpus.decisions import read_decisions
 from llama_core.corpus.documents import Documents
-from llama_core.corpus.recipe import References
 from llama_core.errors import InputError
 from llama_core.phases import Phase, in_turn
 from llama_core.store import Store

@@ -35,7 +35,7 @@ FILTERS: dict[str, list[dict[str, Any]]] = {
 def everything(
     packed: bytes, wanted: Callable[[SevenZipMember], bool] = lambda member: True
 ) -> dict[str, bytes | str]:
-    """The bytes of each member, or the error that they end in."""
+    """Return the bytes of each member, or the error that they end in."""
     found: dict[str, bytes | str] = {}
     for member, pieces in SevenZip(io.BytesIO(packed)).read(wanted):
         taken = [*pieces]
@@ -108,7 +108,7 @@ def stream_info(packed: int, size: int, coder: bytes) -> bytes:
 
 
 def one_file(packed: bytes, size: int, coder: bytes, name: str = "Posts.xml") -> bytes:
-    """An archive of one member, packed by one coder, that claims to be of `size` bytes."""
+    """Return an archive of one member, packed by one coder, that claims to have `size` bytes."""
     names = b"\x00" + name.encode("utf-16-le") + b"\0\0"
     files = b"\x05\x01\x11" + number(len(names)) + names + b"\x00"
     return archive(b"\x01\x04" + stream_info(len(packed), size, coder) + files + b"\x00", packed)

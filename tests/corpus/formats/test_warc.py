@@ -79,7 +79,7 @@ def test_the_offset_is_in_the_decompressed_stream() -> None:
 def test_a_cut_file_gives_the_records_before_the_cut_and_says_that_it_is_cut(
     cut: float, packing: str
 ) -> None:
-    """A cut between two records leaves a shorter, valid file: nobody can see it."""
+    """A cut between two records leaves a shorter, valid file, which no reader can tell from a whole one."""
     data = PACKINGS[packing](PAGES)
     at = int(cut * (len(data) - 1))
     found = read(data[:at])
@@ -219,7 +219,7 @@ def test_hostile_records_take_time_in_proportion_to_their_bytes(hostile: bytes) 
 
 @pytest.mark.timeout(60)
 def test_damaged_members_inside_one_another_take_time_in_proportion_to_their_bytes() -> None:
-    """Each begins a record, and goes on over all that follow as bytes that are not packed."""
+    """Each member begins a record, and goes on over all that follow it as bytes that are not packed."""
     begin = gzip.compress(b"WARC/1.0", mtime=0)[:10] + b"\x00\xff\xff\x00\x00"
     data = b"".join(begin + b"WARC/1.0\r\nA: b\r\n" for _ in range(30_000))
     found = read(data)

@@ -7,8 +7,8 @@ That code (TensorFlow Datasets, `c4_utils.py`) and the paper's final version ask
 import functools
 import re
 
+from llama_core.corpus.clean.recipe import C4Filter
 from llama_core.corpus.decisions import Cut
-from llama_core.corpus.recipe import C4Filter
 
 END_MARKS = (".", "?", "!", '"')
 ELLIPSIS = "..."

@@ -1,8 +1,8 @@
 """Published quality filters: whether a text stays, why not, and which of its lines do not."""
 
 from llama_core.corpus.clean.filters import c4, fineweb, gopher
+from llama_core.corpus.clean.recipe import Filters
 from llama_core.corpus.decisions import Cut, apply_cuts
-from llama_core.corpus.recipe import Filters
 
 
 def judge(text: str, cfg: Filters) -> tuple[str, list[Cut]]:

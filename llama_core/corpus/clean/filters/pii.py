@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
+from llama_core.corpus.clean.recipe import Pii
 from llama_core.corpus.decisions import Cut
-from llama_core.corpus.recipe import Pii
 
 EMAIL_MASK = "email@example.com"
 IPV4_MASK = "192.0.2.1"

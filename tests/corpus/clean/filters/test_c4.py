@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llama_core.corpus.clean.filters import c4
+from llama_core.corpus.clean.recipe import C4Filter
 from llama_core.corpus.decisions import apply_cuts
-from llama_core.corpus.recipe import C4Filter
 
 GOOD = "This is a line of a page. It has two sentences."
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llama_core.corpus.clean.filters import pii
+from llama_core.corpus.clean.recipe import Pii
 from llama_core.corpus.decisions import apply_cuts
-from llama_core.corpus.recipe import Pii
 
 
 def masked(text: str, email: bool = True, ip: bool = True) -> str:
