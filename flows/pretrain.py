@@ -43,17 +43,17 @@ def stages(run: Run) -> Iterator[tuple[str, Any]]:
     page = corpus_page(run, documents, text)
     yield "corpus", text.corpus
 
-    pieces = tokenizer(run, text)
-    yield "tokenizer", pieces
-    ids = tokens(run, text, pieces)
+    vocabulary = tokenizer(run, text)
+    yield "tokenizer", vocabulary
+    ids = tokens(run, text, vocabulary)
     yield "tokens", ids
-    model = train(run, pieces, ids)
+    model = train(run, vocabulary, ids)
     yield "train", model
-    scores = evaluate(run, text.corpus, pieces, ids, model)
+    scores = evaluate(run, text.corpus, vocabulary, ids, model)
     yield "evaluate", scores
 
-    exported = export(run, pieces, model)
-    made = lineage(documents, text, page, pieces, ids, model)
+    exported = export(run, vocabulary, model)
+    made = lineage(documents, text, page, vocabulary, ids, model)
     version = register(run, made, scores, exported)
     yield "register", version
     yield "report", report(run, made | {"evaluate": scores, "export": exported}, version)

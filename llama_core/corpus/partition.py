@@ -176,7 +176,7 @@ class _Block:
 
 
 @dataclass(frozen=True)
-class Runs:
+class KeyRuns:
     """The runs that the shards of a phase have published under one name, for the reduce shards to read.
 
     Where each run is stands in an index on the store, in blocks of `BLOCK` objects: their names, and then
@@ -195,7 +195,7 @@ class Runs:
     """Rows of all partitions together."""
 
     @classmethod
-    def of(cls, step: Step, shards: Iterable[Shard], name: str, dtype: Any) -> "Runs":
+    def of(cls, step: Step, shards: Iterable[Shard], name: str, dtype: Any) -> "KeyRuns":
         """Write the index of the runs that the committed `shards` have under `name`. Raises DamagedError."""
         store, index = step.folder, step.place_of(f"index-{secrets.token_hex(8)}")
         blocks: list[_Block] = []

@@ -23,7 +23,7 @@ from llama_core.corpus.clean.recipe import Lines
 from llama_core.corpus.decisions import Cut, Decision
 from llama_core.corpus.document import Document
 from llama_core.corpus.documents import Documents
-from llama_core.corpus.partition import FORMAT, Runs, is_in, partition_of, publish_runs
+from llama_core.corpus.partition import FORMAT, KeyRuns, is_in, partition_of, publish_runs
 from llama_core.phases import Phase, Plan
 from llama_core.step import Step
 
@@ -114,8 +114,8 @@ def plan(step: Step, documents: Documents, cfg: Lines, min_chars: int) -> Plan:
     return {"shards": list(decided), "facts": {"groups": len(groups)}}
 
 
-def _runs_by_group(step: Step, groups: list[Group], names: Callable[[Group], Iterable[str]]) -> list[Runs]:
-    return [Runs.of(step, step.each_committed(names(group)), "keys", np.uint64) for group in groups]
+def _runs_by_group(step: Step, groups: list[Group], names: Callable[[Group], Iterable[str]]) -> list[KeyRuns]:
+    return [KeyRuns.of(step, step.each_committed(names(group)), "keys", np.uint64) for group in groups]
 
 
 def _groups(documents: Documents, cfg: Lines) -> list[Group]:
@@ -152,7 +152,7 @@ def _merged(held: Keys, found: list[Keys]) -> Keys:
     return np.repeat(keys, np.minimum(counts, 2))
 
 
-def _duplicates_shard(step: Step, hashed: list[Runs], argument: tuple[str, int, int]) -> None:
+def _duplicates_shard(step: Step, hashed: list[KeyRuns], argument: tuple[str, int, int]) -> None:
     """Write the keys of one partition of a group that were seen twice, in a run for each ingest shard.
 
     `argument`: the name of the scratch shard, the number of the group, the partition.
@@ -168,7 +168,7 @@ def _duplicates_shard(step: Step, hashed: list[Runs], argument: tuple[str, int, 
             publish_runs(out, "keys", np.concatenate(own), files, len(own))
 
 
-def _every(runs: Runs, partition: int, passes: int, number: int) -> Iterator[Keys]:
+def _every(runs: KeyRuns, partition: int, passes: int, number: int) -> Iterator[Keys]:
     """Yield the keys of each ingest shard that are compared in one of the passes."""
     for keys in runs.each(partition):
         yield keys if passes == 1 else keys[keys % np.uint64(passes) == number]
@@ -188,7 +188,7 @@ def _members(sorted_keys: Keys, of: Keys) -> Keys:
 
 
 def _decide_shard(
-    step: Step, documents: Documents, found: list[Runs], min_chars: int, argument: tuple[str, int, int]
+    step: Step, documents: Documents, found: list[KeyRuns], min_chars: int, argument: tuple[str, int, int]
 ) -> None:
     """Decide on an ingest shard. `argument`: its name, the number of its group, its place in the group."""
     name, group, place = argument

@@ -21,7 +21,7 @@ from llama_core.corpus.clean.recipe import Perplexity
 from llama_core.corpus.decisions import Decision
 from llama_core.corpus.document import Document
 from llama_core.corpus.documents import Documents
-from llama_core.corpus.partition import FORMAT, Runs, publish_runs
+from llama_core.corpus.partition import FORMAT, KeyRuns, publish_runs
 from llama_core.phases import Phase, Plan
 from llama_core.step import Step
 
@@ -84,12 +84,12 @@ def _partition_of(tenths: Tenths) -> npt.NDArray[np.int64]:
 
 
 def _cutoff_shard(step: Step, scores: list[str], shares: tuple[float, ...], language: str) -> None:
-    runs = Runs.of(step, step.each_committed(scores), language, np.uint32)
+    runs = KeyRuns.of(step, step.each_committed(scores), language, np.uint32)
     with step.shard(CUTOFFS + language) as out:
         out.facts |= {"tenths": _percentiles(runs, shares)}
 
 
-def _percentiles(runs: Runs, shares: Sequence[float]) -> list[int]:
+def _percentiles(runs: KeyRuns, shares: Sequence[float]) -> list[int]:
     """Return, for each share, the smallest value that at least this share of all values does not exceed.
 
     The list is empty where there are no values.

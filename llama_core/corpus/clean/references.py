@@ -27,7 +27,7 @@ from llama_core.corpus.decisions import Decision
 from llama_core.corpus.document import Document, RowWriter
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.lookup import side_by_side
-from llama_core.corpus.partition import FORMAT, Runs, is_in, partition_of, publish_runs
+from llama_core.corpus.partition import FORMAT, KeyRuns, is_in, partition_of, publish_runs
 from llama_core.errors import InputError
 from llama_core.phases import Phase, Plan
 from llama_core.step import Step
@@ -70,10 +70,10 @@ def plan(
         pages = {PAGES + name: name for name in names}
         yield Phase("pages", pages, partial(_pages_shard, step, documents, n))
         joins = {f"{JOINED}{p:05d}": p for p in range(n)}
-        of_cited = Runs.of(step, step.each_committed(cited), "keys", np.uint64)
-        of_pages = Runs.of(step, step.each_committed(pages), "keys", np.uint64)
+        of_cited = KeyRuns.of(step, step.each_committed(cited), "keys", np.uint64)
+        of_pages = KeyRuns.of(step, step.each_committed(pages), "keys", np.uint64)
         yield Phase("join", joins, partial(_join_shard, step, of_cited, of_pages))
-        joined = Runs.of(step, step.each_committed(joins), "keys", np.uint64)
+        joined = KeyRuns.of(step, step.each_committed(joins), "keys", np.uint64)
         n_positive = sum(shard.counts["cited"] for shard in step.each_committed(joins))
         n_negative = _count(documents) - n_positive
     else:
@@ -124,7 +124,7 @@ def _pages_shard(step: Step, documents: Documents, n: int, name: str) -> None:
         publish_runs(out, "keys", keys, partition_of(keys, n), n)
 
 
-def _join_shard(step: Step, cited: Runs, pages: Runs, partition: int) -> None:
+def _join_shard(step: Step, cited: KeyRuns, pages: KeyRuns, partition: int) -> None:
     """Write which URLs of pages in a partition are cited, in a run for each ingest shard of pages."""
     wanted = np.unique(cited.read(partition))
     with step.shard(f"{JOINED}{partition:05d}") as out:
@@ -164,7 +164,7 @@ def _examples_shard(
     documents: Documents,
     positives: Documents | None,
     draw: _Draw,
-    joined: Runs | None,
+    joined: KeyRuns | None,
     places: Mapping[str, int],
     argument: tuple[bool, str],
 ) -> None:

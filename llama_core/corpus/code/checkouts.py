@@ -15,7 +15,7 @@ _MAX_CONFIG = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class CheckoutEntry:
+class CheckoutFile:
     """One thing in a checkout.
 
     `name`: its path from the root, with `/`. `kind`: file, link, device, metadata (a whole folder such as
@@ -31,7 +31,7 @@ def path_of(url: str) -> Path:
     return Path(url.removeprefix("file://"))
 
 
-def walk(root: Path) -> Iterator[CheckoutEntry]:
+def walk(root: Path) -> Iterator[CheckoutFile]:
     """Yield everything below `root` but the folders themselves, in the order of the names."""
     pending = [""]
     while pending:
@@ -40,23 +40,23 @@ def walk(root: Path) -> Iterator[CheckoutEntry]:
             with os.scandir(root / folder) as found:
                 entries = sorted(found, key=lambda entry: os.fsencode(entry.name))
         except OSError:
-            yield CheckoutEntry(folder, "unreadable_folder")
+            yield CheckoutFile(folder, "unreadable_folder")
             continue
         below: list[str] = []
         for entry in entries:
             name = f"{folder}/{entry.name}" if folder else entry.name
             if entry.name in _GIT:
-                yield CheckoutEntry(name, "metadata")
+                yield CheckoutFile(name, "metadata")
             elif entry.is_symlink():
-                yield CheckoutEntry(name, "link")
+                yield CheckoutFile(name, "link")
             elif entry.is_dir(follow_symlinks=False):
                 below.append(name)
             else:
-                yield CheckoutEntry(name, "file" if entry.is_file(follow_symlinks=False) else "device")
+                yield CheckoutFile(name, "file" if entry.is_file(follow_symlinks=False) else "device")
         pending += below[::-1]
 
 
-def read(root: Path, entry: CheckoutEntry, limit: int) -> bytes | str:
+def read(root: Path, entry: CheckoutFile, limit: int) -> bytes | str:
     """Return a file's content, or an error's name if it has more than `limit` bytes or cannot be opened.
 
     Since it was listed the file may have gone, or become another thing. Raises StoreError if reading fails
@@ -99,5 +99,5 @@ def origin(root: Path) -> tuple[str, str]:
 
 def _text(path: Path) -> str:
     """Return a file's text; empty if it cannot be read or is too long."""
-    data = read(path.parent, CheckoutEntry(path.name, "file"), _MAX_CONFIG)
+    data = read(path.parent, CheckoutFile(path.name, "file"), _MAX_CONFIG)
     return data.decode("utf-8", "replace") if isinstance(data, bytes) else ""

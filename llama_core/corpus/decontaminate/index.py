@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from llama_core.artifact import Shard
 from llama_core.corpus.decontaminate.evaluation_sets import Passage
 from llama_core.corpus.decontaminate.word_runs import (
-    PIECE,
+    BLOCK_CHARS,
     Hashes,
     WordRuns,
     break_hash,
@@ -147,7 +147,7 @@ def write_index(out: OpenShard, passages: Iterable[Passage], n: int) -> None:
                 rows.append((*_PLACE(passage), text))
                 batch.append(text)
                 number, size = number + 1, size + len(text)
-                if size >= PIECE:
+                if size >= BLOCK_CHARS:
                     tables.append(_runs_of(batch, first, n))
                     batch, first, size = [], number, 0
             count["items"] += 1

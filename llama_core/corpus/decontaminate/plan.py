@@ -13,7 +13,7 @@ from llama_core.artifact import Artifact, Shard, digest_of
 from llama_core.corpus.decisions import ENDING, Decision, write_decisions
 from llama_core.corpus.decontaminate.evaluation_sets import files, passages
 from llama_core.corpus.decontaminate.index import Index, Span, read_index, write_index
-from llama_core.corpus.decontaminate.word_runs import PIECE, plain
+from llama_core.corpus.decontaminate.word_runs import BLOCK_CHARS, plain
 from llama_core.corpus.document import DROPPED_SCHEMA, Document, RowWriter, batched, read_documents
 from llama_core.corpus.recipe import Decontaminate
 from llama_core.phases import Phase, Plan
@@ -75,7 +75,7 @@ def decontaminate_shard(step: Step, corpus: Artifact, cfg: Decontaminate, name: 
         samples = _Samples(out, stack)
 
         def decided() -> Iterator[Decision]:
-            for documents in batched(read_documents(corpus, name, TRAIN_OBJECT), PIECE):
+            for documents in batched(read_documents(corpus, name, TRAIN_OBJECT), BLOCK_CHARS):
                 found = index.find([plain(d.text) for d in documents])
                 for document, spans in zip(documents, found, strict=True):
                     out.counts["documents"] += 1

@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-PIECE = 1 << 16  # characters that are hashed at a time: as many as the processor's cache holds
+BLOCK_CHARS = 1 << 16  # characters that are hashed at a time: as many as the processor's cache holds
 BREAK = "\0"  # a word of its own, which is put between texts that are hashed together
 
 _WORD = re.compile(r"[^\W_]+")
@@ -58,13 +58,13 @@ def joined(texts: list[str]) -> tuple[str, NDArray[np.int64]]:
 
 
 def runs(text: str, n: int) -> Iterator[WordRuns]:
-    """Yield the runs of n words of a plain text of any size, PIECE characters at a time. Each comes once."""
+    """Yield the runs of n words of a plain text, BLOCK_CHARS characters at a time. Each comes once."""
     at = 0
     while at < len(text):
-        piece = text[at : at + PIECE]
+        piece = text[at : at + BLOCK_CHARS]
         words, starts, ends = _words(piece)
         complete = len(words)
-        is_last = at + PIECE >= len(text)
+        is_last = at + BLOCK_CHARS >= len(text)
         if not is_last and complete and ends[-1] == len(piece):
             complete -= 1  # it may go on in the next piece
         first_left = complete - n + 1  # the first run that does not end in this piece
@@ -74,7 +74,7 @@ def runs(text: str, n: int) -> Iterator[WordRuns]:
         if is_last:
             return
         # A run that is longer than a piece is in no evaluation set.
-        at += int(starts[first_left]) if 0 < first_left < len(starts) else PIECE
+        at += int(starts[first_left]) if 0 < first_left < len(starts) else BLOCK_CHARS
 
 
 def _words(piece: str) -> tuple[Hashes, NDArray[np.int64], NDArray[np.int64]]:
@@ -84,13 +84,13 @@ def _words(piece: str) -> tuple[Hashes, NDArray[np.int64], NDArray[np.int64]]:
     np.not_equal(codes, 0, out=is_word[1:-1])
     edges = np.flatnonzero(is_word[1:] != is_word[:-1])
     starts, ends = edges[::2], edges[1::2]
-    powers, inverse = _powers(_CHAR_BASE, PIECE)
+    powers, inverse = _powers(_CHAR_BASE, BLOCK_CHARS)
     return _mixed(_between(codes * powers[: len(codes)], starts, ends, inverse)), starts, ends
 
 
 def _hashes(words: Hashes, n: int) -> Hashes:
     """Return the hash of each run of n words."""
-    powers, inverse = _powers(_WORD_BASE, PIECE)
+    powers, inverse = _powers(_WORD_BASE, BLOCK_CHARS)
     first = np.arange(len(words) - n + 1)
     return _mixed(_between(words * powers[: len(words)], first, first + n, inverse))
 

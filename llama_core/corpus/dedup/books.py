@@ -12,7 +12,7 @@ import numpy as np
 from llama_core.corpus.dedup.exact import firsts
 from llama_core.corpus.dedup.scratch import ID, KEPT, SAMPLES, Piece, RowLayout, Scratch
 from llama_core.corpus.dedup.verdicts import judge
-from llama_core.corpus.partition import Runs, Table, partition_of, publish_runs, scattered
+from llama_core.corpus.partition import KeyRuns, Table, partition_of, publish_runs, scattered
 
 # The books of a shingle are compared with the first so many of them by rank, and not all with one another: a
 # shingle that is in all books costs time in proportion to their number.
@@ -25,7 +25,7 @@ OVERLAPS = np.dtype([("row", "<u8"), *KEPT, ("share", "<f8")])
 
 
 def gather_samples(
-    scratch: Scratch, layout: RowLayout, copies: Runs, near: Runs, n: int, piece: Piece
+    scratch: Scratch, layout: RowLayout, copies: KeyRuns, near: KeyRuns, n: int, piece: Piece
 ) -> None:
     """Write the samples of those books of a piece that are left.
 
@@ -46,7 +46,7 @@ def gather_samples(
         publish_runs(out, "shingles", shingles, partition_of(shingles["hash"], n), n)
 
 
-def pair_books(scratch: Scratch, shingles: Runs, n: int, partition: int) -> None:
+def pair_books(scratch: Scratch, shingles: KeyRuns, n: int, partition: int) -> None:
     """Write how many of a partition's shingles each book shares with each book of a better rank.
 
     Publishes `pairs`, in n partitions by the row of the book of the worse rank.
@@ -95,7 +95,7 @@ def shared_with_better(shingles: Table) -> Table:
     return _summed(np.concatenate(found))
 
 
-def measure_overlaps(scratch: Scratch, layout: RowLayout, pairs: Runs, partition: int) -> None:
+def measure_overlaps(scratch: Scratch, layout: RowLayout, pairs: KeyRuns, partition: int) -> None:
     """Write, for each book of a partition, which other book holds most of it: `overlaps` by piece."""
     overlaps = largest_overlaps(_all_summed(pairs.each(partition)))
     with scratch.shard("overlaps", partition) as out:

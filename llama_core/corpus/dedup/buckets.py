@@ -12,7 +12,7 @@ from llama_core.corpus.dedup.exact import firsts
 from llama_core.corpus.dedup.minhash import similarity
 from llama_core.corpus.dedup.scratch import Piece, RowLayout, Scratch, bucket_dtype, edge_dtype
 from llama_core.corpus.dedup.sign import keys_of
-from llama_core.corpus.partition import Runs, Table, as_asked, partition_of, publish_runs
+from llama_core.corpus.partition import KeyRuns, Table, as_asked, partition_of, publish_runs
 from llama_core.corpus.recipe import Dedup
 
 STARS = 4  # the most centres of a bucket that a text is compared with
@@ -20,7 +20,7 @@ NEIGHBOURS = 8  # texts before it, in the order of their sketches, that a text i
 PAIRS = 1 << 18  # pairs of sketches that are compared at a time
 
 
-def find_shared(scratch: Scratch, keys: Runs, n_pieces: int, partition: int) -> None:
+def find_shared(scratch: Scratch, keys: KeyRuns, n_pieces: int, partition: int) -> None:
     """Answer for each key of a partition whether it occurs more than once: `shared` by piece."""
     with scratch.shard("shared", partition) as out:
         shared = is_shared(keys.read(partition))
@@ -38,7 +38,7 @@ def is_shared(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
 
 
 def fill_buckets(
-    scratch: Scratch, layout: RowLayout, copies: Runs, shared: Runs, n: int, piece: Piece
+    scratch: Scratch, layout: RowLayout, copies: KeyRuns, shared: KeyRuns, n: int, piece: Piece
 ) -> None:
     """Write each text of a piece with its sketch, once for every shared bucket that it is in.
 
@@ -59,7 +59,7 @@ def fill_buckets(
         publish_runs(out, "buckets", filled, partition_of(filled["key"], n), n)
 
 
-def link_buckets(scratch: Scratch, buckets: Runs, n: int, partition: int) -> None:
+def link_buckets(scratch: Scratch, buckets: KeyRuns, n: int, partition: int) -> None:
     """Link the near texts of a partition's buckets: `edges`, each kept by both its ends, in n partitions."""
     stars, compared = linked(buckets.read(partition), scratch.cfg.dedup)
     edges = both_ways(stars)

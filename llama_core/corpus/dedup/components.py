@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from llama_core.corpus.dedup.exact import firsts
 from llama_core.corpus.dedup.scratch import Scratch, edge_dtype
-from llama_core.corpus.partition import Runs, Table, partition_of, publish_runs, scattered
+from llama_core.corpus.partition import KeyRuns, Table, partition_of, publish_runs, scattered
 
 Pairs = npt.NDArray[np.int64]  # (pairs, 2)
 
 
-def large_star(scratch: Scratch, label: str, edges: Runs, n: int, partition: int) -> None:
+def large_star(scratch: Scratch, label: str, edges: KeyRuns, n: int, partition: int) -> None:
     """Do the first half of a round on a partition of edges that are kept by both their ends.
 
     Publishes `edges`, in n partitions by the larger end.
@@ -26,7 +26,7 @@ def large_star(scratch: Scratch, label: str, edges: Runs, n: int, partition: int
         publish_runs(out, "edges", found, by_node(found, n), n)
 
 
-def small_star(scratch: Scratch, label: str, edges: Runs, n: int, partition: int) -> None:
+def small_star(scratch: Scratch, label: str, edges: KeyRuns, n: int, partition: int) -> None:
     """Do the second half of a round on a partition of edges that are kept by their larger end.
 
     Publishes `edges`, each kept by both its ends, in n partitions.

@@ -13,7 +13,7 @@ from llama_core.corpus.dedup.scratch import Piece, RowLayout, Scratch, Unit, hex
 from llama_core.corpus.dedup.verdicts import REASONS, VERDICTS, drop_books, judge
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.lookup import find_id, read_row
-from llama_core.corpus.partition import Runs, Table, publish_runs
+from llama_core.corpus.partition import KeyRuns, Table, publish_runs
 from llama_core.step import Step
 
 EXAMPLES = 10  # near-duplicates that the facts show
@@ -21,7 +21,12 @@ FAR = 0.7  # near-duplicates that are less similar to their survivor are counted
 
 
 def write_verdicts(
-    scratch: Scratch, layout: RowLayout, copies: Runs, near: Runs, overlaps: Runs | None, piece: Piece
+    scratch: Scratch,
+    layout: RowLayout,
+    copies: KeyRuns,
+    near: KeyRuns,
+    overlaps: KeyRuns | None,
+    piece: Piece,
 ) -> None:
     """Write the verdict on each document of a piece: `verdicts` by ingest shard."""
     table = scratch.signed(piece)

@@ -4,10 +4,10 @@ import numpy as np
 import numpy.typing as npt
 
 from llama_core.corpus.dedup.scratch import HELDOUT, Scratch, copies_dtype
-from llama_core.corpus.partition import Runs, Table, publish_runs
+from llama_core.corpus.partition import KeyRuns, Table, publish_runs
 
 
-def group_texts(scratch: Scratch, texts: Runs, n_pieces: int, partition: int) -> None:
+def group_texts(scratch: Scratch, texts: KeyRuns, n_pieces: int, partition: int) -> None:
     """Answer for each text of a partition which of its equals stays: `copies` by piece."""
     rows = texts.read(partition)
     with scratch.shard("exact", partition) as out:

@@ -27,7 +27,7 @@ EMPTY = np.uint32(0xFFFFFFFF)  # every value of the signature of a text without 
 SKETCH_BITS = 4  # of each value: two that differ agree in one of 16 cases, which `similarity` corrects for
 
 _CHARS_AT_ONCE = 1 << 18  # characters of the texts that are signed together: their arrays fit a core's cache
-_PIECE = 2 * _CHARS_AT_ONCE + 2  # code units that are hashed together: all texts of a batch, as a rule
+_STRETCH = 2 * _CHARS_AT_ONCE + 2  # code units that are hashed together: all texts of a batch, as a rule
 _SHINGLES_AT_ONCE = 8192
 _BASE = 0x9E3779B97F4A7C15  # odd: it has an inverse modulo 2^64
 _MIX = np.uint64(0xBF58476D1CE4E5B9)  # an odd constant of splitmix64
@@ -167,19 +167,19 @@ def _word_hashes(texts: Sequence[str]) -> tuple[U8, npt.NDArray[np.int64]]:
     hashes, starts = [], []
     at = 0
     while at < len(joined):  # once, unless the batch is one very long text
-        piece = joined[at : at + _PIECE]
+        piece = joined[at : at + _STRETCH]
         if not ascii_only:
             piece = _table().take(piece)
         if at + len(piece) < len(joined) and (gaps := np.flatnonzero(piece[1:] == 0)).size:
             piece = piece[: gaps[-1] + 1]  # cut between words, unless one word fills the piece
-        found, where = _hash_piece(piece)
+        found, where = _hash_stretch(piece)
         hashes.append(found)
         starts.append(where + at)
         at += len(piece)
     return np.concatenate(hashes), np.searchsorted(np.concatenate(starts), [0, *ends])
 
 
-def _hash_piece(units: npt.NDArray[Any]) -> tuple[U8, npt.NDArray[np.int64]]:
+def _hash_stretch(units: npt.NDArray[Any]) -> tuple[U8, npt.NDArray[np.int64]]:
     """Return the hashes and the starts of the words among code units; 0 stands for those of no word."""
     powers, inverses = _powers()
     inside = np.zeros(len(units) + 2, bool)
@@ -201,7 +201,7 @@ def _powers() -> tuple[U8, U8]:
     """Return the powers of the base and those of its inverse, modulo 2^64."""
     both = []
     for base in (_BASE, pow(_BASE, -1, 1 << 64)):
-        powers = np.full(_PIECE + 1, base, np.uint64)
+        powers = np.full(_STRETCH + 1, base, np.uint64)
         powers[0] = 1
         both.append(np.multiply.accumulate(powers))
     return both[0], both[1]

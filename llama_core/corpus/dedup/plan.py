@@ -42,7 +42,7 @@ from llama_core.corpus.dedup.scratch import (
     units_of,
 )
 from llama_core.corpus.documents import Documents
-from llama_core.corpus.partition import Runs, partitions_for, rows_in
+from llama_core.corpus.partition import KeyRuns, partitions_for, rows_in
 from llama_core.corpus.recipe import Corpus
 from llama_core.errors import InputError
 from llama_core.phases import Phase, Plan
@@ -124,7 +124,7 @@ def plan(step: Step, documents: dict[str, Documents], cfg: Corpus) -> Plan:
     return {"shards": list(shards), "facts": decide.facts_of(pieces, layout, judged, documents)}
 
 
-def _contract(scratch: Scratch, edges: Runs, n: int) -> Generator[Phase, None, Runs]:
+def _contract(scratch: Scratch, edges: KeyRuns, n: int) -> Generator[Phase, None, KeyRuns]:
     """Contract stars round by round until a round changes nothing, and return the edges that it leaves.
 
     The edges that are given and returned are kept by both their ends.
@@ -142,8 +142,8 @@ def _contract(scratch: Scratch, edges: Runs, n: int) -> Generator[Phase, None, R
 
 
 def _compare_books(
-    scratch: Scratch, layout: RowLayout, pieces: list[Piece], sampled: int, copies: Runs, near: Runs
-) -> Generator[Phase, None, Runs | None]:
+    scratch: Scratch, layout: RowLayout, pieces: list[Piece], sampled: int, copies: KeyRuns, near: KeyRuns
+) -> Generator[Phase, None, KeyRuns | None]:
     """Find how much of each book is in another, or None if no source has books.
 
     `sampled`: how many shingles are in the samples of all books.

@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from llama_core.artifact import Shard, digest_of
 from llama_core.corpus.documents import Documents
-from llama_core.corpus.partition import FORMAT, Partition, Runs, Table, as_asked, partition_of, read_run
+from llama_core.corpus.partition import FORMAT, KeyRuns, Partition, Table, as_asked, partition_of, read_run
 from llama_core.corpus.recipe import Corpus, Dedup
 from llama_core.phases import Phase
 from llama_core.step import OpenShard, Step
@@ -156,35 +156,35 @@ class Scratch:
         return Phase(name, {self._name(name, i): a for i, a in enumerate(arguments)}, work)
 
     @contextlib.contextmanager
-    def shard(self, label: str, index: int) -> Iterator[OpenShard]:
+    def shard(self, phase: str, index: int) -> Iterator[OpenShard]:
         """Write a scratch shard of a phase, and commit it at the end of the block."""
-        with self.step.shard(self._name(label, index)) as out:
+        with self.step.shard(self._name(phase, index)) as out:
             yield out
 
-    def committed(self, label: str, count: int) -> Iterator[Shard]:
+    def committed(self, phase: str, count: int) -> Iterator[Shard]:
         """Yield the shards of a finished phase in order. There may be too many to hold all in memory."""
-        return self.step.each_committed(self._name(label, i) for i in range(count))
+        return self.step.each_committed(self._name(phase, i) for i in range(count))
 
-    def runs(self, label: str, count: int, name: str, dtype: np.dtype[Any]) -> Runs:
+    def runs(self, phase: str, count: int, name: str, dtype: np.dtype[Any]) -> KeyRuns:
         """Return the runs that the shards of a finished phase have published under a name.
 
         Raises DamagedError.
         """
-        return Runs.of(self.step, self.committed(label, count), name, dtype)
+        return KeyRuns.of(self.step, self.committed(phase, count), name, dtype)
 
     def own(
-        self, label: str, index: int, name: str, dtype: np.dtype[Any], number: int = 0, partition: int = 0
+        self, phase: str, index: int, name: str, dtype: np.dtype[Any], number: int = 0, partition: int = 0
     ) -> Table:
         """Read one run of one scratch shard, from the `number`-th object of a name. Raises DamagedError."""
-        [shard] = self.step.committed_shards([self._name(label, index)])
+        [shard] = self.step.committed_shards([self._name(phase, index)])
         return read_run(self.step.folder, shard, name, number, partition, dtype)
 
     def signed(self, piece: "Piece") -> Table:
         """Read what is kept of a piece's documents, in order: `signed_dtype`. Raises DamagedError."""
         return self.own("sign", piece.unit.index, "signed", signed_dtype(self.cfg.dedup), piece.number)
 
-    def _name(self, label: str, index: int) -> str:
-        return f"_{self.layout}.{label}.{index:06d}"
+    def _name(self, phase: str, index: int) -> str:
+        return f"_{self.layout}.{phase}.{index:06d}"
 
 
 @dataclass(frozen=True)
@@ -249,7 +249,7 @@ class RowLayout:
         """
         return np.searchsorted(self.starts, rows.astype(np.int64), side="right") - 1
 
-    def copies(self, copies: Runs, signed: Table, piece: int) -> Table:
+    def copies(self, copies: KeyRuns, signed: Table, piece: int) -> Table:
         """Return the answers about the equal texts of a piece's documents, in order: `copies_dtype`."""
         return as_asked(copies.read(piece), partition_of(signed["digest"], self.n_texts))
 

@@ -36,7 +36,7 @@ def sign(scratch: Scratch, documents: dict[str, Documents], parts: tuple[int, in
     """
     minhash = MinHash(scratch.cfg.dedup)
     with scratch.shard("sign", unit.index) as out:
-        piece = _Piece(out, scratch, parts)
+        piece = _PieceCollector(out, scratch, parts)
         for place, (source, shard) in enumerate(unit.shards):
             group = documents[source].ingested.shard(shard).facts["group"]
             is_book = scratch.max_overlap(source) is not None
@@ -46,7 +46,7 @@ def sign(scratch: Scratch, documents: dict[str, Documents], parts: tuple[int, in
         piece.publish()
 
 
-class _Piece:
+class _PieceCollector:
     """Collects signed documents, and publishes them as a piece before they are too many for a later phase."""
 
     def __init__(self, out: OpenShard, scratch: Scratch, parts: tuple[int, int]):

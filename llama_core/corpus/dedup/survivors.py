@@ -17,10 +17,10 @@ from llama_core.corpus.dedup.scratch import (
     member_dtype,
     near_dtype,
 )
-from llama_core.corpus.partition import Runs, Table, partition_of, publish_runs, scattered
+from llama_core.corpus.partition import KeyRuns, Table, partition_of, publish_runs, scattered
 
 
-def name_clusters(scratch: Scratch, layout: RowLayout, edges: Runs, partition: int) -> None:
+def name_clusters(scratch: Scratch, layout: RowLayout, edges: KeyRuns, partition: int) -> None:
     """Write for each text of a cluster the smallest row of the cluster, which names it: `labels` by piece.
 
     `edges`: stars, each edge kept by both its ends.
@@ -40,7 +40,7 @@ def stars_to_labels(edges: Table) -> Table:
 
 
 def gather_members(
-    scratch: Scratch, layout: RowLayout, copies: Runs, labels: Runs, n: int, piece: Piece
+    scratch: Scratch, layout: RowLayout, copies: KeyRuns, labels: KeyRuns, n: int, piece: Piece
 ) -> None:
     """Write what is known of a piece's texts that are in a cluster.
 
@@ -59,7 +59,7 @@ def gather_members(
         publish_runs(out, "members", members, partition_of(scattered(members["label"]), n), n)
 
 
-def choose_survivors(scratch: Scratch, layout: RowLayout, members: Runs, partition: int) -> None:
+def choose_survivors(scratch: Scratch, layout: RowLayout, members: KeyRuns, partition: int) -> None:
     """Answer for each member of a partition's clusters which member stays: `near` by piece."""
     rows = members.read(partition)
     size = scratch.cfg.dedup.bands * scratch.cfg.dedup.rows

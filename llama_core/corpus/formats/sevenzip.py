@@ -20,7 +20,7 @@ from llama_core.corpus.formats.sevenzip_directory import (
     read_directory,
 )
 
-PIECE = 1 << 20  # bytes of output at a time
+CHUNK_BYTES = 1 << 20  # bytes of output at a time
 _INPUT = 1 << 16
 _MAX_DICTIONARY = 512 << 20  # bytes; the largest presets of 7-Zip need less
 _BOMB_BYTES, _BOMB_RATIO = 1 << 30, 1000  # a stream over both limits is no text
@@ -105,7 +105,7 @@ class SevenZip:
             data = self._file.read(min(_INPUT, left)) if decoder.needs_input else b""
             left -= len(data)
             try:
-                piece = decoder.decompress(data, PIECE)
+                piece = decoder.decompress(data, CHUNK_BYTES)
             except Exception:  # each decoder raises other errors
                 yield "damaged_stream"
                 return

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import zstandard
 
-PIECE = 1 << 20  # bytes read at a time
+CHUNK_BYTES = 1 << 20  # bytes read at a time
 # A zstd block of 4 bytes may hold 128 KiB, and its decompressor has no limit of output, so it is fed little.
 ZSTD_PIECE = 1 << 10
 GZIP = b"\x1f\x8b"
@@ -26,14 +26,16 @@ def chunks(file: Readable, url: str, trailing: str = "damaged_stream") -> Iterat
     error's name where a gzip stream is whole, and something else stands behind it.
     """
     if url.endswith(".gz"):
-        yield from _inflate(file, lambda: zlib.decompressobj(wbits=31), zlib.error, PIECE >> 4, trailing)
+        yield from _inflate(
+            file, lambda: zlib.decompressobj(wbits=31), zlib.error, CHUNK_BYTES >> 4, trailing
+        )
     elif url.endswith(".zst"):
         decompressor = zstandard.ZstdDecompressor()
         yield from _inflate(file, decompressor.decompressobj, zstandard.ZstdError, ZSTD_PIECE)
     elif url.endswith(".bz2"):
         yield from _bunzip2(file)
     else:
-        while piece := file.read(PIECE):
+        while piece := file.read(CHUNK_BYTES):
             yield piece
 
 
@@ -49,7 +51,7 @@ def _inflate(
     `start` begins a member, whose fault is a `failure`; it is fed `piece` bytes at a time.
     """
     member, error, is_whole = None, "", False
-    while block := file.read(PIECE):
+    while block := file.read(CHUNK_BYTES):
         for at in range(0, len(block), piece):
             data = block[at : at + piece]
             while data:
@@ -76,7 +78,7 @@ def _inflate(
 def _bunzip2(file: Readable) -> Iterator[bytes | str]:
     """Do for bzip2 what `_inflate` does. A block of 40 bytes may hold 46 MB, which come out in pieces."""
     member: bz2.BZ2Decompressor | None = None
-    while block := file.read(PIECE >> 4):
+    while block := file.read(CHUNK_BYTES >> 4):
         data = block
         while data or (member is not None and not member.needs_input):
             if member is None:
@@ -85,7 +87,7 @@ def _bunzip2(file: Readable) -> Iterator[bytes | str]:
                     break
                 member = bz2.BZ2Decompressor()
             try:
-                out = member.decompress(data, PIECE)
+                out = member.decompress(data, CHUNK_BYTES)
             except OSError:
                 yield "damaged_stream"
                 return

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from zlib_ng import zlib_ng as zlib  # 1.3 times as fast as zlib
 
-from llama_core.corpus.formats.streams import PIECE
+from llama_core.corpus.formats.streams import CHUNK_BYTES
 
 _DAMAGED: Any = zlib.error
 _FEED = 1 << 14  # compressed bytes that are inflated at a time: no more than some 16 MiB come out
@@ -68,7 +68,7 @@ def records(file: BinaryIO, limit: int, types: frozenset[str]) -> Iterator[Recor
 
     A body of more than `limit` bytes is never held: its record has the error `too_long`.
     """
-    block = file.read(PIECE)
+    block = file.read(CHUNK_BYTES)
     is_plain = not block.startswith(_GZIP) and _find_member(block, 0) < 0
     stream = _Stream(_plain(file, block) if is_plain else _inflate(file, block))
     is_empty = True
@@ -299,7 +299,7 @@ class _Stream:
 def _plain(file: BinaryIO, block: bytes) -> Iterator[_Piece]:
     """Yield the bytes of a file that is not compressed, from `block` on, which has been read."""
     yield block, 0
-    while block := file.read(PIECE):
+    while block := file.read(CHUNK_BYTES):
         yield block, None
 
 
@@ -310,12 +310,12 @@ def _inflate(file: BinaryIO, block: bytes) -> Iterator[_Piece]:
     is_lost = False
     while True:
         if len(block) - at < _FEED * 4:  # so that most members are in one block
-            block, base, at = block[at:] + file.read(PIECE), base + at, 0
+            block, base, at = block[at:] + file.read(CHUNK_BYTES), base + at, 0
         if is_lost:
             found = _find_member(block, at)
             at = max(at, len(block) - len(_GZIP) + 1) if found < 0 else found
             if found < 0:
-                rest = file.read(PIECE)
+                rest = file.read(CHUNK_BYTES)
                 if not rest:
                     return
                 block, base, at = block[at:] + rest, base + at, 0
@@ -323,7 +323,7 @@ def _inflate(file: BinaryIO, block: bytes) -> Iterator[_Piece]:
             is_lost = False
         at = _ZEROS.match(block, at).end()  # type: ignore[union-attr]  # padding
         if at == len(block):
-            block, base, at = file.read(PIECE), base + at, 0
+            block, base, at = file.read(CHUNK_BYTES), base + at, 0
             if not block:
                 return
             continue
@@ -335,7 +335,7 @@ def _inflate(file: BinaryIO, block: bytes) -> Iterator[_Piece]:
         while not member.eof and not error:
             if at == len(block):
                 kept = begin if begin >= 0 and at - begin < _HELD else at
-                rest = file.read(PIECE)
+                rest = file.read(CHUNK_BYTES)
                 block, base, at, begin = block[kept:] + rest, base + kept, at - kept, begin - kept
                 if not rest:
                     error = "truncated_stream"

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import fsspec
 
 from llama_core.artifact import digest_of
-from llama_core.corpus.formats.streams import PIECE
+from llama_core.corpus.formats.streams import CHUNK_BYTES
 from llama_core.corpus.recipe import UrlSource
 from llama_core.corpus.sources.checksum import Checksum
 from llama_core.corpus.sources.listing import LISTED, MAX_BYTES, ListedFile, parse_listing
@@ -90,7 +90,7 @@ def unchanged(source: UrlSource, raw: Raw) -> Iterator[Raw]:
         with contextlib.closing(open_raw(source, raw)) as file:
             with contextlib.suppress(InputError):  # a server without ranges gives the file from its start
                 file.seek(checksum.at)
-            while file.read(PIECE):
+            while file.read(CHUNK_BYTES):
                 pass
     checksum.check(raw.url)
 

@@ -124,8 +124,8 @@ def test_the_matched_passage_and_its_item_are_listed(run: Callable[..., tuple]) 
 
 
 def test_a_passage_is_found_wherever_it_lies_in_a_long_document(run: Callable[..., tuple]) -> None:
-    long = noise(3 * word_runs.PIECE // 7, seed=2).split()
-    assert len(" ".join(long)) > 2 * word_runs.PIECE
+    long = noise(3 * word_runs.BLOCK_CHARS // 7, seed=2).split()
+    assert len(" ".join(long)) > 2 * word_runs.BLOCK_CHARS
     places = [0, len(long), *(random.Random(1).randrange(len(long)) for _ in range(12))]
     documents = [" ".join([*long[:at], QUESTION, *long[at:]]) for at in places]
     _, corpus, decided = run(*documents, " ".join(long))
@@ -234,7 +234,7 @@ def test_runs_in_numpy_are_the_runs_of_words(documents: list[str], n: int) -> No
     plains = [plain(text) for text in documents]
     whole, _ = joined(plains)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(word_runs, "PIECE", 64)  # pieces smaller than a text, larger than a run
+        patch.setattr(word_runs, "BLOCK_CHARS", 64)  # blocks smaller than a text, larger than a run
         pieces = list(runs(whole, n))
     spans = [
         (int(piece.hashes[i]), whole[piece.starts[i] : piece.ends[i + n - 1]])
