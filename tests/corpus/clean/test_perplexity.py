@@ -21,7 +21,7 @@ from llama_core.corpus.clean.normalize import normalized_lines
 from llama_core.corpus.clean.recipe import Perplexity
 from llama_core.corpus.decisions import read_decisions
 from llama_core.corpus.documents import Documents
-from llama_core.corpus.partition import Runs, publish_runs
+from llama_core.corpus.partition import KeyRuns, publish_runs
 from llama_core.errors import InputError
 from llama_core.phases import Phase, execute, in_turn
 from llama_core.step import Step
@@ -201,7 +201,7 @@ def test_a_percentile_from_runs_is_the_percentile(shards: list[list[int]]) -> No
             with step.shard(name) as out:
                 rows = np.array(values, np.uint32)
                 publish_runs(out, "en", rows, perplexity._partition_of(rows), perplexity.PARTITIONS)
-        runs = Runs.of(step, step.committed_shards(names), "en", np.uint32)
+        runs = KeyRuns.of(step, step.committed_shards(names), "en", np.uint32)
         found = perplexity._percentiles(runs, (0.3, 0.6))
     values = sorted(v for shard in shards for v in shard)
     for share, cut in zip((0.3, 0.6), found):
