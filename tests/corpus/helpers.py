@@ -3,8 +3,9 @@
 import gzip
 import json
 import os
+import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,18 @@ def cut(data: bytes, sizes: list[int]) -> list[bytes]:
         pieces.append(data[at : at + size])
         at += size
     return [*pieces, data[at:]]
+
+
+def takes_linear_time(work: Callable[[int], object], size: int) -> bool:
+    """Whether four times the size takes four times as long, and not sixteen, as what is quadratic does."""
+
+    def seconds(n: int) -> float:
+        start = time.process_time()
+        work(n)
+        return time.process_time() - start
+
+    work(10)  # what is done once
+    return any(seconds(4 * size) < 8 * max(0.002, seconds(size)) for _ in range(3))
 
 
 def is_conserved(counts: dict[str, int]) -> bool:

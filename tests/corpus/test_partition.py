@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from llama_core.corpus import partition as partition_module
 from llama_core.corpus.partition import (
-    Runs,
+    KeyRuns,
     as_asked,
     partition_of,
     partitions_for,
@@ -34,14 +34,14 @@ def rows_of(keys: list[int], shard: int) -> np.ndarray:
     return rows
 
 
-def written(store: Store, shards: list[list[int]], n: int) -> tuple[Step, Runs]:
+def written(store: Store, shards: list[list[int]], n: int) -> tuple[Step, KeyRuns]:
     step = Step(store, "some", 1, {"shards": shards, "n": n})
     for number, keys in enumerate(shards):
         with step.shard(f"map{number}") as out:
             rows = rows_of(keys, number)
             publish_runs(out, "rows", rows, partition_of(rows["key"], n), n)
     found = step.committed_shards([f"map{number}" for number in range(len(shards))])
-    return step, Runs.of(step, found, "rows", ROW)
+    return step, KeyRuns.of(step, found, "rows", ROW)
 
 
 keys = st.lists(st.integers(0, (1 << 64) - 1), max_size=20)
@@ -58,7 +58,7 @@ def test_who_makes_the_index_of_many_runs_holds_a_block_of_them(
             publish_runs(out, "rows", rows_of([number << 55], number), np.zeros(1, np.int64), n)
     names = [f"map{number:03}" for number in range(n_shards)]
     tracemalloc.start()
-    runs = Runs.of(step, step.each_committed(names), "rows", ROW)
+    runs = KeyRuns.of(step, step.each_committed(names), "rows", ROW)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert runs.read(0)["value"].tolist() == [1000 * number for number in range(n_shards)]
@@ -77,7 +77,7 @@ def test_a_run_is_copied_once_to_be_published(store: Store) -> None:
     assert peak < 1.5 * rows.nbytes
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(shards=st.lists(keys, max_size=4), n=st.integers(1, 5))
 def test_every_row_is_read_once_in_the_partition_of_its_key(shards: list[list[int]], n: int) -> None:
     _, runs = written(Store("memory://partition/rows"), shards, n)
@@ -92,7 +92,7 @@ def test_every_row_is_read_once_in_the_partition_of_its_key(shards: list[list[in
     assert sorted(seen) == sorted(v for s, ks in enumerate(shards) for v in rows_of(ks, s)["value"].tolist())
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(shards=st.lists(keys, min_size=1, max_size=4), n=st.integers(1, 5))
 def test_answers_come_back_in_the_order_of_the_rows_that_asked(shards: list[list[int]], n: int) -> None:
     step, runs = written(Store("memory://partition/answers"), shards, n)
@@ -101,7 +101,7 @@ def test_answers_come_back_in_the_order_of_the_rows_that_asked(shards: list[list
             answers = runs.read(partition)["key"] ^ np.uint64(5)
             publish_runs(out, "answers", answers, runs.owners(partition), len(shards))
     found = step.committed_shards([f"reduce{partition}" for partition in range(n)])
-    replies = Runs.of(step, found, "answers", np.uint64)
+    replies = KeyRuns.of(step, found, "answers", np.uint64)
     for number, asked in enumerate(shards):
         own = np.array(asked, np.uint64)
         assert as_asked(replies.read(number), partition_of(own, n)).tolist() == (own ^ np.uint64(5)).tolist()
@@ -114,7 +114,7 @@ def test_a_shard_written_in_pieces_is_read_as_its_rows_in_order(store: Store) ->
         for rows in pieces:
             publish_runs(out, "rows", rows, partition_of(rows["key"], 2), 2)
     [shard] = step.committed_shards(["map"])
-    runs = Runs.of(step, [shard], "rows", ROW)
+    runs = KeyRuns.of(step, [shard], "rows", ROW)
     assert runs.total == rows_in(shard, "rows") == 5
     assert runs.read(0)["value"].tolist() == [1, 2000, 2001] and runs.read(1)["value"].tolist() == [0, 2002]
     assert runs.owners(0).tolist() == [0, 2, 2]  # an answer is for a piece
@@ -186,5 +186,5 @@ def test_no_damage_to_the_table_behind_runs_goes_unseen(store: Store) -> None:
                 read_run(step.folder, shard, "rows", 0, number, ROW)
         if at >= 3 * ROW.itemsize:
             with pytest.raises(DamagedError, match=r"rows\.0\.runs is damaged"):
-                Runs.of(step, [shard], "rows", ROW)
+                KeyRuns.of(step, [shard], "rows", ROW)
         damage(path, at)

@@ -2,13 +2,11 @@
 
 import json
 
-import numpy as np
 import pytest
 from corpus.helpers import SAMPLES, needs_samples
 
 from llama_core.corpus.clean.language import Identifier
-from llama_core.corpus.clean.lines import line_keys
-from llama_core.corpus.recipe import Language
+from llama_core.corpus.clean.recipe import Language
 
 pytestmark = needs_samples
 
@@ -25,8 +23,3 @@ def test_ccnets_pages_are_in_the_language_that_ccnet_found_with_its_score(pages:
     for page, (code, score) in zip(pages, found, strict=True):
         assert code == page["metadata"]["language"] == "en"
         assert score == pytest.approx(page["metadata"]["language_score"], abs=0.03)  # of the full model
-
-
-def test_hardly_a_line_of_ccnets_pages_is_a_duplicate(pages: list[dict]) -> None:
-    keys = np.concatenate([line_keys(page["text"]) for page in pages])
-    assert len(np.unique(keys)) >= 0.98 * len(keys)

@@ -6,7 +6,6 @@ import pytest
 from corpus.helpers import recipe_of
 
 from llama_core.corpus.documents import Documents
-from llama_core.corpus.recipe import Clean, Filters, Language, Pii
 from llama_core.errors import RecipeError
 from llama_core.store import Store
 from tasks.clean import clean
@@ -20,16 +19,8 @@ def test_a_source_whose_recipe_asks_for_nothing_goes_through_without_a_step(
 ) -> None:
     web = documents({"a": ["a text"]})
     run = Run(recipe_of({"web": WEB}), store)
-    assert clean(run, {"web": web.ingested}) == {"web": web}
+    assert clean(run, {"web": web}) == {"web": web}
     assert [name for name in store.list() if not name.startswith("ingest/")] == []
-
-
-@pytest.mark.parametrize(
-    "cfg", [{"language": Language()}, {"filters": Filters(fineweb=True)}, {"pii": Pii(ip=True)}]
-)
-def test_language_filters_and_masks_are_one_stage(cfg: dict[str, object]) -> None:
-    assert Clean(**cfg).has_quality
-    assert not Clean().has_quality
 
 
 @pytest.mark.parametrize(

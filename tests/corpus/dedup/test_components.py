@@ -82,7 +82,7 @@ def test_rounds_over_partitions_give_the_components_of_a_union_find(
 
 @pytest.mark.parametrize("kind", ["path", "shuffled path", "star", "caterpillar"])
 def test_rounds_grow_with_the_logarithm_of_the_longest_path(kind: str) -> None:
-    nodes = list(range(2000))
+    nodes = list(range(1000))
     if kind != "path":
         random.Random(1).shuffle(nodes)
     pairs = list(pairwise(nodes))

@@ -66,7 +66,7 @@ def test_pairs_share_a_band_as_often_as_the_theory_says() -> None:
     assert found[true >= 0.9].mean() > 0.99
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.text(st.characters(codec="utf-16-le", max_codepoint=0xFFFF)), max_size=6))
 def test_shingles_are_those_of_lower_case_words_whatever_stands_beside(texts: list[str]) -> None:
     """Below U+10000 a word is what `\\w+` finds; U+0130, two characters in lower case, is `i`."""
@@ -90,7 +90,7 @@ def test_a_text_longer_than_what_is_worked_on_at_once_has_the_same_shingles(text
     expected = minhash.shingles(text)
     module._powers()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_PIECE", at_once)
+        patch.setattr(module, "_STRETCH", at_once)
         assert minhash.shingles(text).tolist() == expected.tolist()
 
 

@@ -148,21 +148,22 @@ def test_an_archive_of_more_licences_than_fit_in_memory_is_quarantined_as_a_whol
     assert ingested(github(path)).counts == {"raw": 1, "quarantined.too_many_licenses": 1}
 
 
-def test_a_tar_of_a_hundred_thousand_members_is_read_in_bounded_memory(tmp_path: Path) -> None:
+def test_a_tar_of_many_members_is_read_in_bounded_memory(tmp_path: Path) -> None:
+    """`system/test_memory.py` reads one of a hundred thousand."""
     header = tarfile.TarInfo("p/0000000.py")
     header.size = len(CODE)
     block = header.tobuf(tarfile.USTAR_FORMAT) + CODE.encode().ljust(512, b"\0")
     with gzip.open(tmp_path / "a.tar.gz", "wb", 1) as file:
-        for _ in range(1000):
+        for _ in range(200):
             file.write(block * 100)
         file.write(bytes(1024))
-    found, before, after = read_apart("github", tmp_path / "a.tar.gz", min_chars=20)
-    assert sum(found.values()) == 100_000 and "document" not in found
-    assert after - before < 200 << 20
+    [found], grown = read_apart("github", tmp_path / "a.tar.gz", min_chars=20)
+    assert sum(found.values()) == 20_000 and "document" not in found
+    assert grown < 40 << 20
 
 
 def test_a_bomb_of_any_form_is_never_held_in_memory(tmp_path: Path) -> None:
-    size = 256 << 20
+    size = 128 << 20
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("LICENSE", MIT)
         with archive.open("bomb.py", "w", force_zip64=True) as out:
@@ -176,7 +177,6 @@ def test_a_bomb_of_any_form_is_never_held_in_memory(tmp_path: Path) -> None:
         for _ in range(size >> 20):
             file.write(bytes(1 << 20))
         file.write(bytes(1024))
-    for path, expected in (("a.zip", {"file_type": 2, "too_long": 1}), ("a.tar.gz", {"too_long": 1})):
-        found, before, after = read_apart("github", tmp_path / path, min_chars=20)
-        assert found == expected, path
-        assert after - before < 200 << 20, path
+    found, grown = read_apart("github", tmp_path / "a.zip", tmp_path / "a.tar.gz", min_chars=20)
+    assert found == [{"file_type": 2, "too_long": 1}, {"too_long": 1}]
+    assert grown < 100 << 20

@@ -50,8 +50,9 @@ class _Handler(SimpleHTTPRequestHandler):
         if self.streams:
             self.send_response(200)
             self.end_headers()
-            for at in range(0, len(data) if with_body else 0, 1000):
-                self.wfile.write(data[at : at + 1000])
+            piece = max(1000, len(data) // 200)
+            for at in range(0, len(data) if with_body else 0, piece):
+                self.wfile.write(data[at : at + piece])
                 time.sleep(0.001)
             return
         start, end = 0, len(data)
