@@ -111,7 +111,7 @@ def _ours(recipe: Recipe) -> Iterator[Step]:
         update(optimizer, n, recipe.train)
 
     yield step
-    distributed.leave()
+    distributed.close_group()
 
 
 @contextlib.contextmanager

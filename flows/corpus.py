@@ -2,14 +2,14 @@
 
 from typing import Any
 
+from prefect import flow
 from prefect.events import emit_event
 
-from flows.entry import entry
 from flows.pretrain import until
 from tasks.run import open_run
 
 
-@entry("corpus")
+@flow(name="corpus", persist_result=False)
 def corpus(recipe: str = "tiny", overrides: dict[str, Any] | None = None, store: str | None = None) -> str:
     """Ingest, clean and deduplicate the recipe's sources, and announce the corpus by an event."""
     run = open_run(recipe, overrides, store, trains=False)

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from flows.entry import entry
+from prefect import flow
+
 from flows.pretrain import until
 from tasks.run import open_run
 
 
-@entry("evaluate")
+@flow(name="evaluate", persist_result=False)
 def evaluate(
     recipe: str = "tiny", overrides: dict[str, Any] | None = None, store: str | None = None
 ) -> dict[str, Any]:

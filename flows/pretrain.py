@@ -1,9 +1,10 @@
 """The whole pipeline: public text to a registered LLaMA, and the report of the run."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
-from flows.entry import entry
+from prefect import flow
+
 from tasks.clean import clean
 from tasks.corpus import corpus, corpus_page
 from tasks.decontaminate import decontaminate
@@ -19,8 +20,10 @@ from tasks.tokenizer import tokenizer
 from tasks.tokens import tokens
 from tasks.train import train
 
+Goal = Literal["corpus", "tokenizer", "tokens", "train", "evaluate", "register", "report"]
 
-@entry("pretrain")
+
+@flow(name="pretrain", persist_result=False)
 def pretrain(recipe: str = "tiny", overrides: dict[str, Any] | None = None, store: str | None = None) -> str:
     """Pretrain a LLaMA by recipe, from raw text to the registry.
 
@@ -34,7 +37,7 @@ def pretrain(recipe: str = "tiny", overrides: dict[str, Any] | None = None, stor
     return until("report", run)
 
 
-def stages(run: Run) -> Iterator[tuple[str, Any]]:
+def stages(run: Run) -> Iterator[tuple[Goal, Any]]:
     """Make every stage in its order, and yield its result by name where a flow may end."""
     ingested = ingest(run, raw_files(run))
     cleaned = clean(run, ingested)
@@ -43,22 +46,25 @@ def stages(run: Run) -> Iterator[tuple[str, Any]]:
     page = corpus_page(run, documents, text)
     yield "corpus", text.corpus
 
-    vocabulary = tokenizer(run, text)
-    yield "tokenizer", vocabulary
-    ids = tokens(run, text, vocabulary)
-    yield "tokens", ids
-    model = train(run, vocabulary, ids)
+    trained_tokenizer = tokenizer(run, text)
+    yield "tokenizer", trained_tokenizer
+    token_shards = tokens(run, text, trained_tokenizer)
+    yield "tokens", token_shards
+    model = train(run, trained_tokenizer, token_shards)
     yield "train", model
-    scores = evaluate(run, text.corpus, vocabulary, ids, model)
+    scores = evaluate(run, text.corpus, trained_tokenizer, token_shards, model)
     yield "evaluate", scores
 
-    exported = export(run, vocabulary, model)
-    made = lineage(documents, text, page, vocabulary, ids, model)
+    exported = export(run, trained_tokenizer, model)
+    made = lineage(documents, text, page, trained_tokenizer, token_shards, model)
     version = register(run, made, scores, exported)
     yield "register", version
     yield "report", report(run, made | {"evaluate": scores, "export": exported}, version)
 
 
-def until(goal: str, run: Run) -> Any:
+def until(goal: Goal, run: Run) -> Any:
     """Make every stage up to the goal, and return the goal's result."""
-    return next(result for name, result in stages(run) if name == goal)
+    for name, result in stages(run):
+        if name == goal:
+            return result
+    raise AssertionError(f"no stage ends at {goal}")

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from flows.entry import entry
+from prefect import flow
+
 from flows.pretrain import until
 from tasks.register import check_registry
 from tasks.run import open_run
 
 
-@entry("register")
+@flow(name="register", persist_result=False)
 def register(recipe: str = "tiny", overrides: dict[str, Any] | None = None, store: str | None = None) -> str:
     """Register the recipe's model. Stages that are not made yet are made first."""
     run = open_run(recipe, overrides, store)

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from flows.entry import entry
+from prefect import flow
+
 from flows.pretrain import until
 from tasks.run import open_run
 
 
-@entry("tokenizer")
+@flow(name="tokenizer", persist_result=False)
 def tokenizer(recipe: str = "tiny", overrides: dict[str, Any] | None = None, store: str | None = None) -> str:
     """Train the recipe's tokenizer. Stages that are not made yet are made first."""
     return until("tokenizer", open_run(recipe, overrides, store, trains=False)).url

@@ -128,10 +128,10 @@ class Stack:
 
     def _set_up(self) -> None:
         with prefect_settings(PREFECT_API_URL=self.prefect_api):
-            from infra import workspace
+            from infra import workers, workspace
 
             workspace.set_up()
-            workspace.reschedule_lost_runs("local")  # our worker is the only one of this pool
+            workspace.reschedule_lost_runs(workers.name_of)
 
     def _welcome(self) -> str:
         prefect = os.path.relpath(Path(sys.executable).with_name("prefect"))

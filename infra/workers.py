@@ -8,8 +8,10 @@ login node of a cluster, is left to that worker.
 import sys
 
 import anyio
-from prefect.client.schemas.objects import FlowRun, WorkerStatus
+from prefect.client.schemas.objects import FlowRun
 from prefect.workers.process import ProcessWorker
+
+from infra.workspace import is_served
 
 
 class StackWorker(ProcessWorker):
@@ -17,19 +19,19 @@ class StackWorker(ProcessWorker):
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
         workers = await self.client.read_workers_for_work_pool(self._work_pool_name)
-        if any(w.name != self.name and w.status == WorkerStatus.ONLINE for w in workers):
-            return []
-        return await super().get_and_submit_flow_runs()
+        return [] if is_served(workers, but=self.name) else await super().get_and_submit_flow_runs()
+
+
+def name_of(pool: str) -> str:
+    """Return the name of the stack's worker for a pool: a stack that starts again is not another worker."""
+    return f"stack-{pool}"
 
 
 async def serve(pools: list[str]) -> None:
-    """Serve the pools until the process is ended.
-
-    The names of the workers are fixed, so that a stack that starts again is not another worker.
-    """
+    """Serve the pools until the process is ended."""
     async with anyio.create_task_group() as group:
         for pool in pools:
-            worker = StackWorker(work_pool_name=pool, name=f"stack-{pool}", create_pool_if_not_found=False)
+            worker = StackWorker(work_pool_name=pool, name=name_of(pool), create_pool_if_not_found=False)
             group.start_soon(worker.start)
 
 

@@ -6,6 +6,7 @@ repeated: what is there already gets the repository's template or trigger, and k
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,22 +36,31 @@ def set_up() -> None:
             _set_up_automation(client, automation)
 
 
-def reschedule_lost_runs(pool: str) -> None:
-    """Schedule again the flow runs of `pool` that count as running, although its only worker has ended.
+def reschedule_lost_runs(worker_of: Callable[[str], str]) -> None:
+    """Schedule again the flow runs that count as running although the worker of their pool has ended.
 
-    A run that has started BEGINNINGS times already becomes Crashed instead.
+    `worker_of` names this machine's worker of a pool. Pools with another worker that is online are left
+    alone. A run that has started BEGINNINGS times already becomes Crashed instead.
     """
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
     from prefect.states import AwaitingRetry, Crashed
 
     active = FlowRunFilter.model_validate({"state": {"type": {"any_": ["PENDING", "RUNNING"]}}})
-    served = WorkPoolFilter.model_validate({"name": {"any_": [pool]}})
     message = "Its worker ended with its stack or its machine."
     with get_client(sync_client=True) as client:
+        ours = [
+            pool for pool in POOLS if not is_served(client.read_workers_for_work_pool(pool), worker_of(pool))
+        ]
+        served = WorkPoolFilter.model_validate({"name": {"any_": ours}})
         for run in client.read_flow_runs(flow_run_filter=active, work_pool_filter=served):
             state = AwaitingRetry if run.run_count < BEGINNINGS else Crashed
             client.set_flow_run_state(run.id, state(message=message), force=True)
+
+
+def is_served(workers: list[Any], but: str) -> bool:
+    """Tell whether one of the workers of a pool is online, other than the one named `but`."""
+    return any(worker.name != but and worker.status == "ONLINE" for worker in workers)
 
 
 def _set_up_pool(client: Any, name: str, template: dict[str, Any]) -> None:

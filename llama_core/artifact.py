@@ -15,7 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from llama_core.store import Object, Store, Writer, to_json
+from llama_core.objects import Object, Writer
+from llama_core.store import Store, to_json
 
 MANIFEST = "manifest.json"
 INDEX = "index.parquet"

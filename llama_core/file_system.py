@@ -51,11 +51,14 @@ def _missing(error: Exception) -> str:
 def set_retry_policy() -> None:
     """Let s3fs, and nobody else, try a request to S3 again: neither botocore, nor the store or its callers.
 
-    To s3fs's own list of errors that may pass we add a server that is away or overloaded.
+    Which errors of a connection or a server may pass is said by `_may_pass`; what s3fs itself tries again
+    beside them are answers that break off or cannot be parsed.
     """
-    from s3fs.core import set_custom_error_handler
+    from botocore.exceptions import HTTPClientError
+    from s3fs import core
 
-    set_custom_error_handler(_may_pass)
+    core.set_custom_error_handler(_may_pass)
+    core.S3_RETRYABLE_ERRORS = tuple(e for e in core.S3_RETRYABLE_ERRORS if e is not HTTPClientError)
 
 
 def _may_pass(error: Exception) -> bool:
@@ -64,12 +67,12 @@ def _may_pass(error: Exception) -> bool:
     s3fs has a second loop around a whole read, which asks again about an error on which the loop around the
     request has given up. A second yes to the same error would multiply the tries of the two.
     """
-    from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
+    from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
     if isinstance(error, ClientError):
         passing = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in PASSING
     else:
-        passing = isinstance(error, EndpointConnectionError | ConnectTimeoutError)
+        passing = isinstance(error, HTTPClientError | ConnectionError)
     asked_before = getattr(error, "asked_before", False)
     error.asked_before = True  # type: ignore[attr-defined]
     return passing and not asked_before

@@ -6,10 +6,6 @@
 
 A shard is committed by the exclusive creation of one small object, so a killed step goes on where it
 was, two writers cannot mix, and nobody waits for a lease. No manifest, no artifact.
-
-An attempt IN_PLACE has no folder of its own: its objects are in the step's folder, where others load them by
-the step's URL. It is for stages whose inputs give the same bytes every time, so that it does not matter which
-attempt wrote them.
 """
 
 import contextlib
@@ -25,9 +21,9 @@ from typing import Any, Protocol
 
 from llama_core.artifact import INDEX, MANIFEST, Artifact, Shard, digest_of, write_index
 from llama_core.errors import DamagedError
-from llama_core.store import MANY, Object, Store, Writer, to_json
+from llama_core.objects import Object, Writer
+from llama_core.store import MANY, Store, to_json
 
-IN_PLACE = ""  # an attempt without a folder of its own
 LIBRARIES = ("torch", "numpy", "pyarrow", "sentencepiece", "fsspec", "s3fs", "xxhash")
 
 Inputs = Mapping[str, "Input | str"]
@@ -144,7 +140,7 @@ class Step:
 
     def place_of(self, name: str) -> str:
         """Return where this attempt writes `name`, relative to the step's folder."""
-        return f"{self.attempt}/{name}" if self.attempt else name
+        return f"{self.attempt}/{name}"
 
     def finished(self) -> Artifact | None:
         """Return the artifact if the step has a manifest and every object still has its size, else None.

@@ -14,7 +14,6 @@ import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -24,75 +23,12 @@ import fsspec
 
 from llama_core.errors import DamagedError, StoreError
 from llama_core.file_system import brief, file_system, hint_of
+from llama_core.objects import Object, Writer
 
 MANY = 1000  # small objects that are read side by side
 CHUNK = 8 << 20  # bytes read at a time when a whole object is hashed
 TEMPORARY = ".tmp-"  # marks a local file that was never published
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Object:
-    """A published object: its name (relative to its folder), size in bytes and sha256 (hex digits)."""
-
-    name: str
-    size: int
-    sha256: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the object as a JSON value."""
-        return asdict(self)
-
-
-class Writer:
-    """A binary file that is open for publishing. `object` is set once it is published."""
-
-    def __init__(self, raw: BinaryIO, name: str, url: str):
-        self._raw, self._name, self._url = raw, name, url
-        self._hash = hashlib.sha256()
-        self._size = 0
-        self.object: Object | None = None
-
-    def write(self, data: Any) -> int:
-        """Write bytes, or anything that gives a view of bytes, and return their number. Raises StoreError."""
-        view = memoryview(data).cast("B")
-        self._hash.update(view)
-        self._size += len(view)
-        try:
-            self._raw.write(view)
-        except Exception as error:
-            raise StoreError(f"cannot write {self._url}: {hint_of(error) or brief(error)}") from error
-        return len(view)
-
-    def tell(self) -> int:
-        """Return the number of bytes that were written."""
-        return self._size
-
-    def flush(self) -> None:
-        """Do nothing: the store decides when bytes leave. Libraries that write formats call it."""
-
-    @property
-    def closed(self) -> bool:
-        """True once the object is published."""
-        return self.object is not None
-
-    def writable(self) -> bool:
-        """Tell that the file can be written."""
-        return True
-
-    def readable(self) -> bool:
-        """Tell that the file cannot be read."""
-        return False
-
-    def seekable(self) -> bool:
-        """Tell that the file has no other position than its end."""
-        return False
-
-    def close(self) -> None:
-        """Do nothing: the end of the `with` block publishes. pyarrow closes the files that it is given."""
-
-    def _seal(self) -> None:
-        self.object = Object(self._name, self._size, self._hash.hexdigest())
 
 
 class Store:
@@ -170,7 +106,7 @@ class Store:
 
     def read(self, name: str, expect: Object | None = None) -> bytes:
         """Return the whole object. With `expect`, raises DamagedError where its size or digest differs."""
-        data = self._call(f"read {name}", lambda: self.fs.cat_file(self.path(name)))
+        data = self._call(f"read {name}", lambda: self._cat(name))
         if expect and (len(data) != expect.size or hashlib.sha256(data).hexdigest() != expect.sha256):
             raise DamagedError(_damaged(self.url_of(name)))
         return data
@@ -192,7 +128,12 @@ class Store:
 
     def read_range(self, name: str, start: int, end: int) -> bytes:
         """Return the bytes [start, end) of an object."""
-        return self._call(f"read {name}", lambda: self.fs.cat_file(self.path(name), start=start, end=end))
+        return self._call(f"read {name}", lambda: self._cat(name, start=start, end=end))
+
+    def _cat(self, name: str, **span: int) -> bytes:
+        # In one request: a large object that s3fs reads in parts side by side is not tried again.
+        one = {"max_concurrency": 1} if self.is_s3 else {}
+        return self.fs.cat_file(self.path(name), **span, **one)
 
     def read_json(self, name: str) -> Any:
         """Return the value of an object that holds JSON."""
@@ -363,13 +304,14 @@ class Store:
 
     def _is_mine(self, name: str, data: bytes) -> bool:
         """Tell whether an object is our own: a request whose answer was lost is sent again, and finds it."""
-        return self.fs.cat_file(self.path(name)) == data
+        return self._cat(name) == data
 
     def _call(self, what: str, call: Callable[[], T], writes: bool = False) -> T:
         """Call a store operation, and turn what it raises into one clear StoreError.
 
-        It is not tried again here: the file system does that (see `file_system.set_retry_policy`). For an
-        operation that reads, FileNotFoundError is an answer and passes; for one that writes it is a failure.
+        It is not tried again here: on S3 each request is (see `file_system.set_retry_policy`), elsewhere what
+        the library of the file system does counts. For an operation that reads, FileNotFoundError is an
+        answer and passes; for one that writes it is a failure.
         """
         try:
             return call()

@@ -9,7 +9,7 @@ from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schem
 from llama_core.artifact import Artifact
 from llama_core.export import REVISION
 from llama_core.phases import one_phase
-from llama_core.step import IN_PLACE, Step
+from llama_core.step import Step
 from tasks.run import Run
 from tasks.step import make, stage
 
@@ -26,7 +26,7 @@ def import_for_export() -> None:
 def export(run: Run, tokenizer: Artifact, trained: Artifact) -> Artifact:
     """Export the model in the format of Hugging Face, with what MLflow needs to load it."""
     inputs = {"train": trained, "tokenizer": tokenizer}
-    step = Step(run.store, "export", REVISION, {}, inputs, attempt=IN_PLACE)
+    step = Step(run.store, "export", REVISION, {}, inputs)
 
     def write(_: None) -> None:
         from llama_core.export import huggingface
@@ -34,6 +34,16 @@ def export(run: Run, tokenizer: Artifact, trained: Artifact) -> Artifact:
         huggingface.export(step, run.recipe, trained, tokenizer, extra={"MLmodel": _mlmodel()})
 
     return make(run, step, one_phase({"model": None}, write))
+
+
+def model_url(exported: Artifact) -> str:
+    """Return the folder that transformers and MLflow load: the files of the attempt that was committed.
+
+    The step's own folder cannot be it. Files there would be seen before they are checked and committed, and a
+    slower second attempt would write over those of the first.
+    """
+    attempt = exported.shard("model").object("/config.json").name.split("/", 1)[0]
+    return exported.store.url_of(attempt)
 
 
 def _mlmodel() -> bytes:

@@ -5,6 +5,7 @@ missed is sent again later.
 """
 
 import logging
+import os
 import re
 import sys
 import time
@@ -25,6 +26,7 @@ from prefect.exceptions import MissingContextError
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, Settings
 
 from infra import health
+from llama_core.errors import LlamaError
 
 PROGRESS_EVERY = 3.0  # seconds between two updates of one progress bar
 SAY_EVERY = 60.0  # seconds between two lines of a log about one progress bar
@@ -32,6 +34,7 @@ WAIT_FOR_PREFECT = 900.0  # seconds that a finished stage waits for a server tha
 
 _missed: list[Callable[[], Any]] = []
 _warned = False
+_logged: LlamaError | None = None  # the error that was logged last
 _patient: Settings | None = None  # Prefect's settings, and what `_without_retries` made of them
 _impatient: Settings | None = None
 
@@ -50,6 +53,24 @@ def say(text: str, level: int = logging.INFO) -> None:
 def warn(text: str) -> None:
     """Show a line as a warning."""
     say(text, logging.WARNING)
+
+
+def _message_alone(record: logging.LogRecord) -> bool:
+    """Log an error that a user can mend by its message alone, and once: tracebacks would hide the message."""
+    global _logged
+    error = record.exc_info[1] if record.exc_info else None
+    if not isinstance(error, LlamaError):
+        return True
+    first, _logged = error is not _logged, error
+    record.msg, record.args = f"{type(error).__name__}: {error}", None
+    record.exc_info = record.exc_text = None
+    return first
+
+
+# A worker's process, whose log is what the UI and `prefect deployment run --watch` show.
+if "PREFECT__FLOW_RUN_ID" in os.environ:
+    for _name in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(_name).addFilter(_message_alone)
 
 
 def show_table(key: str, rows: list[dict[str, Any]], description: str) -> None:

@@ -10,6 +10,7 @@ from llama_core.errors import ServiceError
 from llama_core.step import Step
 from tasks import tracking
 from tasks.evaluate import scores
+from tasks.export import model_url
 from tasks.observe import say, show_link, warn
 from tasks.run import Run
 from tasks.step import stage
@@ -56,11 +57,11 @@ def register(run: Run, lineage: dict[str, Artifact], evaluation: Artifact, expor
     name, alias = run.recipe.model_name, run.recipe.register_.alias
     inputs = {"export": exported, "evaluate": evaluation}
     step = Step(run.store, "register", REVISION, {"model": name}, inputs)
-    run_id = tracking.open_run(run, lineage["train"].name, {})
+    run_id = tracking.training_run(run, lineage["train"].name, {})
     tags = {f"llama.{stage}": artifact.url for stage, artifact in lineage.items()}
     tags |= {"llama.evaluate": evaluation.url, "llama.export": exported.url, VERSION_TAG: step.id}
     tags |= {"llama.recipe": run.recipe.name, "llama.digest": lineage["train"].digest}
-    source = exported.url
+    source = model_url(exported)
     version, found = _version(MlflowClient(), name, source, run_id, tags, run.store.is_local)
     _point(MlflowClient(), name, alias, version)
     tracking.log_results(run_id, scores(evaluation), tags)

@@ -79,10 +79,11 @@ def _balance_row(name: str, b: StageBalance) -> dict[str, Any]:
 
 def _tokens_row(artifact: Artifact, seq_len: int, passed_on: int) -> dict[str, Any]:
     counts = artifact.counts
-    sizes = [shard.counts["tokens"] for shard in artifact.shards]
+    # As many ids as the files hold, not as the shards say that they wrote.
+    sizes = [s.object(".bin").size // (2 if s.facts["dtype"] == "uint16" else 4) for s in artifact.shards]
     windows = sum(n_windows(size, seq_len) for size in sizes)
     tails = sum(sizes) - windows * seq_len
-    holds = counts["documents"] == passed_on and counts["tokens"] == windows * seq_len + tails
+    holds = counts["documents"] == passed_on and counts["tokens"] == sum(sizes)
     parts = {f"in {windows:,} windows of {seq_len}": windows * seq_len, "tails": tails}
     return _row("tokens", "tokens", counts["tokens"], parts, holds)
 
@@ -115,7 +116,8 @@ def markdown(run: Run, made: dict[str, Artifact], version: Version, records: lis
         *_samples(made["evaluate"].facts.get("samples", [])),
         "## Where everything is",
         _table([{"stage": n, "address": code(a.url)} for n, a in made.items()]),
-        f"Weights: {code(version.source)}. MLflow run: {code(version.run_id)}.",
+        f"Weights, as transformers and MLflow load them: {code(version.source)}. "
+        f"MLflow run: {code(version.run_id)}.",
         f"Checkpoint digest: {code(trained.digest)}.",
         "## What it was made from",
         *(
@@ -177,14 +179,14 @@ def closing(run: Run, made: dict[str, Artifact], version: Version, url: str) -> 
     ]
     for row in evaluation_rows(made["evaluate"]):
         lines.append(f"  {row['what']:<22} {row['value']}  {row['note']}")
-    lines += [f"  weights    {version.source}", f"  report     {url}"]
+    lines += [f"  weights    {made['export'].url}", f"  report     {url}"]
     for sample in made["evaluate"].facts.get("samples", [])[:1]:
         shown = [x for x in (sample["prompt"] + sample["text"]).splitlines() if x.strip()][:6]
         lines += ["", "  a sample:", *(f"    {x[:100]}" for x in shown)]
     lines += [
         "",
         "Next:",
-        f"  talk to it        .venv/bin/python -m llama_core.generate {version.source}",
+        f"  talk to it        .venv/bin/python -m llama_core.generate {made['export'].url}",
         "  open the UIs      make stack",
         "  run it on S3      make pretrain STORE=s3://bucket/prefix   (with AWS_ENDPOINT_URL and keys set)",
     ]

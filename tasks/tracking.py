@@ -36,7 +36,7 @@ def client() -> MlflowClient:
     return MlflowClient()
 
 
-def open_run(run: Run, step_name: str, tags: dict[str, str]) -> str:
+def training_run(run: Run, step_name: str, tags: dict[str, str]) -> str:
     """Return the id of the MLflow run of a training, which is made if there is none yet.
 
     `step_name`: the folder of the training's step. `tags` are added to the run.

@@ -31,7 +31,7 @@ def train(run: Run, tokenizer: Artifact, tokens: Artifact) -> Artifact:
     inputs: Inputs = {"tokens": tokens, "tokenizer": Implied(tokenizer)}
     step = Step(run.store, "train", REVISION, identity, inputs, recipe.execution())
     lineage = {"llama.tokens": tokens.name, "llama.tokenizer": tokenizer.name}
-    run_id = tracking.open_run(run, step.name, lineage)
+    run_id = tracking.training_run(run, step.name, lineage)
     started = time.monotonic()
     artifact = step.finished()
     if artifact:

@@ -29,8 +29,8 @@ READERS_THAT_NEED_AN_EXTRA = ("commoncrawl", "dataset", "http_response", "warc",
 # This is also the way of the data, from raw files up to a model's scores.
 FLOORS = (
     ("errors", "exit", "lifeline", "html", "markdown", "section"),
-    ("file_system", "store", "artifact", "step", "phases"),
     ("corpus.formats", "corpus.markup", "corpus.code"),
+    ("file_system", "objects", "store", "artifact", "step", "phases"),
     ("corpus.clean.recipe", "corpus.recipe", "recipe"),
     ("job", "program"),
     (

@@ -8,8 +8,9 @@ import pytest
 
 from llama_core.artifact import INDEX, Artifact, Shard, write_index
 from llama_core.errors import DamagedError
+from llama_core.objects import Object
 from llama_core.step import Step
-from llama_core.store import Object, Store
+from llama_core.store import Store
 
 
 def step(store: Store, **changes: object) -> Step:

@@ -82,7 +82,7 @@ def test_the_registered_version_points_at_the_store_and_knows_where_it_came_from
     micro: Pipeline, registry: MlflowClient
 ) -> None:
     version = registry.get_model_version_by_alias("llama-micro", "candidate")
-    assert version.source == micro.artifact("export").url
+    assert version.source.startswith(micro.artifact("export").url)
     for stage in ("corpus", "tokenizer", "tokens", "train"):
         assert version.tags[f"llama.{stage}"] == micro.artifact(stage).url
     assert version.tags["llama.digest"] == micro.artifact("train").digest

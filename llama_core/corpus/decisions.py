@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from llama_core.artifact import Artifact
 from llama_core.corpus.document import RowWriter, read_batches
-from llama_core.store import Writer
+from llama_core.objects import Writer
 
 ENDING = "decisions.parquet"
 

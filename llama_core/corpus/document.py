@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from llama_core.artifact import Artifact
-from llama_core.store import Writer
+from llama_core.objects import Writer
 
 ROW_GROUP_ROWS = 4096
 ROW_GROUP_BYTES = 16 << 20  # of text; bounds the memory that reading or writing a row group takes

@@ -28,7 +28,7 @@ def main(url: str) -> int:
     """Evaluate the step of the job at `url`, and return the exit code (see `program`)."""
     job = Job.load(url)
     run(job, distributed.join(job.recipe.launch.device))
-    distributed.leave()
+    distributed.close_group()
     return 0
 
 

@@ -14,7 +14,8 @@ from typing import Any, BinaryIO
 import torch
 
 from llama_core.errors import DamagedError
-from llama_core.store import Object, Store, to_json
+from llama_core.objects import Object
+from llama_core.store import Store, to_json
 from llama_core.train.storage import raw_bytes
 
 INDEX = "model.safetensors.index.json"

@@ -9,8 +9,9 @@ from llama_core.artifact import MANIFEST, Artifact
 from llama_core.errors import DamagedError, InputError
 from llama_core.export import names, tensor_files
 from llama_core.model.llama import Llama
+from llama_core.objects import Object
 from llama_core.recipe import Model
-from llama_core.store import Object, Store
+from llama_core.store import Store
 from llama_core.tokenizer.model import Tokenizer
 from llama_core.train import checkpoint
 
@@ -31,7 +32,7 @@ def load(url: str, device: str | torch.device = "cpu") -> Loaded:
     DamagedError where its bytes are not what the manifest says.
     """
     store = Store(url)
-    if store.exists("config.json") and not store.exists(MANIFEST):
+    if store.exists("config.json"):
         try:
             loaded = _from_folder(store, {})
         except FileNotFoundError as error:
@@ -52,7 +53,10 @@ def load(url: str, device: str | torch.device = "cpu") -> Loaded:
 
 
 def _from_export(artifact: Artifact) -> Loaded:
-    return _from_folder(artifact.store, {entry.name: entry for entry in artifact.shard("model").objects})
+    objects = {entry.name: entry for entry in artifact.shard("model").objects}
+    (attempt,) = {name.split("/")[0] for name in objects}
+    inside = {name.removeprefix(f"{attempt}/"): entry for name, entry in objects.items()}
+    return _from_folder(artifact.store.at(attempt), inside)
 
 
 def _from_folder(store: Store, expected: dict[str, Object]) -> Loaded:

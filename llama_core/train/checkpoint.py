@@ -20,8 +20,9 @@ from torch.distributed.checkpoint.api import CheckpointException
 
 from llama_core.artifact import Shard
 from llama_core.errors import DamagedError, LlamaError
+from llama_core.objects import Object
 from llama_core.step import OpenShard, Step
-from llama_core.store import Object, Store, to_json
+from llama_core.store import Store, to_json
 from llama_core.train.distributed import World
 from llama_core.train.storage import ShardReader, ShardWriter, raw_bytes, read_metadata
 

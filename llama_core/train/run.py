@@ -17,5 +17,5 @@ def main(url: str) -> int:
     tokenizer = Tokenizer.load(job.input("tokenizer"))
     data = Loader(job.input("tokens"), recipe.train, recipe.mixture)
     done = loop.train(job.step, recipe, data, tokenizer.n_words, tokenizer.bos_id, world)
-    distributed.leave()
+    distributed.close_group()
     return 0 if done else program.STOPPED

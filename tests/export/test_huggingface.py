@@ -15,16 +15,17 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from llama_core.artifact import Artifact
 from llama_core.errors import LlamaError
 from llama_core.export import REVISION, huggingface, names
-from llama_core.step import IN_PLACE, Step
+from llama_core.step import Step
 from llama_core.store import Store
 
 
 def export(trained: Trained, store: Store, **options: object) -> tuple[Artifact, Path]:
-    step = Step(store, "export", REVISION, {}, attempt=IN_PLACE)
+    step = Step(store, "export", REVISION, {})
     inputs = trained.inputs
     huggingface.export(step, trained.recipe, inputs["train"], inputs["tokenizer"], **options)  # type: ignore[arg-type]
     artifact = step.commit([huggingface.SHARD])
-    return artifact, Path(artifact.store.path())
+    attempt = artifact.shard(huggingface.SHARD).object("/config.json").name.split("/")[0]
+    return artifact, Path(artifact.store.path(attempt))
 
 
 def logits(folder: Path, tokens: torch.Tensor) -> torch.Tensor:

@@ -8,26 +8,26 @@ import pytest
 import torch
 from trained import Trained
 
-from llama_core.artifact import MANIFEST, Artifact
+from llama_core.artifact import Artifact
 from llama_core.errors import DamagedError, InputError
 from llama_core.export import REVISION, huggingface
 from llama_core.generate.load import load
-from llama_core.step import IN_PLACE, Step
+from llama_core.step import Step
 from llama_core.store import Store
 
 TOKENS = torch.tensor([[1, 40, 300, 7, 7, 12]])
 
 
 def export(trained: Trained, store: Store, **options: int) -> Artifact:
-    step = Step(store, "export", REVISION, {}, attempt=IN_PLACE)
+    step = Step(store, "export", REVISION, {})
     huggingface.export(step, trained.recipe, trained.inputs["train"], trained.inputs["tokenizer"], **options)
     return step.commit([huggingface.SHARD])
 
 
 def folder_of(artifact: Artifact) -> str:
-    """The export as a folder that was copied: its files without a manifest."""
-    artifact.store.delete([MANIFEST])
-    return artifact.url
+    """The folder that transformers loads: what the registry points at."""
+    attempt = artifact.shard("model").object("/config.json").name.split("/")[0]
+    return artifact.store.url_of(attempt)
 
 
 def test_export_folder_export_step_and_train_step_give_the_trained_model(

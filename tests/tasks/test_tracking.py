@@ -20,13 +20,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def test_trainings_that_start_at_the_same_moment_share_one_run(run: Run) -> None:
-    first = tracking.open_run(run, "train/0000", {})
+    first = tracking.training_run(run, "train/0000", {})
     ids: list[str] = []
     barrier = threading.Barrier(3)
 
     def open_run() -> None:
         barrier.wait()
-        ids.append(tracking.open_run(run, "train/1111", {"llama.tokens": "tokens/2222"}))
+        ids.append(tracking.training_run(run, "train/1111", {"llama.tokens": "tokens/2222"}))
 
     threads = [threading.Thread(target=open_run) for _ in range(3)]
     for thread in threads:
@@ -40,7 +40,7 @@ def test_trainings_that_start_at_the_same_moment_share_one_run(run: Run) -> None
 
 
 def test_a_run_fails_goes_on_and_ends_once(run: Run) -> None:
-    run_id = tracking.open_run(run, "train/1111", {})
+    run_id = tracking.training_run(run, "train/1111", {})
     for status in ("FAILED", "RUNNING", "FINISHED"):
         tracking.set_status(run_id, status)
         assert MlflowClient().get_run(run_id).info.status == status

@@ -15,25 +15,25 @@ from llama_core.corpus.partition import KeyRuns, Table, partition_of, publish_ru
 Pairs = npt.NDArray[np.int64]  # (pairs, 2)
 
 
-def large_star(scratch: Scratch, label: str, edges: KeyRuns, n: int, partition: int) -> None:
+def large_star(scratch: Scratch, phase: str, edges: KeyRuns, n: int, partition: int) -> None:
     """Do the first half of a round on a partition of edges that are kept by both their ends.
 
     Publishes `edges`, in n partitions by the larger end.
     """
     found, changed = linked_to_least(edges.read(partition), larger=True)
-    with scratch.shard(label, partition) as out:
+    with scratch.shard(phase, partition) as out:
         out.facts["changed"] = changed
         publish_runs(out, "edges", found, by_node(found, n), n)
 
 
-def small_star(scratch: Scratch, label: str, edges: KeyRuns, n: int, partition: int) -> None:
+def small_star(scratch: Scratch, phase: str, edges: KeyRuns, n: int, partition: int) -> None:
     """Do the second half of a round on a partition of edges that are kept by their larger end.
 
     Publishes `edges`, each kept by both its ends, in n partitions.
     """
     found, changed = linked_to_least(edges.read(partition), larger=False)
     both = both_ways(found)
-    with scratch.shard(label, partition) as out:
+    with scratch.shard(phase, partition) as out:
         out.facts["changed"] = changed
         publish_runs(out, "edges", both, by_node(both, n), n)
 

@@ -131,11 +131,11 @@ def _contract(scratch: Scratch, edges: KeyRuns, n: int) -> Generator[Phase, None
     """
     for number in count(1):
         changed = 0
-        for label, star in (("large", components.large_star), ("small", components.small_star)):
-            label = f"{label}{number}"
-            yield scratch.phase(label, range(n), partial(star, scratch, label, edges, n))
-            edges = scratch.runs(label, n, "edges", edge_dtype())
-            changed += sum(shard.facts["changed"] for shard in scratch.committed(label, n))
+        for size, star in (("large", components.large_star), ("small", components.small_star)):
+            phase = f"{size}{number}"
+            yield scratch.phase(phase, range(n), partial(star, scratch, phase, edges, n))
+            edges = scratch.runs(phase, n, "edges", edge_dtype())
+            changed += sum(shard.facts["changed"] for shard in scratch.committed(phase, n))
         if not changed:
             return edges
     raise AssertionError("unreachable")

@@ -298,7 +298,7 @@ def _patiently(url: str, call: Callable[[], T]) -> T:
         except Exception as error:
             status = getattr(error, "status", None)
             is_refused = isinstance(status, int) and 400 <= status < 500 and status not in (408, 429)
-            if url.startswith(("file://", "memory://")) or isinstance(error, _HOPELESS) or is_refused:
+            if url.startswith(("file://", "memory://", "s3://")) or isinstance(error, _HOPELESS) or is_refused:
                 raise
         time.sleep(wait * random.uniform(0.5, 1))
     return call()
