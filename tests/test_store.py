@@ -147,7 +147,7 @@ def test_a_full_disk_is_one_clear_error(store: Store) -> None:
 
 
 class S3Fault(BaseHTTPRequestHandler):
-    """Counts requests by method; it answers as `fault` says: overloaded, not at all, or with half the bytes."""
+    """Counts requests by method, and answers as `fault` says: with an error, not at all, or with half."""
 
     fault = ""
     asked: Counter[str]

@@ -1,7 +1,7 @@
-"""The model that `mlflow.pyfunc.load_model` returns: it continues prompts with an exported model.
+"""What `mlflow.pyfunc.load_model` runs: continues prompts with an exported model.
 
-This file is in every export as `code/llama_pyfunc.py` and is loaded where this project is not installed: it
-imports only torch and transformers, and not mlflow.
+This file travels inside the export as `code/llama_pyfunc.py` and is loaded where this project is not
+installed: it imports only torch and transformers, and not mlflow.
 """
 
 import torch
@@ -11,7 +11,7 @@ DEFAULTS = {"max_new_tokens": 64, "temperature": 0.0, "top_p": 1.0, "seed": 0}
 
 
 class LlamaPyfunc:
-    """A base model: it continues texts, and was not trained to answer questions."""
+    """A base model: it goes on with a text, it was not taught to answer."""
 
     def __init__(self, path):
         self.tokenizer = AutoTokenizer.from_pretrained(path)
@@ -19,12 +19,12 @@ class LlamaPyfunc:
         self.model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
     def predict(self, model_input, params=None):
-        """Return the continuation of each prompt, as a list of str.
+        """Continue each prompt: returns the continuations as a list of str.
 
         `model_input`: a DataFrame with a column `prompt`, a list of str, or one str. `params`:
-        `max_new_tokens`, `temperature` (0 takes the most likely token), `top_p` and `seed`. A continuation
-        does not depend on the other prompts. Of a prompt that is too long for the model, the end is kept.
-        Raises ValueError for other input or parameters.
+        `max_new_tokens`, `temperature` (0: greedy), `top_p` and `seed`. A prompt's continuation does not
+        depend on its neighbours; a prompt too long for the model keeps its end. Raises ValueError for
+        other input or parameters.
         """
         given = {key: value for key, value in (params or {}).items() if value is not None}
         if unknown := set(given) - set(DEFAULTS):
@@ -32,7 +32,6 @@ class LlamaPyfunc:
         return [self._continue(prompt, **(DEFAULTS | given)) for prompt in _prompts(model_input)]
 
     def _continue(self, prompt, max_new_tokens, temperature, top_p, seed):
-        """Return the continuation of one prompt."""
         context_length = self.model.config.max_position_embeddings
         room = max(context_length - max_new_tokens, context_length // 2)
         ids = self.tokenizer(prompt)["input_ids"]
@@ -51,7 +50,7 @@ class LlamaPyfunc:
                 pad_token_id=self.model.config.eos_token_id,
                 **sampling,
             )
-        # Decoded with its context, because the space before a continuation belongs to its first piece.
+        # Decoded with its context: a continuation's first space belongs to its first piece.
         before, whole = (
             self.tokenizer.decode(tokens, skip_special_tokens=True) for tokens in (ids, output[0].tolist())
         )
@@ -59,7 +58,6 @@ class LlamaPyfunc:
 
 
 def _prompts(model_input):
-    """Return the prompts in what MLflow passes on, as a list of str. Raises ValueError."""
     if isinstance(model_input, str):
         return [model_input]
     if hasattr(model_input, "columns"):
@@ -74,5 +72,5 @@ def _prompts(model_input):
 
 
 def _load_pyfunc(path):
-    """Load the model: MLflow calls this. `path`: the folder of the export."""
+    """MLflow's entry point. `path`: the folder of the export."""
     return LlamaPyfunc(path)
