@@ -44,13 +44,13 @@ class DocMask:
 
     @functools.cached_property
     def dense(self) -> Tensor:
-        """The mask as bool (B, 1, S, S), true where a query (dim 2) may see a key (dim 3)."""
+        """The dense form of the mask: bool (B, 1, S, S), true where a query (dim 2) may see a key (dim 3)."""
         same = self.documents[:, None, :, None] == self.documents[:, None, None, :]
         return same.tril()
 
     @functools.cached_property
     def block_diagonal(self):
-        """The mask as an xformers bias over the flattened batch (1, B * S)."""
+        """The form of the mask for xformers: an attention bias over the flattened batch (1, B * S)."""
         from xformers.ops.fmha.attn_bias import BlockDiagonalCausalMask
 
         return BlockDiagonalCausalMask.from_seqlens(self.lengths, device=self.documents.device)

@@ -42,7 +42,7 @@ class StageBalance:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing is missing, inside the stage and on the way to it."""
+        """True if nothing is missing, neither inside the stage nor between it and the stage before."""
         balanced = self.into == self.out + self.held_out + sum(self.lost.values())
         return balanced and self.expected in (None, self.into)
 

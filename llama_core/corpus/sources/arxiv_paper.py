@@ -65,7 +65,7 @@ class BundlePlace:
     offset: int = 0
     """Where the member begins in the decompressed tar."""
     again: bool = False
-    """Whether the tar has had a bundle of this name before."""
+    """True if an earlier bundle of the same tar has the same name."""
 
     def inside(self, member: str, offset: int, stems: Collection[str]) -> "BundlePlace":
         """Return the place of a member of this tar, which has had bundles of the names `stems`."""
@@ -74,7 +74,7 @@ class BundlePlace:
 
     @property
     def in_tar(self) -> bool:
-        """Whether the bundle is a member of a tar."""
+        """True if the bundle is a member of a tar."""
         return bool(self.member)
 
     @property

@@ -24,6 +24,7 @@ from llama_core.file_system import file_system
 
 T = TypeVar("T")
 
+AT_ONCE = ("file://", "memory://", "s3://")  # never tried again here: s3fs does that itself
 WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before a request that failed is made again
 _HOPELESS = (FileNotFoundError, PermissionError, ValueError, ImportError, NotImplementedError, StoreError)
 
@@ -298,7 +299,7 @@ def _patiently(url: str, call: Callable[[], T]) -> T:
         except Exception as error:
             status = getattr(error, "status", None)
             is_refused = isinstance(status, int) and 400 <= status < 500 and status not in (408, 429)
-            if url.startswith(("file://", "memory://", "s3://")) or isinstance(error, _HOPELESS) or is_refused:
+            if url.startswith(AT_ONCE) or isinstance(error, _HOPELESS) or is_refused:
                 raise
         time.sleep(wait * random.uniform(0.5, 1))
     return call()
