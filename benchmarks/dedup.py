@@ -45,9 +45,9 @@ from llama_core.store import Store
 
 SHARD_BYTES = 20_000_000
 LARGEST_FILE = 1_000_000
-DRAWS = 8  # of hash functions
-SAMPLE = 4000  # documents that are compared with one another
-BINS = [round(0.5 + 0.05 * i, 2) for i in range(10)]
+DRAWS = 8  # draws of the hash functions, over which `candidates` is averaged
+SAMPLE = 4000  # the most documents that are compared pair by pair
+BINS = [round(0.5 + 0.05 * i, 2) for i in range(10)]  # the lowest similarity of each bin
 CFG = Corpus(sources={"text": {"kind": "files"}})
 
 
@@ -66,7 +66,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         ingested = ingest(Store(f"{folder}/store"), texts)
         ours, theirs = [], []
-        for number in range(args.repeat):  # in turns, so that both meet the same noise
+        for number in range(args.repeat):  # both in turn, so that noise from other programs hits both alike
             seconds, decided = timed(ingested, f"{folder}/ours{number}")
             ours.append(megabytes / seconds)
             if peer_python:
@@ -96,6 +96,11 @@ def main() -> None:
 
 
 def speed(ours: list[float], theirs: list[float], found: dict[str, Any] | None) -> dict[str, Any]:
+    """Print the median speeds, and return them as a row of the results.
+
+    `ours`, `theirs`: MB per CPU second, one for each repetition. `found`: what `peer` returned, None without
+    datatrove.
+    """
     mine = statistics.median(ours)
     row = {"what": "near-dedup, Parquet in to keep-list out", "ours": round(mine, 2), "unit": "MB/CPU-s"}
     if not found:
@@ -108,7 +113,7 @@ def speed(ours: list[float], theirs: list[float], found: dict[str, Any] | None) 
 
 
 def timed(ingested: Artifact, folder: str) -> tuple[float, Artifact]:
-    """CPU seconds of all phases in this process, and the decisions."""
+    """Run dedup in this process, and return its CPU seconds and its decisions."""
     documents = {"text": Documents("text", ingested)}
     step = Step(Store(folder), "dedup", dedup.REVISION, dedup.identity(CFG), documents)
     started = time.process_time()
@@ -117,14 +122,17 @@ def timed(ingested: Artifact, folder: str) -> tuple[float, Artifact]:
 
 
 def peer(python: str, ingested: Artifact, scratch: str) -> dict[str, Any]:
-    """What datatrove says of the same files."""
+    """Run datatrove on the same shards, and return its `seconds`, `dropped` and `version`.
+
+    `python`: the interpreter that has datatrove. Raises SystemExit with datatrove's errors if it fails.
+    """
     files = Path(f"{scratch}/in")
     files.mkdir(parents=True)
     for number, shard in enumerate(ingested.shards):
         path = ingested.store.path(shard.object("documents.parquet").name)
         (files / f"{number:05d}.parquet").symlink_to(path)
     program = Path(__file__).with_name("dedup_datatrove.py")
-    command = [python, "-P", str(program), str(files), scratch]  # -P: no module here stands for another
+    command = [python, "-P", str(program), str(files), scratch]  # -P: tokenize.py here would hide Python's
     run = subprocess.run(command, capture_output=True, text=True)
     if run.returncode:
         sys.exit(f"datatrove failed:\n{run.stderr[-2000:]}")
@@ -132,7 +140,7 @@ def peer(python: str, ingested: Artifact, scratch: str) -> dict[str, Any]:
 
 
 def ingest(store: Store, texts: list[str]) -> Artifact:
-    """The texts as an ingest step leaves them, in shards of SHARD_BYTES."""
+    """Write the texts as an ingest step would, in shards of about SHARD_BYTES, and return the artifact."""
     step = Step(store, "ingest", 1, {})
     shard_of = np.cumsum([len(t) for t in texts]) // SHARD_BYTES
     names = []
@@ -170,13 +178,14 @@ def _limited(texts: Iterable[str], n_bytes: float) -> Iterator[str]:
         yield text
 
 
-# --- recall
-
-Pairs = list[tuple[int, int, float]]  # two texts, and their exact Jaccard similarity
+Pairs = list[tuple[int, int, float]]  # the indices of two texts, and their exact Jaccard similarity
 
 
 def lone_pairs(count: int) -> tuple[list[str], Pairs]:
-    """Texts of which each has one near text, and those pairs: similarities are spread from 0.5 to 1."""
+    """Return the texts of `count` pairs, and the pairs: each text is similar only to the other of its pair.
+
+    The pairs' similarities are spread from 0.5 to 1.
+    """
     rng = random.Random(1)
     texts: list[str] = []
     for text in generated(count * 1300, seed=2, near_copies=0.0, mean_words=150):
@@ -194,7 +203,10 @@ def lone_pairs(count: int) -> tuple[list[str], Pairs]:
 
 
 def all_pairs(texts: list[str]) -> Pairs:
-    """Every pair of at least the smallest similarity of BINS, through the texts of each shingle."""
+    """Return all pairs of texts whose similarity is at least the lowest of BINS.
+
+    They are found through an index from each shingle to the texts that contain it.
+    """
     sets = _shingle_sets(texts)
     owners = np.repeat(np.arange(len(texts)), [len(s) for s in sets])
     hashes = np.concatenate(sets)
@@ -214,7 +226,7 @@ def all_pairs(texts: list[str]) -> Pairs:
 
 
 def _shingle_sets(texts: list[str]) -> list[npt.NDArray[np.uint64]]:
-    """64-bit hashes of each text's shingles, sorted."""
+    """Return the distinct 64-bit hashes of each text's shingles, sorted."""
     minhash = MinHash(CFG.dedup)
     return [np.unique(minhash.shingles(text)) for text in texts]
 
@@ -225,7 +237,11 @@ def _jaccard(left: npt.NDArray[np.uint64], right: npt.NDArray[np.uint64]) -> flo
 
 
 def recall(what: str, texts: list[str], pairs: Pairs, folder: str) -> list[dict[str, Any]]:
-    """Of the pairs in each bin of similarity, the share in one bucket, and that in one cluster of dedup's."""
+    """Measure which pairs dedup finds, print it, and return rows of the results for each bin of similarity.
+
+    `candidates` is the share of the bin's pairs that meet in a bucket, `recall` the share that dedup puts
+    into one cluster.
+    """
     ingested = ingest(Store(f"{folder}/store"), texts)
     _, decided = timed(ingested, f"{folder}/dedup")
     parent: dict[str, str] = {}
@@ -273,7 +289,7 @@ def recall(what: str, texts: list[str], pairs: Pairs, folder: str) -> list[dict[
 
 
 def _candidates(texts: list[str], pairs: Pairs, seed: int) -> npt.NDArray[np.bool_]:
-    """bool (pairs,): whether a pair shares a bucket, by the hash functions of a seed."""
+    """Tell which pairs share a bucket under the hash functions drawn with `seed`: bool (pairs,)."""
     minhash = MinHash(CFG.dedup.model_copy(update={"seed": seed}))
     keys = minhash.keys(minhash.sign(texts))
     return np.array([(keys[i] == keys[j]).any() for i, j, _ in pairs], bool)

@@ -1,9 +1,10 @@
-"""datatrove's near-dedup over Parquet files, for `benchmarks.dedup`: run by a Python that has datatrove.
+"""Run datatrove's near-dedup over Parquet files, for `benchmarks.dedup`, in a Python that has datatrove.
 
     python -P benchmarks/dedup_datatrove.py FOLDER SCRATCH
 
 FOLDER holds `00000.parquet` and so on with columns `id` and `text`. Signatures, buckets and clusters are
-made by one process; the last stage, which only copies the documents that stay, is left out. Prints JSON.
+made by one process; the last stage, which only copies the documents that stay, is left out. The output is
+JSON.
 """
 
 import importlib.metadata
@@ -24,7 +25,7 @@ WORD = re.compile(r"\w+")
 
 
 class RegexWords(WordTokenizer):
-    """Its default, spaCy, is five times slower."""
+    """A word tokenizer that is a regular expression: datatrove's default, spaCy, is five times slower."""
 
     def word_tokenize(self, text: str) -> list[str]:
         return WORD.findall(text)
@@ -37,6 +38,7 @@ class RegexWords(WordTokenizer):
 
 
 def main(folder: str, scratch: str) -> None:
+    """Deduplicate the files of `folder`, and print CPU seconds, documents dropped and datatrove's version."""
     config = MinhashConfig(hash_config=HashConfig(hash_fc="xxhash", precision=64))
     files = len(list(Path(folder).glob("*.parquet")))
     signatures, buckets, removed = (f"{scratch}/{n}" for n in ("signatures", "buckets", "removed"))

@@ -4,7 +4,7 @@
     python -m benchmarks.fuzz PARSER [--seconds 600] [--keep DIR]
 
 A crash, an input of more than 30 s and more than 2 GB of memory end the run; the input is then kept in DIR.
-The last line is JSON: `ours` is the number of inputs tried, `failures` is 1 where the run ended so.
+The last line is JSON: `ours` is the number of inputs tried, `failures` is 1 if the run failed in such a way.
 """
 
 import argparse
@@ -61,7 +61,10 @@ def main() -> None:
 
 
 def fuzz() -> None:
-    """The fuzzer's own process, which libFuzzer ends: `sys.argv` is the parser, its corpus, and options."""
+    """Fuzz a parser in this process until libFuzzer ends it.
+
+    `sys.argv` holds the parser's name, the folder of its corpus, and libFuzzer's options.
+    """
     import atheris
 
     sys.path.insert(0, str(TESTS))

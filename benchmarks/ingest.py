@@ -6,11 +6,11 @@ The pages are made from a seed; a stated share of their text is lines that stand
 read the same gzip WET files, drop duplicate lines (we every copy, as CCNet; datatrove all but the first),
 identify the language by the same fastText model, apply Gopher's, C4's and FineWeb's filters and write what
 stays as Parquet. Speed is in raw MB (10^6 bytes of decompressed WET) per CPU second of one process. The words
-are no language's, so the least score of the language is low on both sides.
+belong to no language, so the score that a page needs to pass as English is low on both sides.
 
 `--peer-python` is a Python with `datatrove[io,processing]==0.10.1`, spacy and fasttext-numpy2-wheel. It
-cannot be this one: our fastText package has the same name as its own. datatrove is measured with its default
-words, spaCy's, and with a regular expression in their place. The last line is JSON.
+cannot be this one: our fastText package has the same name as datatrove's. datatrove is measured with its
+default word tokenizer, spaCy, and with a regular expression in its place. The last line is JSON.
 """
 
 import argparse
@@ -39,7 +39,7 @@ from llama_core.phases import Plan, execute, one_phase
 from llama_core.step import Step
 from llama_core.store import Store
 
-MENU_BYTES = 500_000  # of text whose lines, cut short, stand in many pages
+MENU_BYTES = 500_000  # size of the text whose lines, cut short, are repeated on many pages
 MIN_SCORE = 0.05
 CCNET = {"hashing": 600, "mining": 40}  # documents a second and core, as published (Wenzek et al. 2019)
 
@@ -70,7 +70,11 @@ def main() -> None:
 
 
 def write_wet(folder: Path, n_bytes: int, files: int, duplicates: float) -> tuple[int, int]:
-    """Pages, and bytes before compression. A gzip member holds a record, as Common Crawl's do."""
+    """Write WET files, each record a gzip member of its own as in Common Crawl's.
+
+    Returns the number of pages, and of bytes before compression. `duplicates`: the share of the text that is
+    lines repeated on many pages.
+    """
     folder.mkdir(parents=True)
     paragraphs = [p for text in generated(MENU_BYTES, seed=2, near_copies=0) for p in text.split("\n")]
     menu = [" ".join(p.split(" ")[: 6 + i % 30]).rstrip(".") + "." for i, p in enumerate(paragraphs)]
@@ -106,7 +110,7 @@ def _record(number: int, text: str) -> bytes:
 
 
 def measure(wet: Path, store: Store) -> tuple[dict[str, float], dict[str, int]]:
-    """CPU seconds and documents left, by stage."""
+    """Run our stages in this process, and return CPU seconds and the documents left, each by stage."""
     clean = Clean(
         lines=Lines(),
         language=Language(keep=["en"], min_score=MIN_SCORE),
@@ -143,8 +147,12 @@ def _write(step: Step, documents: Documents, name: str) -> None:
 
 
 def peer(python: str, wet: Path, scratch: str, words: str) -> dict[str, Any]:
+    """Run datatrove on the same files, and return its `seconds`, `kept` and `version`.
+
+    `words`: its word tokenizer, `spacy` or `regex`. Raises SystemExit with datatrove's errors if it fails.
+    """
     script = Path(__file__).with_name("ingest_datatrove.py")
-    # -P: modules of this folder have names of the standard library
+    # -P: tokenize.py in this folder would hide the standard library's
     command = [python, "-P", str(script), str(wet), scratch, str(language.embedded()), str(MIN_SCORE), words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -160,6 +168,11 @@ def report(
     raw: int,
     pages: int,
 ) -> None:
+    """Print the times, the speeds and the results as JSON.
+
+    `raw`: bytes of decompressed WET. `theirs`, `found`: datatrove's CPU seconds and what `peer` returned
+    last, by word tokenizer.
+    """
     for row in _rows(ours, kept):
         print(row)
     mine = raw / 1e6 / statistics.median(sum(seconds.values()) for seconds in ours)

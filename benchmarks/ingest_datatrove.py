@@ -1,11 +1,11 @@
-"""datatrove's way from WET to clean documents, for `benchmarks.ingest`: run by a Python that has datatrove.
+"""Make clean documents of WET files with datatrove, for `benchmarks.ingest`, in a Python that has datatrove.
 
     python benchmarks/ingest_datatrove.py FOLDER SCRATCH MODEL MIN_SCORE WORDS
 
-FOLDER holds `*.warc.wet.gz`; MODEL is the fastText model; WORDS is `spacy`, its default, or `regex`. Lines
-that occur elsewhere are dropped (it keeps the first copy), then come language, Gopher's, C4's and FineWeb's
-filters with C4's published values, and the documents that stay are written as Parquet. One process. Prints
-JSON.
+FOLDER holds `*.warc.wet.gz`; MODEL is the fastText model; WORDS is the word tokenizer: `spacy`, datatrove's
+default, or `regex`. Duplicate lines are dropped (datatrove keeps the first copy), then come language,
+Gopher's, C4's and FineWeb's filters with C4's published values, and the documents that stay are written as
+Parquet. One process does all of it. The output is JSON.
 """
 
 import importlib.metadata
@@ -36,7 +36,7 @@ SENTENCE_END = re.compile(r"(?<=[.?!])\s+")
 
 
 class RegexWords(WordTokenizer):
-    """In the place of its default, spaCy, which is what its filters spend their time on."""
+    """A word tokenizer that is a regular expression: the default, spaCy, takes most of the filters' time."""
 
     def word_tokenize(self, text: str) -> list[str]:
         return WORD.findall(text)
@@ -49,6 +49,7 @@ class RegexWords(WordTokenizer):
 
 
 def main(folder: str, scratch: str, model: str, min_score: str, words: str) -> None:
+    """Clean the files of `folder`, and print CPU seconds, documents kept and datatrove's version."""
     language = RegexWords() if words == "regex" else "en"
     lines = SentDedupConfig(
         n_sentences=1,
@@ -90,7 +91,8 @@ def main(folder: str, scratch: str, model: str, min_score: str, words: str) -> N
         )
         stats = executor.run()
     seconds = time.process_time() - started
-    kept = [s["forwarded"].total for s in stats.stats if "forwarded" in s.stats][-1]  # by the last filter
+    # What the last filter passed on:
+    kept = [s["forwarded"].total for s in stats.stats if "forwarded" in s.stats][-1]
     version = importlib.metadata.version("datatrove")
     print(json.dumps({"seconds": seconds, "kept": kept, "version": version}))
 

@@ -3,10 +3,10 @@
     python -m benchmarks.scale [--gb 0.8 8] [--workers 2] [--folder DIR]
 
 JSONL.zst goes through ingest, line dedup, language, filters, dedup, the corpus, a tokenizer and the token
-shards, as the flow `tokens` runs them, in worker processes on a local store. Prints seconds (wall clock, and
-CPU of all processes) by stage and size. The last line is JSON: `ratio` is the time per GB at the smallest
-size over that at the largest: 1 is linear, more is better than linear. The tokenizer is left out: it trains
-on a sample of fixed size.
+shards, as the flow `tokens` runs them, in worker processes on a local store. The output is seconds of wall
+clock by stage and size, then CPU seconds of all processes and the use of the store, by size. The last line
+is JSON: `ratio` is the time per GB at the smallest size over that at the largest: 1 is linear, more is better
+than linear. The tokenizer is left out: it trains on a sample of fixed size.
 """
 
 import argparse
@@ -37,16 +37,22 @@ _STAGE = re.compile(r"  (\w+(?: \w+)?) +([\d.]+) s  ")
 
 @dataclass(frozen=True)
 class Measured:
-    """Of one size. `stages`: wall-clock seconds by label; `cpu`: seconds of all processes together."""
+    """The measurements of one run of the flow."""
 
     gb: float
+    """GB of text that the run read."""
     stages: dict[str, float]
+    """Wall-clock seconds by stage, as the flow labels it."""
     cpu: float
+    """CPU seconds of all processes together."""
     stored: int
-    counts: dict[str, int]  # what was asked of the store
+    """Bytes in the store after the run."""
+    counts: dict[str, int]
+    """Operations on the store and their bytes, by the names in COUNTERS."""
 
     @property
     def seconds(self) -> float:
+        """Wall-clock seconds of all stages but the tokenizer, which trains on a sample of fixed size."""
         return sum(seconds for stage, seconds in self.stages.items() if stage != "tokenizer")
 
 
@@ -67,7 +73,7 @@ def main() -> None:
 
 
 def generate(folder: Path, gb: float, workers: int) -> list[Path]:
-    """Files of 100 MB of text each, the same for every size."""
+    """Generate `gb` GB of text in files of 100 MB, unless they exist, and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"text-{i:04}.jsonl.zst" for i in range(round(gb * 1e9 / SHARD_BYTES))]
     with ProcessPoolExecutor(workers) as pool:
@@ -84,7 +90,7 @@ def _write(path: Path) -> None:
 
 
 def run(folder: Path, texts: list[Path], gb: float, workers: int) -> Measured:
-    """One run of the flow `tokens` over the first `gb` of the text, on an empty store."""
+    """Run the flow `tokens` over the first `gb` GB of the text, on an empty store, and measure it."""
     place = folder / f"run-{gb:g}"
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()
@@ -110,12 +116,13 @@ def run(folder: Path, texts: list[Path], gb: float, workers: int) -> Measured:
 
 
 def _tally(folder: Path) -> dict[str, int]:
-    """What all processes counted, added up."""
+    """Return the sums of what the processes counted (see `benchmarks.count.sitecustomize`)."""
     rows = [np.fromfile(path, "<u8") for path in folder.glob("*.counts")]
     return dict(zip(COUNTERS, np.sum(rows, axis=0).tolist(), strict=True))
 
 
 def recipe(urls: list[str], workers: int) -> dict[str, object]:
+    """Return the recipe of a run over the files `urls`."""
     # The text has English letters and stop words, but its words are made up: a low score is enough.
     clean = {
         "lines": {"shards": len(urls), "group_shards": 50},
@@ -138,12 +145,13 @@ def recipe(urls: list[str], workers: int) -> dict[str, object]:
 
 
 def _cpu() -> float:
-    """Seconds of all processes that this one has started and that have ended."""
+    """Return the CPU seconds of all processes that this one has started and that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def show(measured: list[Measured], workers: int) -> None:
+    """Print the measurements, what 5 TB would take at the rates of the largest size, and the JSON."""
     small, large = measured[0], measured[-1]
     sizes = "".join(f"{m.gb:>9g} GB" for m in measured)
     print(f"{'stage':<16}{sizes}   (wall seconds, {workers} workers)")

@@ -9,11 +9,15 @@ _LETTERS = np.frombuffer(b"etaoinshrdlucmfwypvbgkjqxz", np.uint8)
 
 
 def documents(n_bytes: int, seed: int = 1, near_copies: float = 0.1, mean_words: int = 450) -> Iterator[str]:
-    """Texts of `n_bytes` together. A share of `near_copies` repeats one of the last hundred texts with two
-    words in a hundred changed, which leaves a Jaccard similarity of 5-word shingles near 0.83."""
+    """Yield texts of `n_bytes` bytes together.
+
+    A share of `near_copies` of them repeats one of the last hundred texts with two words in a hundred
+    changed, which leaves a Jaccard similarity of 5-word shingles near 0.83. The other texts have about
+    `mean_words` words in the median, and at least 40.
+    """
     words = _vocabulary(np.random.default_rng(0))
     rng = np.random.default_rng(seed)
-    ranks = 1 / (np.arange(VOCABULARY) + 2.7)  # Zipf's law as Mandelbrot has it
+    ranks = 1 / (np.arange(VOCABULARY) + 2.7)  # the Zipf-Mandelbrot law
     upto = np.cumsum(ranks / ranks.sum())
     recent: list[list[str]] = []
     made = 0
@@ -32,7 +36,7 @@ def documents(n_bytes: int, seed: int = 1, near_copies: float = 0.1, mean_words:
 
 
 def _vocabulary(rng: np.random.Generator) -> list[str]:
-    """Distinct words, the frequent ones short."""
+    """Return distinct words, most frequent first; frequent words tend to be short."""
     found: dict[str, None] = dict.fromkeys(["the", "of", "and", "to", "in", "that", "be", "with", "have"])
     weights = 1 / np.arange(1, len(_LETTERS) + 1)
     while len(found) < VOCABULARY:
@@ -42,6 +46,6 @@ def _vocabulary(rng: np.random.Generator) -> list[str]:
 
 
 def _sentences(words: list[str]) -> str:
-    """Sentences of 12 words, paragraphs of 5 sentences."""
+    """Join words into sentences of 12 words and paragraphs of 5 sentences."""
     sentences = [" ".join(words[i : i + 12]).capitalize() + "." for i in range(0, len(words), 12)]
     return "\n".join(" ".join(sentences[i : i + 5]) for i in range(0, len(sentences), 5))

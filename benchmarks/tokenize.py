@@ -4,10 +4,10 @@
 
 The text is made from a seed, or read from `--urls` (text, JSONL or Parquet, as a source of kind `files`).
 The peer has the same model and runs in as many processes at once, so that both have the same share of the
-machine; each has a shard's texts in memory and encodes them as one batch, with one thread. Both give MB (10^6
-bytes of UTF-8) a second: of CPU, which holds on a machine that others use too, and of wall clock. The start
-of workers is left out, as is the peer's reading. Workers remember text from shard to shard, and nothing of it
-from one repetition to the next. The last line is JSON.
+machine; each has a shard's texts in memory and encodes them as one batch, with one thread. Speed is in MB
+(10^6 bytes of UTF-8) per second of CPU time, which is reliable on a shared machine too, and per second of
+wall clock. The start of workers is not timed, nor is the peer's reading. Our workers cache what they have
+encoded from shard to shard, but not from one repetition to the next. The last line is JSON.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def main() -> None:
         )
         _tokens(store, corpus, model, engine, "warm")
         ours, theirs, tokens = [], [], 0
-        for number in range(args.repeat):  # in turn: a machine that is shared changes its speed
+        for number in range(args.repeat):  # both in turn, because a shared machine changes its speed
             made, spent = _tokens(store, corpus, _named(store, model, str(number)), engine, str(number))
             ours.append(spent)
             tokens, spent = _peer(corpus, model, engine, args.workers)
@@ -85,7 +85,7 @@ def main() -> None:
 def _tokens(
     store: Store, corpus: Artifact, model: Artifact, engine: Engine, name: str
 ) -> tuple[Artifact, tuple[float, float]]:
-    """The stage's output, and the seconds that it took: of CPU in the work on shards, of wall clock."""
+    """Run the tokens stage, and return its output, the CPU seconds of its shards, and wall-clock seconds."""
     step = Step(store, "tokens", shards.REVISION, {"run": name}, {"corpus": corpus})
     with tempfile.TemporaryDirectory() as spent:
         work = partial(_timed, step, corpus, model, spent)
@@ -96,13 +96,18 @@ def _tokens(
 
 
 def _timed(step: Step, corpus: Artifact, model: Artifact, spent: str, shard: str) -> None:
+    """Make one shard of tokens, and write its CPU seconds to a file in the folder `spent`."""
     start = time.process_time()
     shards.tokens_shard(step, TrainingText(corpus), model, shard)
     (Path(spent) / shard).write_text(str(time.process_time() - start))
 
 
 def _peer(corpus: Artifact, model: Artifact, engine: Engine, workers: int) -> tuple[int, tuple[float, float]]:
-    """Tokens with both marks, and the seconds of CPU and of wall clock, as if all processes began at once."""
+    """Encode the corpus with SentencePiece, and return its tokens, CPU seconds and wall-clock seconds.
+
+    BOS and EOS count as tokens. The wall clock is the sum of the shards' divided by `workers`, as if all
+    processes were busy from the start to the end.
+    """
     with tempfile.TemporaryDirectory() as spent:
         phase = Phase("peer", {s.name: s.name for s in corpus.shards}, partial(_encode, corpus, model, spent))
         list(engine(phase, list(phase.shards)))
@@ -112,6 +117,7 @@ def _peer(corpus: Artifact, model: Artifact, engine: Engine, workers: int) -> tu
 
 
 def _encode(corpus: Artifact, model: Artifact, spent: str, shard: str) -> None:
+    """Encode one shard, and write its tokens, CPU and wall-clock seconds to a file in the folder `spent`."""
     proto = model.read(model.shard("tokenizer").object(MODEL))
     processor = sentencepiece.SentencePieceProcessor(model_proto=proto)
     texts = [document.text for document in read_documents(corpus, shard, "train.parquet")]
@@ -144,7 +150,7 @@ def _tokenizer(store: Store, corpus: Artifact, vocab: int) -> Artifact:
 
 
 def _named(store: Store, model: Artifact, name: str) -> Artifact:
-    """The same tokenizer in a file of its own: a worker remembers what it has seen of any other."""
+    """Copy the tokenizer to a file with other bytes, so that no worker has text cached for it."""
     proto = ModelProto.FromString(model.read(model.shard("tokenizer").object(MODEL)))
     proto.trainer_spec.model_prefix = name
     step = Step(store, "tokenizer", REVISION, {"run": name})

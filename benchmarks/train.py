@@ -3,13 +3,13 @@
     python -m benchmarks.train [--recipe 7b] [--layers 8] [--micro-batch 4] [--accumulate 4]
                               [--steps 10] [--profile FILE]
 
-Of the recipe's model, `--layers` are built, so that float32 weights and AdamW's moments fit one GPU beside
-them. Both sides compute in bf16 with float32 weights, compile each block and the loss, and update with fused
-AdamW after `--accumulate` micro-batches; transformers has autocast and SDPA, as its Trainer would. Documents
-are of 512 tokens in the mean. A step is timed whole: data from the host, forward, backward, clipping, update.
-Tokens per second are of the median step; MFU is PaLM's, 6 N + 12 L d s operations a token over the peak in
-bf16, N without the input embedding, and every query seeing all keys before it, whatever the mask. The last
-line is JSON.
+Only `--layers` of the recipe's layers are built, so that float32 weights and AdamW's moments fit one GPU.
+Both sides compute in bf16 with float32 weights, compile each block and the loss, and update with fused AdamW
+after `--accumulate` micro-batches; transformers uses autocast and SDPA, as its Trainer would. Documents have
+512 tokens on average. A step is timed whole: data from the host, forward, backward, clipping, update. Tokens
+per second are those of the median step. MFU is defined as in PaLM (Chowdhery et al. 2022): 6 N + 12 L d s
+operations per token over the peak in bf16, where N leaves out the input embedding, and where every query sees
+all keys before it, whatever the mask. The last line is JSON.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def main() -> None:
         PEER: _recipe(options),
     }
     results = {}
-    # A process each: FSDP keeps a model in memory for as long as its process lives.
+    # Each variant has its own process: FSDP keeps a model in memory for as long as its process lives.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         for what, recipe in variants.items():
             speed, peak = pool.submit(_measure, what, recipe, options.steps).result()
@@ -98,6 +98,7 @@ def _recipe(options: argparse.Namespace, differs: Mapping[str, Any] = {}) -> Rec
 
 @contextlib.contextmanager
 def _ours(recipe: Recipe) -> Iterator[Step]:
+    """Build our model and optimizer, and yield a function that makes step `n`."""
     world = distributed.join(recipe.launch.device)
     model = build(recipe, VOCAB, world)
     with torch.no_grad():
@@ -116,6 +117,7 @@ def _ours(recipe: Recipe) -> Iterator[Step]:
 
 @contextlib.contextmanager
 def _transformers(recipe: Recipe) -> Iterator[Step]:
+    """Build transformers' model and an optimizer, and yield a function that makes step `n`."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     shape = recipe.model
@@ -156,7 +158,7 @@ def _transformers(recipe: Recipe) -> Iterator[Step]:
 
 
 def _batch(recipe: Recipe, n: int) -> Tensor:
-    """Batch `n` of random ids, int64 (B, S + 1), on the host."""
+    """Return batch `n` of random ids, int64 (B, S + 1), on the host."""
     generator = torch.Generator().manual_seed(n)
     size = (recipe.train.batch_sequences, recipe.train.seq_len + 1)
     tokens = torch.randint(3, VOCAB, size, generator=generator)
@@ -164,7 +166,7 @@ def _batch(recipe: Recipe, n: int) -> Tensor:
 
 
 def _measure(what: str, recipe: Recipe, steps: int) -> tuple[float, float]:
-    """Tokens per second and GiB at the peak."""
+    """Time `steps` steps after WARM untimed ones, and return tokens per second and peak memory in GiB."""
     seconds = []
     with _transformers(recipe) if what == PEER else _ours(recipe) as step:
         for n in range(1, WARM + steps + 1):
@@ -180,6 +182,7 @@ def _measure(what: str, recipe: Recipe, steps: int) -> tuple[float, float]:
 
 
 def _mfu(recipe: Recipe, speed: float) -> str:
+    """Return the model FLOPs utilization at `speed` tokens per second, "-" if the GPU's peak is unknown."""
     peak = next((value for name, value in PEAK.items() if name in torch.cuda.get_device_name()), None)
     if peak is None:
         return "-"
@@ -190,6 +193,7 @@ def _mfu(recipe: Recipe, speed: float) -> str:
 
 
 def _profile(recipe: Recipe, path: str) -> None:
+    """Write a table of the kernels of three of our steps to `path`."""
     from torch.profiler import ProfilerActivity, profile
 
     with _ours(recipe) as step:

@@ -1,6 +1,6 @@
-"""Counts what the processes of a pipeline ask of the store. Found through PYTHONPATH, by benchmarks only.
+"""Count what the processes of a pipeline ask of the store: `benchmarks.scale` puts this folder on PYTHONPATH.
 
-LLAMA_COUNTS names a folder; each process keeps a file of numbers in it, which outlives a kill.
+LLAMA_COUNTS names a folder, where each process maps a file of numbers into memory: a kill loses nothing.
 """
 
 import importlib.abc
@@ -15,6 +15,8 @@ SIZE = 8 * len(COUNTERS)
 
 
 class Tally:
+    """The counters of this process, in a file of `folder` that is mapped into memory."""
+
     def __init__(self, folder):  # type: ignore[no-untyped-def]
         path = os.path.join(folder, f"{os.getpid()}.counts")
         with open(path, "w+b") as file:
@@ -22,12 +24,14 @@ class Tally:
             self._map = mmap.mmap(file.fileno(), SIZE)
 
     def add(self, name, by=1):  # type: ignore[no-untyped-def]
+        """Add `by` to the counter `name`, which is one of COUNTERS."""
         at = 8 * COUNTERS.index(name)
         (value,) = struct.unpack_from("<Q", self._map, at)
         struct.pack_into("<Q", self._map, at, value + by)
 
 
 def patch(module):  # type: ignore[no-untyped-def]
+    """Replace methods of `llama_core.store`, so that they count their calls and bytes."""
     tally = Tally(os.environ["LLAMA_COUNTS"])
     store = module.Store
 
@@ -70,6 +74,8 @@ def patch(module):  # type: ignore[no-untyped-def]
 
 
 class Finder(importlib.abc.MetaPathFinder):
+    """An import hook that patches `llama_core.store` when it is first imported."""
+
     def find_spec(self, name, path=None, target=None):  # type: ignore[no-untyped-def]
         if name != "llama_core.store":
             return None

@@ -74,7 +74,7 @@ def wiki(*pages: str, **of_head: Any) -> bytes:
 
 
 def multistream(data: bytes, streams: int = 4) -> bytes:
-    """As Wikimedia packs `-multistream` dumps: one bzip2 stream after another, cut between pages."""
+    """Pack a dump as Wikimedia's `-multistream` files are: several bzip2 streams, cut between pages."""
     pieces = data.split(b"  <page>")
     parts = [pieces[0], *(b"  <page>" + piece for piece in pieces[1:])]
     size = -(-len(parts) // streams)
@@ -91,7 +91,7 @@ def row(number: int, kind: int = 1, **fields: Any) -> str:
 
 
 def _attribute(value: str) -> str:
-    """As .NET writes it: always between double quotes, `>` and line ends escaped."""
+    """Quote an attribute as .NET does: between double quotes, with `>` and line ends escaped."""
     return '"' + escape(value, {'"': "&quot;", "\n": "&#xA;", "\r": "&#xD;"}) + '"'
 
 

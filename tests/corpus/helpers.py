@@ -59,7 +59,7 @@ def documents_in(outcomes: Iterable[Outcome]) -> list[Document]:
 
 
 def left_out(outcomes: Iterable[Outcome]) -> Counter[str]:
-    """Of what is no document, by kind, reason or error."""
+    """Count the outcomes that are not documents, by kind, reason or error."""
     found: Counter[str] = Counter()
     for o in outcomes:
         match o:
@@ -82,14 +82,17 @@ def cut(data: bytes, sizes: list[int]) -> list[bytes]:
 
 
 def takes_linear_time(work: Callable[[int], object], size: int) -> bool:
-    """Whether four times the size takes four times as long, and not sixteen, as what is quadratic does."""
+    """Tell whether four times the size takes less than eight times as long.
+
+    Linear work takes four times as long, quadratic work sixteen times. The best of three tries counts.
+    """
 
     def seconds(n: int) -> float:
         start = time.process_time()
         work(n)
         return time.process_time() - start
 
-    work(10)  # what is done once
+    work(10)  # a first call, for work that is done only once
     return any(seconds(4 * size) < 8 * max(0.002, seconds(size)) for _ in range(3))
 
 

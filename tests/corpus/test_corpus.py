@@ -39,7 +39,7 @@ def rows(n: int) -> list[dict[str, str]]:
 
 
 def drop_some(document: Document) -> Decision:
-    """Of each ten: one dropped, one cut, the others kept."""
+    """Drop one of ten documents, cut another, and keep the others."""
     number = int(document.text.split()[1])
     if number % 10 == 0:
         return Decision(document.id, "tenth")

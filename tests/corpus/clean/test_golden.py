@@ -42,7 +42,7 @@ def page(rng: random.Random, number: int) -> str:
 
 
 def digest(decided: Artifact) -> str:
-    """Of the decisions. Their numbers are rounded: the last digits differ between machines."""
+    """Return a hash of the decisions. Their numbers are rounded: the last digits differ between machines."""
     rows = [
         row
         for s in decided.shards

@@ -20,7 +20,7 @@ WORDS = [f"word{i}" for i in range(5000)]
 
 
 def jaccard(left: str, right: str) -> float:
-    """Of sets of five-word shingles, by the definition."""
+    """Return the Jaccard index of two texts' sets of five-word shingles, computed by its definition."""
     sets = []
     for text in (left, right):
         words = re.findall(r"\w+", text.lower())

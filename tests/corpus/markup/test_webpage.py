@@ -113,7 +113,7 @@ def shingles(text: str) -> Counter[tuple[str, ...]]:
 
 @needs_samples
 def test_real_articles_are_extracted_with_an_f1_of_nine_tenths() -> None:
-    """As Scrapinghub's article-extraction-benchmark counts it: shares of 4-grams, averaged over pages."""
+    """F1 is that of Scrapinghub's article-extraction-benchmark: shares of 4-grams, averaged over pages."""
     folder = SAMPLES / "html_eval"
     truth = json.loads((folder / "ground-truth.json").read_text())
     pages = {name: folder / "html" / f"{name}.html.gz" for name in truth}

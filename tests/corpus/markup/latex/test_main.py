@@ -1,4 +1,4 @@
-"""Of the files of a bundle, the right ones begin papers."""
+"""The main files of a bundle are found, each of which begins a paper."""
 
 import json
 

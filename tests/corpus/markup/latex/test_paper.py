@@ -14,7 +14,7 @@ def paper(body: str, preamble: str = "", **files: str) -> Paper:
 
 
 def text(body: str, preamble: str = "", **files: str) -> str:
-    """Of the only section of a paper, without its heading."""
+    """Return the text of a paper that is a single section, without the section's heading."""
     read = paper("\\section{S}\n" + body, preamble, **files).text
     assert read.startswith("S\n\n"), read
     return read[3:]
