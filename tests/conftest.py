@@ -19,7 +19,6 @@ LONGEST = (
     "test_whole_run.py",
     "tasks/test_tokenizer.py",
     "distributed/test_resume.py",
-    "corpus/test_conservation.py",
 )
 
 

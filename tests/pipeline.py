@@ -28,8 +28,7 @@ class Pipeline:
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def environment(self, **more: str) -> dict[str, str]:
-        quiet = {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true", MARK: self.mark}
-        return os.environ | quiet | {"LLAMA_HOME": str(self.home)} | self.env | more
+        return environment() | {MARK: self.mark, "LLAMA_HOME": str(self.home)} | self.env | more
 
     def start(self, *args: str, recipe: str = "micro", **env: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "flows", recipe, "--store", self.store_url, *args]
@@ -78,7 +77,7 @@ class Pipeline:
         """Wait for all processes to be gone; those that are not."""
         deadline = time.monotonic() + within
         while (living := self.processes()) and time.monotonic() < deadline:
-            time.sleep(0.2)
+            time.sleep(0.05)
         return living
 
     @property
@@ -102,6 +101,11 @@ class Pipeline:
     def digests(self) -> dict[str, list[str]]:
         """What was made, in the design's sense of the same: by stage."""
         return {s: sorted(a.digest for a in found) for s, found in sorted(self.artifacts().items())}
+
+
+def environment() -> dict[str, str]:
+    """This process's environment, in which no library calls home."""
+    return os.environ | {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
 def how_made(output: str) -> dict[str, str]:

@@ -1,7 +1,9 @@
 """Stops a process of the pipeline at a chosen point, so that a test can kill the whole tree there.
 
-LLAMA_CHAOS=STAGE:POINT names the point (STAGE:POINT@N its N-th time in a process); LLAMA_CHAOS_REACHED
-is the file that says it was reached.
+LLAMA_CHAOS=STAGE:POINT names the point (STAGE:POINT@N its N-th time in a process), and may come later than
+this module, which is there if the variable is, be it empty. LLAMA_CHAOS_REACHED is the file in which the
+process that stands there writes its id; beside it, with `-begun` behind its name, each shard is noted that a
+process begins, as the name of the object that commits it.
 The product knows nothing of this: the module is found through PYTHONPATH, and only by chaos tests.
 
     before   the first shard of the stage is not yet begun
@@ -25,9 +27,17 @@ def stop(point: str) -> None:
     times[point] = times.get(point, 0) + 1
     wanted, _, n = os.environ["LLAMA_CHAOS"].partition("@")
     if point == wanted and times[point] == int(n or 1):
-        with open(os.environ["LLAMA_CHAOS_REACHED"], "a") as file:
-            file.write(f"{point} {os.getpid()}\n")
+        reached = os.environ["LLAMA_CHAOS_REACHED"]
+        with open(f"{reached}-{os.getpid()}", "w") as file:
+            file.write(str(os.getpid()))
+        os.replace(file.name, reached)  # whoever waits for it finds it whole
         time.sleep(3600)
+
+
+def note(shard: str) -> None:
+    if reached := os.environ.get("LLAMA_CHAOS_REACHED"):
+        with open(f"{reached}-begun", "a") as file:
+            file.write(f"{shard}\n")
 
 
 def patch_step(module) -> None:  # type: ignore[no-untyped-def]
@@ -37,6 +47,7 @@ def patch_step(module) -> None:  # type: ignore[no-untyped-def]
     @contextlib.contextmanager
     def stopping_shard(self, name):  # type: ignore[no-untyped-def]
         stop(f"{self.stage}:before")
+        note(f"{self.name}/shards/{name}.json")
         with shard(self, name) as opened:
             yield opened
 
