@@ -1,14 +1,23 @@
-"""Fixtures that every test may use. The tests that need a whole run share one, and one Prefect server."""
+"""Fixtures that every test may use. What takes long to make is made once, for all workers of pytest-xdist."""
 
+import fcntl
 import os
-from collections.abc import Iterator
+import pickle
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 from pipeline import Pipeline
 
 from llama_core.store import Store
 
+if TYPE_CHECKING:
+    from trained import Trained  # with it comes torch, which most tests of the corpus do without
+
+T = TypeVar("T")
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # files of tests run at once, and torch asks when imported
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
@@ -35,23 +44,60 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.fixture(scope="session")
-def prefect_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The API of a real Prefect server that all whole runs share."""
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers have in common."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # it holds those of all workers
+    return folder / "shared"
+
+
+@pytest.fixture(scope="session")
+def once(shared: Path) -> Callable[[str, Callable[[Path], T]], T]:
+    """`once("name", make)`: what `make(folder)` returns, made by the first worker that asks for it."""
+
+    def get(name: str, make: Callable[[Path], T]) -> T:
+        folder = shared / name
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            made = folder / "made"
+            if not made.exists():
+                made.write_bytes(pickle.dumps(make(folder)))
+            return pickle.loads(made.read_bytes())
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def prefect_url(shared: Path) -> Iterator[str]:
+    """The API of a real Prefect server that all whole runs share: it goes with the last worker."""
     from infra.services import PrefectServer
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LLAMA_HOME", str(tmp_path_factory.mktemp("shared-home")))
+        patch.setenv("LLAMA_HOME", str(shared / "home"))
         with PrefectServer() as server:
             yield server.wait()
 
 
 @pytest.fixture(scope="session")
-def micro(prefect_url: str, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    """One whole run of the recipe `micro`, finished: to look at, not to change."""
-    folder = tmp_path_factory.mktemp("micro")
-    pipeline = Pipeline(folder / "home", f"file://{folder}/store", {"PREFECT_API_URL": prefect_url})
-    pipeline.ok()
-    return pipeline
+def micro(prefect_url: str, once: Callable[..., Pipeline]) -> Pipeline:
+    """One whole run of the recipe `micro`, finished: to look at, or to begin with (`Pipeline.begin_with`)."""
+
+    def make(folder: Path) -> Pipeline:
+        pipeline = Pipeline(folder / "home", f"file://{folder}/store", {"PREFECT_API_URL": prefect_url})
+        pipeline.ok()
+        return pipeline
+
+    return once("micro", make)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> "Trained":
+    """A small model with all that it was made from: to look at, not to change."""
+    from trained import make_trained
+
+    return make_trained(Store(str(tmp_path_factory.mktemp("trained"))))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -26,6 +27,16 @@ class Pipeline:
     store_url: str
     env: dict[str, str] = field(default_factory=dict)
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+    said: str = ""  # in the terminal, by the last run that was `ok`
+
+    def begin_with(self, other: "Pipeline", *stages: str) -> None:
+        """Put copies of another's finished steps on the store: a step is not bound to its place.
+
+        `stages`: those to copy; without any, all.
+        """
+        mine, theirs = (Path(p.store_url.removeprefix("file://")) for p in (self, other))
+        for stage in stages or [folder.name for folder in theirs.iterdir()]:
+            shutil.copytree(theirs / stage, mine / stage)
 
     def environment(self, **more: str) -> dict[str, str]:
         return environment() | {MARK: self.mark, "LLAMA_HOME": str(self.home)} | self.env | more
@@ -57,6 +68,7 @@ class Pipeline:
     def ok(self, *args: str, **kwargs: object) -> str:
         code, output = self.run(*args, **kwargs)  # type: ignore[arg-type]
         assert code == 0, output
+        self.said = output
         return output
 
     def processes(self) -> list[psutil.Process]:

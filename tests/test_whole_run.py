@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from mlflow.tracking import MlflowClient
 from pipeline import ROOT, Pipeline, how_made
@@ -90,27 +91,32 @@ def test_the_registered_version_points_at_the_store_and_knows_where_it_came_from
     assert sorted(m.step for m in history) == list(range(1, load_recipe("micro").train.steps + 1))
 
 
-def test_the_model_loads_from_the_registry_and_predicts(micro: Pipeline, registry: MlflowClient) -> None:
+def test_the_model_loads_from_the_registry_where_this_project_is_not_installed_and_predicts(
+    micro: Pipeline, registry: MlflowClient
+) -> None:
     program = """
-import mlflow, json
+import json, sys
+sys.modules["llama_core"] = None
+import mlflow, pandas
 model = mlflow.pyfunc.load_model("models:/llama-micro@candidate")
-import pandas
 short, long = ({"max_new_tokens": n} for n in (2, 8))
-prompts = pandas.DataFrame({"prompt": ["def main():"]})
-print(json.dumps([*model.predict(["def main():"], params=long), *model.predict(prompts, params=short)]))
+listed = ["def main():"]
+frame = pandas.DataFrame({"prompt": listed})
+print(json.dumps([model.predict(*asked) for asked in ((listed, long), (listed, short), (frame, short))]))
 """
     env = os.environ | {"PYTHONPATH": "", "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=micro.home, env=env, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    long, short = json.loads(done.stdout.splitlines()[-1])
+    [long], [short], [from_frame] = json.loads(done.stdout.splitlines()[-1])
+    assert from_frame == short
     assert len(long) > len(short) > 0 and long.startswith(short)
 
 
-def test_a_second_run_reuses_every_step(micro: Pipeline) -> None:
+def test_a_second_run_reuses_every_step_though_it_is_executed_in_another_way(micro: Pipeline) -> None:
     before = set(micro.store.list())
-    output = micro.ok()
+    output = micro.ok("launch.procs_per_node=1", "layout.micro_batch=2", "run.workers=1", "run.log_every=7")
     made = how_made(output)
     assert sorted(made) == LABELS.split("|")
     assert set(made.values()) == {"reused"}
@@ -120,11 +126,13 @@ def test_a_second_run_reuses_every_step(micro: Pipeline) -> None:
     assert "page card read trace" in told, "where the corpus lies and how to look at it"
 
 
-def test_an_execution_field_changes_no_address(micro: Pipeline) -> None:
-    before = micro.digests()
-    output = micro.ok("launch.procs_per_node=1", "layout.micro_batch=2", "run.workers=1", "run.log_every=7")
-    assert micro.digests() == before
-    assert how_made(output)["train"] == "reused"
+def test_bytes_per_token_are_shown_in_the_terminal_and_as_a_table_in_prefect(
+    micro: Pipeline, prefect_url: str
+) -> None:
+    assert "bytes per token: code " in micro.said
+    asked = {"artifacts": {"key": {"any_": ["bytes-per-token"]}}}
+    table, *_ = httpx.post(f"{prefect_url}/artifacts/filter", json=asked, timeout=30).json()
+    assert '"source": "docs"' in table["data"]
 
 
 def test_the_deployed_flows_take_what_prefect_yaml_gives_them() -> None:

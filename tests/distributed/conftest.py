@@ -1,6 +1,5 @@
 """A small corpus as tokens, and training jobs on it as real processes."""
 
-import os
 import random
 import secrets
 import subprocess
@@ -9,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import programs
 import pytest
 
 from llama_core.artifact import Artifact
@@ -44,32 +44,30 @@ class Training:
     def step(self) -> Step:
         return self.job.step
 
-    def command(
-        self, processes: int = 1, device: str = "cpu", **layout: Any
-    ) -> tuple[list[str], dict[str, str]]:
-        """The command and environment of a launch in an attempt of its own."""
+    def publish(self, processes: int = 1, device: str = "cpu", **layout: Any) -> str:
+        """The URL of the job in an attempt of its own."""
         recipe = self.job.recipe.model_dump(mode="json", by_alias=True)
         recipe["layout"] |= layout
         recipe["launch"] |= {"procs_per_node": processes, "device": device}
         old = self.step
         step = Step.from_dict(old.as_dict() | {"attempt": None, "execution": {}})
-        url = Job(step, Recipe.model_validate(recipe)).publish()
-        launcher = [sys.executable]
-        if processes > 1:
-            launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-            launcher += ["--local-addr=127.0.0.1"]
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-        environment.pop("LLAMA_LIFELINE", None)
-        return [*launcher, "-m", "llama_core.train", url], environment
+        return Job(step, Recipe.model_validate(recipe)).publish()
 
-    def run(self, processes: int = 1, expect: int = 0, device: str = "cpu", **layout: Any) -> str:
-        """Run to the end; what it printed. The agent of several processes turns any failure into 1."""
-        command, environment = self.command(processes, device, **layout)
-        done = subprocess.run(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240
-        )
+    def run(self, processes: int = 1, expect: int = 0, **layout: Any) -> str:
+        """Run to the end; what it printed."""
+        url = self.publish(processes, **layout)
+        done = programs.run("-m", "llama_core.train", url, ranks=processes)
         assert done.returncode == expect, done.stdout
         return done.stdout
+
+    def run_afresh(self, device: str = "cpu", **layout: Any) -> str:
+        """Run one process on an interpreter of its own, as a GPU needs it."""
+        command = [sys.executable, "-m", "llama_core.train", self.publish(1, device, **layout)]
+        done = subprocess.run(
+            command, env=programs.environment(), capture_output=True, text=True, timeout=240
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
 
     def committed(self) -> list[str]:
         return checkpoint.committed(self.step)

@@ -77,7 +77,7 @@ def test_bf16_on_two_processes_follows_bf16_on_one(training):
 def test_a_gpu_trains_like_the_cpu(training, precision, tolerance, attention):
     cpu, gpu = (training(**{"train.precision": precision}) for _ in range(2))
     cpu.run(1)
-    assert f"attention by {attention} on cuda" in gpu.run(1, device="cuda", attention=attention)
+    assert f"attention by {attention} on cuda" in gpu.run_afresh("cuda", attention=attention)
     assert_same_curves(curves(cpu), curves(gpu), tolerance)
 
 
@@ -85,8 +85,8 @@ def test_a_gpu_trains_like_the_cpu(training, precision, tolerance, attention):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_compiled_and_recomputed_blocks_train_alike_on_a_gpu(training):
     eager, compiled = (training() for _ in range(2))
-    eager.run(1, device="cuda")
-    compiled.run(1, device="cuda", compile=True, activation_checkpointing="full")
+    eager.run_afresh("cuda")
+    compiled.run_afresh("cuda", compile=True, activation_checkpointing="full")
     assert_same_curves(curves(eager), curves(compiled), 1e-4)
 
 

@@ -2,11 +2,10 @@
 
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+import programs
 import pytest
 
 from llama_core.program import STOPPED
@@ -19,9 +18,8 @@ def end_of(training):
     return training.artifact().digest, [(r["step"], r["loss"], r["grad_norm"]) for r in training.records()]
 
 
-def run_and_die(training, at, processes=1):
+def run_and_die(training, at):
     """Run until an object whose name ends in `at` is half published, and die there of SIGKILL."""
-    command, environment = training.command(processes)
     script = f"""
 import os, signal, sys
 from llama_core import store
@@ -39,10 +37,10 @@ def create_or_die(self, name, data):
     return create(self, name, data)
 store.Store.create = create_or_die
 from llama_core.train.run import main
-sys.exit(main({command[-1]!r}))
+sys.exit(main({training.publish()!r}))
 """
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
-    assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
+    done = programs.run("-c", script)
+    assert done.returncode == -signal.SIGKILL, done.stdout
 
 
 def damage(training, name, ending="", at=100):
@@ -99,20 +97,19 @@ def test_a_finished_run_holds_the_record_of_every_step_and_only_the_kept_checkpo
     lying = {n for n in artifact.store.list() if n != "manifest.json" and not n.startswith("shards/")}
     assert lying == listed
     started = time.monotonic()
-    assert "@metrics" not in undisturbed.run(1), "a finished step is not trained again"
+    assert "@metrics" not in undisturbed.run_afresh(), "a finished step is not trained again"
     assert time.monotonic() - started < 60
 
 
 def test_sigterm_saves_and_another_layout_goes_on(training, undisturbed):
     moved = training(**{"run.save_every": 100})
-    command, environment = moved.command(1)
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-    for line in process.stdout:
+    process = programs.Program("-m", "llama_core.train", moved.publish())
+    for line in process.output:
         if line.startswith("@metrics") and '"step": 7,' in line:
             process.send_signal(signal.SIGTERM)
             break
-    process.communicate()
-    assert process.returncode == STOPPED
+    process.output.read()
+    assert process.wait() == STOPPED
     (saved,) = moved.committed()
     assert "step-00000007" <= saved < "step-00000020"
     moved.run(2)

@@ -1,11 +1,11 @@
 """`python -m llama_core.evaluate`, alone and on several ranks, as a launcher starts it."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
+import programs
 import pytest
 from trained import Trained
 
@@ -17,27 +17,24 @@ from llama_core.step import Step
 from llama_core.store import Store
 
 
-def evaluate(
-    trained: Trained, store: Store, processes: int = 1, program: str = "", **settings: object
-) -> tuple[subprocess.CompletedProcess[str], Step]:
-    """Run the program on a step of its own in the folder of `store`."""
+def publish(trained: Trained, store: Store, **settings: object) -> tuple[str, Step]:
+    """The URL of a job whose step is of its own, in the folder of `store`."""
     value = trained.recipe.model_dump(mode="json", by_alias=True)
     value["evaluate"] |= {"heldout_bytes": 400, "batch_tokens": 512, **settings}
-    value["launch"]["procs_per_node"] = processes
     step = Step(trained.store, "evaluate", REVISION, {"test": store.url}, trained.inputs)
-    url = Job(step, Recipe.model_validate(value)).publish()
-    command = [sys.executable, *(["-c", program] if program else ["-m", "llama_core.evaluate"]), url]
-    if processes > 1:
-        options = ["--standalone", f"--nproc-per-node={processes}", "--local-addr=127.0.0.1"]
-        command[1:1] = ["-m", "torch.distributed.run", *options]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    environment.pop("LLAMA_LIFELINE", None)
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=300)
-    return done, step
+    return Job(step, Recipe.model_validate(value)).publish(), step
 
 
-def results(done: subprocess.CompletedProcess[str], step: Step) -> dict[str, dict[str, dict[str, float]]]:
-    assert done.returncode == 0, done.stdout + done.stderr
+def evaluate(
+    trained: Trained, store: Store, ranks: int = 1, **settings: object
+) -> tuple[programs.Done, Step]:
+    """Run the program."""
+    url, step = publish(trained, store, **settings)
+    return programs.run("-m", "llama_core.evaluate", url, ranks=ranks), step
+
+
+def results(done: programs.Done, step: Step) -> dict[str, dict[str, dict[str, float]]]:
+    assert done.returncode == 0, done.stdout
     artifact = step.finished()
     assert artifact is not None
     return artifact.facts
@@ -71,7 +68,7 @@ def test_ranks_that_share_the_model_and_the_work_get_the_same_results(
     trained: Trained, store: Store, data: str
 ) -> None:
     one = results(*evaluate(trained, store.at("one"), data=data))
-    two = results(*evaluate(trained, store.at("two"), processes=2, data=data))
+    two = results(*evaluate(trained, store.at("two"), ranks=2, data=data))
     assert two["tasks"] == one["tasks"]
     assert two["tasks"]["arc_easy"]["n"] == 20
     for source, expected in one["heldout"].items():
@@ -88,7 +85,8 @@ heavy = {"lm_eval", "datasets", "transformers"} & set(sys.modules)
 assert not heavy, heavy
 sys.exit(code)
 """
-    done, _ = evaluate(trained, store, program=program)
+    command = [sys.executable, "-c", program, publish(trained, store)[0]]
+    done = subprocess.run(command, capture_output=True, text=True, env=programs.environment(), check=False)
     assert done.returncode == 0, done.stderr
 
 

@@ -1,8 +1,6 @@
 """The export is our model, as transformers, tokenizers and MLflow see it."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -101,29 +99,6 @@ def test_the_tokenizer_of_the_export_is_ours(trained: Trained, store: Store) -> 
         ids = trained.tokenizer.encode(text, bos=True)
         assert theirs(text)["input_ids"] == ids
         assert theirs.decode(ids, skip_special_tokens=True) == text
-
-
-def test_mlflow_loads_it_where_this_project_is_not_installed(trained: Trained, store: Store) -> None:
-    import mlflow
-    from mlflow.models import Model
-
-    model = Model()
-    mlflow.pyfunc.add_to_model(model, loader_module="llama_pyfunc", data=".", code="code")
-    _, folder = export(trained, store, extra={"MLmodel": model.to_yaml().encode()})
-    program = """
-import sys, json, pandas as pd, mlflow
-sys.modules["llama_core"] = None
-model = mlflow.pyfunc.load_model(sys.argv[1])
-prompts = ["def main():", "  the function"]
-print(json.dumps([model.predict(pd.DataFrame({"prompt": prompts})), model.predict(prompts)]))
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(folder)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    from_frame, from_list = json.loads(done.stdout.splitlines()[-1])
-    assert from_frame == from_list
-    assert len(from_list) == 2 and all(isinstance(text, str) for text in from_list)
 
 
 def test_the_mlflow_model_continues_as_our_own_engine_does(trained: Trained, store: Store) -> None:

@@ -1,9 +1,9 @@
 """A model can be talked to from wherever it lies."""
 
-import os
 import subprocess
 import sys
 
+import programs
 import pytest
 import torch
 from trained import Trained
@@ -87,29 +87,24 @@ def test_what_is_no_llama_of_ours_is_refused_by_name(trained: Trained, store: St
         load(folder.url)
 
 
-def talk(*arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "llama_core.generate", *arguments],
-        input=typed,
+def test_the_command_continues_a_prompt_and_then_lines(trained: Trained) -> None:
+    command = ["-m", "llama_core.generate", trained.inputs["train"].url, "--max-new-tokens", "8"]
+    once = programs.run(*command, "--prompt", "def main")
+    assert once.returncode == 0
+    assert once.stdout.startswith("def main")
+    lines = subprocess.run(
+        [sys.executable, *command],
+        input="def main\nimport\n",
         capture_output=True,
         text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=programs.environment(),
         check=False,
     )
-
-
-def test_the_command_continues_a_prompt_and_then_lines(trained: Trained) -> None:
-    url = trained.inputs["train"].url
-    once = talk(url, "--prompt", "def main", "--max-new-tokens", "8")
-    assert once.returncode == 0, once.stderr
-    assert once.stdout.startswith("def main")
-    lines = talk(url, "--max-new-tokens", "8", typed="def main\nimport\n")
-    assert lines.stdout.startswith(once.stdout)
+    assert lines.stdout.startswith(once.stdout), lines.stderr
     assert "\nimport" in lines.stdout
 
 
 def test_the_command_says_what_is_wrong_in_one_line(store: Store) -> None:
-    done = talk(store.url, "--prompt", "x")
+    done = programs.run("-m", "llama_core.generate", store.url, "--prompt", "x")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: there is no model at") and done.stderr.count("\n") == 1
-    assert done.stdout == ""
+    assert done.stdout.startswith("error: there is no model at") and done.stdout.count("\n") == 1

@@ -1,13 +1,13 @@
 """The services of a run: real Prefect servers, real kills."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -45,27 +45,44 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
         pipeline.kill()
 
 
+def begin(home: Pipeline, **env: str) -> Run:
+    """A run; MLflow's database is not what it is about, and is not made."""
+    env = {"MLFLOW_TRACKING_URI": "sqlite:///not-used.db"} | env
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN],
+        env=home.environment(**env),
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
 @pytest.fixture
 def start(home: Pipeline) -> Iterator[Callable[..., Run]]:
     runs: list[Run] = []
 
     def start(**env: str) -> Run:
-        run = subprocess.Popen(
-            [sys.executable, "-c", RUN],
-            env=home.environment(**env),
-            text=True,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        runs.append(run)
-        return run
+        runs.append(begin(home, **env))
+        return runs[-1]
 
     yield start
     for run in runs:
         run.kill()
         run.communicate()
-    assert not home.ends(within=30)
+
+
+@dataclass
+class Running:
+    run: Run
+    url: str
+
+
+@pytest.fixture(scope="module")
+def running(home: Pipeline) -> Running:
+    """A run, and its server: several tests use it, and one ends it."""
+    run = begin(home)
+    return Running(run, url_of(run))
 
 
 def url_of(run: Run) -> str:
@@ -108,24 +125,39 @@ def names(url: str) -> list[str]:
     return sorted(item["name"] for item in httpx.post(url, json={}).json())
 
 
-def test_two_runs_share_one_server_which_goes_with_the_last(
-    home: Pipeline, start: Callable[..., Run]
-) -> None:
-    first, second = start(), start()
-    url = url_of(first)
-    assert url_of(second) == url
-    first.communicate("")
-    assert answers(url)
+def test_two_runs_share_one_server(running: Running, start: Callable[..., Run]) -> None:
+    second = start()
+    assert url_of(second) == running.url
     second.communicate("")
-    assert not home.ends(within=20)
-    assert not answers(url)
+    assert answers(running.url)
 
 
-def test_a_killed_run_leaves_no_process_behind(home: Pipeline, start: Callable[..., Run]) -> None:
-    run = start()
-    assert answers(url_of(run))
-    run.kill()
+@pytest.mark.parametrize("victim", ["infra.prefect_server", "prefect"])
+def test_the_server_comes_back_to_a_run_at_the_same_address(
+    victim: str, home: Pipeline, running: Running
+) -> None:
+    holder, server = find(home, "infra.prefect_server"), find(home, "prefect", "server")
+    killed = holder if victim == "infra.prefect_server" else server
+    killed.kill()
+    server.wait(timeout=20)
+    assert answers(running.url, within=60)
+
+
+def test_a_server_that_the_environment_names_is_used_or_refused_but_never_replaced(
+    home: Pipeline, running: Running, start: Callable[..., Run]
+) -> None:
+    other = str(home.home / "other")
+    assert url_of(start(PREFECT_API_URL=running.url, LLAMA_HOME=other)) == running.url
+    message = refusal(start(PREFECT_API_URL="http://127.0.0.1:9/api", LLAMA_HOME=other))
+    assert message.startswith("ServiceError: Prefect does not answer at http://127.0.0.1:9/api")
+    assert "PREFECT_API_URL" in message and "make stack" in message and "\n" not in message
+    assert not (home.home / "other" / "prefect").exists()
+
+
+def test_the_server_goes_with_the_last_run(home: Pipeline, running: Running) -> None:
+    running.run.communicate("")
     assert not home.ends(within=20)
+    assert not answers(running.url)
 
 
 def test_a_run_killed_while_the_server_starts_leaves_no_process_behind(
@@ -136,33 +168,6 @@ def test_a_run_killed_while_the_server_starts_leaves_no_process_behind(
         time.sleep(0.05)
     run.kill()
     assert not home.ends(within=20)
-
-
-@pytest.mark.parametrize("victim", ["infra.prefect_server", "prefect"])
-def test_the_server_comes_back_to_a_run_at_the_same_address(
-    victim: str, home: Pipeline, start: Callable[..., Run]
-) -> None:
-    run = start()
-    url = url_of(run)
-    holder, server = find(home, "infra.prefect_server"), find(home, "prefect", "server")
-    killed = holder if victim == "infra.prefect_server" else server
-    killed.kill()
-    server.wait(timeout=20)
-    assert answers(url, within=60)
-    run.communicate("")
-    assert not home.ends(within=20)
-
-
-def test_a_server_that_the_environment_names_is_used_or_refused_but_never_replaced(
-    home: Pipeline, start: Callable[..., Run]
-) -> None:
-    url = url_of(start())
-    assert url_of(start(PREFECT_API_URL=url, LLAMA_HOME=str(home.home / "other"))) == url
-    dead = start(PREFECT_API_URL="http://127.0.0.1:9/api", LLAMA_HOME=str(home.home / "other"))
-    message = refusal(dead)
-    assert message.startswith("ServiceError: Prefect does not answer at http://127.0.0.1:9/api")
-    assert "PREFECT_API_URL" in message and "make stack" in message and "\n" not in message
-    assert not (home.home / "other" / "prefect").exists()
 
 
 @pytest.mark.parametrize("where", [".prefect/profiles.toml", "elsewhere.toml"])
@@ -214,7 +219,7 @@ def test_two_first_uses_of_mlflow_at_once_make_one_good_database(tmp_path: Path)
     ] * 2
 
 
-def test_the_stack_serves_runs_and_a_kill_leaves_nothing_behind(
+def test_the_stack_serves_runs_and_kills_leave_nothing_behind(
     home: Pipeline, start: Callable[..., Run]
 ) -> None:
     with socket.socket() as one, socket.socket() as two:
@@ -232,7 +237,8 @@ def test_the_stack_serves_runs_and_a_kill_leaves_nothing_behind(
     url = f"http://127.0.0.1:{prefect_port}/api"
     assert answers(f"http://127.0.0.1:{mlflow_port}")
 
-    assert url_of(start()) == url
+    run = start()
+    assert url_of(run) == url
     second = subprocess.run(command, env=home.environment(), text=True, capture_output=True)
     assert second.returncode == 2 and second.stderr.startswith("error: a run, or another stack, has")
 
@@ -243,12 +249,11 @@ def test_the_stack_serves_runs_and_a_kill_leaves_nothing_behind(
     assert names(f"{url}/automations/filter") == ["crashed-runs-start-again", "lost-runs-are-crashed"]
     assert names(f"{url}/work_pools/filter") == ["gpu-13b", "gpu-33b", "gpu-65b", "gpu-7b", "local"]
 
-    run = start()
-    assert url_of(run) == url
-    stack.send_signal(signal.SIGKILL)
+    stack.kill()
     stack.wait()
     assert answers(url, within=60), "a run that loses the stack has a server of its own at the same address"
-    run.communicate("")
+    run.kill()
+    assert not home.ends(within=20)
 
 
 def test_a_taken_port_is_one_clear_message(tmp_path: Path) -> None:

@@ -74,14 +74,25 @@ class Stack:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def watch(self, deployment: str) -> str:
+        """Run a deployment to its end; what the terminal showed, in one line."""
+        done = subprocess.run(
+            [PREFECT, "deployment", "run", deployment, "--watch", "--watch-timeout", "180"],
+            cwd=ROOT,
+            env=self.pipeline.environment(COLUMNS="2000"),
+            text=True,
+            capture_output=True,
+        )
+        return " ".join(done.stdout.split())
+
     def ask(self, what: str, **body: Any) -> list[dict[str, Any]]:
         """POST /WHAT/filter of Prefect's REST API."""
         return httpx.post(f"{self.api}/{what}/filter", json=body, timeout=30).raise_for_status().json()
 
     def begin(self, store: str) -> str:
-        """Start a run of micro by pretrain/tiny; its id, once it trains."""
+        """Start a run of micro by train/tiny, on a store that has its tokens; its id, once it trains."""
         before = {run["id"] for run in self.ask("flow_runs")}
-        self.prefect("deployment", "run", "pretrain/tiny", "-p", "recipe=micro", "-p", f"store={store}")
+        self.prefect("deployment", "run", "train/tiny", "-p", "recipe=micro", "-p", f"store={store}")
         [run] = [r["id"] for r in self.ask("flow_runs") if r["id"] not in before]
         deadline = time.monotonic() + 300
         while not self.ask(
@@ -104,7 +115,8 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(micro: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """After `micro`, which names a server in the environment."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "PREFECT_API_URL", "LLAMA_STORE"):
             patch.delenv(name, raising=False)
@@ -159,6 +171,38 @@ def test_a_watched_run_completes_and_shows_progress_tables_a_report_and_the_regi
         assert version.run_id == tracked.info.run_id
 
 
+def test_a_size_that_this_machine_cannot_hold_ends_and_says_what_it_needs(stack: Stack) -> None:
+    watched = stack.watch("pretrain/65b")
+    assert "finished in state 'Failed'" in watched and "stack-gpu-65b" in watched
+    [run] = [r for r in stack.ask("flow_runs") if r["parameters"].get("recipe") == "65b"]
+    shown_in_the_ui = run["state"]["message"]
+    for said in (
+        "recipe 65b needs 256 nodes x 8 processes on cuda",
+        "sinfo",
+        "Here is this machine with",
+        "make pretrain RECIPE=65b SET=launch.launcher=slurm",
+        "prefect worker start --pool gpu-65b",
+        "a smaller recipe such as tiny",
+    ):
+        assert said in watched and said in shown_in_the_ui
+    assert "Traceback" not in watched
+
+
+def test_a_pool_that_another_worker_serves_is_left_to_it(stack: Stack) -> None:
+    command = [PREFECT, "worker", "start", "--pool", "gpu-7b", "--name", "on-a-login-node"]
+    with subprocess.Popen(
+        command, env=stack.pipeline.environment(), stdout=subprocess.PIPE, text=True
+    ) as other:
+        try:
+            assert other.stdout
+            while "started" not in other.stdout.readline():
+                assert other.poll() is None
+            watched = stack.watch("pretrain/7b")
+            assert "on-a-login-node" in watched and "stack-gpu-7b" not in watched
+        finally:
+            other.kill()
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
 def test_a_browser_shows_the_run_the_deployments_and_the_registered_model(
     stack: Stack, tmp_path: Path
@@ -169,25 +213,31 @@ def test_a_browser_shows_the_run_the_deployments_and_the_registered_model(
     mlflow = f"http://127.0.0.1:{stack.ports['--mlflow-port']}/#"
     for url, shown in {
         f"{prefect}/runs/flow-run/{run['id']}": ["Completed", "ingest code", "Artifacts"],
-        f"{prefect}/deployments": ["65b", "Not Ready", "tiny", "tokenizer"],
+        f"{prefect}/deployments": ["65b", "tiny", "tokenizer"],
         f"{mlflow}/models/llama-micro": ["candidate", "llama.corpus"],
     }.items():
         page = seen(url, tmp_path / "browser")
         assert not [text for text in shown if text not in page], url
 
 
-def test_a_killed_flow_run_starts_again_by_itself_and_completes(stack: Stack, tmp_path: Path) -> None:
-    run = stack.begin(f"file://{tmp_path}")
+@pytest.fixture
+def store(micro: Pipeline, tmp_path: Path) -> str:
+    """A store with the steps of micro up to the tokens."""
+    pipeline = Pipeline(tmp_path, f"file://{tmp_path}")
+    pipeline.begin_with(micro, "ingest", "dedup", "corpus", "corpus_page", "tokenizer", "tokens")
+    return pipeline.store_url
+
+
+def test_a_killed_flow_run_starts_again_by_itself_and_completes(stack: Stack, store: str) -> None:
+    run = stack.begin(store)
     [flow] = [p for p in stack.pipeline.processes() if p.environ().get("PREFECT__FLOW_RUN_ID") == run and
               "prefect.engine" in p.cmdline()]  # fmt: skip
     flow.kill()
     assert stack.await_completed(run)["run_count"] == 2
 
 
-def test_a_run_that_was_lost_with_the_stack_goes_on_when_the_stack_is_back(
-    stack: Stack, tmp_path: Path
-) -> None:
-    run = stack.begin(f"file://{tmp_path}")
+def test_a_run_that_was_lost_with_the_stack_goes_on_when_the_stack_is_back(stack: Stack, store: str) -> None:
+    run = stack.begin(store)
     stack.kill()
     stack.start()
     assert stack.await_completed(run)["run_count"] == 2
@@ -201,15 +251,17 @@ def test_a_corpus_that_is_ready_starts_a_training_with_what_it_was_asked_for_wit
         "resource = {'prefect.resource.id': 'llama.corpus.0', 'llama.recipe': %r}; "
         f"emit_event('llama.corpus.ready', resource, payload={asked!r})"
     )
+    train = {"flows": {"name": {"any_": ["train"]}}}
+    before = stack.ask("flow_runs", **train)
     for recipe in ("7b", "tiny"):
         subprocess.run([sys.executable, "-c", emit % recipe], env=stack.pipeline.environment(), check=True)
     deadline = time.monotonic() + 60
-    train = {"flows": {"name": {"any_": ["train"]}}}
-    while not (runs := stack.ask("flow_runs", **train)):
+    while len(stack.ask("flow_runs", **train)) == len(before):
         assert time.monotonic() < deadline
         time.sleep(0.5)
     time.sleep(3)
-    runs = stack.ask("flow_runs", **train)
+    known = {run["id"] for run in before}
+    runs = [run for run in stack.ask("flow_runs", **train) if run["id"] not in known]
     assert [run["parameters"] for run in runs] == [asked]
 
 

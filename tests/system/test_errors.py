@@ -25,12 +25,16 @@ def fails(pipeline: Pipeline, *args: str, says: str, code: int = 2, **kwargs: st
     [
         ("model.dmi=3", "did you mean 'dim'"),
         ("train.lr=fast", "train.lr"),
-        ("tokenizer.vocab_size=60000", "tokenizer.vocab_size"),
         ("corpus.sources.code.packages=[no-such-package]", "no-such-package"),
     ],
 )
 def test_a_bad_recipe(pipeline: Pipeline, override: str, says: str) -> None:
     fails(pipeline, override, says=says)
+
+
+def test_a_vocabulary_that_is_larger_than_the_text_can_fill(micro: Pipeline, pipeline: Pipeline) -> None:
+    pipeline.begin_with(micro, "ingest", "dedup", "corpus", "corpus_page")
+    fails(pipeline, "tokenizer.vocab_size=60000", says="tokenizer.vocab_size")
 
 
 def test_a_cluster_size_on_a_laptop_fails_before_any_work(pipeline: Pipeline) -> None:

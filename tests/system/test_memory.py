@@ -1,4 +1,8 @@
-"""A shard's work stays under 2 GB of memory, whatever the shard holds: bombs of their real size."""
+"""A shard's work stays far under 2 GB of memory, whatever the shard holds.
+
+A record is never held, so its size does not matter once it is larger than what a process may take: the line
+is of 2 GB, the other bombs are as small as they can be and still be seen.
+"""
 
 import gzip
 import io
@@ -17,14 +21,14 @@ from pipeline import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-GIB = 1 << 30
-LIMIT = 2 * 10**9
+LIMIT = 300 * 10**6  # some 100 of it are the libraries
+LARGE = 320 << 20  # the bytes of a record that would be seen if it were held
 PIECE = 64 << 20
 MEMBERS = 100_000
 TEXT = "The quick brown fox jumps over the lazy dog, and nobody knows what for. " * 8
 
 INGEST = """
-import json, pathlib, sys
+import json, os, pathlib, sys
 from llama_core.corpus import ingest
 from llama_core.recipe import load_recipe
 from llama_core.step import Step
@@ -32,12 +36,13 @@ from llama_core.store import Store
 source = json.loads(sys.argv[1])
 recipe = load_recipe("micro", {"corpus.sources": {"s": source}, "mixture": {"s": 1}, "corpus.holdout": []})
 source = recipe.corpus.sources["s"]
-[raw] = ingest.plan("s", source)
+[raw] = ingest.raw_files("s", source)
 step = Step(Store(sys.argv[2]), "ingest", 1, {}, {raw.name: raw.digest})
 ingest.ingest_shard(step, "s", source, raw)
 lines = pathlib.Path("/proc/self/status").read_text().splitlines()  # ru_maxrss has the parent's peak in it
 peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
-print(json.dumps([peak, step.commit([raw.name]).counts]))
+print(json.dumps([peak, step.commit([raw.name]).counts]), flush=True)
+os._exit(0)  # as our programs end: a thread of pyarrow's may abort an interpreter that takes itself apart
 """
 
 
@@ -57,23 +62,22 @@ def write(path: Path, chunks: Iterator[bytes]) -> Path:
     return path
 
 
-def a_line_of_10_gb(folder: Path) -> Path:
+def a_line_of_2_gb(folder: Path) -> Path:
     good = json.dumps({"text": TEXT}).encode() + b"\n"
-    return write(folder / "a.jsonl.gz", packed(good, b"x", 10 * GIB, b"\n" + good))
+    return write(folder / "a.jsonl.gz", packed(good, b"x", 2 << 30, b"\n" + good))
 
 
-def a_page_of_10_gb(folder: Path) -> Path:
+def a_large_page(folder: Path) -> Path:
     def record(body: bytes, size: int) -> bytes:
         head = "WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: https://a.example/\r\n"
         return f"{head}Content-Length: {size}\r\n\r\n".encode() + body
 
     end = b"\r\n\r\n"
     good = record(TEXT.encode(), len(TEXT)) + end
-    filled = 10 * GIB // PIECE * PIECE
-    return write(folder / "a.warc.wet.gz", packed(good + record(b"", filled), b"x", filled, end + good))
+    return write(folder / "a.warc.wet.gz", packed(good + record(b"", LARGE), b"x", LARGE, end + good))
 
 
-def an_article_of_2_gb(folder: Path) -> Path:
+def a_large_article(folder: Path) -> Path:
     def page(number: int, text: str) -> str:
         return (
             f"<page><title>A{number}</title><ns>0</ns><id>{number}</id><revision><id>{number}</id>"
@@ -84,32 +88,32 @@ def an_article_of_2_gb(folder: Path) -> Path:
     long, tail = page(2, "\0").split("\0")
     last = tail + page(3, TEXT) + "</mediawiki>"
     return write(
-        folder / "enwiki-pages-articles.xml.gz", packed((head + long).encode(), b"x", 2 * GIB, last.encode())
+        folder / "enwiki-pages-articles.xml.gz", packed((head + long).encode(), b"x", LARGE, last.encode())
     )
 
 
-def a_post_of_2_gb(folder: Path) -> Path:
+def a_large_post(folder: Path) -> Path:
     row = '<row Id="{}" PostTypeId="1" Score="1" Title="What?" Body="{}" />'
     long, tail = row.format(2, "\0").split("\0")
     head = "<posts>" + row.format(1, TEXT) + long
     return write(
         folder / "a.xml.gz",
-        packed(head.encode(), b"x", 2 * GIB, (tail + row.format(3, TEXT) + "</posts>").encode()),
+        packed(head.encode(), b"x", LARGE, (tail + row.format(3, TEXT) + "</posts>").encode()),
     )
 
 
-def an_archive_7z_of_2_gb(folder: Path) -> Path:
+def a_large_archive_7z(folder: Path) -> Path:
     posts, path = folder / "Posts.xml", folder / "a.stackexchange.com.7z"
     with posts.open("wb") as file:
-        file.truncate(2 * GIB)
+        file.truncate(LARGE)
     with py7zr.SevenZipFile(path, "w", filters=[{"id": py7zr.FILTER_DEFLATE}]) as archive:
         archive.write(posts, posts.name)
     posts.unlink()
     return path
 
 
-def a_paper_of_10_gb(folder: Path) -> Path:
-    bomb = b"".join(packed(b"\\documentclass{article}", b"x", 10 * GIB, b""))
+def a_large_paper(folder: Path) -> Path:
+    bomb = b"".join(packed(b"\\documentclass{article}", b"x", LARGE, b""))
     good = gzip.compress(
         (r"\documentclass{article}\begin{document}\section{One}" + TEXT + r"\end{document}").encode()
     )
@@ -131,29 +135,29 @@ def a_tar_of_100_000_members(folder: Path) -> Path:
     return path
 
 
-def a_zip_of_10_gb(folder: Path) -> Path:
+def a_large_zip(folder: Path) -> Path:
     path = folder / "somebody-tools.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         with archive.open("tools/bomb.py", "w", force_zip64=True) as member:
-            for _ in range(10 * GIB // PIECE):
+            for _ in range(LARGE // PIECE):
                 member.write(b"x" * PIECE)
         archive.writestr("tools/a.py", "a = 1\n" * 100)
     return path
 
 
 BOMBS: list[tuple[Callable[[Path], Path], str]] = [
-    (a_line_of_10_gb, "files"),
-    (a_page_of_10_gb, "commoncrawl"),
-    (an_article_of_2_gb, "wikipedia"),
-    (a_post_of_2_gb, "stackexchange"),
-    (an_archive_7z_of_2_gb, "stackexchange"),
-    (a_paper_of_10_gb, "arxiv"),
+    (a_line_of_2_gb, "files"),
+    (a_large_page, "commoncrawl"),
+    (a_large_article, "wikipedia"),
+    (a_large_post, "stackexchange"),
+    (a_large_archive_7z, "stackexchange"),
+    (a_large_paper, "arxiv"),
     (a_tar_of_100_000_members, "github"),
-    (a_zip_of_10_gb, "github"),
+    (a_large_zip, "github"),
 ]
 
 
-# A partition of as many bytes as the recipe's default, of keys in groups, through a phase of dedup.
+# A full partition of keys in groups, through a phase of dedup; it is a `share` of the recipe's default.
 PHASE = """
 import json, pathlib, sys
 import numpy as np
@@ -162,8 +166,10 @@ from llama_core.corpus.partition import Runs, publish_runs
 from llama_core.corpus.recipe import Corpus
 from llama_core.step import Step
 from llama_core.store import Store
-label, folder = sys.argv[1:]
-cfg = Corpus.model_validate({"sources": {}})
+label, folder, share = sys.argv[1:]
+whole = Corpus.model_validate({"sources": {}})
+dedup = whole.dedup.model_copy(update={"partition_bytes": whole.dedup.partition_bytes // int(share)})
+cfg = whole.model_copy(update={"dedup": dedup})
 scratch = s.Scratch(Step(Store(folder), "dedup", 1, {}), cfg, "x")
 dtype, group, work = {
     "exact": (s.texts_dtype(), 3, lambda: exact.group_texts(scratch, runs, PIECES, 0)),
@@ -175,7 +181,7 @@ dtype, group, work = {
 }[label]
 PIECES = 20
 n = cfg.dedup.partition_bytes // dtype.itemsize // PIECES
-layout = s.Layout(np.arange(PIECES) * n, 1, 1)
+layout = s.RowLayout(np.arange(PIECES) * n, 1, 1)
 rng = np.random.default_rng(0)
 for number in range(PIECES):
     rows = np.zeros(n, dtype)
@@ -190,22 +196,33 @@ pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
 work()
 lines = pathlib.Path("/proc/self/status").read_text().splitlines()
 peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
-print(json.dumps([peak, n * PIECES * dtype.itemsize]))
+print(json.dumps([peak, n * PIECES * dtype.itemsize, whole.dedup.partition_bytes]))
 """
 
 
-@pytest.mark.parametrize("label", ["exact", "shared", "links", "large1", "near", "pairs"])
-def test_a_full_partition_of_dedup_is_worked_on_in_less_than_2_gb(label: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", PHASE, label, str(tmp_path)]
+def partition(label: str, share: int, folder: Path) -> list[int]:
+    """Do a phase on a part of a full partition: the peak of memory, the part's bytes and the full one's."""
+    command = [sys.executable, "-c", PHASE, label, str(folder / str(share)), str(share)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    peak, size = json.loads(done.stdout.splitlines()[-1])
-    assert size > 100 << 20
-    assert peak < LIMIT, f"{peak / 1e9:.2f} GB for {size >> 20} MB of keys"
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+# Pairs are made by the slice, which a small partition does not fill.
+@pytest.mark.parametrize(
+    ("label", "share"), [("exact", 8), ("shared", 8), ("links", 8), ("large1", 8), ("near", 8), ("pairs", 4)]
+)
+def test_a_full_partition_of_dedup_takes_less_than_2_gb(label: str, share: int, tmp_path: Path) -> None:
+    """By what two small ones take, and how that grows."""
+    (less, small, full), (more, larger, _) = (partition(label, n, tmp_path) for n in (2 * share, share))
+    whole = more + (full - larger) * max(0, more - less) / (larger - small)
+    assert whole < 2e9 and full == 256 << 20, f"{whole / 1e9:.2f} GB for {full >> 20} MB of keys"
 
 
 @pytest.mark.parametrize(("bomb", "kind"), BOMBS, ids=[bomb.__name__ for bomb, _ in BOMBS])
-def test_a_shard_is_read_in_less_than_2_gb(bomb: Callable[[Path], Path], kind: str, tmp_path: Path) -> None:
+def test_a_record_that_is_larger_than_memory_is_never_held(
+    bomb: Callable[[Path], Path], kind: str, tmp_path: Path
+) -> None:
     path = bomb(tmp_path)
     source = {"kind": kind, "urls": [str(path)], "min_chars": 50}
     command = [sys.executable, "-c", INGEST, json.dumps(source), str(tmp_path / "store")]

@@ -36,6 +36,8 @@ SLEEPER = """
     time.sleep(600)
 """
 
+ALONE = {"nodes": 1, "procs_per_node": 1}
+
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
@@ -56,7 +58,10 @@ def slurm(cluster: SlurmCluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 @pytest.fixture
 def job(tmp_path: Path) -> Callable[..., JobSpec]:
-    """job(program, *args): a job that runs the program's text on two nodes with two processes each."""
+    """job(program, *args): a job that runs the program's text on two nodes with two processes each.
+
+    `**ALONE`: with one process, which starts much sooner.
+    """
 
     def make(program: str, *args: str, name: str = "", max_restarts: int = 0, **launch: object) -> JobSpec:
         (tmp_path / "program.py").write_text(textwrap.dedent(program))
@@ -121,9 +126,10 @@ def test_a_caller_who_stops_reading_cancels_the_job(slurm: SlurmLauncher, job) -
 def test_a_job_that_a_person_cancels_is_not_started_again(
     slurm: SlurmLauncher, job, cluster: SlurmCluster
 ) -> None:
-    lines = run(job(SLEEPER, max_restarts=3), slurm)
-    _ranks(lines)
-    cluster.command("scancel", "--name", job(SLEEPER).name)
+    the_job = job(SLEEPER, max_restarts=3, **ALONE)
+    lines = run(the_job, slurm)
+    _ranks(lines, 1)
+    cluster.command("scancel", "--name", the_job.name)
     with pytest.raises(LaunchError, match="cancelled"):
         list(lines)
 
@@ -145,19 +151,19 @@ def test_a_job_outlives_its_flow_and_the_next_flow_adopts_it(
         from infra.launch.run import run
         from infra.launch.slurm import SlurmLauncher
         from llama_core.recipe import Launch
-        for line in run({job(program)!r}, SlurmLauncher(every=0.3)):
+        for line in run({job(program, **ALONE)!r}, SlurmLauncher(every=0.3)):
             print(line, flush=True)
     """
     (tmp_path / "flow.py").write_text(textwrap.dedent(flow))
     first = subprocess.Popen([sys.executable, "flow.py"], stdout=subprocess.PIPE, text=True)
-    pids = _ranks(iter(first.stdout))
+    pids = _ranks(iter(first.stdout), 1)
     first.kill()
     first.wait()
     time.sleep(1)
     assert all(psutil.pid_exists(p) for p in pids)
 
-    second = run(job(program), slurm)
-    assert _ranks(second) == pids, "not the same job"
+    second = run(job(program, **ALONE), slurm)
+    assert _ranks(second, 1) == pids, "not the same job"
     (tmp_path / "finish").touch()
     list(second)
 
@@ -173,14 +179,14 @@ def test_a_requeued_job_starts_again_under_the_same_log(
         sys.stdout.write(f"rank {os.environ['RANK']} is {os.getpid()}\\n")
         time.sleep(0 if again else 600)
     """
-    the_job = job(program)
+    the_job = job(program, **ALONE)
     lines = run(the_job, slurm)
-    first = _ranks(lines)
+    first = _ranks(lines, 1)
     handle = slurm.adopt(the_job.name)
     cluster.command("scontrol", "requeue", handle.id)
     rest = list(lines)
     second = [int(pid) for line in rest for pid in re.findall(r"rank \d is (\d+)", line)]
-    assert len(second) == 4 and not set(first) & set(second)
+    assert len(second) == 1 and not set(first) & set(second)
     assert any(line.startswith("[launcher] pending") for line in rest)
 
 

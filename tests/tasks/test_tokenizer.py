@@ -2,9 +2,6 @@
 
 from typing import Any
 
-import httpx
-from pipeline import Pipeline
-
 from tasks.tokenizer import bytes_per_token, summary
 
 FACTS: dict[str, Any] = {
@@ -36,13 +33,3 @@ def test_another_tokenizer_stands_beside_ours() -> None:
         "released.model": "3.00",
     }
     assert summary(facts).endswith("; released.model: books 3.90, wiki 3.40")
-
-
-def test_a_run_shows_them_in_the_terminal_and_as_a_table_in_prefect(
-    prefect_url: str, micro: Pipeline
-) -> None:
-    output = micro.ok("--flow", "tokenizer")
-    assert "bytes per token: code " in output
-    asked = {"artifacts": {"key": {"any_": ["bytes-per-token"]}}}
-    table, *_ = httpx.post(f"{prefect_url}/artifacts/filter", json=asked, timeout=30).json()
-    assert '"source": "docs"' in table["data"]
