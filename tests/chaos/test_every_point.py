@@ -5,6 +5,7 @@ it is started a hundred times (`zygote.py`). `test_kill.py` kills whole flows.
 """
 
 import random
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,10 @@ import psutil
 import pytest
 import seven_sources
 from chaos.forks import ForkedPipeline, Zygote
-from chaos.kills import begun, commits, kill_at, uncounted, versions
+from chaos.kills import begun, commits, kill_all_at, kill_at, uncounted, versions
 from mlflow.tracking import MlflowClient
+
+from llama_core.recipe import load_recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -48,8 +51,8 @@ MODEL = "llama-seven"
 # The benchmarks' libraries take seconds to import.
 SMALL = ("evaluate.tasks=[]", "evaluate.heldout_bytes=2000", "train.tokens=20480")
 WORKERS = {"inside": 2, "objects": 2}  # by point: a shard is killed in a worker, with another one beside it
-WORKERS_LOST = 4
-BETWEEN = 2.0  # seconds between two losses: the next worker takes some of them to start
+WORKERS_LOST = 3  # fewer than the tries that a shard has
+BETWEEN = 0.5  # seconds between two losses
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +103,20 @@ def test_killed_at_every_point_of_every_stage_it_ends_with_the_same_model(
     assert forked.digests() == undisturbed.digests()
     assert len(versions(forked, MODEL)) == 1
     assert uncounted(forked) == set(), "half-published objects are left"
+
+
+def test_an_unfinished_training_goes_on_with_other_execution_fields(
+    undisturbed: ForkedPipeline, forked: ForkedPipeline, recipe: str, tmp_path: Path
+) -> None:
+    for stage in STAGES[: STAGES.index("train")]:
+        shutil.copytree(undisturbed.store.path(stage), forked.store.path(stage))
+    kill_all_at(forked, "train:before@2", tmp_path / "reached", *SMALL, recipe=recipe)
+    others = ("launch.procs_per_node=1", "layout.micro_batch=4")
+    output = forked.ok("--flow", "train", *SMALL, *others, recipe=recipe)
+    assert f"resuming after step {load_recipe(recipe).run.save_every} of" in output, output
+    trained, reference = forked.artifact("train"), undisturbed.artifact("train")
+    assert trained.id == reference.id, "an execution field changes no address"
+    assert trained.facts["loss"] == pytest.approx(reference.facts["loss"], abs=1e-4)
 
 
 def test_two_runs_started_at_once_do_not_mix(

@@ -1,4 +1,4 @@
-"""Whole flows that are killed: in a worker, at a checkpoint and in the registry. Each start goes on."""
+"""Whole flows that are killed: in a worker, at a checkpoint, in the registry. Each start goes on."""
 
 from pathlib import Path
 
@@ -8,13 +8,14 @@ from pipeline import Pipeline, how_made
 
 from llama_core.recipe import load_recipe
 
-OTHERWISE = ("launch.procs_per_node=1", "layout.micro_batch=4")
+BEFORE_TRAINING = ("ingest code", "ingest docs", "dedup", "corpus", "corpus page", "tokenizer", "tokens")
 
 
 @pytest.mark.slow
-def test_a_flow_that_is_killed_goes_on_where_it_was_with_other_execution_fields_too(
-    micro: Pipeline, pipeline: Pipeline, tmp_path: Path
+def test_a_flow_that_is_killed_goes_on_where_it_was_and_what_it_started_ends(
+    pipeline: Pipeline, tmp_path: Path
 ) -> None:
+    """`test_every_point.py` compares what comes out of kills with what an undisturbed run makes."""
     reached = tmp_path / "reached"
     kill_at(pipeline, "ingest:inside", reached)
 
@@ -23,16 +24,11 @@ def test_a_flow_that_is_killed_goes_on_where_it_was_with_other_execution_fields_
     [checkpoint] = [n for n in pipeline.store.list("train") if "/shards/" in n]
     assert checkpoint.endswith(f"step-{every:08d}.json")
 
-    output = kill_at(pipeline, "register:inside", reached, *OTHERWISE)
+    output = kill_at(pipeline, "register:inside", reached)
     assert f"resuming after step {every} of" in output, output
-    trained, reference = pipeline.artifact("train"), micro.artifact("train")
-    assert trained.id == reference.id, "an execution field changes no address"
-    assert trained.facts["loss"] == pytest.approx(reference.facts["loss"], abs=1e-4)
+    assert {how_made(output)[label] for label in BEFORE_TRAINING} == {"reused"}
 
-    made = how_made(pipeline.ok(*OTHERWISE))
+    made = how_made(pipeline.ok())
     assert {label for label, how in made.items() if how != "reused"} == {"report"}
     assert len(versions(pipeline)) == 1
     assert pipeline.ends(within=10) == []
-    same, whole = pipeline.digests(), micro.digests()
-    for stage in ("ingest", "dedup", "corpus", "tokenizer", "tokens"):
-        assert same[stage] == whole[stage], stage
