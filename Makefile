@@ -43,7 +43,7 @@ test-slow: $(VENV)/.test ## chaos, long distributed and whole-system tests
 	$(PYTEST) -m "slow and not gpu"
 
 lint: $(VENV)/.test ## style and types
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy --num-workers $(JOBS)
 
 clean: ## remove what runs have made here (var/), not the environment
 	rm -rf var
@@ -54,6 +54,7 @@ $(INSTALLED) $(VENV)/.test: pyproject.toml
 	  || { echo "error: Python 3.11 or 3.12 is needed: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (once, two to four minutes) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
 	  --editable '.[$(subst -,$(comma),$(patsubst .%,%,$(notdir $@)))]'
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # on all cores; some files are for other Pythons
 	@touch $@
