@@ -5,7 +5,6 @@ from functools import partial
 from llama_core.artifact import Artifact
 from llama_core.corpus import corpus as core
 from llama_core.corpus.documents import Documents
-from llama_core.corpus.recipe import Corpus
 from llama_core.corpus.report import page
 from llama_core.corpus.report.balance import balance_rows, source_balances
 from llama_core.corpus.report.card import dataset_card, publish_card
@@ -13,7 +12,6 @@ from llama_core.corpus.report.measures import duplicate_clusters
 from llama_core.corpus.report.summary import source_summary, where_to_look
 from llama_core.corpus.training_text import TrainingText
 from llama_core.phases import one_phase
-from llama_core.recipe import Recipe
 from llama_core.step import Step
 from tasks.observe import say, show_link, show_markdown, show_table
 from tasks.run import Run
@@ -26,7 +24,7 @@ def corpus(run: Run, documents: dict[str, Documents]) -> Artifact:
     cfg = run.recipe.corpus
     step = Step(run.store, "corpus", core.REVISION, core.identity(cfg), documents)
     shards = {f"{source}.{s.name}": (source, s.name) for source, d in documents.items() for s in d.shards}
-    return make(run, step, one_phase(shards, partial(write, step, documents, cfg)))
+    return make(run, step, one_phase(shards, partial(core.corpus_shard, step, documents, cfg)))
 
 
 @stage("corpus_page", task_run_name="corpus page")
@@ -44,7 +42,7 @@ def corpus_page(run: Run, documents: dict[str, Documents], text: TrainingText) -
         {"recipe": run.recipe.name},
         {a.name: a.id for a in artifacts},
     )
-    work = partial(publish_page, step, run.recipe, documents, text)
+    work = partial(page.publish_page, step, run.recipe, documents, text)
     artifact = make(run, step, one_phase({"page": "page"}, work), title="corpus page")
     say("\n".join(f"      {line}" for line in where_to_look(page_url(artifact), text)))
     show_link("corpus-page", page_url(artifact), "the corpus as a page")
@@ -60,18 +58,3 @@ def corpus_page(run: Run, documents: dict[str, Documents], text: TrainingText) -
 def page_url(artifact: Artifact) -> str:
     """Return the URL of the page."""
     return artifact.store.url_of(artifact.shard("page").object(".html").name)
-
-
-def publish_page(
-    step: Step, recipe: Recipe, documents: dict[str, Documents], text: TrainingText, shard: str
-) -> None:
-    """Write the page as a shard of its step."""
-    with step.shard(shard) as out:
-        out.publish_bytes("corpus.html", page.page(recipe, documents.values(), text).encode())
-        out.digest = step.id  # and not that of the page's bytes, which also say where the corpus is
-
-
-def write(step: Step, documents: dict[str, Documents], cfg: Corpus, shard: tuple[str, str]) -> None:
-    """Write the corpus shard of an ingest shard, which is given as (source, name)."""
-    source, name = shard
-    core.corpus_shard(step, documents[source], cfg, name)

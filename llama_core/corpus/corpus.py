@@ -5,6 +5,7 @@ Besides the text, each shard has tables of what its documents are: licences, lan
 
 import contextlib
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,16 +27,19 @@ def identity(cfg: Corpus) -> dict[str, Any]:
     return {"holdout": cfg.holdout, "holdout_fraction": cfg.holdout_fraction, "seed": cfg.dedup.seed}
 
 
-def corpus_shard(step: Step, documents: Documents, cfg: Corpus, shard: str) -> None:
-    """Write the corpus shard `<source>.<shard>`, where `shard` is the name of an ingest shard.
+def corpus_shard(
+    step: Step, sources: Mapping[str, Documents], cfg: Corpus, ingest_shard: tuple[str, str]
+) -> None:
+    """Write the corpus shard `<source>.<shard>` of an ingest shard, which is given as (source, shard).
 
     Its objects are `train.parquet` and `heldout.parquet`, each if it has documents. Counts: documents =
     documents.train + documents.heldout, and bytes.train and bytes.heldout of text. Raises DamagedError.
     """
-    name = f"{documents.source}.{shard}"
+    source, shard = ingest_shard
+    documents, name = sources[source], f"{source}.{shard}"
     group = documents.ingested.shard(shard).facts["group"]
     with step.shard(name) as out:
-        out.facts |= {"source": documents.source, "group": group}
+        out.facts |= {"source": source, "group": group}
         tables = Tables()
         with contextlib.ExitStack() as stack:
             rows: dict[str, RowWriter] = {}

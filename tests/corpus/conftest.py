@@ -53,9 +53,10 @@ def corpus(store: Store, ingested: Callable[..., Artifact]) -> Callable[[Recipe]
             stage.identity(recipe.corpus),
             {"dedup": decided},
         )
+        texts = {name: d.after(decided) for name, d in documents.items()}
         for source, artifact in artifacts.items():
             for shard in artifact.shards:
-                stage.corpus_shard(step, documents[source].after(decided), recipe.corpus, shard.name)
+                stage.corpus_shard(step, texts, recipe.corpus, (source, shard.name))
         whole = step.commit([s.name for s in decided.shards])
         card.publish_card(recipe, TrainingText(whole))
         return decided, whole

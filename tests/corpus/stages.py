@@ -80,11 +80,7 @@ def finish(store: Store, documents: dict[str, Documents], recipe: Recipe) -> Art
     """The final corpus, as tasks/corpus.py makes it."""
     step = Step(store, "corpus", stage.REVISION, stage.identity(recipe.corpus), documents)
     shards = {f"{n}.{s.name}": (n, s.name) for n, d in documents.items() for s in d.shards}
-
-    def work(place: tuple[str, str]) -> None:
-        stage.corpus_shard(step, documents[place[0]], recipe.corpus, place[1])
-
-    return execute(step, one_phase(shards, work))
+    return execute(step, one_phase(shards, partial(stage.corpus_shard, step, documents, recipe.corpus)))
 
 
 def decontaminated(store: Store, corpus: Artifact, recipe: Recipe, data: Path) -> Artifact:

@@ -25,6 +25,7 @@ from llama_core.corpus.report.measures import (
 )
 from llama_core.corpus.training_text import TrainingText
 from llama_core.recipe import Recipe
+from llama_core.step import Step
 
 REVISION = 3
 ROWS = 15  # of a table of languages, licences, domains
@@ -61,6 +62,15 @@ def page(recipe: Recipe, sources: Iterable[Documents], text: TrainingText) -> st
             html.table(text.decontaminated.facts["examples"]),
         ]
     return html.page(f"{recipe.name} corpus", "".join(parts), STYLE + picture.STYLE)
+
+
+def publish_page(
+    step: Step, recipe: Recipe, documents: dict[str, Documents], text: TrainingText, shard: str
+) -> None:
+    """Write the page as a shard of its step."""
+    with step.shard(shard) as out:
+        out.publish_bytes("corpus.html", page(recipe, documents.values(), text).encode())
+        out.digest = step.id  # and not that of the page's bytes, which also say where the corpus is
 
 
 def _summary(source: str, balances: Sequence[StageBalance]) -> dict[str, str]:
