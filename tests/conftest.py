@@ -23,11 +23,15 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 # They begin first, so that workers who share the files end at about the same time.
 LONGEST = (
+    "system/test_deployments.py",
     "chaos/test_every_point.py",
+    "system/test_s3.py",
+    "chaos/test_kill.py",
+    "system/test_engines.py",
+    "system/test_observers.py",
+    "system/test_memory.py",
     "infra/test_services.py",
     "test_whole_run.py",
-    "tasks/test_tokenizer.py",
-    "distributed/test_resume.py",
 )
 
 
