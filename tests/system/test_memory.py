@@ -162,7 +162,7 @@ PHASE = """
 import json, pathlib, sys
 import numpy as np
 from llama_core.corpus.dedup import books, buckets, components, exact, scratch as s, survivors
-from llama_core.corpus.partition import Runs, publish_runs
+from llama_core.corpus.partition import publish_runs
 from llama_core.corpus.recipe import Corpus
 from llama_core.step import Step
 from llama_core.store import Store
