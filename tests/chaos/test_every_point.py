@@ -5,7 +5,6 @@ it is started a hundred times (`zygote.py`). `test_kill.py` kills whole flows.
 """
 
 import random
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,8 +107,7 @@ def test_killed_at_every_point_of_every_stage_it_ends_with_the_same_model(
 def test_an_unfinished_training_goes_on_with_other_execution_fields(
     undisturbed: ForkedPipeline, forked: ForkedPipeline, recipe: str, tmp_path: Path
 ) -> None:
-    for stage in STAGES[: STAGES.index("train")]:
-        shutil.copytree(undisturbed.store.path(stage), forked.store.path(stage))
+    forked.begin_with(undisturbed, *STAGES[: STAGES.index("train")])
     kill_all_at(forked, "train:before@2", tmp_path / "reached", *SMALL, recipe=recipe)
     others = ("launch.procs_per_node=1", "layout.micro_batch=4")
     output = forked.ok("--flow", "train", *SMALL, *others, recipe=recipe)
