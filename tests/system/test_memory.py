@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import py7zr
 import pytest
@@ -27,23 +28,13 @@ PIECE = 64 << 20
 MEMBERS = 100_000
 TEXT = "The quick brown fox jumps over the lazy dog, and nobody knows what for. " * 8
 
-INGEST = """
-import json, os, pathlib, sys
-from llama_core.corpus import ingest
-from llama_core.recipe import load_recipe
-from llama_core.step import Step
-from llama_core.store import Store
-source = json.loads(sys.argv[1])
-recipe = load_recipe("micro", {"corpus.sources": {"s": source}, "mixture": {"s": 1}, "corpus.holdout": []})
-source = recipe.corpus.sources["s"]
-[raw] = ingest.raw_files("s", source)
-step = Step(Store(sys.argv[2]), "ingest", 1, {}, {raw.name: raw.digest})
-ingest.ingest_shard(step, "s", source, raw)
-lines = pathlib.Path("/proc/self/status").read_text().splitlines()  # ru_maxrss has the parent's peak in it
-peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
-print(json.dumps([peak, step.commit([raw.name]).counts]), flush=True)
-os._exit(0)  # as our programs end: a thread of pyarrow's may abort an interpreter that takes itself apart
-"""
+
+def measured(*arguments: str) -> list[Any]:
+    """What a program of `peaks.py` prints."""
+    command = [sys.executable, str(Path(__file__).with_name("peaks.py")), *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def packed(first: bytes, filling: bytes, size: int, last: bytes) -> Iterator[bytes]:
@@ -157,64 +148,15 @@ BOMBS: list[tuple[Callable[[Path], Path], str]] = [
 ]
 
 
-# A full partition of keys in groups, through a phase of dedup; it is a `share` of the recipe's default.
-PHASE = """
-import json, pathlib, sys
-import numpy as np
-from llama_core.corpus.dedup import books, buckets, components, exact, scratch as s, survivors
-from llama_core.corpus.partition import publish_runs
-from llama_core.corpus.recipe import Corpus
-from llama_core.step import Step
-from llama_core.store import Store
-label, folder, share = sys.argv[1:]
-whole = Corpus.model_validate({"sources": {}})
-dedup = whole.dedup.model_copy(update={"partition_bytes": whole.dedup.partition_bytes // int(share)})
-cfg = whole.model_copy(update={"dedup": dedup})
-scratch = s.Scratch(Step(Store(folder), "dedup", 1, {}), cfg, "x")
-dtype, group, work = {
-    "exact": (s.texts_dtype(), 3, lambda: exact.group_texts(scratch, runs, PIECES, 0)),
-    "shared": (np.dtype([("key", "<u8")]), 3, lambda: buckets.find_shared(scratch, runs, PIECES, 0)),
-    "links": (s.bucket_dtype(cfg.dedup), 50, lambda: buckets.link_buckets(scratch, runs, 4, 0)),
-    "large1": (s.edge_dtype(), 3, lambda: components.large_star(scratch, "large1", runs, 4, 0)),
-    "near": (s.member_dtype(cfg.dedup), 3, lambda: survivors.choose_survivors(scratch, layout, runs, 0)),
-    "pairs": (books.SHINGLES, 50, lambda: books.pair_books(scratch, runs, 4, 0)),
-}[label]
-PIECES = 20
-n = cfg.dedup.partition_bytes // dtype.itemsize // PIECES
-layout = s.RowLayout(np.arange(PIECES) * n, 1, 1)
-rng = np.random.default_rng(0)
-for number in range(PIECES):
-    rows = np.zeros(n, dtype)
-    for name in dtype.names:
-        most = n * PIECES // group if name in ("key", "label", "digest", "hash") else n * PIECES
-        if rows[name].dtype.kind == "u":
-            rows[name] = rng.integers(0, 256 if name == "sketch" else most, rows[name].shape)
-    with scratch.shard("made", number) as out:
-        publish_runs(out, "rows", rows, np.zeros(n, np.int64), 1)
-runs = scratch.runs("made", PIECES, "rows", np.dtype("<u8") if label == "shared" else dtype)
-pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-work()
-lines = pathlib.Path("/proc/self/status").read_text().splitlines()
-peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
-print(json.dumps([peak, n * PIECES * dtype.itemsize, whole.dedup.partition_bytes]))
-"""
-
-
-def partition(label: str, share: int, folder: Path) -> list[int]:
-    """Do a phase on a part of a full partition: the peak of memory, the part's bytes and the full one's."""
-    command = [sys.executable, "-c", PHASE, label, str(folder / str(share)), str(share)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 # Pairs are made by the slice, which a small partition does not fill.
 @pytest.mark.parametrize(
     ("label", "share"), [("exact", 8), ("shared", 8), ("links", 8), ("large1", 8), ("near", 8), ("pairs", 4)]
 )
 def test_a_full_partition_of_dedup_takes_less_than_2_gb(label: str, share: int, tmp_path: Path) -> None:
     """By what two small ones take, and how that grows."""
-    (less, small, full), (more, larger, _) = (partition(label, n, tmp_path) for n in (2 * share, share))
+    (less, small, full), (more, larger, _) = (
+        measured("partition", label, str(tmp_path / str(n)), str(n)) for n in (2 * share, share)
+    )
     whole = more + (full - larger) * max(0, more - less) / (larger - small)
     assert whole < 2e9 and full == 256 << 20, f"{whole / 1e9:.2f} GB for {full >> 20} MB of keys"
 
@@ -223,12 +165,8 @@ def test_a_full_partition_of_dedup_takes_less_than_2_gb(label: str, share: int, 
 def test_a_record_that_is_larger_than_memory_is_never_held(
     bomb: Callable[[Path], Path], kind: str, tmp_path: Path
 ) -> None:
-    path = bomb(tmp_path)
-    source = {"kind": kind, "urls": [str(path)], "min_chars": 50}
-    command = [sys.executable, "-c", INGEST, json.dumps(source), str(tmp_path / "store")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    peak, counts = json.loads(done.stdout.splitlines()[-1])
+    source = {"kind": kind, "urls": [str(bomb(tmp_path))], "min_chars": 50}
+    peak, counts = measured("ingest", json.dumps(source), str(tmp_path / "store"))
     assert peak < LIMIT, f"{peak / 1e9:.2f} GB"
     lost = sum(v for k, v in counts.items() if k.startswith(("non_content.", "dropped.", "quarantined.")))
     assert lost >= 1 and counts["raw"] == counts.get("members", 0) + lost
