@@ -29,7 +29,11 @@ LONGEST = (
     "chaos/test_kill.py",
     "system/test_engines.py",
     "system/test_observers.py",
+    "system/test_slurm.py",
+    "system/test_errors.py",
+    "system/test_reuse.py",
     "system/test_memory.py",
+    "tasks/test_fanout.py",
     "infra/test_services.py",
     "test_whole_run.py",
 )
