@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 from llama_core.errors import LaunchError
 from llama_core.phases import Phase
 from llama_core.recipe import RunSection
+from tasks import fanout
 from tasks.fanout import engine_of, on_processes
 
 ENGINES = [
@@ -21,6 +22,17 @@ ENGINES = [
     pytest.param("dask", marks=pytest.mark.slow),
     pytest.param("ray", marks=pytest.mark.slow),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def clusters() -> Iterator[None]:
+    """End the clusters that were started here: at the end of the process they would log to a closed file."""
+    yield
+    if fanout._dask_client.cache_info().currsize:
+        fanout._dask_client(None, RunSection().workers).close()
+        fanout._dask_client.cache_clear()
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
 
 
 def note(folder: Path, number: int, lost: int | None = None, seconds: float = 0.02) -> None:
