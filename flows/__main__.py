@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from infra import services
-from infra.home import folder
+from infra.home import logs_here
 from llama_core.errors import LlamaError, RecipeError
 from llama_core.exit import leave
+from llama_core.output import forgive
 from llama_core.recipe import PRESETS
 from tasks.run import open_run
 
@@ -31,7 +32,8 @@ def main(argv: list[str] | None = None) -> int:
     """
     options = _parse(argv)
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    log = folder("logs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    forgive()
+    log = logs_here() / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     try:
         overrides = _overrides(options.overrides)
         open_run(options.recipe, overrides, options.store, trains=options.flow not in DATA_FLOWS)
@@ -81,12 +83,26 @@ def _log_to(log: Path) -> None:
     screen = logging.StreamHandler(sys.stdout)
     screen.addFilter(lambda record: getattr(record, "said", False))
     screen.setFormatter(logging.Formatter("%(message)s"))
-    file = logging.FileHandler(log)
+    file = _LogFile(log)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     logging.getLogger().handlers = [file]
     logging.captureWarnings(True)
+    mlflow = logging.getLogger("mlflow")  # it would write to the terminal by itself
+    mlflow.handlers, mlflow.propagate = [], True
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(name).addHandler(screen)
+
+
+class _LogFile(logging.FileHandler):
+    """A log file whose disk may be full: the terminal says so once, and the run goes on."""
+
+    _told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not self._told:
+            self._told = True
+            error = sys.exc_info()[1]
+            print(f"warning: the log {self.baseFilename} cannot be written: {error}", file=sys.stderr)
 
 
 def _flush() -> None:
@@ -100,9 +116,13 @@ def _flush() -> None:
 
 def _fail(message: str, log: Path, code: int) -> int:
     """Show an error, and write the traceback of the exception being handled to the log. Returns `code`."""
-    with log.open("a") as file:
-        traceback.print_exc(file=file)
-    print(f"\nerror: {message}\n       the full log: {log}", file=sys.stderr)
+    try:
+        with log.open("a") as file:
+            traceback.print_exc(file=file)
+    except OSError as error:
+        print(f"\nerror: {message}\n       the log cannot be written: {error}", file=sys.stderr)
+    else:
+        print(f"\nerror: {message}\n       the full log: {log}", file=sys.stderr)
     return code
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from infra import health, tether
-from infra.home import folder
+from infra.home import folder, unusable
 
 HOST = "127.0.0.1"
 LOOK_EVERY = 0.5  # seconds between two looks at the clients and the server
@@ -42,7 +42,11 @@ class Lock:
     """A lock on a file in `<home>/prefect`, held by this process alone: a forked child closes its copy."""
 
     def __init__(self, name: str):
-        self._file: int | None = os.open(folder("prefect") / name, os.O_RDWR | os.O_CREAT, 0o600)
+        self._file: int | None = None
+        try:
+            self._file = os.open(folder("prefect") / name, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise unusable(error) from error
         _locks.add(self)
 
     def share(self) -> None:

@@ -18,7 +18,7 @@ from types import TracebackType
 
 from infra import health, prefect_server
 from infra.environment import prefect_settings, variables
-from infra.home import folder
+from infra.home import check_home, folder
 from llama_core.errors import ServiceError
 
 START_PATIENCE = 120.0  # seconds; a first start on a loaded laptop takes 15
@@ -53,6 +53,7 @@ class PrefectServer:
             return self
         with self._stack:
             self._starts = 0
+            check_home()
             clients = prefect_server.Lock("clients.lock")
             self._stack.callback(clients.close)
             clients.share()
@@ -129,6 +130,7 @@ def mlflow_uri() -> str:
 def prepare_mlflow() -> str:
     """Make MLflow's tables in the home's SQLite file, if need be. Return its URI. Raises ServiceError."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    check_home()
     database = folder("mlflow") / "mlflow.db"
     # MLflow makes its tables at first use, and two first uses at the same time spoil them.
     with (database.parent / "mlflow.lock").open("w") as lock:

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from llama_core import lifeline
 from llama_core.errors import DivergedError, InputError, LlamaError, RecipeError
 from llama_core.exit import leave
+from llama_core.output import forgive
 
 FAILED = 2  # the exit code for an error that a user can mend
 FINAL = (DivergedError, InputError, RecipeError)
@@ -40,6 +41,7 @@ def load(package: str) -> Callable[[str], int]:
 def run(package: str) -> NoReturn:
     """Run `main(job_url)` of a package as a program, and end the process with the code that it returns."""
     lifeline.watch()  # first: the launcher may die while we import
+    forgive()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stdout)
     try:
         code = load(package)(*sys.argv[1:])

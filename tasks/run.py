@@ -13,6 +13,7 @@ from infra.launch.run import get_launcher
 from llama_core.errors import RecipeError
 from llama_core.recipe import Recipe, load_recipe
 from llama_core.store import Store
+from tasks.room import check_room
 
 ENGINES = {"dask": "distributed", "ray": "ray"}  # the module of an engine's extra
 
@@ -45,6 +46,8 @@ def open_run(
     url = store or chosen.store or os.environ.get("LLAMA_STORE") or str(home() / "store")
     opened = Store(url)
     opened.check()
+    if trains:
+        check_room(chosen, opened)
     return Run(chosen, opened)
 
 

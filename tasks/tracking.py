@@ -5,7 +5,6 @@ the training, and what it has missed is written when it is back.
 """
 
 import json
-import os
 import threading
 import time
 from collections.abc import Iterable
@@ -15,7 +14,9 @@ import mlflow
 from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.tracking import MlflowClient
 
+from infra.environment import variables
 from llama_core.artifact import Artifact
+from llama_core.file_system import brief
 from tasks.observe import warn
 from tasks.run import Run
 
@@ -23,11 +24,13 @@ EXPERIMENT = "llama-pretrain"
 STEP_TAG = "llama.step"  # the tag of a run that names the training's step
 FLUSH_EVERY = 2.0  # seconds between two writes of what is in the buffer
 WAIT_FOR_MLFLOW = 900.0  # seconds that the end of a training waits for a server that is away
+REQUEST = 30  # seconds for a request during the training, and after it
 # Seconds after which a run that another process has made before ours can be found. MLflow cannot create a run
 # only if there is none.
 SETTLE = 1.0
 BATCH = 1000  # metrics that one call of MLflow takes
-RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+# MLflow's client would try again for two minutes or, where a server is stopped, for a quarter of an hour.
+IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(REQUEST)}
 CURVES = ("loss", "lr", "grad_norm", "tokens_per_s", "tokens")  # what MLflow is told of each step
 
 
@@ -83,13 +86,12 @@ class Tracker:
         self._buffer: list[Metric] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._warned = False
+        self._warned = self._away = False
         self._thread = threading.Thread(target=self._flush_until_stopped, daemon=True)
 
     def __enter__(self) -> "Tracker":
-        # MLflow's client would try again for two minutes, and a user would not know why nothing happens.
-        self._retries = os.environ.get(RETRIES)
-        os.environ[RETRIES] = "0"
+        self._impatient = variables(**IMPATIENT)
+        self._impatient.__enter__()
         self._thread.start()
         return self
 
@@ -98,12 +100,9 @@ class Tracker:
         self._thread.join()
         if not error[0]:
             deadline = time.monotonic() + WAIT_FOR_MLFLOW
-            while not self._flush() and time.monotonic() < deadline:
+            while not self._flush() and self._away and time.monotonic() < deadline:
                 time.sleep(2)
-        if self._retries is None:
-            del os.environ[RETRIES]
-        else:
-            os.environ[RETRIES] = self._retries
+        self._impatient.__exit__(None, None, None)
 
     def log(self, record: dict[str, Any]) -> None:
         """Take the metrics of one step. It never waits for the server and never raises."""
@@ -123,13 +122,35 @@ class Tracker:
         try:
             client().log_batch(self._run_id, metrics=batch)
         except Exception as error:
+            self._away = _is_away(error)
             if not self._warned:
                 self._warned = True
-                warn(f"MLflow cannot be reached ({type(error).__name__}): metrics wait in memory for it")
+                what = "be reached" if self._away else "take metrics"
+                warn(f"MLflow cannot {what} ({_cause(error)}): metrics wait in memory for it")
             return False
+        self._away = False
         with self._lock:
             del self._buffer[: len(batch)]
             return not self._buffer
+
+
+def conclude(run_id: str, train: Artifact) -> None:
+    """Write to its run what MLflow has missed of a finished training, where that lies, and that it is done.
+
+    Where MLflow fails, a line in the terminal says so: the training is done, and the next run of the same
+    recipe concludes it.
+    """
+    try:
+        with variables(**IMPATIENT):
+            if missed := reconcile(run_id, train):
+                warn(f"      {missed} steps that MLflow had missed are written to it")
+            log_results(run_id, {}, {"llama.checkpoint": train.url, "llama.digest": train.digest})
+            set_status(run_id, "FINISHED")
+    except mlflow.MlflowException as error:
+        warn(
+            f"      MLflow was not told the end of the training ({_cause(error)}): "
+            "it is when the same command runs again"
+        )
 
 
 def reconcile(run_id: str, train: Artifact) -> int:
@@ -167,6 +188,24 @@ def set_status(run_id: str, status: str) -> None:
         api.update_run(run_id, status)
     else:
         api.set_terminated(run_id, status)
+
+
+def _is_away(error: BaseException | None) -> bool:
+    """Tell whether a server is away or overloaded, and may come back: a full disk is not waited for."""
+    if mlflow.get_tracking_uri().startswith("sqlite:"):
+        return False
+    while error:
+        if isinstance(error, OSError) or getattr(error, "error_code", None) == "TEMPORARILY_UNAVAILABLE":
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _cause(error: BaseException) -> str:
+    """Return the first line of what MLflow's error is about: that of a database stands in its second."""
+    while isinstance(error, mlflow.MlflowException) and (inner := error.__cause__ or error.__context__):
+        error = inner
+    return brief(Exception(getattr(error, "orig", None) or error)).removeprefix("Exception: ")
 
 
 def _metrics(record: dict[str, Any]) -> Iterable[Metric]:

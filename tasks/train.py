@@ -13,7 +13,7 @@ from llama_core.train import REVISION
 from tasks import tracking
 from tasks.export import import_for_export
 from tasks.launch import launch
-from tasks.observe import Progress, clock, live, warn
+from tasks.observe import Progress, clock, live
 from tasks.run import Run
 from tasks.step import made, reused, stage
 
@@ -45,10 +45,7 @@ def train(run: Run, tokenizer: Artifact, tokens: Artifact) -> Artifact:
                 tracking.set_status(run_id, "FAILED")
             raise
         made(artifact, time.monotonic() - started)
-    if missed := tracking.reconcile(run_id, artifact):
-        warn(f"      {missed} steps that MLflow had missed are written to it")
-    tracking.log_results(run_id, {}, {"llama.checkpoint": artifact.url, "llama.digest": artifact.digest})
-    tracking.set_status(run_id, "FINISHED")
+    tracking.conclude(run_id, artifact)
     return artifact
 
 

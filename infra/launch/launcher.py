@@ -5,7 +5,6 @@ checkpoint, so starting it again is always safe. `infra.launch.run` is what the 
 the launchers to write.
 """
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -84,21 +83,6 @@ class Launcher(Protocol):
 def start_method(launch: Launch) -> str:
     """Return how the agent starts its ranks: a GPU's driver and the libraries of macOS survive no fork."""
     return "fork" if launch.device == "cpu" and sys.platform == "linux" else "spawn"
-
-
-def logs_folder() -> Path:
-    """Return the folder for the logs of jobs: LLAMA_LOGS, else one in the home. It is made if it is missing.
-
-    All nodes of a cluster must share it.
-    """
-    chosen = os.environ.get("LLAMA_LOGS")
-    if not chosen:
-        from infra.home import home
-
-        chosen = str(home() / "logs")
-    folder = Path(chosen).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def follow(log: Path, poll: Callable[[], State], every: float) -> Iterator[str]:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
+from infra.home import logs_here
 from infra.launch.capacity import Capacity
-from infra.launch.launcher import GRACE, Handle, JobSpec, State, follow, logs_folder, start_method
+from infra.launch.launcher import GRACE, Handle, JobSpec, State, follow, start_method
 from llama_core import lifeline
 from llama_core.program import STOPPED
 
@@ -49,7 +50,7 @@ class LocalLauncher:
 
     def submit(self, job: JobSpec) -> Handle:
         """Start the job as a child process that ends with this one."""
-        number, path = tempfile.mkstemp(prefix=f"{job.name}-", suffix=".log", dir=logs_folder())
+        number, path = tempfile.mkstemp(prefix=f"{job.name}-", suffix=".log", dir=logs_here())
         with open(number, "wb") as log:
             process = lifeline.start(_command(job), _environment(job), log)
         return Child(job.name, str(process.pid), Path(path), process)

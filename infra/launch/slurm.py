@@ -14,8 +14,9 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from infra.home import logs_folder
 from infra.launch.capacity import Capacity
-from infra.launch.launcher import Handle, JobPhase, JobSpec, State, follow, logs_folder, start_method
+from infra.launch.launcher import Handle, JobPhase, JobSpec, State, follow, start_method
 from llama_core.errors import LaunchError
 from llama_core.program import STOPPED
 
