@@ -95,11 +95,8 @@ class LocalLauncher:
 def _command(job: JobSpec) -> list[str]:
     if job.launch.world_size == 1:
         return [sys.executable, "-m", job.module, *job.args]
-    rendezvous = ["--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0"]  # a free port, no name to resolve
-    processes = [f"--nproc-per-node={job.launch.procs_per_node}", "--local-addr=127.0.0.1"]
-    start = f"--start-method={start_method(job.launch)}"
-    agent = [sys.executable, "-m", "infra.launch.agent", *rendezvous, *processes, start]
-    return [*agent, "-m", job.module, *job.args]
+    agent = [sys.executable, "-m", "infra.launch.agent", f"--start-method={start_method(job.launch)}"]
+    return [*agent, f"--nproc-per-node={job.launch.procs_per_node}", "-m", job.module, *job.args]
 
 
 def _environment(job: JobSpec) -> dict[str, str]:
