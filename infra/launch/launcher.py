@@ -7,6 +7,7 @@ the launchers to write.
 
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -86,10 +87,10 @@ def start_method(launch: Launch) -> str:
     return "fork" if launch.device == "cpu" and sys.platform == "linux" else "spawn"
 
 
-def logs_folder() -> Path:
-    """Return the folder for the logs of jobs: LLAMA_LOGS, else one in the home. It is made if it is missing.
+def new_log(name: str) -> Path:
+    """Make an empty log for a job of this name, in LLAMA_LOGS or else in the home, and return its path.
 
-    All nodes of a cluster must share it.
+    All nodes of a cluster must share that folder, which is made if it is missing.
     """
     chosen = os.environ.get("LLAMA_LOGS")
     if not chosen:
@@ -98,7 +99,9 @@ def logs_folder() -> Path:
         chosen = str(home() / "logs")
     folder = Path(chosen).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    number, path = tempfile.mkstemp(prefix=f"{name}-", suffix=".log", dir=folder)
+    os.close(number)
+    return Path(path)
 
 
 def follow(log: Path, poll: Callable[[], State], every: float) -> Iterator[str]:

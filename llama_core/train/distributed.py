@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 
 from llama_core.errors import LaunchError
-from llama_core.train.network import open_store, restrict_messages, stay_on_loopback
+from llama_core.train.network import LOOPBACK, open_store, restrict_messages, stay_on_loopback
 
 T = TypeVar("T")
 TIMEOUT = timedelta(minutes=10)  # how long a process waits for the others
@@ -84,11 +84,12 @@ def join(device: str) -> World:
     else:
         place = torch.device("cpu")  # the launchers set its number of threads, OMP_NUM_THREADS
     if size > 1:
-        if os.environ.get("LOCAL_WORLD_SIZE") == str(size):
+        address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        if os.environ.get("LOCAL_WORLD_SIZE") == str(size):  # all of them are here
+            address = LOOPBACK
             stay_on_loopback()
         restrict_messages()
         holds = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"  # else the agent does
-        address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         store = open_store(address, port, size, holds, TIMEOUT)
         dist.init_process_group(_backend(place), store=store, rank=rank, world_size=size, timeout=TIMEOUT)
     return World(rank, size, place)

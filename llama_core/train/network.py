@@ -7,6 +7,7 @@ it is from, so nothing that comes through one is executed: what is unpickled may
 """
 
 import errno
+import ipaddress
 import logging
 import os
 import pickle
@@ -42,10 +43,8 @@ NAMES = (
     ("torch", "float32"),
     ("torch", "bfloat16"),
     ("torch.serialization", "_get_layout"),
-    ("collections", "deque"),
     ("traceback", "FrameSummary"),
     ("traceback", "StackSummary"),
-    ("torch.distributed.checkpoint.api", "CheckpointException"),
 )
 
 
@@ -56,12 +55,14 @@ class Unpickler(pickle.Unpickler):
         """Return the class that a pickle names. Raises UnpicklingError where no process of ours sends it."""
         if "." not in name and module in sys.modules:
             found = getattr(sys.modules[module], name, None)
-            if (module, name) in NAMES or (module in MODULES and _is_plain(found)) or _is_error(found):
+            if (module, name) in NAMES or _is_error(found):
+                return found
+            if module in MODULES and _is_plain(found) and found.__module__ == module:
                 return found
         raise pickle.UnpicklingError(f"another process sent {module}.{name}, which is not unpickled")
 
 
-def _is_plain(found: object) -> bool:
+def _is_plain(found: Any) -> bool:
     return isinstance(found, type) and (is_dataclass(found) or issubclass(found, Enum))
 
 
@@ -84,8 +85,9 @@ def stay_on_loopback() -> None:
 def open_store(address: str, port: int, size: int, holds: bool, timeout: timedelta) -> dist.TCPStore:
     """Return the store at `address`, where `size` processes meet; the one that `holds` it makes it.
 
-    It listens at `address` only, where torch's own would listen on every network of the machine. `port`: 0 is
-    one that is free, which the store then tells. Raises LaunchError.
+    It listens at `address` only, where torch's own would listen on every network of the machine; it does that
+    too, and warns, where the node cannot tell the network of a name. `port`: 0 is one that is free, which the
+    store then tells. Raises LaunchError.
     """
     if not holds:
         return dist.TCPStore(address, port, size, False, timeout)
@@ -98,13 +100,19 @@ def open_store(address: str, port: int, size: int, holds: bool, timeout: timedel
 
 def _listen(address: str, port: int) -> socket.socket:
     family, *_, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+    host = str(place[0])
+    if host != address and ipaddress.ip_address(host).is_loopback:
+        host = ""  # what a node calls itself in its /etc/hosts is no address for others
     try:
         try:
-            return socket.create_server(place[:2], family=family)
+            listener = socket.create_server((host, port), family=family)
         except OSError as error:
             if error.errno != errno.EADDRNOTAVAIL:
                 raise
-        log.warning("%s is no address of this node: the store listens on all of its networks", address)
-        return socket.create_server(("", port), family=family)
+            host = ""
+            listener = socket.create_server((host, port), family=family)
     except OSError as error:
         raise LaunchError(f"no process can listen at {address}, port {port}: {error.strerror}") from error
+    if not host:
+        log.warning("%s is no address of a network of this node: the store listens on all of them", address)
+    return listener
