@@ -1,10 +1,7 @@
 """Train: pretraining by torchrun, which can be watched in the terminal, in Prefect and in MLflow."""
 
-import contextlib
 import time
 from typing import Any
-
-from mlflow.exceptions import MlflowException
 
 from llama_core.artifact import Artifact
 from llama_core.job import Job
@@ -35,21 +32,20 @@ def train(run: Run, tokenizer: Artifact, tokens: Artifact) -> Artifact:
     started = time.monotonic()
     artifact = step.finished()
     if artifact:
-        reused(artifact)
-    else:
-        tracking.set_status(run_id, "RUNNING")
-        try:
-            artifact = _follow(Job(step, recipe), run_id)
-        except Exception:
-            with contextlib.suppress(MlflowException):  # the training's own error is the one to show
-                tracking.set_status(run_id, "FAILED")
-            raise
-        made(artifact, time.monotonic() - started)
+        _tell(run_id, reused(artifact))
+        return artifact
+    with tracking.running(run_id):
+        artifact = _follow(Job(step, recipe), run_id)
+        _tell(run_id, made(artifact, time.monotonic() - started))
+    return artifact
+
+
+def _tell(run_id: str, artifact: Artifact) -> None:
+    """Let MLflow know all of a training that is finished."""
     if missed := tracking.reconcile(run_id, artifact):
         warn(f"      {missed} steps that MLflow had missed are written to it")
     tracking.log_results(run_id, {}, {"llama.checkpoint": artifact.url, "llama.digest": artifact.digest})
     tracking.set_status(run_id, "FINISHED")
-    return artifact
 
 
 def _follow(job: Job, run_id: str) -> Artifact:

@@ -189,8 +189,9 @@ def test_a_job_that_a_person_cancels_is_not_started_again(
     lines = run(the_job, slurm)
     _ranks(lines, 1)
     cluster.command("scancel", "--name", the_job.name)
-    with pytest.raises(LaunchError, match="cancelled"):
+    with pytest.raises(LaunchError, match="cancelled") as error:
         list(lines)
+    assert error.value.cancelled, "MLflow shows it as killed"
 
 
 @needs_slurm
