@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from llama_core.corpus.recipe import Corpus, Source
 from llama_core.errors import RecipeError
 from llama_core.section import Execution, Identity, Section
+from llama_core.time_limit import TimeLimit
 
 RECIPES = resources.files("llama_core") / "recipes"
 PRESETS = ("micro", "tiny", "7b", "13b", "33b", "65b", "llama-v1")
@@ -193,10 +194,10 @@ class Launch(Section):
     """Number of processes on each machine, one for each GPU if there are any."""
     device: Execution[Literal["cpu", "cuda"]] = "cpu"
     """Device that each process computes on."""
-    time_limit: Execution[str] = "24:00:00"
-    """Time limit of one Slurm job, as hours:minutes:seconds. The next job goes on from the checkpoint that is
-    saved before the limit."""
-    partition: Execution[str | None] = None
+    time_limit: Execution[TimeLimit] = "24:00:00"
+    """Time limit of one Slurm job, such as hours:minutes:seconds or UNLIMITED: any of Slurm's forms. The next
+    job goes on from the checkpoint that is saved before the limit."""
+    partition: Execution[str | None] = Field(None, pattern=r"^[^\s-]\P{Cc}*$")
     """Name of the Slurm partition; null: the cluster's default."""
     max_restarts: Execution[int] = Field(2, ge=0)
     """Number of times that a failed job is started again from its last checkpoint."""

@@ -4,10 +4,11 @@ Metrics go through a buffer and a thread of their own: a tracking server that is
 the training, and what it has missed is written when it is back.
 """
 
+import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import mlflow
@@ -25,6 +26,7 @@ STEP_TAG = "llama.step"  # the tag of a run that names the training's step
 FLUSH_EVERY = 2.0  # seconds between two writes of what is in the buffer
 WAIT_FOR_MLFLOW = 900.0  # seconds that the end of a training waits for a server that is away
 REQUEST = 30  # seconds for a request during the training, and after it
+PARTING = 10.0  # seconds that a training which did not end well waits for it
 # Seconds after which a run that another process has made before ours can be found. MLflow cannot create a run
 # only if there is none.
 SETTLE = 1.0
@@ -97,7 +99,7 @@ class Tracker:
 
     def __exit__(self, *error: object) -> None:
         self._stop.set()
-        self._thread.join()
+        self._thread.join(PARTING if error[0] else None)
         if not error[0]:
             deadline = time.monotonic() + WAIT_FOR_MLFLOW
             while not self._flush() and self._away and time.monotonic() < deadline:
@@ -176,8 +178,28 @@ def log_results(run_id: str, results: dict[str, float], tags: dict[str, str]) ->
     client().log_batch(run_id, metrics=metrics, tags=[RunTag(k, v) for k, v in tags.items()])
 
 
+@contextlib.contextmanager
+def running(run_id: str) -> Iterator[None]:
+    """Show a run as RUNNING during the block, which says itself when it is FINISHED.
+
+    If the block raises, the run ends as FAILED, or as KILLED where somebody has interrupted or cancelled it.
+    A server that does not take this is waited for PARTING seconds: the block's own error is the one to show.
+    """
+    set_status(run_id, "RUNNING")
+    try:
+        yield
+    except BaseException as error:
+        wanted = not isinstance(error, Exception) or getattr(error, "cancelled", False)
+        teller = threading.Thread(
+            target=_try_to_set_status, args=(run_id, "KILLED" if wanted else "FAILED"), daemon=True
+        )
+        teller.start()
+        teller.join(PARTING)
+        raise
+
+
 def set_status(run_id: str, status: str) -> None:
-    """Set the status of a run: RUNNING, FINISHED or FAILED.
+    """Set the status of a run: RUNNING, FINISHED, FAILED or KILLED.
 
     A run that has this status already keeps the time at which it ended.
     """
@@ -206,6 +228,11 @@ def _cause(error: BaseException) -> str:
     while isinstance(error, mlflow.MlflowException) and (inner := error.__cause__ or error.__context__):
         error = inner
     return brief(Exception(getattr(error, "orig", None) or error)).removeprefix("Exception: ")
+
+
+def _try_to_set_status(run_id: str, status: str) -> None:
+    with contextlib.suppress(Exception):
+        set_status(run_id, status)
 
 
 def _metrics(record: dict[str, Any]) -> Iterable[Metric]:

@@ -1,10 +1,7 @@
 """Train: pretraining by torchrun, which can be watched in the terminal, in Prefect and in MLflow."""
 
-import contextlib
 import time
 from typing import Any
-
-from mlflow.exceptions import MlflowException
 
 from llama_core.artifact import Artifact
 from llama_core.job import Job
@@ -37,13 +34,8 @@ def train(run: Run, tokenizer: Artifact, tokens: Artifact) -> Artifact:
     if artifact:
         reused(artifact)
     else:
-        tracking.set_status(run_id, "RUNNING")
-        try:
+        with tracking.running(run_id):
             artifact = _follow(Job(step, recipe), run_id)
-        except Exception:
-            with contextlib.suppress(MlflowException):  # the training's own error is the one to show
-                tracking.set_status(run_id, "FAILED")
-            raise
         made(artifact, time.monotonic() - started)
     tracking.conclude(run_id, artifact)
     return artifact

@@ -5,7 +5,9 @@ checkpoint, so starting it again is always safe. `infra.launch.run` is what the 
 the launchers to write.
 """
 
+import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -83,6 +85,13 @@ class Launcher(Protocol):
 def start_method(launch: Launch) -> str:
     """Return how the agent starts its ranks: a GPU's driver and the libraries of macOS survive no fork."""
     return "fork" if launch.device == "cpu" and sys.platform == "linux" else "spawn"
+
+
+def new_log(name: str, folder: Path) -> Path:
+    """Make an empty log for a job of this name in a folder, and return its path."""
+    number, path = tempfile.mkstemp(prefix=f"{name}-", suffix=".log", dir=folder)
+    os.close(number)
+    return Path(path)
 
 
 def follow(log: Path, poll: Callable[[], State], every: float) -> Iterator[str]:

@@ -38,7 +38,7 @@ def run(job: Job, world: World) -> None:
     The job's inputs are `train`, `tokenizer`, `corpus` and `tokens`. Raises LlamaError.
     """
     step = job.step
-    if world.agree(step.finished):
+    if world.agree(lambda: step.finished() is not None):
         return
     if world.agree(lambda: step.committed(SHARD)) is None:
         results = evaluate(job, world)

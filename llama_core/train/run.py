@@ -12,7 +12,7 @@ def main(url: str) -> int:
     job = Job.load(url)
     recipe = job.recipe
     world = distributed.join(recipe.launch.device)
-    if world.agree(job.step.finished):
+    if world.agree(lambda: job.step.finished() is not None):
         return 0
     tokenizer = Tokenizer.load(job.input("tokenizer"))
     data = Loader(job.input("tokens"), recipe.train, recipe.mixture)

@@ -1,11 +1,16 @@
 """The MLflow run of a training: one, however often and by however many it is opened."""
 
+import socket
 import threading
+import time
+from asyncio import CancelledError
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from prefect.exceptions import TerminationSignal
 
+from llama_core.errors import LaunchError
 from llama_core.recipe import load_recipe
 from llama_core.store import Store
 from tasks import tracking
@@ -41,9 +46,48 @@ def test_trainings_that_start_at_the_same_moment_share_one_run(run: Run) -> None
 
 def test_a_run_fails_goes_on_and_ends_once(run: Run) -> None:
     run_id = tracking.training_run(run, "train/1111", {})
-    for status in ("FAILED", "RUNNING", "FINISHED"):
+    for status in ("FAILED", "RUNNING", "KILLED", "RUNNING", "FINISHED"):
         tracking.set_status(run_id, status)
         assert MlflowClient().get_run(run_id).info.status == status
     ended = MlflowClient().get_run(run_id).info.end_time
     tracking.set_status(run_id, "FINISHED")
     assert MlflowClient().get_run(run_id).info.end_time == ended is not None
+
+
+def cancelled(message: str) -> LaunchError:
+    error = LaunchError(message)
+    error.cancelled = True
+    return error
+
+
+def test_a_run_that_does_not_end_well_shows_whether_somebody_wanted_it(run: Run) -> None:
+    run_id = tracking.training_run(run, "train/1111", {})
+    endings: list[tuple[BaseException, str]] = [
+        (KeyboardInterrupt(), "KILLED"),
+        (TerminationSignal(15), "KILLED"),
+        (CancelledError(), "KILLED"),
+        (SystemExit(1), "KILLED"),
+        (cancelled("Slurm's job was cancelled"), "KILLED"),
+        (LaunchError("it failed"), "FAILED"),
+    ]
+    for error, status in endings:
+        with pytest.raises(type(error)), tracking.running(run_id):
+            assert MlflowClient().get_run(run_id).info.status == "RUNNING"
+            raise error
+        assert MlflowClient().get_run(run_id).info.status == status, error
+
+
+def test_a_server_that_hangs_holds_no_interrupt_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes connections and never answers, as one that is stopped does."""
+    run_id = tracking.training_run(run, "train/1111", {})
+    monkeypatch.setattr(tracking, "PARTING", 0.5)
+    monkeypatch.setattr(tracking, "FLUSH_EVERY", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        with pytest.raises(KeyboardInterrupt), tracking.running(run_id), tracking.Tracker(run_id) as tracker:
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{hanging.getsockname()[1]}")
+            tracker.log({"step": 1, "loss": 1.0})
+            connection, _ = hanging.accept()
+            interrupted = time.monotonic()
+            raise KeyboardInterrupt
+        assert time.monotonic() - interrupted < 5
+        connection.close()
