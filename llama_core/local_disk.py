@@ -1,6 +1,7 @@
 """The store on a local disk: files appear whole, only regular ones are read, no link is written through."""
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -27,6 +28,28 @@ def open_regular(path: str) -> BinaryIO:
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def size(path: str) -> int:
+    """Return the size of a file in bytes.
+
+    Raises DamagedError where it is no file, or mostly holes: those read as zeros, and are what an interrupted
+    download leaves, and a file that claims terabytes.
+    """
+    with open_regular(path) as file:
+        whole = os.fstat(file.fileno()).st_size
+        filled = end = 0
+        try:
+            while end < whole and 2 * filled < whole:
+                start = os.lseek(file.fileno(), end, os.SEEK_DATA)
+                end = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+                filled += end - start
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # no data after `end`
+                return whole  # this file system does not tell
+    if 2 * filled < whole:
+        raise DamagedError(f"{path} is not whole: only {filled:,} of its {whole:,} bytes were ever written")
+    return whole
 
 
 def read(path: str, start: int = 0, end: int | None = None) -> bytes:

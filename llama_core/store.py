@@ -206,6 +206,12 @@ class Store:
         """Tell whether there is an object or a folder of this name."""
         return self._call(f"look for {name}", lambda: self.fs.exists(self.path(name)))
 
+    def size(self, name: str) -> int:
+        """Return the size of an object in bytes."""
+        if self.is_local:
+            return self._call(f"look at {name}", lambda: local_disk.size(self.path(name)))
+        return self._call(f"look at {name}", lambda: self.fs.info(self.path(name))["size"])
+
     def sizes(self, folder: str = "") -> dict[str, int]:
         """Return the size in bytes of every published object below `folder`, by name, with one listing.
 

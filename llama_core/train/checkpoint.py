@@ -7,6 +7,7 @@ at any point leaves the previous checkpoint valid. A checkpoint loads on any num
 import contextlib
 import hashlib
 import logging
+import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -130,6 +131,23 @@ def load_weights(folder: Store, shard: Shard, model: nn.Module, world: World | N
     For a train artifact, `folder` is `artifact.store` and `shard` is `final(artifact)`.
     """
     _read_into(_tensors(model), folder, shard, world or World(0, 1, torch.device("cpu")))
+
+
+def weight_shapes(folder: Store, shard: Shard) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the model's weights in a checkpoint, by name, without reading them.
+
+    Raises DamagedError, also where fewer bytes lie there than such weights have.
+    """
+    metadata = read_metadata(folder, shard).state_dict_metadata
+    found = {
+        name.removeprefix("model."): tuple(stored.size)
+        for name, stored in metadata.items()
+        if name.startswith("model.") and isinstance(stored, TensorStorageMetadata)
+    }
+    objects = [o for o in shard.objects if o.name.endswith(".distcp")]
+    if sum(2 * math.prod(shape) for shape in found.values()) > sum(folder.size(o.name) for o in objects):
+        raise damaged(f"{folder.url}, {shard.name},", "it has fewer bytes than its weights")
+    return found
 
 
 def final(artifact: Artifact) -> Shard:
