@@ -56,9 +56,9 @@ def describe(config: Any, url: str) -> Described:
     shaped(ANY_DICT, config, file)
     if config.get("model_type") != "llama":
         raise InputError(f"{url} holds a {shown(config.get('model_type'))!r}, not a LLaMA")
-    if found := [name for name, has in _later(config).items() if has]:
-        raise InputError(f"{url} is a later model, with {', '.join(found)}: transformers can load it")
     sizes = shaped(CONFIG, config, file)
+    if found := [name for name, has in _later(config, sizes).items() if has]:
+        raise InputError(f"{url} is a later model, with {', '.join(found)}: transformers can load it")
     rope = config.get("rope_scaling") or config.get("rope_parameters") or {}
     theta = next((d["rope_theta"] for d in (rope, config) if d.get("rope_theta") is not None), 10000.0)
     ffn_dim = sizes.intermediate_size
@@ -78,7 +78,7 @@ def describe(config: Any, url: str) -> Described:
     return Described(model, sizes.vocab_size, sizes.max_position_embeddings)
 
 
-def _later(config: dict[str, Any]) -> dict[str, bool]:
+def _later(config: dict[str, Any], sizes: Config) -> dict[str, bool]:
     """Return what later models have, by its name, and whether this one has it."""
 
     def other(key: str, *usual: Any) -> bool:
@@ -87,11 +87,9 @@ def _later(config: dict[str, Any]) -> dict[str, bool]:
         # `type`: to Python, 1 and True are the same
         return value is not None and not any(type(value) is type(u) and value == u for u in usual)
 
-    heads, dim = config.get("num_attention_heads"), config.get("hidden_size")
-    usual_head = dim // heads if isinstance(heads, int) and isinstance(dim, int) and heads > 0 else None
     return {
-        "grouped heads": other("num_key_value_heads", heads),
-        "heads of another size": other("head_dim", usual_head),
+        "grouped heads": other("num_key_value_heads", sizes.num_attention_heads),
+        "heads of another size": other("head_dim", sizes.hidden_size // sizes.num_attention_heads),
         "scaled rotation": any(_is_scaled(config.get(key)) for key in ("rope_scaling", "rope_parameters")),
         "partial rotation": other("partial_rotary_factor", 1, 1.0),
         "tied embeddings": other("tie_word_embeddings", False),

@@ -78,7 +78,7 @@ def test_a_file_that_the_manifest_does_not_name_is_not_read(trained: Trained, st
     assert load(folder.url).seq_len == load(exported.url).seq_len == 64
     other = exported.store.at("a-00000000")
     shutil.copytree(folder.path(), other.path())
-    with pytest.raises(InputError, match=r"a-00000000 was never committed: the model is in a-"):
+    with pytest.raises(InputError, match=r"a-00000000 was never committed: the model is file:"):
         load(other.url)
     exported.store.delete(["manifest.json"])
     with pytest.raises(InputError, match="an export that has not been finished"):
