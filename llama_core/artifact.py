@@ -266,11 +266,11 @@ class _Index:
     def __init__(self, data: bytes, url: str):
         self._url = url
         with self._sound():
-            names = _INDEX_SCHEMA.names
-            self._parquet = pq.ParquetFile(pa.BufferReader(data), read_dictionary=names)
+            found = pq.ParquetFile(pa.BufferReader(data)).schema_arrow
+            if not found.equals(_INDEX_SCHEMA):
+                raise ValueError(f"its columns are {shown(found.names)}, or are no texts")
+            self._parquet = pq.ParquetFile(pa.BufferReader(data), read_dictionary=found.names)
             meta = self._parquet.metadata
-            if (found := self._parquet.schema_arrow.names) != names:
-                raise ValueError(f"its columns are {shown(found)}")
             groups = [meta.row_group(i) for i in range(meta.num_row_groups)]
             large = max((g.total_byte_size for g in groups), default=0)
             of_names = sum(group.column(0).total_uncompressed_size for group in groups)
