@@ -95,7 +95,7 @@ def verify(folder: Path, recipe: Recipe, train: Artifact, tokenizer: Tokenizer) 
 def _our_model(recipe: Recipe, train: Artifact, vocab_size: int) -> Llama:
     """Return our model with the trained weights, rounded as the export's are, in float32."""
     model = Llama(recipe.model, vocab_size, attention="sdpa")
-    checkpoint.load_weights(train.store, train.shard(train.facts["final"]), model)
+    checkpoint.load_weights(train.store, checkpoint.final(train), model)
     for parameter in model.parameters():
         parameter.data = parameter.data.to(DTYPES[recipe.train.precision]).float()
     return model.eval()
@@ -125,7 +125,7 @@ def _trained_tensors(model: Llama, train: Artifact) -> Iterator[tuple[str, torch
 
     `model` is on the meta device. One block is in memory at a time.
     """
-    final = train.shard(train.facts["final"])
+    final = checkpoint.final(train)
     for name, child in model.named_children():
         parts = child.named_children() if child is model.layers else [("", child)]
         for index, part in parts:

@@ -4,7 +4,11 @@ Meta rotates neighbouring pairs (0, 1), (2, 3) of a head; Hugging Face rotates (
 rows of the query and key projections are permuted so that both give the same scores.
 """
 
+import torch
 from torch import Tensor
+
+from llama_core.model.llama import Llama
+from llama_core.recipe import Model
 
 TOP = {
     "tok_embeddings.weight": "model.embed_tokens.weight",
@@ -23,6 +27,21 @@ BLOCK = {
     "feed_forward.w3.weight": "mlp.up_proj.weight",
 }
 ROTATED = ("attention.wq.weight", "attention.wk.weight")
+
+
+def shapes(cfg: Model, vocab_size: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a model's parameters by our names, in their order, without making the model."""
+    with torch.device("meta"):
+        one = Llama(cfg.model_copy(update={"n_layers": 1}), vocab_size)
+    found: dict[str, tuple[int, ...]] = {}
+    block = {name: tuple(p.shape) for name, p in one.layers[0].named_parameters()}
+    for name, parameter in one.named_parameters():
+        if not name.startswith("layers."):
+            found[name] = tuple(parameter.shape)
+        elif f"layers.0.{next(iter(block))}" == name:
+            for layer in range(cfg.n_layers):
+                found |= {f"layers.{layer}.{inside}": shape for inside, shape in block.items()}
+    return found
 
 
 def to_huggingface(name: str) -> str:

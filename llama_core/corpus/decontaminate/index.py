@@ -27,6 +27,7 @@ from llama_core.corpus.decontaminate.word_runs import (
     words_of,
 )
 from llama_core.corpus.document import RowWriter
+from llama_core.parse import npy_column
 from llama_core.step import OpenShard
 from llama_core.store import Store
 
@@ -167,7 +168,8 @@ def write_index(out: OpenShard, passages: Iterable[Passage], n: int) -> None:
 def read_index(store: Store, shard: Shard, n: int) -> Index:
     """Return the index of runs of n words that `write_index` published. Raises DamagedError."""
     runs_object, passages_object = shard.object(f"/{RUNS}"), shard.object(f"/{PASSAGES}")
-    table = np.load(io.BytesIO(store.read(runs_object.name, expect=runs_object)), allow_pickle=False)
+    runs_data = store.read(runs_object.name, expect=runs_object)
+    table = npy_column(runs_data, store.url_of(runs_object.name), _RUN)
     data = store.read(passages_object.name, expect=passages_object)
     return Index(n, table, pq.read_table(pa.BufferReader(data)).combine_chunks())
 
