@@ -30,7 +30,7 @@ READERS_THAT_NEED_AN_EXTRA = ("commoncrawl", "dataset", "http_response", "warc",
 FLOORS = (
     ("errors", "exit", "lifeline", "html", "markdown", "section"),
     ("corpus.formats", "corpus.markup", "corpus.code"),
-    ("file_system", "objects", "store", "artifact", "step", "phases"),
+    ("file_system", "web", "objects", "store", "artifact", "step", "phases"),
     ("corpus.clean.recipe", "corpus.recipe", "recipe"),
     ("job", "program"),
     (
