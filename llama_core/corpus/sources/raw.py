@@ -332,7 +332,7 @@ def _patiently(url: str, call: Callable[[], T]) -> T:
         except Exception as error:
             status = getattr(error, "status", None)
             is_refused = isinstance(status, int) and status >= 400 and not may_pass(status)
-            if url.startswith(AT_ONCE) or isinstance(error, _HOPELESS) or is_refused:
+            if _absolute(url).startswith(AT_ONCE) or isinstance(error, _HOPELESS) or is_refused:
                 raise
             wait = tries.wait()
             if wait is None:
