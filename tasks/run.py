@@ -10,7 +10,9 @@ from infra.home import home
 from infra.launch.capacity import check_capacity
 from infra.launch.local import LocalLauncher
 from infra.launch.run import get_launcher
+from llama_core.corpus.decontaminate import evaluation_sets
 from llama_core.errors import RecipeError
+from llama_core.evaluate import tasks
 from llama_core.recipe import Recipe, load_recipe
 from llama_core.store import Store
 from tasks.room import check_room
@@ -43,12 +45,26 @@ def open_run(
     if trains:
         check_capacity(chosen, get_launcher(chosen.launch).capacity, LocalLauncher().capacity)
     check_libraries(chosen)
+    check_benchmarks(chosen, trains)
     url = store or chosen.store or os.environ.get("LLAMA_STORE") or str(home() / "store")
     opened = Store(url)
     opened.check()
     if trains:
         check_room(chosen, opened)
     return Run(chosen, opened)
+
+
+def check_benchmarks(recipe: Recipe, evaluates: bool) -> None:
+    """Read the benchmarks' files, which training text is compared with, and on which a model is scored.
+
+    Raises InputError where one of them holds what cannot be used, and StoreError.
+    """
+    if recipe.evaluate.data is None:
+        return
+    if evaluates:
+        tasks.check(recipe.evaluate.data, recipe.evaluate.tasks)
+    if recipe.corpus.decontaminate:
+        evaluation_sets.check(recipe.evaluate.data)
 
 
 def check_libraries(recipe: Recipe) -> None:

@@ -30,7 +30,7 @@ READERS_THAT_NEED_AN_EXTRA = ("commoncrawl", "dataset", "http_response", "warc",
 FLOORS = (
     ("errors", "exit", "output", "lifeline", "html", "markdown", "section", "time_limit", "parse"),
     ("corpus.formats", "corpus.markup", "corpus.code"),
-    ("file_system", "local_disk", "objects", "store", "artifact", "step", "phases"),
+    ("file_system", "local_disk", "web", "objects", "store", "artifact", "step", "phases"),
     ("corpus.clean.recipe", "corpus.recipe", "recipe"),
     ("job", "program"),
     (

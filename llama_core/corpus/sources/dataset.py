@@ -18,7 +18,7 @@ from llama_core.corpus.document import Outcome, Quarantined
 from llama_core.corpus.recipe import Dataset
 from llama_core.corpus.sources.files import to_outcome
 from llama_core.corpus.sources.raw import Raw, shard_name
-from llama_core.errors import InputError, StoreError
+from llama_core.errors import InputError, LlamaError, StoreError
 
 _NETWORK = ("aiohttp", "httpx", "httpcore", "requests", "urllib3", "huggingface_hub", "botocore", "asyncio")
 
@@ -30,8 +30,8 @@ def raw_files(source: Dataset, key: str) -> list[Raw]:
     """
     try:
         files = _files(_builder(source), source)
-    except InputError as error:
-        raise InputError(f"{key}: {error}") from error
+    except LlamaError as error:
+        raise type(error)(f"{key}: {error}") from error
     raws = [Raw(shard_name(url), url, _digest(url, origin)) for url, (_, origin) in files.items()]
     return sorted(raws, key=lambda raw: raw.name)
 
@@ -52,7 +52,7 @@ def read(source_name: str, source: Dataset, raw: Raw) -> Iterator[Outcome]:
         for row in _rows(builder, source):
             yield _outcome(row, source_name, source, f"{raw.url}#{number}", number)
             number += 1
-    except InputError:
+    except LlamaError:
         raise
     except Exception as error:  # each format has errors of its own
         if _is_fault_of_store(error):
@@ -87,6 +87,8 @@ def _builder(source: Dataset) -> datasets.DatasetBuilder:
         return datasets.load_dataset_builder(
             source.path, source.name, revision=source.revision, data_files=source.data_files
         )
+    except LlamaError:
+        raise
     except Exception as error:  # the hub, the network and each format have errors of their own
         raise InputError(f"`datasets` cannot open {source.path}: {error}") from error
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from llama_core.corpus.document import Document, Dropped, Outcome, Quarantined, document_id
+from llama_core.corpus.formats.json_lines import LineError, parse_line
 from llama_core.corpus.formats.streams import chunks, lines
 from llama_core.corpus.recipe import C4, Dataset, Files, UrlSource
 from llama_core.corpus.sources import rules
@@ -22,8 +23,6 @@ _TEXT = (".txt", ".md", ".rst")
 _JSONL = tuple(name + packed for name in (".jsonl", ".ndjson", ".json") for packed in ("", ".gz", ".zst"))
 FORMATS = dict.fromkeys(_TEXT, "text") | dict.fromkeys(_JSONL, "jsonl") | {".parquet": "parquet"}
 ENDINGS = tuple(FORMATS)
-
-_MAX_DEPTH = 100  # of nested objects and lists in JSON
 
 Record = tuple[int, int, dict[str, Any] | str]  # its number, its byte offset, its fields or the error's name
 
@@ -139,29 +138,10 @@ def _read_jsonl(file: BinaryIO, url: str, limit: int, columns: tuple[str, ...]) 
 
 def _parse(line: bytes) -> dict[str, Any] | str:
     try:
-        text = line.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return "invalid_utf8"
-    try:
-        value = json.loads(text, parse_constant=str)
-    except ValueError:
-        return "not_json"
-    except RecursionError:
-        return "too_deep"
-    if not isinstance(value, dict):
-        return "no_text"
-    return "too_deep" if _is_too_deep(value) else value
-
-
-def _is_too_deep(value: dict[str, Any]) -> bool:
-    """Tell whether a value is nested too deeply, by our own limit: Python's depends on the stack."""
-    level: list[Any] = [value]
-    for _ in range(_MAX_DEPTH):
-        inner = (v for c in level for v in (c.values() if isinstance(c, dict) else c))
-        level = [v for v in inner if isinstance(v, dict | list)]
-        if not level:
-            return False
-    return True
+        value = parse_line(line, str)
+    except LineError as error:
+        return error.name
+    return value if isinstance(value, dict) else "no_text"
 
 
 def _read_parquet(file: BinaryIO, url: str, limit: int, columns: tuple[str, ...]) -> Iterator[Record]:
