@@ -60,9 +60,13 @@ def is_read_as_it_is(path: str) -> bool:
 
 
 def _linked(path: str) -> str:
-    """Return another path of a folder, for as long as this process lives."""
+    """Return another path of a folder, for as long as this process lives.
+
+    The link is to the folder above: MLflow refuses a folder that lies elsewhere than the one above it says.
+    """
     folder = tempfile.mkdtemp(prefix="llama-model-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    link = os.path.join(folder, "model")
-    os.symlink(path, link)
-    return link
+    above, name = os.path.split(path.rstrip("/"))
+    link = os.path.join(folder, "models")
+    os.symlink(above, link)
+    return os.path.join(link, name)

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import secrets
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.tracking import MlflowClient
 
 from infra.checked_models import SUMS_TAG, CheckedModels, is_read_as_it_is
+from infra.environment import variables
 from llama_core.artifact import Artifact
 from llama_core.errors import DamagedError, RecipeError, ServiceError
 from llama_core.export.pyfunc_model import SUMS
@@ -167,7 +169,7 @@ def _check_object(store: Store, entry: Object) -> Object:
 def _check_reads(store: Store, source: str, name: str, data: bytes) -> None:
     """Let MLflow read a small object of the store: it has its own clients and its own way to read URLs."""
     try:
-        with tempfile.TemporaryDirectory(prefix="llama-check-") as folder:
+        with _read_into() as folder:
             found = Path(get_artifact_repository(source).download_artifacts(name, folder)).read_bytes()
     except Exception as error:
         raise ServiceError(
@@ -180,6 +182,14 @@ def _check_reads(store: Store, source: str, name: str, data: bytes) -> None:
         )
 
 
+@contextlib.contextmanager
+def _read_into() -> Iterator[str]:
+    """Yield a folder for what MLflow reads, which it does in the block without bars in the terminal."""
+    bars = variables(MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false")
+    with bars, tempfile.TemporaryDirectory(prefix="llama-check-") as folder:
+        yield folder
+
+
 def _rehearse(run: Run, source: str, name: str, data: bytes) -> None:
     """Do with a model of another name what will be done with the run's own, and delete it again."""
     api, model, alias = MlflowClient(), run.recipe.model_name, run.recipe.register_.alias
@@ -190,7 +200,7 @@ def _rehearse(run: Run, source: str, name: str, data: bytes) -> None:
         version = api.create_model_version(probe, source).version
         api.set_registered_model_alias(probe, alias, version)
         try:
-            with tempfile.TemporaryDirectory(prefix="llama-check-") as folder:
+            with _read_into() as folder:
                 found = CheckedModels(f"models:/{probe}@{alias}").download_artifacts(name, folder)
                 same = Path(found).read_bytes() == data
         except mlflow.MlflowException as error:
@@ -229,7 +239,7 @@ def _check_loads(api: MlflowClient, name: str, version: int, exported: Artifact,
         for path, entry in inside.items():
             if "/" not in path and seen.get(path) != entry.size:
                 raise DamagedError(f"it finds no {path} of {entry.size:,} bytes")
-        with tempfile.TemporaryDirectory(prefix="llama-check-") as folder:
+        with _read_into() as folder:
             for path in ("MLmodel", "config.json", SUMS):
                 data = Path(files.download_artifacts(path, folder)).read_bytes()
                 if hashlib.sha256(data).hexdigest() != inside[path].sha256:
