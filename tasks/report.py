@@ -1,6 +1,7 @@
 """The run report: one page that says what went in, what came out, and where everything is."""
 
 import json
+import shlex
 from dataclasses import replace
 from typing import Any
 
@@ -186,7 +187,7 @@ def closing(run: Run, made: dict[str, Artifact], version: Version, url: str) -> 
     lines += [
         "",
         "Next:",
-        f"  talk to it        .venv/bin/python -m llama_core.generate {made['export'].url}",
+        f"  talk to it        .venv/bin/python -m llama_core.generate {shlex.quote(made['export'].url)}",
         "  open the UIs      make stack",
         "  run it on S3      make pretrain STORE=s3://bucket/prefix   (with AWS_ENDPOINT_URL and keys set)",
     ]

@@ -6,22 +6,29 @@ the training, and what it has missed is written when it is back.
 
 import contextlib
 import json
+import posixpath
+import re
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import mlflow
-from mlflow.entities import Metric, Param, RunTag, ViewType
+from mlflow.entities import LifecycleStage, Metric, Param, RunTag, ViewType
 from mlflow.tracking import MlflowClient
 
 from infra.environment import variables
 from llama_core.artifact import Artifact
+from llama_core.errors import LlamaError, ServiceError
 from llama_core.file_system import brief
 from tasks.observe import warn
 from tasks.run import Run
 
+V = TypeVar("V")
+
 EXPERIMENT = "llama-pretrain"
+CHECK_TAG = "llama.check"  # a tag that is written and deleted again, to see whether that works
 STEP_TAG = "llama.step"  # the tag of a run that names the training's step
 FLUSH_EVERY = 2.0  # seconds between two writes of what is in the buffer
 WAIT_FOR_MLFLOW = 900.0  # seconds that the end of a training waits for a server that is away
@@ -33,6 +40,24 @@ SETTLE = 1.0
 BATCH = 1000  # metrics that one call of MLflow takes
 # MLflow's client would try again for two minutes or, where a server is stopped, for a quarter of an hour.
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(REQUEST)}
+KEY_LENGTH = 250  # characters of the name of a param, a metric or a tag
+BRIEFLY = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+INSTEAD = (
+    "use a store that it can reach (store=s3://...), or set MLFLOW_REGISTRY_URI to the server's database"
+)
+IN_A_FILE = "such as sqlite:////home/me/mlflow.db"
+OTHERWISE = "see that {variable} names a server that runs, or a database that can be written to"
+ADVICE = (  # what to do, by words of MLflow's
+    ("Invalid model version source", f"it takes no models from a local folder: {INSTEAD}"),
+    ("maintenance mode", f"set {{variable}} to a database, {IN_A_FILE}, or to a server"),
+    ("supported", f"set {{variable}} to a server (http://...) or to a database, {IN_A_FILE}"),
+    ("No module named", "install what MLflow needs for this kind of database, or name another one"),
+    ("UNAUTHENTICATED", "see MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
+    ("PERMISSION_DENIED", "ask for the right to write, or log in as somebody who has it"),
+    ("readonly", "it can only be read: see who owns the file and its folder, and how the disk is mounted"),
+    ("read-only", "it can only be read: see who owns the file and its folder, and how the disk is mounted"),
+    ("disk is full", "make room on its disk"),
+)
 CURVES = ("loss", "lr", "grad_norm", "tokens_per_s", "tokens")  # what MLflow is told of each step
 
 
@@ -47,21 +72,13 @@ def training_run(run: Run, step_name: str, tags: dict[str, str]) -> str:
     `step_name`: the folder of the training's step. `tags` are added to the run.
     """
     api = client()
-    experiment = api.get_experiment_by_name(EXPERIMENT)
-    if experiment is None:
-        try:
-            experiment_id = api.create_experiment(EXPERIMENT, artifact_location=run.store.url_of("mlflow"))
-        except mlflow.MlflowException:  # another run was first
-            found = api.get_experiment_by_name(EXPERIMENT)
-            assert found is not None
-            experiment_id = found.experiment_id
-    else:
-        experiment_id = experiment.experiment_id
+    experiment_id = _experiment(run, api)
     run_id = _oldest(api, experiment_id, step_name)
     if run_id is None:
         name = f"{run.recipe.name} {step_name.split('/')[1][:8]}"
         made = api.create_run(experiment_id, run_name=name, tags={STEP_TAG: step_name}).info.run_id
-        params = [Param(k, str(v)[:5000]) for k, v in sorted(_flat(run.recipe.identity()).items())]
+        flat = named({k: str(v) for k, v in sorted(_flat(run.recipe.identity()).items())})
+        params = [Param(k, v[:5000]) for k, v in flat.items()]
         for start in range(0, len(params), 100):
             api.log_batch(made, params=params[start : start + 100])
         time.sleep(SETTLE)
@@ -70,6 +87,94 @@ def training_run(run: Run, step_name: str, tags: dict[str, str]) -> str:
             api.delete_run(made)
     api.log_batch(run_id, tags=[RunTag(k, v) for k, v in tags.items()])
     return run_id
+
+
+def _experiment(run: Run, api: MlflowClient) -> str:
+    """Return the id of the experiment, which is made if there is none, and restored if it was deleted.
+
+    MLflow gives the name of a deleted experiment to no other, and takes no runs into it.
+    """
+    experiment = api.get_experiment_by_name(EXPERIMENT)
+    if experiment is None:
+        try:
+            return api.create_experiment(EXPERIMENT, artifact_location=run.store.url_of("mlflow"))
+        except mlflow.MlflowException:  # another run was first
+            experiment = api.get_experiment_by_name(EXPERIMENT)
+            if experiment is None:
+                raise
+    if experiment.lifecycle_stage != LifecycleStage.ACTIVE:
+        api.restore_experiment(experiment.experiment_id)
+        warn(f"MLflow's experiment {EXPERIMENT} had been deleted: it is restored, with the runs in it")
+    return experiment.experiment_id
+
+
+def check_tracking(run: Run) -> None:
+    """Check at the start of a run that MLflow can be reached and takes what the training will write.
+
+    The experiment of all trainings is made or restored, as the training would do it, and gets a tag that is
+    deleted again. Raises ServiceError.
+    """
+    uri = mlflow.get_tracking_uri()
+    if uri.startswith("sqlite:") and urlsplit(uri).path in ("", "/", "/:memory:"):
+        raise ServiceError(f"MLFLOW_TRACKING_URI is {uri}, which keeps nothing: name a file, {IN_A_FILE}")
+    with refusals("the metrics", uri, "MLFLOW_TRACKING_URI"):
+        api = client()
+        experiment_id = _experiment(run, api)
+        api.set_experiment_tag(experiment_id, CHECK_TAG, "now")
+        with contextlib.suppress(mlflow.MlflowException):  # another run has deleted it
+            api.delete_experiment_tag(experiment_id, CHECK_TAG)
+
+
+@contextlib.contextmanager
+def refusals(what: str, uri: str, variable: str) -> Iterator[None]:
+    """Turn whatever MLflow raises in a block, before the work begins, into a ServiceError with what to do.
+
+    `what`: what it is to keep. `variable`: the environment variable that names `uri`. MLflow's client tries
+    again for some seconds only.
+    """
+    try:
+        with variables(**BRIEFLY):
+            yield
+    except LlamaError:
+        raise
+    except Exception as error:
+        said = reason(error)
+        advice = next((advice for words, advice in ADVICE if words in f"{said} {error}"), OTHERWISE)
+        place = _without_secrets(uri)
+        raise ServiceError(
+            f"MLflow at {place} cannot keep {what} of this run ({said}): {advice.format(variable=variable)}"
+        ) from error
+
+
+def reason(error: BaseException) -> str:
+    """Return what went wrong, in one line without passwords."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    text = re.sub(r"(?<=://)[^/@\s]*@", "", text)
+    code = getattr(error, "error_code", None)
+    return text[:300] if code in (None, "INTERNAL_ERROR") else f"{code}: {text}"[:300]
+
+
+def _without_secrets(uri: str) -> str:
+    """Return a URI without its user, password and query."""
+    return re.sub(r"(?<=://)[^/]*@", "", uri.partition("?")[0])
+
+
+def named(values: dict[str, V]) -> dict[str, V]:
+    """Return values under keys that MLflow takes: it refuses some characters, long ones and such as `a//b`.
+
+    A key that had to be changed to that of another value gets a number.
+    """
+    taken: dict[str, V] = {}
+    for key, value in values.items():
+        name = re.sub(r"[^\w.\- :/]", "_", key)
+        if posixpath.normpath(name) != name or name.startswith(("/", ".")):
+            name = name.replace("/", "_").replace("..", "_")
+        name = start = name.strip(".")[:KEY_LENGTH] or "_"
+        number = 2
+        while name in taken or (name != key and name in values):
+            name, number = f"{start[: KEY_LENGTH - 4]}_{number}", number + 1
+        taken[name] = value
+    return taken
 
 
 def _oldest(api: MlflowClient, experiment_id: str, step_name: str) -> str | None:
@@ -174,8 +279,8 @@ def reconcile(run_id: str, train: Artifact) -> int:
 def log_results(run_id: str, results: dict[str, float], tags: dict[str, str]) -> None:
     """Write results, as metrics, and tags to a run."""
     now = int(time.time() * 1000)
-    metrics = [Metric(k, v, now, 0) for k, v in results.items()]
-    client().log_batch(run_id, metrics=metrics, tags=[RunTag(k, v) for k, v in tags.items()])
+    metrics = [Metric(k, v, now, 0) for k, v in named(results).items()]
+    client().log_batch(run_id, metrics=metrics, tags=[RunTag(k, v) for k, v in named(tags).items()])
 
 
 @contextlib.contextmanager
