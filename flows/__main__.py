@@ -5,6 +5,7 @@ terminal shows what matters to a person; everything else is in the log file.
 """
 
 import argparse
+import contextlib
 import logging
 import os
 import sys
@@ -18,6 +19,7 @@ from infra.home import folder
 from llama_core.errors import LlamaError, RecipeError
 from llama_core.exit import leave
 from llama_core.recipe import PRESETS
+from llama_core.url import redact, redact_logs
 from tasks.run import open_run
 
 DATA_FLOWS = ("corpus", "tokenizer", "tokens")  # flows that end before training
@@ -29,6 +31,7 @@ def main(argv: list[str] | None = None) -> int:
 
     It is 0, or 2 for an error that a user can mend, 130 if the run was interrupted, and 1 for other errors.
     """
+    redact_logs()
     options = _parse(argv)
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     log = folder("logs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
@@ -100,9 +103,10 @@ def _flush() -> None:
 
 def _fail(message: str, log: Path, code: int) -> int:
     """Show an error, and write the traceback of the exception being handled to the log. Returns `code`."""
-    with log.open("a") as file:
-        traceback.print_exc(file=file)
-    print(f"\nerror: {message}\n       the full log: {log}", file=sys.stderr)
+    trace = redact(traceback.format_exc())
+    print(f"\nerror: {redact(message)}\n       the full log: {log}", file=sys.stderr)
+    with contextlib.suppress(OSError), log.open("a") as file:  # the person knows already
+        file.write(trace)
     return code
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from llama_core.corpus.recipe import Corpus, Source
 from llama_core.errors import RecipeError
 from llama_core.section import Execution, Identity, Section
+from llama_core.url import Address, Url, UrlOrNothing
 
 RECIPES = resources.files("llama_core") / "recipes"
 PRESETS = ("micro", "tiny", "7b", "13b", "33b", "65b", "llama-v1")
@@ -32,7 +33,7 @@ class TokenizerSection(Section):
     """Seed of the draw of the sample."""
     threads: Identity[int] = Field(2, ge=1)
     """Threads of SentencePiece's trainer. They enter the address, since its result may depend on them."""
-    compare_with: Identity[str] = ""
+    compare_with: Identity[UrlOrNothing] = ""
     """Path or URL of another SentencePiece model, such as the released one, that is reported beside this one;
     empty: none. It is part of this step's address and not of later ones, which know a tokenizer by its
     pieces."""
@@ -145,7 +146,7 @@ class Evaluate(Section):
     """Largest number of bytes of held-out text that is scored for each source."""
     tasks: Identity[list[Literal["hellaswag", "arc_easy"]]] = ["hellaswag", "arc_easy"]
     """Benchmarks that the model is scored on, of those in the paper's section 3.1."""
-    data: Execution[str | None] = None
+    data: Execution[Url | None] = None
     """Path or URL of the folder with the benchmarks' files; null: none is run. The address depends on what
     the files hold, not on where they are. Training text is compared with them (corpus.decontaminate)."""
     limit: Identity[int | None] = Field(None, ge=1)
@@ -212,7 +213,7 @@ class RunSection(Section):
 
     engine: Execution[Literal["processes", "dask", "ray"]] = "processes"
     """Where the shards of the data stages are worked on: in processes of this machine, or on a cluster."""
-    address: Execution[str | None] = None
+    address: Execution[Address | None] = None
     """Address of the Dask scheduler or the Ray cluster; null: one is started on this machine."""
     workers: Execution[int] = Field(2, ge=1)
     """Number of processes of the data stages on this machine."""
@@ -229,7 +230,7 @@ class Recipe(Section):
 
     name: Execution[str]
     """Name of the recipe. The report shows it, and the registered model is named after it."""
-    store: Execution[str | None] = None
+    store: Execution[Url | None] = None
     """fsspec URL of the folder of all artifacts; null: the environment variable LLAMA_STORE, or else a folder
     of the project's home."""
     corpus: Corpus

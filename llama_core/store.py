@@ -17,13 +17,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
-from urllib.parse import urlsplit
 
 import fsspec
 
 from llama_core.errors import DamagedError, StoreError
 from llama_core.file_system import brief, file_system, hint_of
 from llama_core.objects import Object, Writer
+from llama_core.url import store_url
 
 MANY = 1000  # small objects that are read side by side
 CHUNK = 8 << 20  # bytes read at a time when a whole object is hashed
@@ -40,12 +40,10 @@ class Store:
     """
 
     def __init__(self, url: str):
-        url = os.fspath(url)
-        if "://" not in url or (url.startswith("file://") and not url.startswith("file:///")):
-            url = f"file://{Path(url.removeprefix('file://')).expanduser().absolute()}"
-        self.url = url.rstrip("/")
-        if urlsplit(self.url).password:
-            raise StoreError("a store's URL holds no credentials: put them in the environment")
+        try:
+            self.url = store_url(os.fspath(url))
+        except ValueError as error:
+            raise StoreError(f"cannot use this store: {error}") from None
         self._fs: fsspec.AbstractFileSystem | None = None
 
     def __getstate__(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from mlflow.tracking import MlflowClient
 from llama_core.artifact import Artifact
 from llama_core.errors import ServiceError
 from llama_core.step import Step
+from llama_core.url import without_secrets
 from tasks import tracking
 from tasks.evaluate import scores
 from tasks.export import model_url
@@ -37,6 +38,7 @@ class Version:
     """The MLflow run of the training."""
 
 
+@without_secrets
 def check_registry(run: Run) -> None:
     """Warn at the start of a run of what would be an error after the training."""
     registry = mlflow.get_registry_uri()

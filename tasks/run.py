@@ -13,6 +13,7 @@ from infra.launch.run import get_launcher
 from llama_core.errors import RecipeError
 from llama_core.recipe import Recipe, load_recipe
 from llama_core.store import Store
+from llama_core.url import redact_logs, without_secrets
 
 ENGINES = {"dask": "distributed", "ray": "ray"}  # the module of an engine's extra
 
@@ -25,6 +26,7 @@ class Run:
     store: Store
 
 
+@without_secrets
 def open_run(
     recipe: str,
     overrides: Mapping[str, Any] | None = None,
@@ -38,12 +40,13 @@ def open_run(
     `store`: a URL that replaces the recipe's. `trains`: false for a flow that ends before training, whose
     machine need not hold the model. Raises RecipeError, InputError, LaunchError and StoreError.
     """
+    redact_logs()
     chosen = load_recipe(recipe, overrides)
     if trains:
         check_capacity(chosen, get_launcher(chosen.launch).capacity, LocalLauncher().capacity)
     check_libraries(chosen)
-    url = store or chosen.store or os.environ.get("LLAMA_STORE") or str(home() / "store")
-    opened = Store(url)
+    url = chosen.store if store is None else store
+    opened = Store(url if url is not None else os.environ.get("LLAMA_STORE") or str(home() / "store"))
     opened.check()
     return Run(chosen, opened)
 

@@ -28,7 +28,7 @@ READERS_THAT_NEED_AN_EXTRA = ("commoncrawl", "dataset", "http_response", "warc",
 # The floors of llama_core, lowest first: a module imports from its own floor and from those below it.
 # This is also the way of the data, from raw files up to a model's scores.
 FLOORS = (
-    ("errors", "exit", "lifeline", "html", "markdown", "section"),
+    ("url", "errors", "exit", "lifeline", "html", "markdown", "section"),
     ("corpus.formats", "corpus.markup", "corpus.code"),
     ("file_system", "objects", "store", "artifact", "step", "phases"),
     ("corpus.clean.recipe", "corpus.recipe", "recipe"),

@@ -3,11 +3,12 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from llama_core.corpus.clean.recipe import Clean
 from llama_core.corpus.code import languages
 from llama_core.section import Execution, Identity, Section
+from llama_core.url import ListUrl, Url, refuse_secrets
 
 # The 20 languages of Touvron et al. 2023, section 2.1.
 LANGUAGES = "bg ca cs da de en es fr hr hu it nl pl pt ro ru sl sr sv uk".split()  # noqa: SIM905
@@ -51,7 +52,7 @@ class Packages(_Source, _CodeRules):
 class _Urls(_Source):
     """The settings of a source whose raw files are at URLs."""
 
-    urls: Identity[list[str]] = []
+    urls: Identity[list[ListUrl]] = []
     """Paths or fsspec URLs of the raw files, with globs. `list+URL#GLOB` stands for the files in a published
     list that match GLOB. Such a list holds paths or checksums, or is an `ls -R`, archive.org's or arXiv's
     XML, or Wikimedia's dumpstatus.json."""
@@ -59,7 +60,13 @@ class _Urls(_Source):
     """Licence of each document that does not state its own."""
     storage_options: Execution[dict[str, Any]] = {}
     """Options for fsspec's file system, such as {anon: true} for a public S3 bucket, or
-    {requester_pays: true}. Credentials do not belong here but in the environment."""
+    {requester_pays: true}. Credentials are refused: they belong in the environment."""
+
+    @field_validator("storage_options")
+    @classmethod
+    def _holds_no_secrets(cls, options: dict[str, Any]) -> dict[str, Any]:
+        refuse_secrets(options)
+        return options
 
 
 class Files(_Urls):
@@ -170,7 +177,7 @@ class Dataset(_Source):
 
     kind: Identity[Literal["dataset"]]
     """Kind of the source."""
-    path: Identity[str]
+    path: Identity[Url]
     """Name of a dataset on the Hugging Face hub, path of a folder, or a format (json, parquet, csv and so on)
     whose files `data_files` names."""
     name: Identity[str | None] = None
@@ -180,7 +187,7 @@ class Dataset(_Source):
     revision: Identity[str | None] = None
     """Commit, branch or tag on the hub; null: the newest. The state of the data files enters the address of
     the step in any case."""
-    data_files: Identity[str | list[str] | dict[str, str | list[str]] | None] = None
+    data_files: Identity[Url | list[Url] | dict[str, Url | list[Url]] | None] = None
     """Paths, URLs or globs of the data files, for each split if need be; null: those of the dataset."""
     column: Identity[str] = "text"
     """Name of the column that holds the text."""

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from llama_core.section import Identity, Section
+from llama_core.url import Url
 
 
 class Lines(Section):
@@ -25,7 +26,7 @@ class Language(Section):
     min_score: Identity[float] = Field(0.5, ge=0, le=1)
     """Smallest probability of the best language: a document with a lower one is dropped. The paper gives no
     threshold; 0.5 is CCNet's."""
-    model: Identity[str] = "lid.176.ftz"
+    model: Identity[Url] = "lid.176.ftz"
     """`lid.176.ftz`, which comes with an installed package, or the URL of another fastText model, such as
     lid.176.bin."""
     sha256: Identity[str] = Field("", pattern="^([0-9a-f]{64})?$")
