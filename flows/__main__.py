@@ -18,7 +18,7 @@ from infra import services
 from infra.home import folder
 from llama_core.errors import LlamaError, RecipeError
 from llama_core.exit import leave
-from llama_core.recipe import PRESETS
+from llama_core.recipes.load import PRESETS
 from llama_core.url import redact, redact_logs
 from tasks.run import open_run
 

@@ -1,21 +1,12 @@
 """A recipe: everything about a run, as typed fields. Each size is a short YAML file that extends a base."""
 
-import difflib
-from collections.abc import Mapping
-from importlib import resources
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal
 
-import fsspec
-import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from llama_core.corpus.recipe import Corpus, Source
-from llama_core.errors import RecipeError
+from llama_core.corpus.recipe import Corpus
 from llama_core.section import Execution, Identity, Section
 from llama_core.url import Address, Url, UrlOrNothing
-
-RECIPES = resources.files("llama_core") / "recipes"
-PRESETS = ("micro", "tiny", "7b", "13b", "33b", "65b", "llama-v1")
 
 
 class TokenizerSection(Section):
@@ -283,116 +274,3 @@ class Recipe(Section):
                 f"{self.launch.world_size} processes"
             )
         return self
-
-
-def load_recipe(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """Return the recipe `name` (a preset, or the path or URL of a YAML file), with some values replaced.
-
-    `overrides` are values by dotted key, such as {"train.lr": 1e-3, "run.workers": 4}; a value that is a
-    string is read as YAML. Raises RecipeError.
-    """
-    values = _read(name)
-    for key, value in (overrides or {}).items():
-        _set(values, key, _parse(key, value) if isinstance(value, str) else value)
-    try:
-        return Recipe.model_validate(values)
-    except ValidationError as error:
-        raise RecipeError(f"recipe {name}: " + "; ".join(_explain(e) for e in error.errors())) from None
-
-
-def _parse(key: str, value: str) -> Any:
-    try:
-        return yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"override {key}: {value!r} is not YAML: {error}") from None
-
-
-def _read(name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
-    if name in seen:
-        raise RecipeError(f"recipe {name} extends itself: {' -> '.join((*seen, name))}")
-    try:
-        if name.endswith((".yaml", ".yml")):
-            with fsspec.open(name, "r") as file:
-                values = yaml.safe_load(file)
-        else:
-            values = yaml.safe_load((RECIPES / f"{name}.yaml").read_text())
-    except FileNotFoundError:
-        raise RecipeError(
-            f"there is no recipe {name!r}: take one of {', '.join(PRESETS)}, or the path of a .yaml file"
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"recipe {name} is not YAML: {error}") from None
-    except (OSError, ImportError, ValueError) as error:  # a folder, no permission, a protocol not installed
-        raise RecipeError(f"cannot read the recipe {name}: {error}") from None
-    if not isinstance(values, dict):
-        raise RecipeError(f"recipe {name} must be a mapping of sections")
-    if base := values.pop("extends", None):
-        if not isinstance(base, str):
-            raise RecipeError(f"recipe {name}: extends must be a name or a path (given: {base!r})")
-        values = _merge(_read(base, (*seen, name)), values)
-    return values
-
-
-def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of `base` with those of `over` in their place, key by key.
-
-    `sources` and `mixture` are replaced as a whole. `holdout` and `choices` are about the sources: those of
-    `base` are left out where `over` names sources of its own.
-    """
-    merged = {k: v for k, v in base.items() if not (k in ("holdout", "choices") and "sources" in over)}
-    for key, value in over.items():
-        deep = isinstance(value, dict) and isinstance(base.get(key), dict)
-        whole = key in ("sources", "mixture")
-        merged[key] = _merge(base[key], value) if deep and not whole else value
-    return merged
-
-
-def _set(values: dict[str, Any], dotted: str, value: Any) -> None:
-    *path, last = dotted.split(".")
-    for key in path:
-        values = values.setdefault(key, {})
-        if not isinstance(values, dict):
-            raise RecipeError(f"override {dotted}: {key} is a value, not a section")
-    values[last] = value
-
-
-def _explain(error: Any) -> str:
-    """Return one pydantic error as a person would say it."""
-    loc = _without_kind(error["loc"])
-    key = ".".join(map(str, loc)) or "recipe"
-    if error["type"] == "extra_forbidden":
-        allowed = _allowed(error["loc"][:-1])
-        near = difflib.get_close_matches(str(loc[-1]), allowed, 1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        return f"{key} is not a key{hint}; allowed: {', '.join(allowed)}"
-    if error["type"] == "missing":
-        return f"{key} is missing"
-    if error["type"].startswith("union_tag"):
-        return f"{key}.kind must be one of {', '.join(_source_kinds())}"
-    message = error["msg"].removeprefix("Value error, ")
-    given = "" if isinstance(error["input"], dict | Section) else f" (given: {error['input']!r})"
-    return f"{key}: {message}{given}"
-
-
-def _source_kinds() -> dict[str, type[Section]]:
-    """Return the section of each kind of source, read from the members of the union `Source`."""
-    return {get_args(k.model_fields["kind"].annotation)[0]: k for k in get_args(get_args(Source)[0])}
-
-
-def _without_kind(loc: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return a place in the recipe as people write it: pydantic puts a source's kind after its name."""
-    if len(loc) > 3 and loc[:2] == ("corpus", "sources"):
-        return loc[:3] + loc[4:]
-    return loc
-
-
-def _allowed(path: tuple[Any, ...]) -> list[str]:
-    """Return the keys of the section at a path that pydantic gave."""
-    section: Any = Recipe
-    if len(path) > 3 and path[:2] == ("corpus", "sources"):
-        section, path = _source_kinds()[path[3]], path[4:]
-    for key in path:
-        field = next(f for n, f in section.model_fields.items() if key in (n, f.alias))
-        candidates = (field.annotation, *get_args(field.annotation))  # `Section | None` among them
-        section = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
-    return [f.alias or n for n, f in section.model_fields.items()]

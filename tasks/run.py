@@ -11,7 +11,8 @@ from infra.launch.capacity import check_capacity
 from infra.launch.local import LocalLauncher
 from infra.launch.run import get_launcher
 from llama_core.errors import RecipeError
-from llama_core.recipe import Recipe, load_recipe
+from llama_core.recipe import Recipe
+from llama_core.recipes.load import load_recipe
 from llama_core.store import Store
 from llama_core.url import redact_logs, without_secrets
 

@@ -31,7 +31,7 @@ FLOORS = (
     ("url", "errors", "exit", "lifeline", "html", "markdown", "section"),
     ("corpus.formats", "corpus.markup", "corpus.code"),
     ("file_system", "objects", "store", "artifact", "step", "phases"),
-    ("corpus.clean.recipe", "corpus.recipe", "recipe"),
+    ("corpus.clean.recipe", "corpus.recipe", "recipe", "recipes"),
     ("job", "program"),
     (
         "corpus.document",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from llama_core.recipe import load_recipe
+from llama_core.recipes.load import load_recipe
 from llama_core.store import Store
 from tasks.register import VERSION_TAG, _point, _version, check_registry
 from tasks.run import Run

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from llama_core.recipe import load_recipe
+from llama_core.recipes.load import load_recipe
 from llama_core.store import Store
 from tasks import tracking
 from tasks.run import Run
