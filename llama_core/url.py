@@ -157,21 +157,24 @@ def normal_url(
     return prefix + "::".join((*normal, *(_normal_link(link, protocols) for link in others)))
 
 
-def refuse_secrets(options: Any, key: str = "") -> None:
-    """Raise ValueError where settings of a file system, however nested, hold a secret. It is not repeated."""
-    if isinstance(options, dict):
-        for name, value in options.items():
-            inner = f"{key}.{name}" if key else str(name)
-            if _is_secret(str(name), value):
-                raise ValueError(f"{inner} is for credentials: {ELSEWHERE}")
-            refuse_secrets(value, inner)
-    elif isinstance(options, list | tuple | set):
-        for value in options:
-            refuse_secrets(value, key)
-    elif isinstance(options, str) and (any(_userinfos(options)) or _secret_parameters(options)):
-        raise ValueError(f"{key} holds credentials: {ELSEWHERE}")
-    elif isinstance(options, str) and "PRIVATE KEY-----" in options:
-        raise ValueError(f"{key} holds a private key: {ELSEWHERE}")
+def refuse_secrets(value: Any, key: str = "", *, options: bool = False) -> None:
+    """Raise ValueError where a text in a value, however nested, has credentials. They are not repeated.
+
+    `options`: the value holds the settings of a file system, whose names may say that they are secret.
+    """
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            place = f"{key}.{name}" if key else str(name)
+            if options and _is_secret(str(name), inner):
+                raise ValueError(f"{place} is for credentials: {ELSEWHERE}")
+            refuse_secrets(inner, place, options=options)
+    elif isinstance(value, list | tuple | set):
+        for inner in value:
+            refuse_secrets(inner, key, options=options)
+    elif isinstance(value, str):
+        has_userinfo = _URL.sub(_without_userinfo, value) != value
+        if has_userinfo or _secret_parameters(value) or "PRIVATE KEY-----" in value:
+            raise ValueError(f"{key} holds credentials: {ELSEWHERE}")
 
 
 def store_url(text: str) -> str:
@@ -308,7 +311,8 @@ def _known(variables: tuple[tuple[str, str], ...], kept: frozenset[str]) -> re.P
         found.update(_secrets_in(name, value))
     forms: set[str] = set()
     for secret in found:
-        for form in (secret, unquote(secret), base64.b64encode(secret.encode("utf-8", "replace")).decode()):
+        plain = {secret, unquote(secret)}
+        for form in plain | {base64.b64encode(p.encode("utf-8", "replace")).decode() for p in plain}:
             forms |= {form, quote(form, safe=""), quote(form), quote_plus(form), html.escape(form)}
             forms |= {repr(form)[1:-1], json.dumps(form)[1:-1]}
     # A short one is a word of its own, or it would be found in the middle of others.
@@ -323,7 +327,10 @@ def _known(variables: tuple[tuple[str, str], ...], kept: frozenset[str]) -> re.P
 def _secrets_in(name: str, value: str) -> Iterator[str]:
     """Yield the secrets that an environment variable holds."""
     value, name = value.strip(), name.upper()
-    for userinfo in _userinfos(value):
+    urls = (
+        [value] if re.match(rf"({_SCHEME}::)*{_SCHEME}://", value) else [m[0] for m in _URL.finditer(value)]
+    )
+    for userinfo in (found for url in urls for found in _userinfos(url)):
         user, colon, password = userinfo.partition(":")
         yield password if colon else user
         yield unquote(userinfo)  # as it is in the header of a request

@@ -65,7 +65,7 @@ class _Urls(_Source):
     @field_validator("storage_options")
     @classmethod
     def _holds_no_secrets(cls, options: dict[str, Any]) -> dict[str, Any]:
-        refuse_secrets(options)
+        refuse_secrets(options, options=True)
         return options
 
 

@@ -17,7 +17,7 @@ from llama_core.recipe import Recipe
 from llama_core.recipes.explain import explain
 from llama_core.recipes.fields import fit, inside, read_as
 from llama_core.recipes.plain import NULL, Plain, Refused, parse
-from llama_core.url import normal_url
+from llama_core.url import normal_url, refuse_secrets
 
 RECIPES = resources.files("llama_core") / "recipes"
 PRESETS = ("micro", "tiny", "7b", "13b", "33b", "65b", "llama-v1")
@@ -40,10 +40,12 @@ def load_recipe(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe
     ):
         _override(values, key, (overrides or {})[key])
     try:
-        return Recipe.model_validate(fit(values, Recipe))
+        fitted = fit(values, Recipe)
+        refuse_secrets(fitted)  # a field that should hold no URL may hold one
+        return Recipe.model_validate(fitted)
     except ValidationError as error:
         raise RecipeError(f"recipe {name}: " + explain(list(error.errors()))) from None
-    except Refused as error:
+    except ValueError as error:
         raise RecipeError(f"recipe {name}: {error}") from None
 
 
