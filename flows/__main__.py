@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from infra import services
-from infra.home import folder
+from infra.home import folder, home
 from llama_core.errors import LlamaError, RecipeError
 from llama_core.exit import leave
 from llama_core.recipes.load import PRESETS
@@ -34,8 +34,9 @@ def main(argv: list[str] | None = None) -> int:
     redact_logs()
     options = _parse(argv)
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    log = folder("logs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    log = home() / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     try:
+        folder("logs")
         overrides = _overrides(options.overrides)
         open_run(options.recipe, overrides, options.store, trains=options.flow not in DATA_FLOWS)
         with services.run_services(meanwhile=lambda: _flow(options.flow)):
@@ -104,8 +105,10 @@ def _flush() -> None:
 def _fail(message: str, log: Path, code: int) -> int:
     """Show an error, and write the traceback of the exception being handled to the log. Returns `code`."""
     trace = redact(traceback.format_exc())
-    print(f"\nerror: {redact(message)}\n       the full log: {log}", file=sys.stderr)
-    with contextlib.suppress(OSError), log.open("a") as file:  # the person knows already
+    # Each by itself: nobody may listen any more, and the home may be full.
+    with contextlib.suppress(OSError):
+        print(f"\nerror: {redact(message)}\n       the full log: {log}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError), log.open("a", encoding="utf-8", errors="replace") as file:
         file.write(trace)
     return code
 

@@ -14,6 +14,7 @@ from llama_core.errors import RecipeError
 from llama_core.recipe import Recipe
 from llama_core.recipes.load import load_recipe
 from llama_core.store import Store
+from llama_core.tokens.order import Order
 from llama_core.url import redact_logs, without_secrets
 
 ENGINES = {"dask": "distributed", "ray": "ray"}  # the module of an engine's extra
@@ -46,6 +47,8 @@ def open_run(
     if trains:
         check_capacity(chosen, get_launcher(chosen.launch).capacity, LocalLauncher().capacity)
     check_libraries(chosen)
+    # Whether a share is too small to be mixed depends on no text.
+    Order("", chosen.mixture, chosen.train.seed, dict.fromkeys(chosen.mixture, 1))
     url = chosen.store if store is None else store
     opened = Store(url if url is not None else os.environ.get("LLAMA_STORE") or str(home() / "store"))
     opened.check()

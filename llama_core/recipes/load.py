@@ -34,11 +34,8 @@ def load_recipe(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe
     file is. Raises RecipeError.
     """
     values = _read(name)
-    # From the outside in, so that their order does not matter: a section, then a value in it.
-    for key in sorted(
-        overrides or {}, key=lambda key: (key.count("."), not key.endswith((".sources", ".kind")))
-    ):
-        _override(values, key, (overrides or {})[key])
+    for key, value in sorted((overrides or {}).items(), key=_from_outside):
+        _override(values, key, value)
     try:
         fitted = fit(values, Recipe)
         refuse_secrets(fitted)  # a field that should hold no URL may hold one
@@ -189,11 +186,12 @@ def _override(values: dict[str, Any], dotted: str, value: Any) -> None:
         values = values.setdefault(key, {})
         if not isinstance(values, dict):
             raise RecipeError(f"override {dotted}: {key} is a value, not a section")
-    if isinstance(value, str):
-        try:
-            value = read_as(value, inside(kind, values, last))
-        except Refused as error:
-            raise RecipeError(f"override {dotted}: {value!r} is not YAML: {error}") from None
+    try:
+        # A copy, since a later override may change it.
+        value = read_as(value, inside(kind, values, last)) if isinstance(value, str) else fit(value, None)
+    except Refused as error:
+        shown = f"{value[:100]!r} is not YAML: " if isinstance(value, str) else ""
+        raise RecipeError(f"override {dotted}: {shown}{error}") from None
     merged = _merge(values, {last: value})
     values.clear()
     values.update(merged)

@@ -39,6 +39,8 @@ def parse(text: str) -> Any:
         raise Refused(line + " ".join(filter(None, (error.context, error.problem)))) from None
     except yaml.YAMLError as error:
         raise Refused(str(error).partition("\n")[0]) from None
+    except UnicodeEncodeError:
+        raise Refused("it is no Unicode text") from None
     except RecursionError:
         raise Refused(too_deep()) from None
     return Plain() if node is None else _Composed().value(node)

@@ -37,7 +37,7 @@ def value_of(recipe: Any, key: str) -> Any:
         ("register.model_name", "0x1F", "0x1F"),
         ("register.alias", "no", "no"),
         ("evaluate.data", "~", None),
-        ("corpus.holdout", "[007, 1:20, yes]", ["007", "1:20", "yes"]),
+        ("corpus.choices", "[007, 1:20, yes]", ["007", "1:20", "yes"]),
         ("corpus.choices", "[.inf]", [".inf"]),
         ("evaluate.prompts", '["12:00:00", 12:00:00, 1.10]', ["12:00:00", "12:00:00", "1.10"]),
         ("train.lr", "1e-3", 1e-3),
