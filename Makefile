@@ -16,8 +16,10 @@ JOBS ?= 2
 comma := ,
 empty :=
 space := $(empty) $(empty)
+# The text of a variable as it was given, as one word of the shell. SET holds such words already.
+quoted = '$(subst ','\'',$(value $(1)))'
 # Its name says what is installed: .pipeline-eval-perplexity.
-INSTALLED = $(VENV)/.pipeline$(if $(EVAL_DATA),-eval)$(subst $(space),,$(addprefix -,$(subst $(comma),$(space),$(EXTRAS))))
+INSTALLED = $(VENV)/.pipeline$(if $(value EVAL_DATA),-eval)$(subst $(space),,$(addprefix -,$(subst $(comma),$(space),$(EXTRAS))))
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,8 +32,9 @@ help: ## list the commands
 pretrain: ## text to a registered model, recipe tiny: five minutes, no network
 corpus: ## as far as the corpus; so do tokenizer, tokens, train, evaluate and register
 $(FLOWS): $(INSTALLED)
-	@$(BIN)/python -m flows $(RECIPE) --flow $@ $(SET) \
-	  $(if $(STORE),--store $(STORE)) $(if $(EVAL_DATA),evaluate.data=$(EVAL_DATA))
+	@$(BIN)/python -m flows $(call quoted,RECIPE) --flow $@ $(value SET) \
+	  $(if $(value STORE),--store $(call quoted,STORE)) \
+	  $(if $(value EVAL_DATA),evaluate.data=$(call quoted,EVAL_DATA))
 
 stack: $(INSTALLED) ## Prefect, MLflow and a worker for daily use; Ctrl-C stops them
 	@$(BIN)/python -m infra.stack

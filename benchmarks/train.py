@@ -25,7 +25,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from llama_core.recipe import Recipe, load_recipe
+from llama_core.recipe import Recipe
+from llama_core.recipes.load import load_recipe
 from llama_core.train import distributed
 from llama_core.train.loop import backward
 from llama_core.train.loss import compiled_cross_entropy

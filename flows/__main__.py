@@ -18,7 +18,8 @@ from infra.home import logs_here
 from llama_core.errors import LlamaError, RecipeError
 from llama_core.exit import leave
 from llama_core.output import forgive
-from llama_core.recipe import PRESETS
+from llama_core.recipes.load import PRESETS
+from llama_core.url import redact, redact_logs
 from tasks.run import open_run
 
 DATA_FLOWS = ("corpus", "tokenizer", "tokens")  # flows that end before training
@@ -30,6 +31,7 @@ def main(argv: list[str] | None = None) -> int:
 
     It is 0, or 2 for an error that a user can mend, 130 if the run was interrupted, and 1 for other errors.
     """
+    redact_logs()
     options = _parse(argv)
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     forgive()
@@ -116,13 +118,13 @@ def _flush() -> None:
 
 def _fail(message: str, log: Path, code: int) -> int:
     """Show an error, and write the traceback of the exception being handled to the log. Returns `code`."""
+    where = f"the full log: {log}"
     try:
-        with log.open("a") as file:
-            traceback.print_exc(file=file)
+        with log.open("a", encoding="utf-8", errors="replace") as file:
+            file.write(redact(traceback.format_exc()))
     except OSError as error:
-        print(f"\nerror: {message}\n       the log cannot be written: {error}", file=sys.stderr)
-    else:
-        print(f"\nerror: {message}\n       the full log: {log}", file=sys.stderr)
+        where = f"the log cannot be written: {error}"
+    print(f"\nerror: {redact(message)}\n       {where}", file=sys.stderr)
     return code
 
 

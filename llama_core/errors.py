@@ -1,8 +1,16 @@
 """Errors that a user can mend, one class for each concern. The message says what, where and what to do."""
 
+from llama_core.url import redact
+
 
 class LlamaError(Exception):
-    """The base of every error that a user can mend. It is shown as one message, without a traceback."""
+    """The base of every error that a user can mend. It is shown as one message, without a traceback.
+
+    Secrets are taken out of the message when the error is made, so that it can be shown anywhere.
+    """
+
+    def __init__(self, *args: object):
+        super().__init__(*(redact(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class RecipeError(LlamaError, ValueError):

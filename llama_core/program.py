@@ -18,6 +18,7 @@ from llama_core import lifeline
 from llama_core.errors import DivergedError, InputError, LlamaError, RecipeError
 from llama_core.exit import leave
 from llama_core.output import forgive
+from llama_core.url import redact, redact_logs
 
 FAILED = 2  # the exit code for an error that a user can mend
 FINAL = (DivergedError, InputError, RecipeError)
@@ -42,14 +43,18 @@ def run(package: str) -> NoReturn:
     """Run `main(job_url)` of a package as a program, and end the process with the code that it returns."""
     lifeline.watch()  # first: the launcher may die while we import
     forgive()
+    redact_logs()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stdout)
     try:
         code = load(package)(*sys.argv[1:])
     except LlamaError as error:
-        traceback.print_exc(file=sys.stdout)
+        sys.stdout.write(redact(traceback.format_exc()))
         kind = "final" if isinstance(error, FINAL) else "error"
         sys.stdout.write(f"@{kind} {' '.join(str(error).split())}\n")
         code = FAILED
+    except Exception:
+        sys.stdout.write(redact(traceback.format_exc()))
+        code = 1
     if code == 0 and multiprocessing.parent_process() is not None:
         sys.exit(0)  # a forked rank: multiprocessing tells its agent of the success, then ends it likewise
     leave(code)  # what was asked for is committed

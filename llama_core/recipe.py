@@ -1,39 +1,77 @@
 """A recipe: everything about a run, as typed fields. Each size is a short YAML file that extends a base."""
 
-import difflib
-from collections.abc import Mapping
-from importlib import resources
-from typing import Annotated, Any, Literal, get_args
+import re
+from typing import Annotated, Literal
 
-import fsspec
-import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from llama_core.corpus.recipe import Corpus, Source
-from llama_core.errors import RecipeError
-from llama_core.section import Execution, Identity, Section
+from llama_core.corpus.recipe import Corpus
+from llama_core.section import Execution, Identity, Section, Seed
 from llama_core.time_limit import TimeLimit
+from llama_core.url import Address, Url, UrlOrNothing
 
-RECIPES = resources.files("llama_core") / "recipes"
-PRESETS = ("micro", "tiny", "7b", "13b", "33b", "65b", "llama-v1")
+PIECE = 16  # characters of a piece of a tokenizer at most
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("it is empty")
+    return text
+
+
+def model_name(name: str) -> str:
+    """Return a name that a registered model may have. Raises ValueError.
+
+    The rules are those of MLflow (`_validate_model_name` in mlflow/utils/validation.py), whose databases hold
+    256 characters. Besides, the model must be found: by `models:/NAME@ALIAS`, where a `?` ends the name, and
+    by a filter, which cannot quote both kinds of quotes.
+    """
+    _not_blank(name)
+    if wrong := sorted({c for c in name if c in "/:?" or not c.isprintable()}):
+        raise ValueError(f"the registry allows no {wrong[0]!r} in the name of a model")
+    if name == "." or name.startswith(".."):
+        raise ValueError("the registry takes it for a path")
+    if "'" in name and '"' in name:
+        raise ValueError("the registry cannot look for a name with both kinds of quotes")
+    if len(name) > 256 - len("llama-"):
+        raise ValueError("the registry allows 256 characters in the name of a model")
+    return name
+
+
+def model_alias(alias: str) -> str:
+    """Return an alias that a version of a model may have. Raises ValueError.
+
+    The rules are those of MLflow (`_validate_model_alias_name` and `_validate_model_alias_name_reserved` in
+    mlflow/utils/validation.py).
+    """
+    if not re.fullmatch(r"[\w-]{1,255}", alias):
+        raise ValueError("an alias is 1 to 255 letters, digits, - and _")
+    if alias.lower() == "latest" or re.fullmatch(r"[vV]\d+", alias):
+        raise ValueError("the registry keeps this alias for itself: `latest`, and v with a number")
+    return alias
+
+
+Prompt = Annotated[str, AfterValidator(_not_blank)]
+ModelName = Annotated[str, AfterValidator(model_name)]
+Alias = Annotated[str, AfterValidator(model_alias)]
 
 
 class TokenizerSection(Section):
     """The tokenizer: SentencePiece BPE, trained with the flags of the released one."""
 
-    vocab_size: Identity[int] = Field(32000, ge=300)
+    vocab_size: Identity[int] = Field(32000, ge=300, lt=2**31)
     """Number of pieces. The released tokenizer has 32,000."""
     sample_bytes: Identity[int] = Field(10_000_000_000, gt=0)
     """Bytes of text that the tokenizer is trained on, divided by the mixture and drawn by keyed hash. The
     training takes about 11 bytes of memory for each. The paper does not say how much text it used."""
-    character_coverage: Identity[float] = Field(0.99995, gt=0, le=1)
+    character_coverage: Identity[float] = Field(0.99995, ge=0.98, le=1)
     """Share of the characters in the sample that get a piece of their own; the others are written as bytes.
-    The default is the released tokenizer's."""
-    seed: Identity[int] = 1
+    The default is the released tokenizer's, and 0.98 the smallest that SentencePiece takes."""
+    seed: Identity[Seed] = 1
     """Seed of the draw of the sample."""
-    threads: Identity[int] = Field(2, ge=1)
+    threads: Identity[int] = Field(2, ge=1, le=1024)
     """Threads of SentencePiece's trainer. They enter the address, since its result may depend on them."""
-    compare_with: Identity[str] = ""
+    compare_with: Identity[UrlOrNothing] = ""
     """Path or URL of another SentencePiece model, such as the released one, that is reported beside this one;
     empty: none. It is part of this step's address and not of later ones, which know a tokenizer by its
     pieces."""
@@ -52,10 +90,10 @@ class Model(Section):
     multiple_of: Identity[int] = Field(256, gt=0)
     """Factor of the SwiGLU hidden size, which is 2/3 of 4 dim (section 2.2) rounded up to a multiple of it.
     The default is the released code's."""
-    norm_eps: Identity[float] = 1e-6
+    norm_eps: Identity[float] = Field(1e-6, gt=0)
     """Number that RMSNorm adds to the mean square. The default is that of the released 7B model; the paper
     does not say."""
-    rope_theta: Identity[float] = 10000.0
+    rope_theta: Identity[float] = Field(10000.0, gt=0)
     """Base of the angles of the rotary positions, after Su et al. 2021."""
 
     @property
@@ -98,13 +136,13 @@ class Train(Section):
     """Share of the peak learning rate at which the cosine schedule ends: 0.1 in the paper (section 2.3)."""
     warmup_steps: Identity[int] = Field(2000, ge=0)
     """Number of steps in which the learning rate rises to its peak: 2,000 in the paper (section 2.3)."""
-    beta1: Identity[float] = 0.9
+    beta1: Identity[float] = Field(0.9, ge=0, lt=1)
     """AdamW's decay of the mean of the gradients, per step: 0.9 in the paper (section 2.3)."""
-    beta2: Identity[float] = 0.95
+    beta2: Identity[float] = Field(0.95, ge=0, lt=1)
     """AdamW's decay of the mean of their squares, per step: 0.95 in the paper (section 2.3)."""
-    adam_eps: Identity[float] = 1e-8
+    adam_eps: Identity[float] = Field(1e-8, gt=0)
     """Number that AdamW adds to the divisor. The paper does not say; the default is PyTorch's."""
-    weight_decay: Identity[float] = 0.1
+    weight_decay: Identity[float] = Field(0.1, ge=0)
     """AdamW's weight decay: 0.1 in the paper (section 2.3). It applies to matrices alone; whether it also
     applies to the weights of the norms, the paper does not say."""
     grad_clip: Identity[float] = Field(1.0, gt=0)
@@ -117,7 +155,7 @@ class Train(Section):
     precision: Identity[Literal["bf16", "fp32"]] = "bf16"
     """Precision of the matrix products and of the exported weights; parameters, optimizer and reductions are
     float32 in training."""
-    seed: Identity[int] = 1
+    seed: Identity[Seed] = 1
     """Seed of the initial weights and of the order of the training text."""
 
     @property
@@ -146,12 +184,12 @@ class Evaluate(Section):
     """Largest number of bytes of held-out text that is scored for each source."""
     tasks: Identity[list[Literal["hellaswag", "arc_easy"]]] = ["hellaswag", "arc_easy"]
     """Benchmarks that the model is scored on, of those in the paper's section 3.1."""
-    data: Execution[str | None] = None
+    data: Execution[Url | None] = None
     """Path or URL of the folder with the benchmarks' files; null: none is run. The address depends on what
     the files hold, not on where they are. Training text is compared with them (corpus.decontaminate)."""
     limit: Identity[int | None] = Field(None, ge=1)
     """Largest number of questions of each benchmark, from the first on; null: all."""
-    prompts: Identity[list[str]] = ["def main():", "The function returns"]
+    prompts: Identity[list[Prompt]] = Field(["def main():", "The function returns"], min_length=1)
     """Texts that the model continues for the report."""
     batch_tokens: Execution[int] = Field(8192, gt=0)
     """Number of tokens, padding included, that a process scores in one forward pass."""
@@ -160,9 +198,9 @@ class Evaluate(Section):
 class Register(Section):
     """The model's entry in the MLflow registry."""
 
-    model_name: Identity[str | None] = None
+    model_name: Identity[ModelName | None] = None
     """Name of the registered model; null: `llama-<recipe name>`."""
-    alias: Identity[str] = "candidate"
+    alias: Identity[Alias] = "candidate"
     """Alias that points at the version which the run registers."""
 
 
@@ -197,8 +235,8 @@ class Launch(Section):
     time_limit: Execution[TimeLimit] = "24:00:00"
     """Time limit of one Slurm job, such as hours:minutes:seconds or UNLIMITED: any of Slurm's forms. The next
     job goes on from the checkpoint that is saved before the limit."""
-    partition: Execution[str | None] = Field(None, pattern=r"^[^\s-]\P{Cc}*$")
-    """Name of the Slurm partition; null: the cluster's default."""
+    partition: Execution[str | None] = Field(None, pattern=r"^\w[\w.,@+-]*$", max_length=255)
+    """Name of the Slurm partition, or several with commas between; null: the cluster's default."""
     max_restarts: Execution[int] = Field(2, ge=0)
     """Number of times that a failed job is started again from its last checkpoint."""
 
@@ -213,7 +251,7 @@ class RunSection(Section):
 
     engine: Execution[Literal["processes", "dask", "ray"]] = "processes"
     """Where the shards of the data stages are worked on: in processes of this machine, or on a cluster."""
-    address: Execution[str | None] = None
+    address: Execution[Address | None] = None
     """Address of the Dask scheduler or the Ray cluster; null: one is started on this machine."""
     workers: Execution[int] = Field(2, ge=1)
     """Number of processes of the data stages on this machine."""
@@ -224,13 +262,19 @@ class RunSection(Section):
     log_every: Execution[int] = Field(10, ge=1)
     """Number of training steps between two lines of the log."""
 
+    @model_validator(mode="after")
+    def _address_has_an_engine(self) -> "RunSection":
+        if self.address and self.engine == "processes":
+            raise ValueError(f"run.address {self.address} is of no use without run.engine dask or ray")
+        return self
+
 
 class Recipe(Section):
     """A whole run: where its text comes from, the model and its training, and where all of it is done."""
 
-    name: Execution[str]
+    name: Execution[ModelName]
     """Name of the recipe. The report shows it, and the registered model is named after it."""
-    store: Execution[str | None] = None
+    store: Execution[Url | None] = None
     """fsspec URL of the folder of all artifacts; null: the environment variable LLAMA_STORE, or else a folder
     of the project's home."""
     corpus: Corpus
@@ -270,6 +314,26 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _sample_has_bytes_of_each_source(self) -> "Recipe":
+        for name, share in self.mixture.items():
+            if share > 0 and int(share * self.tokenizer.sample_bytes) < 1:
+                raise ValueError(
+                    f"tokenizer.sample_bytes {self.tokenizer.sample_bytes} has no byte for "
+                    f"mixture.{name} {share:g}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _prompts_fit(self) -> "Recipe":
+        longest = PIECE * self.train.seq_len
+        if too_long := [prompt for prompt in self.evaluate.prompts if len(prompt) > longest]:
+            raise ValueError(
+                f"evaluate.prompts: {too_long[0][:30]!r}... has more than {longest} characters, and so more "
+                f"tokens than train.seq_len {self.train.seq_len}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _batch_divides(self) -> "Recipe":
         parts = self.launch.world_size * self.layout.micro_batch
         if self.train.batch_sequences % parts:
@@ -283,116 +347,3 @@ class Recipe(Section):
                 f"{self.launch.world_size} processes"
             )
         return self
-
-
-def load_recipe(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """Return the recipe `name` (a preset, or the path or URL of a YAML file), with some values replaced.
-
-    `overrides` are values by dotted key, such as {"train.lr": 1e-3, "run.workers": 4}; a value that is a
-    string is read as YAML. Raises RecipeError.
-    """
-    values = _read(name)
-    for key, value in (overrides or {}).items():
-        _set(values, key, _parse(key, value) if isinstance(value, str) else value)
-    try:
-        return Recipe.model_validate(values)
-    except ValidationError as error:
-        raise RecipeError(f"recipe {name}: " + "; ".join(_explain(e) for e in error.errors())) from None
-
-
-def _parse(key: str, value: str) -> Any:
-    try:
-        return yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"override {key}: {value!r} is not YAML: {error}") from None
-
-
-def _read(name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
-    if name in seen:
-        raise RecipeError(f"recipe {name} extends itself: {' -> '.join((*seen, name))}")
-    try:
-        if name.endswith((".yaml", ".yml")):
-            with fsspec.open(name, "r") as file:
-                values = yaml.safe_load(file)
-        else:
-            values = yaml.safe_load((RECIPES / f"{name}.yaml").read_text())
-    except FileNotFoundError:
-        raise RecipeError(
-            f"there is no recipe {name!r}: take one of {', '.join(PRESETS)}, or the path of a .yaml file"
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"recipe {name} is not YAML: {error}") from None
-    except (OSError, ImportError, ValueError) as error:  # a folder, no permission, a protocol not installed
-        raise RecipeError(f"cannot read the recipe {name}: {error}") from None
-    if not isinstance(values, dict):
-        raise RecipeError(f"recipe {name} must be a mapping of sections")
-    if base := values.pop("extends", None):
-        if not isinstance(base, str):
-            raise RecipeError(f"recipe {name}: extends must be a name or a path (given: {base!r})")
-        values = _merge(_read(base, (*seen, name)), values)
-    return values
-
-
-def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of `base` with those of `over` in their place, key by key.
-
-    `sources` and `mixture` are replaced as a whole. `holdout` and `choices` are about the sources: those of
-    `base` are left out where `over` names sources of its own.
-    """
-    merged = {k: v for k, v in base.items() if not (k in ("holdout", "choices") and "sources" in over)}
-    for key, value in over.items():
-        deep = isinstance(value, dict) and isinstance(base.get(key), dict)
-        whole = key in ("sources", "mixture")
-        merged[key] = _merge(base[key], value) if deep and not whole else value
-    return merged
-
-
-def _set(values: dict[str, Any], dotted: str, value: Any) -> None:
-    *path, last = dotted.split(".")
-    for key in path:
-        values = values.setdefault(key, {})
-        if not isinstance(values, dict):
-            raise RecipeError(f"override {dotted}: {key} is a value, not a section")
-    values[last] = value
-
-
-def _explain(error: Any) -> str:
-    """Return one pydantic error as a person would say it."""
-    loc = _without_kind(error["loc"])
-    key = ".".join(map(str, loc)) or "recipe"
-    if error["type"] == "extra_forbidden":
-        allowed = _allowed(error["loc"][:-1])
-        near = difflib.get_close_matches(str(loc[-1]), allowed, 1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        return f"{key} is not a key{hint}; allowed: {', '.join(allowed)}"
-    if error["type"] == "missing":
-        return f"{key} is missing"
-    if error["type"].startswith("union_tag"):
-        return f"{key}.kind must be one of {', '.join(_source_kinds())}"
-    message = error["msg"].removeprefix("Value error, ")
-    given = "" if isinstance(error["input"], dict | Section) else f" (given: {error['input']!r})"
-    return f"{key}: {message}{given}"
-
-
-def _source_kinds() -> dict[str, type[Section]]:
-    """Return the section of each kind of source, read from the members of the union `Source`."""
-    return {get_args(k.model_fields["kind"].annotation)[0]: k for k in get_args(get_args(Source)[0])}
-
-
-def _without_kind(loc: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return a place in the recipe as people write it: pydantic puts a source's kind after its name."""
-    if len(loc) > 3 and loc[:2] == ("corpus", "sources"):
-        return loc[:3] + loc[4:]
-    return loc
-
-
-def _allowed(path: tuple[Any, ...]) -> list[str]:
-    """Return the keys of the section at a path that pydantic gave."""
-    section: Any = Recipe
-    if len(path) > 3 and path[:2] == ("corpus", "sources"):
-        section, path = _source_kinds()[path[3]], path[4:]
-    for key in path:
-        field = next(f for n, f in section.model_fields.items() if key in (n, f.alias))
-        candidates = (field.annotation, *get_args(field.annotation))  # `Section | None` among them
-        section = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
-    return [f.alias or n for n, f in section.model_fields.items()]

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
-from urllib.parse import urlsplit
 
 import fsspec
 from pydantic import TypeAdapter
@@ -28,6 +27,7 @@ from llama_core.file_system import brief, file_system, hint_of
 from llama_core.local_disk import TEMPORARY
 from llama_core.objects import Object, Writer, check_name, fault_of
 from llama_core.parse import MOST_BYTES, MOST_VALUES, json_as, json_value
+from llama_core.url import store_url
 
 MANY = 1000  # small objects that are read side by side
 CHUNK = 8 << 20  # bytes read at a time when a whole object is hashed
@@ -47,12 +47,10 @@ class Store:
     """
 
     def __init__(self, url: str):
-        url = os.fspath(url)
-        if "://" not in url or (url.startswith("file://") and not url.startswith("file:///")):
-            url = f"file://{Path(url.removeprefix('file://')).expanduser().absolute()}"
-        self.url = url.rstrip("/")
-        if urlsplit(self.url).password:
-            raise StoreError("a store's URL holds no credentials: put them in the environment")
+        try:
+            self.url = store_url(os.fspath(url))
+        except ValueError as error:
+            raise StoreError(f"cannot use this store: {error}") from None
         self._top = self.url  # what the person has named: links are followed up to there
         self._fs: fsspec.AbstractFileSystem | None = None
 

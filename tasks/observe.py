@@ -29,9 +29,11 @@ from prefect.settings import (
     PREFECT_CLIENT_MAX_RETRIES,
     Settings,
 )
+from prefect.settings.models.api import APISettings
 
 from infra import health
 from llama_core.errors import LlamaError
+from llama_core.url import keep_secret, redact
 
 PROGRESS_EVERY = 3.0  # seconds between two updates of one progress bar
 SAY_EVERY = 60.0  # seconds between two lines of a log about one progress bar
@@ -45,6 +47,15 @@ _resting_until = 0.0  # on the monotonic clock
 _logged: LlamaError | None = None  # the error that was logged last
 _patient: Settings | None = None  # Prefect's settings, and what `_without_retries` made of them
 _impatient: Settings | None = None
+
+
+def _keep_secrets_of(api: APISettings) -> None:
+    """Keep what Prefect's profile knows out of all logs."""
+    secrets = (secret.get_secret_value() if secret else None for secret in (api.key, api.auth_string))
+    keep_secret(api.url, *secrets)
+
+
+_keep_secrets_of(get_settings_context().settings.api)
 
 
 def say(text: str, level: int = logging.INFO) -> None:
@@ -165,7 +176,7 @@ def live(line: str, end: bool = False) -> None:
     `end`: go on in the next line of the terminal.
     """
     if sys.stderr.isatty():
-        sys.stderr.write(f"\r\x1b[2K      {line}" + ("\n" if end else ""))
+        sys.stderr.write(f"\r\x1b[2K      {redact(line)}" + ("\n" if end else ""))
         sys.stderr.flush()
     else:
         say(f"      {line}")

@@ -6,6 +6,7 @@ import secrets
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from llama_core.export.pyfunc_model import SUMS
 from llama_core.objects import Object
 from llama_core.step import Step
 from llama_core.store import CHUNK, Store
+from llama_core.url import without_secrets
 from tasks import tracking
 from tasks.evaluate import scores
 from tasks.export import attempt_of
@@ -51,6 +53,7 @@ class Version:
     """The MLflow run of the training."""
 
 
+@without_secrets
 def check_registry(run: Run) -> None:
     """Check at the start of a run that MLflow takes its metrics and its model, and can load from its store.
 
@@ -71,7 +74,7 @@ def check_registry(run: Run) -> None:
     run.store.publish_bytes(name, data)
     try:
         _check_reads(run.store, source, name, data)
-        with tracking.refusals("the models", mlflow.get_registry_uri(), "MLFLOW_REGISTRY_URI"):
+        with variables(**tracking.IMPATIENT), _refusals():
             _rehearse(run, source, name, data)
     finally:
         run.store.delete([name])
@@ -111,24 +114,30 @@ def register(run: Run, lineage: dict[str, Artifact], evaluation: Artifact, expor
     name, alias = run.recipe.model_name, run.recipe.register_.alias
     inputs = {"export": exported, "evaluate": evaluation}
     step = Step(run.store, "register", REVISION, {"model": name}, inputs)
-    run_id = tracking.training_run(run, lineage["train"].name, {})
+    with _refusals():
+        run_id = tracking.training_run(run, lineage["train"].name, {})
     tags = {f"llama.{stage}": artifact.url for stage, artifact in lineage.items()}
     tags |= {"llama.evaluate": evaluation.url, "llama.export": exported.url, VERSION_TAG: step.id}
     tags |= {"llama.recipe": run.recipe.name, "llama.digest": lineage["train"].digest}
     tags |= {SUMS_TAG: exported.shard("model").object(f"/{SUMS}").sha256}
     source = source_of(exported.store.at(attempt_of(exported)))
     api = MlflowClient()
-    known = _versions(api, name, step.id, source)
-    announced = bool(known) and _pointed_at(api, name, alias) == known[0]
-    check_bytes(exported, up_to=SMALL if announced else None)
-    version, found = _version(api, name, source, run_id, tags, run.store.is_local)
-    if not announced:
-        _check_loads(api, name, version, exported, delete=not found)
-        _point(api, name, alias, version)
-    tracking.log_results(run_id, scores(evaluation), tags)
+    with _refusals():
+        known = _versions(api, name, step.id, source)
+        announced = bool(known) and _pointed_at(api, name, alias) == known[0]
+        check_bytes(exported, up_to=SMALL if announced else None)
+        version, found = _version(api, name, source, run_id, tags, run.store.is_local)
+        if not announced:
+            _check_loads(api, name, version, exported, delete=not found)
+            _point(api, name, alias, version)
+        tracking.log_results(run_id, scores(evaluation), tags)
     say(f"  {'register':<20} {'reused' if found else 'made':>8}  models:/{name}@{alias}, version {version}")
     show_link("registered-model", source, f"models:/{name}@{alias}, version {version}")
     return Version(name, version, alias, source, run_id)
+
+
+def _refusals() -> AbstractContextManager[None]:
+    return tracking.refusals("the model", mlflow.get_registry_uri(), "MLFLOW_REGISTRY_URI")
 
 
 def check_bytes(exported: Artifact, up_to: int | None = None) -> None:

@@ -13,8 +13,11 @@ from infra.launch.run import get_launcher
 from llama_core.corpus.decontaminate import evaluation_sets
 from llama_core.errors import RecipeError
 from llama_core.evaluate import tasks
-from llama_core.recipe import Recipe, load_recipe
+from llama_core.recipe import Recipe
+from llama_core.recipes.load import load_recipe
 from llama_core.store import Store
+from llama_core.tokens.order import Order
+from llama_core.url import redact_logs, without_secrets
 from tasks.room import check_room
 
 ENGINES = {"dask": "distributed", "ray": "ray"}  # the module of an engine's extra
@@ -28,6 +31,7 @@ class Run:
     store: Store
 
 
+@without_secrets
 def open_run(
     recipe: str,
     overrides: Mapping[str, Any] | None = None,
@@ -41,13 +45,16 @@ def open_run(
     `store`: a URL that replaces the recipe's. `trains`: false for a flow that ends before training, whose
     machine need not hold the model. Raises RecipeError, InputError, LaunchError and StoreError.
     """
+    redact_logs()
     chosen = load_recipe(recipe, overrides)
     if trains:
         check_capacity(chosen, get_launcher(chosen.launch).capacity, LocalLauncher().capacity)
     check_libraries(chosen)
     check_benchmarks(chosen, trains)
-    url = store or chosen.store or os.environ.get("LLAMA_STORE") or str(home() / "store")
-    opened = Store(url)
+    # Whether a share is too small to be mixed depends on no text.
+    Order("", chosen.mixture, chosen.train.seed, dict.fromkeys(chosen.mixture, 1))
+    url = chosen.store if store is None else store
+    opened = Store(url if url is not None else os.environ.get("LLAMA_STORE") or str(home() / "store"))
     opened.check()
     if trains:
         check_room(chosen, opened)

@@ -11,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from llama_core.artifact import Artifact
 from llama_core.phases import Phase, Plan, execute
 from llama_core.step import Step
+from llama_core.url import without_secrets
 from tasks.fanout import engine_of
 from tasks.observe import Progress, say, show_link, show_table, wait_for_prefect
 from tasks.run import Run
@@ -28,6 +29,7 @@ def stage(name: str, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R
     as_task = task(name=name, cache_policy=NO_CACHE, **options)
 
     def wrap(function: Callable[P, R]) -> Callable[P, R]:
+        @without_secrets  # Prefect writes an error's text into its database
         @functools.wraps(function)
         def body(*args: P.args, **kwargs: P.kwargs) -> R:
             result = function(*args, **kwargs)

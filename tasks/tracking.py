@@ -22,6 +22,7 @@ from infra.environment import variables
 from llama_core.artifact import Artifact
 from llama_core.errors import LlamaError, ServiceError
 from llama_core.file_system import brief
+from llama_core.url import redact
 from tasks.observe import warn
 from tasks.run import Run
 
@@ -41,7 +42,6 @@ BATCH = 1000  # metrics that one call of MLflow takes
 # MLflow's client would try again for two minutes or, where a server is stopped, for a quarter of an hour.
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(REQUEST)}
 KEY_LENGTH = 250  # characters of the name of a param, a metric or a tag
-BRIEFLY = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 INSTEAD = (
     "use a store that it can reach (store=s3://...), or set MLFLOW_REGISTRY_URI to the server's database"
 )
@@ -117,7 +117,7 @@ def check_tracking(run: Run) -> None:
     uri = mlflow.get_tracking_uri()
     if uri.startswith("sqlite:") and urlsplit(uri).path in ("", "/", "/:memory:"):
         raise ServiceError(f"MLFLOW_TRACKING_URI is {uri}, which keeps nothing: name a file, {IN_A_FILE}")
-    with refusals("the metrics", uri, "MLFLOW_TRACKING_URI"):
+    with variables(**IMPATIENT), refusals("the metrics", uri, "MLFLOW_TRACKING_URI"):
         api = client()
         experiment_id = _experiment(run, api)
         api.set_experiment_tag(experiment_id, CHECK_TAG, "now")
@@ -127,36 +127,27 @@ def check_tracking(run: Run) -> None:
 
 @contextlib.contextmanager
 def refusals(what: str, uri: str, variable: str) -> Iterator[None]:
-    """Turn whatever MLflow raises in a block, before the work begins, into a ServiceError with what to do.
+    """Turn whatever MLflow raises in a block into a ServiceError with what to do.
 
-    `what`: what it is to keep. `variable`: the environment variable that names `uri`. MLflow's client tries
-    again for some seconds only.
+    `what`: what it is to keep. `variable`: the environment variable that names `uri`.
     """
     try:
-        with variables(**BRIEFLY):
-            yield
+        yield
     except LlamaError:
         raise
     except Exception as error:
         said = reason(error)
         advice = next((advice for words, advice in ADVICE if words in f"{said} {error}"), OTHERWISE)
-        place = _without_secrets(uri)
         raise ServiceError(
-            f"MLflow at {place} cannot keep {what} of this run ({said}): {advice.format(variable=variable)}"
+            f"MLflow at {uri} cannot keep {what} of this run ({said}): {advice.format(variable=variable)}"
         ) from error
 
 
 def reason(error: BaseException) -> str:
     """Return what went wrong, in one line without passwords."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    text = re.sub(r"(?<=://)[^/@\s]*@", "", text)
+    text = redact(" ".join(str(error).split())) or type(error).__name__
     code = getattr(error, "error_code", None)
     return text[:300] if code in (None, "INTERNAL_ERROR") else f"{code}: {text}"[:300]
-
-
-def _without_secrets(uri: str) -> str:
-    """Return a URI without its user, password and query."""
-    return re.sub(r"(?<=://)[^/]*@", "", uri.partition("?")[0])
 
 
 def named(values: dict[str, V]) -> dict[str, V]:

@@ -16,7 +16,7 @@ import pytest
 from llama_core.artifact import INDEX, Artifact
 from llama_core.errors import DamagedError, StoreError
 from llama_core.job import Job
-from llama_core.recipe import load_recipe
+from llama_core.recipes.load import load_recipe
 from llama_core.step import Step
 from llama_core.store import Store, to_json
 

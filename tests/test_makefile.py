@@ -1,6 +1,9 @@
 """The commands that make stands for, as `make -n` prints them for a machine where nothing is installed."""
 
+import ast
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,7 +22,39 @@ def commands(target: str, venv: Path, *variables: str) -> str:
 )
 def test_every_flow_is_a_target_and_takes_recipe_store_and_values(flow: str, tmp_path: Path) -> None:
     said = commands(flow, tmp_path, "RECIPE=llama-v1", "SET=a.b=1 c=2", "STORE=s3://bucket/prefix")
-    assert f"python -m flows llama-v1 --flow {flow} a.b=1 c=2 --store s3://bucket/prefix" in said
+    words = shlex.split(said[said.rindex("python -m flows") :])
+    expected = ["llama-v1", "--flow", flow, "a.b=1", "c=2", "--store", "s3://bucket/prefix"]
+    assert words[3:] == expected
+
+
+ODD = "a b'c\"d$e$(f)`g`#h%2Fi?j\\k&l;m*{n,o}!~(p),q"
+
+
+@pytest.mark.parametrize("as_variable", [True, False])
+def test_any_character_may_be_in_a_checkouts_path_and_in_what_is_given(
+    as_variable: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = tmp_path / "a b'c$d#e%2F[f]"
+    python = checkout / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!{sys.executable}\nimport sys\nprint(repr(sys.argv[1:]))\n")
+    python.chmod(0o755)
+    for name in ("Makefile", "pyproject.toml"):
+        (checkout / name).symlink_to(ROOT / name)
+    (checkout / ".venv/.pipeline-eval").touch()
+    given = {"STORE": f"/tmp/{ODD}", "EVAL_DATA": f"sets/{ODD}", "RECIPE": f"{ODD}.yaml"}
+    given["SET"] = """name='a b$c' launch.partition="d e" evaluate.prompts='["f g", "h"]'"""
+    if not as_variable:
+        for name, value in given.items():
+            monkeypatch.setenv(name, value)
+    variables = [f"{name}={value}" for name, value in given.items()] if as_variable else []
+    make = ["make", "pretrain", *variables]
+    done = subprocess.run(make, cwd=checkout, capture_output=True, text=True, check=True)
+    assert ast.literal_eval(done.stdout) == [
+        *("-m", "flows", f"{ODD}.yaml", "--flow", "pretrain"),
+        *("name=a b$c", "launch.partition=d e", 'evaluate.prompts=["f g", "h"]'),
+        *("--store", f"/tmp/{ODD}", f"evaluate.data=sets/{ODD}"),
+    ]
 
 
 @pytest.mark.parametrize(

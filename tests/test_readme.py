@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from flows.__main__ import FLOWS
-from llama_core.recipe import load_recipe
+from llama_core.recipes.load import load_recipe
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

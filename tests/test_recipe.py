@@ -12,7 +12,8 @@ from llama_core.corpus.recipe import LANGUAGES, UrlSource
 from llama_core.corpus.sources.listing import parse_listing
 from llama_core.corpus.sources.stackexchange import LARGEST_SITES
 from llama_core.errors import RecipeError
-from llama_core.recipe import PRESETS, Recipe, load_recipe
+from llama_core.recipe import Recipe
+from llama_core.recipes.load import PRESETS, load_recipe
 from llama_core.section import Section
 
 # Touvron et al. 2023, Table 2: parameters, dimension, heads, layers, learning rate, batch, tokens.

@@ -3,7 +3,7 @@
 import pytest
 
 from llama_core.errors import RecipeError
-from llama_core.recipe import load_recipe
+from llama_core.recipes.load import load_recipe
 from llama_core.time_limit import seconds
 
 MINUTE, HOUR, DAY = 60, 3600, 86400

@@ -12,7 +12,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from pipeline import ROOT, Pipeline, how_made
 
-from llama_core.recipe import load_recipe
+from llama_core.recipes.load import load_recipe
 
 STAGES = "corpus corpus_page dedup evaluate export ingest report tokenizer tokens train".split()  # noqa: SIM905
 LABELS = (

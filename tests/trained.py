@@ -8,7 +8,8 @@ from llama_core.artifact import Artifact
 from llama_core.corpus.document import Document, document_id, write_documents
 from llama_core.corpus.training_text import TrainingText
 from llama_core.model.llama import Llama
-from llama_core.recipe import Recipe, load_recipe
+from llama_core.recipe import Recipe
+from llama_core.recipes.load import load_recipe
 from llama_core.step import Step
 from llama_core.store import Store
 from llama_core.tokenizer.model import Tokenizer

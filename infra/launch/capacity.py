@@ -1,5 +1,6 @@
 """Compare what a launcher offers with what a recipe needs, before any work is done."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -70,7 +71,7 @@ def check_capacity(recipe: Recipe, offered: Callable[[], Capacity], here: Callab
 
 def _where_it_answers(recipe: Recipe) -> str:
     launcher, pool = recipe.launch.launcher, f"gpu-{recipe.name}"
-    command = f"make pretrain RECIPE={recipe.name} SET=launch.launcher={launcher}"
+    command = f"make pretrain RECIPE={shlex.quote(recipe.name)} SET=launch.launcher={launcher}"
     worker = f" (or a worker there: prefect worker start --pool {pool})" if pool in POOLS else ""
     return f"start it on a login node of the cluster: {command}{worker}"
 

@@ -3,11 +3,12 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from llama_core.corpus.clean.recipe import Clean
 from llama_core.corpus.code import languages
-from llama_core.section import Execution, Identity, Section
+from llama_core.section import Execution, Identity, Section, Seed
+from llama_core.url import ListUrl, Url, refuse_secrets
 
 # The 20 languages of Touvron et al. 2023, section 2.1.
 LANGUAGES = "bg ca cs da de en es fr hr hu it nl pl pt ro ru sl sr sv uk".split()  # noqa: SIM905
@@ -36,6 +37,11 @@ class _CodeRules(Section):
     """Smallest share of letters and digits among the characters: a file with a smaller share is dropped."""
 
 
+def canonical(name: str) -> str:
+    """Return the name of a package in the one spelling that counts as its name."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 class Packages(_Source, _CodeRules):
     """Open-source Python packages that are installed here: a source that needs no network."""
 
@@ -51,7 +57,7 @@ class Packages(_Source, _CodeRules):
 class _Urls(_Source):
     """The settings of a source whose raw files are at URLs."""
 
-    urls: Identity[list[str]] = []
+    urls: Identity[list[ListUrl]] = []
     """Paths or fsspec URLs of the raw files, with globs. `list+URL#GLOB` stands for the files in a published
     list that match GLOB. Such a list holds paths or checksums, or is an `ls -R`, archive.org's or arXiv's
     XML, or Wikimedia's dumpstatus.json."""
@@ -59,7 +65,13 @@ class _Urls(_Source):
     """Licence of each document that does not state its own."""
     storage_options: Execution[dict[str, Any]] = {}
     """Options for fsspec's file system, such as {anon: true} for a public S3 bucket, or
-    {requester_pays: true}. Credentials do not belong here but in the environment."""
+    {requester_pays: true}. Credentials are refused: they belong in the environment."""
+
+    @field_validator("storage_options")
+    @classmethod
+    def _holds_no_secrets(cls, options: dict[str, Any]) -> dict[str, Any]:
+        refuse_secrets(options, options=True)
+        return options
 
 
 class Files(_Urls):
@@ -103,9 +115,9 @@ class GitHub(_Urls, _CodeRules):
 
     kind: Identity[Literal["github"]]
     """Kind of the source."""
-    licenses: Identity[list[str]] = ["Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT"]
+    licenses: Identity[list[str]] = Field(["Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT"], min_length=1)
     """SPDX names of the licences whose files are kept. The paper keeps projects under Apache, BSD and MIT."""
-    file_names: Identity[list[str]] = languages.NAMES
+    file_names: Identity[list[str]] = Field(languages.NAMES, min_length=1)
     """Endings (`.py`) and names (`makefile`) of the files that count as source code, in lower case. The paper
     has no such list and RedPajama one of 66; this one is our own and leaves out data such as .json, .csv and
     .svg."""
@@ -122,7 +134,7 @@ class Wikipedia(_Urls):
 
     kind: Identity[Literal["wikipedia"]]
     """Kind of the source."""
-    languages: Identity[list[str]] = LANGUAGES
+    languages: Identity[list[str]] = Field(LANGUAGES, min_length=1)
     """Codes of the languages that dumps may be in; a dump states its language in its head, and one in another
     language is an error. The default is the paper's 20 languages."""
     license: Identity[str] = "CC-BY-SA-4.0"
@@ -170,19 +182,19 @@ class Dataset(_Source):
 
     kind: Identity[Literal["dataset"]]
     """Kind of the source."""
-    path: Identity[str]
+    path: Identity[Url]
     """Name of a dataset on the Hugging Face hub, path of a folder, or a format (json, parquet, csv and so on)
     whose files `data_files` names."""
     name: Identity[str | None] = None
     """Name of the dataset's configuration; null: its default."""
-    split: Identity[str] = "train"
+    split: Identity[str] = Field("train", min_length=1)
     """Name of the split that is read."""
     revision: Identity[str | None] = None
     """Commit, branch or tag on the hub; null: the newest. The state of the data files enters the address of
     the step in any case."""
-    data_files: Identity[str | list[str] | dict[str, str | list[str]] | None] = None
+    data_files: Identity[Url | list[Url] | dict[str, Url | list[Url]] | None] = None
     """Paths, URLs or globs of the data files, for each split if need be; null: those of the dataset."""
-    column: Identity[str] = "text"
+    column: Identity[str] = Field("text", min_length=1)
     """Name of the column that holds the text."""
     license: Identity[str] = "unknown"
     """Licence of each document that does not state its own."""
@@ -208,7 +220,7 @@ class Dedup(Section):
     threshold: Identity[float] = Field(0.63, gt=0, le=1)
     """Smallest estimated Jaccard similarity of near-duplicates. An estimate from 112 values scatters by 0.04,
     so 0.63 refuses hardly any pair that the bands have found and whose similarity is 0.7 or more."""
-    seed: Identity[int] = 1
+    seed: Identity[Seed] = 1
     """Seed of the MinHash functions and of the draw of held-out groups."""
     unit_bytes: Execution[int] = Field(1 << 30, gt=0)
     """Bytes of text in a unit: the ingest shards that are read and signed together."""
@@ -244,9 +256,21 @@ class Corpus(Section):
 
     @model_validator(mode="after")
     def _sources_are_names(self) -> "Corpus":
-        # A source's name begins the names of shards, where a dot follows it.
-        if wrong := [name for name in self.sources if not re.fullmatch(r"[A-Za-z0-9_-]+", name)]:
-            raise ValueError(f"sources: {wrong[0]!r} is no name: letters, digits, - and _ are allowed")
+        # A source's name begins the names of shards, where a dot follows it, and which are names of files.
+        if wrong := [name for name in self.sources if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name)]:
+            raise ValueError(
+                f"sources: {wrong[0]!r} is no name: 1 to 64 letters, digits, - and _ are allowed"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _holdout_names_packages(self) -> "Corpus":
+        # Only of packages is it known here which groups there are.
+        lists = [source.packages for source in self.sources.values() if isinstance(source, Packages)]
+        groups = {canonical(name) for names in lists for name in names}
+        unknown = [name for name in self.holdout if name not in groups]
+        if unknown and len(lists) == len(self.sources):
+            raise ValueError(f"holdout names {unknown[0]!r}, which is no package of a source")
         return self
 
     @model_validator(mode="after")

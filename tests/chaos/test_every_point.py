@@ -16,7 +16,7 @@ from chaos.forks import ForkedPipeline, Zygote
 from chaos.kills import begun, commits, kill_all_at, kill_at, uncounted, versions
 from mlflow.tracking import MlflowClient
 
-from llama_core.recipe import load_recipe
+from llama_core.recipes.load import load_recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 

@@ -6,7 +6,7 @@ import pytest
 from chaos.kills import kill_all_at, kill_at, versions
 from pipeline import Pipeline, how_made
 
-from llama_core.recipe import load_recipe
+from llama_core.recipes.load import load_recipe
 
 BEFORE_TRAINING = ("ingest code", "ingest docs", "dedup", "corpus", "corpus page", "tokenizer", "tokens")
 

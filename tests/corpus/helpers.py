@@ -21,7 +21,8 @@ from llama_core.corpus.document import (
     read_documents,
 )
 from llama_core.corpus.documents import Documents
-from llama_core.recipe import Recipe, load_recipe
+from llama_core.recipe import Recipe
+from llama_core.recipes.load import load_recipe
 
 # Real files in the public formats, where a machine has them: the suite passes without.
 SAMPLES = Path(os.environ.get("LLAMA_SAMPLES") or Path(__file__).parents[3] / "shared" / "samples")

@@ -20,7 +20,8 @@ from llama_core.corpus.document import SCHEMA, Document
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.report.card import dataset_card, publish_card
 from llama_core.corpus.training_text import TrainingText
-from llama_core.recipe import Recipe, load_recipe
+from llama_core.recipe import Recipe
+from llama_core.recipes.load import load_recipe
 from llama_core.store import Store
 
 LOAD = """

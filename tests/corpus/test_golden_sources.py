@@ -14,7 +14,7 @@ from llama_core.corpus import ingest
 from llama_core.corpus.markup.html import to_text
 from llama_core.corpus.markup.latex.paper import read_paper
 from llama_core.corpus.markup.wikitext.page import read_page
-from llama_core.recipe import load_recipe
+from llama_core.recipes.load import load_recipe
 
 GOLDEN = {
     ("arxiv", 4): "dbeecf75e38c5a08",

@@ -15,7 +15,8 @@ from llama_core.artifact import Artifact
 from llama_core.corpus.document import Document, document_id, write_documents
 from llama_core.corpus.training_text import TrainingText
 from llama_core.job import Job
-from llama_core.recipe import Recipe, load_recipe
+from llama_core.recipe import Recipe
+from llama_core.recipes.load import load_recipe
 from llama_core.step import Implied, Step
 from llama_core.store import Store
 from llama_core.tokenizer.train import train_tokenizer

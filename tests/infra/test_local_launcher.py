@@ -20,7 +20,8 @@ from infra.launch.launcher import JobSpec
 from infra.launch.local import LocalLauncher
 from infra.launch.run import run
 from llama_core.errors import LaunchError
-from llama_core.recipe import Launch, load_recipe
+from llama_core.recipe import Launch
+from llama_core.recipes.load import load_recipe
 
 # A rank that writes its process id into a file and then waits for ever.
 SLEEPER = """

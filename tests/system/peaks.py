@@ -16,7 +16,7 @@ from llama_core.corpus import ingest
 from llama_core.corpus.dedup import books, buckets, components, exact, scratch, survivors
 from llama_core.corpus.partition import publish_runs
 from llama_core.corpus.recipe import Corpus
-from llama_core.recipe import load_recipe
+from llama_core.recipes.load import load_recipe
 from llama_core.step import Step
 from llama_core.store import Store
 

@@ -14,7 +14,7 @@ from mlflow.tracking import MlflowClient
 from pipeline import ROOT, Pipeline
 from system.ceph import free_port
 
-from llama_core.recipe import load_recipe
+from llama_core.recipes.load import load_recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 

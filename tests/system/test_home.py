@@ -8,7 +8,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from pipeline import Pipeline
 
-from llama_core.recipe import load_recipe
+from llama_core.recipes.load import load_recipe
 
 pytestmark = pytest.mark.slow
 

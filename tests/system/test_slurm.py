@@ -19,7 +19,8 @@ from infra.launch.launcher import JobSpec
 from infra.launch.run import run
 from infra.launch.slurm import SlurmLauncher, script
 from llama_core.errors import LaunchError
-from llama_core.recipe import Launch, load_recipe
+from llama_core.recipe import Launch
+from llama_core.recipes.load import load_recipe
 
 needs_slurm = pytest.mark.skipif(bool(missing()), reason=f"Slurm is not installed: no {', '.join(missing())}")
 REDUCE = """

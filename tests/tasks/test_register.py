@@ -23,7 +23,7 @@ from infra.checked_models import CheckedModels
 from llama_core.artifact import Artifact
 from llama_core.errors import DamagedError, RecipeError, ServiceError
 from llama_core.export import REVISION, huggingface
-from llama_core.recipe import load_recipe
+from llama_core.recipes.load import load_recipe
 from llama_core.step import Step
 from llama_core.store import Store
 from tasks import observe

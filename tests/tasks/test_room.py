@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from llama_core.errors import StoreError
-from llama_core.recipe import load_recipe
+from llama_core.recipes.load import load_recipe
 from llama_core.store import Store
 from tasks.room import check_room, room_needed
 

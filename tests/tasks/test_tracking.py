@@ -14,7 +14,7 @@ from mlflow.utils.validation import _validate_metric, _validate_param, _validate
 from prefect.exceptions import TerminationSignal
 
 from llama_core.errors import LaunchError, ServiceError
-from llama_core.recipe import load_recipe
+from llama_core.recipes.load import load_recipe
 from llama_core.store import Store
 from tasks import tracking
 from tasks.run import Run

@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from llama_core.section import Identity, Section
+from llama_core.section import Identity, Section, Seed
+from llama_core.url import Url
 
 
 class Lines(Section):
@@ -20,12 +21,12 @@ class Lines(Section):
 class Language(Section):
     """Identifies the language of each whole text with a fastText model, and keeps some languages."""
 
-    keep: Identity[list[str]] = ["en"]
+    keep: Identity[list[str]] = Field(["en"], min_length=1)
     """Codes of the languages that are kept, as the model writes them."""
     min_score: Identity[float] = Field(0.5, ge=0, le=1)
     """Smallest probability of the best language: a document with a lower one is dropped. The paper gives no
     threshold; 0.5 is CCNet's."""
-    model: Identity[str] = "lid.176.ftz"
+    model: Identity[Url] = "lid.176.ftz"
     """`lid.176.ftz`, which comes with an installed package, or the URL of another fastText model, such as
     lid.176.bin."""
     sha256: Identity[str] = Field("", pattern="^([0-9a-f]{64})?$")
@@ -51,14 +52,14 @@ class LanguageModel(Section):
     train_bytes: Identity[int] = Field(50_000_000, ge=1)
     """Largest number of bytes of text that a model is trained on. Training needs about 60 bytes of memory for
     each."""
-    vocab_size: Identity[int] = Field(65_536, ge=16)
+    vocab_size: Identity[int] = Field(65_536, ge=16, lt=2**31)
     """Number of pieces of each model. The default is CCNet's."""
     order: Identity[int] = Field(5, ge=2, le=6)
     """Number of pieces in the longest n-gram. The default is CCNet's."""
     trainer: Identity[Literal["counts"]] = "counts"
     """How the n-gram models are trained: `counts` is the only way. The key stays because the addresses of
     models, and the records of runs, name it."""
-    seed: Identity[int] = 1
+    seed: Identity[Seed] = 1
     """Seed of the draw of articles."""
 
     def model_identity(self) -> dict[str, Any]:
@@ -69,7 +70,7 @@ class LanguageModel(Section):
 class Perplexity(LanguageModel):
     """Sorts the documents of each language into three buckets by their perplexity, and keeps some buckets."""
 
-    keep: Identity[list[Literal["head", "middle", "tail"]]] = ["head", "middle"]
+    keep: Identity[list[Literal["head", "middle", "tail"]]] = Field(["head", "middle"], min_length=1)
     """Buckets that are kept. The paper gives no cut-off; this choice is ours."""
     head: Identity[float] = Field(0.3, gt=0, lt=1)
     """Share of a language's documents that makes the bucket `head`: those of the lowest perplexity. The
@@ -100,7 +101,7 @@ class References(Section):
     takes some 2 GB of memory."""
     min_examples: Identity[int] = Field(1000, ge=2)
     """Smallest number of pages of each kind: with fewer, the run stops."""
-    seed: Identity[int] = 1
+    seed: Identity[Seed] = 1
     """Seed of the draw of examples and of the training."""
 
 

@@ -19,7 +19,7 @@ from llama_core.artifact import digest_of
 from llama_core.corpus.code.docstrings import split_docstrings
 from llama_core.corpus.code.licenses import permissive_license
 from llama_core.corpus.document import Document, Dropped, Outcome, Quarantined, document_id
-from llama_core.corpus.recipe import Packages
+from llama_core.corpus.recipe import Packages, canonical
 from llama_core.corpus.sources import rules
 from llama_core.corpus.sources.raw import Raw
 from llama_core.errors import InputError
@@ -115,11 +115,6 @@ class Package:
             else:
                 paths |= {p for p in self.files if p.startswith(f"{root}/")}
         return paths
-
-
-def canonical(name: str) -> str:
-    """Return the name of a package in the one spelling that counts as its name."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def raw_files(source: Packages, key: str) -> list[Raw]:

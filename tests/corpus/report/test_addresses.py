@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from llama_core.corpus.recipe import Source, UrlSource
 from llama_core.corpus.report.addresses import read_from
-from llama_core.recipe import load_recipe
+from llama_core.recipes.load import load_recipe
 
 PAPER = load_recipe("llama-v1").corpus.sources
 

@@ -13,7 +13,7 @@ from llama_core.corpus import ingest
 from llama_core.corpus.recipe import Packages
 from llama_core.corpus.sources.packages import Package
 from llama_core.errors import InputError
-from llama_core.recipe import load_recipe
+from llama_core.recipes.load import load_recipe
 
 CODE = '''# Copyright 2020 Somebody. All rights reserved.
 # Licensed under the MIT License.

@@ -1,0 +1,76 @@
+"""What is wrong with a recipe, as a person would say it."""
+
+import difflib
+import re
+from typing import Any
+
+from llama_core.recipe import Recipe
+from llama_core.recipes.fields import is_section, members, source_kinds
+from llama_core.section import Section
+from llama_core.url import redact
+
+
+def explain(errors: list[Any]) -> str:
+    """Return the errors of pydantic in one line."""
+    return "; ".join(map(_explain, _relevant(errors)))
+
+
+def _relevant(errors: list[Any]) -> list[Any]:
+    """Return the errors without those of a union's other members: pydantic tries each and tells of all."""
+    best: dict[tuple[Any, ...], Any] = {}
+    for error in errors:
+        loc = error["loc"]
+        union = next((n for n, part in enumerate(loc) if _is_label(part)), len(loc))
+        known = best.get(loc[:union])
+        if known is None or len(loc) > len(known["loc"]):
+            best[loc[:union]] = error
+    return list(best.values())
+
+
+def _is_label(part: Any) -> bool:
+    """Tell whether a part of a place names a member of a union, which pydantic puts there."""
+    return isinstance(part, str) and re.match(r"(str|list|dict|function-after)(\[|$)", part) is not None
+
+
+def _explain(error: Any) -> str:
+    """Return one pydantic error as a person would say it."""
+    loc = _without_kind(error["loc"])
+    key = ".".join(str(part) for part in loc if not _is_label(part)) or "recipe"
+    if error["type"] == "extra_forbidden":
+        allowed = _allowed(error["loc"][:-1])
+        near = difflib.get_close_matches(str(loc[-1]), allowed, 1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        return f"{key} is not a key{hint}; allowed: {', '.join(allowed)}"
+    if error["type"] == "missing":
+        return f"{key} is missing"
+    if error["type"].startswith("union_tag"):
+        return f"{key}.kind must be one of {', '.join(source_kinds())}"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{key}: {message}{_given(error)}"
+
+
+def _given(error: Any) -> str:
+    """Return the value that is wrong, unless it is long or may hold a secret."""
+    value = error["input"]
+    shown = repr(value)
+    if isinstance(value, dict | Section) or "storage_options" in error["loc"] or redact(shown) != shown:
+        return ""
+    return f" (given: {shown if len(shown) <= 200 else shown[:200] + ' ...'})"
+
+
+def _without_kind(loc: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a place in the recipe as people write it: pydantic puts a source's kind after its name."""
+    if len(loc) > 3 and loc[:2] == ("corpus", "sources"):
+        return loc[:3] + loc[4:]
+    return loc
+
+
+def _allowed(path: tuple[Any, ...]) -> list[str]:
+    """Return the keys of the section at a path that pydantic gave."""
+    section: Any = Recipe
+    if len(path) > 3 and path[:2] == ("corpus", "sources"):
+        section, path = source_kinds()[path[3]], path[4:]
+    for key in path:
+        field = next(f for n, f in section.model_fields.items() if key in (n, f.alias))
+        section = next(k for k in members(field.annotation) if is_section(k))
+    return [f.alias or n for n, f in section.model_fields.items()]
