@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
-from infra import health, prefect_server
+from infra import health, login, prefect_server, workspace
 from infra.environment import prefect_settings, variables
-from infra.home import folder
+from infra.home import folder, private, sqlite_uri
 from llama_core.errors import ServiceError
 
 START_PATIENCE = 120.0  # seconds; a first start on a loaded laptop takes 15
@@ -57,7 +57,9 @@ class PrefectServer:
             self._stack.callback(clients.close)
             clients.share()
             self._url = self._find()
-            self._stack.enter_context(prefect_settings(PREFECT_API_URL=self._url))
+            asked = login.read()
+            auth = {"PREFECT_API_AUTH_STRING": asked.text} if asked else {}
+            self._stack.enter_context(prefect_settings(PREFECT_API_URL=self._url, **auth))
             self._stack.enter_context(self._kept())
             self._stack = self._stack.pop_all()
         return self
@@ -130,12 +132,13 @@ def prepare_mlflow() -> str:
     """Make MLflow's tables in the home's SQLite file, if need be. Return its URI. Raises ServiceError."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     database = folder("mlflow") / "mlflow.db"
+    uri = sqlite_uri(database)
     # MLflow makes its tables at first use, and two first uses at the same time spoil them.
-    with (database.parent / "mlflow.lock").open("w") as lock:
+    with open(database.parent / "mlflow.lock", "w", opener=private) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if error := health.mlflow_fault(f"sqlite:///{database}"):
+        if error := health.mlflow_fault(uri):
             raise ServiceError(f"MLflow's database {database} cannot be used: {_first_line(error)}")
-    return f"sqlite:///{database}"
+    return uri
 
 
 def _may_be_named() -> bool:
@@ -157,7 +160,6 @@ def _named_server() -> str | None:
     """Return the URL of the Prefect server that the settings name, or None. Raises ServiceError."""
     from prefect.client.orchestration import get_client
     from prefect.context import get_settings_context
-    from prefect.exceptions import PrefectHTTPStatusError
 
     context = get_settings_context()
     url = context.settings.api.url
@@ -172,14 +174,8 @@ def _named_server() -> str | None:
             f"Prefect does not answer at {url}, named by {name} ({type(error).__name__}): start it "
             f"(`make stack` does, on this machine), or {instead} for a server of the run's own"
         )
-    with get_client(sync_client=True) as client:
-        try:
-            client.read_flows(limit=1)
-        except PrefectHTTPStatusError as error:
-            raise ServiceError(
-                f"Prefect at {url}, named by {name}, refuses us (HTTP {error.response.status_code}): see "
-                "PREFECT_API_AUTH_STRING and PREFECT_API_KEY"
-            ) from None
+    with workspace.answered(), get_client(sync_client=True) as client:
+        client.read_flows(limit=1)
     return url
 
 
@@ -200,7 +196,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _start_holder() -> None:
-    with prefect_server.log_file().open("ab") as log:
+    with open(prefect_server.log_file(), "ab", opener=private) as log:
         subprocess.run(
             [sys.executable, "-m", "infra.prefect_server"],
             stdin=subprocess.DEVNULL,
