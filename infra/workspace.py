@@ -81,6 +81,32 @@ def reschedule_lost_runs(worker_of: Callable[[str], str]) -> None:
             client.set_flow_run_state(run.id, state(message=message), force=True)
 
 
+def schedule_switch(deployment: str, slug: str, first: bool) -> dict[str, bool]:
+    """Return `active`: whether a schedule is on, as a person has left it, and `first` to begin with.
+
+    It is a build step in prefect.yaml, as is `automation_switch`: each deploy would put the switch back
+    otherwise. `slug` names the schedule.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    with get_client(sync_client=True) as client:
+        try:
+            schedules = client.read_deployment_by_name(deployment).schedules
+        except ObjectNotFound:
+            schedules = []
+    return {"active": next((there.active for there in schedules if there.slug == slug), first)}
+
+
+def automation_switch(name: str, first: bool) -> dict[str, bool]:
+    """Return `enabled`, whether an automation is on: as a person has left it, and `first` to begin with."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        there = client.read_automations_by_name(name)
+    return {"enabled": there[0].enabled if there else first}
+
+
 def is_served(workers: list[Any], but: str) -> bool:
     """Tell whether one of the workers of a pool is online, other than the one named `but`."""
     return any(worker.name != but and worker.status == "ONLINE" for worker in workers)
