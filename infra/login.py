@@ -77,9 +77,11 @@ def keep(login: Login) -> None:
 def parse(text: str, where: str) -> Login:
     """Return the login that a text says. `where` it stands is named by the ServiceError that this raises."""
     user, colon, password = text.partition(":")
-    if not (user and colon) or len(password) < LEAST or not text.isprintable():
+    # Prefect's server fails on other characters than those of ASCII.
+    if not (user and colon) or len(password) < LEAST or not (text.isprintable() and text.isascii()):
         raise ServiceError(
-            f"{where} is no login: it is USER:PASSWORD in a line, its password of {LEAST} characters or more"
+            f"{where} is no login: it is USER:PASSWORD in one line of ASCII, "
+            f"with a password of {LEAST} characters or more"
         )
     return Login(user, password)
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
-from infra import health, login, prefect_server, workspace
+from infra import health, login, prefect_server
 from infra.environment import prefect_settings, variables
 from infra.home import folder, private, sqlite_uri
 from llama_core.errors import ServiceError
@@ -137,7 +137,7 @@ def prepare_mlflow() -> str:
     with open(database.parent / "mlflow.lock", "w", opener=private) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if error := health.mlflow_fault(uri):
-            raise ServiceError(f"MLflow's database {database} cannot be used: {_first_line(error)}")
+            raise ServiceError(f"MLflow's database {database} cannot be used: {health.first_line(error)}")
     return uri
 
 
@@ -170,29 +170,24 @@ def _named_server() -> str | None:
     else:
         name, instead = f"the Prefect profile {context.profile.name!r}", "take a profile without a server"
     if error := health.prefect_fault():
+        if refusal := health.prefect_refusal(error):
+            raise ServiceError(f"Prefect at {url}, named by {name}, {refusal}")
         raise ServiceError(
             f"Prefect does not answer at {url}, named by {name} ({type(error).__name__}): start it "
             f"(`make stack` does, on this machine), or {instead} for a server of the run's own"
         )
-    with workspace.answered(), get_client(sync_client=True) as client:
+    with health.asking_prefect(), get_client(sync_client=True) as client:
         client.read_flows(limit=1)
     return url
 
 
 def _mlflow_refused(url: str, error: Exception) -> ServiceError:
-    if getattr(error, "error_code", None) in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
-        return ServiceError(
-            f"MLflow at {url} refuses us: see MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_TOKEN: "
-            f"{_first_line(error)}"
-        )
+    if refusal := health.mlflow_refusal(error):
+        return ServiceError(f"MLflow at {url}, named by MLFLOW_TRACKING_URI, {refusal}")
     return ServiceError(
         f"MLflow does not answer at {url}, named by MLFLOW_TRACKING_URI ({type(error).__name__}): start "
         "it (`make stack` does, on this machine), or unset MLFLOW_TRACKING_URI for a database of your own"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
 
 
 def _start_holder() -> None:

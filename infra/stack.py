@@ -140,7 +140,7 @@ class Stack:
         with prefect_settings(**self._clients()):
             from infra import workers, workspace
 
-            with workspace.answered():
+            with health.asking_prefect():
                 workspace.set_up()
                 workspace.reschedule_lost_runs(workers.name_of)
 

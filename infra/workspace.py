@@ -4,15 +4,15 @@
 repeated: what is there already gets the repository's template or trigger, and keeps a person's switches.
 """
 
-import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from infra import health
 from llama_core.errors import ServiceError
 
 HERE = Path(__file__).parent
@@ -26,26 +26,6 @@ POOLS = {
     "gpu-33b": "cluster.json",
     "gpu-65b": "cluster.json",
 }
-
-
-@contextlib.contextmanager
-def answered() -> Iterator[None]:
-    """Turn a server that does not answer, or refuses us, into a ServiceError that says so."""
-    import httpx
-    from prefect.exceptions import PrefectHTTPStatusError
-    from prefect.settings import PREFECT_API_URL
-
-    try:
-        yield
-    except PrefectHTTPStatusError as error:
-        raise ServiceError(
-            f"Prefect at {PREFECT_API_URL.value()} refuses us (HTTP {error.response.status_code}): see "
-            "PREFECT_API_AUTH_STRING and PREFECT_API_KEY"
-        ) from None
-    except httpx.HTTPError as error:
-        raise ServiceError(
-            f"Prefect at {PREFECT_API_URL.value()} does not answer ({type(error).__name__})"
-        ) from None
 
 
 def set_up() -> None:
@@ -140,7 +120,7 @@ def _set_up_automation(client: Any, values: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     try:
-        with answered():
+        with health.asking_prefect():
             set_up()
     except ServiceError as error:
         sys.exit(f"error: {error}")

@@ -66,9 +66,7 @@ def test_a_login_is_made_once_told_once_and_kept_for_its_owner(capsys: pytest.Ca
     assert login.read() == made and mode(home() / "login") == 0o600
 
 
-@pytest.mark.parametrize(
-    "password", ["twelve chars", "p:@%/#$ \"'`\\!{}<>|&;*?~^", "%(here)s %% ${HOME}", "pässwörter-ü"]
-)
+@pytest.mark.parametrize("password", ["twelve chars", "p:@%/#$ \"'`\\!{}<>|&;*?~^", "%(here)s %% ${HOME}"])
 def test_what_a_shell_reads_is_what_was_written(password: str) -> None:
     own = login.parse(f"ann:{password}", "here")
     assert own == Login("ann", password)
@@ -82,7 +80,8 @@ def test_what_a_shell_reads_is_what_was_written(password: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "no-colon-in-this", ":password-alone", "ann:short", "ann:two\nlines-of-it-x"]
+    "text",
+    ["", "no-colon-in-this", ":password-alone", "ann:short", "ann:two\nlines-of-it-x", "ann:pässwörter-ü"],
 )
 def test_what_is_no_login_is_refused_without_showing_it(text: str) -> None:
     folder("")
