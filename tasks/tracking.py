@@ -310,7 +310,7 @@ def set_status(run_id: str, status: str) -> None:
 
 def _is_away(error: BaseException | None) -> bool:
     """Tell whether a server is away or overloaded, and may come back: a full disk is not waited for."""
-    if mlflow.get_tracking_uri().startswith("sqlite:"):
+    if mlflow.get_tracking_uri().startswith("sqlite"):
         return False
     while error:
         if isinstance(error, OSError) or getattr(error, "error_code", None) == "TEMPORARILY_UNAVAILABLE":

@@ -132,11 +132,11 @@ def test_two_runs_share_one_server(running: Running, start: Callable[..., Run]) 
     assert answers(running.url)
 
 
-@pytest.mark.parametrize("victim", ["infra.prefect_server", "prefect"])
+@pytest.mark.parametrize("victim", ["infra.prefect_server", "infra.servers"])
 def test_the_server_comes_back_to_a_run_at_the_same_address(
     victim: str, home: Pipeline, running: Running
 ) -> None:
-    holder, server = find(home, "infra.prefect_server"), find(home, "prefect", "server")
+    holder, server = find(home, "infra.prefect_server"), find(home, "infra.servers", "prefect")
     killed = holder if victim == "infra.prefect_server" else server
     killed.kill()
     server.wait(timeout=20)
