@@ -261,10 +261,10 @@ def test_a_cancelled_run_ends_its_training_and_is_killed_in_mlflow(stack: Stack,
         assert time.monotonic() < deadline, stack.state(run)
         time.sleep(0.5)
     stack.prefect("flow-run", "cancel", run)
-    while stack.state(run)["state_type"] != "CANCELLED":
+    while stack.state(run)["state_type"] != "CANCELLED" or "RUNNING" in statuses():
         assert time.monotonic() < deadline, stack.state(run)
         time.sleep(0.5)
-    assert "RUNNING" not in statuses() and statuses().count("KILLED") == 1
+    assert statuses().count("KILLED") == 1
 
 
 def test_a_corpus_that_is_ready_starts_a_training_with_what_it_was_asked_for_with(stack: Stack) -> None:
