@@ -90,6 +90,8 @@ def _name_network(endpoint: str) -> None:
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect((address, port))  # sends nothing
         mine = probe.getsockname()[0]
+        if mine.startswith("127.") and mine != address:
+            return  # the node's own name in its /etc/hosts
         for _, interface in socket.if_nameindex():
             request = struct.pack("256s", interface.encode())
             with contextlib.suppress(OSError):

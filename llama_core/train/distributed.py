@@ -18,7 +18,10 @@ TIMEOUT = timedelta(minutes=10)  # how long a process waits for the others
 
 @dataclass(frozen=True)
 class World:
-    """One process among others. Every method is called by all of them at the same point."""
+    """One process among others. Every method is called by all of them at the same point.
+
+    What they tell one another is plain values, errors, and the classes that `network.Unpickler` knows.
+    """
 
     rank: int
     """The number of this process, from 0."""

@@ -99,20 +99,17 @@ def open_store(address: str, port: int, size: int, holds: bool, timeout: timedel
 
 
 def _listen(address: str, port: int) -> socket.socket:
-    family, *_, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
-    host = str(place[0])
-    if host != address and ipaddress.ip_address(host).is_loopback:
-        host = ""  # what a node calls itself in its /etc/hosts is no address for others
     try:
-        try:
-            listener = socket.create_server((host, port), family=family)
-        except OSError as error:
-            if error.errno != errno.EADDRNOTAVAIL:
-                raise
-            host = ""
-            listener = socket.create_server((host, port), family=family)
+        family, *_, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+        host = str(place[0])
+        if host == address or not ipaddress.ip_address(host).is_loopback:
+            try:
+                return socket.create_server((host, port), family=family)
+            except OSError as error:
+                if error.errno != errno.EADDRNOTAVAIL:
+                    raise
+        # What a node calls itself in its /etc/hosts, or is called from behind another address.
+        log.warning("%s is no address of a network of this node: the store listens on all of them", address)
+        return socket.create_server(("", port), family=family)
     except OSError as error:
         raise LaunchError(f"no process can listen at {address}, port {port}: {error.strerror}") from error
-    if not host:
-        log.warning("%s is no address of a network of this node: the store listens on all of them", address)
-    return listener

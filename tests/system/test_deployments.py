@@ -228,6 +228,30 @@ def test_a_run_that_was_lost_with_the_stack_goes_on_when_the_stack_is_back(stack
     assert stack.await_completed(run)["run_count"] == 2
 
 
+def test_a_cancelled_run_ends_its_training_and_is_killed_in_mlflow(stack: Stack, store: str) -> None:
+    before = {run["id"] for run in stack.ask("flow_runs")}
+    long = 'overrides={"train.tokens": 2048000}'
+    stack.prefect(
+        "deployment", "run", "train/tiny", "-p", "recipe=micro", "-p", f"store={store}", "-p", long
+    )  # fmt: skip
+    [run] = [r["id"] for r in stack.ask("flow_runs") if r["id"] not in before]
+    mlflow = MlflowClient(f"sqlite:///{stack.pipeline.home}/mlflow/mlflow.db")
+
+    def statuses() -> list[str]:
+        experiment = mlflow.get_experiment_by_name("llama-pretrain")
+        return [r.info.status for r in mlflow.search_runs([experiment.experiment_id])] if experiment else []
+
+    deadline = time.monotonic() + 300
+    while "RUNNING" not in statuses():
+        assert time.monotonic() < deadline, stack.state(run)
+        time.sleep(0.5)
+    stack.prefect("flow-run", "cancel", run)
+    while stack.state(run)["state_type"] != "CANCELLED" or "RUNNING" in statuses():
+        assert time.monotonic() < deadline, stack.state(run)
+        time.sleep(0.5)
+    assert statuses().count("KILLED") == 1
+
+
 def test_a_corpus_that_is_ready_starts_a_training_with_what_it_was_asked_for_with(stack: Stack) -> None:
     stack.prefect("work-pool", "pause", "local")  # the run is to be seen, not to be done
     asked = {"recipe": "s3://bucket/my-tiny.yaml", "overrides": {"corpus.holdout": ["click"]}, "store": None}

@@ -122,6 +122,11 @@ def test_a_store_whose_port_is_taken_says_so() -> None:
             open_store("127.0.0.1", port, 1, True, SOON)
 
 
+def test_a_store_at_a_name_that_nobody_knows_says_so() -> None:
+    with pytest.raises(LaunchError, match="no process can listen at no-such-node.invalid"):
+        open_store("no-such-node.invalid", 0, 1, True, SOON)
+
+
 def test_a_store_at_a_name_that_is_loopback_here_alone_can_be_reached_and_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
