@@ -4,7 +4,6 @@ Metrics go through a buffer and a thread of their own: a tracking server that is
 the training, and what it has missed is written when it is back.
 """
 
-import json
 import os
 import threading
 import time
@@ -16,6 +15,7 @@ from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.tracking import MlflowClient
 
 from llama_core.artifact import Artifact
+from llama_core.parse import json_lines
 from tasks.observe import warn
 from tasks.run import Run
 
@@ -138,7 +138,7 @@ def reconcile(run_id: str, train: Artifact) -> int:
     The training's own record is complete. MLflow's is not if a flow was killed with metrics in its buffer.
     """
     entry = train.shard("metrics").object("metrics.jsonl")
-    records = [json.loads(line) for line in train.read(entry).splitlines()]
+    records = list(json_lines(train.read(entry), train.store.url_of(entry.name)))
     api = client()
     seen = {m.step for m in api.get_metric_history(run_id, "loss")}
     missing = [r for r in records if r["step"] not in seen]
