@@ -65,6 +65,20 @@ def json_lines(data: bytes, what: str) -> Iterator[Any]:
             yield json_value(line, f"{what}, line {number},")
 
 
+def json_fields(text: str, what: str) -> dict[str, Any]:
+    """Return the mapping in a field of a row, which keeps what a source has said, so NaN as well.
+
+    Raises DamagedError.
+    """
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise damaged(what, f"it is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise damaged(what, "it is no mapping")
+    return value
+
+
 def shaped(kind: TypeAdapter[T], value: Any, what: str) -> T:
     """Return a value as the type it should have. Raises DamagedError, which names the key that has not."""
     try:

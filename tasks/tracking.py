@@ -5,7 +5,6 @@ the training, and what it has missed is written when it is back.
 """
 
 import contextlib
-import json
 import posixpath
 import re
 import threading
@@ -22,6 +21,7 @@ from infra.environment import variables
 from llama_core.artifact import Artifact
 from llama_core.errors import LlamaError, ServiceError
 from llama_core.file_system import brief
+from llama_core.parse import json_lines
 from llama_core.url import redact
 from tasks.observe import warn
 from tasks.run import Run
@@ -257,7 +257,7 @@ def reconcile(run_id: str, train: Artifact) -> int:
     The training's own record is complete. MLflow's is not if a flow was killed with metrics in its buffer.
     """
     entry = train.shard("metrics").object("metrics.jsonl")
-    records = [json.loads(line) for line in train.read(entry).splitlines()]
+    records = list(json_lines(train.read(entry), train.store.url_of(entry.name)))
     api = client()
     seen = {m.step for m in api.get_metric_history(run_id, "loss")}
     missing = [r for r in records if r["step"] not in seen]

@@ -4,10 +4,8 @@ Meta rotates neighbouring pairs (0, 1), (2, 3) of a head; Hugging Face rotates (
 rows of the query and key projections are permuted so that both give the same scores.
 """
 
-import torch
 from torch import Tensor
 
-from llama_core.model.llama import Llama
 from llama_core.recipe import Model
 
 TOP = {
@@ -30,17 +28,15 @@ ROTATED = ("attention.wq.weight", "attention.wk.weight")
 
 
 def shapes(cfg: Model, vocab_size: int) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of a model's parameters by our names, in their order, without making the model."""
-    with torch.device("meta"):
-        one = Llama(cfg.model_copy(update={"n_layers": 1}), vocab_size)
-    found: dict[str, tuple[int, ...]] = {}
-    block = {name: tuple(p.shape) for name, p in one.layers[0].named_parameters()}
-    for name, parameter in one.named_parameters():
-        if not name.startswith("layers."):
-            found[name] = tuple(parameter.shape)
-        elif f"layers.0.{next(iter(block))}" == name:
-            for layer in range(cfg.n_layers):
-                found |= {f"layers.{layer}.{inside}": shape for inside, shape in block.items()}
+    """Return the shapes of a model's parameters by our names, without making it: it may be of any size."""
+    dim, ffn_dim = cfg.dim, cfg.ffn_dim
+    found: dict[str, tuple[int, ...]] = {"norm.weight": (dim,)}
+    found |= dict.fromkeys(("tok_embeddings.weight", "output.weight"), (vocab_size, dim))
+    inner = {"w1": (ffn_dim, dim), "w2": (dim, ffn_dim), "w3": (ffn_dim, dim)}
+    for layer in range(cfg.n_layers):
+        for name in BLOCK:
+            matrix = name.removesuffix(".weight").partition(".")[2]
+            found[f"layers.{layer}.{name}"] = inner.get(matrix, (dim, dim)) if matrix else (dim,)
     return found
 
 

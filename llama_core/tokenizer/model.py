@@ -143,7 +143,12 @@ def fine(joining: frozenset[str]) -> re.Pattern[str]:
 def _processor_of(model: bytes, url: str) -> sentencepiece.SentencePieceProcessor:
     """Return SentencePiece's own object. Raises InputError for what is no model, or none for texts."""
     try:
-        pieces = len(ModelProto.FromString(model).pieces)
+        proto = ModelProto.FromString(model)
+        if any(
+            isinstance(piece.piece, bytes) for piece in proto.pieces
+        ):  # so protobuf gives what is no UTF-8
+            raise ValueError("a piece is not UTF-8")
+        pieces = len(proto.pieces)
         # SentencePiece takes no bytes at all for no request, and is empty then.
         processor = sentencepiece.SentencePieceProcessor(model_proto=model) if model else None
     except (DecodeError, RuntimeError, ValueError) as error:

@@ -18,15 +18,21 @@ from llama_core.tokens.shards import PageReader
 
 
 class Loader:
-    """Reads batches of `tokens`, mixed by `mixture`.
+    """Reads batches of `tokens`, mixed by `mixture`. `n_words`: the ids that there are, if they are known.
 
     Raises RecipeError where a source that has a share has no window.
     """
 
-    def __init__(self, tokens: Artifact, train: recipe.Train, mixture: Mapping[str, float]):
+    def __init__(
+        self,
+        tokens: Artifact,
+        train: recipe.Train,
+        mixture: Mapping[str, float],
+        n_words: int | None = None,
+    ):
         self._seq_len, self._batch_sequences = train.seq_len, train.batch_sequences
         shards = sorted(tokens.shards, key=lambda shard: shard.name)
-        self._reader = PageReader(tokens.store, shards)
+        self._reader = PageReader(tokens.store, shards, n_words=n_words)
         self._places = {name: _Places(shards, name, train.seq_len) for name in mixture}
         windows = {name: places.total for name, places in self._places.items()}
         self._order = Order(tokens.digest, mixture, train.seed, windows)

@@ -144,12 +144,19 @@ def _facts_of(shard: Shard, url: str) -> TokenFacts:
 class PageReader:
     """Reads ids out of token shards, through pages that are checked and kept for a while.
 
-    `cached_pages`: how many are kept, those that were used last. It is not for several threads at once.
-    Raises DamagedError where what is said of a shard does not fit it.
+    `cached_pages`: how many are kept, those that were used last. `n_words`: how many rows the model has; an id
+    beyond them is damage. It is not for several threads at once. Raises DamagedError where what is said of a
+    shard does not fit it.
     """
 
-    def __init__(self, store: Store, shards: Sequence[Shard], cached_pages: int = CACHED_PAGES):
-        self._store = store
+    def __init__(
+        self,
+        store: Store,
+        shards: Sequence[Shard],
+        cached_pages: int = CACHED_PAGES,
+        n_words: int | None = None,
+    ):
+        self._store, self._n_words = store, n_words
         self._objects = [shard.object(".bin") for shard in shards]
         facts = [_facts_of(shard, store.url) for shard in shards]
         self._digests = [found.pages for found in facts]
@@ -185,6 +192,9 @@ class PageReader:
                 f"{self._store.url_of(entry.name)} is damaged in page {page} (bytes {start} to {end}): "
                 f"they are missing or differ from the manifest. Delete {self._store.url} to make them again."
             )
+        ids = np.frombuffer(data, self._dtypes[shard])
+        if self._n_words is not None and not 0 <= ids.min() <= ids.max() < self._n_words:
+            raise damaged(self._store.url_of(entry.name), f"page {page} has an id that is no token's")
         self._pages[shard, page] = data
         if len(self._pages) > self._capacity:
             self._pages.popitem(last=False)

@@ -101,6 +101,12 @@ def resized(by: int) -> Spoil:
     return spoil
 
 
+def swap(path: Path, old: bytes, new: bytes) -> None:
+    data = path.read_bytes()
+    assert old in data
+    path.write_bytes(data.replace(old, new))
+
+
 def sparse(path: str) -> None:
     with open(path, "wb") as file:
         file.truncate(TERABYTE)
@@ -297,6 +303,7 @@ CASES: dict[str, tuple[Spoil, str]] = {
     "tokenizer fifo": (instead(WORDS, os.mkfifo), "FIFO"),
     "tokenizer folder": (instead(WORDS, os.mkdir), "a folder"),
     "tokenizer missing": (instead(WORDS, lambda _: None), "not whole"),
+    "tokenizer bytes": (lambda folder: swap(folder / WORDS, b"port", b"p\xff\xfet"), "not UTF-8"),
     "tokenizer small": (pieces(lambda m: m.pieces.pop()), "ids"),
     "tokenizer none": (pieces(lambda m: m.ClearField("pieces")), "tokenizer.model is no"),
     "tokenizer markless": (pieces(lambda m: m.pieces.pop(1)), "tokenizer"),

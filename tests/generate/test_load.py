@@ -81,7 +81,7 @@ def test_a_file_that_the_manifest_does_not_name_is_not_read(trained: Trained, st
     with pytest.raises(InputError, match=r"a-00000000 was never committed: the model is file:"):
         load(other.url)
     exported.store.delete(["manifest.json"])
-    with pytest.raises(InputError, match="an export that has not been finished"):
+    with pytest.raises(InputError, match="an export that was never finished"):
         load(folder.url)
 
 

@@ -69,7 +69,7 @@ def test_what_processes_tell_each_other_arrives() -> None:
         Runs(torch.load, "ran"),
         {"deep": [DamagedError(Runs(os.system, "touch ran"))]},
     ],
-    ids=["system", "eval", "getattr", "partial", "method", "class", "of a step", "of a shard", "load", "deep"],
+    ids=["system", "eval", "getattr", "partial", "method", "class", "of step", "of shard", "load", "deep"],
 )
 def test_what_would_run_is_not_unpickled(
     hostile: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -6,7 +6,6 @@ URL an article cites, found by joining the hashes of URLs through runs; or the d
 own. As many negative examples are drawn from the other documents by keyed hash.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from llama_core.corpus.documents import Documents
 from llama_core.corpus.lookup import side_by_side
 from llama_core.corpus.partition import FORMAT, KeyRuns, is_in, partition_of, publish_runs
 from llama_core.errors import InputError
+from llama_core.parse import json_fields
 from llama_core.phases import Phase, Plan
 from llama_core.step import Step
 
@@ -114,7 +114,8 @@ def _keys(urls: Iterable[str]) -> Keys:
 
 def _cited_shard(step: Step, wikipedia: Documents, n: int, name: str) -> None:
     with step.shard(CITED + name) as out:
-        keys = _keys(url for d in wikipedia.read(name) for url in json.loads(d.meta).get("references", ()))
+        metas = (json_fields(d.meta, f"the field meta of document {d.id}") for d in wikipedia.read(name))
+        keys = _keys(url for meta in metas for url in meta.get("references", ()))
         publish_runs(out, "keys", keys, partition_of(keys, n), n)
 
 
