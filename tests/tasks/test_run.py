@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from llama_core.errors import LaunchError, RecipeError
+from llama_core.errors import InputError, LaunchError, RecipeError
 from tasks.run import open_run
 
 PERPLEXITY = "{clean: {perplexity: {train_on: docs}, language: {}}, kind: packages, packages: [click]}"
@@ -39,3 +39,11 @@ def test_a_corpus_is_made_on_a_machine_that_could_not_train_on_it(tmp_path: Path
     open_run("micro", cluster, str(tmp_path), trains=False)
     with pytest.raises(LaunchError, match="8 nodes"):
         open_run("micro", cluster, str(tmp_path))
+
+
+def test_a_tokenizer_to_compare_with_is_read_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "other.model").write_bytes(b"no model")
+    for name, says in (("other.model", "no SentencePiece model"), ("gone.model", "gone.model")):
+        with pytest.raises(InputError, match=f"tokenizer.compare_with.*{says}"):
+            open_run("micro", {"tokenizer.compare_with": str(tmp_path / name)}, str(tmp_path / "store"))
+    assert not (tmp_path / "store").exists()
