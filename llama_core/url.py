@@ -24,9 +24,9 @@ R = TypeVar("R")
 
 HIDDEN = "***"
 ELSEWHERE = (
-    "a recipe is written to the store, to MLflow and to logs: leave them out, and give them in environment "
-    "variables (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, HF_TOKEN and so on), an AWS profile, or a "
-    "Prefect block"
+    "what a run is given is written down in its store and its logs. Leave them out, and give them in "
+    "environment variables (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, HF_TOKEN and so on), an AWS profile, "
+    "or a Prefect block"
 )
 # Schemes in which a name alone before the @ is a key or a token. Elsewhere it is a user or a container.
 KEY_ALONE = ("http", "https", "git+https", "s3", "s3a", "gs", "gcs")
@@ -333,6 +333,8 @@ def _secrets_in(name: str, value: str) -> Iterator[str]:
     for userinfo in (found for url in urls for found in _userinfos(url)):
         user, colon, password = userinfo.partition(":")
         yield password if colon else user
+        if is_url:  # what a parser takes for a port, say, and complains of
+            yield from re.split("[/?#@:]", password)
         yield unquote(userinfo)  # as it is in the header of a request
     yield from (m[2] for m in _PARAMETER.finditer(value) if _is_secret(m[1], m[2]))
     if name.endswith(("_FILE", "_PATH", "_DIR", "_CREDENTIALS", "_URL", "_URI", "_SOCK")):
