@@ -24,9 +24,9 @@ R = TypeVar("R")
 
 HIDDEN = "***"
 ELSEWHERE = (
-    "a recipe is written to the store, to MLflow and to logs: leave them out, and give them in environment "
-    "variables (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, HF_TOKEN and so on), an AWS profile, or a "
-    "Prefect block"
+    "what a run is given is written down in its store and its logs. Leave them out, and give them in "
+    "environment variables (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, HF_TOKEN and so on), an AWS "
+    "profile, or a Prefect block"
 )
 # Schemes in which a name alone before the @ is a key or a token. Elsewhere it is a user or a container.
 KEY_ALONE = ("http", "https", "git+https", "s3", "s3a", "gs", "gcs")
@@ -327,21 +327,25 @@ def _known(variables: tuple[tuple[str, str], ...], kept: frozenset[str]) -> re.P
 def _secrets_in(name: str, value: str) -> Iterator[str]:
     """Yield the secrets that an environment variable holds."""
     value, name = value.strip(), name.upper()
-    urls = (
-        [value] if re.match(rf"({_SCHEME}::)*{_SCHEME}://", value) else [m[0] for m in _URL.finditer(value)]
-    )
+    is_url = re.match(rf"({_SCHEME}::)*{_SCHEME}://", value)
+    urls = [value] if is_url else [match[0] for match in _URL.finditer(value)]
     for userinfo in (found for url in urls for found in _userinfos(url)):
         user, colon, password = userinfo.partition(":")
         yield password if colon else user
         yield unquote(userinfo)  # as it is in the header of a request
+        if is_url:  # what a parser takes for a port, say, and complains of
+            yield from re.split("[/?#@:]", password)
     yield from (m[2] for m in _PARAMETER.finditer(value) if _is_secret(m[1], m[2]))
     if name.endswith(("_FILE", "_PATH", "_DIR", "_CREDENTIALS", "_URL", "_URI", "_SOCK")):
         return
-    if name.endswith(("KEY", "_KEY_ID")):
-        is_secret = len(value) >= (8 if _is_secret(name, value) and name.endswith("KEY") else 16)
+    if name.endswith("KEY"):
+        is_secret = len(value) >= (8 if _is_secret(name, value) else 16)
+    elif name.endswith("_KEY_ID"):
+        is_secret = len(value) >= 16
     else:
-        is_secret = _is_secret(name, value) and "://" not in value
+        is_secret = _is_secret(name, value) and not is_url
     if is_secret:
         yield value
-        yield from (part for part in (value.partition(":")[2],) if "AUTH" in name and part)
+        if "AUTH" in name:  # user:password
+            yield value.partition(":")[2]
         yield from (m[2] for m in re.finditer(r"([A-Za-z]+)=([^;]+)", value) if _is_secret(m[1], m[2]))

@@ -53,6 +53,10 @@ def open_run(
     check_benchmarks(chosen, trains)
     # Whether a share is too small to be mixed depends on no text.
     Order("", chosen.mixture, chosen.train.seed, dict.fromkeys(chosen.mixture, 1))
+    if chosen.tokenizer.compare_with:
+        from llama_core.tokenizer.train import check_other  # SentencePiece is slow to import
+
+        check_other(chosen.tokenizer)
     url = chosen.store if store is None else store
     opened = Store(url if url is not None else os.environ.get("LLAMA_STORE") or str(home() / "store"))
     opened.check()

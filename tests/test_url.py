@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
+import httpx
 import pytest
 import requests
 
@@ -122,6 +123,13 @@ def test_secrets_of_the_environment_are_taken_out_in_every_form(
         assert form not in redact(f"it is {form}, and ({form})"), form
     monkeypatch.delenv(name)
     assert secret in redact(f"it is {secret}"), "only while it is known"
+
+
+def test_a_part_that_a_parser_complains_of_is_taken_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://u:c4n4ry/p@ss@h:4200/api")
+    with pytest.raises(httpx.InvalidURL) as caught:
+        httpx.URL("http://u:c4n4ry/p@ss@h:4200/api")
+    assert "c4n4ry" in str(caught.value) and "c4n4ry" not in redact(str(caught.value))
 
 
 def test_what_is_named_like_a_secret_and_is_none_stays(monkeypatch: pytest.MonkeyPatch) -> None:

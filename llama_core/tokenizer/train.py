@@ -93,6 +93,12 @@ def train_tokenizer(
             shard.facts["compared_with"] = {cfg.compare_with: theirs}
 
 
+def check_other(cfg: recipe.TokenizerSection) -> None:
+    """Check that the model to compare with can be read. Raises InputError."""
+    if cfg.compare_with:
+        _read_other(cfg.compare_with)
+
+
 def _texts(samples: Mapping[str, "Sample"]) -> Iterator[Text]:
     for source, sample in samples.items():
         for text, language in zip(sample.texts, sample.languages, strict=True):

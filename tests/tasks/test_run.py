@@ -50,3 +50,11 @@ def test_a_benchmark_that_cannot_be_used_is_refused_before_any_work(tmp_path: Pa
     (tmp_path / "other.jsonl").write_text('{"text": "whole"}\n{"text": "cu')
     with pytest.raises(InputError, match=r"other\.jsonl, row 2: cannot be read for decontamination"):
         open_run("micro", overrides, str(tmp_path / "store"), trains=False)
+
+
+def test_a_tokenizer_to_compare_with_is_read_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "other.model").write_bytes(b"no model")
+    for name, says in (("other.model", "no SentencePiece model"), ("gone.model", "gone.model")):
+        with pytest.raises(InputError, match=f"tokenizer.compare_with.*{says}"):
+            open_run("micro", {"tokenizer.compare_with": str(tmp_path / name)}, str(tmp_path / "store"))
+    assert not (tmp_path / "store").exists()
