@@ -1,6 +1,6 @@
 """Parquet from outside, row by row. What cannot be read is named, and the next row or row group is read.
 
-Memory is bounded before anything is decoded: a row group takes at most some fifty times the limit of a text,
+Memory is bounded before anything is decoded: a row group takes some hundred times the limit of a text at most,
 whatever the file claims. Values that a dictionary repeats are not unpacked before their sizes are known.
 """
 
@@ -24,9 +24,7 @@ __all__ = ["ParquetRows", "UnreadableError"]
 
 ROWS, FEW = 256, 16  # rows that are decoded together, at most, and as few as are worth it
 BATCH = 16  # rows of the largest size that are decoded together, at most
-PAGES = (
-    32  # texts of the largest size in the open pages of a row group, at most: pyarrow puts 1,024 rows in one
-)
+PAGES = 64  # and in the open pages of a row group: pyarrow puts 1,024 values in one, whatever their size
 FIELDS = 1_000_000  # values of so many rows at a time, at most
 DAMAGED = "damaged_parquet"
 _BUFFER = 1 << 20
@@ -84,7 +82,8 @@ class ParquetRows:
         ]
         pages = [column.chunk.largest for column in columns]
         lists = sum(column.weight for column in columns)
-        if sum(pages) > PAGES * self._limit:
+        is_bomb = any(column.chunk.must_hold(self._limit, self._budget) for column in columns)
+        if is_bomb or sum(pages) > PAGES * self._limit:
             raise UnreadableError("too_large_page")
         if lists > self._budget and lists > self._limit * max(1, stated.rows):
             raise UnreadableError("too_large_list")

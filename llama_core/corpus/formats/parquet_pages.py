@@ -143,6 +143,8 @@ class Chunk:
 
     dictionary: int = 0
     """Bytes of its dictionary, unpacked: no value that stands there is larger."""
+    entries: int = 0
+    """How many values the dictionary has."""
     values: list[int] = field(default_factory=list)
     """How many values each page of data has ..."""
     sizes: list[int] = field(default_factory=list)
@@ -154,6 +156,11 @@ class Chunk:
     def largest(self) -> int:
         """The bytes that its largest page and its dictionary take unpacked."""
         return self.dictionary + max(self.sizes, default=0)
+
+    def must_hold(self, limit: int, allowed: int) -> bool:
+        """Tell whether a page of more than `allowed` bytes must hold a value of more than `limit` bytes."""
+        pages = [(self.entries, self.dictionary), *zip(self.values, self.sizes, strict=True)]
+        return any(size > allowed and size > values * limit for values, size in pages)
 
     def held_in(self, rows: int) -> int:
         """Return the most bytes of pages that `rows` values in a row may lie in."""
@@ -186,6 +193,7 @@ def read_chunk(file: BinaryIO, start: int, end: int) -> Chunk:
                 break
             if kind == _DICTIONARY_PAGE:
                 chunk.dictionary += size
+                chunk.entries += max(0, header[7][1])
             elif data := header.get(5) or header.get(8):
                 chunk.values.append(max(0, data[1]))
                 chunk.sizes.append(size)
