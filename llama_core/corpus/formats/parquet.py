@@ -1,6 +1,6 @@
 """Parquet from outside, row by row. What cannot be read is named, and the next row or row group is read.
 
-Memory is bounded before anything is decoded: a row group takes some hundred times the limit of a text at most,
+Memory is bounded before anything is decoded: a row group takes some hundred times the limit of a text,
 whatever the file claims. Values that a dictionary repeats are not unpacked before their sizes are known.
 """
 
