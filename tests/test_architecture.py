@@ -34,6 +34,7 @@ FLOORS = (
     ("corpus.clean.recipe", "corpus.recipe", "recipe", "recipes"),
     ("job", "program"),
     (
+        "corpus.table",
         "corpus.document",
         "corpus.decisions",
         "corpus.documents",

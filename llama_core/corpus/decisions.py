@@ -75,7 +75,7 @@ def write_decisions(writer: Writer, decisions: Iterable[Decision]) -> None:
 
 def read_decisions(artifact: Artifact, shard: str) -> Iterator[Decision]:
     """Yield the decisions of one shard. Their digest is checked first: raises DamagedError."""
-    for batch in read_batches(artifact, shard, ENDING):
+    for batch in read_batches(artifact, shard, ENDING, SCHEMA.names):
         yield from map(decision_of, batch.to_pylist())
 
 

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 import xxhash
 
 from llama_core.artifact import Shard, digest_of
@@ -27,6 +26,7 @@ from llama_core.corpus.document import Document, RowWriter
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.lookup import side_by_side
 from llama_core.corpus.partition import FORMAT, KeyRuns, is_in, partition_of, publish_runs
+from llama_core.corpus.table import read_table
 from llama_core.errors import InputError
 from llama_core.parse import json_fields
 from llama_core.phases import Phase, Plan
@@ -195,8 +195,7 @@ def _model_shard(step: Step, examples: list[str], cfg: References, _: None) -> N
 
     def read(shard: Shard) -> list[dict[str, Any]]:
         entry = shard.object("/examples.parquet")
-        data = step.folder.read(entry.name, expect=entry)
-        return pq.read_table(pa.BufferReader(data)).to_pylist()
+        return read_table(step.folder, entry).to_pylist()
 
     for rows in side_by_side(read, step.each_committed(examples)):
         for row in rows:

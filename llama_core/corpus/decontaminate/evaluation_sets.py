@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from llama_core.corpus.formats import json_lines
+from llama_core.corpus.formats.parquet import ParquetRows
 from llama_core.errors import InputError
 from llama_core.store import Store
 
@@ -30,6 +28,7 @@ NO_TEXT = (
     "dataset_info",
 )  # how the names of files begin that hold no text of an evaluation set
 MAX_FIELD = 1 << 27  # characters that a CSV field may have
+MAX_ROW = 16 << 20  # bytes that a row of Parquet may have
 
 Item = Any  # a JSON value
 
@@ -87,7 +86,7 @@ def passages(store: Store, name: str) -> Iterator[Passage]:
         for number, item in enumerate(read(store.read(name)), 1):
             for field, text in texts(item):
                 yield Passage(benchmark, name, number, field, text)
-    except (ValueError, csv.Error, pa.ArrowException, RecursionError) as error:
+    except (ValueError, csv.Error, RecursionError) as error:
         raise InputError(
             f"{store.url_of(name)}, row {number + 1}: cannot be read for decontamination: {error}"
         ) from error
@@ -134,5 +133,7 @@ def _tsv(data: bytes) -> Iterator[Item]:
 
 
 def _parquet(data: bytes) -> Iterator[Item]:
-    for batch in pq.ParquetFile(pa.BufferReader(data)).iter_batches():
-        yield from batch.to_pylist()
+    for _, row in ParquetRows(io.BytesIO(data), MAX_ROW).rows():
+        if isinstance(row, str):
+            raise ValueError(row)
+        yield row

@@ -15,7 +15,7 @@ import fsspec
 
 from llama_core.artifact import digest_of
 from llama_core.corpus.formats.streams import CHUNK_BYTES
-from llama_core.corpus.recipe import UrlSource
+from llama_core.corpus.recipe import Files, UrlSource
 from llama_core.corpus.sources.checksum import Checksum
 from llama_core.corpus.sources.listing import LISTED, MAX_BYTES, ListedFile, parse_listing
 from llama_core.errors import InputError, LlamaError, StoreError
@@ -126,6 +126,11 @@ def shard_name(url: str) -> str:
 def open_raw(source: UrlSource, raw: Raw) -> BinaryIO:
     """Open a file inside a block of `unchanged`. A read that fails raises StoreError. Raises InputError."""
     return _open(source, raw.url, raw.checksum)
+
+
+def open_url(url: str) -> BinaryIO:
+    """Open a file that is no raw file of `find_files`. Raises InputError; a read that fails, StoreError."""
+    return _open(Files(kind="files"), url)
 
 
 def _open(source: UrlSource, url: str, checksum: Checksum | None = None) -> BinaryIO:
@@ -304,7 +309,7 @@ def file_system_of(source: UrlSource, url: str) -> tuple[fsspec.AbstractFileSyst
     try:
         fs = file_system(url, **source.storage_options)
     except StoreError as error:
-        raise InputError(str(error)) from error
+        raise InputError(f"cannot read {url}: {error}") from error
     return fs, fs._strip_protocol(url)
 
 

@@ -299,3 +299,45 @@ def test_a_signature_in_a_url_is_not_repeated(server: str, monkeypatch: pytest.M
     with pytest.raises(StoreError) as caught:
         Store(server).read("a.jsonl?X-Amz-Signature=hunter2")
     assert "access is denied" in str(caught.value) and "hunter2" not in str(caught.value)
+
+
+@pytest.fixture
+def bucket(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Files:
+    """A file on a server that speaks as much of S3's protocol as one file needs."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": server,
+        "AWS_ACCESS_KEY_ID": "testaccess",
+        "AWS_SECRET_ACCESS_KEY": "testsecretkey",
+    }.items():
+        monkeypatch.setenv(name, value)
+    rows = [{"text": f"{TEXT} {i}"} for i in range(2_000)]
+    Server.files["/bucket/a.jsonl"] = write_jsonl(tmp_path / "a.jsonl", rows).read_bytes()
+    fsspec.filesystem("s3").clear_instance_cache()
+    return Files(kind="files", urls=["s3://bucket/a.jsonl"])
+
+
+def test_an_s3_server_that_fails_one_request_in_five_gives_the_same_bytes(
+    bucket: Files, ingested: Callable[..., Artifact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = digests({"web": bucket}, ingested)
+    for fail in (lambda self: self.fail(408), Server.hang_up):
+        monkeypatch.setattr(Server, "fault", in_turn(fail, fine, fine, fine, fine))
+        assert digests({"web": bucket}, ingested) == whole
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (lambda self: self.fail(404), "there is no file at s3://bucket/a.jsonl"),
+        (lambda self: self.fail(403), "cannot read s3://bucket/a.jsonl: access is denied"),
+        (lambda self: self.fail(503), "cannot read s3://bucket/a.jsonl: .*Service Unavailable"),
+        (Server.hang_up, "cannot read s3://bucket/a.jsonl: .*[Cc]onnection"),
+    ],
+)
+def test_what_an_s3_server_answers_keeps_its_kind(
+    bucket: Files, monkeypatch: pytest.MonkeyPatch, fault: Callable[[Server], bool], said: str
+) -> None:
+    monkeypatch.setattr(file_system, "RETRIES", 2)
+    monkeypatch.setattr(Server, "fault", fault)
+    with pytest.raises(LlamaError, match=rf"corpus\.sources\.web\.urls: {said}"):
+        ingest.raw_files("web", bucket)
