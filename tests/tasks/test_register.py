@@ -283,6 +283,49 @@ def test_an_mlflow_that_keeps_nothing_is_one_error_at_the_start(
 
 
 @pytest.fixture
+def bucket(model: Model, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A store on S3 with the model, at a key that has to be quoted in most places."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "for-the-test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    store = Store("s3://bucket/a b%20c%2Fd;e'é+&")
+    store.fs.mkdir("bucket")
+    for name in model.run.store.list():
+        store.publish_bytes(name, model.run.store.read(name))
+    yield store
+    server.stop()
+
+
+def test_a_model_on_s3_at_an_odd_key_is_registered_and_checked(
+    model: Model, bucket: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.run = Run(model.run.recipe, bucket)
+    model.exported = Artifact.load(bucket, model.exported.name)
+    check_registry(model.run)
+    assert model.register().source == bucket.at(model.exported.name).url_of(attempt_of(model.exported))
+    files = CheckedModels("models:/llama-micro@candidate")
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    files.download_artifacts("", str(copy))
+    assert sorted(p.name for p in (copy / "code").iterdir()) == ["__pycache__", "llama_pyfunc.py"]
+    name = f"{attempt_of(model.exported)}/code/llama_pyfunc.py"
+    model.exported.store.publish_bytes(name, b"#" + model.exported.store.read(name)[1:])
+    with pytest.raises(DamagedError, match=r"llama_pyfunc.py is damaged"):
+        files.download_artifacts("", str(copy))
+    with pytest.raises(DamagedError, match="llama_pyfunc.py"):
+        model.register()
+    monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(ServiceError, match="cannot load models from s3://bucket"):
+        check_registry(model.run)
+
+
+@pytest.fixture
 def server(database: str, tmp_path: Path) -> Iterator[str]:
     """A real server of MLflow's on a database, on loopback."""
     with socket.socket() as probe:
