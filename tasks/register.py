@@ -33,7 +33,6 @@ from tasks.step import stage
 
 REVISION = 1
 VERSION_TAG = "llama.register"  # the tag of a version that holds the id of the step that made it
-CHECK_TAG = "llama.check"  # a tag that is written and deleted again, to see whether that works
 SMALL = 1 << 30  # bytes of a file that is checked whenever it is registered: that takes seconds
 STREAMS = 8  # files that are read side by side
 
@@ -225,14 +224,14 @@ def _rehearse(run: Run, source: str, name: str, data: bytes) -> None:
 
 def _check_edits(api: MlflowClient, name: str) -> None:
     """Write a tag to the registered model and delete it, if the model is there."""
+    tag = tracking.check_tag()
     try:
-        api.set_registered_model_tag(name, CHECK_TAG, "now")
+        api.set_registered_model_tag(name, tag, "now")
     except mlflow.MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         return
-    with contextlib.suppress(mlflow.MlflowException):  # another run has deleted it
-        api.delete_registered_model_tag(name, CHECK_TAG)
+    api.delete_registered_model_tag(name, tag)
 
 
 def _check_loads(api: MlflowClient, name: str, version: int, exported: Artifact, delete: bool) -> None:

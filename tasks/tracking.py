@@ -7,6 +7,7 @@ the training, and what it has missed is written when it is back.
 import contextlib
 import posixpath
 import re
+import secrets
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -29,7 +30,6 @@ from tasks.run import Run
 V = TypeVar("V")
 
 EXPERIMENT = "llama-pretrain"
-CHECK_TAG = "llama.check"  # a tag that is written and deleted again, to see whether that works
 STEP_TAG = "llama.step"  # the tag of a run that names the training's step
 FLUSH_EVERY = 2.0  # seconds between two writes of what is in the buffer
 WAIT_FOR_MLFLOW = 900.0  # seconds that the end of a training waits for a server that is away
@@ -120,9 +120,14 @@ def check_tracking(run: Run) -> None:
     with variables(**IMPATIENT), refusals("the metrics", uri, "MLFLOW_TRACKING_URI"):
         api = client()
         experiment_id = _experiment(run, api)
-        api.set_experiment_tag(experiment_id, CHECK_TAG, "now")
-        with contextlib.suppress(mlflow.MlflowException):  # another run has deleted it
-            api.delete_experiment_tag(experiment_id, CHECK_TAG)
+        tag = check_tag()
+        api.set_experiment_tag(experiment_id, tag, "now")
+        api.delete_experiment_tag(experiment_id, tag)
+
+
+def check_tag() -> str:
+    """Return the name of a tag that is written and deleted again: two runs must not write the same one."""
+    return f"llama.check-{secrets.token_hex(4)}"
 
 
 @contextlib.contextmanager
@@ -157,10 +162,10 @@ def named(values: dict[str, V]) -> dict[str, V]:
     """
     taken: dict[str, V] = {}
     for key, value in values.items():
-        name = re.sub(r"[^\w.\- :/]", "_", key)
-        if posixpath.normpath(name) != name or name.startswith(("/", ".")):
-            name = name.replace("/", "_").replace("..", "_")
-        name = start = name.strip(".")[:KEY_LENGTH] or "_"
+        name = re.sub(r"[^\w.\- :/]", "_", key)[:KEY_LENGTH]
+        if posixpath.normpath(name) != name or name.startswith(("/", "..")) or name == ".":
+            name = re.sub(r"^\.+|/", "_", name) or "_"
+        start = name
         number = 2
         while name in taken or (name != key and name in values):
             name, number = f"{start[: KEY_LENGTH - 4]}_{number}", number + 1

@@ -11,6 +11,7 @@ DEFAULTS = {"max_new_tokens": 64, "temperature": 0.0, "top_p": 1.0, "seed": 0}
 SUMS = "SHA256SUMS"  # the digest and the name of every other file of the export, as sha256sum writes them
 # What lies beside the listed files: what MLflow writes into a model that it has loaded, and the step's index.
 BESIDE = {SUMS, "registered_model_meta", "index.parquet"}
+CODE = "code"  # the folder that MLflow lets Python import from
 WEIGHTS = ".safetensors"
 CHUNK = 8 << 20  # bytes read at a time
 
@@ -19,9 +20,10 @@ def check_files(folder, sums_digest=None, weights=True):
     """Check the files of an export, below `folder` on this machine, by its `SHA256SUMS`.
 
     `sums_digest`: the sha256 (hex digits) of that file itself, where somebody knows it. `weights`: false to
-    leave the bytes of the weights, which may be hundreds of gigabytes, to a later call. Names that begin with
-    a dot are not looked at: neither Python nor transformers reads them. Raises ValueError, which names the
-    file, where one is missing, is not listed, or has other bytes.
+    leave the bytes of the weights, which may be hundreds of gigabytes, to a later call. Files that are not
+    listed are refused where Python or transformers could read them: not in other folders than `code`, and not
+    if their name begins with a dot. Raises ValueError, which names the file, where one is missing, is not
+    listed, or has other bytes.
     """
     path = os.path.join(folder, SUMS)
     if not os.path.isfile(path):
@@ -35,7 +37,9 @@ def check_files(folder, sums_digest=None, weights=True):
     expected = {name: digest for digest, name in lines}
     found = set(_names(folder))
     if strange := sorted(found - expected.keys() - BESIDE):
-        raise ValueError(f"{os.path.join(folder, strange[0])} is no file of this export: delete it")
+        raise ValueError(
+            f"{os.path.join(folder, strange[0])} is no file of this export: it belongs elsewhere"
+        )
     for name, digest in expected.items():
         path = os.path.join(folder, name)
         if name not in found:
@@ -45,9 +49,9 @@ def check_files(folder, sums_digest=None, weights=True):
 
 
 def _names(folder):
-    """Yield the names of the files below a folder, but for those that begin with a dot."""
+    """Yield the names of the files in a folder and below its `code`, but for those that begin with a dot."""
     for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in folders if place != folder or name == CODE]
         for name in files:
             if not name.startswith("."):
                 yield os.path.relpath(os.path.join(place, name), folder).replace(os.sep, "/")

@@ -5,11 +5,14 @@ import importlib.metadata
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,15 +21,16 @@ import pytest
 from mlflow import MlflowClient
 from pipeline import ROOT
 from trained import Trained
+from unorchestrated import leave_prefect_out
 
 from infra.checked_models import CheckedModels
+from infra.health import answers
 from llama_core.artifact import Artifact
 from llama_core.errors import DamagedError, RecipeError, ServiceError
 from llama_core.export import REVISION, huggingface
 from llama_core.recipes.load import load_recipe
 from llama_core.step import Step
 from llama_core.store import Store
-from tasks import observe
 from tasks import register as module
 from tasks.export import attempt_of, mlflow_files
 from tasks.register import VERSION_TAG, Version, _point, _version, check_registry, register, source_of
@@ -86,7 +90,7 @@ def model(
     made: Store, trained: Trained, tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> Model:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", database)
-    monkeypatch.setattr(observe, "_try", lambda send: True)  # outside a flow, Prefect would start a server
+    leave_prefect_out(monkeypatch)
     store = Store(str(tmp_path / "a #b?c;d 'e\" é&+"))
     shutil.copytree(made.path(), store.path())
     scored, exported = (Artifact.load(store, name) for name in sorted(made_steps(store)))
@@ -276,6 +280,92 @@ def test_an_mlflow_that_keeps_nothing_is_one_error_at_the_start(
     with pytest.raises(ServiceError, match=says) as error:
         check_registry(Run(load_recipe("micro"), Store(str(tmp_path / "store"))))
     assert "secret" not in str(error.value)
+
+
+@pytest.fixture
+def bucket(model: Model, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A store on S3 with the model, at a key that has to be quoted in most places."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "for-the-test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    store = Store("s3://bucket/a b%20c%2Fd;e'é+&")
+    store.fs.mkdir("bucket")
+    for name in model.run.store.list():
+        store.publish_bytes(name, model.run.store.read(name))
+    yield store
+    server.stop()
+
+
+def test_a_model_on_s3_at_an_odd_key_is_registered_and_checked(
+    model: Model, bucket: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.run = Run(model.run.recipe, bucket)
+    model.exported = Artifact.load(bucket, model.exported.name)
+    check_registry(model.run)
+    assert model.register().source == bucket.at(model.exported.name).url_of(attempt_of(model.exported))
+    files = CheckedModels("models:/llama-micro@candidate")
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    files.download_artifacts("", str(copy))
+    assert sorted(p.name for p in (copy / "code").iterdir()) == ["__pycache__", "llama_pyfunc.py"]
+    name = f"{attempt_of(model.exported)}/code/llama_pyfunc.py"
+    model.exported.store.publish_bytes(name, b"#" + model.exported.store.read(name)[1:])
+    with pytest.raises(DamagedError, match=r"llama_pyfunc.py is damaged"):
+        files.download_artifacts("", str(copy))
+    with pytest.raises(DamagedError, match="llama_pyfunc.py"):
+        model.register()
+    monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(ServiceError, match="cannot load models from s3://bucket"):
+        check_registry(model.run)
+
+
+@pytest.fixture
+def server(database: str, tmp_path: Path) -> Iterator[str]:
+    """A real server of MLflow's on a database, on loopback."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        database,
+        "--workers",
+        "1",
+        "--port",
+        str(port),
+    ]
+    env = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (tmp_path / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, *command], env=env, stdout=log, stderr=log, start_new_session=True
+        )
+    while not answers(f"http://127.0.0.1:{port}"):
+        assert process.poll() is None, (tmp_path / "server.log").read_text()
+        time.sleep(0.1)
+    yield f"http://127.0.0.1:{port}"
+    os.killpg(process.pid, signal.SIGTERM)
+    process.wait(20)
+
+
+@pytest.mark.slow
+def test_a_server_that_refuses_local_folders_is_said_at_the_start(
+    server: str, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(load_recipe("micro"), Store(str(tmp_path / "store")))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    with pytest.raises(ServiceError, match=r"no models from a local folder: .*MLFLOW_REGISTRY_URI"):
+        check_registry(run)
+    assert MlflowClient().search_registered_models() == []
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", database)
+    check_registry(run)
 
 
 def test_a_name_that_mlflow_cannot_find_again_is_refused(model: Model) -> None:
