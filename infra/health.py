@@ -99,6 +99,8 @@ def mlflow_fault(uri: str) -> Exception | None:
     except MlflowException as error:
         cause = error.__context__
         return cause if isinstance(cause, OSError) else error
+    except Exception as error:  # of the database, its driver, or the tables' versions
+        return error
     return None
 
 

@@ -7,6 +7,7 @@ home's own: a Prefect server on loopback (`infra.prefect_server`) and MLflow on 
 import contextlib
 import fcntl
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -138,6 +139,11 @@ def prepare_mlflow() -> str:
     # MLflow makes its tables at first use, and two first uses at the same time spoil them.
     with open(database.parent / "mlflow.lock", "w", opener=private) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        try:  # MLflow tries for minutes to open what cannot be opened
+            with contextlib.closing(sqlite3.connect(database, timeout=health.PATIENCE)) as opened:
+                opened.execute("PRAGMA schema_version")
+        except sqlite3.Error as fault:
+            raise ServiceError(f"MLflow's database {database} cannot be opened: {fault}") from None
         if error := health.mlflow_fault(uri):
             raise ServiceError(f"MLflow's database {database} cannot be used: {health.first_line(error)}")
     return uri

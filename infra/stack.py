@@ -27,6 +27,8 @@ from llama_core.errors import LlamaError, ServiceError
 
 PATIENCE = 180.0  # seconds for a server to answer
 LOOK_EVERY = 0.5  # seconds between two looks at the services
+# A server that stops answering while it is set up is asked for two minutes; by itself Prefect takes seven.
+BRIEFLY = {"PREFECT_API_REQUEST_TIMEOUT": "30", "PREFECT_CLIENT_MAX_RETRIES": "3"}
 TOO_SOON = 10.0  # seconds: a service that ends sooner than this would end again
 
 
@@ -137,7 +139,7 @@ class Stack:
         } | (self._asked.for_clients() if self._asked else {})
 
     def _set_up(self) -> None:
-        with prefect_settings(**self._clients()):
+        with prefect_settings(**self._clients(), **BRIEFLY):
             from infra import workers, workspace
 
             with health.asking_prefect():
