@@ -336,6 +336,8 @@ def _secrets_in(name: str, value: str) -> Iterator[str]:
         if is_url:  # what a parser takes for a port, say, and complains of
             yield from re.split("[/?#@:]", password)
     yield from (m[2] for m in _PARAMETER.finditer(value) if _is_secret(m[1], m[2]))
+    if name in ("PWD", "OLDPWD"):  # folders of the shell's
+        return
     if name.endswith(("_FILE", "_PATH", "_DIR", "_CREDENTIALS", "_URL", "_URI", "_SOCK")):
         return
     if name.endswith("KEY"):
