@@ -198,7 +198,7 @@ class Launch(Section):
     """Time limit of one Slurm job, such as hours:minutes:seconds or UNLIMITED: any of Slurm's forms. The next
     job goes on from the checkpoint that is saved before the limit."""
     partition: Execution[str | None] = Field(None, pattern=r"^[^\s-]\P{Cc}*$")
-    """Name of the Slurm partition; null: the cluster's default."""
+    """Name of the Slurm partition, or of several with commas; null: the cluster's default."""
     max_restarts: Execution[int] = Field(2, ge=0)
     """Number of times that a failed job is started again from its last checkpoint."""
 
