@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from infra import services
-from infra.home import folder
+from infra.home import folder, private
 from llama_core.errors import LlamaError, RecipeError
 from llama_core.exit import leave
 from llama_core.recipe import PRESETS
@@ -81,6 +81,7 @@ def _log_to(log: Path) -> None:
     screen = logging.StreamHandler(sys.stdout)
     screen.addFilter(lambda record: getattr(record, "said", False))
     screen.setFormatter(logging.Formatter("%(message)s"))
+    open(log, "a", opener=private).close()
     file = logging.FileHandler(log)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     logging.getLogger().handlers = [file]
