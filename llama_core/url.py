@@ -39,7 +39,7 @@ _LINK = re.compile(rf"::(?={_SCHEME}://)")  # between the parts of a chained URL
 _SECRET_NAME = re.compile(
     r"secret|token(?!s|iz)|passw(or)?d|passphrase|credential|signature|connectionstring|authstring|cookie|"
     r"(api|access|account|private|shared|storage|customer|session|encryption)key|serviceaccount|"
-    r"authorization|^(key|sig|sas|pwd|pass|auth|dsn)$"
+    r"authorization|pwd$|^(key|sig|sas|pass|auth|dsn)$"
 )
 _URL = re.compile(rf"({_SCHEME})://(\S*?)(?=::{_SCHEME}://|\s|$)")
 _PORT = re.compile(r"""\d{1,5}(?=[/?#"'<>(),;\[\]{}\\]|$)""")
