@@ -144,9 +144,9 @@ def _facts_of(shard: Shard, url: str) -> TokenFacts:
 class PageReader:
     """Reads ids out of token shards, through pages that are checked and kept for a while.
 
-    `cached_pages`: how many are kept, those that were used last. `n_words`: how many rows the model has; an id
-    beyond them is damage. It is not for several threads at once. Raises DamagedError where what is said of a
-    shard does not fit it.
+    `cached_pages`: how many are kept, those that were used last. `n_words`: how many rows the model has; an
+    id beyond them is damage. It is not for several threads at once. Raises DamagedError where what is said of
+    a shard does not fit it.
     """
 
     def __init__(
