@@ -304,6 +304,7 @@ CASES: dict[str, tuple[Spoil, str]] = {
     "tokenizer folder": (instead(WORDS, os.mkdir), "a folder"),
     "tokenizer missing": (instead(WORDS, lambda _: None), "not whole"),
     "tokenizer bytes": (lambda folder: swap(folder / WORDS, b"port", b"p\xff\xfet"), "not UTF-8"),
+    "tokenizer of many": (content(WORDS, b"\n\0" * 8_000_000), "more than a million pieces"),
     "tokenizer small": (pieces(lambda m: m.pieces.pop()), "ids"),
     "tokenizer none": (pieces(lambda m: m.ClearField("pieces")), "tokenizer.model is no"),
     "tokenizer markless": (pieces(lambda m: m.pieces.pop(1)), "tokenizer"),
