@@ -124,9 +124,10 @@ class Store:
 
         `most`: the bytes that it may have. A larger one is a DamagedError, and is not read.
         """
-        most = expect.size if expect and (most is None or expect.size < most) else most
-        data = self._call(f"read {name}", lambda: self._cat_most(name, most))
-        if most is not None and len(data) > most and not expect:
+        bounds = [most, expect.size if expect else None]
+        end = min((bound for bound in bounds if bound is not None), default=None)
+        data = self._call(f"read {name}", lambda: self._cat_most(name, end))
+        if most is not None and most < (expect.size if expect else len(data)):
             raise DamagedError(f"{self.url_of(name)} is damaged: it has more than {most:,} bytes")
         if expect and (len(data) != expect.size or hashlib.sha256(data).hexdigest() != expect.sha256):
             raise DamagedError(_damaged(self.url_of(name)))
