@@ -13,6 +13,7 @@ STORE ?=
 EVAL_DATA ?=
 SET ?=
 JOBS ?= 2
+AUTH ?=
 comma := ,
 empty :=
 space := $(empty) $(empty)
@@ -27,7 +28,7 @@ help: ## list the commands
 	@echo "  RECIPE=7b      another recipe        STORE=s3://bucket/prefix   another store"
 	@echo "  EVAL_DATA=DIR  benchmarks' files     SET='train.lr=1e-3 ...'    other values"
 	@echo "  EXTRAS=NAMES   more libraries: perplexity (llama-v1 and larger need it), dask, ray"
-	@echo "  JOBS=4         files of tests that run at once (2)"
+	@echo "  JOBS=4         files of tests that run at once (2)     AUTH=yes   a stack that asks for a login"
 
 pretrain: ## text to a registered model, recipe tiny: five minutes, no network
 corpus: ## as far as the corpus; so do tokenizer, tokens, train, evaluate and register
@@ -37,7 +38,7 @@ $(FLOWS): $(INSTALLED)
 	  $(if $(value EVAL_DATA),evaluate.data=$(call quoted,EVAL_DATA))
 
 stack: $(INSTALLED) ## Prefect, MLflow and a worker for daily use; Ctrl-C stops them
-	@$(BIN)/python -m infra.stack
+	@$(BIN)/python -m infra.stack $(if $(filter yes,$(AUTH)),--auth)
 
 test: $(VENV)/.test lint ## the tests that run in minutes
 	$(PYTEST) -m "not slow and not gpu"

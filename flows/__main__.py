@@ -5,7 +5,6 @@ terminal shows what matters to a person; everything else is in the log file.
 """
 
 import argparse
-import contextlib
 import logging
 import os
 import sys
@@ -15,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from infra import services
-from infra.home import folder, home
+from infra.home import logs_here
 from llama_core.errors import LlamaError, RecipeError
 from llama_core.exit import leave
+from llama_core.output import forgive
 from llama_core.recipes.load import PRESETS
 from llama_core.url import redact, redact_logs
 from tasks.run import open_run
@@ -34,9 +34,9 @@ def main(argv: list[str] | None = None) -> int:
     redact_logs()
     options = _parse(argv)
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    log = home() / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    forgive()
+    log = logs_here() / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     try:
-        folder("logs")
         overrides = _overrides(options.overrides)
         open_run(options.recipe, overrides, options.store, trains=options.flow not in DATA_FLOWS)
         with services.run_services(meanwhile=lambda: _flow(options.flow)):
@@ -85,12 +85,26 @@ def _log_to(log: Path) -> None:
     screen = logging.StreamHandler(sys.stdout)
     screen.addFilter(lambda record: getattr(record, "said", False))
     screen.setFormatter(logging.Formatter("%(message)s"))
-    file = logging.FileHandler(log)
+    file = _LogFile(log)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     logging.getLogger().handlers = [file]
     logging.captureWarnings(True)
+    mlflow = logging.getLogger("mlflow")  # it would write to the terminal by itself
+    mlflow.handlers, mlflow.propagate = [], True
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(name).addHandler(screen)
+
+
+class _LogFile(logging.FileHandler):
+    """A log file whose disk may be full: the terminal says so once, and the run goes on."""
+
+    _told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not self._told:
+            self._told = True
+            error = sys.exc_info()[1]
+            print(f"warning: the log {self.baseFilename} cannot be written: {error}", file=sys.stderr)
 
 
 def _flush() -> None:
@@ -104,12 +118,13 @@ def _flush() -> None:
 
 def _fail(message: str, log: Path, code: int) -> int:
     """Show an error, and write the traceback of the exception being handled to the log. Returns `code`."""
-    trace = redact(traceback.format_exc())
-    # Each by itself: nobody may listen any more, and the home may be full.
-    with contextlib.suppress(OSError):
-        print(f"\nerror: {redact(message)}\n       the full log: {log}", file=sys.stderr, flush=True)
-    with contextlib.suppress(OSError), log.open("a", encoding="utf-8", errors="replace") as file:
-        file.write(trace)
+    where = f"the full log: {log}"
+    try:
+        with log.open("a", encoding="utf-8", errors="replace") as file:
+            file.write(redact(traceback.format_exc()))
+    except OSError as error:
+        where = f"the log cannot be written: {error}"
+    print(f"\nerror: {redact(message)}\n       {where}", file=sys.stderr)
     return code
 
 

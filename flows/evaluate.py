@@ -6,6 +6,7 @@ from prefect import flow
 
 from flows.pretrain import until
 from tasks.run import open_run
+from tasks.tracking import check_tracking
 
 
 @flow(name="evaluate", persist_result=False)
@@ -13,4 +14,6 @@ def evaluate(
     recipe: str = "tiny", overrides: dict[str, Any] | None = None, store: str | None = None
 ) -> dict[str, Any]:
     """Evaluate the recipe's model. Stages that are not made yet are made first."""
-    return until("evaluate", open_run(recipe, overrides, store)).facts
+    run = open_run(recipe, overrides, store)
+    check_tracking(run)
+    return until("evaluate", run).facts

@@ -4,11 +4,14 @@ A server that runs on this machine beside us is asked by `answers`, which import
 a person names is asked by its own client, so that proxies, TLS settings and credentials are those of the run.
 """
 
+import contextlib
 import functools
 import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
 from infra.environment import variables
+from llama_core.errors import ServiceError
 
 PATIENCE = 10  # seconds for a server to answer
 
@@ -35,6 +38,51 @@ def prefect_fault() -> Exception | None:
     return _prefect_client(PREFECT_API_URL.value()).api_healthcheck()
 
 
+def prefect_refusal(error: Exception) -> str | None:
+    """Return what keeps us out of a Prefect server that is there, and the settings to see, or None."""
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    if isinstance(error, PrefectHTTPStatusError):
+        code = error.response.status_code
+        if code in (401, 403):
+            settings = "PREFECT_API_AUTH_STRING, PREFECT_API_KEY and PREFECT_CLIENT_CUSTOM_HEADERS"
+            return f"refuses us (HTTP {code}): see {settings}"
+        return f"fails (HTTP {code}): see its log"
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return "has a certificate that nothing here vouches for: name its CA in PREFECT_API_SSL_CERT_FILE"
+    return None
+
+
+@contextlib.contextmanager
+def asking_prefect() -> Iterator[None]:
+    """Make a ServiceError of what Prefect's client raises where the server is away or refuses us."""
+    import httpx
+    from prefect.exceptions import PrefectHTTPStatusError
+    from prefect.settings import PREFECT_API_URL
+
+    try:
+        yield
+    except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+        what = prefect_refusal(error) or f"does not answer ({type(error).__name__})"
+        raise ServiceError(f"Prefect at {PREFECT_API_URL.value()} {what}") from None
+
+
+def mlflow_refusal(error: Exception) -> str | None:
+    """Return what keeps us out of an MLflow server that is there, and the settings to see, or None."""
+    if getattr(error, "error_code", None) in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
+        settings = "MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD and MLFLOW_TRACKING_TOKEN"
+        return f"refuses us: see {settings}: {first_line(error)}"
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        setting = "MLFLOW_TRACKING_SERVER_CERT_PATH"
+        return f"has a certificate that nothing here vouches for: name its CA in {setting}"
+    return None
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says."""
+    return str(error).partition("\n")[0]
+
+
 def mlflow_fault(uri: str) -> Exception | None:
     """Ask the MLflow server, or open the MLflow database, at `uri`. Return what went wrong, or None.
 
@@ -51,6 +99,8 @@ def mlflow_fault(uri: str) -> Exception | None:
     except MlflowException as error:
         cause = error.__context__
         return cause if isinstance(cause, OSError) else error
+    except Exception as error:  # of the database, its driver, or the tables' versions
+        return error
     return None
 
 

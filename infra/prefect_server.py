@@ -22,8 +22,8 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-from infra import health, tether
-from infra.home import folder
+from infra import health, login, tether
+from infra.home import folder, sqlite_uri, unusable, write_private
 
 HOST = "127.0.0.1"
 LOOK_EVERY = 0.5  # seconds between two looks at the clients and the server
@@ -42,7 +42,11 @@ class Lock:
     """A lock on a file in `<home>/prefect`, held by this process alone: a forked child closes its copy."""
 
     def __init__(self, name: str):
-        self._file: int | None = os.open(folder("prefect") / name, os.O_RDWR | os.O_CREAT, 0o600)
+        self._file: int | None = None
+        try:
+            self._file = os.open(folder("prefect") / name, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise unusable(error) from error
         _locks.add(self)
 
     def share(self) -> None:
@@ -101,11 +105,9 @@ def take_holder_lock(patience: float = 1.0) -> Lock | None:
 
 def announce(port: int) -> str:
     """Write down in `server.json` where the server will be. Return the URL of its API."""
-    path = folder("prefect") / "server.json"
-    draft = path.with_suffix(f".{os.getpid()}")
     url = f"http://{HOST}:{port}/api"
-    draft.write_text(json.dumps({"url": url, "port": port, "holder": os.getpid()}))
-    draft.replace(path)
+    said = json.dumps({"url": url, "port": port, "holder": os.getpid()})
+    write_private(folder("prefect") / "server.json", said)
     return url
 
 
@@ -146,15 +148,25 @@ def is_free(port: int) -> bool:
 
 
 def start(port: int, settings: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Start a `prefect server` with the home's database. It ends with this process: it is on a tether."""
+    """Start a Prefect server on the home's database, which asks for the home's login where there is one.
+
+    `settings` are given to it over ours. It ends with this process: it is on a tether.
+    """
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    env["PREFECT_SERVER_UI_API_URL"] = f"http://{HOST}:{port}/api"  # else the UI asks at port 4200
+    env["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = sqlite_uri(
+        folder("prefect") / "prefect.db", "sqlite+aiosqlite"
+    )
+    env["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] = f"http://{HOST}:{port}"
     env |= settings | {
         "PREFECT_HOME": str(folder("prefect")),
+        # Where the page came from, by whatever name: a page on localhost may not ask 127.0.0.1.
+        "PREFECT_SERVER_UI_API_URL": "/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
     }
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
+    if asked := login.read():
+        env["PREFECT_SERVER_API_AUTH_STRING"] = asked.text
+    command = [sys.executable, "-m", "infra.servers", "prefect", "--host", HOST, "--port", str(port)]
     return tether.start(command, log_file(), env, cwd=folder("prefect"))
 
 

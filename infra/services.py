@@ -7,6 +7,7 @@ home's own: a Prefect server on loopback (`infra.prefect_server`) and MLflow on 
 import contextlib
 import fcntl
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -16,9 +17,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
-from infra import health, prefect_server
+from infra import health, login, prefect_server
 from infra.environment import prefect_settings, variables
-from infra.home import folder
+from infra.home import check_home, folder, private, sqlite_uri
 from llama_core.errors import ServiceError
 
 START_PATIENCE = 120.0  # seconds; a first start on a loaded laptop takes 15
@@ -53,11 +54,14 @@ class PrefectServer:
             return self
         with self._stack:
             self._starts = 0
+            check_home()
             clients = prefect_server.Lock("clients.lock")
             self._stack.callback(clients.close)
             clients.share()
             self._url = self._find()
-            self._stack.enter_context(prefect_settings(PREFECT_API_URL=self._url))
+            asked = login.read()
+            auth = {"PREFECT_API_AUTH_STRING": asked.text} if asked else {}
+            self._stack.enter_context(prefect_settings(PREFECT_API_URL=self._url, **auth))
             self._stack.enter_context(self._kept())
             self._stack = self._stack.pop_all()
         return self
@@ -129,13 +133,20 @@ def mlflow_uri() -> str:
 def prepare_mlflow() -> str:
     """Make MLflow's tables in the home's SQLite file, if need be. Return its URI. Raises ServiceError."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    check_home()
     database = folder("mlflow") / "mlflow.db"
+    uri = sqlite_uri(database)
     # MLflow makes its tables at first use, and two first uses at the same time spoil them.
-    with (database.parent / "mlflow.lock").open("w") as lock:
+    with open(database.parent / "mlflow.lock", "w", opener=private) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if error := health.mlflow_fault(f"sqlite:///{database}"):
-            raise ServiceError(f"MLflow's database {database} cannot be used: {_first_line(error)}")
-    return f"sqlite:///{database}"
+        try:  # MLflow tries for minutes to open what cannot be opened
+            with contextlib.closing(sqlite3.connect(database, timeout=health.PATIENCE)) as opened:
+                opened.execute("PRAGMA schema_version")
+        except sqlite3.Error as fault:
+            raise ServiceError(f"MLflow's database {database} cannot be opened: {fault}") from None
+        if error := health.mlflow_fault(uri):
+            raise ServiceError(f"MLflow's database {database} cannot be used: {health.first_line(error)}")
+    return uri
 
 
 def _may_be_named() -> bool:
@@ -157,7 +168,6 @@ def _named_server() -> str | None:
     """Return the URL of the Prefect server that the settings name, or None. Raises ServiceError."""
     from prefect.client.orchestration import get_client
     from prefect.context import get_settings_context
-    from prefect.exceptions import PrefectHTTPStatusError
 
     context = get_settings_context()
     url = context.settings.api.url
@@ -168,39 +178,28 @@ def _named_server() -> str | None:
     else:
         name, instead = f"the Prefect profile {context.profile.name!r}", "take a profile without a server"
     if error := health.prefect_fault():
+        if refusal := health.prefect_refusal(error):
+            raise ServiceError(f"Prefect at {url}, named by {name}, {refusal}")
         raise ServiceError(
             f"Prefect does not answer at {url}, named by {name} ({type(error).__name__}): start it "
             f"(`make stack` does, on this machine), or {instead} for a server of the run's own"
         )
-    with get_client(sync_client=True) as client:
-        try:
-            client.read_flows(limit=1)
-        except PrefectHTTPStatusError as error:
-            raise ServiceError(
-                f"Prefect at {url}, named by {name}, refuses us (HTTP {error.response.status_code}): see "
-                "PREFECT_API_AUTH_STRING and PREFECT_API_KEY"
-            ) from None
+    with health.asking_prefect(), get_client(sync_client=True) as client:
+        client.read_flows(limit=1)
     return url
 
 
 def _mlflow_refused(url: str, error: Exception) -> ServiceError:
-    if getattr(error, "error_code", None) in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
-        return ServiceError(
-            f"MLflow at {url} refuses us: see MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_TOKEN: "
-            f"{_first_line(error)}"
-        )
+    if refusal := health.mlflow_refusal(error):
+        return ServiceError(f"MLflow at {url}, named by MLFLOW_TRACKING_URI, {refusal}")
     return ServiceError(
         f"MLflow does not answer at {url}, named by MLFLOW_TRACKING_URI ({type(error).__name__}): start "
         "it (`make stack` does, on this machine), or unset MLFLOW_TRACKING_URI for a database of your own"
     )
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
-
-
 def _start_holder() -> None:
-    with prefect_server.log_file().open("ab") as log:
+    with open(prefect_server.log_file(), "ab", opener=private) as log:
         subprocess.run(
             [sys.executable, "-m", "infra.prefect_server"],
             stdin=subprocess.DEVNULL,

@@ -2,12 +2,13 @@
 
 A Prefect server, an MLflow server, and a worker for every pool, on the home that every run here uses.
 Runs started beside it (`make pretrain`) find its Prefect server by themselves. It leaves no process behind,
-not even after kill -9.
+not even after kill -9. With `--auth` both servers ask for the home's login, as they do whenever it has one.
 """
 
 import argparse
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,14 +18,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra import health, prefect_server, services, tether
+from infra import health, login, prefect_server, services, tether
 from infra.environment import prefect_settings
-from infra.home import folder, home
+from infra.home import folder, home, sqlite_uri
+from infra.login import Login
 from infra.workspace import POOLS
 from llama_core.errors import LlamaError, ServiceError
 
 PATIENCE = 180.0  # seconds for a server to answer
 LOOK_EVERY = 0.5  # seconds between two looks at the services
+# A server that stops answering while it is set up is asked for two minutes; by itself Prefect takes seven.
+BRIEFLY = {"PREFECT_API_REQUEST_TIMEOUT": "30", "PREFECT_CLIENT_MAX_RETRIES": "3"}
 TOO_SOON = 10.0  # seconds: a service that ends sooner than this would end again
 
 
@@ -56,10 +60,11 @@ class Service:
 class Stack:
     """The services of one machine, which start one after the other and end in the opposite order."""
 
-    def __init__(self, prefect_port: int, mlflow_port: int):
+    def __init__(self, prefect_port: int, mlflow_port: int, asked: Login | None):
         self.prefect_api = f"http://{prefect_server.HOST}:{prefect_port}/api"
         self.mlflow = f"http://{prefect_server.HOST}:{mlflow_port}"
-        self._database = f"sqlite:///{folder('mlflow') / 'mlflow.db'}"
+        self._asked = asked
+        self._database = sqlite_uri(folder("mlflow") / "mlflow.db")
         self._ports = {"--prefect-port": prefect_port, "--mlflow-port": mlflow_port}
         logs = folder("logs")
         self._server = Service(
@@ -104,45 +109,60 @@ class Stack:
             lock.close()
 
     def _start_mlflow(self) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+        command = [sys.executable, "-m", "infra.servers", "mlflow"]
         command += ["--host", prefect_server.HOST, "--port", str(self._ports["--mlflow-port"])]
-        command += ["--backend-store-uri", self._database]
-        command += ["--artifacts-destination", (folder("mlflow") / "artifacts").as_uri()]
-        quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         # MLFLOW_TRACKING_URI would make the server a client of itself.
-        env = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_TRACKING_")}
-        return tether.start(command, self._tracker.log, env | quiet, cwd=folder("mlflow"))
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_TRACKING_", "MLFLOW_AUTH_"))}
+        env |= {
+            "MLFLOW_BACKEND_STORE_URI": self._database,
+            "MLFLOW_ARTIFACTS_DESTINATION": (folder("mlflow") / "artifacts").as_uri(),
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        }
+        if self._asked:
+            env |= self._asked.for_mlflow_server()
+        return tether.start(command, self._tracker.log, env, cwd=folder("mlflow"))
 
     def _start_worker(self) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", "infra.workers", *POOLS]
-        env = os.environ | {
+        env = os.environ | self._clients() | {"LLAMA_HOME": str(home()), "DO_NOT_TRACK": "1"}
+        return tether.start(command, self._worker.log, env)
+
+    def _clients(self) -> dict[str, str]:
+        """Return the variables with which a program uses these servers."""
+        return {
             "PREFECT_API_URL": self.prefect_api,
-            "LLAMA_HOME": str(home()),
             "MLFLOW_TRACKING_URI": self.mlflow,
             # The tracking server refuses versions whose files are in a local store; its database does not.
             "MLFLOW_REGISTRY_URI": self._database,
             "MLFLOW_DISABLE_TELEMETRY": "true",
-            "DO_NOT_TRACK": "1",
-        }
-        return tether.start(command, self._worker.log, env)
+        } | (self._asked.for_clients() if self._asked else {})
 
     def _set_up(self) -> None:
-        with prefect_settings(PREFECT_API_URL=self.prefect_api):
+        with prefect_settings(**self._clients(), **BRIEFLY):
             from infra import workers, workspace
 
-            workspace.set_up()
-            workspace.reschedule_lost_runs(workers.name_of)
+            with health.asking_prefect():
+                workspace.set_up()
+                workspace.reschedule_lost_runs(workers.name_of)
 
     def _welcome(self) -> str:
-        prefect = os.path.relpath(Path(sys.executable).with_name("prefect"))
+        prefect = shlex.quote(os.path.relpath(Path(sys.executable).with_name("prefect")))
+        named = f"export PREFECT_API_URL={self.prefect_api}"
+        log_in = ""
+        if self._asked:
+            named = f"source {shlex.quote(str(login.write_exports(self._clients())))}"
+            log_in = f"""
+login     user {self._asked.user}, password as in {folder("") / "login"};
+          Prefect's page asks for all of that line, MLflow's for the two halves of it"""
         return f"""
 Prefect   {self.prefect_api.removesuffix("/api")}
 MLflow    {self.mlflow}/#/models
-logs      {folder("logs")}
+logs      {folder("logs")}{log_in}
 
 In another terminal:
 
-  export PREFECT_API_URL={self.prefect_api}
+  {named}
   {prefect} --no-prompt deploy --all
   {prefect} deployment run pretrain/tiny --watch
 
@@ -154,21 +174,37 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m infra.stack", description=__doc__, allow_abbrev=False)
     parser.add_argument("--prefect-port", type=int, default=4200)
     parser.add_argument("--mlflow-port", type=int, default=5000)
+    parser.add_argument("--auth", action="store_true", help="ask for a login, which is made at first use")
     options = parser.parse_args(argv)
     until = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: until.set())
     tether.adopt_orphans()
     try:
-        Stack(options.prefect_port, options.mlflow_port).serve(until)
+        Stack(options.prefect_port, options.mlflow_port, _login(options.auth)).serve(until)
     except LlamaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 
 
+def _login(wanted: bool) -> Login | None:
+    """Return what the servers ask for: a person's own PREFECT_SERVER_API_AUTH_STRING, else the home's login.
+
+    Where there is none, and one is `wanted`, it is made.
+    """
+    there = login.read()
+    name = "PREFECT_SERVER_API_AUTH_STRING"
+    if own := os.environ.get(name):
+        given = login.parse(own, name)
+        if given != there:
+            login.keep(given)
+        return given
+    return there or (login.make() if wanted else None)
+
+
 def _server_settings() -> dict[str, str]:
-    """Return the server's settings: a person's own, such as PREFECT_SERVER_API_AUTH_STRING, over ours."""
+    """Return the server's settings: a person's own, such as PREFECT_SERVER_LOGGING_LEVEL, over ours."""
     own = {name: value for name, value in os.environ.items() if name.startswith("PREFECT_SERVER_")}
     # `prefect deployment run --watch` shows what a run says only where the server streams it.
     streamed = ("PREFECT_SERVER_LOGS_STREAM_OUT_ENABLED", "PREFECT_SERVER_LOGS_STREAM_PUBLISHING_ENABLED")

@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from infra.home import private
 from llama_core import lifeline
 
 GRACE = 5.0  # seconds from the request to end until the kill
@@ -28,7 +29,7 @@ def start(
     """Start `command` on a tether; its output is appended to `log`."""
     importable = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), env.get("PYTHONPATH")]))
     tethered = [sys.executable, "-m", "infra.tether", *command]
-    with log.open("ab") as output:
+    with open(log, "ab", opener=private) as output:
         return lifeline.start(tethered, dict(env) | {"PYTHONPATH": importable}, output, cwd)
 
 

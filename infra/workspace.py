@@ -12,6 +12,9 @@ from typing import Any
 
 import yaml
 
+from infra import health
+from llama_core.errors import ServiceError
+
 HERE = Path(__file__).parent
 BEGINNINGS = 4  # times that one run may start, as in automations.yaml
 
@@ -58,6 +61,32 @@ def reschedule_lost_runs(worker_of: Callable[[str], str]) -> None:
             client.set_flow_run_state(run.id, state(message=message), force=True)
 
 
+def schedule_switch(deployment: str, slug: str, first: bool) -> dict[str, bool]:
+    """Return `active`: whether a schedule is on, as a person has left it, and `first` to begin with.
+
+    It is a build step in prefect.yaml, as is `automation_switch`: each deploy would put the switch back
+    otherwise. `slug` names the schedule.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    with get_client(sync_client=True) as client:
+        try:
+            schedules = client.read_deployment_by_name(deployment).schedules
+        except ObjectNotFound:
+            schedules = []
+    return {"active": next((there.active for there in schedules if there.slug == slug), first)}
+
+
+def automation_switch(name: str, first: bool) -> dict[str, bool]:
+    """Return `enabled`, whether an automation is on: as a person has left it, and `first` to begin with."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        there = client.read_automations_by_name(name)
+    return {"enabled": there[0].enabled if there else first}
+
+
 def is_served(workers: list[Any], but: str) -> bool:
     """Tell whether one of the workers of a pool is online, other than the one named `but`."""
     return any(worker.name != but and worker.status == "ONLINE" for worker in workers)
@@ -90,6 +119,10 @@ def _set_up_automation(client: Any, values: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    set_up()
+    try:
+        with health.asking_prefect():
+            set_up()
+    except ServiceError as error:
+        sys.exit(f"error: {error}")
     print(f"work pools: {', '.join(POOLS)}; automations: see the server's page")
     sys.exit()

@@ -5,24 +5,33 @@ Its manifest names an index of its shards, a Parquet object, since a large step 
 
 import bisect
 import hashlib
-import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pydantic import AfterValidator, BaseModel, TypeAdapter
 
-from llama_core.objects import Object, Writer
+from llama_core.errors import DamagedError
+from llama_core.objects import FileName, Name, Object, Writer
+from llama_core.parse import Text, Whole, damaged, json_value, shaped, shown
 from llama_core.store import Store, to_json
 
 MANIFEST = "manifest.json"
 INDEX = "index.parquet"
 INDEX_ROWS = 1000  # rows of a row group of the index, which is unpacked whole to find one shard
+# What an index may take at most: that of 300,000 shards of tokens, as 65B has them, is far below it.
+MOST_PACKED = 256 << 20  # bytes of the index
+MOST_UNPACKED = 128 << 20  # bytes of a row group, or of all names
+MOST_SHARDS = 1 << 20
 
-Counts = dict[str, int]
+Counts = dict[Text, Whole]
+Facts = dict[Text, Any]
 
 _INDEX_SCHEMA = pa.schema([(n, pa.string()) for n in ("name", "digest", "objects", "counts", "facts")])
 
@@ -32,17 +41,33 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(to_json(value)).hexdigest()
 
 
+def _of_an_attempt(entry: Object) -> Object:
+    """Refuse an object that is no attempt's: a commit could have the manifest or another commit deleted."""
+    if "/" not in entry.name or entry.name.startswith("shards/"):
+        raise ValueError(f"{shown(entry.name)!r} does not lie in the folder of an attempt")
+    return entry
+
+
+def _step_name(name: str) -> str:
+    if name.count("/") != 1:
+        raise ValueError(f"{shown(name)!r} is no <stage>/<id>")
+    return name
+
+
+StepName = Annotated[Name, AfterValidator(_step_name)]
+
+
 @dataclass(frozen=True)
 class Shard:
     """A committed shard: its objects (names relative to the step's folder), counts and other facts."""
 
-    name: str
-    digest: str
+    name: FileName
+    digest: Text
     """Equal for shards that hold the same output."""
-    objects: tuple[Object, ...]
+    objects: tuple[Annotated[Object, AfterValidator(_of_an_attempt)], ...]
     counts: Counts
     """Numbers that are added up over the shards of a step."""
-    facts: dict[str, Any]
+    facts: Facts
     """What else is known of the shard, as JSON values."""
 
     def as_dict(self) -> dict[str, Any]:
@@ -56,17 +81,47 @@ class Shard:
         }
 
     @classmethod
-    def from_dict(cls, value: dict[str, Any]) -> "Shard":
-        """Return the shard that `as_dict` wrote."""
-        objects = tuple(Object(**o) for o in value["objects"])
-        return cls(value["name"], value["digest"], objects, value["counts"], value["facts"])
+    def from_json(cls, data: bytes, url: str, name: str) -> "Shard":
+        """Return the shard called `name` that was written to `url` as JSON. Raises DamagedError."""
+        return cls.from_dict(json_value(data, url), url, name)
+
+    @classmethod
+    def from_dict(cls, value: Any, url: str, name: str) -> "Shard":
+        """Return the shard called `name` that `as_dict` wrote, and that was read from `url`.
+
+        Raises DamagedError.
+        """
+        shard = shaped(SHARD, value, url)
+        if shard.name != name:
+            raise damaged(url, f"it holds the shard {shown(shard.name)!r}, not {shown(name)!r}")
+        return shard
 
     def object(self, ending: str) -> Object:
-        """Return the one object whose name has this ending. Raises KeyError where there is not just one."""
+        """Return the one object with this ending. Raises DamagedError where there is not just one."""
         found = [o for o in self.objects if o.name.endswith(ending)]
         if len(found) != 1:
-            raise KeyError(f"shard {self.name} has {len(found)} objects that end in {ending!r}")
+            raise DamagedError(f"shard {self.name} has {len(found)} objects that end in {ending!r}")
         return found[0]
+
+
+SHARD = TypeAdapter(Shard)
+
+
+class Manifest(BaseModel, extra="allow"):
+    """What a manifest holds, whatever its step adds."""
+
+    stage: FileName
+    id: FileName
+    digest: Text
+    inputs: dict[Text, Text]
+    parents: dict[Text, list[StepName]]
+    identity: dict[Text, Any]
+    counts: Counts
+    facts: Facts
+    index: Object
+
+
+MANIFEST_OF = TypeAdapter(Manifest)
 
 
 @dataclass(frozen=True)
@@ -128,7 +183,9 @@ class Artifact:
 
     @cached_property
     def _index(self) -> "_Index":
-        return _Index(self.read(Object(**self.manifest["index"])))
+        entry = Object(**self.manifest["index"])
+        url = self.store.url_of(entry.name)
+        return _Index(self.store.read(entry.name, expect=entry, most=MOST_PACKED), url)
 
     @cached_property
     def _by_name(self) -> dict[str, Shard]:
@@ -140,7 +197,9 @@ class Artifact:
         return "shards" in self.__dict__
 
     def shard(self, name: str) -> Shard:
-        """Return the shard of this name. Raises KeyError where there is none, and DamagedError."""
+        """Return the shard of this name. Raises DamagedError, also where there is none."""
+        if not self.has(name):
+            raise DamagedError(f"{self.url} has no shard {shown(name)!r}")
         return self._by_name[name] if self._is_unpacked else self._index.shard(name)
 
     def has(self, shard: str) -> bool:
@@ -166,13 +225,25 @@ class Artifact:
         return {role: [self.name]}
 
     @classmethod
+    def open(cls, folder: Store) -> "Artifact":
+        """Return the artifact whose step has this folder.
+
+        Raises FileNotFoundError where no step is finished there, and DamagedError.
+        """
+        manifest = folder.read_json(MANIFEST)
+        shaped(MANIFEST_OF, manifest, folder.url_of(MANIFEST))
+        return cls(folder, manifest)
+
+    @classmethod
     def load(cls, store: Store, folder: str) -> "Artifact":
         """Return the artifact in `folder` (`<stage>/<id>`) of the store.
 
-        Raises FileNotFoundError where no step is finished there.
+        Raises FileNotFoundError where no step is finished there, and DamagedError.
         """
-        below = store.at(folder)
-        return cls(below, below.read_json(MANIFEST))
+        found = cls.open(store.at(folder))
+        if found.name != folder:
+            raise damaged(found.store.url_of(MANIFEST), f"it belongs to {shown(found.name)}")
+        return found
 
 
 def write_index(file: Writer, shards: Iterable[Shard]) -> None:
@@ -186,29 +257,48 @@ def write_index(file: Writer, shards: Iterable[Shard]) -> None:
 
 
 class _Index:
-    """The shards of an artifact, packed: only their names and the bytes of the index are in memory."""
+    """The shards of an artifact, packed: only their names and the bytes of the index are in memory.
 
-    def __init__(self, data: bytes):
-        self._parquet = pq.ParquetFile(pa.BufferReader(data))
-        self._names = self._parquet.read(["name"]).column("name").combine_chunks()
+    `url`: where it was read. Every method raises DamagedError for what is no index, or is a bomb: its sizes
+    are checked before it is unpacked, and a text that is there once stays so, however many rows have it.
+    """
+
+    def __init__(self, data: bytes, url: str):
+        self._url = url
+        with self._sound():
+            found = pq.ParquetFile(pa.BufferReader(data)).schema_arrow
+            if not found.equals(_INDEX_SCHEMA):
+                raise ValueError(f"its columns are {shown(found.names)}, or are no texts")
+            self._parquet = pq.ParquetFile(pa.BufferReader(data), read_dictionary=found.names)
+            meta = self._parquet.metadata
+            groups = [meta.row_group(i) for i in range(meta.num_row_groups)]
+            large = max((g.total_byte_size for g in groups), default=0)
+            of_names = sum(group.column(0).total_uncompressed_size for group in groups)
+            long = max((group.num_rows for group in groups), default=0)
+            if max(large, of_names) > MOST_UNPACKED or long > INDEX_ROWS or meta.num_rows > MOST_SHARDS:
+                raise ValueError(
+                    f"it unpacks to {max(large, of_names):,} bytes and {meta.num_rows:,} rows at a time, "
+                    f"where {MOST_UNPACKED:,} and {MOST_SHARDS:,} in groups of {INDEX_ROWS:,} are the most"
+                )
+            self._names = self._plain(self._parquet.read(["name"])).column("name").combine_chunks()
         self._last: tuple[int, pa.Table] = (-1, None)  # number and rows of the last row group unpacked
 
     def each(self) -> Iterator[Shard]:
         """Yield all shards in the order of their names, with one row group unpacked at a time."""
         for group in range(self._parquet.num_row_groups):
-            yield from map(_shard_of, self._parquet.read_row_group(group).to_pylist())
+            for row in self._group(group).to_pylist():
+                yield self._shard_of(row)
 
     def shard(self, name: str) -> Shard:
-        """Return the shard of this name. Raises KeyError where there is none."""
+        """Return the shard of this name, which is in the index."""
         row = self.row_of(name)
-        if row is None:
-            raise KeyError(name)
+        assert row is not None
         group = 0
         while row >= (rows := self._parquet.metadata.row_group(group).num_rows):
             group, row = group + 1, row - rows
         if self._last[0] != group:  # shards are mostly asked for in order, and so from one row group
-            self._last = group, self._parquet.read_row_group(group)
-        return _shard_of(self._last[1].slice(row, 1).to_pylist()[0])
+            self._last = group, self._group(group)
+        return self._shard_of(self._last[1].slice(row, 1).to_pylist()[0])
 
     def row_of(self, name: str) -> int | None:
         """Return the number of a shard's row, or None where there is no shard of this name."""
@@ -216,7 +306,31 @@ class _Index:
         row = bisect.bisect_left(rows, name, key=lambda i: self._names[i].as_py())
         return row if row in rows and self._names[row].as_py() == name else None
 
+    def _group(self, number: int) -> pa.Table:
+        with self._sound():
+            return self._plain(self._parquet.read_row_group(number))
 
-def _shard_of(row: dict[str, str]) -> Shard:
-    plain = ("name", "digest")
-    return Shard.from_dict({k: v if k in plain else json.loads(v) for k, v in row.items()})
+    def _plain(self, table: pa.Table) -> pa.Table:
+        """Return a table of dictionaries as one of strings, if that is not too large. Raises ValueError."""
+        size = 0
+        for column in table.columns:
+            for chunk in column.chunks:
+                size += pc.sum(pc.take(pc.binary_length(chunk.dictionary), chunk.indices)).as_py() or 0
+        if size > MOST_UNPACKED or any(column.null_count for column in table.columns):
+            raise ValueError(f"it has empty fields, or unpacks to {size:,} bytes at a time")
+        plain = table.cast(pa.schema([_INDEX_SCHEMA.field(name) for name in table.column_names]))
+        plain.validate(full=True)  # that strings are UTF-8
+        return plain
+
+    def _shard_of(self, row: dict[str, str]) -> Shard:
+        what = f"{self._url}, shard {shown(row['name'])},"
+        plain = ("name", "digest")
+        value = {k: v if k in plain else json_value(v.encode(), what) for k, v in row.items()}
+        return Shard.from_dict(value, what, row["name"])
+
+    @contextmanager
+    def _sound(self) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+            raise damaged(self._url, f"it is not an index: {error}") from None

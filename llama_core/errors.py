@@ -34,7 +34,9 @@ class DivergedError(LlamaError):
 
 
 class LaunchError(LlamaError):
-    """A launcher has no room for the job, or the job failed."""
+    """A launcher has no room for the job, or the job failed, or a person has `cancelled` it."""
+
+    cancelled = False
 
 
 class ServiceError(LlamaError):

@@ -8,6 +8,7 @@ the processes that were forked before it.
 """
 
 import atexit
+import contextlib
 import logging
 import os
 import sys
@@ -26,6 +27,7 @@ def leave(code: int, *, exit_functions: bool = False, flush: bool = True) -> NoR
         atexit._run_exitfuncs()
     if flush:
         logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # full, without a reader, closed
+                stream.flush()
     os._exit(code)

@@ -2,15 +2,23 @@
 
 import errno
 import os
+import random
+import stat
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from llama_core.errors import StoreError
 
-RETRIES = 12  # tries of a request to S3, with growing waits: enough for a server that is away for a minute
-PASSING = (429, 500, 502, 503, 504)  # HTTP status codes of a server that may recover
+# The policy for requests to S3 and to web servers. gs, abfs and hf keep that of their own libraries.
+RETRIES = 12  # tries of a request, with growing waits: enough for a server that is away for a minute
+PATIENCE = 60.0  # seconds after which a web server is not asked again, however few the tries were
+LONGEST_WAIT = 15.0  # seconds between two tries, unless the server names a time
+CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0  # without a connection, and without a byte, until a try has failed
+_NEVER_PASSING = (501, 505)  # of the answers 5xx: the server cannot do it at all
 
 
 def file_system(url: str, **storage_options: Any) -> fsspec.AbstractFileSystem:
@@ -25,7 +33,11 @@ def file_system(url: str, **storage_options: Any) -> fsspec.AbstractFileSystem:
         options = {
             "use_listings_cache": False,
             "default_block_size": 16 << 20,
-            "config_kwargs": {"connect_timeout": 5, "read_timeout": 60, "retries": {"max_attempts": 0}},
+            "config_kwargs": {
+                "connect_timeout": CONNECT_SECONDS,
+                "read_timeout": READ_SECONDS,
+                "retries": {"max_attempts": 0},
+            },
         }
         if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
             options["endpoint_url"] = endpoint
@@ -46,6 +58,66 @@ def _missing(error: Exception) -> str:
     package = cause.name.partition(".")[0]
     to_install = "'llama-pretrain[corpus]'" if package == "huggingface_hub" else package
     return f"it needs {package}, which is not installed: pip install {to_install}"
+
+
+class LocalFiles(LocalFileSystem):
+    """fsspec's file system of this machine, which reads files and nothing else: opening a FIFO may hang."""
+
+    def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> Any:
+        if "r" in mode:
+            check_regular(self._strip_protocol(path))
+        return super()._open(path, mode, **kwargs)
+
+
+def check_regular(path: str | os.PathLike[str]) -> None:
+    """Check that a path of this machine is that of a file, links followed. Raises OSError."""
+    mode = os.stat(path).st_mode
+    if kind := _UNUSUAL.get(stat.S_IFMT(mode)):
+        raise OSError(f"{os.fspath(path)} is {kind}, and only files are read")
+
+
+_UNUSUAL = {
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+# fsspec takes these for its own wherever a URL is opened, behind `simplecache::` too; the second is imported
+# when it is needed.
+for _protocol in ("file", "local"):
+    fsspec.register_implementation(_protocol, LocalFiles, clobber=True)
+for _protocol in ("http", "https"):
+    fsspec.register_implementation(_protocol, "llama_core.web.WebFileSystem", clobber=True)
+
+
+class Tries:
+    """The tries of one request that fails: how long to wait before the next one, by the policy above."""
+
+    def __init__(self, share: float = 1.0):
+        """`share`: the part of the policy's tries and seconds that this request may take."""
+        self._most, self._seconds = max(1, round(RETRIES * share)), PATIENCE * share
+        self._begun, self._made = time.monotonic(), 0
+
+    def wait(self, asked: float = 0.0) -> float | None:
+        """Return the seconds to wait after a try that failed, or None where it was the last one.
+
+        `asked`: the seconds that the server wants to be left alone, which count as far as the policy allows.
+        """
+        self._made += 1
+        left = self._seconds - (time.monotonic() - self._begun)
+        if self._made >= self._most or left <= 0:
+            return None
+        ours = min(0.1 * 1.7 ** (self._made - 1), LONGEST_WAIT) * random.uniform(0.5, 1)
+        return min(max(ours, asked), left)
+
+    def __str__(self) -> str:
+        return "once" if self._made == 1 else f"{self._made} times"
+
+
+def may_pass(status: int) -> bool:
+    """Tell whether a server that answers with this HTTP status may answer with another one the next time."""
+    return status in (408, 425, 429) or (500 <= status < 600 and status not in _NEVER_PASSING)
 
 
 def set_retry_policy() -> None:
@@ -70,7 +142,7 @@ def _may_pass(error: Exception) -> bool:
     from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
     if isinstance(error, ClientError):
-        passing = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in PASSING
+        passing = may_pass(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     else:
         passing = isinstance(error, HTTPClientError | ConnectionError)
     asked_before = getattr(error, "asked_before", False)

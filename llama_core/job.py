@@ -4,10 +4,18 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from llama_core.artifact import Artifact
+from llama_core.errors import DamagedError
+from llama_core.parse import damaged, shaped
 from llama_core.recipe import Recipe
 from llama_core.step import Step
 from llama_core.store import Store
+
+NAME = "job.json"
+JOB = TypeAdapter(dict[str, dict[str, Any]])
+RECIPE = TypeAdapter(Recipe)
 
 
 @dataclass(frozen=True)
@@ -18,13 +26,20 @@ class Job:
     recipe: Recipe
 
     def input(self, role: str) -> Artifact:
-        """Return the one artifact that the step reads in a role, such as "tokens" or "tokenizer"."""
-        [folder] = self.step.parents[role]
-        return Artifact.load(self.step.root, folder)
+        """Return the one artifact that the step reads in a role, such as "tokens" or "tokenizer".
+
+        Raises DamagedError where the job names none, or several.
+        """
+        folders = self.step.parents.get(role, [])
+        if len(folders) != 1:
+            raise DamagedError(
+                f"the job of {self.step.folder.url} has {len(folders)} artifacts as its {role}"
+            )
+        return Artifact.load(self.step.root, folders[0])
 
     def publish(self) -> str:
         """Write the job into its attempt's folder, and return the URL that `load` takes."""
-        name = self.step.place_of("job.json")
+        name = self.step.place_of(NAME)
         value: dict[str, Any] = {
             "step": self.step.as_dict(),
             "recipe": self.recipe.model_dump(mode="json", by_alias=True),
@@ -36,8 +51,14 @@ class Job:
 
     @classmethod
     def load(cls, url: str) -> "Job":
-        """Return the job that was published at a URL."""
-        folder, name = url.rsplit("/", 1)
-        value = Store(folder).read_json(name)
-        step = Step.from_dict(value["step"])
-        return cls(step, Recipe.model_validate(value["recipe"]))
+        """Return the job that was published at a URL.
+
+        Raises DamagedError where it is none, or belongs elsewhere: it would write into another store.
+        """
+        folder, _, name = url.rpartition("/")
+        value = shaped(JOB, Store(folder).read_json(name), url)
+        step = Step.from_dict(value.get("step"), f"{url}, step,")
+        job = cls(step, shaped(RECIPE, value.get("recipe"), f"{url}, recipe,"))
+        if Store(folder).url != step.folder.at(step.attempt).url:
+            raise damaged(url, f"it is the job of {step.folder.url}/{step.attempt}, which lies elsewhere")
+        return job

@@ -1,20 +1,73 @@
 """Objects of a store: what one is known by once it is published, and the file that it is written through."""
 
 import hashlib
+import unicodedata
 from dataclasses import asdict, dataclass
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
+
+from pydantic import AfterValidator, Field
 
 from llama_core.errors import StoreError
 from llama_core.file_system import brief, hint_of
+from llama_core.parse import Count, Text, shown
+
+PART_BYTES = 255  # bytes of a part of a name at most, as file systems have it
+NAME_BYTES = 1024  # bytes of a name at most, as S3 has it
+
+
+def fault_of(name: str) -> str:
+    """Return why a string cannot be the name of an object, or an empty string where it can.
+
+    A name is relative, and has parts between `/`. A part that is empty, `.` or `..` would lead elsewhere,
+    and so would a backslash on some machines; a control character has no place in a path or a URL.
+    """
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        return "it is no Unicode text"
+    if size > NAME_BYTES:
+        return f"it has more than {NAME_BYTES} bytes"
+    for part in name.split("/"):
+        if part in ("", ".", ".."):
+            return f"it has a part {part!r}, which could lead out of its folder"
+        if len(part.encode()) > PART_BYTES:
+            return f"it has a part of more than {PART_BYTES} bytes"
+    if "\\" in name or any(unicodedata.category(char) in ("Cc", "Zl", "Zp") for char in name):
+        return "it has a backslash, a line break or a control character"
+    return ""
+
+
+def check_name(name: str, url: str) -> str:
+    """Return the name of an object or folder below `url`. Raises StoreError where it cannot be one."""
+    if fault := fault_of(name):
+        raise StoreError(f"{shown(name)!r} cannot be the name of an object on {url}: {fault}")
+    return name
+
+
+def _name(value: str) -> str:
+    if fault := fault_of(value):
+        raise ValueError(f"{shown(value)!r} cannot be the name of an object: {fault}")
+    return value
+
+
+def _file_name(value: str) -> str:
+    if "/" in value:
+        raise ValueError(f"{shown(value)!r} cannot be the name of a file: it has a /")
+    return value
+
+
+Name = Annotated[Text, AfterValidator(_name)]
+FileName = Annotated[Name, AfterValidator(_file_name)]
+Sha256 = Annotated[Text, Field(pattern="^[0-9a-f]{64}$")]
 
 
 @dataclass(frozen=True)
 class Object:
     """A published object: its name (relative to its folder), size in bytes and sha256 (hex digits)."""
 
-    name: str
-    size: int
-    sha256: str
+    name: Name
+    size: Count
+    sha256: Sha256
 
     def as_dict(self) -> dict[str, Any]:
         """Return the object as a JSON value."""

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from llama_core import lifeline
 from llama_core.errors import DivergedError, InputError, LlamaError, RecipeError
 from llama_core.exit import leave
+from llama_core.output import forgive
 from llama_core.url import redact, redact_logs
 
 FAILED = 2  # the exit code for an error that a user can mend
@@ -41,6 +42,7 @@ def load(package: str) -> Callable[[str], int]:
 def run(package: str) -> NoReturn:
     """Run `main(job_url)` of a package as a program, and end the process with the code that it returns."""
     lifeline.watch()  # first: the launcher may die while we import
+    forgive()
     redact_logs()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stdout)
     try:

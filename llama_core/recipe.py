@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from llama_core.corpus.recipe import Corpus
 from llama_core.section import Execution, Identity, Section, Seed
+from llama_core.time_limit import TimeLimit
 from llama_core.url import Address, Url, UrlOrNothing
 
 PIECE = 16  # characters of a piece of a tokenizer at most
@@ -231,9 +232,9 @@ class Launch(Section):
     """Number of processes on each machine, one for each GPU if there are any."""
     device: Execution[Literal["cpu", "cuda"]] = "cpu"
     """Device that each process computes on."""
-    time_limit: Execution[str] = "24:00:00"
-    """Time limit of one Slurm job, as hours:minutes:seconds. The next job goes on from the checkpoint that is
-    saved before the limit."""
+    time_limit: Execution[TimeLimit] = "24:00:00"
+    """Time limit of one Slurm job, such as hours:minutes:seconds or UNLIMITED: any of Slurm's forms. The next
+    job goes on from the checkpoint that is saved before the limit."""
     partition: Execution[str | None] = Field(None, pattern=r"^\w[\w.,@+-]*$", max_length=255)
     """Name of the Slurm partition, or several with commas between; null: the cluster's default."""
     max_restarts: Execution[int] = Field(2, ge=0)

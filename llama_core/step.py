@@ -10,7 +10,6 @@ was, two writers cannot mix, and nobody waits for a lease. No manifest, no artif
 
 import contextlib
 import importlib.metadata
-import json
 import platform
 import secrets
 import time
@@ -19,9 +18,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from llama_core.artifact import INDEX, MANIFEST, Artifact, Shard, digest_of, write_index
+from pydantic import BaseModel, TypeAdapter
+
+from llama_core.artifact import INDEX, MANIFEST, Artifact, Shard, StepName, digest_of, write_index
 from llama_core.errors import DamagedError
-from llama_core.objects import Object, Writer
+from llama_core.objects import FileName, Object, Writer
+from llama_core.parse import Text, Whole, shaped
 from llama_core.store import MANY, Store, to_json
 
 LIBRARIES = ("torch", "numpy", "pyarrow", "sentencepiece", "fsspec", "s3fs", "xxhash")
@@ -149,12 +151,11 @@ class Step:
         """
         folder = self.folder
         try:
-            manifest = folder.read_json(MANIFEST)
+            artifact = Artifact.open(folder)
         except FileNotFoundError:
             return None
-        if manifest["id"] != self.id:
-            raise DamagedError(f"{folder.url_of(MANIFEST)} belongs to another step: {manifest['id']}")
-        artifact = Artifact(folder, manifest)
+        if (artifact.stage, artifact.id) != (self.stage, self.id):
+            raise DamagedError(f"{folder.url_of(MANIFEST)} belongs to another step: {artifact.name}")
         sizes = folder.sizes()
         for entry in artifact.objects():
             if sizes.get(entry.name) != entry.size:
@@ -165,9 +166,10 @@ class Step:
         return artifact
 
     def committed(self, name: str) -> Shard | None:
-        """Return the shard if an attempt has committed it, else None."""
+        """Return the shard if an attempt has committed it, else None. Raises DamagedError."""
+        commit = f"shards/{name}.json"
         try:
-            return Shard.from_dict(self.folder.read_json(f"shards/{name}.json"))
+            return Shard.from_dict(self.folder.read_json(commit), self.folder.url_of(commit), name)
         except FileNotFoundError:
             return None
 
@@ -184,8 +186,10 @@ class Step:
         """Yield what `committed_shards` returns, with at most MANY shards in memory at a time."""
         names = sorted(names)
         for start in range(0, len(names), MANY):
-            some = [f"shards/{name}.json" for name in names[start : start + MANY]]
-            yield from (Shard.from_dict(json.loads(data)) for data in self.folder.read_many(some))
+            some = names[start : start + MANY]
+            commits = [f"shards/{name}.json" for name in some]
+            for name, commit, data in zip(some, commits, self.folder.read_many(commits), strict=True):
+                yield Shard.from_json(data, self.folder.url_of(commit), name)
 
     @contextlib.contextmanager
     def shard(self, name: str) -> Iterator[OpenShard]:
@@ -240,7 +244,7 @@ class Step:
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         folder.create(MANIFEST, to_json(manifest))
-        artifact = Artifact(folder, folder.read_json(MANIFEST))  # another attempt may have been first
+        artifact = Artifact.open(folder)  # another attempt may have been first
         self._sweep(artifact)
         return artifact
 
@@ -256,11 +260,29 @@ class Step:
         return {"root": self.root.url, "inputs": self.digests} | {n: getattr(self, n) for n in names}
 
     @classmethod
-    def from_dict(cls, value: dict[str, Any]) -> "Step":
-        """Return the step that `as_dict` wrote."""
-        step = cls(**{k: v for k, v in value.items() if k != "parents"} | {"root": Store(value["root"])})
-        step.parents = value["parents"]
+    def from_dict(cls, value: Any, what: str = "the step") -> "Step":
+        """Return the step that `as_dict` wrote. Raises DamagedError, which calls it `what`."""
+        plan = shaped(_PLAN, value, what)
+        names = ("stage", "revision", "identity", "inputs", "execution", "attempt")
+        step = cls(Store(plan.root), **{name: getattr(plan, name) for name in names})
+        step.parents = dict(plan.parents)
         return step
+
+
+class _Plan(BaseModel):
+    """What `Step.as_dict` writes."""
+
+    root: Text
+    stage: FileName
+    revision: Whole
+    identity: dict[Text, Any]
+    execution: dict[Text, Any]
+    inputs: dict[Text, Text]
+    parents: dict[Text, list[StepName]]
+    attempt: FileName | None
+
+
+_PLAN = TypeAdapter(_Plan)
 
 
 def _versions() -> dict[str, str]:

@@ -19,20 +19,27 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import fsspec
+from pydantic import TypeAdapter
 
+from llama_core import local_disk
 from llama_core.errors import DamagedError, StoreError
 from llama_core.file_system import brief, file_system, hint_of
-from llama_core.objects import Object, Writer
+from llama_core.local_disk import TEMPORARY
+from llama_core.objects import Object, Writer, check_name, fault_of
+from llama_core.parse import MOST_BYTES, MOST_VALUES, json_as, json_value
 from llama_core.url import store_url
 
 MANY = 1000  # small objects that are read side by side
 CHUNK = 8 << 20  # bytes read at a time when a whole object is hashed
-TEMPORARY = ".tmp-"  # marks a local file that was never published
 T = TypeVar("T")
 
 
 class Store:
     """A folder at any fsspec URL. The names of its objects are relative to it, with `/` between parts.
+
+    A name may come from a file that anybody has written. So each is checked where it becomes a path: none
+    leads out of the folder. On a local disk, nothing is written or deleted through a symbolic link below the
+    folder (which may be a link itself), and only regular files are read.
 
     Credentials come from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL) and
     appear in no message. Every method raises StoreError where the store fails, and those that read an object
@@ -44,10 +51,11 @@ class Store:
             self.url = store_url(os.fspath(url))
         except ValueError as error:
             raise StoreError(f"cannot use this store: {error}") from None
+        self._top = self.url  # what the person has named: links are followed up to there
         self._fs: fsspec.AbstractFileSystem | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"url": self.url, "_fs": None}  # a file system does not cross to another process
+        return self.__dict__ | {"_fs": None}  # a file system does not cross to another process
 
     def __repr__(self) -> str:
         return f"Store({self.url!r})"
@@ -70,7 +78,9 @@ class Store:
         return self.url.startswith("s3://")
 
     def path(self, name: str = "") -> str:
-        """Return the path that the file system knows `name` by."""
+        """Return the path that the file system knows `name` by. Raises StoreError for what is no name."""
+        if name:
+            check_name(name, self.url)
         return self.fs._strip_protocol(f"{self.url}/{name}" if name else self.url)
 
     def url_of(self, name: str) -> str:
@@ -78,9 +88,9 @@ class Store:
         return f"{self.url}/{name}"
 
     def at(self, folder: str) -> "Store":
-        """Return the same store, seen from one of its folders."""
-        below = Store(f"{self.url}/{folder}")
-        below._fs = self._fs
+        """Return the same store, seen from one of its folders. Raises StoreError for what is no name."""
+        below = Store(f"{self.url}/{check_name(folder, self.url)}")
+        below._fs, below._top = self._fs, self._top
         return below
 
     def check(self) -> None:
@@ -100,17 +110,29 @@ class Store:
 
     def open(self, name: str) -> BinaryIO:
         """Open an object for reading. Its bytes are not checked."""
-        return self._call(f"open {name}", lambda: self.fs.open(self.path(name), "rb"))
+        path = self.path(name)
+        open_it = (
+            partial(local_disk.open_regular, path) if self.is_local else partial(self.fs.open, path, "rb")
+        )
+        return self._call(f"open {name}", open_it)
 
-    def read(self, name: str, expect: Object | None = None) -> bytes:
-        """Return the whole object. With `expect`, raises DamagedError where its size or digest differs."""
-        data = self._call(f"read {name}", lambda: self._cat(name))
+    def read(self, name: str, expect: Object | None = None, most: int | None = None) -> bytes:
+        """Return the whole object. With `expect`, raises DamagedError where its size or digest differs.
+
+        `most`: the bytes that it may have. A larger one is a DamagedError, and is not read.
+        """
+        most = expect.size if expect and (most is None or expect.size < most) else most
+        data = self._call(f"read {name}", lambda: self._cat_most(name, most))
+        if most is not None and len(data) > most and not expect:
+            raise DamagedError(f"{self.url_of(name)} is damaged: it has more than {most:,} bytes")
         if expect and (len(data) != expect.size or hashlib.sha256(data).hexdigest() != expect.sha256):
             raise DamagedError(_damaged(self.url_of(name)))
         return data
 
     def read_many(self, names: Sequence[str]) -> list[bytes]:
         """Return small objects, read many at a time where the file system can. They are not checked."""
+        if self.is_local:
+            return [self.read(name, most=MOST_BYTES) for name in names]
         found: list[bytes] = []
         for start in range(0, len(names), MANY):
             paths = [self.path(name) for name in names[start : start + MANY]]
@@ -129,13 +151,32 @@ class Store:
         return self._call(f"read {name}", lambda: self._cat(name, start=start, end=end))
 
     def _cat(self, name: str, **span: int) -> bytes:
+        if self.is_local:
+            return local_disk.read(self.path(name), **span)
         # In one request: a large object that s3fs reads in parts side by side is not tried again.
         one = {"max_concurrency": 1} if self.is_s3 else {}
         return self.fs.cat_file(self.path(name), **span, **one)
 
+    def _cat_most(self, name: str, most: int | None) -> bytes:
+        """Return the object, or of one that has more than `most` bytes a byte too many."""
+        # S3 refuses a range of an empty object, so one that should be empty is read without.
+        return self._cat(name, start=0, end=most + 1) if most else self._cat(name)
+
     def read_json(self, name: str) -> Any:
-        """Return the value of an object that holds JSON."""
-        return json.loads(self.read(name))
+        """Return the value of an object that holds JSON. Raises DamagedError where it does not."""
+        return json_value(self.read(name, most=MOST_BYTES), self.url_of(name))
+
+    def read_as(
+        self,
+        kind: TypeAdapter[T],
+        name: str,
+        expect: Object | None = None,
+        most_bytes: int = MOST_BYTES,
+        most_values: int = MOST_VALUES,
+    ) -> T:
+        """Return the value of an object that holds JSON of a kind. Raises DamagedError where it does not."""
+        data = self.read(name, expect, most_bytes)
+        return json_as(kind, data, self.url_of(name), most_bytes=most_bytes, most_values=most_values)
 
     @contextlib.contextmanager
     def checked(self, name: str, expect: Object) -> Iterator[BinaryIO]:
@@ -150,6 +191,8 @@ class Store:
             while chunk := source.read(CHUNK):
                 digest.update(chunk)
                 size += len(chunk)
+                if size > expect.size:
+                    break
                 if file is not source:
                     file.write(chunk)
             if (size, digest.hexdigest()) != (expect.size, expect.sha256):
@@ -161,8 +204,17 @@ class Store:
         """Tell whether there is an object or a folder of this name."""
         return self._call(f"look for {name}", lambda: self.fs.exists(self.path(name)))
 
+    def size(self, name: str) -> int:
+        """Return the size of an object in bytes."""
+        if self.is_local:
+            return self._call(f"look at {name}", lambda: local_disk.size(self.path(name)))
+        return self._call(f"look at {name}", lambda: self.fs.info(self.path(name))["size"])
+
     def sizes(self, folder: str = "") -> dict[str, int]:
-        """Return the size in bytes of every published object below `folder`, by name, with one listing."""
+        """Return the size in bytes of every published object below `folder`, by name, with one listing.
+
+        What cannot be the name of an object is left out: nobody has published it.
+        """
         root = self.path(folder)
         try:
             found = self._call(f"list {folder}", lambda: self.fs.find(root, detail=True))
@@ -170,7 +222,11 @@ class Store:
             return {}
         start = len(self.path()) + 1
         names = {path[start:]: info["size"] for path, info in found.items()}
-        return {n: size for n, size in names.items() if n and TEMPORARY not in n.rsplit("/", 1)[-1]}
+        return {
+            name: size
+            for name, size in names.items()
+            if not fault_of(name) and TEMPORARY not in name.rsplit("/", 1)[-1]
+        }
 
     def list(self, folder: str = "") -> list[str]:
         """Return the names of all published objects below `folder`, sorted."""
@@ -217,35 +273,23 @@ class Store:
         if self.exists(name):
             return False
         if self.is_local:
-            return self._call(f"create {name}", lambda: self._create_local(name, data))
+            return self._call(f"create {name}", lambda: local_disk.create(self._local(name), data))
         return self._call(f"create {name}", lambda: self._create_remote(name, data))
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete objects. One that is gone already is no error."""
         for name in names:
+            path = str(self._local(name)) if self.is_local else self.path(name)
             with contextlib.suppress(FileNotFoundError):
-                self._call(f"delete {name}", partial(self.fs.rm_file, self.path(name)))
+                self._call(f"delete {name}", partial(self.fs.rm_file, path))
+
+    def _local(self, name: str) -> Path:
+        """Return the local path of an object that is to be written or deleted. Raises StoreError."""
+        return local_disk.no_link(self.fs._strip_protocol(self._top), self.path(name))
 
     # Each of the next three returns a file, and the functions that publish it and that throw it away.
     def _open_local(self, name: str) -> tuple[BinaryIO, Callable[[], None], Callable[[], None]]:
-        path = Path(self.path(name))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}")
-        file = temporary.open("wb")
-
-        def commit() -> None:
-            file.flush()
-            os.fsync(file.fileno())
-            file.close()
-            os.replace(temporary, path)
-            _sync_folder(path.parent)
-
-        def discard() -> None:
-            with contextlib.suppress(OSError):
-                file.close()
-            temporary.unlink(missing_ok=True)
-
-        return file, commit, discard
+        return local_disk.begin(self._local(name))
 
     def _open_s3(self, name: str) -> tuple[BinaryIO, Callable[[], None], Callable[[], None]]:
         file = self.fs.open(self.path(name), "wb", autocommit=False)
@@ -270,21 +314,6 @@ class Store:
             file.close()
 
         return file, commit, file.close  # type: ignore[return-value]
-
-    def _create_local(self, name: str, data: bytes) -> bool:
-        file, _, discard = self._open_local(name)
-        path = Path(self.path(name))
-        try:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            os.link(file.name, path)
-            _sync_folder(path.parent)
-        except FileExistsError:
-            return False
-        finally:
-            discard()
-        return True
 
     def _create_remote(self, name: str, data: bytes) -> bool:
         method = getattr(self.fs, "_pipe_file", self.fs.pipe_file)
@@ -329,11 +358,3 @@ def to_json(value: Any) -> bytes:
 
 def _damaged(url: str) -> str:
     return f"{url} is damaged: its bytes differ from its manifest. Delete the step's folder to make it again."
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,17 +1,25 @@
 """Export: the trained model in a format that transformers and MLflow load."""
 
+import platform
 import tempfile
+from importlib.metadata import version
+from typing import Any
 
 import mlflow
+import yaml
 from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 from llama_core.artifact import Artifact
 from llama_core.export import REVISION
+from llama_core.export.pyfunc_model import DEFAULTS
 from llama_core.phases import one_phase
 from llama_core.step import Step
 from tasks.run import Run
 from tasks.step import make, stage
+
+NEEDED = ("mlflow", "torch", "transformers", "tokenizers", "safetensors")  # what loads an export and runs it
+CONDA, PYTHON_ENV, REQUIREMENTS = "conda.yaml", "python_env.yaml", "requirements.txt"
 
 
 def import_for_export() -> None:
@@ -19,7 +27,9 @@ def import_for_export() -> None:
 
     This takes seconds and is not done earlier, because most runs reuse an export.
     """
-    from llama_core.export import huggingface, pyfunc_model  # noqa: F401
+    import transformers  # noqa: F401
+
+    from llama_core.export import huggingface  # noqa: F401
 
 
 @stage("export")
@@ -31,25 +41,41 @@ def export(run: Run, tokenizer: Artifact, trained: Artifact) -> Artifact:
     def write(_: None) -> None:
         from llama_core.export import huggingface
 
-        huggingface.export(step, run.recipe, trained, tokenizer, extra={"MLmodel": _mlmodel()})
+        huggingface.export(step, run.recipe, trained, tokenizer, extra=mlflow_files())
 
     return make(run, step, one_phase({"model": None}, write))
 
 
-def model_url(exported: Artifact) -> str:
+def attempt_of(exported: Artifact) -> str:
     """Return the folder that transformers and MLflow load: the files of the attempt that was committed.
 
     The step's own folder cannot be it. Files there would be seen before they are checked and committed, and a
     slower second attempt would write over those of the first.
     """
-    attempt = exported.shard("model").object("/config.json").name.split("/", 1)[0]
-    return exported.store.url_of(attempt)
+    return exported.shard("model").object("/config.json").name.split("/", 1)[0]
+
+
+def mlflow_files() -> dict[str, bytes]:
+    """Return the files of an export that only MLflow reads, by name: how to load it, and where.
+
+    The environment is named three times, as MLflow's environment managers want it: for conda, for virtualenv
+    and uv, and for pip.
+    """
+    python = platform.python_version()
+    pinned = [f"{name}=={version(name).partition('+')[0]}" for name in NEEDED]  # without a label such as +cpu
+    conda: dict[str, Any] = {"name": "mlflow-env", "channels": ["conda-forge"]}
+    conda["dependencies"] = [f"python={python}", "pip", {"pip": pinned}]
+    virtualenv = {"python": python, "build_dependencies": ["pip"], "dependencies": [f"-r {REQUIREMENTS}"]}
+    return {
+        "MLmodel": _mlmodel(),
+        REQUIREMENTS: "".join(f"{line}\n" for line in pinned).encode(),
+        CONDA: yaml.safe_dump(conda, sort_keys=False).encode(),
+        PYTHON_ENV: yaml.safe_dump(virtualenv, sort_keys=False).encode(),
+    }
 
 
 def _mlmodel() -> bytes:
     """Return the file MLmodel, which says how `mlflow.pyfunc.load_model` loads the export."""
-    from llama_core.export.pyfunc_model import DEFAULTS  # here, because it imports transformers
-
     kinds = {int: DataType.long, float: DataType.double}
     params = [ParamSpec(name, kinds[type(value)], value) for name, value in DEFAULTS.items()]
     signature = ModelSignature(
@@ -61,7 +87,9 @@ def _mlmodel() -> bytes:
     made = "2023-02-27 00:00:00.000000"
     model = Model(signature=signature, utc_time_created=made, model_uuid="0" * 32)
     with tempfile.TemporaryDirectory() as folder:
-        mlflow.pyfunc.add_to_model(model, loader_module="llama_pyfunc", data=".", code="code")
+        mlflow.pyfunc.add_to_model(
+            model, loader_module="llama_pyfunc", data=".", code="code", conda_env=CONDA, python_env=PYTHON_ENV
+        )
         path = f"{folder}/MLmodel"
         model.save(path)
         with open(path, "rb") as file:

@@ -42,8 +42,10 @@ def launch(
                     say(f"      {line}")
                 elif match := MESSAGE.match(line):
                     listener = listeners[match[1]]
-                    if listener is not None:
-                        listener(json.loads(match[2]))
+                    with contextlib.suppress(ValueError):  # a line that a full disk has cut
+                        values = json.loads(match[2])
+                        if listener is not None:
+                            listener(values)
     except Exception:
         return finished_elsewhere(job.step)
     artifact = job.step.finished()

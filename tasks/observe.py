@@ -23,7 +23,12 @@ from prefect.artifacts import (
 )
 from prefect.context import SettingsContext, get_settings_context
 from prefect.exceptions import MissingContextError
-from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, Settings
+from prefect.settings import (
+    PREFECT_API_REQUEST_TIMEOUT,
+    PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
+    Settings,
+)
 from prefect.settings.models.api import APISettings
 
 from infra import health
@@ -32,10 +37,13 @@ from llama_core.url import keep_secret, redact
 
 PROGRESS_EVERY = 3.0  # seconds between two updates of one progress bar
 SAY_EVERY = 60.0  # seconds between two lines of a log about one progress bar
-WAIT_FOR_PREFECT = 900.0  # seconds that a finished stage waits for a server that is away
+WAIT_FOR_PREFECT = 900.0  # seconds that a run waits for a server that is away, all its stages together
+REST = 30.0  # seconds after a failed update in which no other is tried: each may take until its time-out
 
 _missed: list[Callable[[], Any]] = []
-_warned = False
+_warned: set[str] = set()  # of what the terminal was told already
+_waited = 0.0  # seconds, for a server that is away
+_resting_until = 0.0  # on the monotonic clock
 _logged: LlamaError | None = None  # the error that was logged last
 _patient: Settings | None = None  # Prefect's settings, and what `_without_retries` made of them
 _impatient: Settings | None = None
@@ -179,14 +187,17 @@ def wait_for_prefect() -> None:
 
     The stage's work is committed already: only Prefect's record of it could be lost.
     """
+    global _waited, _resting_until
     url = PREFECT_API_URL.value()
-    deadline = time.monotonic() + WAIT_FOR_PREFECT
+    began = time.monotonic()
     while url and not _prefect_answers():
-        if time.monotonic() > deadline:
-            warn(f"Prefect at {url} did not come back; the run goes on without it")
+        if _waited >= WAIT_FOR_PREFECT:
+            _warn_once("gone", f"Prefect at {url} did not come back; the run goes on without it")
             return
-        _warn_once("Prefect cannot be reached: waiting for it (the work so far is committed)")
+        _warn_once("away", "Prefect cannot be reached: waiting for it (the work so far is committed)")
         time.sleep(2)
+        _waited, began = _waited + time.monotonic() - began, time.monotonic()
+    _resting_until = 0.0
     missed, _missed[:] = list(_missed), []
     for send in missed:
         _send(send)
@@ -206,20 +217,27 @@ def _send(send: Callable[[], Any]) -> None:
 
 def _try(send: Callable[[], Any]) -> Any:
     """Send something to Prefect, and return its answer (True if it has none), or None if that fails."""
+    global _resting_until
+    if time.monotonic() < _resting_until:
+        return None
     try:
         with _without_retries():
             return send() or True
     except MissingContextError:
         return True  # outside a flow there is nobody to show it to
     except Exception as error:
+        _resting_until = time.monotonic() + REST
         _warn_once(
-            f"Prefect missed an update ({type(error).__name__}): the run goes on, it is sent again later"
+            "missed",
+            f"Prefect missed an update ({type(error).__name__}): the run goes on, it is sent again later",
         )
         return None
 
 
 def _without_retries() -> SettingsContext:
-    """Return a block in which Prefect makes a request once: retries would block us while a server is away.
+    """Return a block in which Prefect makes a request once, and soon gives it up.
+
+    Retries, or a server that is stopped and never answers, would block us.
 
     It does what Prefect's `temporary_settings` does, which makes the settings anew for each call and takes
     nearly a tenth of a second.
@@ -227,14 +245,14 @@ def _without_retries() -> SettingsContext:
     global _patient, _impatient
     now = get_settings_context()
     if now.settings is not _patient:
-        _patient, _impatient = now.settings, now.settings.copy_with_update({PREFECT_CLIENT_MAX_RETRIES: 0})
+        once: dict[Any, Any] = {PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_API_REQUEST_TIMEOUT: health.PATIENCE}
+        _patient, _impatient = now.settings, now.settings.copy_with_update(once)
     return SettingsContext(profile=now.profile, settings=_impatient)
 
 
-def _warn_once(text: str) -> None:
-    global _warned
-    if not _warned:
-        _warned = True
+def _warn_once(what: str, text: str) -> None:
+    if what not in _warned:
+        _warned.add(what)
         warn(text)
 
 

@@ -1,6 +1,6 @@
 """The run report: one page that says what went in, what came out, and where everything is."""
 
-import json
+import shlex
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from llama_core.artifact import Artifact, digest_of
 from llama_core.corpus.report.balance import StageBalance, in_words, named, stage_balance
 from llama_core.evaluate import SAMPLING
 from llama_core.markdown import code, code_block, escape, table
+from llama_core.parse import json_lines
 from llama_core.phases import one_phase
 from llama_core.step import Step
 from llama_core.tokens.order import n_windows
@@ -50,8 +51,8 @@ def report(run: Run, made: dict[str, Artifact], version: Version) -> str:
 
 def metrics(trained: Artifact) -> list[dict[str, Any]]:
     """Return the training's own record, one entry for each training step."""
-    data = trained.read(trained.shard("metrics").object("metrics.jsonl"))
-    return [json.loads(line) for line in data.splitlines()]
+    entry = trained.shard("metrics").object("metrics.jsonl")
+    return list(json_lines(trained.read(entry), trained.store.url_of(entry.name)))
 
 
 def conservation(made: dict[str, Artifact], seq_len: int) -> list[dict[str, Any]]:
@@ -186,7 +187,7 @@ def closing(run: Run, made: dict[str, Artifact], version: Version, url: str) -> 
     lines += [
         "",
         "Next:",
-        f"  talk to it        .venv/bin/python -m llama_core.generate {made['export'].url}",
+        f"  talk to it        .venv/bin/python -m llama_core.generate {shlex.quote(made['export'].url)}",
         "  open the UIs      make stack",
         "  run it on S3      make pretrain STORE=s3://bucket/prefix   (with AWS_ENDPOINT_URL and keys set)",
     ]

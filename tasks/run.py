@@ -10,12 +10,15 @@ from infra.home import home
 from infra.launch.capacity import check_capacity
 from infra.launch.local import LocalLauncher
 from infra.launch.run import get_launcher
+from llama_core.corpus.decontaminate import evaluation_sets
 from llama_core.errors import RecipeError
+from llama_core.evaluate import tasks
 from llama_core.recipe import Recipe
 from llama_core.recipes.load import load_recipe
 from llama_core.store import Store
 from llama_core.tokens.order import Order
 from llama_core.url import redact_logs, without_secrets
+from tasks.room import check_room
 
 ENGINES = {"dask": "distributed", "ray": "ray"}  # the module of an engine's extra
 
@@ -47,6 +50,7 @@ def open_run(
     if trains:
         check_capacity(chosen, get_launcher(chosen.launch).capacity, LocalLauncher().capacity)
     check_libraries(chosen)
+    check_benchmarks(chosen, trains)
     # Whether a share is too small to be mixed depends on no text.
     Order("", chosen.mixture, chosen.train.seed, dict.fromkeys(chosen.mixture, 1))
     if chosen.tokenizer.compare_with:
@@ -56,7 +60,22 @@ def open_run(
     url = chosen.store if store is None else store
     opened = Store(url if url is not None else os.environ.get("LLAMA_STORE") or str(home() / "store"))
     opened.check()
+    if trains:
+        check_room(chosen, opened)
     return Run(chosen, opened)
+
+
+def check_benchmarks(recipe: Recipe, evaluates: bool) -> None:
+    """Read the benchmarks' files, which training text is compared with, and on which a model is scored.
+
+    Raises InputError where one of them holds what cannot be used, and StoreError.
+    """
+    if recipe.evaluate.data is None:
+        return
+    if evaluates:
+        tasks.check(recipe.evaluate.data, recipe.evaluate.tasks)
+    if recipe.corpus.decontaminate:
+        evaluation_sets.check(recipe.evaluate.data)
 
 
 def check_libraries(recipe: Recipe) -> None:

@@ -4,30 +4,60 @@ Metrics go through a buffer and a thread of their own: a tracking server that is
 the training, and what it has missed is written when it is back.
 """
 
-import json
-import os
+import contextlib
+import posixpath
+import re
+import secrets
 import threading
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import mlflow
-from mlflow.entities import Metric, Param, RunTag, ViewType
+from mlflow.entities import LifecycleStage, Metric, Param, RunTag, ViewType
 from mlflow.tracking import MlflowClient
 
+from infra.environment import variables
 from llama_core.artifact import Artifact
+from llama_core.errors import LlamaError, ServiceError
+from llama_core.file_system import brief
+from llama_core.parse import json_lines
+from llama_core.url import redact
 from tasks.observe import warn
 from tasks.run import Run
+
+V = TypeVar("V")
 
 EXPERIMENT = "llama-pretrain"
 STEP_TAG = "llama.step"  # the tag of a run that names the training's step
 FLUSH_EVERY = 2.0  # seconds between two writes of what is in the buffer
 WAIT_FOR_MLFLOW = 900.0  # seconds that the end of a training waits for a server that is away
+REQUEST = 30  # seconds for a request during the training, and after it
+PARTING = 10.0  # seconds that a training which did not end well waits for it
 # Seconds after which a run that another process has made before ours can be found. MLflow cannot create a run
 # only if there is none.
 SETTLE = 1.0
 BATCH = 1000  # metrics that one call of MLflow takes
-RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+# MLflow's client would try again for two minutes or, where a server is stopped, for a quarter of an hour.
+IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(REQUEST)}
+KEY_LENGTH = 250  # characters of the name of a param, a metric or a tag
+INSTEAD = (
+    "use a store that it can reach (store=s3://...), or set MLFLOW_REGISTRY_URI to the server's database"
+)
+IN_A_FILE = "such as sqlite:////home/me/mlflow.db"
+OTHERWISE = "see that {variable} names a server that runs, or a database that can be written to"
+ADVICE = (  # what to do, by words of MLflow's
+    ("Invalid model version source", f"it takes no models from a local folder: {INSTEAD}"),
+    ("maintenance mode", f"set {{variable}} to a database, {IN_A_FILE}, or to a server"),
+    ("supported", f"set {{variable}} to a server (http://...) or to a database, {IN_A_FILE}"),
+    ("No module named", "install what MLflow needs for this kind of database, or name another one"),
+    ("UNAUTHENTICATED", "see MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
+    ("PERMISSION_DENIED", "ask for the right to write, or log in as somebody who has it"),
+    ("readonly", "it can only be read: see who owns the file and its folder, and how the disk is mounted"),
+    ("read-only", "it can only be read: see who owns the file and its folder, and how the disk is mounted"),
+    ("disk is full", "make room on its disk"),
+)
 CURVES = ("loss", "lr", "grad_norm", "tokens_per_s", "tokens")  # what MLflow is told of each step
 
 
@@ -42,21 +72,13 @@ def training_run(run: Run, step_name: str, tags: dict[str, str]) -> str:
     `step_name`: the folder of the training's step. `tags` are added to the run.
     """
     api = client()
-    experiment = api.get_experiment_by_name(EXPERIMENT)
-    if experiment is None:
-        try:
-            experiment_id = api.create_experiment(EXPERIMENT, artifact_location=run.store.url_of("mlflow"))
-        except mlflow.MlflowException:  # another run was first
-            found = api.get_experiment_by_name(EXPERIMENT)
-            assert found is not None
-            experiment_id = found.experiment_id
-    else:
-        experiment_id = experiment.experiment_id
+    experiment_id = _experiment(run, api)
     run_id = _oldest(api, experiment_id, step_name)
     if run_id is None:
         name = f"{run.recipe.name} {step_name.split('/')[1][:8]}"
         made = api.create_run(experiment_id, run_name=name, tags={STEP_TAG: step_name}).info.run_id
-        params = [Param(k, str(v)[:5000]) for k, v in sorted(_flat(run.recipe.identity()).items())]
+        flat = named({k: str(v) for k, v in sorted(_flat(run.recipe.identity()).items())})
+        params = [Param(k, v[:5000]) for k, v in flat.items()]
         for start in range(0, len(params), 100):
             api.log_batch(made, params=params[start : start + 100])
         time.sleep(SETTLE)
@@ -65,6 +87,90 @@ def training_run(run: Run, step_name: str, tags: dict[str, str]) -> str:
             api.delete_run(made)
     api.log_batch(run_id, tags=[RunTag(k, v) for k, v in tags.items()])
     return run_id
+
+
+def _experiment(run: Run, api: MlflowClient) -> str:
+    """Return the id of the experiment, which is made if there is none, and restored if it was deleted.
+
+    MLflow gives the name of a deleted experiment to no other, and takes no runs into it.
+    """
+    experiment = api.get_experiment_by_name(EXPERIMENT)
+    if experiment is None:
+        try:
+            return api.create_experiment(EXPERIMENT, artifact_location=run.store.url_of("mlflow"))
+        except mlflow.MlflowException:  # another run was first
+            experiment = api.get_experiment_by_name(EXPERIMENT)
+            if experiment is None:
+                raise
+    if experiment.lifecycle_stage != LifecycleStage.ACTIVE:
+        api.restore_experiment(experiment.experiment_id)
+        warn(f"MLflow's experiment {EXPERIMENT} had been deleted: it is restored, with the runs in it")
+    return experiment.experiment_id
+
+
+def check_tracking(run: Run) -> None:
+    """Check at the start of a run that MLflow can be reached and takes what the training will write.
+
+    The experiment of all trainings is made or restored, as the training would do it, and gets a tag that is
+    deleted again. Raises ServiceError.
+    """
+    uri = mlflow.get_tracking_uri()
+    if uri.startswith("sqlite:") and urlsplit(uri).path in ("", "/", "/:memory:"):
+        raise ServiceError(f"MLFLOW_TRACKING_URI is {uri}, which keeps nothing: name a file, {IN_A_FILE}")
+    with variables(**IMPATIENT), refusals("the metrics", uri, "MLFLOW_TRACKING_URI"):
+        api = client()
+        experiment_id = _experiment(run, api)
+        tag = check_tag()
+        api.set_experiment_tag(experiment_id, tag, "now")
+        api.delete_experiment_tag(experiment_id, tag)
+
+
+def check_tag() -> str:
+    """Return the name of a tag that is written and deleted again: two runs must not write the same one."""
+    return f"llama.check-{secrets.token_hex(4)}"
+
+
+@contextlib.contextmanager
+def refusals(what: str, uri: str, variable: str) -> Iterator[None]:
+    """Turn whatever MLflow raises in a block into a ServiceError with what to do.
+
+    `what`: what it is to keep. `variable`: the environment variable that names `uri`.
+    """
+    try:
+        yield
+    except LlamaError:
+        raise
+    except Exception as error:
+        said = reason(error)
+        advice = next((advice for words, advice in ADVICE if words in f"{said} {error}"), OTHERWISE)
+        raise ServiceError(
+            f"MLflow at {uri} cannot keep {what} of this run ({said}): {advice.format(variable=variable)}"
+        ) from error
+
+
+def reason(error: BaseException) -> str:
+    """Return what went wrong, in one line without passwords."""
+    text = redact(" ".join(str(error).split())) or type(error).__name__
+    code = getattr(error, "error_code", None)
+    return text[:300] if code in (None, "INTERNAL_ERROR") else f"{code}: {text}"[:300]
+
+
+def named(values: dict[str, V]) -> dict[str, V]:
+    """Return values under keys that MLflow takes: it refuses some characters, long ones and such as `a//b`.
+
+    A key that had to be changed to that of another value gets a number.
+    """
+    taken: dict[str, V] = {}
+    for key, value in values.items():
+        name = re.sub(r"[^\w.\- :/]", "_", key)[:KEY_LENGTH]
+        if posixpath.normpath(name) != name or name.startswith(("/", "..")) or name == ".":
+            name = re.sub(r"^\.+|/", "_", name) or "_"
+        start = name
+        number = 2
+        while name in taken or (name != key and name in values):
+            name, number = f"{start[: KEY_LENGTH - 4]}_{number}", number + 1
+        taken[name] = value
+    return taken
 
 
 def _oldest(api: MlflowClient, experiment_id: str, step_name: str) -> str | None:
@@ -83,27 +189,23 @@ class Tracker:
         self._buffer: list[Metric] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._warned = False
+        self._warned = self._away = False
         self._thread = threading.Thread(target=self._flush_until_stopped, daemon=True)
 
     def __enter__(self) -> "Tracker":
-        # MLflow's client would try again for two minutes, and a user would not know why nothing happens.
-        self._retries = os.environ.get(RETRIES)
-        os.environ[RETRIES] = "0"
+        self._impatient = variables(**IMPATIENT)
+        self._impatient.__enter__()
         self._thread.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._stop.set()
-        self._thread.join()
+        self._thread.join(PARTING if error[0] else None)
         if not error[0]:
             deadline = time.monotonic() + WAIT_FOR_MLFLOW
-            while not self._flush() and time.monotonic() < deadline:
+            while not self._flush() and self._away and time.monotonic() < deadline:
                 time.sleep(2)
-        if self._retries is None:
-            del os.environ[RETRIES]
-        else:
-            os.environ[RETRIES] = self._retries
+        self._impatient.__exit__(None, None, None)
 
     def log(self, record: dict[str, Any]) -> None:
         """Take the metrics of one step. It never waits for the server and never raises."""
@@ -123,13 +225,35 @@ class Tracker:
         try:
             client().log_batch(self._run_id, metrics=batch)
         except Exception as error:
+            self._away = _is_away(error)
             if not self._warned:
                 self._warned = True
-                warn(f"MLflow cannot be reached ({type(error).__name__}): metrics wait in memory for it")
+                what = "be reached" if self._away else "take metrics"
+                warn(f"MLflow cannot {what} ({_cause(error)}): metrics wait in memory for it")
             return False
+        self._away = False
         with self._lock:
             del self._buffer[: len(batch)]
             return not self._buffer
+
+
+def conclude(run_id: str, train: Artifact) -> None:
+    """Write to its run what MLflow has missed of a finished training, where that lies, and that it is done.
+
+    Where MLflow fails, a line in the terminal says so: the training is done, and the next run of the same
+    recipe concludes it.
+    """
+    try:
+        with variables(**IMPATIENT):
+            if missed := reconcile(run_id, train):
+                warn(f"      {missed} steps that MLflow had missed are written to it")
+            log_results(run_id, {}, {"llama.checkpoint": train.url, "llama.digest": train.digest})
+            set_status(run_id, "FINISHED")
+    except mlflow.MlflowException as error:
+        warn(
+            f"      MLflow was not told the end of the training ({_cause(error)}): "
+            "it is when the same command runs again"
+        )
 
 
 def reconcile(run_id: str, train: Artifact) -> int:
@@ -138,7 +262,7 @@ def reconcile(run_id: str, train: Artifact) -> int:
     The training's own record is complete. MLflow's is not if a flow was killed with metrics in its buffer.
     """
     entry = train.shard("metrics").object("metrics.jsonl")
-    records = [json.loads(line) for line in train.read(entry).splitlines()]
+    records = list(json_lines(train.read(entry), train.store.url_of(entry.name)))
     api = client()
     seen = {m.step for m in api.get_metric_history(run_id, "loss")}
     missing = [r for r in records if r["step"] not in seen]
@@ -151,12 +275,32 @@ def reconcile(run_id: str, train: Artifact) -> int:
 def log_results(run_id: str, results: dict[str, float], tags: dict[str, str]) -> None:
     """Write results, as metrics, and tags to a run."""
     now = int(time.time() * 1000)
-    metrics = [Metric(k, v, now, 0) for k, v in results.items()]
-    client().log_batch(run_id, metrics=metrics, tags=[RunTag(k, v) for k, v in tags.items()])
+    metrics = [Metric(k, v, now, 0) for k, v in named(results).items()]
+    client().log_batch(run_id, metrics=metrics, tags=[RunTag(k, v) for k, v in named(tags).items()])
+
+
+@contextlib.contextmanager
+def running(run_id: str) -> Iterator[None]:
+    """Show a run as RUNNING during the block, which says itself when it is FINISHED.
+
+    If the block raises, the run ends as FAILED, or as KILLED where somebody has interrupted or cancelled it.
+    A server that does not take this is waited for PARTING seconds: the block's own error is the one to show.
+    """
+    set_status(run_id, "RUNNING")
+    try:
+        yield
+    except BaseException as error:
+        wanted = not isinstance(error, Exception) or getattr(error, "cancelled", False)
+        teller = threading.Thread(
+            target=_try_to_set_status, args=(run_id, "KILLED" if wanted else "FAILED"), daemon=True
+        )
+        teller.start()
+        teller.join(PARTING)
+        raise
 
 
 def set_status(run_id: str, status: str) -> None:
-    """Set the status of a run: RUNNING, FINISHED or FAILED.
+    """Set the status of a run: RUNNING, FINISHED, FAILED or KILLED.
 
     A run that has this status already keeps the time at which it ended.
     """
@@ -167,6 +311,29 @@ def set_status(run_id: str, status: str) -> None:
         api.update_run(run_id, status)
     else:
         api.set_terminated(run_id, status)
+
+
+def _is_away(error: BaseException | None) -> bool:
+    """Tell whether a server is away or overloaded, and may come back: a full disk is not waited for."""
+    if mlflow.get_tracking_uri().startswith("sqlite"):
+        return False
+    while error:
+        if isinstance(error, OSError) or getattr(error, "error_code", None) == "TEMPORARILY_UNAVAILABLE":
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _cause(error: BaseException) -> str:
+    """Return the first line of what MLflow's error is about: that of a database stands in its second."""
+    while isinstance(error, mlflow.MlflowException) and (inner := error.__cause__ or error.__context__):
+        error = inner
+    return brief(Exception(getattr(error, "orig", None) or error)).removeprefix("Exception: ")
+
+
+def _try_to_set_status(run_id: str, status: str) -> None:
+    with contextlib.suppress(Exception):
+        set_status(run_id, status)
 
 
 def _metrics(record: dict[str, Any]) -> Iterable[Metric]:

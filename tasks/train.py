@@ -1,10 +1,7 @@
 """Train: pretraining by torchrun, which can be watched in the terminal, in Prefect and in MLflow."""
 
-import contextlib
 import time
 from typing import Any
-
-from mlflow.exceptions import MlflowException
 
 from llama_core.artifact import Artifact
 from llama_core.job import Job
@@ -13,7 +10,7 @@ from llama_core.train import REVISION
 from tasks import tracking
 from tasks.export import import_for_export
 from tasks.launch import launch
-from tasks.observe import Progress, clock, live, warn
+from tasks.observe import Progress, clock, live
 from tasks.run import Run
 from tasks.step import made, reused, stage
 
@@ -37,18 +34,10 @@ def train(run: Run, tokenizer: Artifact, tokens: Artifact) -> Artifact:
     if artifact:
         reused(artifact)
     else:
-        tracking.set_status(run_id, "RUNNING")
-        try:
+        with tracking.running(run_id):
             artifact = _follow(Job(step, recipe), run_id)
-        except Exception:
-            with contextlib.suppress(MlflowException):  # the training's own error is the one to show
-                tracking.set_status(run_id, "FAILED")
-            raise
         made(artifact, time.monotonic() - started)
-    if missed := tracking.reconcile(run_id, artifact):
-        warn(f"      {missed} steps that MLflow had missed are written to it")
-    tracking.log_results(run_id, {}, {"llama.checkpoint": artifact.url, "llama.digest": artifact.digest})
-    tracking.set_status(run_id, "FINISHED")
+    tracking.conclude(run_id, artifact)
     return artifact
 
 

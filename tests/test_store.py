@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import re
 import signal
 import socket
@@ -10,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -112,6 +114,133 @@ def test_a_name_that_is_not_there_is_file_not_found(any_store: Store) -> None:
         any_store.read("nothing")
     assert any_store.list("nothing") == []
     any_store.delete(["nothing"])
+
+
+NO_NAMES = [
+    "../x",
+    "a/../../x",
+    "..",
+    ".",
+    "a/./x",
+    "/etc/x",
+    "a//x",
+    "a/",
+    "a\\..\\x",
+    "a\nx",
+    "a\0x",
+    "\x7f",
+    "a\u2028x",
+    "\ud800",
+    "x" * 256,
+    "x/" * 600 + "x",
+]
+
+
+@pytest.mark.parametrize("name", NO_NAMES, ids=ascii)
+def test_what_could_lead_out_of_the_store_is_no_name(any_store: Store, name: str) -> None:
+    store = any_store.at("inside")
+    any_store.publish_bytes("x", b"outside")
+    uses = [
+        lambda: store.read(name),
+        lambda: store.read_many([name]),
+        lambda: store.open(name),
+        lambda: store.publish_bytes(name, b""),
+        lambda: store.create(name, b""),
+        lambda: store.delete([name]),
+        lambda: store.exists(name),
+        lambda: store.size(name),
+        lambda: store.sizes(name),
+        lambda: store.at(name),
+    ]
+    for use in uses:
+        with pytest.raises(StoreError, match="cannot be the name of an object"):
+            use()
+    assert any_store.sizes() == {"x": 7}
+
+
+def test_a_name_may_have_what_people_call_things(any_store: Store) -> None:
+    for name in ("a b/ü [1] %20#?", "..x", "~", "x..", "C:x", "日本/*"):
+        any_store.publish_bytes(name, name.encode())
+        assert any_store.read(name) == name.encode() and name in any_store.list()
+
+
+def test_nothing_is_written_or_deleted_through_a_link(store: Store, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "x").write_bytes(b"theirs")
+    store.publish_bytes("a/b/c", b"ours")
+    os.symlink(outside, store.path("a/link"))
+    os.symlink(outside / "x", store.path("a/file"))
+    os.symlink(outside / "gone", store.path("a/dangling"))
+    for seen in (store.at("a"), store.at("a").at("link"), pickle.loads(pickle.dumps(store.at("a/link")))):
+        prefix = "" if seen.url.endswith("link") else "link/"
+        for write in (
+            lambda s=seen, p=prefix: s.publish_bytes(f"{p}x", b""),
+            lambda s=seen, p=prefix: s.create(f"{p}new", b""),
+            lambda s=seen, p=prefix: s.delete([f"{p}x"]),
+            lambda s=seen, p=prefix: s.publish_bytes(f"{p}new/x", b""),
+        ):
+            with pytest.raises(StoreError, match="is a symbolic link inside the store"):
+                write()
+    with pytest.raises(StoreError, match="is a symbolic link"):
+        store.create("a/dangling", b"new")
+    store.publish_bytes("a/file", b"new")  # takes the place of the link
+    store.delete(["a/dangling"])
+    assert not os.path.islink(store.path("a/file")) and not os.path.lexists(store.path("a/dangling"))
+    assert {p.name: p.read_bytes() for p in outside.iterdir()} == {"x": b"theirs"}
+
+
+def test_the_stores_own_folder_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    os.symlink(tmp_path / "disk", tmp_path / "store")
+    store = Store(str(tmp_path / "store"))
+    store.check()
+    entry = store.at("a").publish_bytes("b", b"1")
+    store.at("a").delete([entry.name])
+    assert store.at("a").create("c", b"1") and (tmp_path / "disk" / "a" / "c").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder", "socket", "/dev/zero", "loop", "through a link"])
+def test_only_regular_files_are_read(store: Store, kind: str, tmp_path: Path) -> None:
+    entry = store.publish_bytes("x", b"data")
+    path = store.path("x")
+    os.rename(path, tmp_path / "moved")
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        os.mkdir(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+    else:
+        os.symlink({"loop": "x", "through a link": str(tmp_path / "moved")}.get(kind, kind), path)
+    if kind == "through a link":
+        assert store.read("x", expect=entry) == store.read_many(["x"])[0] == b"data"
+        return
+
+    def checked() -> None:
+        with store.checked("x", entry):
+            pass
+
+    uses = (store.read, store.open, store.size, store.read_json, lambda n: store.read_many([n]))
+    for use in (*uses, lambda n: store.read(n, expect=entry), lambda n: store.read_range(n, 0, 4)):
+        with pytest.raises(StoreError, match=r"expected|Too many levels"):
+            use("x")
+    with pytest.raises(StoreError, match=r"expected|Too many levels"):
+        checked()
+
+
+def test_a_file_that_is_larger_than_it_may_be_is_not_read(store: Store) -> None:
+    entry = store.publish_bytes("x.json", b"{}")
+    with open(store.path("x.json"), "r+b") as file:
+        file.truncate(1 << 40)
+    for read in (lambda: store.read("x.json", expect=entry), lambda: store.read_json("x.json")):
+        with pytest.raises(DamagedError, match="x.json is damaged"):
+            read()
+    with pytest.raises(DamagedError, match="only .* of its .* bytes were ever written"):
+        store.size("x.json")
+    with pytest.raises(DamagedError, match="x.json is damaged"), store.checked("x.json", entry):
+        pytest.fail("it was given")
 
 
 def _write_for_ever(url: str) -> None:

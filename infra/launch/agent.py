@@ -1,10 +1,11 @@
 """torchrun as the launchers use it: `python -m infra.launch.agent TORCHRUN_ARGUMENTS -m MODULE ...`.
 
-It is the same agent as `torchrun`, with three differences. It ends with its launcher, and its ranks with it:
+It is the same agent as `torchrun`, with four differences. It ends with its launcher, and its ranks with it:
 it terminates them, and kills those that do not listen. It exits with the code of the rank that failed
-first, and says so in one line, where torchrun always exits with 1 after a long traceback. And with
+first, and says so in one line, where torchrun always exits with 1 after a long traceback. With
 `--start-method=fork` it imports what MODULE needs once and forks its ranks, which then begin at once. This is
-not for GPUs, whose driver does not survive a fork.
+not for GPUs, whose driver does not survive a fork. And its ranks meet at a store that strangers cannot use
+(`infra.launch.rendezvous`).
 """
 
 import importlib.util
@@ -28,20 +29,25 @@ def main() -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import elastic_launch
 
+    from infra.launch import rendezvous
+
     arguments = run.parse_args(sys.argv[1:])
+    forks = arguments.start_method == "fork"
+    if forks:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # torch's agent looks for GPUs; no fork works after that
+    config, entrypoint, parameters = run.config_from_args(arguments)
+    rendezvous.use(config)
     try:
-        if arguments.start_method == "fork":
-            os.environ["CUDA_VISIBLE_DEVICES"] = ""  # torch's agent looks for GPUs; no fork works after that
+        if forks:
             module = arguments.training_script
             spec = importlib.util.find_spec(module)
             if spec and spec.submodule_search_locations:
                 program.load(module)
             lifeline.keep()
             logging.getLogger("torch.distributed.elastic.multiprocessing.api").addFilter(_is_news)
-            config, _, _ = run.config_from_args(arguments)
             elastic_launch(config, _rank)(module, *arguments.training_script_args)
         else:
-            run.run(arguments)
+            elastic_launch(config, entrypoint)(*parameters)
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         code = failure.exitcode

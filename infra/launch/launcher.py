@@ -7,6 +7,7 @@ the launchers to write.
 
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -86,19 +87,11 @@ def start_method(launch: Launch) -> str:
     return "fork" if launch.device == "cpu" and sys.platform == "linux" else "spawn"
 
 
-def logs_folder() -> Path:
-    """Return the folder for the logs of jobs: LLAMA_LOGS, else one in the home. It is made if it is missing.
-
-    All nodes of a cluster must share it.
-    """
-    chosen = os.environ.get("LLAMA_LOGS")
-    if not chosen:
-        from infra.home import home
-
-        chosen = str(home() / "logs")
-    folder = Path(chosen).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def new_log(name: str, folder: Path) -> Path:
+    """Make an empty log for a job of this name in a folder, and return its path."""
+    number, path = tempfile.mkstemp(prefix=f"{name}-", suffix=".log", dir=folder)
+    os.close(number)
+    return Path(path)
 
 
 def follow(log: Path, poll: Callable[[], State], every: float) -> Iterator[str]:

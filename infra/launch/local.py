@@ -9,18 +9,17 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, cast
 
+from infra.home import logs_here
 from infra.launch.capacity import Capacity
-from infra.launch.launcher import GRACE, Handle, JobSpec, State, follow, logs_folder, start_method
+from infra.launch.environment import inherited
+from infra.launch.launcher import GRACE, Handle, JobSpec, State, follow, new_log, start_method
 from llama_core import lifeline
 from llama_core.program import STOPPED
 
-LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 EVERY = 0.1  # seconds between two looks at the log
 KILL_AFTER = GRACE + 5  # seconds: the agent itself kills its ranks after GRACE
 
@@ -49,10 +48,10 @@ class LocalLauncher:
 
     def submit(self, job: JobSpec) -> Handle:
         """Start the job as a child process that ends with this one."""
-        number, path = tempfile.mkstemp(prefix=f"{job.name}-", suffix=".log", dir=logs_folder())
-        with open(number, "wb") as log:
+        path = new_log(job.name, logs_here())
+        with path.open("wb") as log:
             process = lifeline.start(_command(job), _environment(job), log)
-        return Child(job.name, str(process.pid), Path(path), process)
+        return Child(job.name, str(process.pid), path, process)
 
     def poll(self, handle: Handle) -> State:
         """Return the state of the job, as its exit code tells it."""
@@ -95,21 +94,17 @@ class LocalLauncher:
 def _command(job: JobSpec) -> list[str]:
     if job.launch.world_size == 1:
         return [sys.executable, "-m", job.module, *job.args]
-    rendezvous = ["--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0"]  # a free port, no name to resolve
-    processes = [f"--nproc-per-node={job.launch.procs_per_node}", "--local-addr=127.0.0.1"]
-    start = f"--start-method={start_method(job.launch)}"
-    agent = [sys.executable, "-m", "infra.launch.agent", *rendezvous, *processes, start]
-    return [*agent, "-m", job.module, *job.args]
+    agent = [sys.executable, "-m", "infra.launch.agent", f"--start-method={start_method(job.launch)}"]
+    return [*agent, f"--nproc-per-node={job.launch.procs_per_node}", "-m", job.module, *job.args]
 
 
 def _environment(job: JobSpec) -> dict[str, str]:
     threads = max(1, (os.cpu_count() or 1) // job.launch.procs_per_node)
     defaults = {
-        "GLOO_SOCKET_IFNAME": LOOPBACK,
         "OMP_NUM_THREADS": str(threads),
         "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(GRACE),
     }
-    return defaults | os.environ | job.env | {"PYTHONUNBUFFERED": "1"}
+    return defaults | inherited() | job.env | {"PYTHONUNBUFFERED": "1"}
 
 
 def _sweep(child: Child) -> None:

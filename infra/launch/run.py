@@ -58,6 +58,8 @@ def run(job: JobSpec, launcher: Launcher | None = None) -> Iterator[str]:
             final = True
         if final or restarts > job.launch.max_restarts:
             last = "\n".join(tail)
-            raise LaunchError(error or f"{job.name} {state}. The end of its log, {handle.log}:\n{last}")
+            failure = LaunchError(error or f"{job.name} {state}. The end of its log, {handle.log}:\n{last}")
+            failure.cancelled = state.phase == "cancelled"
+            raise failure
         yield f"[launcher] {job.name} {state}; it is started again from its last checkpoint"
         handle = None

@@ -1,8 +1,9 @@
 """Slurm: `sbatch` a script that runs torchrun on every node, and watch the job.
 
 The state comes from `scontrol`, because `sacct` needs a database that many clusters do not run. The log
-lies in a folder that all nodes share (LLAMA_LOGS), and so must this project and its Python. What else a
-site asks for goes into the variables that sbatch reads itself: SBATCH_ACCOUNT, SBATCH_QOS and so on.
+lies in a folder that all nodes share (LLAMA_LOGS), and so must this project and its Python. What a site asks
+for and no recipe says goes into the variables that sbatch reads itself: SBATCH_ACCOUNT, SBATCH_QOS and so on
+(`infra.launch.environment`).
 """
 
 import os
@@ -11,13 +12,17 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote, unquote_to_bytes
 
+from infra.home import logs_folder
 from infra.launch.capacity import Capacity
-from infra.launch.launcher import Handle, JobPhase, JobSpec, State, follow, logs_folder, start_method
+from infra.launch.environment import of_slurm
+from infra.launch.launcher import Handle, JobPhase, JobSpec, State, follow, new_log, start_method
 from llama_core.errors import LaunchError
 from llama_core.program import STOPPED
+from llama_core.time_limit import seconds
 
 PATIENCE = 600  # seconds that Slurm's controller may be away before a watched job is given up
 WARNING = 300  # seconds before its time limit at which a job is asked to save and end
@@ -65,10 +70,15 @@ class SlurmLauncher:
 
     def submit(self, job: JobSpec) -> Handle:
         """Submit the job to the queue. Raises LaunchError where Slurm refuses it."""
-        text = script(job, logs_folder() / f"{job.name}-%j.log", self.partition)
-        # The environment goes beside the script, so that credentials are in no file and no command line.
-        number = _slurm("sbatch", "--parsable", stdin=text, env=os.environ | job.env).strip().split(";")[0]
-        return _handle(job.name, number)
+        log = new_log(job.name, logs_folder())
+        text = script(job, log, self.partition)
+        try:
+            # The environment goes beside the script, so that credentials are in no file and no command line.
+            number = _slurm("sbatch", "--parsable", stdin=text, env=job.env).strip().split(";")[0]
+        except LaunchError:
+            log.unlink()  # nothing will be written to it
+            raise
+        return Handle(job.name, number, log)
 
     def poll(self, handle: Handle) -> State:
         """Return the state of the job. Raises LaunchError where Slurm is away for PATIENCE seconds."""
@@ -95,36 +105,40 @@ class SlurmLauncher:
 
     def adopt(self, name: str) -> Handle | None:
         """Return the user's job of this name that is queued or running, or None."""
-        found = _slurm("squeue", "--me", "--noheader", f"--name={name}", "--sort=i", "--format=%A").split()
-        return _handle(name, found[0]) if found else None
+        asked = ("--me", "--noheader", f"--name={name}", "--sort=i", "--format=%A %k")
+        found = re.search(r"^(\d+) (\S+)", _slurm("squeue", *asked), re.MULTILINE)
+        return Handle(name, found[1], Path(os.fsdecode(unquote_to_bytes(found[2])))) if found else None
 
 
 def script(job: JobSpec, log: Path, partition: str | None) -> str:
     """Return the text of the batch script, whose output goes to `log`.
 
-    Because of `--dependency=singleton`, two jobs of one name never run at the same time. Raises LaunchError
-    where the time limit is not a time.
+    Because of `--dependency=singleton`, two jobs of one name never run at the same time. The path of the log
+    is the comment of the job: where Slurm shows it as the output, it may have replaced a `%`. Raises
+    LaunchError where an option has a line break.
     """
     launch = job.launch
-    limit = _seconds(launch.time_limit)
-    warning = min(WARNING, limit // 4)
-    options = {
+    limit = seconds(launch.time_limit)
+    warning = WARNING if limit is None else min(WARNING, limit // 4)
+    options: dict[str, str | int | None] = {
         "job-name": job.name,
         "nodes": launch.nodes,
         "ntasks-per-node": 1,
         "time": launch.time_limit,
-        "output": f'"{log}"',
+        "output": _without_patterns(str(log)),
+        "comment": quote(os.fsencode(log)),
         "open-mode": "append",
         "dependency": "singleton",
-        "signal": f"B:USR1@{warning}",
     }
+    if limit is not None:
+        options["signal"] = f"B:USR1@{warning}"
     if launch.device == "cuda":
         options |= {"gpus-per-node": launch.procs_per_node, "exclusive": None}
     else:
         options |= {"cpus-per-task": launch.procs_per_node}
     if partition:
         options["partition"] = partition
-    lines = ["requeue", *(k if v is None else f"{k}={v}" for k, v in options.items())]
+    lines = ["requeue", *(k if v is None else f"{k}={_word(str(v))}" for k, v in options.items())]
     start = f"--start-method={start_method(launch)}"
     # Where torchrun itself would set it is too late for ranks that are forked from a process with torch.
     threads = "export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}\n" if launch.device == "cpu" else ""
@@ -169,16 +183,25 @@ def _state(fields: dict[str, str]) -> State:
     return State(phase, fields["Reason"] if phase == "pending" and fields["Reason"] != "None" else "")
 
 
-def _handle(name: str, number: str) -> Handle:
-    return Handle(name, number, Path(_fields(number)["StdOut"]))
+def _word(value: str) -> str:
+    """Return the value of an option as a line of a batch script has it. Raises LaunchError."""
+    if set(value) & set("\n\r\0"):
+        raise LaunchError(f"Slurm takes no line break in {value!r}")
+    return value if re.fullmatch(r"[\w@%+=:,./-]+", value) else '"' + re.sub(r'(["\\])', r"\\\1", value) + '"'
+
+
+def _without_patterns(path: str) -> str:
+    """Return how Slurm is told a file's path in which no `%j` stands for anything.
+
+    One with a backslash is taken as it is, but for backslashes that escape; in others a `%` is doubled.
+    """
+    return path.replace("\\", "\\\\") if "\\" in path else path.replace("%", "%%")
 
 
 def _fields(number: str) -> dict[str, str]:
     """Return what scontrol says of a job, such as {"JobState": "RUNNING", "ExitCode": "0:0", ...}."""
-    text = _slurm("scontrol", "show", "job", number)
-    fields = dict(re.findall(r"(\w+)=(\S*)", text))
-    paths = dict(re.findall(r"^ *(StdOut)=(.*)$", text, re.MULTILINE))  # may hold spaces
-    return fields | paths
+    found = re.findall(r"(\w+)=(\S*)", _slurm("scontrol", "show", "job", number))
+    return dict(reversed(found))  # the first of a name: what looks like another may be part of a path
 
 
 def _gpus(gres: str) -> int:
@@ -186,23 +209,19 @@ def _gpus(gres: str) -> int:
     return sum(int(n) for n in re.findall(r"\bgpu(?::[^:,()]+)?:(\d+)", gres))
 
 
-def _seconds(limit: str) -> int:
-    """Return the seconds of a time as Slurm writes it: minutes, m:s, h:m:s, d-h, d-h:m or d-h:m:s.
-
-    Raises LaunchError.
-    """
-    match = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", limit)
-    if not match:
-        raise LaunchError(f"launch.time_limit {limit!r} is not a time: write hours:minutes:seconds")
-    days, *rest = (int(g or 0) for g in match.groups())
-    if match[1] or match[4]:
-        return 86400 * days + 3600 * rest[0] + 60 * rest[1] + rest[2]
-    return 60 * rest[0] + rest[1]
-
-
-def _slurm(*command: str, stdin: str | None = None, env: Mapping[str, str] | None = None) -> str:
+def _slurm(*command: str, stdin: str | None = None, env: dict[str, str] | None = None) -> str:
+    """Run a command of Slurm's, with `env` beside what it may know. Raises LaunchError."""
+    known = of_slurm() | (env or {})
     try:
-        done = subprocess.run(command, input=stdin, env=env, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            command,
+            input=stdin,
+            env=known,
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",  # as Python has paths
+            timeout=120,
+        )
     except FileNotFoundError:
         raise LaunchError(f"{command[0]} is not installed here, as it is on a login node") from None
     except subprocess.TimeoutExpired:

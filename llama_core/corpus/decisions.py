@@ -16,6 +16,7 @@ import pyarrow as pa
 from llama_core.artifact import Artifact
 from llama_core.corpus.document import RowWriter, read_batches
 from llama_core.objects import Writer
+from llama_core.parse import json_fields
 
 ENDING = "decisions.parquet"
 
@@ -74,14 +75,14 @@ def write_decisions(writer: Writer, decisions: Iterable[Decision]) -> None:
 
 def read_decisions(artifact: Artifact, shard: str) -> Iterator[Decision]:
     """Yield the decisions of one shard. Their digest is checked first: raises DamagedError."""
-    for batch in read_batches(artifact, shard, ENDING):
+    for batch in read_batches(artifact, shard, ENDING, SCHEMA.names):
         yield from map(decision_of, batch.to_pylist())
 
 
 def decision_of(row: dict[str, Any]) -> Decision:
     """Return the decision in a row of SCHEMA."""
     cuts = [Cut(c["start"], c["end"], c["put"]) for c in row["cuts"]]
-    evidence = json.loads(row["evidence"]) if row["evidence"] else {}
+    evidence = json_fields(row["evidence"], f"the evidence on {row['id']}") if row["evidence"] else {}
     return Decision(row["id"], row["reason"], evidence, cuts, row["language"])
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from llama_core.artifact import Artifact
+from llama_core.corpus.table import read_groups
 from llama_core.objects import Writer
 
 ROW_GROUP_ROWS = 4096
@@ -145,7 +146,7 @@ def read_documents(artifact: Artifact, shard: str, ending: str = "documents.parq
 
     Raises DamagedError, and KeyError where the shard has no such object.
     """
-    for batch in read_batches(artifact, shard, ending):
+    for batch in read_batches(artifact, shard, ending, SCHEMA.names):
         columns = [batch.column(name).to_pylist() for name in SCHEMA.names]
         for row in zip(*columns, strict=True):
             yield Document(*row)
@@ -165,12 +166,11 @@ def batched(documents: Iterable[Document], chars: int, most: int = 1 << 30) -> I
         yield batch
 
 
-def read_batches(artifact: Artifact, shard: str, ending: str) -> Iterator[pa.RecordBatch]:
+def read_batches(
+    artifact: Artifact, shard: str, ending: str, columns: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
     """Yield the rows of the one Parquet object of a shard that ends in `ending`, a row group at a time.
 
     Its digest is checked first. Raises DamagedError, and KeyError where the shard has no such object.
     """
-    entry = artifact.shard(shard).object(ending)
-    with artifact.store.checked(entry.name, entry) as file, pq.ParquetFile(file) as parquet:
-        for group in range(parquet.num_row_groups):
-            yield from parquet.read_row_group(group).to_batches()
+    yield from read_groups(artifact.store, artifact.shard(shard).object(ending), columns)

@@ -28,6 +28,7 @@ from llama_core.corpus.documents import Documents
 from llama_core.corpus.lookup import RowAddress, batches, find_id, read_row, side_by_side
 from llama_core.corpus.sources.places import take_place
 from llama_core.errors import InputError, LlamaError
+from llama_core.parse import json_fields
 from llama_core.store import Store
 
 CONTEXT = 100  # characters shown around a snippet
@@ -242,7 +243,8 @@ def told(found: Trace) -> Iterator[str]:
 
 def _facts(found: Trace) -> dict[str, str]:
     """Return what the document says of itself and its place in its raw file, by name."""
-    d, url, meta = found.document, found.place.shard.facts["url"], json.loads(found.document.meta)
+    d, url = found.document, found.place.shard.facts["url"]
+    meta = json_fields(d.meta, f"the field meta of document {d.id}")
     lines = {"url": d.url, "raw file": url}
     if (number := record_number(found)) is not None:
         lines["record"] = f"{number:,} of it, from 0"

@@ -1,9 +1,9 @@
 """The evaluation of a run: held-out text, benchmarks, and samples for the report."""
 
-import json
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 
 from llama_core.evaluate import SAMPLING
 from llama_core.evaluate.harness import run_tasks
@@ -22,6 +22,7 @@ from llama_core.train.distributed import World
 
 SHARD = "evaluation"
 SAMPLE_TOKENS = 64
+RESULTS = TypeAdapter(dict[str, Any])
 
 
 def main(url: str) -> int:
@@ -38,7 +39,7 @@ def run(job: Job, world: World) -> None:
     The job's inputs are `train`, `tokenizer`, `corpus` and `tokens`. Raises LlamaError.
     """
     step = job.step
-    if world.agree(step.finished):
+    if world.agree(lambda: step.finished() is not None):
         return
     if world.agree(lambda: step.committed(SHARD)) is None:
         results = evaluate(job, world)
@@ -79,7 +80,7 @@ def load(recipe: Recipe, job: Job, tokenizer: Tokenizer, world: World) -> Llama:
     recipe = recipe.model_copy(update={"layout": recipe.layout.model_copy(update=plain)})
     model = parallelize.build(recipe, tokenizer.n_words, world)
     train = job.input("train")
-    checkpoint.load_weights(train.store, train.shard(train.facts["final"]), model, world)
+    checkpoint.load_weights(train.store, checkpoint.final(train), model, world)
     return model.eval()
 
 
@@ -93,7 +94,7 @@ def _commit(job: Job) -> None:
     shard = job.step.committed(SHARD)
     assert shard is not None
     entry = shard.object("results.json")
-    job.step.commit([SHARD], facts=json.loads(job.step.folder.read(entry.name, expect=entry)))
+    job.step.commit([SHARD], facts=job.step.folder.read_as(RESULTS, entry.name, entry))
 
 
 def _progress(what: str, world: World) -> Any:

@@ -18,6 +18,7 @@ from torch import nn
 from llama_core.artifact import Artifact
 from llama_core.errors import LlamaError
 from llama_core.export import names, tensor_files
+from llama_core.export.pyfunc_model import SUMS
 from llama_core.export.tokenizer_json import tokenizer_json
 from llama_core.model.llama import Llama
 from llama_core.recipe import Recipe
@@ -29,6 +30,8 @@ from llama_core.train import checkpoint
 SHARD = "model"
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 TOLERANCE = 1e-3  # largest difference of a logit, in float32; with a wrong layout it is whole units
+# A file where Python would have a folder: it executes the code that SUMS lists, and no bytecode beside it.
+NO_BYTECODE = b"Python keeps no bytecode here.\n"
 # Texts on which the exported tokenizer must give the same ids.
 PROBES = ("def main():\n    return  0\n", "  The model’s text — 3.14 🙂\n\n\tand   more.")
 
@@ -52,6 +55,7 @@ def export(
         _publish_weights(shard, recipe, train, words.n_words, file_bytes)
         for name, data in (_texts(recipe, words) | dict(extra or {})).items():
             shard.publish_bytes(name, data)
+        shard.publish_bytes(SUMS, _sums(step, shard))
         with _local(step, shard) as folder:
             difference = verify(folder, recipe, train, words)
         shard.counts["parameters"] = recipe.model.n_params(words.n_words)
@@ -95,7 +99,7 @@ def verify(folder: Path, recipe: Recipe, train: Artifact, tokenizer: Tokenizer) 
 def _our_model(recipe: Recipe, train: Artifact, vocab_size: int) -> Llama:
     """Return our model with the trained weights, rounded as the export's are, in float32."""
     model = Llama(recipe.model, vocab_size, attention="sdpa")
-    checkpoint.load_weights(train.store, train.shard(train.facts["final"]), model)
+    checkpoint.load_weights(train.store, checkpoint.final(train), model)
     for parameter in model.parameters():
         parameter.data = parameter.data.to(DTYPES[recipe.train.precision]).float()
     return model.eval()
@@ -125,7 +129,7 @@ def _trained_tensors(model: Llama, train: Artifact) -> Iterator[tuple[str, torch
 
     `model` is on the meta device. One block is in memory at a time.
     """
-    final = train.shard(train.facts["final"])
+    final = checkpoint.final(train)
     for name, child in model.named_children():
         parts = child.named_children() if child is model.layers else [("", child)]
         for index, part in parts:
@@ -157,7 +161,15 @@ def _texts(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, bytes]:
         "tokenizer_config.json": to_json(tokenizer_config),
         "special_tokens_map.json": to_json(specials),
         "code/llama_pyfunc.py": (resources.files("llama_core.export") / "pyfunc_model.py").read_bytes(),
+        "code/__pycache__": NO_BYTECODE,
     }
+
+
+def _sums(step: Step, shard: OpenShard) -> bytes:
+    """Return the file that `sha256sum -c` checks the export by: a digest and a name for each of its files."""
+    start = step.place_of("")
+    found = sorted((entry.name.removeprefix(start), entry.sha256) for entry in shard.objects)
+    return "".join(f"{digest}  {name}\n" for name, digest in found).encode()
 
 
 def config(recipe: Recipe, vocab_size: int) -> dict[str, Any]:

@@ -6,6 +6,8 @@ rows of the query and key projections are permuted so that both give the same sc
 
 from torch import Tensor
 
+from llama_core.recipe import Model
+
 TOP = {
     "tok_embeddings.weight": "model.embed_tokens.weight",
     "norm.weight": "model.norm.weight",
@@ -23,6 +25,19 @@ BLOCK = {
     "feed_forward.w3.weight": "mlp.up_proj.weight",
 }
 ROTATED = ("attention.wq.weight", "attention.wk.weight")
+
+
+def shapes(cfg: Model, vocab_size: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a model's parameters by our names, without making it: it may be of any size."""
+    dim, ffn_dim = cfg.dim, cfg.ffn_dim
+    found: dict[str, tuple[int, ...]] = {"norm.weight": (dim,)}
+    found |= dict.fromkeys(("tok_embeddings.weight", "output.weight"), (vocab_size, dim))
+    inner = {"w1": (ffn_dim, dim), "w2": (dim, ffn_dim), "w3": (ffn_dim, dim)}
+    for layer in range(cfg.n_layers):
+        for name in BLOCK:
+            matrix = name.removesuffix(".weight").partition(".")[2]
+            found[f"layers.{layer}.{name}"] = inner.get(matrix, (dim, dim)) if matrix else (dim,)
+    return found
 
 
 def to_huggingface(name: str) -> str:

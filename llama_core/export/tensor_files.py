@@ -8,24 +8,57 @@ import hashlib
 import json
 import math
 import struct
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, BinaryIO
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Annotated, Any, BinaryIO
 
 import torch
+from pydantic import BaseModel, Field, TypeAdapter
 
-from llama_core.errors import DamagedError
-from llama_core.objects import Object
+from llama_core.errors import DamagedError, InputError
+from llama_core.objects import FileName, Object
+from llama_core.parse import MOST_BYTES, Count, Text, damaged, json_value, shaped, shown
 from llama_core.store import Store, to_json
 from llama_core.train.storage import raw_bytes
 
 INDEX = "model.safetensors.index.json"
 FILE_BYTES = 5_000_000_000  # bytes at which a file is split, as transformers does
-HEADER_LIMIT = 100_000_000  # bytes of a header at most, which is safetensors' own limit
+PIECE = 64 << 20  # bytes that are read at a time
 DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 CODES = {dtype: code for code, dtype in DTYPES.items()}
+BITS = {
+    8: ("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"),
+    16: ("U16", "I16", "F16", "BF16"),
+    32: ("U32", "I32", "F32"),
+    64: ("U64", "I64", "F64", "C64"),
+}
+ITEM_BYTES = {code: bits // 8 for bits, codes in BITS.items() for code in codes}
 
 Shapes = Mapping[str, tuple[int, ...]]
 Tensors = Iterator[tuple[str, torch.Tensor]]
+
+
+class Place(BaseModel):
+    """What a header says of a tensor."""
+
+    dtype: Text
+    shape: Annotated[tuple[Count, ...], Field(max_length=8)]
+    data_offsets: tuple[Count, Count]
+    """Its first byte and the one after its last, counted from the end of the header."""
+
+    @property
+    def size(self) -> int:
+        """The number of its bytes."""
+        return self.data_offsets[1] - self.data_offsets[0]
+
+
+class WeightIndex(BaseModel):
+    """What INDEX holds: the file of each tensor."""
+
+    weight_map: dict[Text, FileName]
+
+
+PLACES = TypeAdapter(dict[Text, Place])
+WEIGHT_INDEX = TypeAdapter(WeightIndex)
 
 
 def split(shapes: Shapes, dtype: torch.dtype, limit: int = FILE_BYTES) -> dict[str, list[str]]:
@@ -70,35 +103,73 @@ def write(file: Any, names: Sequence[str], shapes: Shapes, dtype: torch.dtype, t
         file.write(raw_bytes(tensor.to(dtype)))
 
 
-def read(store: Store, name: str, expect: Object | None = None) -> Tensors:
-    """Yield the names and tensors of one file, in the order of the file, on the CPU.
+def places(store: Store, name: str, most: int | None = None) -> dict[str, Place]:
+    """Return where the tensors of one file are, in their order, by their names.
+
+    `most`: the bytes that the file has by its manifest. Raises DamagedError where its header is not as it
+    should be: every byte after it belongs to one tensor, and nothing is read to find that out.
+    """
+    size, url = store.size(name), store.url_of(name)
+    if most is not None and size != most:
+        raise damaged(url, f"it has {size:,} bytes, where its manifest says {most:,}")
+    length = _length(store.read_range(name, 0, 8), size, url)
+    return _places(store.read_range(name, 8, 8 + length), size, url)
+
+
+def read(store: Store, name: str, expect: Object | None = None, skip: Collection[str] = ()) -> Tensors:
+    """Yield the names and tensors of one file, in the order of the file, on the CPU. Those of `skip` are not.
 
     With `expect`, the bytes are checked on the way, and DamagedError is raised after the last tensor if they
-    differ: so use nothing before the iterator has ended. Raises DamagedError where the file is cut short.
+    differ: so use nothing before the iterator has ended. Raises DamagedError where the file is cut short,
+    and InputError for a tensor of a dtype that LLaMA does not come in.
     """
-    digest = hashlib.sha256()
+    digest, url, size = hashlib.sha256(), store.url_of(name), store.size(name)
     with store.open(name) as file:
 
         def take(size: int) -> bytearray:
-            data = _read_exactly(file, size, store.url_of(name))
+            data = _read_exactly(file, size, url)
             digest.update(data)
             return data
 
-        (length,) = struct.unpack("<Q", take(8))
-        if length > HEADER_LIMIT:
-            raise DamagedError(f"{store.url_of(name)} is not a safetensors file")
-        header = json.loads(take(length))
-        header.pop("__metadata__", None)
-        position = 0
-        for key, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
-            start, end = entry["data_offsets"]
-            dtype, shape = DTYPES.get(entry["dtype"]), entry["shape"]
-            if dtype is None or start != position or end - start != math.prod(shape) * dtype.itemsize:
-                raise DamagedError(f"{store.url_of(name)}: tensor {key} is not as its header says")
-            position = end
-            yield key, torch.frombuffer(take(end - start), dtype=dtype).reshape(shape)
+        length = _length(take(min(size, 8)), size, url)
+        for key, place in _places(take(length), size, url).items():
+            if key in skip:
+                for start in range(0, place.size, PIECE):
+                    take(min(PIECE, place.size - start))
+            elif place.dtype in DTYPES:
+                data = take(place.size)
+                flat = torch.frombuffer(data, dtype=DTYPES[place.dtype]) if data else torch.empty(0)
+                yield key, flat.to(DTYPES[place.dtype]).reshape(place.shape)
+            else:
+                raise InputError(f"{url} holds {shown(key)} as {place.dtype}: known are {', '.join(DTYPES)}")
     if expect and digest.hexdigest() != expect.sha256:
-        raise DamagedError(f"{store.url_of(name)} is damaged: its bytes differ from its manifest")
+        raise DamagedError(f"{url} is damaged: its bytes differ from its manifest")
+
+
+def _length(head: bytes | bytearray, size: int, url: str) -> int:
+    """Return the length of a file's header, by its first 8 bytes. `size`: that of the file."""
+    length = int.from_bytes(head, "little")
+    if len(head) < 8 or length > min(MOST_BYTES, size - 8):
+        raise damaged(url, f"it is no safetensors file, or cut short: {size:,} bytes hold no such header")
+    return length
+
+
+def _places(header: bytes | bytearray, size: int, url: str) -> dict[str, Place]:
+    """Return the tensors of a header in their order. `size`: that of the file. Raises DamagedError."""
+    value = json_value(bytes(header), url)
+    entries = value.items() if isinstance(value, dict) else ()
+    found = shaped(PLACES, {key: entry for key, entry in entries if key != "__metadata__"}, url)
+    position = 0
+    in_order = sorted(found.items(), key=lambda item: item[1].data_offsets)
+    for key, place in in_order:
+        start, end = place.data_offsets
+        itemsize = ITEM_BYTES.get(place.dtype)
+        if itemsize is None or start != position or end - start != math.prod(place.shape) * itemsize:
+            raise damaged(url, f"its tensor {shown(key)} is not as its header says")
+        position = end
+    if position != size - 8 - len(header):
+        raise damaged(url, f"its header tells of {position:,} bytes, not of all; it may be cut short")
+    return dict(in_order)
 
 
 def _read_exactly(file: BinaryIO, size: int, url: str) -> bytearray:
@@ -106,7 +177,7 @@ def _read_exactly(file: BinaryIO, size: int, url: str) -> bytearray:
     data = bytearray(size)
     view, filled = memoryview(data), 0
     while filled < size:
-        chunk = file.read(min(size - filled, 64 << 20))
+        chunk = file.read(min(size - filled, PIECE))
         if not chunk:
             raise DamagedError(f"{url} is cut short")
         view[filled : filled + len(chunk)] = chunk

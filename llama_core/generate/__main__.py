@@ -2,20 +2,35 @@
 
 URL is that of an export step (which the registry points at), of a train step, or of any LLaMA folder in the
 format of Hugging Face. With `--prompt TEXT` the program continues that text once; without it, it reads lines
-until the input ends. The exit code is 0, or 2 for an error that a user can mend.
+until the input ends, and a line that it cannot continue ends nothing. A text ends where the model's context
+does. The exit code is 0, or 2 for an error that a user can mend, and 130 if the program was interrupted.
 """
 
 import argparse
+import contextlib
 import sys
+from io import TextIOWrapper
+from typing import NoReturn
 
-from llama_core.errors import LlamaError
+from llama_core.errors import InputError, LlamaError
+from llama_core.exit import leave
+from llama_core.generate.sampling import LARGEST_SEED, check_sampling
 
-FAILED = 2
+FAILED, INTERRUPTED = 2, 130
+LONGEST = 1 << 20  # bytes of a line
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are those of this project: one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise InputError."""
+        raise InputError(f"{message} (see --help)")
 
 
 def main() -> int:
     """Run the program, and return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m llama_core.generate", description=__doc__.split("\n")[0])
+    parser = Parser(prog="python -m llama_core.generate", description=__doc__.split("\n")[0])
     parser.add_argument("url", help="an export, or an export or train step: a path or any fsspec URL")
     parser.add_argument("--prompt", help="continue this once, instead of reading lines")
     parser.add_argument("--max-new-tokens", type=int, default=128, metavar="N")
@@ -23,6 +38,9 @@ def main() -> int:
     parser.add_argument("--top-p", type=float, default=0.95, help="draw from the tokens that hold this share")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
+    check_sampling(args.max_new_tokens, args.temperature, args.top_p, args.seed)
+    if args.prompt is not None:
+        _check_text(args.prompt)
 
     import torch
 
@@ -40,25 +58,71 @@ def main() -> int:
     if args.prompt is not None:
         answer(args.prompt, args.seed)
         return 0
-    print("A base model: it continues your text. End with Ctrl-D.", file=sys.stderr)
-    for number, line in enumerate(_lines()):
-        answer(line, args.seed + number)
+    _tell("A base model: it continues your text. End with Ctrl-D.")
+    number = 0
+    while (line := _read_line()) is not None:
+        try:
+            _check_text(line)
+            answer(line, (args.seed + number) % LARGEST_SEED)
+        except LlamaError as error:
+            _tell(f"error: {error}")
+        number += 1
     return 0
 
 
-def _lines():
-    """Yield lines of the standard input, after a prompt if it is a terminal."""
-    while True:
-        try:
-            yield input("\n> " if sys.stdin.isatty() else "")
-        except (EOFError, KeyboardInterrupt):
-            return
+def _read_line() -> str | None:
+    """Return the next line of the standard input, or None at its end. Bytes that are no UTF-8 are escaped."""
+    if sys.stdin is None:
+        return None
+    if sys.stdin.isatty():
+        with contextlib.suppress(EOFError):
+            return input("\n> ")
+        return None
+    line = sys.stdin.buffer.readline(LONGEST + 1)
+    rest = line
+    while len(rest) > LONGEST and not rest.endswith(b"\n"):
+        rest = sys.stdin.buffer.readline(LONGEST + 1)
+    return line.rstrip(b"\r\n").decode("utf-8", "surrogateescape") if line else None
+
+
+def _check_text(text: str) -> None:
+    """Raise InputError for a text that is too long or not UTF-8, whose wrong bytes Python has escaped."""
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        raise InputError(f"the text is not UTF-8, from its character {error.start + 1} on") from None
+    if size > LONGEST:
+        raise InputError(f"the text has more than {LONGEST:,} bytes")
+
+
+def _tell(text: str) -> None:
+    """Write a line to the standard error, if there is one."""
+    if sys.stderr:
+        with contextlib.suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
+
+
+def _run() -> int:
+    """Run the program, and return its exit code. Errors that a user can mend are one line."""
+    # An output that takes no more than ASCII, or a line that is not UTF-8, ends no session.
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.encoding.lower() != "utf-8":
+        sys.stdout.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdin, TextIOWrapper) and sys.stdin.isatty():
+        sys.stdin.reconfigure(errors="surrogateescape")
+    try:
+        return main()
+    except LlamaError as error:
+        _tell(f"error: {error}")
+        return FAILED
+    except KeyboardInterrupt:
+        _tell("")
+        return INTERRUPTED
+    except BrokenPipeError:
+        leave(0, flush=False)  # nobody reads any more, as after `| head -1`
+    except OSError as error:
+        _tell(f"error: {error}")
+        leave(FAILED, flush=False)  # a full disk would refuse the rest as well
 
 
 if __name__ == "__main__":
-    try:
-        code = main()
-    except LlamaError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = FAILED
-    sys.exit(code)
+    sys.exit(_run())

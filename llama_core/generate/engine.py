@@ -10,9 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from llama_core.errors import InputError
+from llama_core.generate.sampling import check_sampling
 from llama_core.model.attention import Cache
 from llama_core.model.llama import Llama
 from llama_core.tokenizer.model import Tokenizer
+
+COLD = 1e-100  # a temperature at which logits divided by it could overflow; the best token has it all before
 
 
 @torch.no_grad()
@@ -36,7 +40,9 @@ def generate(
     set that has this probability together. Each prompt has its own random numbers, so that its continuation
     does not depend on its neighbours. Without `eos_id`, every rank of a sharded model runs the same number of
     passes. `dtype`: that of the keys and values, if the model computes in another than its parameters' own.
+    Raises InputError for values that `check_sampling` refuses, and where the model gives no probabilities.
     """
+    check_sampling(max_new_tokens, temperature, top_p, seed)
     lengths = [len(p) for p in prompts]
     ends = [min(n + max_new_tokens, seq_len or n + max_new_tokens) for n in lengths]
     total = max(ends)
@@ -62,7 +68,9 @@ def generate(
 
 def choose(logits: Tensor, temperature: float, top_p: float, generator: torch.Generator) -> int:
     """Choose a token by logits (V,): the best one, or one drawn from the likely ones that hold `top_p`."""
-    if temperature <= 0:
+    if logits.isnan().any():
+        raise InputError("the model gives no probabilities: its weights hold infinities or no numbers (NaN)")
+    if temperature <= COLD:
         return int(logits.argmax())
     p, order = (logits.double().cpu() / temperature).softmax(-1).sort(descending=True, stable=True)
     p[p.cumsum(-1) - p > top_p] = 0.0  # the first one always stays

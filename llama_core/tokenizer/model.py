@@ -6,10 +6,12 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 import sentencepiece
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from sentencepiece.sentencepiece_model_pb2 import ModelProto  # type: ignore[attr-defined]
 
 from llama_core.artifact import Artifact, digest_of
+from llama_core.errors import InputError
 from llama_core.tokenizer.report import Segmentation
 
 MODEL = "tokenizer.model"
@@ -21,7 +23,9 @@ KEPT_CHUNKS = 1 << 19  # chunks that are remembered, in some 100 MB
 
 
 class Tokenizer:
-    """A tokenizer, made from `model`: the bytes of a SentencePiece model file.
+    """A tokenizer, made from `model`: the bytes of a SentencePiece model file. `url`: where they were read.
+
+    Raises InputError where they are none, or have no marks for the begin and end of a text.
 
     A batch is encoded in chunks (about a word each), which are remembered, as most of a text has been seen
     before. The ids are those of SentencePiece: texts are cut into chunks only where no piece of the model
@@ -29,10 +33,10 @@ class Tokenizer:
     way of cutting does that, or where the model normalises text in another way, whole texts are encoded.
     """
 
-    def __init__(self, model: bytes):
+    def __init__(self, model: bytes, url: str = MODEL):
         self.model = model
         self._chunks: dict[str, bytes] = {}  # the ids of the chunks that are remembered, int32
-        self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        self._processor = _processor_of(model, url)
         self.n_words: int = self._processor.get_piece_size()
         self.bos_id: int = self._processor.bos_id()
         self.eos_id: int = self._processor.eos_id()
@@ -134,6 +138,27 @@ def fine(joining: frozenset[str]) -> re.Pattern[str]:
     if join:
         core = rf"(?:{core}(?:[{join}]+{core}?)*|(?:[{join}]+{core}?)+)"
     return re.compile(rf"[ \u2581]*(?:{core}|\n)|[ \u2581]+")
+
+
+def _processor_of(model: bytes, url: str) -> sentencepiece.SentencePieceProcessor:
+    """Return SentencePiece's own object. Raises InputError for what is no model, or none for texts."""
+    try:
+        proto = ModelProto.FromString(model)
+        if any(
+            isinstance(piece.piece, bytes) for piece in proto.pieces
+        ):  # so protobuf gives what is no UTF-8
+            raise ValueError("a piece is not UTF-8")
+        pieces = len(proto.pieces)
+        # SentencePiece takes no bytes at all for no request, and is empty then.
+        processor = sentencepiece.SentencePieceProcessor(model_proto=model) if model else None
+    except (DecodeError, RuntimeError, ValueError) as error:
+        raise InputError(f"{url} is no SentencePiece model: {' '.join(str(error).split())[:200]}") from None
+    if processor is None or processor.get_piece_size() != pieces:
+        raise InputError(f"{url} is no SentencePiece model: it has no pieces")
+    marks = {name: getattr(processor, f"{name}_id")() for name in ("unk", "bos", "eos")}
+    if missing := [name for name, i in marks.items() if not 0 <= i < pieces]:
+        raise InputError(f"{url} is no tokenizer of LLaMA: it has no {' and no '.join(missing)}")
+    return processor
 
 
 @lru_cache(maxsize=1)

@@ -18,12 +18,15 @@ from typing import Any
 import fsspec
 import sentencepiece
 import xxhash
+from fsspec.implementations.local import LocalFileSystem
 from sentencepiece.sentencepiece_model_pb2 import ModelProto  # type: ignore[attr-defined]
 
 from llama_core import recipe
 from llama_core.artifact import Shard
 from llama_core.corpus.training_text import TrainingText
-from llama_core.errors import InputError, RecipeError
+from llama_core.errors import DamagedError, InputError, RecipeError
+from llama_core.local_disk import open_regular
+from llama_core.parse import MOST_BYTES
 from llama_core.step import Step
 from llama_core.tokenizer.model import MODEL, Tokenizer
 from llama_core.tokenizer.report import Text, comparison, is_whitespace, report
@@ -228,11 +231,11 @@ def _explain(error: RuntimeError, cfg: recipe.TokenizerSection) -> Exception:
 
 def _read_other(url: str) -> Tokenizer:
     """Read another SentencePiece model. Raises InputError where there is none at this URL."""
+    key = f"tokenizer.compare_with: {url}"
     try:
-        with fsspec.open(url, "rb") as file:
-            model = file.read()
-        if not model:
-            raise ValueError("it is empty")
-        return Tokenizer(model)
-    except (OSError, ValueError, RuntimeError, ImportError) as error:
-        raise InputError(f"tokenizer.compare_with: {url} is no SentencePiece model: {error}") from error
+        fs, path = fsspec.url_to_fs(url)
+        local = isinstance(fs, LocalFileSystem)
+        with open_regular(path) if local else fs.open(path, "rb") as file:
+            return Tokenizer(file.read(MOST_BYTES), key)
+    except (OSError, ValueError, ImportError, DamagedError) as error:
+        raise InputError(f"{key} is no SentencePiece model: {error}") from error

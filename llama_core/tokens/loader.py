@@ -3,7 +3,6 @@
 A rank may ask for any batch, in any order, at any world size; the next one is read in the background.
 """
 
-import io
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -12,21 +11,28 @@ from numpy.typing import NDArray
 
 from llama_core import recipe
 from llama_core.artifact import Artifact, Shard, digest_of
+from llama_core.parse import damaged, npy_column
 from llama_core.tokens import order
 from llama_core.tokens.order import Order, n_windows
 from llama_core.tokens.shards import PageReader
 
 
 class Loader:
-    """Reads batches of `tokens`, mixed by `mixture`.
+    """Reads batches of `tokens`, mixed by `mixture`. `n_words`: the ids that there are, if they are known.
 
     Raises RecipeError where a source that has a share has no window.
     """
 
-    def __init__(self, tokens: Artifact, train: recipe.Train, mixture: Mapping[str, float]):
+    def __init__(
+        self,
+        tokens: Artifact,
+        train: recipe.Train,
+        mixture: Mapping[str, float],
+        n_words: int | None = None,
+    ):
         self._seq_len, self._batch_sequences = train.seq_len, train.batch_sequences
         shards = sorted(tokens.shards, key=lambda shard: shard.name)
-        self._reader = PageReader(tokens.store, shards)
+        self._reader = PageReader(tokens.store, shards, n_words=n_words)
         self._places = {name: _Places(shards, name, train.seq_len) for name in mixture}
         windows = {name: places.total for name, places in self._places.items()}
         self._order = Order(tokens.digest, mixture, train.seed, windows)
@@ -72,7 +78,7 @@ class _Places:
 
     def __init__(self, shards: list[Shard], source: str, seq_len: int):
         self._shards = np.array([i for i, s in enumerate(shards) if s.facts["source"] == source], np.int64)
-        counts = [n_windows(shards[i].counts["tokens"], seq_len) for i in self._shards]
+        counts = [n_windows(shards[i].counts.get("tokens", 0), seq_len) for i in self._shards]
         self._starts = np.cumsum([0, *counts])
         self._seq_len = seq_len
         self.total = int(self._starts[-1])
@@ -84,12 +90,21 @@ class _Places:
 
 
 def unigram(tokens: Artifact, mixture: Mapping[str, float]) -> NDArray[np.float64]:
-    """Return log2 of each id's probability in the mixture, with 1 added to every count: float64 (vocab,)."""
+    """Return log2 of each id's probability in the mixture, with 1 added to every count: float64 (vocab,).
+
+    Raises DamagedError.
+    """
     mixed: NDArray[np.float64] | float = 0.0
+    words: set[int] = set()
     for source, share in mixture.items():
         counts: NDArray[np.int64] | int = 1
-        for shard in (s for s in tokens.shards if s.facts["source"] == source):
-            data = tokens.read(shard.object(".histogram.npy"))
-            counts = counts + np.load(io.BytesIO(data), allow_pickle=False)
+        for shard in (s for s in tokens.shards if s.facts.get("source") == source):
+            entry = shard.object(".histogram.npy")
+            url = tokens.store.url_of(entry.name)
+            found = npy_column(tokens.read(entry), url, np.int64)
+            words.add(len(found))
+            if len(words) > 1 or (found < 0).any():
+                raise damaged(url, "it counts other ids than the rest, or less than nothing")
+            counts = counts + found
         mixed = mixed + share * counts / np.sum(counts)
     return np.log2(mixed)

@@ -13,14 +13,18 @@ import io
 import struct
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, TypeAdapter
 
 from llama_core.artifact import Artifact, Shard
 from llama_core.corpus.document import batched
 from llama_core.corpus.training_text import TrainingText
 from llama_core.errors import DamagedError
+from llama_core.objects import Sha256
+from llama_core.parse import Text, damaged, shaped
 from llama_core.step import Step
 from llama_core.store import Store
 from llama_core.tokenizer.model import Tokenizer
@@ -116,17 +120,47 @@ class PageDigests:
         self._page, self._room = hashlib.sha256(), PAGE_BYTES
 
 
+class TokenFacts(BaseModel):
+    """What the facts of a token shard say."""
+
+    source: Text
+    dtype: Literal["uint16", "int32"]
+    pages: list[Sha256]
+
+
+FACTS = TypeAdapter(TokenFacts)
+
+
+def _facts_of(shard: Shard, url: str) -> TokenFacts:
+    """Return the facts of a token shard. Raises DamagedError where they do not fit its ids."""
+    what = f"shard {shard.name} of {url}"
+    facts, size = shaped(FACTS, shard.facts, what), shard.object(".bin").size
+    tokens, rest = divmod(size, np.dtype(facts.dtype).itemsize)
+    if rest or shard.counts.get("tokens", tokens) != tokens or len(facts.pages) != -(-size // PAGE_BYTES):
+        raise damaged(what, f"{size:,} bytes of ids are not as many tokens and pages as it says")
+    return facts
+
+
 class PageReader:
     """Reads ids out of token shards, through pages that are checked and kept for a while.
 
-    `cached_pages`: how many are kept, those that were used last. It is not for several threads at once.
+    `cached_pages`: how many are kept, those that were used last. `n_words`: how many rows the model has; an
+    id beyond them is damage. It is not for several threads at once. Raises DamagedError where what is said
+    of a shard does not fit it.
     """
 
-    def __init__(self, store: Store, shards: Sequence[Shard], cached_pages: int = CACHED_PAGES):
-        self._store = store
+    def __init__(
+        self,
+        store: Store,
+        shards: Sequence[Shard],
+        cached_pages: int = CACHED_PAGES,
+        n_words: int | None = None,
+    ):
+        self._store, self._n_words = store, n_words
         self._objects = [shard.object(".bin") for shard in shards]
-        self._digests = [shard.facts["pages"] for shard in shards]
-        self._dtypes = [np.dtype(shard.facts["dtype"]) for shard in shards]
+        facts = [_facts_of(shard, store.url) for shard in shards]
+        self._digests = [found.pages for found in facts]
+        self._dtypes = [np.dtype(found.dtype) for found in facts]
         self._capacity = cached_pages
         self._pages: OrderedDict[tuple[int, int], bytes] = OrderedDict()
 
@@ -158,6 +192,9 @@ class PageReader:
                 f"{self._store.url_of(entry.name)} is damaged in page {page} (bytes {start} to {end}): "
                 f"they are missing or differ from the manifest. Delete {self._store.url} to make them again."
             )
+        ids = np.frombuffer(data, self._dtypes[shard])
+        if self._n_words is not None and not 0 <= ids.min() <= ids.max() < self._n_words:
+            raise damaged(self._store.url_of(entry.name), f"page {page} has an id that is no token's")
         self._pages[shard, page] = data
         if len(self._pages) > self._capacity:
             self._pages.popitem(last=False)

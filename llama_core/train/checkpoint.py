@@ -6,8 +6,8 @@ at any point leaves the previous checkpoint valid. A checkpoint loads on any num
 
 import contextlib
 import hashlib
-import json
 import logging
+import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,12 +15,15 @@ from typing import Any
 
 import torch
 import torch.distributed.checkpoint as dcp
+from pydantic import BaseModel, TypeAdapter
 from torch import Tensor, nn
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
-from llama_core.artifact import Shard
+from llama_core.artifact import Artifact, Shard
 from llama_core.errors import DamagedError, LlamaError
 from llama_core.objects import Object
+from llama_core.parse import Count, Text, damaged
 from llama_core.step import OpenShard, Step
 from llama_core.store import Store, to_json
 from llama_core.train.distributed import World
@@ -29,6 +32,17 @@ from llama_core.train.storage import ShardReader, ShardWriter, raw_bytes, read_m
 log = logging.getLogger(__name__)
 MOMENTS = ("exp_avg", "exp_avg_sq")
 PREFIX = "step-"
+
+
+class Progress(BaseModel):
+    """What `state.json` of a checkpoint holds."""
+
+    step: Count
+    tokens: Count
+    data: Text
+
+
+PROGRESS = TypeAdapter(Progress)
 
 
 @dataclass(frozen=True)
@@ -114,9 +128,31 @@ def finish(step: Step, progress: TrainState, keep: int, digest: str, facts: dict
 def load_weights(folder: Store, shard: Shard, model: nn.Module, world: World | None = None) -> None:
     """Load only the model's weights, onto one process or all of `world`. Raises DamagedError.
 
-    For a train artifact, `folder` is `artifact.store` and `shard` is `artifact.shard(facts["final"])`.
+    For a train artifact, `folder` is `artifact.store` and `shard` is `final(artifact)`.
     """
     _read_into(_tensors(model), folder, shard, world or World(0, 1, torch.device("cpu")))
+
+
+def weight_shapes(folder: Store, shard: Shard) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the model's weights in a checkpoint, by name, without reading them.
+
+    Raises DamagedError, also where fewer bytes lie there than such weights have.
+    """
+    metadata = read_metadata(folder, shard).state_dict_metadata
+    found = {
+        name.removeprefix("model."): tuple(stored.size)
+        for name, stored in metadata.items()
+        if name.startswith("model.") and isinstance(stored, TensorStorageMetadata)
+    }
+    objects = [o for o in shard.objects if o.name.endswith(".distcp")]
+    if sum(2 * math.prod(shape) for shape in found.values()) > sum(folder.size(o.name) for o in objects):
+        raise damaged(f"{folder.url}, {shard.name},", "it has fewer bytes than its weights")
+    return found
+
+
+def final(artifact: Artifact) -> Shard:
+    """Return the checkpoint that is the result of a train step. Raises DamagedError where it names none."""
+    return artifact.shard(str(artifact.facts.get("final")))
 
 
 def committed(step: Step) -> list[str]:
@@ -160,14 +196,18 @@ def _tensors(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -
 def _read_into(tensors: dict[str, Tensor], folder: Store, shard: Shard, world: World) -> None:
     """Fill tensors, or this process's parts of them, from a checkpoint. Raises DamagedError."""
     metadata = world.agree(lambda: read_metadata(folder, shard))
+    for name, tensor in tensors.items():
+        stored = metadata.state_dict_metadata.get(name)
+        if not isinstance(stored, TensorStorageMetadata) or stored.size != tensor.shape:
+            raise damaged(f"{folder.url}, {shard.name},", f"it has no {name} of shape {list(tensor.shape)}")
     with _plain_errors():
         dcp.load(tensors, storage_reader=ShardReader(folder, shard, metadata), no_dist=world.size == 1)
 
 
 def _read_progress(folder: Store, shard: Shard) -> TrainState:
-    entries = [shard.object(f"{shard.name}/{name}") for name in ("state.json", "metrics.jsonl")]
-    state, metrics = (folder.read(entry.name, expect=entry) for entry in entries)
-    return TrainState(**json.loads(state), metrics=metrics)
+    state, metrics = (shard.object(f"/{shard.name}/{name}") for name in ("state.json", "metrics.jsonl"))
+    progress = folder.read_as(PROGRESS, state.name, expect=state)
+    return TrainState(**progress.model_dump(), metrics=folder.read(metrics.name, expect=metrics))
 
 
 def _newest(step: Step, failed: dict[str, Exception]) -> Shard | None:
@@ -177,7 +217,7 @@ def _newest(step: Step, failed: dict[str, Exception]) -> Shard | None:
     """
     for name in reversed(committed(step)):
         try:
-            if name not in failed and (shard := _commit_of(step, name)):
+            if name not in failed and (shard := step.committed(name)):
                 return shard
         except DamagedError as error:
             failed[name] = error
@@ -189,23 +229,18 @@ def _newest(step: Step, failed: dict[str, Exception]) -> Shard | None:
     return None
 
 
-def _commit_of(step: Step, name: str) -> Shard | None:
-    """Return a committed checkpoint, or None. Raises DamagedError where its commit cannot be read."""
-    try:
-        return step.committed(name)
-    except (ValueError, KeyError, TypeError) as error:
-        raise DamagedError(f"{step.folder.url_of(f'shards/{name}.json')} is damaged") from error
-
-
 def _delete(step: Step, names: list[str]) -> None:
-    """Delete checkpoints, each by its commit first: one that has a commit has all of its objects."""
+    """Delete checkpoints, each by its commit first: one that has a commit has all of its objects.
+
+    A commit that names what belongs to another shard has only its own objects deleted.
+    """
     for name in names:
         objects: tuple[Object, ...] = ()
         with contextlib.suppress(DamagedError):
-            if shard := _commit_of(step, name):
+            if shard := step.committed(name):
                 objects = shard.objects
         step.folder.delete([f"shards/{name}.json"])
-        step.folder.delete([entry.name for entry in objects])
+        step.folder.delete([o.name for o in objects if o.name.split("/")[1:2] == [name]])
 
 
 @contextlib.contextmanager

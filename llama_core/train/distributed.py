@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 
 from llama_core.errors import LaunchError
+from llama_core.train.network import LOOPBACK, open_store, restrict_messages, stay_on_loopback
 
 T = TypeVar("T")
 TIMEOUT = timedelta(minutes=10)  # how long a process waits for the others
@@ -17,7 +18,10 @@ TIMEOUT = timedelta(minutes=10)  # how long a process waits for the others
 
 @dataclass(frozen=True)
 class World:
-    """One process among others. Every method is called by all of them at the same point."""
+    """One process among others. Every method is called by all of them at the same point.
+
+    What they tell one another is plain values, errors, and the classes that `network.Unpickler` knows.
+    """
 
     rank: int
     """The number of this process, from 0."""
@@ -52,6 +56,7 @@ class World:
     def ensure_group(self) -> None:
         """Make a process group of one if this process is alone, for a library that needs a group."""
         if not dist.is_initialized():
+            stay_on_loopback()  # a group of one listens too
             dist.init_process_group(_backend(self.device), store=dist.HashStore(), rank=0, world_size=1)
 
     def gather(self, value: T) -> list[T]:
@@ -66,7 +71,8 @@ class World:
 def join(device: str) -> World:
     """Enter the process group that torchrun's environment describes, if there is more than one process.
 
-    `device`: `cpu` or `cuda`. Raises LaunchError where this node has fewer CUDA devices than processes.
+    `device`: `cpu` or `cuda`. Raises LaunchError where this node has fewer CUDA devices than processes, or
+    where the processes cannot meet.
     """
     rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     local_rank = int(os.environ.get("LOCAL_RANK", 0))
@@ -81,7 +87,14 @@ def join(device: str) -> World:
     else:
         place = torch.device("cpu")  # the launchers set its number of threads, OMP_NUM_THREADS
     if size > 1:
-        dist.init_process_group(_backend(place), timeout=TIMEOUT)
+        address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        if os.environ.get("LOCAL_WORLD_SIZE") == str(size):  # all of them are here
+            address = LOOPBACK
+            stay_on_loopback()
+        restrict_messages()
+        holds = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"  # else the agent does
+        store = open_store(address, port, size, holds, TIMEOUT)
+        dist.init_process_group(_backend(place), store=store, rank=rank, world_size=size, timeout=TIMEOUT)
     return World(rank, size, place)
 
 

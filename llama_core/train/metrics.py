@@ -5,6 +5,7 @@ import math
 import time
 from typing import Any
 
+from llama_core.parse import json_lines
 from llama_core.program import tell
 from llama_core.recipe import Train
 
@@ -16,7 +17,7 @@ class Metrics:
 
     def __init__(self, cfg: Train, before: bytes = b""):
         self._cfg = cfg
-        self.records: list[dict[str, Any]] = [json.loads(line) for line in before.splitlines()]
+        self.records: list[dict[str, Any]] = list(json_lines(before, "metrics.jsonl"))
         self._since = time.perf_counter()
         self._seconds: float | None = None  # that a step takes, smoothed
 

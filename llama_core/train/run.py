@@ -12,10 +12,10 @@ def main(url: str) -> int:
     job = Job.load(url)
     recipe = job.recipe
     world = distributed.join(recipe.launch.device)
-    if world.agree(job.step.finished):
+    if world.agree(lambda: job.step.finished() is not None):
         return 0
     tokenizer = Tokenizer.load(job.input("tokenizer"))
-    data = Loader(job.input("tokens"), recipe.train, recipe.mixture)
+    data = Loader(job.input("tokens"), recipe.train, recipe.mixture, tokenizer.n_words)
     done = loop.train(job.step, recipe, data, tokenizer.n_words, tokenizer.bos_id, world)
     distributed.close_group()
     return 0 if done else program.STOPPED

@@ -10,12 +10,14 @@ pickle from a store runs whatever code somebody has put there.
 """
 
 import hashlib
-import json
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from operator import gt
+from typing import Any, Literal
 
 import torch
+from pydantic import BaseModel, TypeAdapter
 from torch.distributed.checkpoint.metadata import (
     BytesStorageMetadata,
     ChunkStorageMetadata,
@@ -30,6 +32,8 @@ from torch.futures import Future
 
 from llama_core.artifact import Shard
 from llama_core.errors import DamagedError
+from llama_core.objects import FileName, Object, Sha256
+from llama_core.parse import MOST_BYTES, MOST_VALUES, Count, Text, damaged, shown
 from llama_core.step import OpenShard
 from llama_core.store import Store, to_json
 
@@ -38,7 +42,19 @@ READERS = 8  # threads of a process that fetch and check items
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
-ItemTable = dict[str, tuple[int, int, str]]  # item -> offset, length, sha256
+ItemTable = dict[Text, tuple[Count, Count, Sha256]]  # item -> offset, length, sha256
+
+
+class TensorEntry(BaseModel):
+    """What the metadata say of a tensor: its type and shape, and its chunks (offsets, sizes, file)."""
+
+    dtype: Literal["float32", "bfloat16"]
+    size: list[Count]
+    chunks: list[tuple[list[Count], list[Count], FileName]]
+
+
+ITEMS = TypeAdapter(ItemTable)
+TENSORS = TypeAdapter(dict[Text, TensorEntry])
 
 
 @dataclass(frozen=True)
@@ -156,13 +172,15 @@ class ShardReader(StorageReader):
     def _table(self, file: str) -> ItemTable:
         """Return the places and digests of the items in a file. Raises DamagedError."""
         entry = self._shard.object(f"/{file}.digests.json")
-        return json.loads(self._folder.read(entry.name, expect=entry))
+        return self._folder.read_as(ITEMS, entry.name, expect=entry)
 
     def _read(self, index: MetadataIndex, tables: dict[str, ItemTable]) -> torch.Tensor:
-        """Return one item. Raises DamagedError where its digest is another one."""
+        """Return one item. Raises DamagedError where its place or its digest is another one."""
         stored = self._metadata.storage_data[index]
-        offset, length, digest = tables[stored.file][_item(index)]
+        offset, length, digest = tables[stored.file].get(_item(index), (0, -1, ""))
         entry = self._shard.object(f"/{stored.file}.distcp")
+        if length != math.prod(stored.sizes) * stored.dtype.itemsize or offset + length > entry.size:
+            raise damaged(self._folder.url_of(entry.name), f"its table has no such {shown(_item(index))}")
         data = self._folder.read_range(entry.name, offset, offset + length)
         if hashlib.sha256(data).hexdigest() != digest:
             raise DamagedError(f"{_item(index)} of {self._folder.url_of(entry.name)} is damaged")
@@ -179,16 +197,37 @@ def read_metadata(folder: Store, shard: Shard) -> Metadata:
     entry = shard.object(f"/{METADATA}")
     tensors: dict[str, TensorStorageMetadata | BytesStorageMetadata] = {}
     items: dict[MetadataIndex, Stored] = {}
-    for name, tensor in json.loads(folder.read(entry.name, expect=entry)).items():
-        dtype = DTYPES[tensor["dtype"]]
+    found = folder.read_as(TENSORS, entry.name, entry, **_limits(folder, entry))
+    for name, tensor in found.items():
+        _check_chunks(tensor, f"{folder.url_of(entry.name)}, {shown(name)},")
+        dtype = DTYPES[tensor.dtype]
         chunks = []
-        for offsets, sizes, file in tensor["chunks"]:
+        for offsets, sizes, file in tensor.chunks:
             chunks.append(ChunkStorageMetadata(torch.Size(offsets), torch.Size(sizes)))
             items[MetadataIndex(name, offsets)] = Stored(file, dtype, torch.Size(sizes))
-        tensors[name] = TensorStorageMetadata(
-            TensorProperties(dtype=dtype), torch.Size(tensor["size"]), chunks
-        )
+        tensors[name] = TensorStorageMetadata(TensorProperties(dtype=dtype), torch.Size(tensor.size), chunks)
     return Metadata(tensors, storage_data=items)
+
+
+def _limits(folder: Store, entry: Object) -> dict[str, int]:
+    """Return how large the metadata may be: that of many processes grows with what they store."""
+    if entry.size <= MOST_BYTES:
+        return {}
+    sizes = folder.sizes(entry.name.removesuffix(METADATA).rstrip("/"))
+    stored = sum(size for name, size in sizes.items() if name.endswith(".distcp"))
+    return {"most_bytes": MOST_BYTES + stored // 100, "most_values": MOST_VALUES + stored // 1000}
+
+
+def _check_chunks(tensor: TensorEntry, what: str) -> None:
+    """Raise DamagedError where chunks do not make up their tensor: DCP would leave a part of it unread."""
+    for offsets, sizes, _ in tensor.chunks:
+        ends = [start + length for start, length in zip(offsets, sizes)]
+        if not len(offsets) == len(sizes) == len(tensor.size) or any(map(gt, ends, tensor.size)):
+            raise damaged(what, f"its chunk at {offsets} lies outside of {tensor.size}")
+    filled = [tuple(offsets) for offsets, sizes, _ in tensor.chunks if math.prod(sizes)]
+    stored = sum(math.prod(sizes) for _, sizes, _ in tensor.chunks)
+    if stored != math.prod(tensor.size) or len(set(filled)) < len(filled):
+        raise damaged(what, f"its chunks do not make up {tensor.size}")
 
 
 def raw_bytes(tensor: torch.Tensor) -> memoryview:

@@ -1,5 +1,6 @@
 """Benchmarks are read in every layout that they are published in, and no score is made up."""
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +12,14 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 from trained import Trained
 
+from llama_core.corpus.decontaminate import evaluation_sets
 from llama_core.errors import InputError
 from llama_core.evaluate import harness
 from llama_core.evaluate.harness import run_questions, run_tasks
 from llama_core.evaluate.score import Scorer
-from llama_core.evaluate.tasks import NotRun, data_digests, read_questions
+from llama_core.evaluate.tasks import NotRun, check, data_digests, read_questions
 from llama_core.recipe import Evaluate
+from llama_core.store import Store
 from llama_core.train.distributed import World
 
 ALONE = World(0, 1, torch.device("cpu"))
@@ -94,6 +97,101 @@ def test_a_damaged_line_is_named(data: Path) -> None:
     file.write_text("\n".join(lines))
     with pytest.raises(InputError, match=r"ARC-Easy_test\.jsonl, line 4"):
         read_questions("arc_easy", str(data))
+
+
+HELLASWAG = {"activity_label": "Roof", "ctx": "A man sits.", "endings": ["a", "b"], "label": 1}
+ARC = {"question": {"stem": "Why?", "choices": [{"text": "a", "label": "A"}]}, "answerKey": "A"}
+
+
+@pytest.mark.parametrize(
+    ("file", "row", "said"),
+    [
+        ("hellaswag", [], "no object with a key `activity_label`"),
+        ("hellaswag", {k: v for k, v in HELLASWAG.items() if k != "endings"}, "`endings` is missing"),
+        ("hellaswag", HELLASWAG | {"ctx": 7}, "`ctx` is '7', and not a text"),
+        ("hellaswag", HELLASWAG | {"endings": "ab"}, "`endings` is 'ab', and not a list"),
+        ("hellaswag", HELLASWAG | {"endings": ["a", None]}, r"`endings\.1` is 'None', and not a text"),
+        ("hellaswag", HELLASWAG | {"endings": ["a", ""]}, "a choice is empty"),
+        ("hellaswag", HELLASWAG | {"ctx": "\ud800"}, "`ctx` is no text"),
+        ("hellaswag", HELLASWAG | {"label": 2}, "`label` is 2, and there are 2 choices"),
+        ("hellaswag", HELLASWAG | {"label": "-1"}, "`label` is '-1', and not a number"),
+        ("hellaswag", HELLASWAG | {"label": True}, "`label` is 'True', and not a whole number or a text"),
+        ("hellaswag", HELLASWAG | {"label": float("nan")}, "`label` is 'nan', and not a whole number"),
+        ("arc", ARC | {"answerKey": "B"}, r"`answerKey` is 'B', and the labels of the choices are \['A'\]"),
+        ("arc", ARC | {"question": {"stem": "Why?"}}, "the key `choices` is missing"),
+        ("arc", {"question": "Why?", "choices": ["a"]}, "the key `answerKey` is missing"),
+        (
+            "arc",
+            {"question": "Why?", "choices": ["a"], "answerKey": "A"},
+            "labels of the choices are not there",
+        ),
+        (
+            "arc",
+            {"question": "Why?", "choices": {"text": ["a"], "label": ["A", "B"]}, "answerKey": "B"},
+            "2 entries for 1 choices",
+        ),
+    ],
+)
+def test_a_row_that_is_no_question_is_named_by_file_line_and_key(
+    data: Path, file: str, row: object, said: str
+) -> None:
+    task = {"hellaswag": "hellaswag", "arc": "arc_easy"}[file]
+    (path,) = (data / file).iterdir()
+    path.write_text(path.read_text() + "\n" + json.dumps(row) + "\n" + json.dumps(HELLASWAG))
+    with pytest.raises(InputError, match=rf"{path.name}, line 22: not a question of {task}: .*{said}"):
+        check(str(data), ["hellaswag", "arc_easy"])
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"a": "\xff"}', "line 2: it is not UTF-8"),
+        (b'{"a": ', "line 2: it is not JSON, or the file is cut here"),
+        (b"[" * 100_000, "line 2: its values are nested"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "line 2: it is not JSON"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_line_that_cannot_be_read_is_named(data: Path, content: bytes, said: str, packed: bool) -> None:
+    path = data / "arc" / "ARC-Easy_test.jsonl"
+    lines = path.read_bytes().split(b"\n")
+    whole = b"\n".join([lines[0], content, *lines[1:]])
+    if packed:
+        path.unlink()
+        path = path.with_suffix(".jsonl.gz")
+        whole = gzip.compress(whole)
+    path.write_bytes(whole)
+    with pytest.raises(InputError, match=rf"{path.name}, {said}"):
+        check(str(data), ["arc_easy"])
+    with pytest.raises(InputError, match=rf"{path.name}, .*{said}"):
+        evaluation_sets.check(str(data))
+
+
+def test_a_packed_file_that_is_cut_and_an_empty_one_are_named(data: Path) -> None:
+    path = data / "arc" / "ARC-Easy_test.jsonl"
+    packed = gzip.compress(path.read_bytes())
+    path.write_bytes(b"\n\n")
+    with pytest.raises(InputError, match=r"ARC-Easy_test\.jsonl has no questions"):
+        check(str(data), ["arc_easy"])
+    path.unlink()
+    path.with_suffix(".jsonl.gz").write_bytes(packed[:-20])
+    with pytest.raises(InputError, match=r"ARC-Easy_test\.jsonl\.gz, line \d+: the file is cut here"):
+        check(str(data), ["arc_easy"])
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".jsonl.gz"])
+def test_separators_in_a_text_bytes_that_mark_the_order_and_white_lines_are_no_faults(
+    tmp_path: Path, ending: str
+) -> None:
+    row = HELLASWAG | {"ctx": "A man\u2028sits\u0085 on\x0b it.\x1c"}
+    whole = "\ufeff" + json.dumps(row, ensure_ascii=False) + "\r\n\n" + json.dumps(HELLASWAG) + "\n  \n\n"
+    packed = gzip.compress(whole.encode()) if ending.endswith("gz") else whole.encode()
+    (tmp_path / f"hellaswag_val{ending}").write_bytes(packed)
+    check(str(tmp_path), ["hellaswag", "arc_easy"])
+    questions, name = read_questions("hellaswag", str(tmp_path))
+    assert [q["query"] for q in questions] == ["Roof: " + row["ctx"], "Roof: A man sits."]
+    found = [p.text for p in evaluation_sets.passages(Store(str(tmp_path)), name) if p.field == "ctx"]
+    assert found == [row["ctx"], "A man sits."]
 
 
 @pytest.mark.parametrize("folder", [None, "nowhere"])

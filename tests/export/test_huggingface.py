@@ -79,6 +79,12 @@ def test_permuting_back_gives_the_same_tensor() -> None:
     assert torch.equal(names.unpermute("layers.0.attention.wq.weight", there, 3), tensor)
 
 
+def test_the_shapes_of_a_model_are_known_without_it(trained: Trained) -> None:
+    model = trained.model()
+    found = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    assert names.shapes(model.cfg, model.vocab_size) == found
+
+
 def test_equal_inputs_give_equal_bytes(trained: Trained, store: Store) -> None:
     first, _ = export(trained, store.at("a"))
     second, _ = export(trained, store.at("b"))

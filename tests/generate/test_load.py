@@ -1,7 +1,9 @@
 """A model can be talked to from wherever it lies."""
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import programs
 import pytest
@@ -30,6 +32,13 @@ def folder_of(artifact: Artifact) -> str:
     return artifact.store.url_of(attempt)
 
 
+def a_strangers(trained: Trained, store: Store) -> Store:
+    """The export as anybody's folder, without a manifest near it."""
+    exported = Store(folder_of(export(trained, store)))
+    shutil.copytree(exported.path(), store.path("strangers"))
+    return store.at("strangers")
+
+
 def test_export_folder_export_step_and_train_step_give_the_trained_model(
     trained: Trained, store: Store
 ) -> None:
@@ -47,19 +56,55 @@ def test_a_model_loads_from_any_fsspec_url(trained: Trained) -> None:
     assert load(export(trained, Store("memory://talk")).url).seq_len == 64
 
 
-def test_a_changed_byte_in_the_weights_is_found(trained: Trained, store: Store) -> None:
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.model", "config.json"])
+def test_a_changed_byte_is_found_on_every_address_that_people_are_given(
+    trained: Trained, store: Store, name: str
+) -> None:
     exported = export(trained, store)
-    entry = exported.shard("model").object("model.safetensors")
-    data = bytearray(store.at(exported.store.url.removeprefix(store.url + "/")).read(entry.name))
+    entry = exported.shard("model").object(f"/{name}")
+    data = bytearray(exported.store.read(entry.name))
     data[-5] ^= 1
     exported.store.publish_bytes(entry.name, bytes(data))
-    with pytest.raises(DamagedError, match="damaged"):
-        load(exported.url)
+    for url in (exported.url, folder_of(exported), Path(exported.store.path(entry.name)).parent.as_uri()):
+        with pytest.raises(DamagedError, match=rf"{name} is damaged"):
+            load(url)
+
+
+def test_a_file_that_the_manifest_does_not_name_is_not_read(trained: Trained, store: Store) -> None:
+    exported = export(trained, store, file_bytes=60_000)
+    folder = Store(folder_of(exported))
+    first = next(name for name in folder.list() if name.endswith(".safetensors"))
+    folder.publish_bytes("model.safetensors", folder.read(first))  # transformers would read it
+    assert load(folder.url).seq_len == load(exported.url).seq_len == 64
+    other = exported.store.at("a-00000000")
+    shutil.copytree(folder.path(), other.path())
+    with pytest.raises(InputError, match=r"a-00000000 was never committed: the model is file:"):
+        load(other.url)
+    exported.store.delete(["manifest.json"])
+    with pytest.raises(InputError, match="an export that was never finished"):
+        load(folder.url)
+
+
+def test_a_strangers_folder_needs_no_manifest_and_the_folder_above_may_have_any(
+    trained: Trained, store: Store
+) -> None:
+    folder = a_strangers(trained, store)
+    for above in (b'{"name": "a web page", "icons": []}', b"no JSON", b'{"stage": "train"}'):
+        store.publish_bytes("manifest.json", above)
+        assert load(folder.url).seq_len == 64
+
+
+def test_a_uri_as_the_registry_has_it_and_a_path_are_told_apart(trained: Trained, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "a b%20#?ü"))
+    folder = Path(Store(folder_of(export(trained, store))).path())
+    assert load(str(folder)).seq_len == load(folder.as_uri()).seq_len == load(Store(str(folder)).url).seq_len
+    shutil.copytree(tmp_path / "a b%20#?ü", tmp_path / "a b #?ü")
+    with pytest.raises(InputError, match="give the path that you mean"):
+        load(Store(str(folder)).url)
 
 
 def test_a_file_cut_short_is_found_even_without_a_manifest(trained: Trained, store: Store) -> None:
-    exported = export(trained, store)
-    folder = Store(folder_of(exported))
+    folder = a_strangers(trained, store)
     folder.publish_bytes("model.safetensors", folder.read("model.safetensors")[:-100])
     with pytest.raises(DamagedError, match="cut short"):
         load(folder.url)
@@ -69,7 +114,7 @@ def test_a_file_cut_short_is_found_even_without_a_manifest(trained: Trained, sto
 def test_a_folder_that_lacks_a_file_says_what_belongs_into_it(
     trained: Trained, store: Store, name: str
 ) -> None:
-    folder = Store(folder_of(export(trained, store)))
+    folder = a_strangers(trained, store)
     folder.delete([name])
     with pytest.raises(InputError, match=rf"is not whole, .*{name}.*: beside config\.json belong"):
         load(folder.url)
@@ -80,7 +125,7 @@ def test_what_is_no_llama_of_ours_is_refused_by_name(trained: Trained, store: St
         load(store.url_of("nothing"))
     with pytest.raises(InputError, match="stage tokenizer"):
         load(trained.inputs["tokenizer"].url)
-    folder = Store(folder_of(export(trained, store)))
+    folder = a_strangers(trained, store)
     config = folder.read_json("config.json")
     folder.publish_json("config.json", config | {"num_key_value_heads": 1})
     with pytest.raises(InputError, match="grouped heads"):

@@ -1,5 +1,6 @@
 """The local launcher with real processes: torchrun, pipes, signals."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,9 +13,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from listening import beyond_loopback, listening
 
 from infra.launch.capacity import Capacity, check_capacity, memory_needed
 from infra.launch.launcher import JobSpec
+from infra.launch.local import LocalLauncher
 from infra.launch.run import run
 from llama_core.errors import LaunchError
 from llama_core.recipe import Launch
@@ -33,13 +36,16 @@ SLEEPER = """
 """
 
 
+LOGS = """logs of "jobs", 'all' 100%j #1 $HOME \\ %2F?"""
+
+
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., JobSpec]:
     """job(program, *args, procs=1, device="cpu"): a job that runs the program's text.
 
     Ranks for a CPU are forked, those for a GPU are programs; these programs use neither.
     """
-    monkeypatch.setenv("LLAMA_LOGS", str(tmp_path / "logs"))
+    monkeypatch.setenv("LLAMA_LOGS", str(tmp_path / LOGS))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.chdir(tmp_path)
 
@@ -113,17 +119,81 @@ def test_a_job_is_not_started_more_often_than_the_recipe_says(job) -> None:
 DEVICES = pytest.mark.parametrize("device", ["cpu", "cuda"])
 
 
-@DEVICES
-def test_ranks_under_torchrun_reduce_over_loopback(job, device: str) -> None:
-    program = """
-        import sys, torch, torch.distributed as dist
+# Ranks that join in our way, or in torch's, and wait until somebody has looked at them.
+JOINS = """
+    import pathlib, sys, time, torch, torch.distributed as dist
+    from llama_core.train import distributed
+    if sys.argv[1] == "ours":
+        world = distributed.join("cpu")
+        world.ensure_group()
+        total = world.sum(world.rank + 1.0)[0]
+    else:
         dist.init_process_group("gloo")
         total = torch.tensor(dist.get_rank() + 1.0)
         dist.all_reduce(total)
-        sys.stdout.write(f"total {total.item()}\\n")
-        dist.destroy_process_group()
-    """
-    assert list(run(job(program, procs=2, device=device))) == ["total 3.0", "total 3.0"]
+    sys.stdout.write(f"total {float(total)}\\n")
+    while not pathlib.Path("looked").exists():
+        time.sleep(0.02)
+"""
+
+# What the shell of a person says who works inside an allocation, or under another torchrun.
+SURROUNDINGS = {
+    "RANK": "5",
+    "LOCAL_RANK": "5",
+    "WORLD_SIZE": "7",
+    "LOCAL_WORLD_SIZE": "7",
+    "GROUP_RANK": "2",
+    "MASTER_ADDR": "192.0.2.1",
+    "MASTER_PORT": "1",
+    "PET_NNODES": "7",
+    "PET_NODE_RANK": "5",
+    "PET_MAX_RESTARTS": "3",
+    "PET_RDZV_BACKEND": "c10d",
+    "PET_RDZV_ENDPOINT": "192.0.2.1:1",
+    "TORCHELASTIC_USE_AGENT_STORE": "True",
+    "TORCHELASTIC_RUN_ID": "another",
+    "SLURM_PROCID": "5",
+    "SLURM_NTASKS": "7",
+    "OMPI_COMM_WORLD_RANK": "5",
+    "PMI_RANK": "5",
+    "NCCL_COMM_ID": "192.0.2.1:1",
+    "NCCL_SOCKET_IFNAME": "none0",
+    "GLOO_SOCKET_IFNAME": "none0",
+}
+
+
+@pytest.mark.parametrize(
+    ("procs", "how", "device"),
+    [(1, "ours", "cpu"), (2, "ours", "cpu"), (2, "torch's", "cuda")],
+)
+def test_a_job_listens_on_loopback_only_and_is_no_part_of_another(
+    job, procs: int, how: str, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in SURROUNDINGS.items():
+        monkeypatch.setenv(name, value)
+    launcher = LocalLauncher()
+    handle = launcher.submit(job(JOINS, how, procs=procs, device=device))
+    lines = launcher.logs(handle)
+    totals = [next(lines) for _ in range(procs)]
+    assert totals == [f"total {procs * (procs + 1) / 2}"] * procs
+    found = listening(int(handle.id))
+    assert found, "gloo listens"
+    assert beyond_loopback(found) == []
+    Path("looked").touch()
+    assert list(lines) == []
+    assert launcher.poll(handle).phase == "succeeded"
+
+
+def test_a_job_knows_nothing_of_other_jobs_but_all_else(job, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (SURROUNDINGS | {"CUDA_VISIBLE_DEVICES": "3", "NCCL_DEBUG": "INFO"}).items():
+        monkeypatch.setenv(name, value)
+    the_job = job("import json, os; print(json.dumps(dict(os.environ)))")
+    the_job.env["MASTER_ADDR"] = "a job may say so itself"
+    environment = json.loads(next(run(the_job)))
+    mine = {name for name in SURROUNDINGS if not name.endswith("_SOCKET_IFNAME")}
+    assert mine & set(environment) == {"MASTER_ADDR"}
+    assert environment["MASTER_ADDR"] == the_job.env["MASTER_ADDR"]
+    assert (environment["CUDA_VISIBLE_DEVICES"], environment["NCCL_DEBUG"]) == ("3", "INFO")
 
 
 @DEVICES

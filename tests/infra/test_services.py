@@ -1,7 +1,9 @@
 """The services of a run: real Prefect servers, real kills."""
 
+import contextlib
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -14,6 +16,9 @@ import httpx
 import psutil
 import pytest
 from pipeline import ROOT, Pipeline
+
+from infra.services import prepare_mlflow
+from llama_core.errors import ServiceError
 
 # A run that uses the services until its standard input ends.
 RUN = """
@@ -132,11 +137,11 @@ def test_two_runs_share_one_server(running: Running, start: Callable[..., Run]) 
     assert answers(running.url)
 
 
-@pytest.mark.parametrize("victim", ["infra.prefect_server", "prefect"])
+@pytest.mark.parametrize("victim", ["infra.prefect_server", "infra.servers"])
 def test_the_server_comes_back_to_a_run_at_the_same_address(
     victim: str, home: Pipeline, running: Running
 ) -> None:
-    holder, server = find(home, "infra.prefect_server"), find(home, "prefect", "server")
+    holder, server = find(home, "infra.prefect_server"), find(home, "infra.servers", "prefect")
     killed = holder if victim == "infra.prefect_server" else server
     killed.kill()
     server.wait(timeout=20)
@@ -217,6 +222,29 @@ def test_two_first_uses_of_mlflow_at_once_make_one_good_database(tmp_path: Path)
     assert [p.communicate(timeout=120)[0].strip() for p in both] == [
         f"sqlite:///{tmp_path}/mlflow/mlflow.db"
     ] * 2
+
+
+@pytest.mark.parametrize(
+    "fault", ["junk", "folder", pytest.param("of a later version", marks=pytest.mark.slow)]
+)
+def test_a_database_that_mlflow_cannot_use_is_one_clear_message(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLAMA_HOME", str(tmp_path))
+    database = tmp_path / "mlflow" / "mlflow.db"
+    database.parent.mkdir()
+    if fault == "junk":
+        database.write_bytes(b"this is no database" * 100)
+    elif fault == "folder":
+        database.mkdir()
+    else:
+        with contextlib.closing(sqlite3.connect(database)) as opened, opened:
+            opened.execute("CREATE TABLE alembic_version (version_num)")
+            opened.execute("INSERT INTO alembic_version VALUES ('ffffffffffff')")
+            opened.execute("CREATE TABLE experiments (experiment_id)")
+    with pytest.raises(ServiceError, match="MLflow's database .*mlflow.db cannot be") as refused:
+        prepare_mlflow()
+    assert "\n" not in str(refused.value)
 
 
 def test_the_stack_serves_runs_and_kills_leave_nothing_behind(

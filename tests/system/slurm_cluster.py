@@ -89,9 +89,8 @@ class SlurmCluster:
                 daemon.kill()
 
     def command(self, *command: str) -> str:
-        return subprocess.run(
-            command, env=os.environ | self.environment, capture_output=True, text=True, check=True
-        ).stdout
+        env = {"PATH": os.environ["PATH"]} | self.environment
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
 
     def _start(self) -> None:
         folder, first = self.folder, _free_ports(NODES + 1)

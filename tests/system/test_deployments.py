@@ -1,117 +1,21 @@
 """Deployments as a person uses them: the stack, `prefect deploy`, a run, and what is seen of it."""
 
-import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 from mlflow.tracking import MlflowClient
-from pipeline import ROOT, Pipeline
-from system.ceph import free_port
+from pipeline import Pipeline
+from system.browser import CHROMIUM, browser
+from system.stack import PREFECT, Stack
+from system.stranger import page, tries
 
 from llama_core.recipes.load import load_recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
-
-PREFECT = str(Path(sys.executable).with_name("prefect"))
-CHROMIUM = shutil.which("chromium")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-QUIET += ["--disable-background-networking", "--disable-component-update"]
-
-
-def seen(url: str, profile: Path) -> str:
-    """A page as a browser has it after its scripts have run for a while."""
-    assert CHROMIUM
-    command = [CHROMIUM, "--headless=new", *QUIET, f"--user-data-dir={profile}"]
-    command += ["--virtual-time-budget=30000", "--dump-dom", url]
-    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=True).stdout
-
-
-class Stack:
-    """`python -m infra.stack` on a home of its own, with every deployment on it."""
-
-    def __init__(self, home: Path):
-        self.ports = {"--prefect-port": free_port(), "--mlflow-port": free_port()}
-        self.api = f"http://127.0.0.1:{self.ports['--prefect-port']}/api"
-        self.pipeline = Pipeline(home, f"file://{home}/store", {"PREFECT_API_URL": self.api})
-        self._log = home / "stack.log"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        options = [str(part) for option in self.ports.items() for part in option]
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "infra.stack", *options],
-                env=self.pipeline.environment(),
-                stdout=log,
-                stderr=log,
-            )
-        deadline = time.monotonic() + 200
-        while "Ctrl-C" not in self._log.read_text():
-            assert self._process.poll() is None and time.monotonic() < deadline, self._log.read_text()
-            time.sleep(0.2)
-
-    def interrupt(self) -> None:
-        assert self._process
-        self._process.send_signal(2)
-        assert self._process.wait(timeout=60) == 0, self._log.read_text()
-        assert not self.pipeline.ends(within=10)
-
-    def kill(self) -> None:
-        assert self._process
-        self._process.kill()
-        assert not self.pipeline.ends(within=30)
-
-    def prefect(self, *args: str) -> str:
-        done = subprocess.run(
-            [PREFECT, *args], cwd=ROOT, env=self.pipeline.environment(), text=True, capture_output=True
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def watch(self, deployment: str) -> str:
-        """Run a deployment to its end; what the terminal showed, in one line."""
-        done = subprocess.run(
-            [PREFECT, "deployment", "run", deployment, "--watch", "--watch-timeout", "180"],
-            cwd=ROOT,
-            env=self.pipeline.environment(COLUMNS="2000"),
-            text=True,
-            capture_output=True,
-        )
-        return " ".join(done.stdout.split())
-
-    def ask(self, what: str, **body: Any) -> list[dict[str, Any]]:
-        """POST /WHAT/filter of Prefect's REST API."""
-        return httpx.post(f"{self.api}/{what}/filter", json=body, timeout=30).raise_for_status().json()
-
-    def begin(self, store: str) -> str:
-        """Start a run of micro by train/tiny, on a store that has its tokens; its id, once it trains."""
-        before = {run["id"] for run in self.ask("flow_runs")}
-        self.prefect("deployment", "run", "train/tiny", "-p", "recipe=micro", "-p", f"store={store}")
-        [run] = [r["id"] for r in self.ask("flow_runs") if r["id"] not in before]
-        deadline = time.monotonic() + 300
-        while not self.ask(
-            "task_runs", task_runs={"name": {"like_": "train"}}, flow_runs={"id": {"any_": [run]}}
-        ):
-            assert time.monotonic() < deadline, self.state(run)
-            time.sleep(0.5)
-        return run
-
-    def state(self, run: str) -> dict[str, Any]:
-        return httpx.get(f"{self.api}/flow_runs/{run}", timeout=30).raise_for_status().json()
-
-    def await_completed(self, run: str, within: float = 400) -> dict[str, Any]:
-        deadline = time.monotonic() + within
-        while (state := self.state(run))["state_type"] != "COMPLETED":
-            assert state["state_type"] not in ("FAILED", "CANCELLED"), state
-            assert time.monotonic() < deadline, state
-            time.sleep(1)
-        return state
 
 
 @pytest.fixture(scope="module")
@@ -211,13 +115,94 @@ def test_a_browser_shows_the_run_the_deployments_and_the_registered_model(
     [run] = [r for r in stack.ask("flow_runs") if r["parameters"].get("recipe") == "micro"]
     prefect = f"{stack.api.removesuffix('/api')}/v2"
     mlflow = f"http://127.0.0.1:{stack.ports['--mlflow-port']}/#"
-    for url, shown in {
-        f"{prefect}/runs/flow-run/{run['id']}": ["Completed", "ingest code", "Artifacts"],
-        f"{prefect}/deployments": ["65b", "tiny", "tokenizer"],
-        f"{mlflow}/models/llama-micro": ["candidate", "llama.corpus"],
-    }.items():
-        page = seen(url, tmp_path / "browser")
-        assert not [text for text in shown if text not in page], url
+    with browser(tmp_path) as tab:
+        for url, shown in {
+            f"{prefect}/runs/flow-run/{run['id']}": ["Completed", "ingest code", "Artifacts"],
+            f"{prefect}/deployments": ["65b", "tiny", "tokenizer"],
+            f"{mlflow}/models/llama-micro": ["candidate", "llama.corpus"],
+        }.items():
+            tab.open(url)
+            tab.shows(*shown)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "elsewhere.test"])
+def test_a_page_of_another_origin_changes_nothing_and_reads_nothing(
+    host: str, stack: Stack, tmp_path: Path
+) -> None:
+    [deployment] = [d for d in stack.ask("deployments") if d["tags"] == ["register", "tiny"]]
+    targets = {"api": stack.api, "mlflow": stack.mlflow, "ws": stack.api.replace("http", "ws")}
+    targets |= {"deployment": deployment["id"]}
+
+    def state() -> tuple[object, ...]:
+        tracker = MlflowClient(stack.mlflow)
+        return (
+            {run["id"] for run in stack.ask("flow_runs")},
+            [(pool["name"], pool["is_paused"]) for pool in stack.ask("work_pools")],
+            {experiment.name for experiment in tracker.search_experiments()},
+        )
+
+    before = state()
+    with page(targets) as port, browser(tmp_path, "--host-resolver-rules=MAP *.test 127.0.0.1") as tab:
+        tried = tries(f"http://{host}:{port}", tab)
+    assert tried.pop("own") == "200 mine", "the page does ask"
+    assert len(tried) == 13
+    read = {name: what for name, what in tried.items() if not what.startswith("Error")}
+    assert read.items() <= {"prefect_run_blind": "opaque", "mlflow_make_blind": "opaque"}.items()
+    assert state() == before
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
+def test_a_page_whose_own_name_leads_here_is_refused(stack: Stack, tmp_path: Path) -> None:
+    with browser(tmp_path, "--host-resolver-rules=MAP *.test 127.0.0.1") as tab:
+        for url in (f"{stack.api}/work_pools/local", stack.mlflow, f"{stack.mlflow}/health"):
+            tab.open(url.replace("127.0.0.1", "elsewhere.test"))
+            tab.shows("Refused", "see the Host header")
+
+
+def test_a_run_sets_no_command_and_no_variable_that_executes_code(stack: Stack, tmp_path: Path) -> None:
+    before = {run["id"] for run in stack.ask("flow_runs")}
+    mark = tmp_path / "executed"
+    for variable in (
+        f"command=touch {mark}",
+        f"working_dir={tmp_path}",
+        f"env.PYTHONPATH={tmp_path}",
+        'env={"LD_PRELOAD": "x.so"}',
+        'env={"AWS_CONFIG_FILE": "/proc/self/environ"}',
+    ):
+        with pytest.raises(AssertionError, match="422|Error creating flow run|not allowed|does not match"):
+            stack.prefect("deployment", "run", "register/tiny", "--job-variable", variable)
+    assert {run["id"] for run in stack.ask("flow_runs")} == before and not mark.exists()
+
+
+def test_a_schedule_and_an_automation_stay_as_a_person_has_switched_them(stack: Stack) -> None:
+    name = "train-tiny-when-its-corpus-is-ready"
+
+    def switches() -> tuple[bool, bool]:
+        [schedule] = [s for d in stack.ask("deployments") for s in d["schedules"]]
+        return schedule["active"], next(a["enabled"] for a in stack.ask("automations") if a["name"] == name)
+
+    assert switches() == (False, True)
+    [deployment] = [d for d in stack.ask("deployments") if d["schedules"]]
+    [schedule] = deployment["schedules"]
+    for schedule_command, automation_command, wanted in (
+        ("resume", "pause", (True, False)),
+        ("pause", "resume", (False, True)),
+    ):
+        stack.prefect("deployment", "schedule", schedule_command, "pretrain/tiny", schedule["id"])
+        stack.prefect("automation", automation_command, name)
+        stack.prefect("--no-prompt", "deploy", "--all")
+        assert switches() == wanted
+
+
+def test_the_stack_listens_on_loopback_at_its_two_ports_and_nowhere_else(stack: Stack) -> None:
+    listening = {
+        (connection.laddr.ip, connection.laddr.port)
+        for process in stack.pipeline.processes()
+        for connection in process.net_connections("inet")
+        if connection.status == "LISTEN"
+    }
+    assert listening == {("127.0.0.1", port) for port in stack.ports.values()}
 
 
 @pytest.fixture
@@ -241,6 +226,30 @@ def test_a_run_that_was_lost_with_the_stack_goes_on_when_the_stack_is_back(stack
     stack.kill()
     stack.start()
     assert stack.await_completed(run)["run_count"] == 2
+
+
+def test_a_cancelled_run_ends_its_training_and_is_killed_in_mlflow(stack: Stack, store: str) -> None:
+    before = {run["id"] for run in stack.ask("flow_runs")}
+    long = 'overrides={"train.tokens": 2048000}'
+    stack.prefect(
+        "deployment", "run", "train/tiny", "-p", "recipe=micro", "-p", f"store={store}", "-p", long
+    )  # fmt: skip
+    [run] = [r["id"] for r in stack.ask("flow_runs") if r["id"] not in before]
+    mlflow = MlflowClient(f"sqlite:///{stack.pipeline.home}/mlflow/mlflow.db")
+
+    def statuses() -> list[str]:
+        experiment = mlflow.get_experiment_by_name("llama-pretrain")
+        return [r.info.status for r in mlflow.search_runs([experiment.experiment_id])] if experiment else []
+
+    deadline = time.monotonic() + 300
+    while "RUNNING" not in statuses():
+        assert time.monotonic() < deadline, stack.state(run)
+        time.sleep(0.5)
+    stack.prefect("flow-run", "cancel", run)
+    while stack.state(run)["state_type"] != "CANCELLED" or "RUNNING" in statuses():
+        assert time.monotonic() < deadline, stack.state(run)
+        time.sleep(0.5)
+    assert statuses().count("KILLED") == 1
 
 
 def test_a_corpus_that_is_ready_starts_a_training_with_what_it_was_asked_for_with(stack: Stack) -> None:

@@ -95,7 +95,9 @@ def test_a_full_disk(pipeline: Pipeline, tmp_path: Path) -> None:
         pytest.skip("mounting a small disk needs root")
     try:
         pipeline.store_url = f"file://{small}/store"
-        fails(pipeline, says="no space is left")
+        fails(pipeline, says="no space is left for the training")
+        assert pipeline.store.list() == [], "said before any work"
+        fails(pipeline, "--flow", "corpus", says="no space is left")
         half = [p for p in small.rglob("*") if ".tmp-" in p.name]
         assert half == [], "nothing half-published, and no rubbish"
     finally:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from listening import beyond_loopback, listening
 from system.slurm_cluster import SlurmCluster, missing
 
 from infra.launch.capacity import Capacity, check_capacity
@@ -38,6 +39,33 @@ SLEEPER = """
 """
 
 ALONE = {"nodes": 1, "procs_per_node": 1}
+LOGS = """logs of "jobs", 'all' 100%j #1 $HOME"""
+# What the shell of a person may say who works inside an allocation, or has said what another job needs.
+SURROUNDINGS = {
+    "SBATCH_TIMELIMIT": "1",
+    "SBATCH_PARTITION": "half",
+    "SBATCH_OUTPUT": "/dev/null",
+    "SBATCH_EXPORT": "NONE",
+    "SBATCH_WAIT": "1",
+    "SLURM_JOB_ID": "999999",
+    "SLURM_NNODES": "7",
+    "SLURM_NTASKS": "7",
+    "SLURM_NTASKS_PER_NODE": "7",
+    "SLURM_MEM_PER_CPU": "64",
+    "SLURM_MEM_PER_NODE": "64",
+    "SLURM_TIMELIMIT": "1",
+    "SLURM_NODEID": "5",
+    "SQUEUE_STATES": "SUSPENDED",
+    "SQUEUE_FORMAT": "%N",
+    "SINFO_PARTITION": "half",
+    "SCANCEL_STATE": "SUSPENDED",
+    "RANK": "5",
+    "WORLD_SIZE": "7",
+    "MASTER_ADDR": "192.0.2.1",
+    "PET_RDZV_BACKEND": "c10d",
+    "PET_NNODES": "7",
+    "TORCHELASTIC_USE_AGENT_STORE": "False",
+}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +79,9 @@ def slurm(cluster: SlurmCluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     for name, value in cluster.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("LLAMA_LOGS", str(tmp_path / "logs of jobs"))
+    for name, value in SURROUNDINGS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("LLAMA_LOGS", str(tmp_path / LOGS))
     monkeypatch.chdir(tmp_path)
     yield SlurmLauncher(every=0.3)
     cluster.command("scancel", "--full", "--user", str(os.getuid()))
@@ -89,10 +119,35 @@ def test_two_nodes_reduce_and_rank_0_is_on_the_first(slurm: SlurmLauncher, job) 
 
 @needs_slurm
 @pytest.mark.slow
-def test_arguments_reach_the_job_as_they_are(slurm: SlurmLauncher, job) -> None:
+def test_arguments_reach_the_job_as_they_are(slurm: SlurmLauncher, job, cluster: SlurmCluster) -> None:
     argument = """file:///a b/$HOME/"x"/'y'"""
-    lines = list(run(job("import sys; print(sys.argv[1])", argument, nodes=1, procs_per_node=1), slurm))
+    the_job = job("import sys; print(sys.argv[1])", argument, time_limit="2-0", **ALONE)
+    handle = slurm.submit(the_job)
+    [told] = [
+        word
+        for word in cluster.command("scontrol", "show", "job", handle.id).split()
+        if word.startswith("TimeLimit=")
+    ]
+    assert told == "TimeLimit=2-00:00:00"
+    lines = list(slurm.logs(handle))
     assert argument in lines
+    assert handle.log.parent.name == LOGS
+
+
+@needs_slurm
+@pytest.mark.slow
+def test_a_log_whose_path_has_a_backslash_is_found_by_the_next_flow(
+    slurm: SlurmLauncher, job, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In such a path Slurm takes a `%` as it is, in others it does not."""
+    monkeypatch.setenv("LLAMA_LOGS", str(tmp_path / "a\\b 100%j"))
+    the_job = job(SLEEPER, time_limit="UNLIMITED", **ALONE)
+    _ranks(slurm.logs(slurm.submit(the_job)), 1)
+    monkeypatch.setenv("LLAMA_LOGS", str(tmp_path / "another"))
+    adopted = slurm.adopt(the_job.name)
+    assert adopted and adopted.log.parent.name == "a\\b 100%j"
+    _ranks(slurm.logs(adopted), 1)
+    slurm.cancel(adopted)
 
 
 @needs_slurm
@@ -117,6 +172,10 @@ def test_an_unexplained_failure_shows_in_the_log_which_rank_failed_first(slurm: 
 def test_a_caller_who_stops_reading_cancels_the_job(slurm: SlurmLauncher, job) -> None:
     lines = run(job(SLEEPER), slurm)
     pids = _ranks(lines)
+    agents = {psutil.Process(pid).ppid() for pid in pids}
+    found = [one for agent in agents for one in listening(agent)]
+    assert len(found) == 1, "the store, at the address of the first node"
+    assert beyond_loopback(found) == []
     lines.close()
     _wait_until_gone(pids)
     assert slurm.adopt(job(SLEEPER).name) is None
@@ -131,8 +190,9 @@ def test_a_job_that_a_person_cancels_is_not_started_again(
     lines = run(the_job, slurm)
     _ranks(lines, 1)
     cluster.command("scancel", "--name", the_job.name)
-    with pytest.raises(LaunchError, match="cancelled"):
+    with pytest.raises(LaunchError, match="cancelled") as error:
         list(lines)
+    assert error.value.cancelled, "MLflow shows it as killed"
 
 
 @needs_slurm
@@ -275,15 +335,43 @@ def test_a_job_is_warned_five_minutes_before_its_limit_or_less_where_it_is_short
     assert f"#SBATCH --signal=B:USR1@{warning}\n" in text
 
 
-def test_a_time_limit_that_is_no_time_is_refused(job) -> None:
-    with pytest.raises(LaunchError, match="launch.time_limit 'a day' is not a time"):
-        script(job(SLEEPER, time_limit="a day"), Path("/logs/x-%j.log"), None)
+def test_a_job_without_a_time_limit_is_not_warned(job) -> None:
+    text = script(job(SLEEPER, time_limit="UNLIMITED"), Path("/logs/x.log"), None)
+    assert "#SBATCH --time=UNLIMITED\n" in text
+    assert "--signal=B:" not in text
 
 
-def test_no_credential_is_written_into_the_script(job) -> None:
+def test_a_value_that_would_end_its_line_in_the_script_is_refused(job) -> None:
+    with pytest.raises(LaunchError, match="no line break in 'main.n#SBATCH --wrap=id'"):
+        script(job(SLEEPER), Path("/logs/x.log"), "main\n#SBATCH --wrap=id")
+
+
+RECORDING_SBATCH = """#!/bin/sh
+env > "$RECORD/environment"
+cat > "$RECORD/script"
+echo 12
+"""
+
+
+def test_sbatch_is_told_of_no_other_job(job, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    sbatch = tmp_path / "sbatch"
+    sbatch.write_text(RECORDING_SBATCH)
+    sbatch.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    needed = {"SLURM_CONF": "/etc/slurm.conf", "SBATCH_ACCOUNT": "physics", "RECORD": str(tmp_path)}
+    for name, value in (
+        SURROUNDINGS | needed | {"LLAMA_LOGS": str(tmp_path), "OMPI_COMM_WORLD_RANK": "3"}
+    ).items():
+        monkeypatch.setenv(name, value)
     the_job = job(SLEEPER)
     the_job.env["AWS_SECRET_ACCESS_KEY"] = "do-not-tell"
-    assert "do-not-tell" not in script(the_job, Path("/logs/x-%j.log"), None)
+    assert SlurmLauncher("main").submit(the_job).id == "12"
+    lines = (tmp_path / "environment").read_text().splitlines()
+    environment = dict(line.split("=", 1) for line in lines if "=" in line)
+    assert not set(SURROUNDINGS) & set(environment)
+    assert "OMPI_COMM_WORLD_RANK" not in environment
+    assert (needed | the_job.env).items() <= environment.items()
+    assert "do-not-tell" not in (tmp_path / "script").read_text()
 
 
 def _ranks(lines: Iterator[str], count: int = 4) -> list[int]:

@@ -1,21 +1,394 @@
-"""The registry: what it would refuse, and runs that register the same model at the same moment."""
+"""The registry: what it would refuse, what is checked before, and runs that register at the same moment."""
 
-import logging
+import hashlib
+import importlib.metadata
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
 import threading
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import mlflow
 import pytest
 from mlflow import MlflowClient
+from pipeline import ROOT
+from trained import Trained
+from unorchestrated import leave_prefect_out
 
+from infra.checked_models import CheckedModels
+from infra.health import answers
+from llama_core.artifact import Artifact
+from llama_core.errors import DamagedError, RecipeError, ServiceError
+from llama_core.export import REVISION, huggingface
 from llama_core.recipes.load import load_recipe
+from llama_core.step import Step
 from llama_core.store import Store
-from tasks.register import VERSION_TAG, _point, _version, check_registry
+from tasks import register as module
+from tasks.export import attempt_of, mlflow_files
+from tasks.register import VERSION_TAG, Version, _point, _version, check_registry, register, source_of
 from tasks.run import Run
 
 
-def test_runs_at_the_same_moment_leave_one_version_and_its_alias(tmp_path: Path) -> None:
-    api = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db", f"sqlite:///{tmp_path}/mlflow.db")
-    api.search_registered_models()  # makes the database
+@pytest.fixture
+def database(tmp_path: Path, shared: Path, once: Callable[[str, Callable[[Path], Path]], Path]) -> str:
+    """An empty database of MLflow's, named by nothing yet: its tables take a second to make."""
+
+    def make(folder: Path) -> Path:
+        MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
+        return folder / "mlflow.db"
+
+    copy = tmp_path / "mlflow.db"
+    copy.write_bytes(once("mlflow", make).read_bytes())
+    return f"sqlite:///{copy}"
+
+
+@dataclass
+class Model:
+    """A small model that was exported and scored, and can be registered."""
+
+    run: Run
+    lineage: dict[str, Artifact]
+    evaluation: Artifact
+    exported: Artifact
+
+    def register(self) -> Version:
+        return register.fn(self.run, self.lineage, self.evaluation, self.exported)
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.exported.store.path(attempt_of(self.exported)))
+
+    def change(self, name: str) -> None:
+        """Change one byte in the middle of a file of the export."""
+        data = bytearray((self.folder / name).read_bytes())
+        data[len(data) // 2] ^= 1
+        (self.folder / name).write_bytes(data)
+
+
+@pytest.fixture(scope="module")
+def made(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store with the scores and the export of a model."""
+    store = Store(str(tmp_path_factory.mktemp("made")))
+    Step(store, "evaluate", 1, {}).commit([], facts={"heldout": {}, "tasks": {}})
+    step = Step(store, "export", REVISION, {})
+    train, tokenizer = trained.inputs["train"], trained.inputs["tokenizer"]
+    huggingface.export(step, trained.recipe, train, tokenizer, extra=mlflow_files())
+    step.commit([huggingface.SHARD])
+    return store
+
+
+@pytest.fixture
+def model(
+    made: Store, trained: Trained, tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> Model:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", database)
+    leave_prefect_out(monkeypatch)
+    store = Store(str(tmp_path / "a #b?c;d 'e\" é&+"))
+    shutil.copytree(made.path(), store.path())
+    scored, exported = (Artifact.load(store, name) for name in sorted(made_steps(store)))
+    return Model(Run(trained.recipe, store), {"train": trained.inputs["train"]}, scored, exported)
+
+
+def made_steps(store: Store) -> set[str]:
+    return {name.removesuffix("/manifest.json") for name in store.list() if name.endswith("/manifest.json")}
+
+
+def test_a_model_on_a_store_with_an_odd_path_is_registered_once_and_loads(
+    model: Model, tmp_path: Path
+) -> None:
+    check_registry(model.run)
+    made = model.register()
+    assert model.register() == made
+    assert Path(mlflow.artifacts.download_artifacts("models:/llama-micro@candidate")) == model.folder
+    loaded = mlflow.pyfunc.load_model("models:/llama-micro@candidate")
+    params = {"max_new_tokens": 4}
+    assert len(loaded.predict(["def main():"], params)) == 1
+    with pytest.raises(ValueError, match="top_p"):
+        loaded.predict(["def main():"], params | {"top_p": 0.0})
+    assert sorted(p.name for p in (model.folder / "code").iterdir()) == ["__pycache__", "llama_pyfunc.py"]
+    assert (model.folder / "code" / "__pycache__").is_file(), "no bytecode that nobody has checked"
+
+
+@pytest.mark.parametrize("name", ["code/llama_pyfunc.py", "model.safetensors", "tokenizer.json", "MLmodel"])
+def test_an_export_that_was_changed_at_equal_size_is_not_registered(model: Model, name: str) -> None:
+    model.change(name)
+    with pytest.raises(DamagedError, match=re.escape(name)):
+        model.register()
+    assert MlflowClient().search_registered_models() == []
+
+
+def test_an_export_that_was_changed_after_it_was_registered_is_found(model: Model) -> None:
+    model.register()
+    model.change("model.safetensors")
+    with pytest.raises(DamagedError, match="model.safetensors"):
+        model.register()
+    with pytest.raises(ValueError, match="model.safetensors is damaged"):
+        mlflow.pyfunc.load_model(model.folder.as_uri())
+
+
+def test_large_weights_are_read_again_only_if_the_alias_moves(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SMALL", 20_000)
+    made = model.register()
+    model.change("model.safetensors")
+    assert model.register() == made
+    MlflowClient().delete_registered_model_alias("llama-micro", "candidate")
+    with pytest.raises(DamagedError, match="model.safetensors"):
+        model.register()
+    model.change("model.safetensors")
+    model.change("config.json")
+    with pytest.raises(DamagedError, match="config.json"):
+        model.register()
+
+
+ADDED = {"code/torch.py": b"raise SystemExit('a stranger')", "adapter_config.json": b"{}"}
+
+
+@pytest.mark.parametrize("name", ["code/llama_pyfunc.py", "MLmodel", "SHA256SUMS", *ADDED])
+def test_mlflow_is_given_nothing_that_was_not_registered(model: Model, name: str) -> None:
+    model.register()
+    repository = CheckedModels("models:/llama-micro/1")
+    assert Path(repository.download_artifacts("")) == model.folder
+    if name in ADDED:
+        (model.folder / name).write_bytes(ADDED[name])
+    else:
+        model.change(name)
+    with pytest.raises(DamagedError, match=f"is not what was registered: .*{re.escape(name)}"):
+        repository.download_artifacts("")
+
+
+def test_mlflow_is_given_a_path_that_it_reads_as_it_is(model: Model, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "a%20b%2Fc"))
+    shutil.copytree(model.run.store.path(), store.path())
+    model.run = Run(model.run.recipe, store)
+    model.exported = Artifact.load(store, model.exported.name)
+    check_registry(model.run)
+    model.register()
+    path = CheckedModels("models:/llama-micro@candidate").download_artifacts("")
+    assert mlflow.models.Model.load(path).flavors["python_function"]["code"] == "code"
+    assert Path(path).samefile(model.folder)
+
+
+@pytest.mark.slow
+def test_mlflow_runs_no_code_of_a_stranger_where_this_project_is_installed(
+    model: Model, tmp_path: Path
+) -> None:
+    model.register()
+    code, sums = model.folder / "code/llama_pyfunc.py", model.folder / "SHA256SUMS"
+    original = code.read_text()
+    code.write_text(
+        original.replace("def _load_pyfunc(path):", "def _load_pyfunc(path):\n    print('a stranger')")
+    )
+    digest = hashlib.sha256(code.read_bytes()).hexdigest()
+    sums.write_text(re.sub(r"\w+(?=  code/llama_pyfunc.py)", digest, sums.read_text()))
+    alone, installed = _load(tmp_path / "alone", {}), _load(tmp_path / "site", _entry_points())
+    assert alone.returncode == 0 and "a stranger" in alone.stdout, "MLflow alone trusts the store"
+    assert "a stranger" not in installed.stdout
+    assert "DamagedError" in installed.stderr and "is not what was registered" in installed.stderr
+
+
+def _entry_points() -> dict[str, dict[str, str]]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+
+
+def _load(site: Path, points: dict[str, dict[str, str]]) -> subprocess.CompletedProcess[str]:
+    """Load the model in a fresh Python that sees this project as installed, with these entry points."""
+    info = site / "llama_pretrain-0.1.0.dist-info"  # it hides one that is really installed
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: llama-pretrain\nVersion: 0.1.0\n")
+    lines = [
+        f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in names.items()) for group, names in points.items()
+    ]
+    (info / "entry_points.txt").write_text("\n".join(lines))
+    env = os.environ | {"PYTHONPATH": f"{site}:{ROOT}", "HF_HUB_OFFLINE": "1"}
+    program = "import mlflow; mlflow.pyfunc.load_model('models:/llama-micro@candidate')"
+    return subprocess.run([sys.executable, "-c", program], cwd=site, env=env, capture_output=True, text=True)
+
+
+def test_a_version_that_mlflow_cannot_load_is_deleted_and_the_alias_stays(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = MlflowClient()
+    api.create_registered_model("llama-micro")
+    api.create_model_version("llama-micro", "s3://elsewhere/model")
+    api.set_registered_model_alias("llama-micro", "candidate", "1")
+    monkeypatch.setattr(module, "source_of", lambda folder: folder.url)  # without quotes
+    with pytest.raises(ServiceError, match="deleted again"):
+        model.register()
+    assert [v.version for v in api.search_model_versions("name = 'llama-micro'")] == [1]
+    assert int(api.get_model_version_by_alias("llama-micro", "candidate").version) == 1
+
+
+def test_the_check_leaves_nothing_behind(model: Model) -> None:
+    before = set(model.run.store.list())
+    check_registry(model.run)
+    api = MlflowClient()
+    assert api.search_registered_models() == []
+    assert set(model.run.store.list()) == before
+    api.create_registered_model("llama-micro")
+    check_registry(model.run)
+    [left] = api.search_registered_models()
+    assert left.tags == {} and left.latest_versions == []
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("/a b/c%20d#e?f", "file:///a%20b/c%2520d%23e%3Ff"),
+        ("s3://bucket/a b%20c;d'é", "s3://bucket/a b%20c;d'é"),
+    ],
+)
+def test_a_url_is_quoted_as_mlflow_reads_it(url: str, path: str) -> None:
+    assert source_of(Store(url)) == path
+
+
+@pytest.mark.parametrize("key", ["a#b", "a?b", "a\tb", "a\nb"])
+def test_a_key_that_mlflow_cannot_read_is_refused(key: str) -> None:
+    with pytest.raises(ServiceError, match="cannot load a model from s3://bucket"):
+        source_of(Store(f"s3://bucket/{key}"))
+
+
+BAD_REGISTRIES = {
+    "sqlite:///file:{folder}/mlflow.db?mode=ro&uri=true": "can only be read",
+    "http://someone:secret@127.0.0.1:9": "names a server that runs",
+    "file:{folder}/mlruns": "to a database",
+    "{folder}/mlruns": "to a database",
+    "mlflow-artifacts://somewhere": "to a database",
+    "postgresql+nothing://someone:secret@127.0.0.1:9/x": "MLFLOW_REGISTRY_URI|install",
+    "sqlite:////proc/nowhere/mlflow.db": "MLFLOW_REGISTRY_URI",
+    "databricks": "MLFLOW_REGISTRY_URI",
+}
+
+
+@pytest.mark.parametrize("uri", BAD_REGISTRIES)
+@pytest.mark.parametrize("variable", ["MLFLOW_REGISTRY_URI", "MLFLOW_TRACKING_URI"])
+def test_an_mlflow_that_keeps_nothing_is_one_error_at_the_start(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str, variable: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", database)
+    monkeypatch.setenv(variable, uri.format(folder=tmp_path))
+    says = BAD_REGISTRIES[uri].replace("MLFLOW_REGISTRY_URI", variable)
+    with pytest.raises(ServiceError, match=says) as error:
+        check_registry(Run(load_recipe("micro"), Store(str(tmp_path / "store"))))
+    assert "secret" not in str(error.value)
+
+
+@pytest.fixture
+def bucket(model: Model, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A store on S3 with the model, at a key that has to be quoted in most places."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "for-the-test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    store = Store("s3://bucket/a b%20c%2Fd;e'é+&")
+    store.fs.mkdir("bucket")
+    for name in model.run.store.list():
+        store.publish_bytes(name, model.run.store.read(name))
+    yield store
+    server.stop()
+
+
+def test_a_model_on_s3_at_an_odd_key_is_registered_and_checked(
+    model: Model, bucket: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.run = Run(model.run.recipe, bucket)
+    model.exported = Artifact.load(bucket, model.exported.name)
+    check_registry(model.run)
+    assert model.register().source == bucket.at(model.exported.name).url_of(attempt_of(model.exported))
+    files = CheckedModels("models:/llama-micro@candidate")
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    files.download_artifacts("", str(copy))
+    assert sorted(p.name for p in (copy / "code").iterdir()) == ["__pycache__", "llama_pyfunc.py"]
+    name = f"{attempt_of(model.exported)}/code/llama_pyfunc.py"
+    model.exported.store.publish_bytes(name, b"#" + model.exported.store.read(name)[1:])
+    with pytest.raises(DamagedError, match=r"llama_pyfunc.py is damaged"):
+        files.download_artifacts("", str(copy))
+    with pytest.raises(DamagedError, match="llama_pyfunc.py"):
+        model.register()
+    monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(ServiceError, match="cannot load models from s3://bucket"):
+        check_registry(model.run)
+
+
+@pytest.fixture
+def server(database: str, tmp_path: Path) -> Iterator[str]:
+    """A real server of MLflow's on a database, on loopback."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        database,
+        "--workers",
+        "1",
+        "--port",
+        str(port),
+    ]
+    env = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (tmp_path / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, *command], env=env, stdout=log, stderr=log, start_new_session=True
+        )
+    while not answers(f"http://127.0.0.1:{port}"):
+        assert process.poll() is None, (tmp_path / "server.log").read_text()
+        time.sleep(0.1)
+    yield f"http://127.0.0.1:{port}"
+    os.killpg(process.pid, signal.SIGTERM)
+    process.wait(20)
+
+
+@pytest.mark.slow
+def test_a_server_that_refuses_local_folders_is_said_at_the_start(
+    server: str, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(load_recipe("micro"), Store(str(tmp_path / "store")))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    with pytest.raises(ServiceError, match=r"no models from a local folder: .*MLFLOW_REGISTRY_URI"):
+        check_registry(run)
+    assert MlflowClient().search_registered_models() == []
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", database)
+    check_registry(run)
+
+
+def test_a_name_that_mlflow_cannot_find_again_is_refused(model: Model) -> None:
+    for name, error in (("both'\"", RecipeError), ("a?b", ServiceError)):
+        with pytest.raises(error):
+            check_registry(_called(model, name))
+    check_registry(_called(model, "it's a #model of %20"))
+
+
+def _called(model: Model, name: str) -> Run:
+    """A run whose model has this name, though the recipe may refuse it before."""
+    recipe = model.run.recipe
+    register = recipe.register_.model_copy(update={"model_name": name})
+    return Run(recipe.model_copy(update={"register_": register}), model.run.store)
+
+
+def test_a_store_that_mlflow_cannot_read_is_refused(model: Model) -> None:
+    with pytest.raises(ServiceError, match="cannot load models from memory://"):
+        check_registry(Run(model.run.recipe, Store("memory://registry")))
+
+
+def test_runs_at_the_same_moment_leave_one_version_and_its_alias(tmp_path: Path, database: str) -> None:
+    api = MlflowClient(database, database)
     failed: list[BaseException] = []
     source = tmp_path.as_uri()
 
@@ -41,15 +414,7 @@ def test_runs_at_the_same_moment_leave_one_version_and_its_alias(tmp_path: Path)
         assert api.get_model_version_by_alias(f"llama-{number}", "candidate").version == version.version
 
 
-def test_a_server_that_refuses_local_folders_is_said_at_the_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(logging.getLogger("prefect"), "propagate", True)  # to where pytest listens
-    run = Run(load_recipe("micro"), Store(str(tmp_path)))
-    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "sqlite:///mlflow.db")
-    check_registry(run)
-    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "http://mlflow:5000")
-    check_registry(Run(run.recipe, Store("s3://bucket/prefix")))
-    assert caplog.messages == []
-    check_registry(run)
-    assert len(caplog.messages) == 1 and "MLFLOW_REGISTRY_URI" in caplog.messages[0]
+def test_what_the_export_says_it_needs_is_installed_and_public() -> None:
+    for line in mlflow_files()["requirements.txt"].decode().splitlines():
+        name, _, version = line.partition("==")
+        assert importlib.metadata.version(name).startswith(version) and "+" not in version

@@ -41,6 +41,17 @@ def test_a_corpus_is_made_on_a_machine_that_could_not_train_on_it(tmp_path: Path
         open_run("micro", cluster, str(tmp_path))
 
 
+def test_a_benchmark_that_cannot_be_used_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "hellaswag_val.jsonl").write_text('{"activity_label": "Roof", "ctx": "A man", "label": 0}\n')
+    overrides = {"evaluate.data": str(tmp_path)}
+    open_run("micro", overrides, str(tmp_path / "store"), trains=False)
+    with pytest.raises(InputError, match=r"hellaswag_val\.jsonl, line 1: .*`endings` is missing"):
+        open_run("micro", overrides, str(tmp_path / "store"))
+    (tmp_path / "other.jsonl").write_text('{"text": "whole"}\n{"text": "cu')
+    with pytest.raises(InputError, match=r"other\.jsonl, row 2: cannot be read for decontamination"):
+        open_run("micro", overrides, str(tmp_path / "store"), trains=False)
+
+
 def test_a_tokenizer_to_compare_with_is_read_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "other.model").write_bytes(b"no model")
     for name, says in (("other.model", "no SentencePiece model"), ("gone.model", "gone.model")):

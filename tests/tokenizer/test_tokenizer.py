@@ -243,7 +243,7 @@ def test_the_same_sample_gives_the_same_tokenizer_in_another_process(
         "from llama_core.artifact import Artifact; from llama_core.step import Step\n"
         "from llama_core import recipe; from llama_core.tokenizer.train import train_tokenizer\n"
         "from llama_core.corpus.training_text import TrainingText\n"
-        "text = TrainingText(Artifact.load(Store(sys.argv[1]), '.'))\n"
+        "text = TrainingText(Artifact.open(Store(sys.argv[1])))\n"
         "step = Step(Store(sys.argv[2]), 'tokenizer', 1, {})\n"
         f"train_tokenizer(step, text, recipe.TokenizerSection.model_validate_json(sys.argv[3]), {MIXTURE})\n"
         "print(step.commit(['tokenizer']).shard('tokenizer').object('model').sha256, flush=True)"

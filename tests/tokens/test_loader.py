@@ -60,7 +60,7 @@ def test_another_process_reads_the_same_batch(tokens: Artifact) -> None:
         "import hashlib, sys; from llama_core import recipe; from llama_core.artifact import Artifact\n"
         "from llama_core.store import Store; from llama_core.tokens.loader import Loader\n"
         "train = recipe.Train.model_validate_json(sys.argv[2])\n"
-        f"loader = Loader(Artifact.load(Store(sys.argv[1]), '.'), train, {MIXTURE})\n"
+        f"loader = Loader(Artifact.open(Store(sys.argv[1])), train, {MIXTURE})\n"
         "print(loader.fingerprint, loader.batch(11).tolist())"
     )
     command = [sys.executable, "-c", program, tokens.url, TRAIN.model_dump_json()]

@@ -4,6 +4,7 @@ import hashlib
 import io
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from llama_core.errors import DamagedError
 from llama_core.step import Step
 from llama_core.store import Store
 from llama_core.tokenizer.model import Tokenizer
+from llama_core.tokens.loader import unigram
 from llama_core.tokens.shards import PAGE_BYTES, PageDigests, PageReader, dtype_for, index
 
 SIZES = {"code.a": 60, "code.b": 0, "docs.a": 40}
@@ -139,3 +141,70 @@ def test_a_lost_object_is_named(store: Store) -> None:
     folder.delete([shard.object(".bin").name])
     with pytest.raises(DamagedError, match=r"web.a.bin is damaged in page 0 \(bytes 0 to 2000\)"):
         PageReader(folder, [shard]).read(0, 0, 10)
+
+
+HOSTILE: dict[str, Callable[[Shard], Shard]] = {
+    "a dtype of objects": lambda s: replace(s, facts=s.facts | {"dtype": "object"}),
+    "a wide dtype": lambda s: replace(s, facts=s.facts | {"dtype": "float64"}),
+    "a dtype of many": lambda s: replace(s, facts=s.facts | {"dtype": "1000000000u2"}),
+    "another dtype": lambda s: replace(s, facts=s.facts | {"dtype": "int32"}),
+    "no pages": lambda s: replace(s, facts=s.facts | {"pages": []}),
+    "pages of numbers": lambda s: replace(s, facts=s.facts | {"pages": [1]}),
+    "a page more": lambda s: replace(s, facts=s.facts | {"pages": s.facts["pages"] * 2}),
+    "no facts": lambda s: replace(s, facts={}),
+    "no source": lambda s: replace(s, facts={k: v for k, v in s.facts.items() if k != "source"}),
+    "more tokens": lambda s: replace(s, counts={"tokens": 10**15}),
+    "fewer tokens": lambda s: replace(s, counts={"tokens": -5}),
+    "half a token": lambda s: replace(s, objects=tuple(replace(o, size=o.size - 1) for o in s.objects)),
+    "no ids": lambda s: replace(s, objects=()),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_facts_that_do_not_fit_a_shard_are_refused_before_it_is_read(store: Store, name: str) -> None:
+    folder, shard = make_shard(store, np.arange(1001, dtype=np.uint16))
+    PageReader(folder, [shard]).read(0, 0, 1001)
+    with pytest.raises(DamagedError, match=r"shard web\.a"):
+        PageReader(folder, [HOSTILE[name](shard)])
+
+
+@pytest.mark.parametrize(("dtype", "wrong"), [("uint16", 300), ("int32", 300), ("int32", -1)])
+def test_an_id_that_no_model_has_a_row_for_is_damage(store: Store, dtype: str, wrong: int) -> None:
+    ids = np.arange(299).astype(dtype)
+    ids[7] = wrong
+    folder, shard = make_shard(store, ids)
+    with pytest.raises(DamagedError, match="page 0 has an id that is no token's"):
+        PageReader(folder, [shard], n_words=300).read(0, 100, 5)
+    assert PageReader(folder, [shard]).read(0, 7, 1) == [wrong]
+
+
+def _histogram(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+HISTOGRAMS = {
+    "empty": b"",
+    "no numpy": b"PK\x03\x04" + b"x" * 200,
+    "cut": _histogram(np.zeros(300, np.int64))[:-1],
+    "longer": _histogram(np.zeros(300, np.int64)) + b"x",
+    "another dtype": _histogram(np.zeros(300, np.int32)),
+    "two dimensions": _histogram(np.zeros((3, 100), np.int64)),
+    "fewer ids": _histogram(np.zeros(299, np.int64)),
+    "less than nothing": _histogram(np.full(300, -1)),
+    "objects": _histogram(np.array([{}], object)),
+    "a claim": _histogram(np.zeros(300, np.int64)).replace(b"(300,), }         ", b"(300000000000,), }"),
+    "code": _histogram(np.zeros(300, np.int64)).replace(b"(300,)", b"exit()"),
+}
+
+
+@pytest.mark.parametrize("name", HISTOGRAMS)
+def test_a_histogram_that_is_none_is_named(store: Store, name: str) -> None:
+    step = Step(store, "tokens", 1, {})
+    for part, data in (("a", _histogram(np.ones(300, np.int64))), ("b", HISTOGRAMS[name])):
+        with step.shard(f"web.{part}") as shard:
+            shard.publish_bytes(f"web.{part}.histogram.npy", data)
+            shard.facts = {"source": "web"}
+    with pytest.raises(DamagedError, match=r"web\.b\.histogram\.npy is damaged"):
+        unigram(step.commit(["web.a", "web.b"]), {"web": 1.0})

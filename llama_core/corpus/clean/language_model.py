@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import sentencepiece as spm
 import xxhash
 import zstandard
@@ -26,6 +25,7 @@ from llama_core.corpus.clean.normalize import normalized_lines
 from llama_core.corpus.clean.recipe import LanguageModel
 from llama_core.corpus.document import RowWriter
 from llama_core.corpus.documents import Documents
+from llama_core.corpus.table import read_table
 from llama_core.errors import InputError
 from llama_core.phases import Phase, Plan
 from llama_core.step import OpenShard, Step
@@ -107,8 +107,7 @@ def _train_shard(step: Step, samples: list[str], cfg: LanguageModel, language: s
     drawn = Drawn(cfg.articles, cfg.train_bytes)
     for shard in step.committed_shards(samples):
         entry = shard.object(f"/{language}.parquet")
-        data = step.folder.read(entry.name, expect=entry)
-        for row in pq.read_table(pa.BufferReader(data)).to_pylist():
+        for row in read_table(step.folder, entry).to_pylist():
             drawn.add(row["priority"], row["text"])
     texts = [text for _, text in drawn.in_order()]
     lines = [line for text in texts for line in text.split("\n") if line]

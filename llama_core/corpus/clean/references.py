@@ -6,7 +6,6 @@ URL an article cites, found by joining the hashes of URLs through runs; or the d
 own. As many negative examples are drawn from the other documents by keyed hash.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 import xxhash
 
 from llama_core.artifact import Shard, digest_of
@@ -28,7 +26,9 @@ from llama_core.corpus.document import Document, RowWriter
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.lookup import side_by_side
 from llama_core.corpus.partition import FORMAT, KeyRuns, is_in, partition_of, publish_runs
+from llama_core.corpus.table import read_table
 from llama_core.errors import InputError
+from llama_core.parse import json_fields
 from llama_core.phases import Phase, Plan
 from llama_core.step import Step
 
@@ -114,7 +114,8 @@ def _keys(urls: Iterable[str]) -> Keys:
 
 def _cited_shard(step: Step, wikipedia: Documents, n: int, name: str) -> None:
     with step.shard(CITED + name) as out:
-        keys = _keys(url for d in wikipedia.read(name) for url in json.loads(d.meta).get("references", ()))
+        metas = (json_fields(d.meta, f"the field meta of document {d.id}") for d in wikipedia.read(name))
+        keys = _keys(url for meta in metas for url in meta.get("references", ()))
         publish_runs(out, "keys", keys, partition_of(keys, n), n)
 
 
@@ -194,8 +195,7 @@ def _model_shard(step: Step, examples: list[str], cfg: References, _: None) -> N
 
     def read(shard: Shard) -> list[dict[str, Any]]:
         entry = shard.object("/examples.parquet")
-        data = step.folder.read(entry.name, expect=entry)
-        return pq.read_table(pa.BufferReader(data)).to_pylist()
+        return read_table(step.folder, entry).to_pylist()
 
     for rows in side_by_side(read, step.each_committed(examples)):
         for row in rows:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
@@ -27,6 +26,8 @@ from llama_core.corpus.decontaminate.word_runs import (
     words_of,
 )
 from llama_core.corpus.document import RowWriter
+from llama_core.corpus.table import read_table
+from llama_core.parse import npy_column
 from llama_core.step import OpenShard
 from llama_core.store import Store
 
@@ -167,9 +168,9 @@ def write_index(out: OpenShard, passages: Iterable[Passage], n: int) -> None:
 def read_index(store: Store, shard: Shard, n: int) -> Index:
     """Return the index of runs of n words that `write_index` published. Raises DamagedError."""
     runs_object, passages_object = shard.object(f"/{RUNS}"), shard.object(f"/{PASSAGES}")
-    table = np.load(io.BytesIO(store.read(runs_object.name, expect=runs_object)), allow_pickle=False)
-    data = store.read(passages_object.name, expect=passages_object)
-    return Index(n, table, pq.read_table(pa.BufferReader(data)).combine_chunks())
+    runs_data = store.read(runs_object.name, expect=runs_object)
+    table = npy_column(runs_data, store.url_of(runs_object.name), _RUN)
+    return Index(n, table, read_table(store, passages_object))
 
 
 def _runs_of(texts: list[str], first: int, n: int) -> NDArray[Any]:

@@ -142,7 +142,7 @@ def _index(step: Step, n: int) -> Index:
 @lru_cache(maxsize=1)
 def _read_once(url: str, digest: str, n: int) -> Index:
     """Read the index in the shard with this digest, once in a process."""
-    store = Store(url)
-    shard = Shard.from_dict(store.read_json(f"shards/{BENCHMARKS}.json"))
+    store, commit = Store(url), f"shards/{BENCHMARKS}.json"
+    shard = Shard.from_dict(store.read_json(commit), store.url_of(commit), BENCHMARKS)
     assert shard.digest == digest
     return read_index(store, shard, n)

@@ -1,8 +1,8 @@
 """Whatever the library `datasets` can stream: a dataset of the Hugging Face hub, or files in its formats.
 
 A raw file is a data file. One that `datasets` cannot read on is quarantined from there on, and reading it
-takes the memory that `datasets` takes: for text, JSONL and Parquet the kind `files` is safer, on `hf://` URLs
-too.
+takes the memory that `datasets` takes: for text and JSONL the kind `files` is safer, on `hf://` URLs too.
+Parquet is read as that kind reads it.
 """
 
 from collections.abc import Iterator
@@ -12,13 +12,14 @@ from typing import Any
 import datasets
 import pyarrow as pa
 from datasets.data_files import DataFilesDict, DataFilesList
+from datasets.packaged_modules.parquet.parquet import Parquet
 
 from llama_core.artifact import digest_of
 from llama_core.corpus.document import Outcome, Quarantined
 from llama_core.corpus.recipe import Dataset
-from llama_core.corpus.sources.files import to_outcome
-from llama_core.corpus.sources.raw import Raw, shard_name
-from llama_core.errors import InputError, StoreError
+from llama_core.corpus.sources import files
+from llama_core.corpus.sources.raw import Raw, open_url, shard_name
+from llama_core.errors import InputError, LlamaError, StoreError
 
 _NETWORK = ("aiohttp", "httpx", "httpcore", "requests", "urllib3", "huggingface_hub", "botocore", "asyncio")
 
@@ -29,10 +30,10 @@ def raw_files(source: Dataset, key: str) -> list[Raw]:
     Raises InputError.
     """
     try:
-        files = _files(_builder(source), source)
-    except InputError as error:
-        raise InputError(f"{key}: {error}") from error
-    raws = [Raw(shard_name(url), url, _digest(url, origin)) for url, (_, origin) in files.items()]
+        found = _files(_builder(source), source)
+    except LlamaError as error:
+        raise type(error)(f"{key}: {error}") from error
+    raws = [Raw(shard_name(url), url, _digest(url, origin)) for url, (_, origin) in found.items()]
     return sorted(raws, key=lambda raw: raw.name)
 
 
@@ -46,13 +47,16 @@ def read(source_name: str, source: Dataset, raw: Raw) -> Iterator[Outcome]:
     name, origin = _files(builder, source).get(raw.url, ("", ()))
     if _digest(raw.url, origin) != raw.digest:
         raise InputError(f"{raw.url} has changed since this run planned it: run again")
+    if isinstance(builder, Parquet):
+        yield from _read_parquet(source_name, source, raw)
+        return
     builder.config.data_files = DataFilesDict({source.split: DataFilesList([name], [origin])})
     number = 0
     try:
         for row in _rows(builder, source):
             yield _outcome(row, source_name, source, f"{raw.url}#{number}", number)
             number += 1
-    except InputError:
+    except LlamaError:
         raise
     except Exception as error:  # each format has errors of its own
         if _is_fault_of_store(error):
@@ -60,12 +64,22 @@ def read(source_name: str, source: Dataset, raw: Raw) -> Iterator[Outcome]:
         yield Quarantined(f"{raw.url}#{number}", number, "damaged_file")
 
 
+def _read_parquet(source_name: str, source: Dataset, raw: Raw) -> Iterator[Outcome]:
+    with open_url(raw.url) as file:
+        for number, _, row in files.read_parquet(file, raw.url, source.max_record_bytes, (source.column,)):
+            place = f"{raw.url}#{number}"
+            if isinstance(row, str):
+                yield Quarantined(place, number, row)
+            else:
+                yield _outcome(row, source_name, source, place, number)
+
+
 def _outcome(row: dict[str, Any], source_name: str, source: Dataset, place: str, number: int) -> Outcome:
     text = row.pop(source.column, None)
     if isinstance(text, str) and len(text) > source.max_record_bytes:
         return Quarantined(place, number, "too_long")
     fields = {name: value for name, value in row.items() if name != "text" and not _is_binary(value)}
-    return to_outcome(fields | {"text": text}, source_name, source, place, number)
+    return files.to_outcome(fields | {"text": text}, source_name, source, place, number)
 
 
 def _is_binary(value: Any) -> bool:
@@ -87,6 +101,8 @@ def _builder(source: Dataset) -> datasets.DatasetBuilder:
         return datasets.load_dataset_builder(
             source.path, source.name, revision=source.revision, data_files=source.data_files
         )
+    except LlamaError:
+        raise
     except Exception as error:  # the hub, the network and each format have errors of their own
         raise InputError(f"`datasets` cannot open {source.path}: {error}") from error
 
@@ -96,14 +112,14 @@ def _files(builder: datasets.DatasetBuilder, source: Dataset) -> dict[str, tuple
 
     Raises InputError where there are none.
     """
-    files = getattr(builder.config, "data_files", None)
-    if not files:
+    known = getattr(builder.config, "data_files", None)
+    if not known:
         raise InputError(f"{source.path} is not made of data files, which are read one by one")
-    if source.split not in files:
+    if source.split not in known:
         raise InputError(
-            f"{source.path} has no split {source.split!r}: there are {', '.join(map(str, files))}"
+            f"{source.path} has no split {source.split!r}: there are {', '.join(map(str, known))}"
         )
-    chosen = files[source.split]
+    chosen = known[source.split]
     if not chosen:
         raise InputError(f"there is no file at data_files {source.data_files}")
     named = zip(chosen, chosen.origin_metadata, strict=True)

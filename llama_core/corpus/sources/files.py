@@ -1,18 +1,19 @@
 """Text, JSONL and Parquet at any path or fsspec URL, read as streams.
 
 What cannot be read is quarantined with its reason, and the next raw record is read. Memory is bounded by
-`max_record_bytes` for text and JSONL, by a row group for Parquet.
+`max_record_bytes`, of which Parquet takes a multiple.
 """
 
+import contextlib
 import json
+import tempfile
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from llama_core.corpus.document import Document, Dropped, Outcome, Quarantined, document_id
-from llama_core.corpus.formats.streams import chunks, lines
+from llama_core.corpus.formats.json_lines import LineError, parse_line
+from llama_core.corpus.formats.parquet import ParquetRows, UnreadableError
+from llama_core.corpus.formats.streams import CHUNK_BYTES, chunks, lines
 from llama_core.corpus.recipe import C4, Dataset, Files, UrlSource
 from llama_core.corpus.sources import rules
 from llama_core.corpus.sources.raw import Raw, find_files, open_unchanged
@@ -22,8 +23,6 @@ _TEXT = (".txt", ".md", ".rst")
 _JSONL = tuple(name + packed for name in (".jsonl", ".ndjson", ".json") for packed in ("", ".gz", ".zst"))
 FORMATS = dict.fromkeys(_TEXT, "text") | dict.fromkeys(_JSONL, "jsonl") | {".parquet": "parquet"}
 ENDINGS = tuple(FORMATS)
-
-_MAX_DEPTH = 100  # of nested objects and lists in JSON
 
 Record = tuple[int, int, dict[str, Any] | str]  # its number, its byte offset, its fields or the error's name
 
@@ -62,7 +61,7 @@ def read_records(source: UrlSource, raw: Raw, columns: tuple[str, ...] = ("text"
     """
     url = raw.url
     ending = next(e for e in sorted(ENDINGS, key=len, reverse=True) if url.lower().endswith(e))
-    reader = {"text": _read_text, "jsonl": _read_jsonl, "parquet": _read_parquet}[FORMATS[ending]]
+    reader = {"text": _read_text, "jsonl": _read_jsonl, "parquet": read_parquet}[FORMATS[ending]]
     with open_unchanged(source, raw) as file:
         yield from reader(file, url, source.max_record_bytes, columns)
 
@@ -139,61 +138,35 @@ def _read_jsonl(file: BinaryIO, url: str, limit: int, columns: tuple[str, ...]) 
 
 def _parse(line: bytes) -> dict[str, Any] | str:
     try:
-        text = line.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return "invalid_utf8"
-    try:
-        value = json.loads(text, parse_constant=str)
-    except ValueError:
-        return "not_json"
-    except RecursionError:
-        return "too_deep"
-    if not isinstance(value, dict):
-        return "no_text"
-    return "too_deep" if _is_too_deep(value) else value
+        value = parse_line(line, str)
+    except LineError as error:
+        return error.name
+    return value if isinstance(value, dict) else "no_text"
 
 
-def _is_too_deep(value: dict[str, Any]) -> bool:
-    """Tell whether a value is nested too deeply, by our own limit: Python's depends on the stack."""
-    level: list[Any] = [value]
-    for _ in range(_MAX_DEPTH):
-        inner = (v for c in level for v in (c.values() if isinstance(c, dict) else c))
-        level = [v for v in inner if isinstance(v, dict | list)]
-        if not level:
-            return False
-    return True
-
-
-def _read_parquet(file: BinaryIO, url: str, limit: int, columns: tuple[str, ...]) -> Iterator[Record]:
-    try:
-        parquet = pq.ParquetFile(file)
-    except (pa.ArrowException, OSError):
-        yield 0, 0, "damaged_parquet"
-        return
-    names = parquet.schema_arrow.names
-    held = [column for column in columns if column in names]
-    if not held:
-        wanted = " or ".join(f"`{column}`" for column in columns)
-        raise InputError(f"{url} has no column {wanted}: its columns are {', '.join(names)}")
-    start = 0
-    for group in range(parquet.num_row_groups):
-        number = start
-        start += parquet.metadata.row_group(group).num_rows
+def read_parquet(file: BinaryIO, url: str, limit: int, columns: tuple[str, ...]) -> Iterator[Record]:
+    """Yield the rows of Parquet, as `read_records` does."""
+    with contextlib.ExitStack() as stack:
+        if not url.startswith("file://"):
+            file = stack.enter_context(fetched(file))
         try:
-            for batch in parquet.iter_batches(batch_size=256, row_groups=[group]):
-                for row in _rows(batch):
-                    texts = [] if isinstance(row, str) else [row[column] for column in held]
-                    too_long = any(isinstance(text, str) and len(text.encode()) > limit for text in texts)
-                    yield number, number, "too_long" if too_long else row
-                    number += 1
-        except (pa.ArrowException, OSError):
-            yield number, number, "damaged_parquet"  # the rest of this row group
+            parquet = ParquetRows(file, limit)
+        except UnreadableError as error:
+            yield 0, 0, error.name
+            return
+        held = [column for column in columns if column in parquet.names]
+        if not held:
+            wanted = " or ".join(f"`{column}`" for column in columns)
+            raise InputError(f"{url} has no column {wanted}: its columns are {', '.join(parquet.names)}")
+        for number, row in parquet.rows(held):
+            yield number, number, row
 
 
-def _rows(batch: pa.RecordBatch) -> list[dict[str, Any] | str]:
-    try:
-        return batch.to_pylist()
-    except UnicodeDecodeError:
-        if batch.num_rows == 1:
-            return ["invalid_utf8"]
-        return [row for at in range(batch.num_rows) for row in _rows(batch.slice(at, 1))]
+@contextlib.contextmanager
+def fetched(file: BinaryIO) -> Iterator[BinaryIO]:
+    """Copy a file to this machine for a block that goes to and fro in it, which over a network costs much."""
+    with tempfile.TemporaryFile() as copy:
+        while piece := file.read(CHUNK_BYTES):
+            copy.write(piece)
+        copy.seek(0)
+        yield copy

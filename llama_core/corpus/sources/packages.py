@@ -23,6 +23,7 @@ from llama_core.corpus.recipe import Packages, canonical
 from llama_core.corpus.sources import rules
 from llama_core.corpus.sources.raw import Raw
 from llama_core.errors import InputError
+from llama_core.file_system import check_regular
 
 PROSE = (".md", ".rst", ".txt")
 _LISTS = re.compile(
@@ -84,7 +85,9 @@ class Package:
     def read(self, file: File) -> bytes:
         """Return the bytes of a file. Raises InputError where they are not those that RECORD names."""
         try:
-            data = Path(str(self._distribution.locate_file(file.path))).read_bytes()
+            path = Path(str(self._distribution.locate_file(file.path)))
+            check_regular(path)
+            data = path.read_bytes()
         except OSError as error:
             raise InputError(self._changed(file, "cannot be read")) from error
         digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")

@@ -3,7 +3,6 @@
 import contextlib
 import glob
 import hashlib
-import random
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,16 +15,15 @@ import fsspec
 
 from llama_core.artifact import digest_of
 from llama_core.corpus.formats.streams import CHUNK_BYTES
-from llama_core.corpus.recipe import UrlSource
+from llama_core.corpus.recipe import Files, UrlSource
 from llama_core.corpus.sources.checksum import Checksum
 from llama_core.corpus.sources.listing import LISTED, MAX_BYTES, ListedFile, parse_listing
-from llama_core.errors import InputError, StoreError
-from llama_core.file_system import file_system
+from llama_core.errors import InputError, LlamaError, StoreError
+from llama_core.file_system import Tries, brief, file_system, hint_of, may_pass
 
 T = TypeVar("T")
 
 AT_ONCE = ("file://", "memory://", "s3://")  # never tried again here: s3fs does that itself
-WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before a request that failed is made again
 _HOPELESS = (FileNotFoundError, PermissionError, ValueError, ImportError, NotImplementedError, StoreError)
 
 # What tells two states of a file apart, by the file system's own name for it; the hub's is `blob_id`.
@@ -53,7 +51,8 @@ def find_files(source: UrlSource, key: str, endings: Iterable[str], folders: boo
 
     A file is known by its URL, its size, and its checksum or ETag: no text is downloaded. `key` is the
     source's place in the recipe, for errors. Raises InputError where there is no file at a URL, and where it
-    has none of the `endings`; a folder is a raw file where `folders` says so.
+    has none of the `endings` or is no file (a FIFO, a device); a folder is one where `folders` says so.
+    Raises StoreError where a server cannot be reached or denies access.
     """
     if not source.urls:
         raise InputError(f"{key}.urls is empty: set it to the paths or URLs of this source's files")
@@ -67,8 +66,8 @@ def find_files(source: UrlSource, key: str, endings: Iterable[str], folders: boo
             for raw in raws:
                 _check_ending(raw.url, endings, folders)
                 found[raw.name] = raw
-    except InputError as error:
-        raise InputError(f"{key}.urls: {error}") from error
+    except (InputError, StoreError) as error:
+        raise type(error)(f"{key}.urls: {error}") from error
     return [found[name] for name in sorted(found)]
 
 
@@ -129,22 +128,39 @@ def open_raw(source: UrlSource, raw: Raw) -> BinaryIO:
     return _open(source, raw.url, raw.checksum)
 
 
+def open_url(url: str) -> BinaryIO:
+    """Open a file that is no raw file of `find_files`. Raises InputError; a read that fails, StoreError."""
+    return _open(Files(kind="files"), url)
+
+
 def _open(source: UrlSource, url: str, checksum: Checksum | None = None) -> BinaryIO:
     fs, path = file_system_of(source, url)
+
+    def open_from(at: int) -> BinaryIO:
+        """Open the file in one piece, and pass over its beginning."""
+        file = fs.open(path, "rb", block_size=0)
+        while at and (piece := file.read(min(at, CHUNK_BYTES))):
+            at -= len(piece)
+        return file
+
     file = _call(url, lambda: fs.open(path, "rb"))
-    return RawFile(file, url, checksum)  # type: ignore[return-value]
+    return RawFile(file, url, checksum, open_from)  # type: ignore[return-value]
 
 
 class RawFile:
     """An open file of which a read that fails is a fault of the store, and never taken for damaged data.
 
-    A read is tried again before it fails, because connections break while a file of a gigabyte is read.
+    A read is tried again before it fails, because connections break while a file of a gigabyte is read. Where
+    the server gives no ranges the file is read on in one piece.
     """
 
     closed = False
 
-    def __init__(self, raw: BinaryIO, url: str, checksum: Checksum | None):
-        self._raw, self._url, self._checksum = raw, url, checksum
+    def __init__(
+        self, raw: BinaryIO, url: str, checksum: Checksum | None, open_from: Callable[[int], BinaryIO]
+    ):
+        self._raw, self._url, self._checksum, self._open_from = raw, url, checksum, open_from
+        self._size = getattr(raw, "size", None)  # as the file system states it
 
     def read(self, size: int = -1) -> bytes:
         """Return as many bytes as are asked for, or all that are left of the file.
@@ -167,12 +183,24 @@ class RawFile:
         def read() -> bytes:
             if self._raw.tell() != at:
                 self._raw.seek(at)
-            return self._raw.read(size)
+            try:
+                piece = self._raw.read(size)
+            except ValueError:  # the server gives no ranges
+                if not self._url.startswith(("http://", "https://")):
+                    raise
+                self._raw.close()
+                self._raw = self._open_from(at)
+                piece = self._raw.read(size)
+            if size and not piece and self._size and at < self._size:
+                raise EOFError(f"of {self._size:,} bytes come only {at:,}")
+            return piece
 
         try:
             piece = _patiently(self._url, read)
+        except LlamaError:
+            raise
         except Exception as error:
-            raise StoreError(f"cannot read {self._url}: {error}") from error
+            raise StoreError(f"cannot read {self._url}: {hint_of(error) or brief(error)}") from error
         if self._checksum and size:
             self._checksum.take(at, piece)
         return piece
@@ -247,8 +275,12 @@ def _identity(source: UrlSource, url: str) -> str:
     """
     fs, path = file_system_of(source, url)
     info = _call(url, lambda: fs.info(path))
+    if info["type"] == "other":
+        raise InputError(f"{url} is a FIFO, a socket or a device: only files are read")
     if info["type"] != "directory":
         return digest_of([url, *_state(info)])
+    if not url.startswith("file://"):
+        raise InputError(f"{url} is a folder: name its files, as in {url}/*")
     files = _call(url, lambda: fs.find(path, detail=True))
     return digest_of([url, sorted([name, *_state(info)] for name, info in files.items())])
 
@@ -274,7 +306,10 @@ def file_system_of(source: UrlSource, url: str) -> tuple[fsspec.AbstractFileSyst
     url = _absolute(url)
     if urlsplit(url).password:
         raise InputError("a URL of a source holds no credentials: put them in the environment")
-    fs = _call(url, lambda: file_system(url, **source.storage_options))
+    try:
+        fs = file_system(url, **source.storage_options)
+    except StoreError as error:
+        raise InputError(f"cannot read {url}: {error}") from error
     return fs, fs._strip_protocol(url)
 
 
@@ -287,19 +322,24 @@ def _call(url: str, call: Callable[[], T]) -> T:
         return _patiently(url, call)
     except FileNotFoundError as error:
         raise InputError(f"there is no file at {url}") from error
+    except LlamaError:
+        raise
     except Exception as error:  # each file system has errors of its own
-        raise InputError(f"cannot read {url}: {error}") from error
+        raise InputError(f"cannot read {url}: {hint_of(error) or error}") from error
 
 
 def _patiently(url: str, call: Callable[[], T]) -> T:
-    """Call, and call again after each of `WAITS` while the network fails; raise what the last call raises."""
-    for wait in WAITS:
+    """Call, and call again while the network fails; raise what the last call raises."""
+    tries = Tries()
+    while True:
         try:
             return call()
         except Exception as error:
             status = getattr(error, "status", None)
-            is_refused = isinstance(status, int) and 400 <= status < 500 and status not in (408, 429)
-            if url.startswith(AT_ONCE) or isinstance(error, _HOPELESS) or is_refused:
+            is_refused = isinstance(status, int) and status >= 400 and not may_pass(status)
+            if _absolute(url).startswith(AT_ONCE) or isinstance(error, _HOPELESS) or is_refused:
                 raise
-        time.sleep(wait * random.uniform(0.5, 1))
-    return call()
+            wait = tries.wait()
+            if wait is None:
+                raise
+        time.sleep(wait)

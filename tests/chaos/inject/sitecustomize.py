@@ -76,15 +76,18 @@ def patch_registry(module) -> None:  # type: ignore[no-untyped-def]
     client = module.MlflowClient
     create, alias = client.create_model_version, client.set_registered_model_alias
 
-    def stopping_create(self, *args, **kwargs):  # type: ignore[no-untyped-def]
+    def stopping_create(self, name, *args, **kwargs):  # type: ignore[no-untyped-def]
+        if "-check-" in name:  # the model of the check at the start of a run
+            return create(self, name, *args, **kwargs)
         stop("register:before")
-        version = create(self, *args, **kwargs)
+        version = create(self, name, *args, **kwargs)
         stop("register:inside")
         return version
 
-    def stopping_alias(self, *args, **kwargs):  # type: ignore[no-untyped-def]
-        alias(self, *args, **kwargs)
-        stop("register:after")
+    def stopping_alias(self, name, *args, **kwargs):  # type: ignore[no-untyped-def]
+        alias(self, name, *args, **kwargs)
+        if "-check-" not in name:
+            stop("register:after")
 
     client.create_model_version, client.set_registered_model_alias = stopping_create, stopping_alias
 

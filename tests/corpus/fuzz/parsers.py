@@ -7,6 +7,7 @@ function returns, whatever the bytes are: an exception is a fault of the parser.
 
 import contextlib
 import gzip
+import io
 import json
 import tarfile
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from typing import Any, get_args
 
 import fsspec
 import py7zr
+import pyarrow as pa
+import pyarrow.parquet as pq
 from corpus import archives, dumps, papers, warcs
 from pydantic import TypeAdapter
 
@@ -188,6 +191,24 @@ def _text(seeds: list[str], parse: Callable[[str], Any]) -> Parser:
     return "", [seed.encode() for seed in seeds], lambda data: parse(data.decode("utf-8", "surrogateescape"))
 
 
+def _parquet(**how: Any) -> bytes:
+    rows = {
+        "text": ["one", "two", None] * 4,
+        "list": [["a"], [], None] * 4,
+        "struct": [{"a": 1, "b": ["c"]}, None, {}] * 4,
+        "when": pa.array([0, 1, None] * 4, pa.timestamp("us", tz="UTC")),
+    }
+    data = io.BytesIO()
+    pq.write_table(pa.table(rows), data, row_group_size=6, **how)
+    return data.getvalue()
+
+
+_PARQUET = [
+    _parquet(compression="none"),
+    _parquet(compression="zstd", data_page_version="2.0", use_dictionary=False, store_schema=False),
+]
+
+
 def _wikitext(text: str) -> None:
     with contextlib.suppress(TooDeepError):
         page = read_page(text, "A")
@@ -206,6 +227,7 @@ PARSERS: dict[str, Parser] = {
     "warc": _source(".warc", [b"".join(_WARC), *_WARC[2:]], kind="commoncrawl", min_chars=1),
     "jsonl": _source(".jsonl", [_JSONL * 2], kind="files", min_chars=1),
     "jsonl.gz": _source(".jsonl.gz", [gzip.compress(_JSONL * 2, mtime=0)], kind="files", min_chars=1),
+    "parquet": _source(".parquet", _PARQUET, kind="files", min_chars=1),
     "github.jsonl": _source(".jsonl", [_EXPORT], kind="github", min_chars=1),
     "github.tar": _source(
         ".tar", [archives.tar(), archives.tar(tarfile.GNU_FORMAT)], kind="github", min_chars=1

@@ -17,10 +17,10 @@ from corpus.helpers import write_jsonl
 from corpus.papers import BUNDLE, tar
 from fsspec.registry import _registry
 
+from llama_core import file_system
 from llama_core.artifact import Artifact
 from llama_core.corpus import ingest
 from llama_core.corpus.recipe import Arxiv, Books, CommonCrawl, Files
-from llama_core.corpus.sources import raw
 from llama_core.errors import InputError, StoreError
 
 TEXT = "A text that is long enough to be kept by the source, and says little. " * 8
@@ -118,7 +118,7 @@ def test_no_file_is_downloaded_to_be_known(crawl: CommonCrawl, server: str) -> N
 def test_a_connection_that_breaks_now_and_then_changes_nothing(
     crawl: CommonCrawl, ingested: Callable[..., Artifact], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(raw, "WAITS", (0.01,) * 4)
+    monkeypatch.setattr(file_system, "LONGEST_WAIT", 0.01)
     _Handler.cut, _Handler.cuts = 1000, 3
     artifact = ingested(crawl)
     assert artifact.counts["documents"] == 100 and _Handler.cuts == 0
@@ -166,7 +166,7 @@ def test_a_server_without_ranges_gives_what_a_reader_has_left_once_more(
 def test_a_connection_that_stays_broken_is_an_error_and_no_damaged_record(
     crawl: CommonCrawl, ingested: Callable[..., Artifact], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(raw, "WAITS", (0.01,) * 4)
+    monkeypatch.setattr(file_system, "LONGEST_WAIT", 0.01)
     _Handler.cut, _Handler.cuts = 1000, 1000
     with pytest.raises(StoreError, match=r"cannot read http.*wet\.gz"):
         ingested(crawl)

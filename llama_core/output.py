@@ -1,0 +1,46 @@
+"""What a long-running process writes to its terminal or log, which never ends it.
+
+The reader may be gone (`| head -1`), the disk that the output goes to may be full, and a process may be
+started with a closed standard output. None of this is a reason to lose a training.
+"""
+
+import contextlib
+import sys
+from typing import Any, TextIO, cast
+
+
+class Forgiving:
+    """A text stream that drops what cannot be written. Everything else is the stream's own."""
+
+    def __init__(self, stream: TextIO | None):
+        self._stream = stream  # None where the process was started without it
+
+    def write(self, text: str) -> int:
+        """Write the text if that is possible. Return its length, as a stream does."""
+        if self._stream is not None:
+            with contextlib.suppress(OSError, ValueError):  # no reader, no space; a closed file
+                self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Send on what is buffered if that is possible."""
+        if self._stream is not None:
+            with contextlib.suppress(OSError, ValueError):  # no reader, no space; a closed file
+                self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Tell whether a person watches."""
+        return self._stream is not None and not self._stream.closed and self._stream.isatty()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def forgive() -> None:
+    """Let no failing write to the standard output or error of this process raise from now on."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if not isinstance(stream, Forgiving):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")  # a terminal of another character set
+            setattr(sys, name, cast(TextIO, Forgiving(stream)))

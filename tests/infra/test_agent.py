@@ -1,0 +1,68 @@
+"""Agents of several nodes, as a Slurm job starts them: here they are neighbours on this machine's network."""
+
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from listening import listening
+
+PROGRAM = """
+    import pathlib, sys, time
+    from llama_core.train import distributed
+    world = distributed.join("cpu")
+    sys.stdout.write(f"total {world.sum(world.rank + 1.0)[0]}\\n")
+    sys.stdout.flush()
+    while not pathlib.Path("looked").exists():
+        time.sleep(0.02)
+"""
+
+
+def address() -> str:
+    """One of this machine's on a network; a test is skipped where it has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.254", 9))  # sends nothing
+        except OSError:
+            pytest.skip("this machine has no network")
+        return probe.getsockname()[0]
+
+
+@pytest.mark.slow
+def test_agents_of_several_nodes_and_their_ranks_listen_on_the_network_of_the_first_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for network in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
+        monkeypatch.delenv(network, raising=False)
+    (tmp_path / "program.py").write_text(textwrap.dedent(PROGRAM))
+    first = address()
+    with socket.create_server((first, 0)) as free:
+        place = [f"--master-addr={first}", f"--master-port={free.getsockname()[1]}"]
+    command = [sys.executable, "-m", "infra.launch.agent", "--start-method=fork", "--nnodes=2", *place]
+    agents = [
+        subprocess.Popen(
+            [*command, f"--node-rank={node}", "--nproc-per-node=1", "-m", "program"],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for node in range(2)
+    ]
+    try:
+        for agent in agents:
+            assert agent.stdout and agent.stdout.readline() == "total 3.0\n"
+        found = [listening(agent.pid) for agent in agents]
+        assert len({port for node in found for _, port, _ in node}) == 3, "the store, and gloo of each rank"
+        assert {where for node in found for where, _, _ in node} == {first}
+        (tmp_path / "looked").touch()
+        assert [agent.wait(60) for agent in agents] == [0, 0]
+    finally:
+        for agent in agents:
+            agent.terminate()
+            agent.wait()
+            assert agent.stdout
+            agent.stdout.close()

@@ -1,0 +1,191 @@
+"""A checkpoint that somebody has changed is never read as weights, and has nothing of others deleted."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from trained import Trained
+
+from llama_core.errors import DamagedError, LlamaError
+from llama_core.generate.load import load
+from llama_core.model.llama import Llama
+from llama_core.recipe import Recipe, load_recipe
+from llama_core.step import Step
+from llama_core.store import Store, to_json
+from llama_core.train import checkpoint
+from llama_core.train.distributed import World
+from llama_core.train.metrics import Metrics
+from llama_core.train.optimizer import make_optimizer
+
+ALONE = World(0, 1, torch.device("cpu"))
+WORDS = 300
+Parts = tuple[Step, Llama, torch.optim.Optimizer]
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    return load_recipe("micro", {"model.dim": 16, "model.n_layers": 1, "model.n_heads": 2})
+
+
+@pytest.fixture
+def parts(store: Store, recipe: Recipe) -> Parts:
+    model = Llama(recipe.model, WORDS)
+    return Step(store, "train", 1, {}), model, make_optimizer(model, recipe.train)
+
+
+def save(parts: Parts, n: int) -> None:
+    checkpoint.save(*parts, checkpoint.TrainState(n, 10 * n, "none", b'{"step": 1}\n'), ALONE)
+
+
+def forge(step: Step, name: str, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Change a commit."""
+    commit = f"shards/{name}.json"
+    value = step.folder.read_json(commit)
+    change(value)
+    step.folder.publish_json(commit, value)
+
+
+def put(step: Step, name: str, ending: str, data: bytes) -> None:
+    """Put another object into a checkpoint, with the size and the digest that it has."""
+
+    def change(commit: dict[str, Any]) -> None:
+        [old] = [o for o in commit["objects"] if o["name"].endswith(ending)]
+        old |= step.folder.publish_bytes(old["name"], data).as_dict()
+
+    forge(step, name, change)
+
+
+def test_the_next_save_deletes_nothing_outside(parts: Parts, store: Store) -> None:
+    step = parts[0]
+    store.publish_bytes("theirs", b"1")
+    save(parts, 1)
+    forge(step, "step-00000001", lambda c: c["objects"][0].update(name=f"{step.attempt}/../../../theirs"))
+    for n in (2, 3, 4):
+        save(parts, n)
+        checkpoint.retain(step, 1)
+    assert checkpoint.committed(step) == ["step-00000003", "step-00000004"]
+    assert store.read("theirs") == b"1"
+
+
+@pytest.mark.parametrize("what", ["of another checkpoint", "of another attempt", "of the record"])
+def test_a_commit_has_no_objects_of_another_shard_deleted(parts: Parts, what: str) -> None:
+    step = parts[0]
+    save(parts, 1)
+    save(parts, 2)
+    other = {
+        "of another checkpoint": [o.as_dict() for o in step.committed("step-00000002").objects],  # type: ignore[union-attr]
+        "of another attempt": [step.folder.publish_bytes("a-2/step-00000002/x", b"1").as_dict()],
+        "of the record": [step.folder.publish_bytes(step.place_of("metrics/metrics.jsonl"), b"1").as_dict()],
+    }[what]
+    forge(step, "step-00000001", lambda c: c.update(objects=other))
+    save(parts, 3)
+    checkpoint.retain(step, 1)
+    assert checkpoint.committed(step) == ["step-00000002", "step-00000003"]
+    sizes = step.folder.sizes()
+    assert all(sizes[entry["name"]] == entry["size"] for entry in other)
+    assert not [name for name in sizes if "/step-00000001/" in name and "of" not in what]
+
+
+def tensor(change: Callable[[dict[str, Any]], Any]) -> Callable[[Any], Any]:
+    """Change what the metadata say of the output matrix, (300, 16)."""
+
+    def all_of_it(value: dict[str, Any]) -> dict[str, Any]:
+        change(value["model.output.weight"])
+        return value
+
+    return all_of_it
+
+
+def items(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def all_of_it(value: dict[str, Any]) -> dict[str, Any]:
+        value["model.output.weight@0,0"] = change(value["model.output.weight@0,0"])
+        return value
+
+    return all_of_it
+
+
+HALF = [[[0, 0], [150, 16], "__0_0"], [[0, 0], [150, 16], "__0_0"]]
+FORGED: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "a list": ("metadata.json", lambda v: [v]),
+    "no tensor": ("metadata.json", lambda v: {}),
+    "another dtype": ("metadata.json", tensor(lambda t: t.update(dtype="float64"))),
+    "a dtype of code": ("metadata.json", tensor(lambda t: t.update(dtype="__class__"))),
+    "another shape": ("metadata.json", tensor(lambda t: t.update(size=[16, 300]))),
+    "a huge shape": ("metadata.json", tensor(lambda t: t.update(size=[1 << 40, 1 << 40]))),
+    "a negative shape": ("metadata.json", tensor(lambda t: t.update(size=[-300, -16]))),
+    "a shape of text": ("metadata.json", tensor(lambda t: t.update(size="300"))),
+    "no chunks": ("metadata.json", tensor(lambda t: t.update(chunks=[]))),
+    "half a tensor": ("metadata.json", tensor(lambda t: t.update(chunks=HALF[:1]))),
+    "a half twice": ("metadata.json", tensor(lambda t: t.update(chunks=HALF))),
+    "a chunk outside": ("metadata.json", tensor(lambda t: t["chunks"][0].__setitem__(0, [1, 0]))),
+    "a chunk of few": ("metadata.json", tensor(lambda t: t["chunks"][0].__setitem__(1, [4800]))),
+    "a file up": ("metadata.json", tensor(lambda t: t["chunks"][0].__setitem__(2, "../__0_0"))),
+    "a file of nobody": ("metadata.json", tensor(lambda t: t["chunks"][0].__setitem__(2, "__7_0"))),
+    "no items": ("__0_0.digests.json", lambda v: {}),
+    "an item far": ("__0_0.digests.json", items(lambda i: [1 << 60, *i[1:]])),
+    "an item before": ("__0_0.digests.json", items(lambda i: [-8, *i[1:]])),
+    "a long item": ("__0_0.digests.json", items(lambda i: [0, 1 << 40, i[2]])),
+    "a short item": ("__0_0.digests.json", items(lambda i: [i[0], 0, i[2]])),
+    "another digest": ("__0_0.digests.json", items(lambda i: [*i[:2], "0" * 64])),
+    "no digest": ("__0_0.digests.json", items(lambda i: i[:2])),
+    "a step of text": ("state.json", lambda v: v | {"step": "1"}),
+    "a step before": ("state.json", lambda v: v | {"step": -1}),
+    "no tokens": ("state.json", lambda v: {"step": 1, "data": "none"}),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_forged_parts_are_not_read(parts: Parts, name: str) -> None:
+    step = parts[0]
+    save(parts, 1)
+    ending, change = FORGED[name]
+    shard = step.committed("step-00000001")
+    assert shard
+    value = json.loads(step.folder.read(shard.object(ending).name))
+    put(step, "step-00000001", ending, to_json(change(value)))
+    with pytest.raises(DamagedError, match="no checkpoint of .* is whole"):
+        checkpoint.load(*parts, ALONE)
+
+
+@pytest.mark.parametrize("data", [b"{", b"\xff", b"[" * 5000, b"\x80\x04cos\nsystem\n", b"null"])
+@pytest.mark.parametrize("ending", ["metadata.json", "__0_0.digests.json", "state.json"])
+def test_what_is_no_json_sends_the_training_back(parts: Parts, ending: str, data: bytes) -> None:
+    save(parts, 1)
+    save(parts, 2)
+    put(parts[0], "step-00000002", ending, data)
+    found = checkpoint.load(*parts, ALONE)
+    assert found and found.step == 1
+
+
+def test_a_record_that_is_no_json_names_its_line(recipe: Recipe) -> None:
+    with pytest.raises(DamagedError, match=r"metrics\.jsonl, line 2, is damaged"):
+        Metrics(recipe.train, b'{"step": 1}\n{"step": NaN}\n')
+
+
+IDENTITIES: dict[str, Any] = {
+    "no model": {"train": {}},
+    "a model of text": {"model": "7b", "train": {}},
+    "a size of text": {"model": {"dim": "wide", "n_layers": 1, "n_heads": 1}, "train": {}},
+    "a huge model": {"model": {"dim": 1 << 40, "n_layers": 1, "n_heads": 1 << 20}, "train": {}},
+    "many layers": {"model": {"dim": 64, "n_layers": 10**12, "n_heads": 4}, "train": {}},
+    "another size": {"model": {"dim": 128, "n_layers": 2, "n_heads": 4}, "train": {}},
+}
+
+
+@pytest.mark.parametrize("name", IDENTITIES)
+def test_a_train_step_that_claims_another_model_is_not_loaded(
+    trained: Trained, tmp_path: Path, name: str
+) -> None:
+    theirs = trained.inputs["train"]
+    root = Store(str(tmp_path))
+    for artifact in trained.inputs.values():
+        for file in artifact.store.list():
+            root.at(artifact.name).publish_bytes(file, artifact.store.read(file))
+    folder = root.at(theirs.name)
+    assert load(folder.url).seq_len == trained.recipe.train.seq_len
+    folder.publish_json("manifest.json", theirs.manifest | {"identity": IDENTITIES[name]})
+    with pytest.raises(LlamaError, match=r"manifest\.json is damaged|are not those of the model"):
+        load(folder.url)
