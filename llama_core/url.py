@@ -362,7 +362,7 @@ def _secrets_in(name: str, value: str) -> Iterator[str]:
         if is_url:  # what a parser takes for a port, say, and complains of
             yield from re.split("[/?#@:]", password)
     yield from (m[2] for m in _PARAMETER.finditer(value) if _is_secret(m[1], m[2]))
-    if name.endswith(("_FILE", "_PATH", "_DIR", "_CREDENTIALS", "_URL", "_URI", "_SOCK")):
+    if name.endswith(("_FILE", "_PATH", "_DIR", "_CREDENTIALS", "_URL", "_URI", "_SOCK", "PWD")):
         return
     if name.endswith("KEY"):
         is_secret = len(value) >= (8 if _is_secret(name, value) else 16)

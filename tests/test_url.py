@@ -150,8 +150,9 @@ def test_what_is_named_like_a_secret_and_is_none_stays(monkeypatch: pytest.Monke
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false-value")
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/var/run/secrets/token")
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "true")
+    monkeypatch.setenv("PWD", "/some/folder/of/work")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "step")
-    text = "false-value /var/run/secrets/token true steps stepping"
+    text = "false-value /var/run/secrets/token true steps stepping /some/folder/of/work"
     assert redact(text) == text
 
 
