@@ -32,8 +32,8 @@ def load_recipe(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe
     """Return the recipe `name` (a preset, or the path or URL of a YAML file), with some values replaced.
 
     `overrides` are values by dotted key, such as {"train.lr": 1e-3, "run.workers": 4}. A string is what
-    would stand in a file; for a field that holds text, all of it but quotes around it. A mapping is merged as that of a
-    file is. Raises RecipeError.
+    would stand in a file; where a field holds text, it is all of it but quotes around it. A mapping is merged
+    as that of a file is. Raises RecipeError.
     """
     values = _read(name)
     for key, value in sorted((overrides or {}).items(), key=_from_outside):
