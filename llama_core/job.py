@@ -1,5 +1,6 @@
 """A job: what a program on another machine needs to work on a step. It travels as one JSON object."""
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,8 @@ class Job:
             "recipe": self.recipe.model_dump(mode="json", by_alias=True),
         }
         self.step.folder.publish_json(name, value)
+        if self.step.folder.is_local:  # nobody else needs it
+            os.chmod(self.step.folder.path(name), 0o600)
         return self.step.folder.url_of(name)
 
     @classmethod

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from llama_core.corpus.recipe import Corpus
+from llama_core.recipes.time_limit import TimeLimit
 from llama_core.section import Execution, Identity, Section, Seed
-from llama_core.time_limit import TimeLimit
 from llama_core.url import Address, Url, UrlOrNothing
 
 PIECE = 16  # characters of a piece of a tokenizer at most

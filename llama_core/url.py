@@ -28,25 +28,30 @@ ELSEWHERE = (
     "environment variables (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, HF_TOKEN and so on), an AWS "
     "profile, or a Prefect block"
 )
+BUCKETS = ("s3", "s3a", "gs", "gcs", "oss")  # schemes without ports
 # Schemes in which a name alone before the @ is a key or a token. Elsewhere it is a user or a container.
-KEY_ALONE = ("http", "https", "git+https", "s3", "s3a", "gs", "gcs")
+KEY_ALONE = ("http", "https", "git+https", *BUCKETS)
 NO_CREDENTIALS = ("file", "local", "github")  # `github://org:repo@sha/path` names a repository
 CLUSTERS = ("tcp", "tls", "ucx", "ws", "wss", "inproc", "ray")  # of Dask and Ray
 PUBLIC_VALUES = ("", "anon", "cache", "cloud", "google_default", "browser", "true", "false", "none", "null")
 
-_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*"
+# Texts may be long and made to be slow: what may repeat in a pattern has a limit.
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]{0,40}"
 _LINK = re.compile(rf"::(?={_SCHEME}://)")  # between the parts of a chained URL
 _SECRET_NAME = re.compile(
     r"secret|token(?!s|iz)|passw(or)?d|passphrase|credential|signature|connectionstring|authstring|cookie|"
     r"(api|access|account|private|shared|storage|customer|session|encryption)key|serviceaccount|"
     r"authorization|pwd$|^(key|sig|sas|pass|auth|dsn)$"
 )
-_URL = re.compile(rf"({_SCHEME})://(\S*?)(?=::{_SCHEME}://|\s|$)")
+_SCHEME_BEFORE = re.compile(rf"{_SCHEME}$")
+_REST = re.compile(r"\S{0,4096}")
 _PORT = re.compile(r"""\d{1,5}(?=[/?#"'<>(),;\[\]{}\\]|$)""")
 _HOST = re.compile(r"([^:/?#@\[]*):")
-_PARAMETER = re.compile(r"""(?<=[?&;#])([\w.%-]+)=([^&;\s'"<>#]*)""")
-_ASSIGNMENT = re.compile(r"""(?<![\w?&;#.%-])(?!key=)([\w.-]+)=(?:(['"])(.*?)\2|([^\s&;,'"<>()]+))""")
-_QUOTED = re.compile(r"""(['"])([\w.-]+)\1(\s*:\s*)(['"])(.*?)\4""")
+_PARAMETER = re.compile(r"""(?<=[?&;#])([\w.%-]{1,80})=([^&;\s'"<>#]*)""")
+_ASSIGNMENT = re.compile(
+    r"""(?<![\w?&;#.%-])(?!key=)([\w.-]{1,80})=(?:(['"])(.{0,4096}?)\2|([^\s&;,'"<>()]+))"""
+)
+_QUOTED = re.compile(r"""(['"])([\w.-]{1,80})\1(\s{0,9}:\s{0,9})(['"])(.{0,4096}?)\4""")
 _AUTHORIZATION = re.compile(r"""(?i)(authorization['"]?\s*[:=]\s*b?['"]?(?:basic|bearer)\s+)[^\s'",]+""")
 
 _kept: set[str] = set()
@@ -61,7 +66,7 @@ def redact(text: str) -> str:
     """
     if known := _known(tuple(os.environ.items()), frozenset(_kept)):
         text = known.sub(HIDDEN, text)
-    text = _URL.sub(_without_userinfo, text)
+    text = _without_userinfo(text)
     text = _PARAMETER.sub(_without_value, text)
     text = _ASSIGNMENT.sub(
         lambda m: f"{m[1]}={m[2] or ''}{HIDDEN}{m[2] or ''}" if _is_secret(m[1], m[3] or m[4]) else m[0], text
@@ -171,10 +176,10 @@ def refuse_secrets(value: Any, key: str = "", *, options: bool = False) -> None:
     elif isinstance(value, list | tuple | set):
         for inner in value:
             refuse_secrets(inner, key, options=options)
-    elif isinstance(value, str):
-        has_userinfo = _URL.sub(_without_userinfo, value) != value
-        if has_userinfo or _secret_parameters(value) or "PRIVATE KEY-----" in value:
-            raise ValueError(f"{key} holds credentials: {ELSEWHERE}")
+    elif isinstance(value, str) and (
+        _without_userinfo(value) != value or _secret_parameters(value) or "PRIVATE KEY-----" in value
+    ):
+        raise ValueError(f"{key} holds credentials: {ELSEWHERE}")
 
 
 def store_url(text: str) -> str:
@@ -262,9 +267,12 @@ def _userinfo(scheme: str, rest: str) -> str:
     scheme = scheme.lower()
     if scheme in NO_CREDENTIALS or "@" not in rest:
         return ""
+    if found := re.match(rf"(?:[^:/?#@]*:)?{re.escape(HIDDEN)}(?=@)", rest):
+        return found[0]
     if name := _HOST.match(rest):
         after = rest[name.end() :]
-        return "" if _PORT.match(after) or "@" not in after else rest.rpartition("@")[0]
+        is_port = scheme not in BUCKETS and _PORT.match(after)
+        return "" if is_port or "@" not in after else rest.rpartition("@")[0]
     authority = re.split("[/?#]", rest, maxsplit=1)[0]
     return authority.rpartition("@")[0] if scheme in KEY_ALONE else ""
 
@@ -277,15 +285,27 @@ def _userinfos(url: str) -> Iterator[str]:
             yield userinfo
 
 
-def _without_userinfo(match: re.Match[str]) -> str:
-    scheme, rest = match[1], match[2]
-    if known := re.match(rf"(?:[^:/?#@]*:)?{re.escape(HIDDEN)}@", rest):
-        userinfo = known[0][:-1]
-    else:
-        userinfo = _userinfo(scheme, rest)
-    if not userinfo:
-        return f"{scheme}://{_URL.sub(_without_userinfo, rest)}"
-    return f"{scheme}://{HIDDEN}@{_URL.sub(_without_userinfo, rest[len(userinfo) + 1 :])}"
+def _without_userinfo(text: str) -> str:
+    """Return a text without what its URLs have before their @, where that is secret."""
+    pieces, at = [], 0
+    while (found := text.find("://", at)) >= 0:
+        pieces.append(text[at : found + 3])
+        at = found + 3
+        if userinfo := _userinfo(_scheme_before(text, found), _rest(text, at)):
+            pieces.append(HIDDEN)
+            at += len(userinfo)
+    return "".join(pieces) + text[at:]
+
+
+def _scheme_before(text: str, end: int) -> str:
+    scheme = _SCHEME_BEFORE.search(text[max(0, end - 41) : end])
+    return scheme[0] if scheme else ""
+
+
+def _rest(text: str, start: int) -> str:
+    """Return what follows `://` of a URL in a text, up to a space or to the next part of a chained URL."""
+    token = _REST.match(text, start)
+    return _LINK.split(token[0] if token else "", maxsplit=1)[0]
 
 
 def _without_value(match: re.Match[str]) -> str:
@@ -328,7 +348,13 @@ def _secrets_in(name: str, value: str) -> Iterator[str]:
     """Yield the secrets that an environment variable holds."""
     value, name = value.strip(), name.upper()
     is_url = re.match(rf"({_SCHEME}::)*{_SCHEME}://", value)
-    urls = [value] if is_url else [match[0] for match in _URL.finditer(value)]
+    urls = (
+        [value]
+        if is_url
+        else [
+            f"{_scheme_before(value, m.start())}://{_rest(value, m.end())}" for m in re.finditer("://", value)
+        ]
+    )
     for userinfo in (found for url in urls for found in _userinfos(url)):
         user, colon, password = userinfo.partition(":")
         yield password if colon else user

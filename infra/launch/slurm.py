@@ -22,7 +22,7 @@ from infra.launch.environment import of_slurm
 from infra.launch.launcher import Handle, JobPhase, JobSpec, State, follow, new_log, start_method
 from llama_core.errors import LaunchError
 from llama_core.program import STOPPED
-from llama_core.time_limit import seconds
+from llama_core.recipes.time_limit import seconds
 
 PATIENCE = 600  # seconds that Slurm's controller may be away before a watched job is given up
 WARNING = 300  # seconds before its time limit at which a job is asked to save and end

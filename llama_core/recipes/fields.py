@@ -1,5 +1,6 @@
 """What the types of a recipe's fields say of the values that are given for them."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from types import UnionType
@@ -11,13 +12,25 @@ from llama_core.section import Section
 
 
 def read_as(text: str, kind: Any) -> Any:
-    """Return the value that a text stands for, in a field of this type. Raises Refused."""
+    """Return the value that a text stands for, in a field of this type. Raises Refused.
+
+    Where the field holds text it is taken as it is, or as what the quotes around it hold.
+    """
     kinds = members(kind)
     if kinds and all(_is_text(k) or k is type(None) for k in kinds):
-        return Plain(text)
+        return _unquoted(text)
     value = parse(text)
     is_text = any(map(_is_text, kinds)) and not isinstance(value, dict | list)
     return Plain(text) if is_text else value
+
+
+def _unquoted(text: str) -> str:
+    if text[:1] in ("'", '"') and text[:1] == text[-1:]:
+        with contextlib.suppress(Refused):
+            value = parse(text)
+            if isinstance(value, str) and not isinstance(value, Plain):
+                return value
+    return Plain(text)
 
 
 def members(kind: Any) -> list[Any]:

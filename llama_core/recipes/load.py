@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+import time
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -12,7 +13,7 @@ import fsspec
 from pydantic import ValidationError
 
 from llama_core.errors import RecipeError, StoreError
-from llama_core.file_system import brief, file_system, hint_of
+from llama_core.file_system import Tries, brief, file_system, hint_of
 from llama_core.recipe import Recipe
 from llama_core.recipes.explain import explain
 from llama_core.recipes.fields import fit, inside, read_as
@@ -23,15 +24,16 @@ RECIPES = resources.files("llama_core") / "recipes"
 PRESETS = ("micro", "tiny", "7b", "13b", "33b", "65b", "llama-v1")
 MAX_BYTES = 1 << 20  # of a recipe; the largest of ours has 16,000
 MAX_BASES = 20  # recipes that extend one another
-PATIENCE = 30  # seconds for an HTTP server
+WEB = ("http://", "https://")
+PATIENCE = 10  # seconds for an answer of a web server
 
 
 def load_recipe(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
     """Return the recipe `name` (a preset, or the path or URL of a YAML file), with some values replaced.
 
     `overrides` are values by dotted key, such as {"train.lr": 1e-3, "run.workers": 4}. A string is what
-    would stand in a file; for a field that holds text it is taken as it is. A mapping is merged as that of a
-    file is. Raises RecipeError.
+    would stand in a file; where a field holds text, it is all of it but quotes around it. A mapping is merged
+    as that of a file is. Raises RecipeError.
     """
     values = _read(name)
     for key, value in sorted((overrides or {}).items(), key=_from_outside):
@@ -124,15 +126,29 @@ def _first_bytes(file: Any) -> bytes:
 
 def _bytes_at(url: str) -> bytes:
     """Return the first bytes of what is at a URL. Raises FileNotFoundError, and StoreError for all else."""
+    tries = Tries(share=0.25)  # a person waits
+    while True:
+        try:
+            return _ask(url)
+        except StoreError:
+            wait = tries.wait() if url.startswith(WEB) else None
+            if wait is None:
+                raise
+        time.sleep(wait)
+
+
+def _ask(url: str) -> bytes:
+    """Ask once for the first bytes of what is at a URL. Raises FileNotFoundError and StoreError."""
+    options: dict[str, Any] = {}
+    if url.startswith(WEB):
+        from aiohttp import ClientTimeout
+
+        # Without what asks again by itself, for a minute.
+        options = {"client_kwargs": {"timeout": ClientTimeout(total=PATIENCE), "middlewares": ()}}
     try:
         if "::" in url:
             with fsspec.open(url, "rb") as file:
                 return _first_bytes(file)
-        options: dict[str, Any] = {}
-        if url.startswith(("http://", "https://")):
-            from aiohttp import ClientTimeout
-
-            options = {"client_kwargs": {"timeout": ClientTimeout(total=PATIENCE)}}
         fs = file_system(url, **options)
         patience = getattr(fs, "retries", None)
         if patience:
@@ -143,13 +159,11 @@ def _bytes_at(url: str) -> bytes:
         finally:
             if patience:
                 fs.retries = patience
+    except StoreError:
+        raise
     except Exception as error:  # each file system has errors of its own
-        cause = error.__cause__
         if isinstance(error, FileNotFoundError) and not hint_of(error):
-            # fsspec says of every answer of an HTTP server but the right one that there is no file.
-            if cause is None or getattr(cause, "status", None) in (404, 410) or not url.startswith("http"):
-                raise FileNotFoundError(url) from None
-            error = cause if isinstance(cause, Exception) else error
+            raise FileNotFoundError(url) from None
         raise StoreError(hint_of(error) or brief(error)) from None
 
 

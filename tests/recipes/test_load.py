@@ -33,6 +33,9 @@ def value_of(recipe: Any, key: str) -> Any:
         ("name", "on", "on"),
         ("name", "null", "null"),
         ("name", "1_0", "1_0"),
+        ("name", '"007"', "007"),
+        ("name", "'it''s'", "it's"),
+        ("launch.partition", "'2024'", "2024"),
         ("name", "2026-11-28", "2026-11-28"),
         ("register.model_name", "0x1F", "0x1F"),
         ("register.alias", "no", "no"),
@@ -71,6 +74,11 @@ def test_a_number_that_prefect_gives_for_a_text_is_that_text() -> None:
     recipe = load_recipe("tiny", given)
     assert (recipe.launch.partition, recipe.name, recipe.corpus.choices) == ("2024", "7", ["1", "2.5"])
     assert recipe.launch.nodes == 1
+
+
+def test_quotes_that_are_no_whole_are_part_of_a_text() -> None:
+    for name in ("it's", "'a' and 'b'", '"a', "a'"):
+        assert load_recipe("tiny", {"name": name}).name == name
 
 
 def test_quotes_make_a_text_of_whatever_they_hold(tmp_path: Path) -> None:

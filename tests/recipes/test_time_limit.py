@@ -4,7 +4,7 @@ import pytest
 
 from llama_core.errors import RecipeError
 from llama_core.recipes.load import load_recipe
-from llama_core.time_limit import seconds
+from llama_core.recipes.time_limit import seconds
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 FORMS = {
