@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from corpus import warcs
 from corpus.dumps import page, wiki
@@ -19,7 +21,7 @@ from corpus.helpers import write_jsonl
 from llama_core import file_system
 from llama_core.artifact import Artifact
 from llama_core.corpus import ingest
-from llama_core.corpus.recipe import C4, CommonCrawl, Files, Source, Wikipedia
+from llama_core.corpus.recipe import C4, CommonCrawl, Dataset, Files, Source, Wikipedia
 from llama_core.errors import InputError, LlamaError, StoreError
 from llama_core.evaluate.tasks import read_questions
 from llama_core.store import Store
@@ -341,3 +343,23 @@ def test_what_an_s3_server_answers_keeps_its_kind(
     monkeypatch.setattr(Server, "fault", fault)
     with pytest.raises(LlamaError, match=rf"corpus\.sources\.web\.urls: {said}"):
         ingest.raw_files("web", bucket)
+
+
+@pytest.mark.slow
+def test_a_data_file_of_datasets_on_such_a_server_gives_the_same_bytes(
+    server: str, ingested: Callable[..., Artifact], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rows = [{"text": f"{TEXT} {i}"} for i in range(300)]
+    Server.files["/a.jsonl"] = write_jsonl(tmp_path / "a.jsonl", rows).read_bytes()
+    pq.write_table(pa.table({"text": [f"{TEXT} {i}" for i in range(3000)]}), tmp_path / "a.parquet")
+    Server.files["/a.parquet"] = (tmp_path / "a.parquet").read_bytes()
+    for kind, file in (("json", "a.jsonl"), ("parquet", "a.parquet")):
+        source = Dataset(kind="dataset", path=kind, data_files=f"{server}/{file}")
+        monkeypatch.setattr(Server, "fault", fine)
+        whole = digests({"web": source}, ingested)
+        monkeypatch.setattr(Server, "fault", in_turn(lambda self: self.fail(503), fine, fine, fine, fine))
+        assert digests({"web": source}, ingested) == whole
+    monkeypatch.setattr(file_system, "RETRIES", 3)
+    monkeypatch.setattr(Server, "fault", lambda self: self.fail(503))
+    with pytest.raises(StoreError, match=r"corpus\.sources\.web: .*the server answers 503"):
+        ingest.raw_files("web", source)
