@@ -29,8 +29,6 @@ FIELDS = 1_000_000  # values of so many rows at a time, at most
 DAMAGED = "damaged_parquet"
 _BUFFER = 1 << 20
 
-_TEXTS = (pa.types.is_string, pa.types.is_binary, pa.types.is_large_string, pa.types.is_large_binary)
-
 Row = dict[str, Any] | str  # the fields of a row, or the name of the error
 
 # What Arrow raises for a file that is damaged. A fault of the store is none of these.
@@ -81,11 +79,10 @@ class ParquetRows:
             for leaf, place in zip(self._footer.leaves, stated.places, strict=True)
         ]
         pages = [column.chunk.largest for column in columns]
-        lists = sum(column.weight for column in columns)
         is_bomb = any(column.chunk.must_hold(self._limit, self._budget) for column in columns)
         if is_bomb or sum(pages) > PAGES * self._limit:
             raise UnreadableError("too_large_page")
-        if lists > self._budget and lists > self._limit * max(1, stated.rows):
+        if any(c.weight > max(self._budget, self._limit * c.rows) for c in columns):
             raise UnreadableError("too_large_list")
         rows = min(ROWS, max(1, FIELDS // max(1, len(columns))))
         kept = {c.leaf.path for c in columns if c.leaf.is_text and c.from_dictionary(FEW) > self._budget}
@@ -102,9 +99,9 @@ class ParquetRows:
             return
         for at in range(batch.num_rows):
             row = batch.slice(at, 1)
-            sizes = {name: _size(column) for name, column in zip(self.names, row.columns, strict=True)}
-            is_long = any(sizes.get(name, 0) > self._limit for name in texts)
-            if is_long or sum(sizes.values()) > 4 * self._limit:
+            sizes = [(name, _size(column)) for name, column in zip(self.names, row.columns, strict=True)]
+            is_long = any(size > self._limit for name, size in sizes if name in texts)
+            if is_long or sum(size for _, size in sizes) > 4 * self._limit:
                 yield "too_long"
             else:
                 yield from _converted(row)
@@ -115,7 +112,8 @@ class _Column:
 
     def __init__(self, leaf: Leaf, chunk: Chunk, rows: int):
         self.leaf, self.chunk = leaf, chunk
-        self._values, self._rows = sum(chunk.values), max(1, rows)
+        self._values = sum(chunk.values)
+        self.rows = max(1, min(rows, self._values))
 
     @property
     def weight(self) -> int:
@@ -133,7 +131,7 @@ class _Column:
         """Of so many rows, at most; of lists on average."""
         unpacked = 0 if keeps_dictionary or not self.leaf.is_text else self.from_dictionary(rows)
         if self.leaf.is_list:
-            return self.weight * rows // self._rows + unpacked
+            return self.weight * rows // self.rows + unpacked
         width = 2 * self.chunk.largest if self.chunk.repeats else self.leaf.width  # it is decoded to a copy
         return self.chunk.held_in(rows) + rows * width + unpacked
 
@@ -159,7 +157,7 @@ def _most(array: pa.Array) -> int:
 def _size(array: pa.Array) -> int:
     """Return the bytes of an array's values, those of a dictionary as often as they stand there."""
     kind = array.type
-    if pa.types.is_dictionary(kind):
+    if pa.types.is_dictionary(kind) and _is_text(kind.value_type):
         lengths = pc.binary_length(array.dictionary).cast(pa.int64())
         return pc.sum(lengths.take(array.indices)).as_py() or 0
     if pa.types.is_map(kind):
@@ -170,11 +168,11 @@ def _size(array: pa.Array) -> int:
         return 8 * len(inner) + _size(inner)
     if pa.types.is_struct(kind):
         return sum(map(_size, array.flatten()))
-    if (
-        pa.types.is_string(kind)
-        or pa.types.is_binary(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_large_binary(kind)
-    ):
+    if _is_text(kind):
         return pc.sum(pc.binary_length(array)).as_py() or 0
     return array.nbytes
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    tests = (pa.types.is_string, pa.types.is_binary, pa.types.is_large_string, pa.types.is_large_binary)
+    return any(is_one(kind) for is_one in tests)
