@@ -11,10 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from llama_core.corpus.formats.parquet_levels import longest_row
 from llama_core.corpus.formats.parquet_pages import (
     LEVEL_BYTES,
     Chunk,
     Leaf,
+    Place,
     UnreadableError,
     read_chunk,
     read_footer,
@@ -75,14 +77,17 @@ class ParquetRows:
         """Yield the rows of a row group in batches that fit the memory. Raises UnreadableError."""
         stated = self._footer.groups[group]
         columns = [
-            _Column(leaf, read_chunk(self._file, *place), stated.rows)
+            _Column(leaf, read_chunk(self._file, place), stated.rows)
             for leaf, place in zip(self._footer.leaves, stated.places, strict=True)
         ]
         pages = [column.chunk.largest for column in columns]
         is_bomb = any(column.chunk.must_hold(self._limit, self._budget) for column in columns)
         if is_bomb or sum(pages) > PAGES * self._limit:
             raise UnreadableError("too_large_page")
-        if any(c.weight > max(self._budget, self._limit * c.rows) for c in columns):
+        for column, place in zip(columns, stated.places, strict=True):
+            if column.weight > self._budget:
+                column.measure_lists(self._file, place)
+        if any(c.weight and c.taken(1, True) > PAGES * self._limit for c in columns):
             raise UnreadableError("too_large_list")
         rows = min(ROWS, max(1, FIELDS // max(1, len(columns))))
         kept = {c.leaf.path for c in columns if c.leaf.is_text and c.from_dictionary(FEW) > self._budget}
@@ -113,27 +118,30 @@ class _Column:
     def __init__(self, leaf: Leaf, chunk: Chunk, rows: int):
         self.leaf, self.chunk = leaf, chunk
         self._values = sum(chunk.values)
-        self.rows = max(1, min(rows, self._values))
+        self._longest = max(1, self._values // max(1, rows))
+        # Of a value beside its page. What repeats the value before it is decoded to a copy.
+        self._each = 2 * chunk.largest if chunk.repeats else leaf.width
+        if leaf.lists:
+            self._each += LEVEL_BYTES
 
     @property
     def weight(self) -> int:
-        """Of all lists together, none without: no header says how many of the values are in one list."""
-        if not self.leaf.is_list:
-            return 0
-        width = self.chunk.largest if self.chunk.repeats else self.leaf.width
-        return max(sum(self.chunk.sizes), self._values * max(LEVEL_BYTES, width))
+        """Of all lists together; none without lists."""
+        return sum(self.chunk.sizes) + self._values * self._each if self.leaf.lists else 0
+
+    def measure_lists(self, file: BinaryIO, place: Place) -> None:
+        """Find the longest list, which is taken for as long as the average without it."""
+        self._longest = longest_row(file, place, self.leaf.lists) or self._longest
 
     def from_dictionary(self, rows: int) -> int:
         """Of so many rows, if each value is the largest of the dictionary."""
-        return self.chunk.dictionary * (self._values if self.leaf.is_list else rows)
+        return self.chunk.dictionary * (self._values if self.leaf.lists else rows)
 
     def taken(self, rows: int, keeps_dictionary: bool) -> int:
-        """Of so many rows, at most; of lists on average."""
+        """Of so many rows, at most."""
+        values = min(self._values, rows * self._longest) if self.leaf.lists else rows
         unpacked = 0 if keeps_dictionary or not self.leaf.is_text else self.from_dictionary(rows)
-        if self.leaf.is_list:
-            return self.weight * rows // self.rows + unpacked
-        width = 2 * self.chunk.largest if self.chunk.repeats else self.leaf.width  # it is decoded to a copy
-        return self.chunk.held_in(rows) + rows * width + unpacked
+        return self.chunk.held_in(values) + values * self._each + unpacked
 
 
 def _converted(batch: pa.RecordBatch) -> list[Row]:

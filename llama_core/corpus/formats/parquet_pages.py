@@ -5,6 +5,7 @@ and what unpacks it believes that header.
 """
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any, BinaryIO
@@ -47,8 +48,17 @@ class Leaf:
     """Its values have lengths of their own."""
     width: int
     """Bytes of each of its values, where they are fixed and stated."""
-    is_list: bool
-    """A row may have any number of values."""
+    lists: int
+    """In how many lists, one in the other, a value lies. In a list a row has any number of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the pages of a column lie, from the first byte to that after the last; how they are packed."""
+
+    start: int
+    end: int
+    codec: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +66,8 @@ class RowGroup:
     """A row group as the footer has it."""
 
     rows: int
-    places: list[tuple[int, int]]
-    """The bytes of each column, from the first to the one after the last."""
+    places: list[Place]
+    """One for each column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +110,7 @@ def _leaves(elements: list[dict[int, Any]]) -> list[Leaf]:
     if len(elements) > MAX_ELEMENTS:
         raise UnreadableError("too_many_columns")
     leaves: list[Leaf] = []
-    open_groups: list[list[Any]] = []  # nodes still to come below it, its path, whether it repeats
+    open_groups: list[list[Any]] = []  # nodes still to come below it, its path, its lists
     for element in elements:
         while open_groups and open_groups[-1][0] == 0:
             open_groups.pop()
@@ -110,17 +120,17 @@ def _leaves(elements: list[dict[int, Any]]) -> list[Leaf]:
             name = element[4].decode()
         except UnicodeDecodeError:
             raise UnreadableError("invalid_column_name") from None
-        is_list = element.get(3) == _REPEATED
+        lists = int(element.get(3) == _REPEATED)
         path = name
         if open_groups:
             open_groups[-1][0] -= 1
-            is_list |= open_groups[-1][2]
+            lists += open_groups[-1][2]
             path = f"{open_groups[-1][1]}.{name}" if len(open_groups) > 1 else name
         if (children := element.get(5, 0)) or not open_groups:
-            open_groups.append([children, path, is_list])
+            open_groups.append([children, path, lists])
         else:
             width = element.get(2, 0) if element[1] == _FIXED else 0
-            leaves.append(Leaf(path, element[1] == _BYTE_ARRAY, width, is_list))
+            leaves.append(Leaf(path, element[1] == _BYTE_ARRAY, width, lists))
     return leaves
 
 
@@ -131,7 +141,7 @@ def _row_group(fields: dict[int, Any], leaves: int) -> RowGroup:
             raise UnreadableError("encrypted_parquet")
         meta = column[3]
         start = min(meta[9], meta.get(11) or meta[9])
-        places.append((max(0, start), start + meta[7]))
+        places.append(Place(max(0, start), start + meta[7], meta[4]))
     if len(places) != leaves:
         raise UnreadableError("damaged_parquet")
     return RowGroup(max(0, fields[3]), places)
@@ -175,35 +185,41 @@ class Chunk:
         return most
 
 
-def read_chunk(file: BinaryIO, start: int, end: int) -> Chunk:
-    """Return the pages between two places in the file, as far as their headers can be read.
+def read_chunk(file: BinaryIO, place: Place) -> Chunk:
+    """Return what the headers of a column's pages say, as far as they can be read: nothing decodes more.
 
-    What decodes them goes no further either. Raises UnreadableError where they are too many.
+    Raises UnreadableError where there are too many of them.
     """
     chunk = Chunk()
-    at = start
-    while at < end:
-        found = _header(file, at, end)
-        if found is None:
-            break
-        header, length = found
+    for header, _ in each_page(file, place):
         try:
-            kind, size, packed = header[1], header[2], header[3]
-            if size < 0 or packed < 0:
-                break
-            if kind == _DICTIONARY_PAGE:
-                chunk.dictionary += size
+            if header[1] == _DICTIONARY_PAGE:
+                chunk.dictionary += header[2]
                 chunk.entries += max(0, header[7][1])
             elif data := header.get(5) or header.get(8):
                 chunk.values.append(max(0, data[1]))
-                chunk.sizes.append(size)
+                chunk.sizes.append(header[2])
                 chunk.repeats |= data[2 if 5 in header else 4] == _DELTA_BYTE_ARRAY
         except (KeyError, TypeError, AttributeError):
             break
-        at += length + packed
         if len(chunk.sizes) > MAX_PAGES:
             raise UnreadableError("too_many_pages")
     return chunk
+
+
+def each_page(file: BinaryIO, place: Place) -> Iterator[tuple[dict[int, Any], int]]:
+    """Yield the header of each page of a column, and where the page itself begins."""
+    at = place.start
+    while at < place.end:
+        found = _header(file, at, place.end)
+        if found is None:
+            return
+        header, length = found
+        size, packed = header.get(2), header.get(3)
+        if not isinstance(size, int) or not isinstance(packed, int) or size < 0 or packed < 0:
+            return
+        yield header, at + length
+        at += length + packed
 
 
 def _header(file: BinaryIO, at: int, end: int) -> tuple[dict[int, Any], int] | None:
