@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import aiohttp
 from aiohttp.client_middlewares import ClientHandlerType
 from fsspec.asyn import sync_wrapper
-from fsspec.implementations.http import HTTPFileSystem, HTTPStreamFile
+from fsspec.implementations.http import HTTPFile, HTTPFileSystem, HTTPStreamFile
 from yarl import URL
 
 from llama_core import file_system as policy
@@ -64,9 +64,22 @@ class WebFileSystem(HTTPFileSystem):
 
     def _open(self, path: str, *args: Any, **kwargs: Any) -> Any:
         file = super()._open(path, *args, **kwargs)
-        if isinstance(file, HTTPStreamFile):
-            file.__class__ = _Stream  # its class is no option of fsspec's, and it has been asked for already
+        # Its class is no option of fsspec's, and it has been asked for already.
+        file.__class__ = _Stream if isinstance(file, HTTPStreamFile) else _Ranged
         return file
+
+
+class _Ranged(HTTPFile):
+    """A file that is read in ranges, or whole; an answer that breaks off is asked for again."""
+
+    async def async_fetch_all(self) -> None:
+        await _persistently(self.url, lambda: HTTPFile.async_fetch_all(self))
+
+    async def async_fetch_range(self, start: int, end: int) -> bytes:
+        return await _persistently(self.url, lambda: HTTPFile.async_fetch_range(self, start, end))
+
+    _fetch_all = sync_wrapper(async_fetch_all)
+    _fetch_range = sync_wrapper(async_fetch_range)
 
 
 class _Stream(HTTPStreamFile):

@@ -153,7 +153,10 @@ def test_a_server_that_fails_one_request_in_five_gives_the_same_bytes(
 
 
 def test_a_server_that_gives_no_ranges_and_breaks_off_gives_the_same_bytes(
-    sources: dict[str, Source], ingested: Callable[..., Artifact], monkeypatch: pytest.MonkeyPatch
+    server: str,
+    sources: dict[str, Source],
+    ingested: Callable[..., Artifact],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     whole = digests(sources, ingested)
     monkeypatch.setattr(Server, "ranges", False)
@@ -171,6 +174,9 @@ def test_a_server_that_gives_no_ranges_and_breaks_off_gives_the_same_bytes(
 
     monkeypatch.setattr(Server, "fault", in_turn(break_off, fine, fine))
     assert digests(sources, ingested) == whole
+    for path, data in Server.files.items():
+        with fsspec.open(f"{server}{path}", "rb") as file:
+            assert file.read() == data == Store(server).read(path[1:])
 
 
 @pytest.mark.parametrize(
