@@ -302,6 +302,33 @@ def test_a_file_that_is_shorter_than_its_server_says_is_an_error_and_no_short_fi
         ingested(Files(kind="files", urls=[f"{server}/a.jsonl"]))
 
 
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_file_that_is_longer_than_its_server_says_is_an_error_and_no_short_file(
+    server: str,
+    monkeypatch: pytest.MonkeyPatch,
+    ingested: Callable[..., Artifact],
+    tmp_path: Path,
+    ranges: bool,
+) -> None:
+    rows = [{"text": TEXT} for _ in range(10)]
+    whole = Server.files["/a.jsonl"] = write_jsonl(tmp_path / "a.jsonl", rows).read_bytes()
+
+    def short(self: Server) -> bool:
+        if self.command == "GET":
+            return False
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        return True
+
+    monkeypatch.setattr(Server, "ranges", ranges)
+    monkeypatch.setattr(Server, "fault", short)
+    with pytest.raises(
+        StoreError, match=rf"a\.jsonl: its server gives it 1,000 bytes, and then {len(whole):,}"
+    ):
+        ingested(Files(kind="files", urls=[f"{server}/a.jsonl"]))
+
+
 def test_a_signature_in_a_url_is_not_repeated(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Server, "fault", lambda self: self.fail(403))
     with pytest.raises(StoreError) as caught:
