@@ -16,6 +16,7 @@ from llama_core.corpus.formats.parquet_pages import (
     LEVEL_BYTES,
     Chunk,
     Leaf,
+    Patched,
     Place,
     UnreadableError,
     read_chunk,
@@ -44,6 +45,9 @@ class ParquetRows:
         """`limit`: the largest number of bytes of a row's text; a row as a whole may have four times that."""
         self._file, self._limit, self._budget = file, limit, BATCH * limit
         self._footer = read_footer(file)
+        self._patched = Patched(
+            file, self._footer.start, self._footer.data
+        )  # Arrow takes no name but in UTF-8
         try:
             self._parquet = self._open()
             self.names: list[str] = self._parquet.schema_arrow.names
@@ -71,7 +75,7 @@ class ParquetRows:
 
     def _open(self, **options: Any) -> pq.ParquetFile:
         # Streamed: otherwise the columns of a row group are held whole before any of it is decoded.
-        return pq.ParquetFile(self._file, pre_buffer=False, buffer_size=_BUFFER, **options)
+        return pq.ParquetFile(self._patched, pre_buffer=False, buffer_size=_BUFFER, **options)
 
     def _batches(self, group: int) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a row group in batches that fit the memory. Raises UnreadableError."""

@@ -4,6 +4,7 @@ A footer may lie about sizes, but the header before each page says how large the
 and what unpacks it believes that header.
 """
 
+import io
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -76,6 +77,10 @@ class Footer:
 
     leaves: list[Leaf]
     groups: list[RowGroup]
+    start: int
+    """Where it begins in the file."""
+    data: bytes
+    """Its bytes, in which names that are no UTF-8 have a question mark for each byte that is not ASCII."""
 
 
 def read_footer(file: BinaryIO) -> Footer:
@@ -92,17 +97,59 @@ def read_footer(file: BinaryIO) -> Footer:
         raise UnreadableError("damaged_parquet")
     if length > MAX_FOOTER:
         raise UnreadableError("too_long")
-    file.seek(size - _TAIL.size - length)
+    start = file.seek(size - _TAIL.size - length)
+    data = file.read(length)
     try:
-        fields = Compact(file.read(length)).struct()
+        fields = Compact(data).struct()
         if _ENCRYPTION in fields:
             raise UnreadableError("encrypted_parquet")
+        for element in fields[2]:
+            if (name := _plain(element[4])) != element[4]:
+                data = data.replace(element[4], name)
+                element[4] = name
         leaves = _leaves(fields[2])
-        return Footer(leaves, [_row_group(group, len(leaves)) for group in fields[4]])
+        return Footer(leaves, [_row_group(group, len(leaves)) for group in fields[4]], start, data)
     except UnreadableError:
         raise
     except (ValueError, LookupError, TypeError, AttributeError):
         raise UnreadableError("damaged_parquet") from None
+
+
+def _plain(name: bytes) -> bytes:
+    """Return a name, as long as it was, that is UTF-8."""
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return bytes(byte if byte < 128 else ord("?") for byte in name)
+    return name
+
+
+class Patched(io.RawIOBase):
+    """A file of which a part is read as other bytes."""
+
+    def __init__(self, file: BinaryIO, start: int, data: bytes):
+        self._file, self._start, self._data = file, start, data
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def read(self, size: int = -1) -> bytes:
+        """Return bytes of the file, or of the other bytes where these lie."""
+        at = self._file.tell()
+        found = self._file.read(size)
+        first, last = max(at, self._start), min(at + len(found), self._start + len(self._data))
+        if first >= last:
+            return found
+        return found[: first - at] + self._data[first - self._start : last - self._start] + found[last - at :]
 
 
 def _leaves(elements: list[dict[int, Any]]) -> list[Leaf]:
@@ -116,10 +163,7 @@ def _leaves(elements: list[dict[int, Any]]) -> list[Leaf]:
             open_groups.pop()
         if len(open_groups) > MAX_DEPTH:
             raise UnreadableError("too_deep")
-        try:
-            name = element[4].decode()
-        except UnicodeDecodeError:
-            raise UnreadableError("invalid_column_name") from None
+        name = element[4].decode()
         lists = int(element.get(3) == _REPEATED)
         path = name
         if open_groups:
