@@ -38,7 +38,7 @@ SETTLE = 1.0
 BATCH = 1000  # metrics that one call of MLflow takes
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 KEY_LENGTH = 250  # characters of the name of a param, a metric or a tag
-BRIEFLY = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+BRIEFLY = {RETRIES: "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 INSTEAD = (
     "use a store that it can reach (store=s3://...), or set MLFLOW_REGISTRY_URI to the server's database"
 )
@@ -151,7 +151,7 @@ def refusals(what: str, uri: str, variable: str) -> Iterator[None]:
 def reason(error: BaseException) -> str:
     """Return what went wrong, in one line without passwords."""
     text = " ".join(str(error).partition("[SQL:")[0].split()) or type(error).__name__
-    text = re.sub(r"(?<=://)[^/@\s]*@", "", text)
+    text = re.sub(r"(?<=://)[^/\s]*@", "", text)
     code = getattr(error, "error_code", None)
     return text[:300] if code in (None, "INTERNAL_ERROR") else f"{code}: {text}"[:300]
 
