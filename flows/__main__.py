@@ -7,6 +7,7 @@ terminal shows what matters to a person; everything else is in the log file.
 import argparse
 import logging
 import os
+import signal
 import sys
 import time
 import traceback
@@ -107,4 +108,6 @@ def _fail(message: str, log: Path, code: int) -> int:
 
 
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # it is ignored under nohup
+        signal.signal(signal.SIGHUP, signal.default_int_handler)  # a terminal that closes is a Ctrl-C
     leave(main(), exit_functions=True)
