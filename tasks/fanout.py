@@ -5,6 +5,7 @@ sent to a worker once, not with every shard. When a worker is lost, its shard is
 """
 
 import atexit
+import contextlib
 import logging
 import os
 import re
@@ -217,6 +218,23 @@ def _work_put(reference: Any) -> Callable[[Any], None]:
     return ray.get(reference)
 
 
+@contextlib.contextmanager
+def _ray_on_loopback() -> Iterator[None]:
+    """Let a cluster of Ray's that is started in the block listen where it is told: at 127.0.0.1.
+
+    Ray takes this for the address by which other machines reach this one, and its servers, which execute
+    what they are sent, would listen there.
+    """
+    from ray._private import services
+
+    resolve = services.resolve_ip_for_localhost
+    services.resolve_ip_for_localhost = lambda host: host
+    try:
+        yield
+    finally:
+        services.resolve_ip_for_localhost = resolve
+
+
 def on_ray(phase: Phase, todo: list[str], cfg: RunSection) -> Iterator[str]:
     """Work on the shards `todo` on a Ray cluster, and yield the name of each that is done.
 
@@ -232,7 +250,8 @@ def on_ray(phase: Phase, todo: list[str], cfg: RunSection) -> Iterator[str]:
         try:
             if host_and_port := re.search(r"([^/]+):(\d+)$", cfg.address or ""):
                 socket.create_connection((host_and_port[1], int(host_and_port[2])), timeout=10).close()
-            ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
+            with _ray_on_loopback():
+                ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, OSError) as error:  # Ray itself would try for minutes
             raise LaunchError(f"no Ray cluster answers at run.address {cfg.address}: {error}") from error
     work = [ray.put(phase.work)]  # in a list, because Ray would unpack a bare reference with every shard

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from listening import beyond_loopback, listening
 
 from llama_core.errors import LaunchError
 from llama_core.phases import Phase
@@ -199,6 +200,15 @@ def test_the_work_is_unpacked_once_in_each_worker(engine: str, tmp_path: Path) -
 def test_an_error_in_a_shard_ends_the_phase_and_is_the_shards_own(engine: str) -> None:
     with pytest.raises(ValueError, match="shard 5 has no text"):
         list(engine_of(RunSection(engine=engine))(phase(refuse), list(phase(refuse).shards)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("engine", ENGINES[1:])
+def test_a_cluster_on_this_machine_listens_on_loopback_only(engine: str, tmp_path: Path) -> None:
+    """It executes what it is sent."""
+    some = phase(partial(note, tmp_path))
+    assert list(engine_of(RunSection(engine=engine))(some, list(some.shards)))  # type: ignore[arg-type]
+    sockets = listening(os.getpid())
+    assert sockets and beyond_loopback(sockets) == []
 
 
 @pytest.mark.slow
