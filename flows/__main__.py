@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import logging
 import os
+import signal
 import sys
 import time
 import traceback
@@ -132,4 +133,6 @@ def _fail(message: str, log: Path, code: int) -> int:
 
 
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # it is ignored under nohup
+        signal.signal(signal.SIGHUP, signal.default_int_handler)  # a terminal that closes is a Ctrl-C
     leave(main(), exit_functions=True)

@@ -361,7 +361,9 @@ def test_sbatch_is_told_of_no_other_job(job, monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     needed = {"SLURM_CONF": "/etc/slurm.conf", "SBATCH_ACCOUNT": "physics", "RECORD": str(tmp_path)}
     for name, value in (
-        SURROUNDINGS | needed | {"LLAMA_LOGS": str(tmp_path), "OMPI_COMM_WORLD_RANK": "3"}
+        SURROUNDINGS
+        | needed
+        | {"LLAMA_LOGS": str(tmp_path), "OMPI_COMM_WORLD_RANK": "3", "LLAMA_LIFELINE": "0"}
     ).items():
         monkeypatch.setenv(name, value)
     the_job = job(SLEEPER)
@@ -370,7 +372,7 @@ def test_sbatch_is_told_of_no_other_job(job, monkeypatch: pytest.MonkeyPatch, tm
     lines = (tmp_path / "environment").read_text().splitlines()
     environment = dict(line.split("=", 1) for line in lines if "=" in line)
     assert not set(SURROUNDINGS) & set(environment)
-    assert "OMPI_COMM_WORLD_RANK" not in environment
+    assert not {"OMPI_COMM_WORLD_RANK", "LLAMA_LIFELINE"} & set(environment)
     assert (needed | the_job.env).items() <= environment.items()
     assert "do-not-tell" not in (tmp_path / "script").read_text()
 
