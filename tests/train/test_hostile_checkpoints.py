@@ -12,7 +12,8 @@ from trained import Trained
 from llama_core.errors import DamagedError, LlamaError
 from llama_core.generate.load import load
 from llama_core.model.llama import Llama
-from llama_core.recipe import Recipe, load_recipe
+from llama_core.recipe import Recipe
+from llama_core.recipes.load import load_recipe
 from llama_core.step import Step
 from llama_core.store import Store, to_json
 from llama_core.train import checkpoint
