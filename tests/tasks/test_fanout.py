@@ -10,7 +10,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from listening import beyond_loopback, listening
 
 from llama_core.errors import LaunchError
 from llama_core.phases import Phase
@@ -205,6 +204,8 @@ def test_an_error_in_a_shard_ends_the_phase_and_is_the_shards_own(engine: str) -
 @pytest.mark.parametrize("engine", ENGINES[1:])
 def test_a_cluster_on_this_machine_listens_on_loopback_only(engine: str, tmp_path: Path) -> None:
     """It executes what it is sent."""
+    from listening import beyond_loopback, listening  # here: the clusters' workers import this module
+
     some = phase(partial(note, tmp_path))
     assert list(engine_of(RunSection(engine=engine))(some, list(some.shards)))  # type: ignore[arg-type]
     sockets = listening(os.getpid())
