@@ -215,6 +215,21 @@ def test_no_record_of_a_log_and_no_traceback_has_a_secret() -> None:
     assert done.stdout.count("Traceback") == 2 and "OSError: https://***@h" in done.stdout
 
 
+PROGRAM = """
+from llama_core import program
+def main(*arguments):
+    raise OSError("asked https://u:S3CR3T@h")
+program.load = lambda package: main
+program.run("any")
+"""
+
+
+def test_a_program_that_fails_prints_no_secret() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
+    assert done.returncode == 1 and "OSError: asked https://***@h" in done.stdout, done.stderr
+    assert "S3CR3T" not in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     ("given", "url"),
     [
