@@ -5,8 +5,10 @@ terminal shows what matters to a person; everything else is in the log file.
 """
 
 import argparse
+import contextlib
 import logging
 import os
+import signal
 import sys
 import time
 import traceback
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from infra import services
-from infra.home import logs_here
+from infra.home import logs_here, private
 from llama_core.errors import LlamaError, RecipeError
 from llama_core.exit import leave
 from llama_core.output import forgive
@@ -85,6 +87,8 @@ def _log_to(log: Path) -> None:
     screen = logging.StreamHandler(sys.stdout)
     screen.addFilter(lambda record: getattr(record, "said", False))
     screen.setFormatter(logging.Formatter("%(message)s"))
+    with contextlib.suppress(OSError):
+        open(log, "a", opener=private).close()
     file = _LogFile(log)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     logging.getLogger().handlers = [file]
@@ -129,4 +133,6 @@ def _fail(message: str, log: Path, code: int) -> int:
 
 
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # it is ignored under nohup
+        signal.signal(signal.SIGHUP, signal.default_int_handler)  # a terminal that closes is a Ctrl-C
     leave(main(), exit_functions=True)

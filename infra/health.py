@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from infra.environment import variables
+from infra.home import home
 from llama_core.errors import ServiceError
 
 PATIENCE = 10  # seconds for a server to answer
@@ -89,13 +90,19 @@ def mlflow_fault(uri: str) -> Exception | None:
     Where MLflow's error only wraps that of a connection, the latter is returned.
     """
     from mlflow.exceptions import MlflowException
+    from mlflow.store.db.db_types import DATABASE_ENGINES
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
     from mlflow.tracking import MlflowClient
 
     # By itself the client tries again for minutes.
     once = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(PATIENCE)}
+    is_database = uri.partition(":")[0].partition("+")[0] in DATABASE_ENGINES
     try:
         with variables(**once):
-            MlflowClient(uri).search_experiments(max_results=1)
+            # Its first use makes the tables, and writes a folder into an SQL statement without quoting it:
+            # by itself, one in the working directory.
+            api = SqlAlchemyStore(uri, home().as_uri()) if is_database else MlflowClient(uri)
+            api.search_experiments(max_results=1)
     except MlflowException as error:
         cause = error.__context__
         return cause if isinstance(cause, OSError) else error

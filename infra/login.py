@@ -33,11 +33,7 @@ class Login:
 
     def for_mlflow_server(self) -> dict[str, str]:
         """Return the variables with which MLflow's server asks for this login."""
-        return {
-            "MLFLOW_AUTH_ADMIN_USERNAME": self.user,
-            "MLFLOW_AUTH_ADMIN_PASSWORD": self.password,
-            "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_urlsafe(),
-        }
+        return {"MLFLOW_AUTH_ADMIN_USERNAME": self.user, "MLFLOW_AUTH_ADMIN_PASSWORD": self.password}
 
     def for_clients(self) -> dict[str, str]:
         """Return the variables with which Prefect's and MLflow's clients give this login."""

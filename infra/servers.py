@@ -6,6 +6,7 @@ settings are those of the environment. Where MLFLOW_AUTH_ADMIN_PASSWORD is set, 
 
 import argparse
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,7 @@ def _prepare_mlflow(names: list[str]) -> dict[str, Any]:
     os.environ.setdefault("MLFLOW_AUTH_CONFIG_PATH", str(Path(__file__).with_name("mlflow-auth.ini")))
     initialize_backend_stores(database, database, artifacts)
     if "MLFLOW_AUTH_ADMIN_PASSWORD" in os.environ:
+        os.environ.setdefault("MLFLOW_FLASK_SERVER_SECRET_KEY", secrets.token_urlsafe())
         _set_password()
     return {}
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 
 from infra import health, login, prefect_server
-from infra.environment import prefect_settings, variables
+from infra.environment import past_proxies, prefect_settings, variables
 from infra.home import check_home, folder, private, sqlite_uri
 from llama_core.errors import ServiceError
 
@@ -61,7 +61,7 @@ class PrefectServer:
             self._url = self._find()
             asked = login.read()
             auth = {"PREFECT_API_AUTH_STRING": asked.text} if asked else {}
-            self._stack.enter_context(prefect_settings(PREFECT_API_URL=self._url, **auth))
+            self._stack.enter_context(prefect_settings(PREFECT_API_URL=self._url, **auth, **past_proxies()))
             self._stack.enter_context(self._kept())
             self._stack = self._stack.pop_all()
         return self

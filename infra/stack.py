@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra import health, login, prefect_server, services, tether
-from infra.environment import prefect_settings
+from infra.environment import past_proxies, prefect_settings
 from infra.home import folder, home, sqlite_uri
 from infra.login import Login
 from infra.workspace import POOLS
@@ -136,6 +136,7 @@ class Stack:
             # The tracking server refuses versions whose files are in a local store; its database does not.
             "MLFLOW_REGISTRY_URI": self._database,
             "MLFLOW_DISABLE_TELEMETRY": "true",
+            **past_proxies(),
         } | (self._asked.for_clients() if self._asked else {})
 
     def _set_up(self) -> None:

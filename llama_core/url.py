@@ -41,7 +41,7 @@ _LINK = re.compile(rf"::(?={_SCHEME}://)")  # between the parts of a chained URL
 _SECRET_NAME = re.compile(
     r"secret|token(?!s|iz)|passw(or)?d|passphrase|credential|signature|connectionstring|authstring|cookie|"
     r"(api|access|account|private|shared|storage|customer|session|encryption)key|serviceaccount|"
-    r"authorization|^(key|sig|sas|pwd|pass|auth|dsn)$"
+    r"authorization|pwd$|^(key|sig|sas|pass|auth|dsn)$"
 )
 _SCHEME_BEFORE = re.compile(rf"{_SCHEME}$")
 _REST = re.compile(r"\S{0,4096}")
@@ -362,7 +362,9 @@ def _secrets_in(name: str, value: str) -> Iterator[str]:
         if is_url:  # what a parser takes for a port, say, and complains of
             yield from re.split("[/?#@:]", password)
     yield from (m[2] for m in _PARAMETER.finditer(value) if _is_secret(m[1], m[2]))
-    if name.endswith(("_FILE", "_PATH", "_DIR", "_CREDENTIALS", "_URL", "_URI", "_SOCK", "PWD")):
+    if name in ("PWD", "OLDPWD"):  # folders of the shell's
+        return
+    if name.endswith(("_FILE", "_PATH", "_DIR", "_CREDENTIALS", "_URL", "_URI", "_SOCK")):
         return
     if name.endswith("KEY"):
         is_secret = len(value) >= (8 if _is_secret(name, value) else 16)

@@ -8,13 +8,14 @@ with the server's answer in it, which nothing in fsspec mistakes for a missing f
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 import aiohttp
 from aiohttp.client_middlewares import ClientHandlerType
-from fsspec.asyn import sync_wrapper
-from fsspec.implementations.http import HTTPFileSystem, HTTPStreamFile
+from fsspec.asyn import sync, sync_wrapper
+from fsspec.implementations.http import HTTPFile, HTTPFileSystem, HTTPStreamFile
 from yarl import URL
 
 from llama_core import file_system as policy
@@ -22,6 +23,7 @@ from llama_core.errors import StoreError
 
 T = TypeVar("T")
 
+_sizes: ContextVar[list[int]] = ContextVar("_sizes")  # of a file, by the answers to one request for a range
 _MISSING = (404, 410)
 _PAST_END = 416  # answers a range behind the end of the file, which fsspec takes for what it is
 
@@ -62,11 +64,60 @@ class WebFileSystem(HTTPFileSystem):
             raise FileNotFoundError(url)
         response.raise_for_status()
 
-    def _open(self, path: str, *args: Any, **kwargs: Any) -> Any:
-        file = super()._open(path, *args, **kwargs)
-        if isinstance(file, HTTPStreamFile):
-            file.__class__ = _Stream  # its class is no option of fsspec's, and it has been asked for already
-        return file
+    def _open(
+        self,
+        path: str,
+        mode: str = "rb",
+        block_size: int | None = None,
+        autocommit: bool = True,
+        cache_type: str | None = None,
+        cache_options: dict[str, Any] | None = None,
+        size: int | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Do what fsspec does, with our own files."""
+        if mode != "rb":
+            raise NotImplementedError("a web server's files are only read")
+        block_size = self.block_size if block_size is None else block_size
+        options = self.kwargs | {"asynchronous": self.asynchronous} | kwargs
+        info = {"size": size} if size else self.info(path, **kwargs)
+        session = sync(self.loop, self.set_session)
+        if not (block_size and info["size"] and info.get("partial", True)):
+            return _Stream(self, path, mode=mode, loop=self.loop, session=session, **options)
+        return _Ranged(
+            self,
+            path,
+            session=session,
+            block_size=block_size,
+            mode=mode,
+            size=info["size"],
+            cache_type=cache_type or self.cache_type,
+            cache_options=cache_options or self.cache_options,
+            loop=self.loop,
+            **options,
+        )
+
+
+class _Ranged(HTTPFile):
+    """A file that is read in ranges, or whole; an answer that breaks off is asked for again."""
+
+    async def async_fetch_all(self) -> None:
+        await _persistently(self.url, lambda: HTTPFile.async_fetch_all(self))
+
+    async def async_fetch_range(self, start: int, end: int) -> bytes:
+        sizes: list[int] = []
+        token = _sizes.set(sizes)
+        try:
+            data = await _persistently(self.url, lambda: HTTPFile.async_fetch_range(self, start, end))
+        finally:
+            _sizes.reset(token)
+        if sizes and sizes[-1] != self.size:  # what lies beyond the size that came first is never asked for
+            said = f"its server gives it {self.size:,} bytes, and then {sizes[-1]:,}"
+            raise StoreError(f"cannot read {_plain(self.url)}: {said}")
+        return data
+
+    _fetch_all = sync_wrapper(async_fetch_all)
+    _fetch_range = sync_wrapper(async_fetch_range)
 
 
 class _Stream(HTTPStreamFile):
@@ -124,6 +175,7 @@ async def _patient(request: aiohttp.ClientRequest, send: ClientHandlerType) -> a
         response = await send(request)
         if response.status not in (*_MISSING, _PAST_END):
             response.raise_for_status()
+        _take_size(response)
         if response.status == 206 and not wanted.endswith("-"):
             await response.read()  # its reader holds it in memory anyway: whole, or it is asked for again
         return response
@@ -146,6 +198,15 @@ async def _persistently(url: str, ask: Callable[[], Awaitable[T]], share: float 
             if wait is None:
                 raise StoreError(f"cannot read {_plain(url)}: {_said(error)} ({tries})") from error
         await asyncio.sleep(wait)
+
+
+def _take_size(response: aiohttp.ClientResponse) -> None:
+    """Take note of the size that an answer states of the whole file."""
+    size = HTTPFile._parse_content_range(None, response.headers)[2]
+    if response.status == 200 and "Content-Encoding" not in response.headers:
+        size = response.content_length
+    if size is not None:
+        _sizes.get([]).append(size)
 
 
 def _may_pass(error: Exception) -> bool:

@@ -168,8 +168,8 @@ def _check_object(store: Store, entry: Object) -> Object:
             digest.update(store.read_range(entry.name, start, min(start + CHUNK, entry.size)))
     if digest.hexdigest() != entry.sha256:
         raise DamagedError(
-            f"{store.url_of(entry.name)} is damaged: its bytes differ from its manifest, and nothing was "
-            f"registered. Delete {store.url} to make the export again."
+            f"{store.url_of(entry.name)} is damaged or gone: its bytes are not those of its manifest, and "
+            f"nothing was registered. Delete {store.url} to make the export again."
         )
     return entry
 

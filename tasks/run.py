@@ -12,7 +12,7 @@ from infra.launch.local import LocalLauncher
 from infra.launch.run import get_launcher
 from llama_core.corpus.decontaminate import evaluation_sets
 from llama_core.errors import RecipeError
-from llama_core.evaluate import tasks
+from llama_core.evaluate.tasks import check as check_questions
 from llama_core.recipe import Recipe
 from llama_core.recipes.load import load_recipe
 from llama_core.store import Store
@@ -73,7 +73,7 @@ def check_benchmarks(recipe: Recipe, evaluates: bool) -> None:
     if recipe.evaluate.data is None:
         return
     if evaluates:
-        tasks.check(recipe.evaluate.data, recipe.evaluate.tasks)
+        check_questions(recipe.evaluate.data, recipe.evaluate.tasks)
     if recipe.corpus.decontaminate:
         evaluation_sets.check(recipe.evaluate.data)
 

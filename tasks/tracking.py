@@ -150,7 +150,7 @@ def refusals(what: str, uri: str, variable: str) -> Iterator[None]:
 
 def reason(error: BaseException) -> str:
     """Return what went wrong, in one line without passwords."""
-    text = redact(" ".join(str(error).split())) or type(error).__name__
+    text = redact(" ".join(str(error).partition("[SQL:")[0].split())) or type(error).__name__
     code = getattr(error, "error_code", None)
     return text[:300] if code in (None, "INTERNAL_ERROR") else f"{code}: {text}"[:300]
 

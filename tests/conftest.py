@@ -30,6 +30,8 @@ LONGEST = (
     "system/test_engines.py",
     "system/test_observers.py",
     "system/test_slurm.py",
+    "system/test_login.py",
+    "system/test_named_servers.py",
     "system/test_errors.py",
     "system/test_reuse.py",
     "system/test_memory.py",

@@ -2,7 +2,6 @@
 
 import ipaddress
 import socket
-import time
 
 import psutil
 
@@ -29,19 +28,6 @@ def listening(pid: int) -> list[tuple[str, int, int]]:
 def beyond_loopback(sockets: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
     """Those at an address that another machine may reach."""
     return [one for one in sockets if not _is_loopback(one[0])]
-
-
-def watch(pid: int, seconds: float, every: float = 0.05) -> set[tuple[str, int, int]]:
-    """What is listening at any moment of the next seconds, or until the process has ended."""
-    found: set[tuple[str, int, int]] = set()
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            found.update(listening(pid))
-        except psutil.NoSuchProcess:
-            break
-        time.sleep(every)
-    return found
 
 
 def _is_loopback(address: str) -> bool:

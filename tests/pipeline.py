@@ -28,6 +28,7 @@ class Pipeline:
     env: dict[str, str] = field(default_factory=dict)
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
     said: str = ""  # in the terminal, by the last run that was `ok`
+    checkout: Path = ROOT
 
     def begin_with(self, other: "Pipeline", *stages: str) -> None:
         """Put copies of another's finished steps on the store: a step is not bound to its place.
@@ -45,7 +46,7 @@ class Pipeline:
         command = [sys.executable, "-m", "flows", recipe, "--store", self.store_url, *args]
         return subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=self.checkout,
             env=self.environment(**env),
             text=True,
             stdin=subprocess.DEVNULL,

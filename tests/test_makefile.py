@@ -73,6 +73,12 @@ def test_extras_are_installed_with_the_pipeline(
     assert f"--editable '.[{extras}]'" in commands(target, tmp_path, *variables)
 
 
+def test_a_stack_asks_for_a_login_where_that_is_wanted(tmp_path: Path) -> None:
+    assert commands("stack", tmp_path, "AUTH=yes").endswith("python -m infra.stack --auth")
+    for variables in ((), ("AUTH=no",)):
+        assert commands("stack", tmp_path, *variables).endswith("python -m infra.stack")
+
+
 def test_make_alone_lists_every_target_but_single_stages() -> None:
     said = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for target in ("pretrain", "corpus", "stack", "test", "test-slow", "lint", "clean"):

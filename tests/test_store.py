@@ -164,6 +164,21 @@ def test_a_name_may_have_what_people_call_things(any_store: Store) -> None:
         assert any_store.read(name) == name.encode() and name in any_store.list()
 
 
+def test_what_is_empty_is_damaged_and_not_a_failure_of_the_store(any_store: Store) -> None:
+    entry = any_store.publish_bytes("full.json", b"{}")
+    assert any_store.read_json("full.json") == {} and any_store.read_many(["full.json"]) == [b"{}"]
+    empty = any_store.publish_bytes("full.json", b"")
+    assert any_store.read("full.json", expect=empty) == any_store.read("full.json") == b""
+    assert any_store.read_many(["full.json"]) == [b""]
+    for read in (lambda: any_store.read_json("full.json"), lambda: any_store.read("full.json", expect=entry)):
+        with pytest.raises(DamagedError, match=r"full\.json is damaged"):
+            read()
+    any_store.delete(["full.json"])
+    for read in (lambda: any_store.read_json("full.json"), lambda: any_store.read("full.json", expect=entry)):
+        with pytest.raises(FileNotFoundError):
+            read()
+
+
 def test_nothing_is_written_or_deleted_through_a_link(store: Store, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()

@@ -404,3 +404,10 @@ def test_credentials_in_the_address_of_a_store_or_a_recipe_are_refused(
     with pytest.raises(StoreError, match="credentials"):
         open_run("micro")
     assert [path.name for path in tmp_path.iterdir()] == ["my.yaml"]
+
+
+def test_the_working_directory_is_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PWD", "/home/me/llama-pretrain")
+    assert redact("in /home/me/llama-pretrain/tasks") == "in /home/me/llama-pretrain/tasks"
+    monkeypatch.setenv("DB_PWD", "/home/me/llama-pretrain")
+    assert redact("in /home/me/llama-pretrain/tasks") == "in ***/tasks"

@@ -46,27 +46,24 @@ class SlurmLauncher:
         self.partition, self.every = partition, every
 
     def capacity(self) -> Capacity:
-        """Return what the partition has, busy or not; where its nodes differ, those with the most GPUs."""
-        lines = _slurm("sinfo", "--noheader", "--format=%P|%D|%c|%m|%G").splitlines()
-        rows = [line.split("|") for line in lines]
+        """Return what the partition has, busy or not, or the largest of several.
+
+        Where the nodes of one differ, those with the most GPUs count.
+        """
+        rows = [
+            line.split("|") for line in _slurm("sinfo", "--noheader", "--format=%P|%D|%c|%m|%G").splitlines()
+        ]
         chosen = self.partition or next((r[0] for r in rows if r[0].endswith("*")), rows[0][0])
-        mine = [r for r in rows if r[0].rstrip("*") == chosen.rstrip("*")]
-        if not mine:
-            names = sorted({r[0].rstrip("*") for r in rows})
-            raise LaunchError(
-                f"Slurm has no partition {chosen!r}: launch.partition can be {', '.join(names)}"
-            )
-        gpus = max(_gpus(r[4]) for r in mine)
-        best = [r for r in mine if _gpus(r[4]) == gpus]
-        memory = min(int(r[3].rstrip("+")) for r in best)
-        return Capacity(
-            launcher="slurm",
-            nodes=sum(int(r[1]) for r in best),
-            cores=min(int(r[2].rstrip("+")) for r in best),
-            node_memory=memory << 20 if memory > 1 else None,  # 1 MB means that nobody told Slurm
-            gpus=gpus,
-            gpu_memory=None,
-        )
+        of_each: list[Capacity] = []
+        for name in chosen.rstrip("*").split(","):
+            mine = [r for r in rows if r[0].rstrip("*") == name]
+            if not mine:
+                names = sorted({r[0].rstrip("*") for r in rows})
+                raise LaunchError(
+                    f"Slurm has no partition {name!r}: launch.partition can be {', '.join(names)}"
+                )
+            of_each.append(_capacity(mine))
+        return max(of_each, key=lambda partition: (partition.gpus, partition.nodes))
 
     def submit(self, job: JobSpec) -> Handle:
         """Submit the job to the queue. Raises LaunchError where Slurm refuses it."""
@@ -166,6 +163,21 @@ code=$?
 if [ "$code" -ne 0 ] && [ "$time_up" ]; then exit {STOPPED}; fi
 exit "$code"
 """
+    )
+
+
+def _capacity(rows: list[list[str]]) -> Capacity:
+    """Return what one partition has: its name, nodes, cores, MB and GPUs, in a row for each kind of node."""
+    gpus = max(_gpus(r[4]) for r in rows)
+    best = [r for r in rows if _gpus(r[4]) == gpus]
+    memory = min(int(r[3].rstrip("+")) for r in best)
+    return Capacity(
+        launcher="slurm",
+        nodes=sum(int(r[1]) for r in best),
+        cores=min(int(r[2].rstrip("+")) for r in best),
+        node_memory=memory << 20 if memory > 1 else None,  # 1 MB means that nobody told Slurm
+        gpus=gpus,
+        gpu_memory=None,
     )
 
 

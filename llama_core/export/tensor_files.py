@@ -57,6 +57,8 @@ class WeightIndex(BaseModel):
     weight_map: dict[Text, FileName]
 
 
+HEADER = TypeAdapter(dict[Text, Any])
+METADATA = TypeAdapter(dict[Text, Text])
 PLACES = TypeAdapter(dict[Text, Place])
 WEIGHT_INDEX = TypeAdapter(WeightIndex)
 
@@ -156,9 +158,9 @@ def _length(head: bytes | bytearray, size: int, url: str) -> int:
 
 def _places(header: bytes | bytearray, size: int, url: str) -> dict[str, Place]:
     """Return the tensors of a header in their order. `size`: that of the file. Raises DamagedError."""
-    value = json_value(bytes(header), url)
-    entries = value.items() if isinstance(value, dict) else ()
-    found = shaped(PLACES, {key: entry for key, entry in entries if key != "__metadata__"}, url)
+    value = shaped(HEADER, json_value(bytes(header), url), url)
+    shaped(METADATA, value.pop("__metadata__", {}), url)
+    found = shaped(PLACES, value, url)
     position = 0
     in_order = sorted(found.items(), key=lambda item: item[1].data_offsets)
     for key, place in in_order:

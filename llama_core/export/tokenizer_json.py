@@ -13,6 +13,7 @@ right of that is still single spaces.
 import json
 from typing import Any
 
+from google.protobuf.message import DecodeError
 from sentencepiece.sentencepiece_model_pb2 import ModelProto, TrainerSpec  # type: ignore[attr-defined]
 
 from llama_core.errors import InputError
@@ -95,7 +96,10 @@ def merges(spm: Any) -> list[tuple[str, str]]:
 
 def _parse(model: bytes) -> Any:
     """Return the proto of a model. Raises InputError for a kind that tokenizers cannot do."""
-    spm = ModelProto.FromString(model)
+    try:
+        spm = ModelProto.FromString(model)
+    except DecodeError as error:
+        raise InputError("the tokenizer is not a model of SentencePiece's") from error
     trainer, normalizer = spm.trainer_spec, spm.normalizer_spec
     wrong = {
         "its pieces are not BPE's": trainer.model_type != TrainerSpec.BPE,
@@ -103,6 +107,7 @@ def _parse(model: bytes) -> Any:
         "it normalises text": bool(normalizer.precompiled_charsmap),
         "it drops spaces": normalizer.remove_extra_whitespaces,
         "it adds no space in front": not normalizer.add_dummy_prefix,
+        "its marks are no pieces": not {trainer.unk_id, trainer.bos_id} <= set(range(len(spm.pieces))),
         "it has user-defined pieces": any(p.type == SentencePiece.USER_DEFINED for p in spm.pieces),
     }
     for reason, found in wrong.items():

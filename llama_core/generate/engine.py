@@ -68,11 +68,13 @@ def generate(
 
 def choose(logits: Tensor, temperature: float, top_p: float, generator: torch.Generator) -> int:
     """Choose a token by logits (V,): the best one, or one drawn from the likely ones that hold `top_p`."""
-    if logits.isnan().any():
-        raise InputError("the model gives no probabilities: its weights hold infinities or no numbers (NaN)")
     if temperature <= COLD:
         return int(logits.argmax())
     p, order = (logits.double().cpu() / temperature).softmax(-1).sort(descending=True, stable=True)
+    if p.isnan().any():
+        raise InputError(
+            "the model gives no probabilities: its weights hold infinities, or what is no number"
+        )
     p[p.cumsum(-1) - p > top_p] = 0.0  # the first one always stays
     return int(order[torch.multinomial(p, 1, generator=generator)])
 

@@ -31,7 +31,7 @@ from llama_core.train import checkpoint
 
 CONFIG = "config.json"
 ONE_FILE = "model.safetensors"
-STEP_ID = re.compile("[0-9a-f]{16}")
+STEP = re.compile("/(export|train)/[0-9a-f]{16}$")
 # Older exports have stored the rotation's frequencies, which follow from the settings.
 COMPUTED = re.compile(r"model\.(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq")
 
@@ -70,22 +70,55 @@ def load(url: str, device: str | torch.device = "cpu") -> Loaded:
     """
     store = _store_of(url)
     with _whole(store):
-        if store.exists(CONFIG):
-            export = _export_above(store)
-            loaded = _from_export(*export) if export else _from_folder(_Folder(store, None))
-        elif store.exists(MANIFEST):
-            artifact = Artifact.open(store)
-            loaders = {"export": _from_export, "train": _from_checkpoint}
-            if artifact.stage not in loaders:
-                stage = shown(artifact.stage)
-                raise InputError(f"{url} is the output of stage {stage}: give one of export or train")
-            loaded = loaders[artifact.stage](artifact)
-        else:
-            raise InputError(
-                f"there is no model at {store.url}: give the URL of an export or of a train step"
-            )
+        loaded = _load(store)
     loaded.model.to(device).eval()
     return loaded
+
+
+def _load(store: Store) -> Loaded:
+    """Load the model in a folder, by its manifest wherever that is. Raises InputError and DamagedError."""
+    if step := _step(store):
+        return _from_step(step)
+    if not store.exists(CONFIG):
+        if store.exists(MANIFEST):
+            Artifact.open(store)  # raises what is wrong with it
+        raise InputError(f"there is no model at {store.url}: give the URL of an export or of a train step")
+    real = Store(os.path.realpath(store.path())) if store.is_local else store
+    above, _, attempt = real.url.rpartition("/")
+    if above.partition("://")[2].strip("/") and (step := _step(Store(above))):
+        return _from_step(step, attempt)
+    return _from_folder(_Folder(store, None))
+
+
+def _step(folder: Store) -> Artifact | None:
+    """Return the step whose folder this is, or None for another, whatever it holds as manifest.json.
+
+    Raises StoreError or InputError where its place says that it is one, and there is no whole manifest.
+    """
+    ours = STEP.search(folder.url) is not None
+    try:
+        manifest = folder.read_json(MANIFEST)
+    except FileNotFoundError:
+        if ours and folder.exists(""):
+            raise InputError(f"the step {folder.url} was never finished: it has no {MANIFEST}") from None
+        return None
+    except StoreError:
+        if ours:
+            raise
+        return None
+    told = isinstance(manifest, dict) and {"stage", "index"} <= manifest.keys()
+    return Artifact.open(folder) if ours or told else None
+
+
+def _from_step(step: Artifact, attempt: str | None = None) -> Loaded:
+    """Load the output of a step, or of its `attempt`. Raises InputError and DamagedError."""
+    if step.stage == "export":
+        return _from_export(step, attempt)
+    if step.stage == "train" and attempt is None:
+        return _from_checkpoint(step)
+    raise InputError(
+        f"{step.url} is the output of stage {shown(step.stage)}: give the URL of an export or of a train step"
+    )
 
 
 def _store_of(url: str) -> Store:
@@ -149,32 +182,6 @@ class _Folder:
         if wrong := [file for file in files if not file.endswith(".safetensors")]:
             raise InputError(f"{url} names {shown(wrong[0])}: weights are only read as safetensors")
         return files
-
-
-def _export_above(store: Store) -> tuple[Artifact, str] | None:
-    """Return the export step that a folder is an attempt of, and the attempt; None for another folder.
-
-    Raises StoreError or InputError where its place says that it is one, and there is no whole manifest.
-    """
-    above, _, attempt = store.url.rpartition("/")
-    if not above.partition("://")[2].strip("/"):
-        return None
-    stage, _, step_id = above.rpartition("/")
-    ours = stage.endswith("/export") and STEP_ID.fullmatch(step_id) is not None
-    step = Store(above)
-    try:
-        manifest = step.read_json(MANIFEST)
-        if ours or (isinstance(manifest, dict) and manifest.get("stage") == "export" and "index" in manifest):
-            return Artifact.open(step), attempt
-    except FileNotFoundError:
-        if ours:
-            raise InputError(
-                f"{store.url} is part of an export that was never finished: make it again"
-            ) from None
-    except StoreError:
-        if ours:
-            raise
-    return None
 
 
 def _from_export(artifact: Artifact, attempt: str | None = None) -> Loaded:

@@ -18,6 +18,7 @@ MODEL = "tokenizer.model"
 
 # "\u2581" is how SentencePiece writes a space.
 COARSE = re.compile(r"[ \u2581]*(?:[^ \u2581\n]+|\n)|[ \u2581]+")
+MOST_PIECES = 1 << 20
 KEPT_CHUNK = 32  # characters of a chunk that is remembered: a longer one is hardly seen again
 KEPT_CHUNKS = 1 << 19  # chunks that are remembered, in some 100 MB
 
@@ -142,6 +143,8 @@ def fine(joining: frozenset[str]) -> re.Pattern[str]:
 
 def _processor_of(model: bytes, url: str) -> sentencepiece.SentencePieceProcessor:
     """Return SentencePiece's own object. Raises InputError for what is no model, or none for texts."""
+    if model.count(b"\n") > MOST_PIECES:  # each piece begins with this byte, and is made an object of
+        raise InputError(f"{url} is no SentencePiece model: it has more than a million pieces")
     try:
         proto = ModelProto.FromString(model)
         if any(

@@ -145,8 +145,8 @@ class PageReader:
     """Reads ids out of token shards, through pages that are checked and kept for a while.
 
     `cached_pages`: how many are kept, those that were used last. `n_words`: how many rows the model has; an
-    id beyond them is damage. It is not for several threads at once. Raises DamagedError where what is said
-    of a shard does not fit it.
+    id beyond them is damage. It is not for several threads at once. Raises DamagedError where what is said of
+    a shard does not fit it.
     """
 
     def __init__(

@@ -18,10 +18,10 @@ SURROUNDINGS |= {"PET_NNODES": "3", "SLURM_NTASKS": "9", "SLURM_NODEID": "2", "S
 def test_a_training_that_is_interrupted_or_terminated_is_killed_in_mlflow_and_goes_on(
     micro: Pipeline, pipeline: Pipeline
 ) -> None:
-    """Prefect cancels a run by SIGTERM. In between, the training goes on from what it had saved."""
+    """By Ctrl-C, as Prefect cancels a run, and by a terminal that closes. Each goes on from what is saved."""
     pipeline.begin_with(micro, "ingest", "dedup", "corpus", "corpus_page", "tokenizer", "tokens")
     resumed = []
-    for stop in (signal.SIGINT, signal.SIGTERM):
+    for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         process = pipeline.start("train.tokens=2_048_000", "--flow=train", **SURROUNDINGS)
         assert process.stdout
         steps = 0
@@ -42,7 +42,7 @@ def test_a_training_that_is_interrupted_or_terminated_is_killed_in_mlflow_and_go
         assert time.monotonic() - stopped < 30
         assert pipeline.ends(within=10) == []
         assert statuses(pipeline) == ["KILLED"]
-    assert resumed == [signal.SIGTERM]
+    assert resumed == [signal.SIGTERM, signal.SIGHUP]
 
 
 def statuses(pipeline: Pipeline) -> list[str]:

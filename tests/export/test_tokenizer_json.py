@@ -107,3 +107,13 @@ def test_a_tokenizer_of_another_kind_is_refused_with_the_reason(model: bytes) ->
     words[3].score = words[2].score
     with pytest.raises(InputError, match="equal score"):
         tokenizer_json(changed.SerializeToString())
+
+
+def test_what_is_no_tokenizer_is_refused(model: bytes) -> None:
+    for garbage in (b"", model[: len(model) // 2], b"\xff" * 100, b"{}"):
+        with pytest.raises(InputError, match="tokenizer"):
+            tokenizer_json(garbage)
+    changed = ModelProto.FromString(model)
+    changed.trainer_spec.bos_id = -1
+    with pytest.raises(InputError, match="marks"):
+        tokenizer_json(changed.SerializeToString())

@@ -4,6 +4,7 @@ import pytest
 import torch
 from trained import Trained
 
+from llama_core.errors import InputError
 from llama_core.generate.engine import choose, complete, generate
 from llama_core.model.llama import Llama
 from llama_core.recipe import Model
@@ -79,3 +80,22 @@ def test_text_ends_where_the_models_sight_ends_and_keeps_half_for_the_prompt(tra
     assert few == tokenizer.decode(half + generate(model, [half], 8)[0])[len(tokenizer.decode(half)) :]
     (expected,) = generate(model, [short], 16 - len(short))
     assert many == tokenizer.decode(short + expected)[len("def") :]
+
+
+def test_values_that_no_text_can_be_drawn_with_are_refused(model: Llama) -> None:
+    for wrong in ({"top_p": 0.0}, {"top_p": float("nan")}, {"temperature": -1.0}, {"seed": -1}):
+        with pytest.raises(InputError, match="give"):
+            generate(model, [[1]], 2, **wrong)
+    with pytest.raises(InputError, match="give 1 or more"):
+        generate(model, [[1]], 0)
+
+
+def test_a_model_without_probabilities_is_said_by_name() -> None:
+    logits = torch.tensor([0.0, float("nan"), 1.0])
+    with pytest.raises(InputError, match="no probabilities"):
+        choose(logits, 1.0, 1.0, torch.Generator())
+
+
+def test_the_coldest_temperature_takes_the_best() -> None:
+    logits, generator = torch.tensor([0.1, 0.3, 0.2]), torch.Generator().manual_seed(0)
+    assert {choose(logits, t, 1.0, generator) for t in (0.0, 5e-324, 1e-200, 1e-9)} == {1}

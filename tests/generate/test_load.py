@@ -1,5 +1,6 @@
 """A model can be talked to from wherever it lies."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -81,8 +82,33 @@ def test_a_file_that_the_manifest_does_not_name_is_not_read(trained: Trained, st
     with pytest.raises(InputError, match=r"a-00000000 was never committed: the model is file:"):
         load(other.url)
     exported.store.delete(["manifest.json"])
-    with pytest.raises(InputError, match="an export that was never finished"):
-        load(folder.url)
+    for url in (folder.url, exported.url):
+        with pytest.raises(InputError, match="was never finished"):
+            load(url)
+
+
+def test_nothing_that_is_put_beside_a_manifest_is_loaded(trained: Trained, store: Store) -> None:
+    exported, train = export(trained, store), trained.inputs["train"]
+    for step in (exported.store, store.at(train.name)):
+        shutil.copytree(Store(folder_of(exported)).path(), step.path(), dirs_exist_ok=True)
+        shutil.copytree(Store(folder_of(exported)).path(), step.path("a-00000000"))
+    store.at(train.name).publish_bytes("manifest.json", train.store.read("manifest.json"))
+    exported.store.publish_bytes("model.safetensors", b"evil")
+    assert load(exported.url).seq_len == 64
+    with pytest.raises(InputError, match=r"no longer holds the tokens step"):
+        load(store.url_of(train.name))
+    with pytest.raises(InputError, match="is the output of stage train"):
+        load(store.url_of(f"{train.name}/a-00000000"))
+
+
+def test_a_link_to_an_attempt_is_as_good_as_its_address(trained: Trained, store: Store) -> None:
+    exported = export(trained, store)
+    link, entry = store.path("latest"), exported.shard("model").object("/model.safetensors")
+    os.symlink(Store(folder_of(exported)).path(), link)
+    assert load(link).seq_len == 64
+    exported.store.publish_bytes(entry.name, bytes(entry.size))
+    with pytest.raises(DamagedError):
+        load(link)
 
 
 def test_a_strangers_folder_needs_no_manifest_and_the_folder_above_may_have_any(

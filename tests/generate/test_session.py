@@ -80,7 +80,7 @@ def session(url: str) -> Iterator[subprocess.Popen[bytes]]:
 
 def test_a_bad_line_is_one_line_and_the_session_goes_on(session: subprocess.Popen[bytes]) -> None:
     lines = [b"first", b"caf\xe9", b"", "漢字".encode(), b"y" * (1 << 20) + b"yy", b"last"]
-    output, said = session.communicate(b"\n".join(lines), timeout=60)
+    output, said = session.communicate(b"\n".join(lines), timeout=240)
     assert session.returncode == 0
     errors = said.decode().splitlines()[1:]
     assert [e.split(",")[0] for e in errors] == [
@@ -98,7 +98,7 @@ def test_it_ends_quietly_at_ctrl_c(session: subprocess.Popen[bytes]) -> None:
     session.stdin.flush()
     assert session.stdout.readline().startswith(b"first")
     session.send_signal(signal.SIGINT)
-    assert session.wait(30) == 130
+    assert session.wait(120) == 130
     assert b"Traceback" not in session.stderr.read()
 
 
@@ -109,11 +109,11 @@ def test_an_output_that_takes_nothing_ends_it_without_a_traceback(url: str) -> N
     ends = {"| head -1 && echo ${PIPESTATUS[1]}": 0, ">&-; echo $?": 0, "> /dev/full; echo $?": 2}
     started = {}
     for end, code in ends.items():
-        command = ["bash", "-c", f"yes def | head -1000 | {asked} {end}"]
+        command = ["bash", "-c", f"yes def | head -200 | {asked} {end}"]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         started[end] = subprocess.Popen(command, env=programs.environment(), **pipes), code
     for end, (process, code) in started.items():
-        output, said = process.communicate(timeout=100)
+        output, said = process.communicate(timeout=300)
         assert "Traceback" not in said and "Exception" not in said, end
         assert said.count("error") == (1 if code else 0), end
         assert output.split()[-1] == str(code), (end, output, said)
@@ -130,7 +130,7 @@ def test_a_terminal_is_prompted_until_ctrl_d(url: str) -> None:
     )
     os.close(theirs)
     seen, typed = b"", [b"\xff\xfe\n", b"def\n", b"\x04"]
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         try:
             seen += os.read(ours, 4096)
@@ -139,5 +139,5 @@ def test_a_terminal_is_prompted_until_ctrl_d(url: str) -> None:
         if typed and seen.count(b"\n> ") == 4 - len(typed):
             os.write(ours, typed.pop(0))
     os.close(ours)
-    assert process.wait(10) == 0
+    assert process.wait(120) == 0
     assert b"Traceback" not in seen and b"not UTF-8" in seen and not typed

@@ -137,6 +137,30 @@ def test_two_runs_share_one_server(running: Running, start: Callable[..., Run]) 
     assert answers(running.url)
 
 
+def test_a_run_listens_at_the_port_of_its_server_on_loopback_and_nowhere_else(
+    home: Pipeline, running: Running
+) -> None:
+    listening = [
+        connection.laddr
+        for process in home.processes()
+        for connection in process.net_connections("inet")
+        if connection.status == "LISTEN"
+    ]
+    assert [f"http://{ip}:{port}/api" for ip, port in listening] == [running.url]
+
+
+def test_a_run_asks_its_own_server_past_a_proxy_and_a_stranger_is_refused(
+    home: Pipeline, running: Running
+) -> None:
+    env = home.environment(MLFLOW_TRACKING_URI="sqlite:///not-used.db", HTTP_PROXY="http://127.0.0.1:9")
+    asked = RUN.replace("sys.stdin.read()", "get_client(sync_client=True).read_flows()")
+    program = "from prefect.client.orchestration import get_client\n" + asked
+    done = subprocess.run([sys.executable, "-c", program], env=env, text=True, capture_output=True)
+    assert done.returncode == 0 and done.stdout.split()[0] == running.url, done.stderr
+    for headers in ({"host": "elsewhere.test"}, {"origin": "http://127.0.0.1:9"}):
+        assert httpx.post(f"{running.url}/flows/filter", json={}, headers=headers).status_code == 403
+
+
 @pytest.mark.parametrize("victim", ["infra.prefect_server", "infra.servers"])
 def test_the_server_comes_back_to_a_run_at_the_same_address(
     victim: str, home: Pipeline, running: Running

@@ -11,10 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from llama_core.corpus.formats.parquet_levels import longest_row
 from llama_core.corpus.formats.parquet_pages import (
     LEVEL_BYTES,
     Chunk,
     Leaf,
+    Patched,
+    Place,
     UnreadableError,
     read_chunk,
     read_footer,
@@ -29,8 +32,6 @@ FIELDS = 1_000_000  # values of so many rows at a time, at most
 DAMAGED = "damaged_parquet"
 _BUFFER = 1 << 20
 
-_TEXTS = (pa.types.is_string, pa.types.is_binary, pa.types.is_large_string, pa.types.is_large_binary)
-
 Row = dict[str, Any] | str  # the fields of a row, or the name of the error
 
 # What Arrow raises for a file that is damaged. A fault of the store is none of these.
@@ -44,6 +45,9 @@ class ParquetRows:
         """`limit`: the largest number of bytes of a row's text; a row as a whole may have four times that."""
         self._file, self._limit, self._budget = file, limit, BATCH * limit
         self._footer = read_footer(file)
+        self._patched = Patched(
+            file, self._footer.start, self._footer.data
+        )  # Arrow takes no name but in UTF-8
         try:
             self._parquet = self._open()
             self.names: list[str] = self._parquet.schema_arrow.names
@@ -71,21 +75,23 @@ class ParquetRows:
 
     def _open(self, **options: Any) -> pq.ParquetFile:
         # Streamed: otherwise the columns of a row group are held whole before any of it is decoded.
-        return pq.ParquetFile(self._file, pre_buffer=False, buffer_size=_BUFFER, **options)
+        return pq.ParquetFile(self._patched, pre_buffer=False, buffer_size=_BUFFER, **options)
 
     def _batches(self, group: int) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a row group in batches that fit the memory. Raises UnreadableError."""
         stated = self._footer.groups[group]
         columns = [
-            _Column(leaf, read_chunk(self._file, *place), stated.rows)
+            _Column(leaf, read_chunk(self._file, place), stated.rows)
             for leaf, place in zip(self._footer.leaves, stated.places, strict=True)
         ]
         pages = [column.chunk.largest for column in columns]
-        lists = sum(column.weight for column in columns)
         is_bomb = any(column.chunk.must_hold(self._limit, self._budget) for column in columns)
         if is_bomb or sum(pages) > PAGES * self._limit:
             raise UnreadableError("too_large_page")
-        if lists > self._budget and lists > self._limit * max(1, stated.rows):
+        for column, place in zip(columns, stated.places, strict=True):
+            if column.weight > self._budget:
+                column.measure_lists(self._file, place)
+        if any(c.weight and c.taken(1, True) > PAGES * self._limit for c in columns):
             raise UnreadableError("too_large_list")
         rows = min(ROWS, max(1, FIELDS // max(1, len(columns))))
         kept = {c.leaf.path for c in columns if c.leaf.is_text and c.from_dictionary(FEW) > self._budget}
@@ -102,9 +108,9 @@ class ParquetRows:
             return
         for at in range(batch.num_rows):
             row = batch.slice(at, 1)
-            sizes = {name: _size(column) for name, column in zip(self.names, row.columns, strict=True)}
-            is_long = any(sizes.get(name, 0) > self._limit for name in texts)
-            if is_long or sum(sizes.values()) > 4 * self._limit:
+            sizes = [(name, _size(column)) for name, column in zip(self.names, row.columns, strict=True)]
+            is_long = any(size > self._limit for name, size in sizes if name in texts)
+            if is_long or sum(size for _, size in sizes) > 4 * self._limit:
                 yield "too_long"
             else:
                 yield from _converted(row)
@@ -115,27 +121,31 @@ class _Column:
 
     def __init__(self, leaf: Leaf, chunk: Chunk, rows: int):
         self.leaf, self.chunk = leaf, chunk
-        self._values, self._rows = sum(chunk.values), max(1, rows)
+        self._values = sum(chunk.values)
+        self._longest = max(1, self._values // max(1, rows))
+        # Of a value beside its page. What repeats the value before it is decoded to a copy.
+        self._each = 2 * chunk.largest if chunk.repeats else leaf.width
+        if leaf.lists:
+            self._each += LEVEL_BYTES
 
     @property
     def weight(self) -> int:
-        """Of all lists together, none without: no header says how many of the values are in one list."""
-        if not self.leaf.is_list:
-            return 0
-        width = self.chunk.largest if self.chunk.repeats else self.leaf.width
-        return max(sum(self.chunk.sizes), self._values * max(LEVEL_BYTES, width))
+        """Of all lists together; none without lists."""
+        return sum(self.chunk.sizes) + self._values * self._each if self.leaf.lists else 0
+
+    def measure_lists(self, file: BinaryIO, place: Place) -> None:
+        """Find the longest list, which is taken for as long as the average without it."""
+        self._longest = longest_row(file, place, self.leaf.lists) or self._longest
 
     def from_dictionary(self, rows: int) -> int:
         """Of so many rows, if each value is the largest of the dictionary."""
-        return self.chunk.dictionary * (self._values if self.leaf.is_list else rows)
+        return self.chunk.dictionary * (self._values if self.leaf.lists else rows)
 
     def taken(self, rows: int, keeps_dictionary: bool) -> int:
-        """Of so many rows, at most; of lists on average."""
+        """Of so many rows, at most."""
+        values = min(self._values, rows * self._longest) if self.leaf.lists else rows
         unpacked = 0 if keeps_dictionary or not self.leaf.is_text else self.from_dictionary(rows)
-        if self.leaf.is_list:
-            return self.weight * rows // self._rows + unpacked
-        width = 2 * self.chunk.largest if self.chunk.repeats else self.leaf.width  # it is decoded to a copy
-        return self.chunk.held_in(rows) + rows * width + unpacked
+        return self.chunk.held_in(values) + values * self._each + unpacked
 
 
 def _converted(batch: pa.RecordBatch) -> list[Row]:
@@ -159,7 +169,7 @@ def _most(array: pa.Array) -> int:
 def _size(array: pa.Array) -> int:
     """Return the bytes of an array's values, those of a dictionary as often as they stand there."""
     kind = array.type
-    if pa.types.is_dictionary(kind):
+    if pa.types.is_dictionary(kind) and _is_text(kind.value_type):
         lengths = pc.binary_length(array.dictionary).cast(pa.int64())
         return pc.sum(lengths.take(array.indices)).as_py() or 0
     if pa.types.is_map(kind):
@@ -170,11 +180,11 @@ def _size(array: pa.Array) -> int:
         return 8 * len(inner) + _size(inner)
     if pa.types.is_struct(kind):
         return sum(map(_size, array.flatten()))
-    if (
-        pa.types.is_string(kind)
-        or pa.types.is_binary(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_large_binary(kind)
-    ):
+    if _is_text(kind):
         return pc.sum(pc.binary_length(array)).as_py() or 0
     return array.nbytes
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    tests = (pa.types.is_string, pa.types.is_binary, pa.types.is_large_string, pa.types.is_large_binary)
+    return any(is_one(kind) for is_one in tests)

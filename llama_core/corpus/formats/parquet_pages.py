@@ -4,7 +4,9 @@ A footer may lie about sizes, but the header before each page says how large the
 and what unpacks it believes that header.
 """
 
+import io
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any, BinaryIO
@@ -47,8 +49,17 @@ class Leaf:
     """Its values have lengths of their own."""
     width: int
     """Bytes of each of its values, where they are fixed and stated."""
-    is_list: bool
-    """A row may have any number of values."""
+    lists: int
+    """In how many lists, one in the other, a value lies. In a list a row has any number of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the pages of a column lie, from the first byte to that after the last; how they are packed."""
+
+    start: int
+    end: int
+    codec: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +67,8 @@ class RowGroup:
     """A row group as the footer has it."""
 
     rows: int
-    places: list[tuple[int, int]]
-    """The bytes of each column, from the first to the one after the last."""
+    places: list[Place]
+    """One for each column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +77,10 @@ class Footer:
 
     leaves: list[Leaf]
     groups: list[RowGroup]
+    start: int
+    """Where it begins in the file."""
+    data: bytes
+    """Its bytes, in which names that are no UTF-8 have a question mark for each byte that is not ASCII."""
 
 
 def read_footer(file: BinaryIO) -> Footer:
@@ -82,17 +97,59 @@ def read_footer(file: BinaryIO) -> Footer:
         raise UnreadableError("damaged_parquet")
     if length > MAX_FOOTER:
         raise UnreadableError("too_long")
-    file.seek(size - _TAIL.size - length)
+    start = file.seek(size - _TAIL.size - length)
+    data = file.read(length)
     try:
-        fields = Compact(file.read(length)).struct()
+        fields = Compact(data).struct()
         if _ENCRYPTION in fields:
             raise UnreadableError("encrypted_parquet")
+        for element in fields[2]:
+            if (name := _plain(element[4])) != element[4]:
+                data = data.replace(element[4], name)
+                element[4] = name
         leaves = _leaves(fields[2])
-        return Footer(leaves, [_row_group(group, len(leaves)) for group in fields[4]])
+        return Footer(leaves, [_row_group(group, len(leaves)) for group in fields[4]], start, data)
     except UnreadableError:
         raise
     except (ValueError, LookupError, TypeError, AttributeError):
         raise UnreadableError("damaged_parquet") from None
+
+
+def _plain(name: bytes) -> bytes:
+    """Return a name, as long as it was, that is UTF-8."""
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return bytes(byte if byte < 128 else ord("?") for byte in name)
+    return name
+
+
+class Patched(io.RawIOBase):
+    """A file of which a part is read as other bytes."""
+
+    def __init__(self, file: BinaryIO, start: int, data: bytes):
+        self._file, self._start, self._data = file, start, data
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def read(self, size: int = -1) -> bytes:
+        """Return bytes of the file, or of the other bytes where these lie."""
+        at = self._file.tell()
+        found = self._file.read(size)
+        first, last = max(at, self._start), min(at + len(found), self._start + len(self._data))
+        if first >= last:
+            return found
+        return found[: first - at] + self._data[first - self._start : last - self._start] + found[last - at :]
 
 
 def _leaves(elements: list[dict[int, Any]]) -> list[Leaf]:
@@ -100,27 +157,24 @@ def _leaves(elements: list[dict[int, Any]]) -> list[Leaf]:
     if len(elements) > MAX_ELEMENTS:
         raise UnreadableError("too_many_columns")
     leaves: list[Leaf] = []
-    open_groups: list[list[Any]] = []  # nodes still to come below it, its path, whether it repeats
+    open_groups: list[list[Any]] = []  # nodes still to come below it, its path, its lists
     for element in elements:
         while open_groups and open_groups[-1][0] == 0:
             open_groups.pop()
         if len(open_groups) > MAX_DEPTH:
             raise UnreadableError("too_deep")
-        try:
-            name = element[4].decode()
-        except UnicodeDecodeError:
-            raise UnreadableError("invalid_column_name") from None
-        is_list = element.get(3) == _REPEATED
+        name = element[4].decode()
+        lists = int(element.get(3) == _REPEATED)
         path = name
         if open_groups:
             open_groups[-1][0] -= 1
-            is_list |= open_groups[-1][2]
+            lists += open_groups[-1][2]
             path = f"{open_groups[-1][1]}.{name}" if len(open_groups) > 1 else name
         if (children := element.get(5, 0)) or not open_groups:
-            open_groups.append([children, path, is_list])
+            open_groups.append([children, path, lists])
         else:
             width = element.get(2, 0) if element[1] == _FIXED else 0
-            leaves.append(Leaf(path, element[1] == _BYTE_ARRAY, width, is_list))
+            leaves.append(Leaf(path, element[1] == _BYTE_ARRAY, width, lists))
     return leaves
 
 
@@ -131,7 +185,7 @@ def _row_group(fields: dict[int, Any], leaves: int) -> RowGroup:
             raise UnreadableError("encrypted_parquet")
         meta = column[3]
         start = min(meta[9], meta.get(11) or meta[9])
-        places.append((max(0, start), start + meta[7]))
+        places.append(Place(max(0, start), start + meta[7], meta[4]))
     if len(places) != leaves:
         raise UnreadableError("damaged_parquet")
     return RowGroup(max(0, fields[3]), places)
@@ -175,35 +229,41 @@ class Chunk:
         return most
 
 
-def read_chunk(file: BinaryIO, start: int, end: int) -> Chunk:
-    """Return the pages between two places in the file, as far as their headers can be read.
+def read_chunk(file: BinaryIO, place: Place) -> Chunk:
+    """Return what the headers of a column's pages say, as far as they can be read: nothing decodes more.
 
-    What decodes them goes no further either. Raises UnreadableError where they are too many.
+    Raises UnreadableError where there are too many of them.
     """
     chunk = Chunk()
-    at = start
-    while at < end:
-        found = _header(file, at, end)
-        if found is None:
-            break
-        header, length = found
+    for header, _ in each_page(file, place):
         try:
-            kind, size, packed = header[1], header[2], header[3]
-            if size < 0 or packed < 0:
-                break
-            if kind == _DICTIONARY_PAGE:
-                chunk.dictionary += size
+            if header[1] == _DICTIONARY_PAGE:
+                chunk.dictionary += header[2]
                 chunk.entries += max(0, header[7][1])
             elif data := header.get(5) or header.get(8):
                 chunk.values.append(max(0, data[1]))
-                chunk.sizes.append(size)
+                chunk.sizes.append(header[2])
                 chunk.repeats |= data[2 if 5 in header else 4] == _DELTA_BYTE_ARRAY
         except (KeyError, TypeError, AttributeError):
             break
-        at += length + packed
         if len(chunk.sizes) > MAX_PAGES:
             raise UnreadableError("too_many_pages")
     return chunk
+
+
+def each_page(file: BinaryIO, place: Place) -> Iterator[tuple[dict[int, Any], int]]:
+    """Yield the header of each page of a column, and where the page itself begins."""
+    at = place.start
+    while at < place.end:
+        found = _header(file, at, place.end)
+        if found is None:
+            return
+        header, length = found
+        size, packed = header.get(2), header.get(3)
+        if not isinstance(size, int) or not isinstance(packed, int) or size < 0 or packed < 0:
+            return
+        yield header, at + length
+        at += length + packed
 
 
 def _header(file: BinaryIO, at: int, end: int) -> tuple[dict[int, Any], int] | None:

@@ -35,20 +35,20 @@ class Compact:
         if kind in _INTEGERS:
             return self._integer()
         if kind == _BINARY:
-            return self._take(self._varint())
+            return self.take(self.varint())
         if kind == _STRUCT:
             return self.struct(nested + 1)
         if kind in (_LIST, _SET):
             head = self._byte()
-            size = self._varint() if head >> 4 == 15 else head >> 4
+            size = self.varint() if head >> 4 == 15 else head >> 4
             return self._values(size, head & 15, nested)
         if kind == _MAP:
-            size = self._varint()
+            size = self.varint()
             kinds = self._byte() if size else 0
             # Keys and values take turns; nothing here needs them as pairs.
             return [self._item(k, nested) for _ in range(self._held(size)) for k in (kinds >> 4, kinds & 15)]
         if kind == _DOUBLE:
-            return self._take(8)
+            return self.take(8)
         if kind == _BYTE:
             return self._byte()
         raise ValueError(f"there is no type {kind}")
@@ -65,7 +65,8 @@ class Compact:
             raise CutError("a list is longer than what is there")
         return size
 
-    def _take(self, size: int) -> bytes:
+    def take(self, size: int) -> bytes:
+        """Return so many bytes."""
         found = self.data[self.at : self.at + size]
         if len(found) != size:
             raise CutError("the bytes end")
@@ -73,9 +74,10 @@ class Compact:
         return found
 
     def _byte(self) -> int:
-        return self._take(1)[0]
+        return self.take(1)[0]
 
-    def _varint(self) -> int:
+    def varint(self) -> int:
+        """Return a number without a sign."""
         value = shift = 0
         while True:
             byte = self._byte()
@@ -87,5 +89,5 @@ class Compact:
                 raise ValueError("a number is too long")
 
     def _integer(self) -> int:
-        value = self._varint()
+        value = self.varint()
         return (value >> 1) ^ -(value & 1)

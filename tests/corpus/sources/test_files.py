@@ -4,16 +4,18 @@ import bz2
 import gzip
 import io
 import json
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 import zstandard
-from corpus.helpers import cut
+from corpus.helpers import cut, documents_of, is_conserved
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llama_core.artifact import Artifact
 from llama_core.corpus.document import Document, Dropped, Quarantined
 from llama_core.corpus.formats import streams
 from llama_core.corpus.recipe import Files
@@ -147,3 +149,40 @@ def test_how_deep_json_may_go_does_not_depend_on_the_stack(opening: str, closing
 
     found = {outcome(frames) for frames in (0, 300, 600)}
     assert len(found) == 1 and (found == {"too_deep"}) == (depth > 99)
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz", "jsonl.zst"])
+def test_each_odd_line_of_json_is_read_right_or_quarantined_by_itself(
+    tmp_path: Path, ending: str, ingested: Callable[..., Artifact]
+) -> None:
+    text = "A text that is long enough to be kept by the source, and says little. " * 4
+    read = [
+        f'{{"text": "{text}1\u2028\u2029\u0085and more"}}',
+        f'{{"text": "{text}2", "n": {"9" * 4000}}}',
+        f'{{"text": "{text}3", "n": [NaN, -Infinity, 1e999]}}',
+        f'\ufeff{{"text": "{text}4"}}',
+        f'{{"text": "{text}5", "a\\ud800": "\\udfff"}}\r',
+    ]
+    bad = {
+        f'{{"text": "{text}", "n": {"9" * 5000}}}': "not_json",
+        f'{{"text": "{text}\\ud800"}}': "lone_surrogate",
+        f'{{"text": "{text}\\u0000"}}': "nul_byte",
+        f'{{"text": "{text}\0"}}': "not_json",
+        f'{{"text": "{text}", "n": {"[" * 3000}{"]" * 3000}}}': "too_deep",
+        f'["{text}"]': "no_text",
+        f'{{"text": "{"x" * 70_000}"}}': "too_long",
+        f'{{"text": "{text}"}}{{"text": "{text}"}}': "not_json",
+    }
+    lines = [line.encode() for pair in zip([*read, "", "", ""], bad, strict=True) for line in pair]
+    whole = b"\n".join([*lines, b'{"text": "\xff"}', b"\0", b'{"text": "cu'])
+    packing = ending.rpartition(".")[2]
+    path = tmp_path / f"a.{ending}"
+    path.write_bytes(PACKERS[packing](whole) if packing in PACKERS else whole)
+    artifact = ingested(Files(kind="files", urls=[str(path)], max_record_bytes=1 << 16))
+    assert [d.text[len(text)] for d in documents_of(artifact)] == list("12345")
+    assert documents_of(artifact)[0].text == f"{text}1\u2028\u2029\u0085and more"
+    expected = Counter(bad.values()) + Counter(invalid_utf8=1, not_json=2)
+    assert {k: v for k, v in artifact.counts.items() if k.startswith("quarantined.")} == {
+        f"quarantined.{name}": count for name, count in expected.items()
+    }
+    assert is_conserved(artifact.counts) and artifact.counts["raw"] == len(read) + len(bad) + 3

@@ -94,10 +94,11 @@ def test_common_crawls_paths_are_seen_from_the_root_of_the_crawl() -> None:
         url = f"{root}/crawl-data/CC-MAIN-2020-05/wet.paths.gz"
         for data in (text.encode(), gzip.compress(text.encode())):
             assert entries(url, data) == [ListedFile(f"{root}/{path}") for path in PATHS]
-    assert [e.url for e in entries("s3://mine/list.txt", "a/b.wet\r\n\r\nc.wet")] == [
-        "s3://mine/a/b.wet",
-        "s3://mine/c.wet",
-    ]
+    for mark in ("", "\ufeff"):
+        assert [e.url for e in entries("s3://mine/list.txt", mark + "a/b.wet\r\n\r\nc.wet")] == [
+            "s3://mine/a/b.wet",
+            "s3://mine/c.wet",
+        ]
 
 
 def test_wikimedias_sums_and_status_say_where_a_dump_lies_and_what_it_is() -> None:

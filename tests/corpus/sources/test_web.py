@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from corpus import warcs
 from corpus.dumps import page, wiki
@@ -19,7 +21,7 @@ from corpus.helpers import write_jsonl
 from llama_core import file_system
 from llama_core.artifact import Artifact
 from llama_core.corpus import ingest
-from llama_core.corpus.recipe import C4, CommonCrawl, Files, Source, Wikipedia
+from llama_core.corpus.recipe import C4, CommonCrawl, Dataset, Files, Source, Wikipedia
 from llama_core.errors import InputError, LlamaError, StoreError
 from llama_core.evaluate.tasks import read_questions
 from llama_core.store import Store
@@ -151,7 +153,10 @@ def test_a_server_that_fails_one_request_in_five_gives_the_same_bytes(
 
 
 def test_a_server_that_gives_no_ranges_and_breaks_off_gives_the_same_bytes(
-    sources: dict[str, Source], ingested: Callable[..., Artifact], monkeypatch: pytest.MonkeyPatch
+    server: str,
+    sources: dict[str, Source],
+    ingested: Callable[..., Artifact],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     whole = digests(sources, ingested)
     monkeypatch.setattr(Server, "ranges", False)
@@ -169,6 +174,9 @@ def test_a_server_that_gives_no_ranges_and_breaks_off_gives_the_same_bytes(
 
     monkeypatch.setattr(Server, "fault", in_turn(break_off, fine, fine))
     assert digests(sources, ingested) == whole
+    for path, data in Server.files.items():
+        with fsspec.open(f"{server}{path}", "rb") as file:
+            assert file.read() == data == Store(server).read(path[1:])
 
 
 @pytest.mark.parametrize(
@@ -294,6 +302,33 @@ def test_a_file_that_is_shorter_than_its_server_says_is_an_error_and_no_short_fi
         ingested(Files(kind="files", urls=[f"{server}/a.jsonl"]))
 
 
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_file_that_is_longer_than_its_server_says_is_an_error_and_no_short_file(
+    server: str,
+    monkeypatch: pytest.MonkeyPatch,
+    ingested: Callable[..., Artifact],
+    tmp_path: Path,
+    ranges: bool,
+) -> None:
+    rows = [{"text": TEXT} for _ in range(10)]
+    whole = Server.files["/a.jsonl"] = write_jsonl(tmp_path / "a.jsonl", rows).read_bytes()
+
+    def short(self: Server) -> bool:
+        if self.command == "GET":
+            return False
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        return True
+
+    monkeypatch.setattr(Server, "ranges", ranges)
+    monkeypatch.setattr(Server, "fault", short)
+    with pytest.raises(
+        StoreError, match=rf"a\.jsonl: its server gives it 1,000 bytes, and then {len(whole):,}"
+    ):
+        ingested(Files(kind="files", urls=[f"{server}/a.jsonl"]))
+
+
 def test_a_signature_in_a_url_is_not_repeated(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Server, "fault", lambda self: self.fail(403))
     with pytest.raises(StoreError) as caught:
@@ -341,3 +376,23 @@ def test_what_an_s3_server_answers_keeps_its_kind(
     monkeypatch.setattr(Server, "fault", fault)
     with pytest.raises(LlamaError, match=rf"corpus\.sources\.web\.urls: {said}"):
         ingest.raw_files("web", bucket)
+
+
+@pytest.mark.slow
+def test_a_data_file_of_datasets_on_such_a_server_gives_the_same_bytes(
+    server: str, ingested: Callable[..., Artifact], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rows = [{"text": f"{TEXT} {i}"} for i in range(300)]
+    Server.files["/a.jsonl"] = write_jsonl(tmp_path / "a.jsonl", rows).read_bytes()
+    pq.write_table(pa.table({"text": [f"{TEXT} {i}" for i in range(3000)]}), tmp_path / "a.parquet")
+    Server.files["/a.parquet"] = (tmp_path / "a.parquet").read_bytes()
+    for kind, file in (("json", "a.jsonl"), ("parquet", "a.parquet")):
+        source = Dataset(kind="dataset", path=kind, data_files=f"{server}/{file}")
+        monkeypatch.setattr(Server, "fault", fine)
+        whole = digests({"web": source}, ingested)
+        monkeypatch.setattr(Server, "fault", in_turn(lambda self: self.fail(503), fine, fine, fine, fine))
+        assert digests({"web": source}, ingested) == whole
+    monkeypatch.setattr(file_system, "RETRIES", 3)
+    monkeypatch.setattr(Server, "fault", lambda self: self.fail(503))
+    with pytest.raises(StoreError, match=r"corpus\.sources\.web: .*the server answers 503"):
+        ingest.raw_files("web", source)
