@@ -39,7 +39,7 @@ PUBLIC_VALUES = ("", "anon", "cache", "cloud", "google_default", "browser", "tru
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]{0,40}"
 _LINK = re.compile(rf"::(?={_SCHEME}://)")  # between the parts of a chained URL
 _SECRET_NAME = re.compile(
-    r"secret|token(?!s|iz)|passw(or)?d|passphrase|credential|signature|connectionstring|authstring|cookie|"
+    r"secret|token(?!s|iz)|passw(or)?d|passphrase|credential|signature|connectionstring|authstring|cookie|jwt|"
     r"(api|access|account|private|shared|storage|customer|session|encryption)key|serviceaccount|"
     r"authorization|pwd$|^(key|sig|sas|pass|auth|dsn)$"
 )

@@ -118,11 +118,12 @@ def test_any_password_in_a_url_is_taken_out() -> None:
         ("MLFLOW_REGISTRY_URI", "https://u:p%40ssw%2Frd@h/", "p@ssw/rd"),
         ("MLFLOW_TRACKING_PASSWORD", "hunter2", "hunter2"),
         ("HF_TOKEN", "hf_abc123", "hf_abc123"),
+        ("SLURM_JWT", "eyJhbGciOi.abc", "eyJhbGciOi.abc"),
         ("https_proxy", "http://u:proxypass@proxy:3128", "proxypass"),
         ("AZURE_STORAGE_CONNECTION_STRING", "AccountName=n;AccountKey=Zm9v+/==;E=c", "Zm9v+/=="),
         ("MY_URL", "https://h/?token=query-secret", "query-secret"),
     ],
-    ids=range(14),  # pytest puts a test's name into the environment
+    ids=range(15),  # pytest puts a test's name into the environment
 )
 def test_secrets_of_the_environment_are_taken_out_in_every_form(
     name: str, value: str, secret: str, monkeypatch: pytest.MonkeyPatch
@@ -213,6 +214,21 @@ def test_no_record_of_a_log_and_no_traceback_has_a_secret() -> None:
     assert "S3CR3T" not in done.stdout + done.stderr
     assert "WARNING at https://***@h" in done.stdout and "WARNING plain - 200" in done.stdout
     assert done.stdout.count("Traceback") == 2 and "OSError: https://***@h" in done.stdout
+
+
+PROGRAM = """
+from llama_core import program
+def main(*arguments):
+    raise OSError("asked https://u:S3CR3T@h")
+program.load = lambda package: main
+program.run("any")
+"""
+
+
+def test_a_program_that_fails_prints_no_secret() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
+    assert done.returncode == 1 and "OSError: asked https://***@h" in done.stdout, done.stderr
+    assert "S3CR3T" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
