@@ -46,7 +46,8 @@ def main(argv: list[str] | None = None) -> int:
             try:
                 _flow(options.flow)(options.recipe, overrides, options.store)
             finally:
-                _flush()
+                with contextlib.suppress(Exception):  # the flow's own error is the one to show
+                    _flush()
     except LlamaError as error:
         return _fail(str(error), log, 2)
     except KeyboardInterrupt:

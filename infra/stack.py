@@ -24,6 +24,8 @@ from infra.home import folder, home, sqlite_uri
 from infra.login import Login
 from infra.workspace import POOLS
 from llama_core.errors import LlamaError, ServiceError
+from llama_core.output import forgive
+from llama_core.url import redact_logs
 
 PATIENCE = 180.0  # seconds for a server to answer
 LOOK_EVERY = 0.5  # seconds between two looks at the services
@@ -177,6 +179,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--mlflow-port", type=int, default=5000)
     parser.add_argument("--auth", action="store_true", help="ask for a login, which is made at first use")
     options = parser.parse_args(argv)
+    forgive()
+    redact_logs()
     until = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: until.set())

@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.workers.process import ProcessWorker
 
 from infra.workspace import is_served
+from llama_core.url import redact_logs
 
 
 class StackWorker(ProcessWorker):
@@ -36,4 +37,5 @@ async def serve(pools: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    redact_logs()
     anyio.run(serve, sys.argv[1:])

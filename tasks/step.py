@@ -1,5 +1,6 @@
 """What the tasks of all stages share: reuse a finished step, make one that is not, and show it."""
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from llama_core.artifact import Artifact
+from llama_core.errors import LlamaError
 from llama_core.phases import Phase, Plan, execute
 from llama_core.step import Step
 from llama_core.url import without_secrets
@@ -73,10 +75,13 @@ def finished_elsewhere(step: Step) -> Artifact:
     A run that finishes a step deletes what a slower run still works on, whose error then does not matter.
     Call this while an error is handled.
     """
-    if artifact := step.finished():
-        say("      another run has finished this step")
-        return artifact
-    raise
+    artifact = None
+    with contextlib.suppress(LlamaError):  # the error being handled is the one to show
+        artifact = step.finished()
+    if artifact is None:
+        raise
+    say("      another run has finished this step")
+    return artifact
 
 
 def reused(artifact: Artifact, title: str = "") -> Artifact:

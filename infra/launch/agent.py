@@ -18,11 +18,15 @@ import traceback
 
 from llama_core import lifeline, program
 from llama_core.exit import leave
+from llama_core.output import forgive
+from llama_core.url import redact, redact_logs
 
 
 def main() -> int:
     """Run the agent until its ranks have ended. Return the code of the rank that failed first, or 0."""
     lifeline.watch(lost=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    forgive()
+    redact_logs()
 
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.api import SignalException
@@ -70,7 +74,9 @@ def _rank(module: str, *args: str) -> None:
         if end.code:
             raise
     except Exception:
-        traceback.print_exc()  # if it were raised, torch would write it to a file of its own, not to the log
+        print(
+            redact(traceback.format_exc()), file=sys.stderr
+        )  # if it were raised, torch would write it to a file of its own, not to the log
         sys.exit(1)
 
 
@@ -83,6 +89,6 @@ if __name__ == "__main__":
     try:
         code = main()
     except BaseException:
-        traceback.print_exc()
+        print(redact(traceback.format_exc()), file=sys.stderr)
         code = 1
     leave(code)
