@@ -19,7 +19,10 @@ class Forgiving:
         """Write the text if that is possible. Return its length, as a stream does."""
         if self._stream is not None:
             with contextlib.suppress(OSError, ValueError):  # no reader, no space; a closed file
-                self._stream.write(text)
+                try:
+                    self._stream.write(text)
+                except UnicodeEncodeError as error:  # a terminal of another character set
+                    self._stream.write(text.encode(error.encoding, "backslashreplace").decode(error.encoding))
         return len(text)
 
     def flush(self) -> None:
@@ -41,6 +44,4 @@ def forgive() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if not isinstance(stream, Forgiving):
-            if hasattr(stream, "reconfigure"):
-                stream.reconfigure(errors="backslashreplace")  # a terminal of another character set
             setattr(sys, name, cast(TextIO, Forgiving(stream)))

@@ -20,7 +20,13 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 class Section(BaseModel):
     """The base of every section. The docstring under a field is the field's description in pydantic."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,  # it may hold a password
+    )
 
     @model_validator(mode="after")
     def _can_be_written_down(self) -> "Section":

@@ -270,7 +270,10 @@ class Corpus(Section):
         groups = {canonical(name) for names in lists for name in names}
         unknown = [name for name in self.holdout if name not in groups]
         if unknown and len(lists) == len(self.sources):
-            raise ValueError(f"holdout names {unknown[0]!r}, which is no package of a source")
+            there = ", ".join(sorted(groups)[:20])
+            raise ValueError(
+                f"holdout names {unknown[0]!r}, which is no package of a source; there are: {there}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -258,7 +258,7 @@ def test_a_url_is_quoted_as_mlflow_reads_it(url: str, path: str) -> None:
     assert source_of(Store(url)) == path
 
 
-@pytest.mark.parametrize("key", ["a#b", "a?b", "a\tb", "a\nb"])
+@pytest.mark.parametrize("key", ["a#b", "a?b"])
 def test_a_key_that_mlflow_cannot_read_is_refused(key: str) -> None:
     with pytest.raises(ServiceError, match="cannot load a model from s3://bucket"):
         source_of(Store(f"s3://bucket/{key}"))

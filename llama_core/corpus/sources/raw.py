@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
-from urllib.parse import urlsplit
 
 import fsspec
 
@@ -304,8 +303,6 @@ def _check_ending(url: str, endings: Iterable[str], folders: bool) -> None:
 def file_system_of(source: UrlSource, url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """Return the file system of a path or URL, and the path on it. Raises InputError."""
     url = _absolute(url)
-    if urlsplit(url).password:
-        raise InputError("a URL of a source holds no credentials: put them in the environment")
     try:
         fs = file_system(url, **source.storage_options)
     except StoreError as error:

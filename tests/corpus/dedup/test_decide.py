@@ -10,7 +10,7 @@ from corpus.helpers import documents_of, recipe_of, write_jsonl
 
 from llama_core.artifact import Artifact
 from llama_core.corpus.decisions import Decision, read_decisions
-from llama_core.errors import InputError
+from llama_core.errors import InputError, RecipeError
 from llama_core.recipe import Recipe
 
 Run = Callable[[Recipe], tuple[Artifact, Artifact]]
@@ -101,12 +101,16 @@ def test_a_fraction_holds_out_the_same_documents_whatever_else_there_is(tmp_path
 
 
 def test_holding_out_an_unknown_group_names_the_groups_that_there_are(
-    site: Callable[..., Path], corpus: Run
+    site: Callable[..., Path], corpus: Run, tmp_path: Path
 ) -> None:
     site("seen", package_files("seen", [" ".join(sentences(1))]))
     source = {"kind": "packages", "packages": ["seen"], "min_chars": 50}
+    with pytest.raises(RecipeError, match=r"holdout names 'sene', .*: seen"):
+        recipe_of({"code": source}, holdout=["sene"])
+    (tmp_path / "a.jsonl").write_text("no json\n")
+    own = {"kind": "files", "urls": [str(tmp_path / "a.jsonl")]}  # whose groups are known when it is read
     with pytest.raises(InputError, match=r"corpus\.holdout names sene, which is no group; there are: seen"):
-        corpus(recipe_of({"code": source}, holdout=["sene"]))
+        corpus(recipe_of({"code": source, "web": own}, holdout=["sene"]))
 
 
 def test_a_corpus_without_documents_is_decided_too(tmp_path: Path, corpus: Run) -> None:
