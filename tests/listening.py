@@ -2,18 +2,21 @@
 
 import ipaddress
 import socket
+from collections.abc import Iterable
 
 import psutil
 
 
 def listening(pid: int) -> list[tuple[str, int, int]]:
-    """Address, port and process of each TCP socket that listens and each UDP socket that takes from anyone.
-
-    `pid`: the process whose sockets are listed, and those of all its descendants.
-    """
-    found = set()
+    """`sockets_of` a process and all its descendants."""
     root = psutil.Process(pid)
-    for process in [root, *root.children(recursive=True)]:
+    return sockets_of([root, *root.children(recursive=True)])
+
+
+def sockets_of(processes: Iterable[psutil.Process]) -> list[tuple[str, int, int]]:
+    """Address, port and process of each TCP socket that listens, and each UDP socket open to anyone."""
+    found = set()
+    for process in processes:
         try:
             sockets = process.net_connections("inet")
         except psutil.NoSuchProcess:  # it has just ended

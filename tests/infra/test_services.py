@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from listening import sockets_of
 from pipeline import ROOT, Pipeline
 
 from infra.services import prepare_mlflow
@@ -140,13 +141,8 @@ def test_two_runs_share_one_server(running: Running, start: Callable[..., Run]) 
 def test_a_run_listens_at_the_port_of_its_server_on_loopback_and_nowhere_else(
     home: Pipeline, running: Running
 ) -> None:
-    listening = [
-        connection.laddr
-        for process in home.processes()
-        for connection in process.net_connections("inet")
-        if connection.status == "LISTEN"
-    ]
-    assert [f"http://{ip}:{port}/api" for ip, port in listening] == [running.url]
+    sockets = sockets_of(home.processes())
+    assert [f"http://{ip}:{port}/api" for ip, port, _ in sockets] == [running.url]
 
 
 def test_a_run_asks_its_own_server_past_a_proxy_and_a_stranger_is_refused(

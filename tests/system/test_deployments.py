@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from listening import sockets_of
 from mlflow.tracking import MlflowClient
 from pipeline import Pipeline
 from system.browser import CHROMIUM, browser
@@ -218,13 +219,8 @@ def test_a_schedule_and_an_automation_stay_as_a_person_has_switched_them(stack: 
 
 
 def test_the_stack_listens_on_loopback_at_its_two_ports_and_nowhere_else(stack: Stack) -> None:
-    listening = {
-        (connection.laddr.ip, connection.laddr.port)
-        for process in stack.pipeline.processes()
-        for connection in process.net_connections("inet")
-        if connection.status == "LISTEN"
-    }
-    assert listening == {("127.0.0.1", port) for port in stack.ports.values()}
+    sockets = sockets_of(stack.pipeline.processes())
+    assert {(ip, port) for ip, port, _ in sockets} == {("127.0.0.1", port) for port in stack.ports.values()}
 
 
 @pytest.fixture
