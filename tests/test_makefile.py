@@ -1,6 +1,7 @@
 """The commands that make stands for, as `make -n` prints them for a machine where nothing is installed."""
 
 import ast
+import os
 import shlex
 import subprocess
 import sys
@@ -11,10 +12,15 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
+def run(make: list[str], folder: Path = ROOT) -> str:
+    """What make prints, run from a person's shell: the tests themselves are run by another make."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.run(make, cwd=folder, env=env, capture_output=True, text=True, check=True).stdout
+
+
 def commands(target: str, venv: Path, *variables: str) -> str:
-    make = ["make", "-n", target, f"VENV={venv}", *variables]
-    done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True)
-    return " ".join(done.stdout.replace(f"{venv}/bin/", "").replace("\\\n", "").split())
+    said = run(["make", "-n", target, f"VENV={venv}", *variables])
+    return " ".join(said.replace(f"{venv}/bin/", "").replace("\\\n", "").split())
 
 
 @pytest.mark.parametrize(
@@ -49,8 +55,7 @@ def test_any_character_may_be_in_a_checkouts_path_and_in_what_is_given(
             monkeypatch.setenv(name, value)
     variables = [f"{name}={value}" for name, value in given.items()] if as_variable else []
     make = ["make", "pretrain", *variables]
-    done = subprocess.run(make, cwd=checkout, capture_output=True, text=True, check=True)
-    assert ast.literal_eval(done.stdout) == [
+    assert ast.literal_eval(run(make, checkout)) == [
         *("-m", "flows", f"{ODD}.yaml", "--flow", "pretrain"),
         *("name=a b$c", "launch.partition=d e", 'evaluate.prompts=["f g", "h"]'),
         *("--store", f"/tmp/{ODD}", f"evaluate.data=sets/{ODD}"),
@@ -80,6 +85,6 @@ def test_a_stack_asks_for_a_login_where_that_is_wanted(tmp_path: Path) -> None:
 
 
 def test_make_alone_lists_every_target_but_single_stages() -> None:
-    said = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    said = run(["make"])
     for target in ("pretrain", "corpus", "stack", "test", "test-slow", "lint", "clean"):
         assert f"make {target} " in said
