@@ -271,7 +271,8 @@ def _said(error: BaseException) -> str:
     if isinstance(error, aiohttp.TooManyRedirects):
         return "the server redirects too often"
     if isinstance(error, aiohttp.ClientResponseError):
-        answer = f"the server answers {error.status} {error.message}".rstrip()
+        message = " ".join(error.message.split())[:200]  # of an answer that is no HTTP: several lines
+        answer = f"the server answers {error.status} {message}".rstrip()
         if error.status in (401, 403, 407):
             return f"access is denied, {answer}: check the URL, and what the server wants to know of you"
         return answer

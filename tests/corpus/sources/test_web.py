@@ -257,6 +257,18 @@ def test_an_answer_without_a_file_is_an_error_and_no_empty_file(
         ingested(sources["files"], "files")
 
 
+def test_an_answer_that_is_no_http_is_an_error_of_one_line(
+    server: str, monkeypatch: pytest.MonkeyPatch, ingested: Callable[..., Artifact]
+) -> None:
+    def another_protocol(self: Server) -> bool:
+        self.wfile.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+        return self.hang_up()
+
+    monkeypatch.setattr(Server, "fault", another_protocol)
+    with pytest.raises(StoreError, match=r"^.*SSH-2.0-OpenSSH_9.2.*\Z"):
+        ingested(Files(kind="files", urls=[f"{server}/a.jsonl"]), "files")
+
+
 @pytest.mark.parametrize("first", [0, 1])  # the whole file's beginning, a part that is shifted
 def test_another_part_of_a_file_than_was_asked_for_is_an_error(
     first: int, sources: dict[str, Source], monkeypatch: pytest.MonkeyPatch, ingested: Callable[..., Artifact]
