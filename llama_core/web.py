@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 _sizes: ContextVar[list[int]] = ContextVar("_sizes")  # of a file, by the answers to one request for a range
 _MISSING = (404, 410)
+_FILE = (200, 206)
+_ELSEWHERE = (301, 302, 303, 307, 308)
 _PAST_END = 416  # answers a range behind the end of the file, which fsspec takes for what it is
 
 
@@ -174,7 +176,8 @@ async def _patient(request: aiohttp.ClientRequest, send: ClientHandlerType) -> a
     async def ask() -> aiohttp.ClientResponse:
         response = await send(request)
         if response.status not in (*_MISSING, _PAST_END):
-            response.raise_for_status()
+            _check_answer(response)
+            _check_range(response, wanted)
         _take_size(response)
         if response.status == 206 and not wanted.endswith("-"):
             await response.read()  # its reader holds it in memory anyway: whole, or it is asked for again
@@ -198,6 +201,37 @@ async def _persistently(url: str, ask: Callable[[], Awaitable[T]], share: float 
             if wait is None:
                 raise StoreError(f"cannot read {_plain(url)}: {_said(error)} ({tries})") from error
         await asyncio.sleep(wait)
+
+
+def _check_answer(response: aiohttp.ClientResponse) -> None:
+    """Raise ClientResponseError unless an answer is a file or says where it is.
+
+    Others than errors, such as 204, come without a file, and would pass for an empty one.
+    """
+    response.raise_for_status()
+    if response.status in _FILE or (response.status in _ELSEWHERE and response.headers.get("Location")):
+        return
+    raise aiohttp.ClientResponseError(
+        response.request_info,
+        response.history,
+        status=response.status,
+        message=response.reason or "",
+        headers=response.headers,
+    )
+
+
+def _check_range(response: aiohttp.ClientResponse, wanted: str) -> None:
+    """Raise StoreError for an answer that says itself that it is another part of the file than was asked for.
+
+    `wanted`: the request's header, as in bytes=100-199.
+    """
+    first = wanted.removeprefix("bytes=").partition("-")[0]
+    start = HTTPFile._parse_content_range(None, response.headers)[0]
+    if response.status == 206 and first and start is not None and start != int(first):
+        said = (
+            f"its server is asked for the part from byte {int(first):,} on, and gives that from {start:,} on"
+        )
+        raise StoreError(f"cannot read {_plain(str(response.url))}: {said}")
 
 
 def _take_size(response: aiohttp.ClientResponse) -> None:
@@ -237,7 +271,8 @@ def _said(error: BaseException) -> str:
     if isinstance(error, aiohttp.TooManyRedirects):
         return "the server redirects too often"
     if isinstance(error, aiohttp.ClientResponseError):
-        answer = f"the server answers {error.status} {error.message}".rstrip()
+        message = " ".join(error.message.split())[:200]  # of an answer that is no HTTP: several lines
+        answer = f"the server answers {error.status} {message}".rstrip()
         if error.status in (401, 403, 407):
             return f"access is denied, {answer}: check the URL, and what the server wants to know of you"
         return answer

@@ -169,13 +169,17 @@ def _most(array: pa.Array) -> int:
 def _size(array: pa.Array) -> int:
     """Return the bytes of an array's values, those of a dictionary as often as they stand there."""
     kind = array.type
+    if isinstance(array, pa.ExtensionArray):
+        return _size(array.storage)
+    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):  # which share what they lie in
+        return pc.sum(pc.binary_length(array.cast(pa.large_binary()))).as_py() or 0
     if pa.types.is_dictionary(kind) and _is_text(kind.value_type):
         lengths = pc.binary_length(array.dictionary).cast(pa.int64())
         return pc.sum(lengths.take(array.indices)).as_py() or 0
     if pa.types.is_map(kind):
         start, end = array.offsets[0].as_py(), array.offsets[-1].as_py()
         return sum(_size(a.slice(start, end - start)) for a in (array.keys, array.items))
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+    if any(is_one(kind) for is_one in _LISTS):
         inner = array.flatten()
         return 8 * len(inner) + _size(inner)
     if pa.types.is_struct(kind):
@@ -183,6 +187,15 @@ def _size(array: pa.Array) -> int:
     if _is_text(kind):
         return pc.sum(pc.binary_length(array)).as_py() or 0
     return array.nbytes
+
+
+_LISTS = (
+    pa.types.is_list,
+    pa.types.is_large_list,
+    pa.types.is_fixed_size_list,
+    pa.types.is_list_view,
+    pa.types.is_large_list_view,
+)
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -179,6 +179,32 @@ def test_a_row_is_too_long_by_its_text_or_by_all_of_it() -> None:
         assert [row for _, row in read(data)] == expected
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.string_view(),  # as Polars writes texts
+        pa.json_(),
+        pa.list_view(pa.string()),
+        pa.large_list_view(pa.string_view()),
+        pa.struct([("a", pa.string_view())]),
+    ],
+    ids=str,
+)
+def test_values_that_share_memory_are_measured_one_by_one(kind: pa.DataType) -> None:
+    def as_kind(text: str) -> Any:
+        if pa.types.is_struct(kind):
+            return {"a": text}
+        return text if kind in (pa.string_view(), pa.json_()) else [text]
+
+    # Together they are longer than a text may be.
+    texts = [str(i % 5) * (LIMIT // 20) for i in range(200)]
+    rows = [*map(as_kind, texts), None]
+    found = read(parquet(pa.table({"text": pa.array(rows, kind)})))
+    assert [row for _, row in found] == [{"text": row} for row in rows]
+    long = pa.array([as_kind("8" * (4 * LIMIT + 1))], kind)
+    assert read(parquet(pa.table({"text": long}))) == [(0, "too_long")]
+
+
 @pytest.mark.parametrize("how", [{"use_dictionary": False}, {}])
 def test_a_page_of_many_long_texts_is_no_bomb(how: dict[str, Any]) -> None:
     texts = [f"{i} {'x' * (LIMIT // 45)}" for i in range(3000)]

@@ -245,6 +245,52 @@ def test_a_server_that_refuses_is_not_asked_again(
     assert Server.asked == {"HEAD": 1, "GET": 1}
 
 
+@pytest.mark.parametrize("status", [204, 304, 302])  # 302 without a place
+def test_an_answer_without_a_file_is_an_error_and_no_empty_file(
+    status: int,
+    sources: dict[str, Source],
+    monkeypatch: pytest.MonkeyPatch,
+    ingested: Callable[..., Artifact],
+) -> None:
+    monkeypatch.setattr(Server, "fault", lambda self: self.fail(status, Location=""))
+    with pytest.raises(StoreError, match=f"the server answers {status}"):
+        ingested(sources["files"], "files")
+
+
+def test_an_answer_that_is_no_http_is_an_error_of_one_line(
+    server: str, monkeypatch: pytest.MonkeyPatch, ingested: Callable[..., Artifact]
+) -> None:
+    def another_protocol(self: Server) -> bool:
+        self.wfile.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+        return self.hang_up()
+
+    monkeypatch.setattr(Server, "fault", another_protocol)
+    with pytest.raises(StoreError, match=r"^.*SSH-2.0-OpenSSH_9.2.*\Z"):
+        ingested(Files(kind="files", urls=[f"{server}/a.jsonl"]), "files")
+
+
+@pytest.mark.parametrize("first", [0, 1])  # the whole file's beginning, a part that is shifted
+def test_another_part_of_a_file_than_was_asked_for_is_an_error(
+    first: int, sources: dict[str, Source], monkeypatch: pytest.MonkeyPatch, ingested: Callable[..., Artifact]
+) -> None:
+    def another(self: Server) -> bool:
+        start, _, end = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")
+        if start == "0":
+            return False
+        size, data = int(end) + 1 - int(start), self.files[self.path]
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {first}-{first + size - 1}/{len(data)}")
+        self.send_header("Content-Length", str(size))
+        self.end_headers()
+        self.wfile.write(data[first : first + size])
+        return True
+
+    Server.files["/files/a.jsonl"] *= 2  # which is more than one part
+    monkeypatch.setattr(Server, "fault", another)
+    with pytest.raises(StoreError, match=f"gives that from {first} on"):
+        ingested(sources["files"], "files")
+
+
 def test_a_server_that_knows_no_head_is_asked_with_get(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     Server.files["/a.jsonl"] = b"{}"
     for status in (403, 405, 501):
