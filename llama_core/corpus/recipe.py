@@ -210,12 +210,12 @@ UrlSource = Files | CommonCrawl | C4 | GitHub | Wikipedia | Books | Arxiv | Stac
 class Dedup(Section):
     """Removes near-duplicates by MinHash over word shingles. Exact duplicates are removed in any case."""
 
-    shingle_words: Identity[int] = Field(5, ge=1)
+    shingle_words: Identity[int] = Field(5, ge=1, le=1000)
     """Number of words in a shingle. With the defaults of `bands` and `rows` it is FineWeb's (Penedo et al.
     2024)."""
-    bands: Identity[int] = Field(14, ge=1)
+    bands: Identity[int] = Field(14, ge=1, le=1000)
     """Number of bands of a signature: texts that agree in a whole band are compared."""
-    rows: Identity[int] = Field(8, ge=1)
+    rows: Identity[int] = Field(8, ge=1, le=1000)
     """Number of MinHash values in a band."""
     threshold: Identity[float] = Field(0.63, gt=0, le=1)
     """Smallest estimated Jaccard similarity of near-duplicates. An estimate from 112 values scatters by 0.04,
