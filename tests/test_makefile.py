@@ -42,7 +42,9 @@ def test_any_character_may_be_in_a_checkouts_path_and_in_what_is_given(
     for name in ("Makefile", "pyproject.toml"):
         (checkout / name).symlink_to(ROOT / name)
     (checkout / ".venv/.pipeline-eval").touch()
-    given = {"STORE": f"/tmp/{ODD}", "EVAL_DATA": f"sets/{ODD}", "RECIPE": f"{ODD}.yaml"}
+    (checkout / "ran").mkdir()
+    command = "$(shell rmdir ran)"
+    given = {"STORE": f"/tmp/{ODD}{command}", "EVAL_DATA": f"sets/{ODD}", "RECIPE": f"{ODD}{command}.yaml"}
     given["SET"] = """name='a b$c' launch.partition="d e" evaluate.prompts='["f g", "h"]'"""
     if not as_variable:
         for name, value in given.items():
@@ -51,10 +53,11 @@ def test_any_character_may_be_in_a_checkouts_path_and_in_what_is_given(
     make = ["make", "pretrain", *variables]
     done = subprocess.run(make, cwd=checkout, capture_output=True, text=True, check=True)
     assert ast.literal_eval(done.stdout) == [
-        *("-m", "flows", f"{ODD}.yaml", "--flow", "pretrain"),
+        *("-m", "flows", f"{ODD}{command}.yaml", "--flow", "pretrain"),
         *("name=a b$c", "launch.partition=d e", 'evaluate.prompts=["f g", "h"]'),
-        *("--store", f"/tmp/{ODD}", f"evaluate.data=sets/{ODD}"),
+        *("--store", f"/tmp/{ODD}{command}", f"evaluate.data=sets/{ODD}"),
     ]
+    assert (checkout / "ran").exists(), "a value was run"
 
 
 @pytest.mark.parametrize(
@@ -77,6 +80,10 @@ def test_a_stack_asks_for_a_login_where_that_is_wanted(tmp_path: Path) -> None:
     assert commands("stack", tmp_path, "AUTH=yes").endswith("python -m infra.stack --auth")
     for variables in ((), ("AUTH=no",)):
         assert commands("stack", tmp_path, *variables).endswith("python -m infra.stack")
+    for unclear in ("AUTH=YES", "AUTH=1", "AUTH=on"):
+        make = ["make", "-n", "stack", f"VENV={tmp_path}", unclear]
+        done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode and "AUTH is yes or no" in done.stderr
 
 
 def test_make_alone_lists_every_target_but_single_stages() -> None:

@@ -149,6 +149,7 @@ def test_a_value_that_a_field_of_a_source_cannot_have_is_refused(kind: str, key:
         ("run.workers", 10**9, "run.workers"),
         ("corpus.dedup.bands", 10**6, "bands"),
         ("corpus.dedup.rows", 10**6, "rows"),
+        ("corpus.dedup", {"bands": 101, "rows": 100}, "more than 10000 values"),
         ("corpus.dedup.shingle_words", 10**9, "shingle_words"),
         ("train.lr", True, "train.lr"),
         ("train.tokens", "true", "train.tokens"),
