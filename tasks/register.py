@@ -74,6 +74,7 @@ def check_registry(run: Run) -> None:
     try:
         _check_reads(run.store, source, name, data)
         with variables(**tracking.IMPATIENT), _refusals():
+            tracking.check_opens(mlflow.get_registry_uri())
             _rehearse(run, source, name, data)
     finally:
         run.store.delete([name])
