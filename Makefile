@@ -17,6 +17,7 @@ AUTH ?=
 comma := ,
 empty :=
 space := $(empty) $(empty)
+unexport RECIPE STORE EVAL_DATA SET  # make would expand a $(...) in them for the environment
 # The text of a variable as it was given, as one word of the shell. SET holds such words already.
 quoted = '$(subst ','\'',$(value $(1)))'
 # Its name says what is installed: .pipeline-eval-perplexity.
@@ -38,7 +39,7 @@ $(FLOWS): $(INSTALLED)
 	  $(if $(value EVAL_DATA),evaluate.data=$(call quoted,EVAL_DATA))
 
 stack: $(INSTALLED) ## Prefect, MLflow and a worker for daily use; Ctrl-C stops them
-	@$(BIN)/python -m infra.stack $(if $(filter yes,$(AUTH)),--auth)
+	@$(BIN)/python -m infra.stack $(if $(filter yes,$(AUTH)),--auth,$(if $(filter-out no,$(AUTH)),$(error AUTH is yes or no)))
 
 test: $(VENV)/.test lint ## the tests that run in minutes
 	$(PYTEST) -m "not slow and not gpu"

@@ -156,6 +156,8 @@ def hint_of(error: Exception) -> str:
     text = f"{type(error).__name__} {error} {error.__cause__}"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "no space is left: free some, or point `store` elsewhere"
+    if isinstance(error, NotADirectoryError | FileExistsError):
+        return "there is a file, or a link that leads nowhere, in the place of a folder: choose another one"
     if "SignatureDoesNotMatch" in text or "InvalidAccessKeyId" in text:
         return "the server refuses the credentials: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     if isinstance(error, PermissionError) or "AccessDenied" in text or "Forbidden" in text:

@@ -253,7 +253,7 @@ class RunSection(Section):
     """Where the shards of the data stages are worked on: in processes of this machine, or on a cluster."""
     address: Execution[Address | None] = None
     """Address of the Dask scheduler or the Ray cluster; null: one is started on this machine."""
-    workers: Execution[int] = Field(2, ge=1)
+    workers: Execution[int] = Field(2, ge=1, le=10_000)
     """Number of processes of the data stages on this machine."""
     save_every: Execution[int] = Field(1000, ge=1)
     """Number of training steps between two checkpoints."""
@@ -266,6 +266,11 @@ class RunSection(Section):
     def _address_has_an_engine(self) -> "RunSection":
         if self.address and self.engine == "processes":
             raise ValueError(f"run.address {self.address} is of no use without run.engine dask or ray")
+        host, colon, port = (self.address or "").rpartition(":")
+        is_port = re.fullmatch(r"[0-9]{1,5}", port) is not None and 0 < int(port) < 2**16
+        wants_port = self.address and self.engine == "dask" and not self.address.startswith("inproc://")
+        if (wants_port or (colon and port[:1].isdigit())) and not (host and is_port):
+            raise ValueError(f"run.address {self.address} has no port: write it as host:port")
         return self
 
 

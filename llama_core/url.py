@@ -194,7 +194,7 @@ def store_url(text: str) -> str:
         except RuntimeError as error:  # ~somebody
             raise ValueError(f"{url}: {error}") from None
     folder = url.rstrip("/")
-    if folder.endswith(":"):
+    if folder.endswith(":") and "://" not in folder:
         raise ValueError(f"{url} names no folder: a store needs one of its own")
     return folder
 

@@ -196,7 +196,7 @@ def _dask_client(address: str | None, workers: int) -> Any:
     here = {"n_workers": workers, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
     try:
         client = Client(address, timeout=20) if address else Client(**here)
-    except (OSError, TimeoutError) as error:
+    except (OSError, TimeoutError, TypeError, ValueError) as error:  # the last two: it is no address
         raise LaunchError(f"no Dask scheduler answers at run.address {address}: {error}") from error
     atexit.register(client.close)
     return client
@@ -252,7 +252,7 @@ def on_ray(phase: Phase, todo: list[str], cfg: RunSection) -> Iterator[str]:
                 socket.create_connection((host_and_port[1], int(host_and_port[2])), timeout=10).close()
             with _ray_on_loopback():
                 ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, OSError) as error:  # Ray itself would try for minutes
+        except (OSError, ValueError) as error:  # Ray itself would try for minutes
             raise LaunchError(f"no Ray cluster answers at run.address {cfg.address}: {error}") from error
     work = [ray.put(phase.work)]  # in a list, because Ray would unpack a bare reference with every shard
     remote = ray.remote(num_cpus=1, max_retries=TRIES)(_apply_put)

@@ -74,6 +74,7 @@ def check_registry(run: Run) -> None:
     try:
         _check_reads(run.store, source, name, data)
         with variables(**tracking.IMPATIENT), _refusals():
+            tracking.check_opens(mlflow.get_registry_uri())
             _rehearse(run, source, name, data)
     finally:
         run.store.delete([name])
@@ -202,7 +203,7 @@ def _rehearse(run: Run, source: str, name: str, data: bytes) -> None:
     """Do with a model of another name what will be done with the run's own, and delete it again."""
     api, model, alias = MlflowClient(), run.recipe.model_name, run.recipe.register_.alias
     _check_edits(api, model)
-    probe = f"{model}-check-{secrets.token_hex(4)}"
+    probe = f"{model[:200]}-check-{secrets.token_hex(4)}"  # databases hold 256 characters
     api.create_registered_model(probe, description="A check before a run. It can be deleted.")
     try:
         version = api.create_model_version(probe, source).version

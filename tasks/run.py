@@ -10,8 +10,9 @@ from infra.home import home
 from infra.launch.capacity import check_capacity
 from infra.launch.local import LocalLauncher
 from infra.launch.run import get_launcher
+from llama_core.corpus.clean import language
 from llama_core.corpus.decontaminate import evaluation_sets
-from llama_core.errors import RecipeError
+from llama_core.errors import RecipeError, StoreError
 from llama_core.evaluate.tasks import check as check_questions
 from llama_core.recipe import Recipe
 from llama_core.recipes.load import load_recipe
@@ -51,6 +52,9 @@ def open_run(
         check_capacity(chosen, get_launcher(chosen.launch).capacity, LocalLauncher().capacity)
     check_libraries(chosen)
     check_benchmarks(chosen, trains)
+    for name, source in chosen.corpus.sources.items():
+        if source.clean.language:
+            language.check(source.clean.language, f"corpus.sources.{name}.clean.language")
     # Whether a share is too small to be mixed depends on no text.
     Order("", chosen.mixture, chosen.train.seed, dict.fromkeys(chosen.mixture, 1))
     if chosen.tokenizer.compare_with:
@@ -59,6 +63,10 @@ def open_run(
         check_other(chosen.tokenizer)
     url = chosen.store if store is None else store
     opened = Store(url if url is not None else os.environ.get("LLAMA_STORE") or str(home() / "store"))
+    if opened.fs.protocol == "memory":
+        raise StoreError(
+            f"{opened.url} lies in the memory of one process, and a run has several: name a folder"
+        )
     opened.check()
     if trains:
         check_room(chosen, opened)

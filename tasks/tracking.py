@@ -8,15 +8,18 @@ import contextlib
 import posixpath
 import re
 import secrets
+import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import mlflow
 from mlflow.entities import LifecycleStage, Metric, Param, RunTag, ViewType
 from mlflow.tracking import MlflowClient
+from sqlalchemy import make_url
 
 from infra.environment import variables
 from llama_core.artifact import Artifact
@@ -118,11 +121,22 @@ def check_tracking(run: Run) -> None:
     if uri.startswith("sqlite:") and urlsplit(uri).path in ("", "/", "/:memory:"):
         raise ServiceError(f"MLFLOW_TRACKING_URI is {uri}, which keeps nothing: name a file, {IN_A_FILE}")
     with variables(**IMPATIENT), refusals("the metrics", uri, "MLFLOW_TRACKING_URI"):
+        check_opens(uri)
         api = client()
         experiment_id = _experiment(run, api)
         tag = check_tag()
         api.set_experiment_tag(experiment_id, tag, "now")
         api.delete_experiment_tag(experiment_id, tag)
+
+
+def check_opens(uri: str) -> None:
+    """Open the file of a SQLite database once: MLflow would try one that cannot be opened for 100 seconds."""
+    if uri.startswith("sqlite"):
+        path = make_url(uri).database
+        # MLflow makes a folder that is missing; SQLite itself has URLs too
+        if path and not path.startswith("file:") and Path(path).parent.is_dir():
+            with contextlib.closing(sqlite3.connect(path)) as database:
+                database.execute("PRAGMA schema_version")
 
 
 def check_tag() -> str:

@@ -48,7 +48,9 @@ def test_any_character_may_be_in_a_checkouts_path_and_in_what_is_given(
     for name in ("Makefile", "pyproject.toml"):
         (checkout / name).symlink_to(ROOT / name)
     (checkout / ".venv/.pipeline-eval").touch()
-    given = {"STORE": f"/tmp/{ODD}", "EVAL_DATA": f"sets/{ODD}", "RECIPE": f"{ODD}.yaml"}
+    (checkout / "ran").mkdir()
+    command = "$(shell rmdir ran)"
+    given = {"STORE": f"/tmp/{ODD}{command}", "EVAL_DATA": f"sets/{ODD}", "RECIPE": f"{ODD}{command}.yaml"}
     given["SET"] = """name='a b$c' launch.partition="d e" evaluate.prompts='["f g", "h"]'"""
     if not as_variable:
         for name, value in given.items():
@@ -56,10 +58,11 @@ def test_any_character_may_be_in_a_checkouts_path_and_in_what_is_given(
     variables = [f"{name}={value}" for name, value in given.items()] if as_variable else []
     make = ["make", "pretrain", *variables]
     assert ast.literal_eval(run(make, checkout)) == [
-        *("-m", "flows", f"{ODD}.yaml", "--flow", "pretrain"),
+        *("-m", "flows", f"{ODD}{command}.yaml", "--flow", "pretrain"),
         *("name=a b$c", "launch.partition=d e", 'evaluate.prompts=["f g", "h"]'),
-        *("--store", f"/tmp/{ODD}", f"evaluate.data=sets/{ODD}"),
+        *("--store", f"/tmp/{ODD}{command}", f"evaluate.data=sets/{ODD}"),
     ]
+    assert (checkout / "ran").exists(), "a value was run"
 
 
 @pytest.mark.parametrize(
@@ -82,6 +85,11 @@ def test_a_stack_asks_for_a_login_where_that_is_wanted(tmp_path: Path) -> None:
     assert commands("stack", tmp_path, "AUTH=yes").endswith("python -m infra.stack --auth")
     for variables in ((), ("AUTH=no",)):
         assert commands("stack", tmp_path, *variables).endswith("python -m infra.stack")
+    for unclear in ("AUTH=YES", "AUTH=1", "AUTH=on"):
+        make = ["make", "-n", "stack", f"VENV={tmp_path}", unclear]
+        with pytest.raises(subprocess.CalledProcessError) as error:
+            run(make)
+        assert "AUTH is yes or no" in error.value.stderr
 
 
 def test_make_alone_lists_every_target_but_single_stages() -> None:

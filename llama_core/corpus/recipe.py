@@ -12,6 +12,7 @@ from llama_core.url import ListUrl, Url, refuse_secrets
 
 # The 20 languages of Touvron et al. 2023, section 2.1.
 LANGUAGES = "bg ca cs da de en es fr hr hu it nl pl pt ro ru sl sr sv uk".split()  # noqa: SIM905
+MOST_VALUES = 10_000  # of a MinHash signature; the longest that is published has 9,000
 
 
 class _Source(Section):
@@ -210,12 +211,12 @@ UrlSource = Files | CommonCrawl | C4 | GitHub | Wikipedia | Books | Arxiv | Stac
 class Dedup(Section):
     """Removes near-duplicates by MinHash over word shingles. Exact duplicates are removed in any case."""
 
-    shingle_words: Identity[int] = Field(5, ge=1)
+    shingle_words: Identity[int] = Field(5, ge=1, le=1000)
     """Number of words in a shingle. With the defaults of `bands` and `rows` it is FineWeb's (Penedo et al.
     2024)."""
-    bands: Identity[int] = Field(14, ge=1)
+    bands: Identity[int] = Field(14, ge=1, le=1000)
     """Number of bands of a signature: texts that agree in a whole band are compared."""
-    rows: Identity[int] = Field(8, ge=1)
+    rows: Identity[int] = Field(8, ge=1, le=1000)
     """Number of MinHash values in a band."""
     threshold: Identity[float] = Field(0.63, gt=0, le=1)
     """Smallest estimated Jaccard similarity of near-duplicates. An estimate from 112 values scatters by 0.04,
@@ -226,6 +227,12 @@ class Dedup(Section):
     """Bytes of text in a unit: the ingest shards that are read and signed together."""
     partition_bytes: Execution[int] = Field(256 << 20, gt=0)
     """Bytes of a partition of the keys, which is held in memory. A process takes about five times this."""
+
+    @model_validator(mode="after")
+    def _signature_fits_into_memory(self) -> "Dedup":
+        if self.bands * self.rows > MOST_VALUES:
+            raise ValueError(f"bands {self.bands} x rows {self.rows} are more than {MOST_VALUES} values")
+        return self
 
 
 class Decontaminate(Section):

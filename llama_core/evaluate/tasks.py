@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Any
 
+from llama_core.corpus.decontaminate.evaluation_sets import content_of
 from llama_core.corpus.formats import json_lines
 from llama_core.errors import InputError
 from llama_core.store import Store
@@ -45,7 +46,7 @@ def read_questions(task: str, data: str | None) -> tuple[list[Question], str]:
     store, name = _find(task, data)
     url, questions = store.url_of(name), []
     try:
-        for number, row in json_lines.values(store.read(name), name):
+        for number, row in json_lines.values(content_of(store, name), name):
             try:
                 questions.append(TASKS[task].question(row))
             except ValueError as error:
@@ -79,7 +80,7 @@ def data_digests(data: str | None, tasks: Sequence[str]) -> dict[str, str]:
             store, name = _find(task, data)
         except NotRun:
             continue
-        content = store.read(name)
+        content = content_of(store, name)
         digests[task] = f"{name}:{len(content)}:{hashlib.sha256(content).hexdigest()}"
     if digests:
         digests["lm-eval"] = harness_version() or "none"

@@ -9,10 +9,15 @@ from llama_core.recipes.fields import is_section, members, source_kinds
 from llama_core.section import Section
 from llama_core.url import redact
 
+MOST = 10  # errors that are told
+LONGEST = 500  # characters of what one error says
+
 
 def explain(errors: list[Any]) -> str:
     """Return the errors of pydantic in one line."""
-    return "; ".join(map(_explain, _relevant(errors)))
+    told = _relevant(errors)
+    more = [f"and {len(told) - MOST} more"] if len(told) > MOST else []
+    return "; ".join([*map(_explain, told[:MOST]), *more])
 
 
 def _relevant(errors: list[Any]) -> list[Any]:
@@ -35,7 +40,7 @@ def _is_label(part: Any) -> bool:
 def _explain(error: Any) -> str:
     """Return one pydantic error as a person would say it."""
     loc = _without_kind(error["loc"])
-    key = ".".join(str(part) for part in loc if not _is_label(part)) or "recipe"
+    key = _short(".".join(str(part) for part in loc if not _is_label(part)), 200) or "recipe"
     if error["type"] == "extra_forbidden":
         allowed = _allowed(error["loc"][:-1])
         near = difflib.get_close_matches(str(loc[-1]), allowed, 1)
@@ -46,7 +51,7 @@ def _explain(error: Any) -> str:
     if error["type"].startswith("union_tag"):
         return f"{key}.kind must be one of {', '.join(source_kinds())}"
     message = error["msg"].removeprefix("Value error, ")
-    return f"{key}: {message}{_given(error)}"
+    return f"{key}: {_short(message, LONGEST)}{_given(error)}"
 
 
 def _given(error: Any) -> str:
@@ -55,7 +60,12 @@ def _given(error: Any) -> str:
     shown = repr(value)
     if isinstance(value, dict | Section) or "storage_options" in error["loc"] or redact(shown) != shown:
         return ""
-    return f" (given: {shown if len(shown) <= 200 else shown[:200] + ' ...'})"
+    return f" (given: {_short(shown, 200)})"
+
+
+def _short(text: str, most: int) -> str:
+    """Return the beginning and the end of a long text."""
+    return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}"
 
 
 def _without_kind(loc: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -84,10 +84,16 @@ def fit(value: Any, kind: Any, depth: int = 0) -> Any:
     if isinstance(value, Plain):
         if value in NULL and (type(None) in kinds or not kinds):
             return None
-        return str(value) if wants_text else resolved(str(value))
+        return str(value) if wants_text else _counted(resolved(str(value)), kinds)
     if wants_text and isinstance(value, bool | int | float) and type(value) not in kinds:
         return json.dumps(value)  # a parameter of Prefect's, such as the name 2024
-    return value
+    return _counted(value, kinds)
+
+
+def _counted(value: Any, kinds: list[Any]) -> Any:
+    """Return a value; `true` is the word where a number is wanted, since pydantic would take it for 1."""
+    is_number = bool not in kinds and (int in kinds or float in kinds)
+    return json.dumps(value) if is_number and isinstance(value, bool) else value
 
 
 def source_kinds() -> dict[str, type[Section]]:

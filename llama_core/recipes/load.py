@@ -202,7 +202,8 @@ def _override(values: dict[str, Any], dotted: str, value: Any) -> None:
             raise RecipeError(f"override {dotted}: {key} is a value, not a section")
     try:
         # A copy, since a later override may change it.
-        value = read_as(value, inside(kind, values, last)) if isinstance(value, str) else fit(value, None)
+        wanted = inside(kind, values, last)
+        value = read_as(str(value), wanted) if isinstance(value, str) else fit(value, None)
     except Refused as error:
         shown = f"{value[:100]!r} is not YAML: " if isinstance(value, str) else ""
         raise RecipeError(f"override {dotted}: {shown}{error}") from None

@@ -104,7 +104,7 @@ def resolved(text: str) -> Any:
     if text in _BOOL:
         return _BOOL[text]
     if _INT.fullmatch(text) and len(text) < 1000:
-        return int(text.rstrip("_"))
+        return int(text.replace("_", ""))
     if _BASED.fullmatch(text):
         return int(text, 0)
     if _FLOAT.fullmatch(text):

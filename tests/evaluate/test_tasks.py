@@ -220,6 +220,20 @@ def test_where_an_answer_is_longer_than_the_model_sees_a_benchmark_is_not_run(
     assert all(r["status"] == "not run" and "train.seq_len" in r["reason"] for r in results.values())
 
 
+def test_a_link_that_leads_nowhere_is_said(data: Path) -> None:
+    link = data / "arc/ARC-Easy_test.jsonl"
+    link.unlink()
+    link.symlink_to("gone")
+    for use in (
+        lambda: check(str(data), ["arc_easy"]),
+        lambda: data_digests(str(data), ["arc_easy"]),
+        lambda: evaluation_sets.check(str(data)),
+        lambda: evaluation_sets.digests(str(data)),
+    ):
+        with pytest.raises(InputError, match=r"ARC-Easy_test\.jsonl is gone, or a link that leads nowhere"):
+            use()
+
+
 def test_digests_follow_what_the_files_hold_and_not_where_they_lie(data: Path) -> None:
     before = data_digests(str(data), ["hellaswag", "arc_easy"])
     moved = data.rename(data.with_name("moved"))

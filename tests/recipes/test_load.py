@@ -49,6 +49,7 @@ def value_of(recipe: Any, key: str) -> Any:
         ("train.seed", "0x10", 16),
         ("train.tokens", "1e12", 10**12),
         ("train.tokens", "1_000_000_000", 10**9),
+        ("train.tokens", "40__960_", 40960),
         ("layout.compile", "on", True),
         ("layout.compile", "false", False),
         ("layout.attention", "auto", "auto"),
@@ -193,6 +194,28 @@ def test_an_override_that_is_no_value_is_refused_in_one_line(value: Any) -> None
     with pytest.raises(RecipeError) as caught:
         load_recipe("tiny", {"train.lr": deep})
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
+
+
+class Text(str):
+    """A text as a library may have it."""
+
+
+def test_a_text_of_a_class_of_its_own_is_a_text() -> None:
+    recipe = load_recipe("tiny", {"launch": Text("{nodes: 2, procs_per_node: 1}"), "name": Text("x")})
+    assert recipe.launch.nodes == 2 and recipe.name == "x"
+
+
+def test_an_error_is_short_however_much_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text("extends: tiny\n" + "".join(f"k{n}: 1\n" for n in range(5000)))
+    for load in (
+        lambda: load_recipe(str(tmp_path / "my.yaml")),
+        lambda: load_recipe("tiny", {"run.address": "x" * 70_000}),
+        lambda: load_recipe("tiny", {"x" * 70_000: 1}),
+    ):
+        with pytest.raises(RecipeError) as caught:
+            load()
+        assert len(str(caught.value)) < 3000
+        assert "is not a key" in str(caught.value) or "is of no use without" in str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["", ".", "train.", ".lr", "train..lr"])

@@ -141,6 +141,21 @@ def test_a_value_that_a_field_of_a_source_cannot_have_is_refused(kind: str, key:
         ("launch.partition", "a\n#SBATCH --exclusive", "partition"),
         ("launch.partition", "$(true)", "partition"),
         ("run.address", "host:1234", "run.engine dask or ray"),
+        ("run", {"engine": "dask", "address": "host"}, "no port"),
+        ("run", {"engine": "dask", "address": "tcp://host:99999"}, "no port"),
+        ("run", {"engine": "dask", "address": "host:8786/x"}, "no port"),
+        ("run", {"engine": "ray", "address": "ray://host:0"}, "no port"),
+        ("run", {"engine": "ray", "address": ":6379"}, "no port"),
+        ("run.workers", 10**9, "run.workers"),
+        ("corpus.dedup.bands", 10**6, "bands"),
+        ("corpus.dedup.rows", 10**6, "rows"),
+        ("corpus.dedup", {"bands": 101, "rows": 100}, "more than 10000 values"),
+        ("corpus.dedup.shingle_words", 10**9, "shingle_words"),
+        ("train.lr", True, "train.lr"),
+        ("train.tokens", "true", "train.tokens"),
+        ("evaluate.limit", True, "evaluate.limit"),
+        ("mixture", {"code": True, "docs": 0}, "mixture.code"),
+        ("corpus.sources.code.clean", "{references: {examples: 500}}", "fewer than references.min_examples"),
         ("corpus.holdout", ["numpy"], "holdout names 'numpy'"),
         ("corpus.sources.code.packages", [], "at least 1"),
         ("corpus.sources.code.clean", "{language: {keep: []}}", "at least 1"),
@@ -238,7 +253,13 @@ def test_values_that_work_are_taken() -> None:
         [("evaluate.prompts", ["x" * 1000]), ("evaluate.prompts", ["a\tb\n"])],
     ):
         load_recipe("micro", {key: value})
-    assert load_recipe("micro", {"run.engine": "ray", "run.address": "auto"}).run.address == "auto"
+    for engine, addresses in {
+        "ray": ("auto", "local", "head:6379", "ray://head:10001", "[::1]:6379"),
+        "dask": ("head:8786", "tcp://10.0.0.1:8786", "tls://[::1]:8786", "inproc://10.0.0.1/12/1"),
+    }.items():
+        for address in addresses:
+            run = load_recipe("micro", {"run.engine": engine, "run.address": address}).run
+            assert run.address == address
 
 
 def test_nothing_is_started_for_a_wrong_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

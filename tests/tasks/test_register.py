@@ -272,6 +272,8 @@ BAD_REGISTRIES = {
     "mlflow-artifacts://somewhere": "to a database",
     "postgresql+nothing://someone:secret@127.0.0.1:9/x": "MLFLOW_REGISTRY_URI|install",
     "sqlite:////proc/nowhere/mlflow.db": "MLFLOW_REGISTRY_URI",
+    "sqlite:///{folder}": "MLFLOW_REGISTRY_URI",  # MLflow itself would try for 100 seconds
+    "sqlite:////proc/mlflow.db": "MLFLOW_REGISTRY_URI",
     "databricks": "MLFLOW_REGISTRY_URI",
 }
 REGISTRIES = [

@@ -1,11 +1,15 @@
 """What a recipe lacks is said when the run opens, before any work."""
 
+import hashlib
+import os
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from llama_core.errors import InputError, LaunchError, RecipeError
+from llama_core.errors import InputError, LaunchError, RecipeError, StoreError
 from tasks.run import open_run
 
 PERPLEXITY = "{clean: {perplexity: {train_on: docs}, language: {}}, kind: packages, packages: [click]}"
@@ -58,3 +62,39 @@ def test_a_tokenizer_to_compare_with_is_read_before_any_work(tmp_path: Path) -> 
         with pytest.raises(InputError, match=f"tokenizer.compare_with.*{says}"):
             open_run("micro", {"tokenizer.compare_with": str(tmp_path / name)}, str(tmp_path / "store"))
     assert not (tmp_path / "store").exists()
+
+
+def test_a_language_model_is_looked_at_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where models are kept, by their digests
+    (tmp_path / "other.bin").write_bytes(b"no model")
+    digest = hashlib.sha256(b"no model").hexdigest()
+    for language, says in (
+        ({"keep": ["en", "english"]}, r"code\.clean\.language\.keep names 'english': .* knows .*, en, "),
+        ({"model": str(tmp_path / "gone.bin"), "sha256": "1" * 64}, "no language model at .*gone.bin"),
+        ({"model": str(tmp_path / "other.bin"), "sha256": "0" * 64}, "has sha256"),
+        ({"model": str(tmp_path / "other.bin"), "sha256": digest}, "no fastText model"),
+    ):
+        with pytest.raises(InputError, match=says):
+            open_run("micro", {"corpus.sources.code.clean.language": language}, str(tmp_path / "store"))
+    assert not (tmp_path / "store").exists()
+    open_run("micro", {"corpus.sources.code.clean.language": {"keep": ["de"]}}, str(tmp_path / "store"))
+
+
+@pytest.mark.parametrize("trains", [True, False])
+def test_a_store_in_memory_is_refused(trains: bool) -> None:
+    with pytest.raises(StoreError, match="memory of one process"):
+        open_run("micro", None, "memory://run/store", trains=trains)
+
+
+@pytest.mark.parametrize("make", [Path.touch, lambda p: p.symlink_to("nowhere"), os.mkfifo])
+def test_a_store_that_is_no_folder_is_refused_with_what_to_do(
+    make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    make(tmp_path / "x")
+    for folder in ("x", "x/below"):
+        if folder == "x/below" and (tmp_path / "x").is_symlink():
+            continue  # the folder that the link names is made
+        with pytest.raises(StoreError, match="in the place of a folder: choose another"):
+            open_run("micro", None, str(tmp_path / folder))

@@ -38,6 +38,16 @@ class Identifier:
         return [(code, min(1.0, score)) for code, score in self._model.predict(texts)]
 
 
+def check(cfg: Language, key: str) -> None:
+    """Check that the model can be had, and knows the languages to keep. Raises InputError and StoreError.
+
+    `key`: the place of `cfg` in the recipe, for the error.
+    """
+    known = _load(cfg.model, cfg.sha256).labels
+    if unknown := sorted(set(cfg.keep) - set(known)):
+        raise InputError(f"{key}.keep names {unknown[0]!r}: {cfg.model} knows {', '.join(sorted(known))}")
+
+
 def reason(language: str, score: float, cfg: Language) -> str:
     """Return why a text of this language and score is dropped, or an empty string if it is kept."""
     if score < cfg.min_score:

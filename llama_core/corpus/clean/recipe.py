@@ -104,6 +104,15 @@ class References(Section):
     seed: Identity[Seed] = 1
     """Seed of the draw of examples and of the training."""
 
+    @model_validator(mode="after")
+    def _enough_are_drawn(self) -> "References":
+        if self.examples < self.min_examples:
+            raise ValueError(
+                f"references.examples {self.examples} is fewer than references.min_examples "
+                f"{self.min_examples}"
+            )
+        return self
+
 
 class C4Filter(Section):
     """C4's rules for lines and pages (Raffel et al. 2020, section 2.2), with the values that made C4."""

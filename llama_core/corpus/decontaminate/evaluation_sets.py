@@ -63,7 +63,7 @@ def digests(data: str) -> dict[str, str]:
     store = Store(data)
     found = {}
     for name in files(data)[0]:
-        content = store.read(name)
+        content = content_of(store, name)
         found[name] = f"{len(content)}:{hashlib.sha256(content).hexdigest()}"
     return found
 
@@ -83,13 +83,26 @@ def passages(store: Store, name: str) -> Iterator[Passage]:
     benchmark = name.split("/", 1)[0].split(".", 1)[0]
     number = 0
     try:
-        for number, item in enumerate(read(store.read(name)), 1):
+        for number, item in enumerate(read(content_of(store, name)), 1):
             for field, text in texts(item):
-                yield Passage(benchmark, name, number, field, text)
+                yield Passage(benchmark, name, number, _unicode(field), _unicode(text))
     except (ValueError, csv.Error, RecursionError) as error:
         raise InputError(
             f"{store.url_of(name)}, row {number + 1}: cannot be read for decontamination: {error}"
         ) from error
+
+
+def content_of(store: Store, name: str) -> bytes:
+    """Return the bytes of a file. Raises InputError where it is a link that leads nowhere."""
+    try:
+        return store.read(name)
+    except FileNotFoundError as error:
+        raise InputError(f"{store.url_of(name)} is gone, or a link that leads nowhere") from error
+
+
+def _unicode(text: str) -> str:
+    """Return a text without halves of surrogate pairs that stand alone, which no document can hold."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def texts(item: Item, field: str = "") -> Iterator[tuple[str, str]]:

@@ -177,6 +177,14 @@ def test_a_damaged_evaluation_set_is_an_error_that_names_the_row(
         run(noise(20, 1))
 
 
+def test_half_of_a_surrogate_pair_in_an_evaluation_set_is_no_fault(
+    run: Callable[..., tuple], data: Path
+) -> None:
+    (data / "bees" / "odd.jsonl").write_text(json.dumps({"q\ud800": f"{noise(20, 3)} \ud83d {noise(5, 4)}"}))
+    _, corpus, decided = run(noise(20, 3), noise(20, 5))
+    assert left(corpus, decided) == [noise(20, 5)]
+
+
 def test_a_new_evaluation_set_that_hits_nothing_changes_no_address_after_it(
     run: Callable[..., tuple], data: Path
 ) -> None:
