@@ -5,6 +5,7 @@ refused there (`Url`), and taken out of every message (`redact`), whoever wrote 
 """
 
 import base64
+import contextlib
 import functools
 import html
 import json
@@ -39,10 +40,11 @@ PUBLIC_VALUES = ("", "anon", "cache", "cloud", "google_default", "browser", "tru
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]{0,40}"
 _LINK = re.compile(rf"::(?={_SCHEME}://)")  # between the parts of a chained URL
 _SECRET_NAME = re.compile(
-    r"secret|token(?!s|iz)|passw(or)?d|passphrase|credential|signature|connectionstring|authstring|cookie|jwt|"
-    r"(api|access|account|private|shared|storage|customer|session|encryption)key|serviceaccount|"
-    r"authorization|pwd$|^(key|sig|sas|pass|auth|dsn)$"
+    r"secret|(?<!bos)(?<!eos)(?<!pad)(?<!unk)token(?!s|iz)|passw(or)?d|passphrase|credential|signature|hmac|"
+    r"(api|access|account|private|shared|storage|customer|session|encryption|subscription)key|"
+    r"connectionstring|authstring|cookie|jwt|serviceaccount|authorization|pwd$|^(key|sig|sas|dsn)$"
 )
+_SECRET_WORD = re.compile(r"(^|[^a-z])(pass|pat|auth|authconfig|pw)$")  # what is part of other words as well
 _SCHEME_BEFORE = re.compile(rf"{_SCHEME}$")
 _REST = re.compile(r"\S{0,4096}")
 _PORT = re.compile(r"""\d{1,5}(?=[/?#"'<>(),;\[\]{}\\]|$)""")
@@ -51,8 +53,14 @@ _PARAMETER = re.compile(r"""(?<=[?&;#])([\w.%-]{1,80})=([^&;\s'"<>#]*)""")
 _ASSIGNMENT = re.compile(
     r"""(?<![\w?&;#.%-])(?!key=)([\w.-]{1,80})=(?:(['"])(.{0,4096}?)\2|([^\s&;,'"<>()]+))"""
 )
-_QUOTED = re.compile(r"""(['"])([\w.-]{1,80})\1(\s{0,9}:\s{0,9})(['"])(.{0,4096}?)\4""")
-_AUTHORIZATION = re.compile(r"""(?i)(authorization['"]?\s*[:=]\s*b?['"]?(?:basic|bearer)\s+)[^\s'",]+""")
+_QUOTED = re.compile(r"""(\\?['"])([\w.-]{1,80})\1(\s{0,9}:\s{0,9})(\\?['"])(.{0,4096}?)\4""")
+_AUTHORIZATION = re.compile(
+    r"""(?i)(authorization['"]?\s*[:=,]\s*b?['"]?(basic|bearer|token|negotiate|digest)\s+)[^\s'",]+"""
+)
+_HEADER = re.compile(  # in a line of its own
+    r"(?im)^([ \t]{0,99}(?:x-[\w-]{0,40}(?:key|token|secret)|passw(?:or)?d|(?:set-)?cookie):[ \t]{1,9})"
+    r"\S.{0,4096}"
+)
 
 _kept: set[str] = set()
 
@@ -74,7 +82,7 @@ def redact(text: str) -> str:
     text = _QUOTED.sub(
         lambda m: f"{m[1]}{m[2]}{m[1]}{m[3]}{m[4]}{HIDDEN}{m[4]}" if _is_secret(m[2], m[5]) else m[0], text
     )
-    return _AUTHORIZATION.sub(rf"\1{HIDDEN}", text)
+    return _HEADER.sub(rf"\1{HIDDEN}", _AUTHORIZATION.sub(rf"\1{HIDDEN}", text))
 
 
 def keep_secret(*values: str | None) -> None:
@@ -320,7 +328,8 @@ def _is_secret(name: str, value: Any) -> bool:
     """Tell whether a setting or parameter is named like a secret, and has one for its value."""
     if value is None or isinstance(value, bool | int) or str(value).lower() in PUBLIC_VALUES:
         return False
-    return _SECRET_NAME.search(re.sub("[^a-z0-9]", "", unquote(name).lower())) is not None
+    name = unquote(name).lower()
+    return bool(_SECRET_WORD.search(name) or _SECRET_NAME.search(re.sub("[^a-z0-9]", "", name)))
 
 
 @functools.lru_cache(maxsize=4)
@@ -362,6 +371,9 @@ def _secrets_in(name: str, value: str) -> Iterator[str]:
         if is_url:  # what a parser takes for a port, say, and complains of
             yield from re.split("[/?#@:]", password)
     yield from (m[2] for m in _PARAMETER.finditer(value) if _is_secret(m[1], m[2]))
+    if value.startswith("{"):  # such as headers, or fsspec's options
+        with contextlib.suppress(ValueError, RecursionError):
+            yield from (text for key, text in _texts_in(json.loads(value)) if _is_secret(key, text))
     if name in ("PWD", "OLDPWD"):  # folders of the shell's
         return
     if name.endswith(("_FILE", "_PATH", "_DIR", "_CREDENTIALS", "_URL", "_URI", "_SOCK")):
@@ -377,3 +389,12 @@ def _secrets_in(name: str, value: str) -> Iterator[str]:
         if "AUTH" in name:  # user:password
             yield value.partition(":")[2]
         yield from (m[2] for m in re.finditer(r"([A-Za-z]+)=([^;]+)", value) if _is_secret(m[1], m[2]))
+
+
+def _texts_in(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the texts in a value of JSON, each with the name that it is found under."""
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else ((name, item) for item in value):
+            yield from _texts_in(item, key)
+    elif isinstance(value, str):
+        yield name, value

@@ -47,6 +47,10 @@ CANARY = "c4n4ry/p@ss#w?rd%2F&x"
         ("{'aws_secret_access_key': 'abc', 'n': 1}", "{'aws_secret_access_key': '***', 'n': 1}"),
         ("Authorization: Basic dTpw", "Authorization: Basic ***"),
         ("'authorization': b'Bearer abc.def'", "'authorization': b'Bearer ***'"),
+        ("('authorization', 'Negotiate abc')", "('authorization', 'Negotiate ***')"),
+        ("GET /\nX-Api-Key: abc\nAccept: *", "GET /\nX-Api-Key: ***\nAccept: *"),
+        ('{\\"token\\": \\"abc\\"}', '{\\"token\\": \\"***\\"}'),
+        ("https://h/?subscription-key=abc&db_pw=x", "https://h/?subscription-key=***&db_pw=***"),
     ],
 )
 def test_secrets_are_taken_out(text: str, shown: str) -> None:
@@ -70,6 +74,8 @@ def test_secrets_are_taken_out(text: str, shown: str) -> None:
         "tokens=5 max_tokens=7 tokenizer=a https://h/?tokenizer=b",
         "make pretrain SET=launch.launcher=slurm",
         "mail a.b@c.de: 10:30@noon",
+        "eos_token='</s>' {'bos_token': '<s>'} compass=north author=me",
+        "the password: it is wrong",
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:
@@ -122,8 +128,12 @@ def test_any_password_in_a_url_is_taken_out() -> None:
         ("https_proxy", "http://u:proxypass@proxy:3128", "proxypass"),
         ("AZURE_STORAGE_CONNECTION_STRING", "AccountName=n;AccountKey=Zm9v+/==;E=c", "Zm9v+/=="),
         ("MY_URL", "https://h/?token=query-secret", "query-secret"),
+        ("PREFECT_CLIENT_CUSTOM_HEADERS", '{"X-Api-Key": "head/er", "A": [1]}', "head/er"),
+        ("FSSPEC_S3", '{"client_kwargs": {"aws_secret_access_key": "js+on"}}', "js+on"),
+        ("GITHUB_PAT", "ghp_abc", "ghp_abc"),
+        ("DB_PASS", "hunter2", "hunter2"),
     ],
-    ids=range(15),  # pytest puts a test's name into the environment
+    ids=range(19),  # pytest puts a test's name into the environment
 )
 def test_secrets_of_the_environment_are_taken_out_in_every_form(
     name: str, value: str, secret: str, monkeypatch: pytest.MonkeyPatch

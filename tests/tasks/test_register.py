@@ -170,6 +170,11 @@ def test_mlflow_is_given_nothing_that_was_not_registered(model: Model) -> None:
             path.unlink()
         else:
             model.change(name)
+    link = model.folder / "code/torch"  # Python imports what it leads to
+    link.symlink_to(model.folder.parent, target_is_directory=True)
+    with pytest.raises(DamagedError, match="code/torch is no file of this export"):
+        repository.download_artifacts("")
+    link.unlink()
     assert Path(repository.download_artifacts("")) == model.folder
 
 
