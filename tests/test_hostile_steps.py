@@ -284,3 +284,15 @@ def test_a_hostile_job_is_named_and_writes_nowhere(store: Store, name: str) -> N
     Store(folder).publish_bytes(file, to_json(JOBS[name](Store(folder).read_json(file))))
     with pytest.raises(DamagedError, match=r"job\.json"):
         Job.load(url)
+
+
+def test_a_job_that_was_changed_while_it_waited_is_not_started(store: Store) -> None:
+    job = Job(step(store), load_recipe("micro"))
+    url = job.publish()
+    assert Job.load(url, job.sha256).recipe == job.recipe
+    folder, file = url.rsplit("/", 1)
+    changed = put("recipe.train.lr", 1.0)(Store(folder).read_json(file))
+    Store(folder).publish_bytes(file, to_json(changed))
+    assert Job.load(url).recipe.train.lr == 1.0, "nothing else tells"
+    with pytest.raises(DamagedError, match=r"job\.json is damaged: it is not the job that was submitted"):
+        Job.load(url, job.sha256)
