@@ -231,7 +231,7 @@ def _normal_link(link: str, protocols: tuple[str, ...]) -> str:
             raise ValueError(f"{link} has no absolute path: write file:///folder, or the path alone")
         scheme = "file"
     normal = f"{scheme}://{rest}"
-    if any(_userinfos(normal)):
+    if any(_userinfos(normal.replace("%40", "@"))):
         raise ValueError(f"the URL holds credentials: {ELSEWHERE}")
     if parameters := _secret_parameters(normal):
         raise ValueError(f"the URL holds credentials in its parameter {parameters[0]}: {ELSEWHERE}")
@@ -247,7 +247,7 @@ def _normal_path(path: str, protocols: tuple[str, ...]) -> str:
     if scheme == "file" and rest.startswith("/"):
         return f"file://{rest}"
     if _is_protocol(scheme):
-        raise ValueError(f"{redact(path)} is neither a path nor a URL: did you mean {scheme}://?")
+        raise ValueError(f"{scheme}:... is neither a path nor a URL: did you mean {scheme}://?")
     return path
 
 

@@ -330,6 +330,7 @@ LOGINS = [
     f"simplecache::s3://K:{CANARY}@b",
     f"https://h/x?X-Amz-Signature={CANARY}",
 ]
+SLIPS = [f"https:/u:{CANARY}@h/x", f"https://u:{CANARY} @h/x", "https://u:c4n4ry%40h/x"]
 
 
 def replaced(value: Any, url: str) -> Any:
@@ -352,6 +353,13 @@ def test_no_field_of_a_recipe_takes_a_url_with_credentials(key: str) -> None:
     for url in LOGINS:
         refused({key: replaced(FIELDS[key], url)})
         refused({key: url})
+
+
+@pytest.mark.parametrize("url", SLIPS)
+def test_a_url_that_was_written_wrong_is_not_repeated(url: str) -> None:
+    for over in ({"store": url}, {"evaluate.data": url}):
+        refused(over)
+    refused({"corpus.sources.code.storage_options": "{secret: " + url})
 
 
 @pytest.mark.parametrize("kind", SOURCES)

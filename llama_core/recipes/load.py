@@ -204,8 +204,8 @@ def _override(values: dict[str, Any], dotted: str, value: Any) -> None:
         # A copy, since a later override may change it.
         value = read_as(value, inside(kind, values, last)) if isinstance(value, str) else fit(value, None)
     except Refused as error:
-        shown = f"{value[:100]!r} is not YAML: " if isinstance(value, str) else ""
-        raise RecipeError(f"override {dotted}: {shown}{error}") from None
+        what = "it is not YAML: " if isinstance(value, str) else ""  # not repeated: it may hold a secret
+        raise RecipeError(f"override {dotted}: {what}{error}") from None
     merged = _merge(values, {last: value})
     values.clear()
     values.update(merged)
