@@ -5,16 +5,18 @@ refused there (`Url`), and taken out of every message (`redact`), whoever wrote 
 """
 
 import base64
-import contextlib
 import functools
 import html
 import json
 import logging
 import os
 import re
+import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated, Any, ParamSpec, TypeVar
 from urllib.parse import quote, quote_plus, unquote
 
@@ -75,7 +77,7 @@ def redact(text: str) -> str:
     if known := _known(tuple(os.environ.items()), frozenset(_kept)):
         text = known.sub(HIDDEN, text)
     text = _without_userinfo(text)
-    text = _PARAMETER.sub(_without_value, text)
+    text = _PARAMETER.sub(lambda m: f"{m[1]}={HIDDEN}" if _is_secret(m[1], m[2]) else m[0], text)
     text = _ASSIGNMENT.sub(
         lambda m: f"{m[1]}={m[2] or ''}{HIDDEN}{m[2] or ''}" if _is_secret(m[1], m[3] or m[4]) else m[0], text
     )
@@ -100,11 +102,16 @@ def keep_secret(*values: str | None) -> None:
 def redact_logs() -> None:
     """Take the secrets out of every record that this process logs from now on, its traceback included.
 
-    It is done where records are made, so that no handler, of whatever library, gets one as it was.
+    It is done where records are made, so that no handler, of whatever library, gets one as it was. What
+    ends the process or a thread, and is shown by Python itself, is without them too.
     """
     factory = logging.getLogRecordFactory()
     if getattr(factory, "redacts", False):
         return
+    if sys.excepthook is sys.__excepthook__:  # else it is a debugger's, say
+        sys.excepthook = _show
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = lambda ended: _show(ended.exc_type, ended.exc_value, ended.exc_traceback)
 
     def make(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = factory(*args, **kwargs)
@@ -122,6 +129,11 @@ def redact_logs() -> None:
 
     make.redacts = True  # type: ignore[attr-defined]
     logging.setLogRecordFactory(make)
+
+
+def _show(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    if not issubclass(kind, SystemExit) and sys.stderr is not None:
+        sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
 
 
 def without_secrets(function: Callable[P, R]) -> Callable[P, R]:
@@ -316,10 +328,6 @@ def _rest(text: str, start: int) -> str:
     return _LINK.split(token[0] if token else "", maxsplit=1)[0]
 
 
-def _without_value(match: re.Match[str]) -> str:
-    return f"{match[1]}={HIDDEN}" if _is_secret(match[1], match[2]) else match[0]
-
-
 def _secret_parameters(url: str) -> list[str]:
     return [m[1] for m in _PARAMETER.finditer(url) if _is_secret(m[1], m[2])]
 
@@ -371,9 +379,8 @@ def _secrets_in(name: str, value: str) -> Iterator[str]:
         if is_url:  # what a parser takes for a port, say, and complains of
             yield from re.split("[/?#@:]", password)
     yield from (m[2] for m in _PARAMETER.finditer(value) if _is_secret(m[1], m[2]))
-    if value.startswith("{"):  # such as headers, or fsspec's options
-        with contextlib.suppress(ValueError, RecursionError):
-            yield from (text for key, text in _texts_in(json.loads(value)) if _is_secret(key, text))
+    # of JSON, such as headers or fsspec's options
+    yield from (m[5] for m in _QUOTED.finditer(value) if _is_secret(m[2], m[5]))
     if name in ("PWD", "OLDPWD"):  # folders of the shell's
         return
     if name.endswith(("_FILE", "_PATH", "_DIR", "_CREDENTIALS", "_URL", "_URI", "_SOCK")):
@@ -389,12 +396,3 @@ def _secrets_in(name: str, value: str) -> Iterator[str]:
         if "AUTH" in name:  # user:password
             yield value.partition(":")[2]
         yield from (m[2] for m in re.finditer(r"([A-Za-z]+)=([^;]+)", value) if _is_secret(m[1], m[2]))
-
-
-def _texts_in(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the texts in a value of JSON, each with the name that it is found under."""
-    if isinstance(value, dict | list):
-        for key, item in value.items() if isinstance(value, dict) else ((name, item) for item in value):
-            yield from _texts_in(item, key)
-    elif isinstance(value, str):
-        yield name, value

@@ -215,13 +215,20 @@ try:
         raise RuntimeError("then https://u:S3CR3T@h") from error
 except RuntimeError:
     early.exception("failed with token=S3CR3T")
+import threading
+thread = threading.Thread(target=lambda: open("https://u:S3CR3T@h"))
+thread.start()
+thread.join()
+raise KeyError("https://u:S3CR3T@h")
 """
 
 
 def test_no_record_of_a_log_and_no_traceback_has_a_secret() -> None:
     done = subprocess.run([sys.executable, "-c", LOGS], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr
     assert "S3CR3T" not in done.stdout + done.stderr
+    assert "FileNotFoundError: [Errno 2] No such file or directory: 'https://***@h'" in done.stderr
+    assert done.stderr.endswith("KeyError: 'https://***@h'\n")
     assert "WARNING at https://***@h" in done.stdout and "WARNING plain - 200" in done.stdout
     assert done.stdout.count("Traceback") == 2 and "OSError: https://***@h" in done.stdout
 
