@@ -59,6 +59,7 @@ MANIFESTS = {
     "no id": drop("id"),
     "no index": drop("index"),
     "no parents": drop("parents"),
+    "no finish": drop("finished"),
     "id number": put("id", 5),
     "id of another": put("id", "0" * 64),
     "id up": put("id", UP),
@@ -232,6 +233,11 @@ def test_a_hostile_index_is_named_and_takes_little(index_ends: dict[str, Any], n
     for kind, message in kinds:
         assert kind == "ours" and "index.parquet" in message and len(message) < 1000, kinds
     assert seconds < 10 and memory < 500 * 10**6, f"{seconds:.1f} s, {memory >> 20} MiB"
+
+
+def test_a_fact_that_is_missing_is_named(store: Store) -> None:
+    with pytest.raises(DamagedError, match="shard s1 tells no 'source'"):
+        written(store).shards[0].fact("source")
 
 
 def test_a_sweep_leaves_what_lies_behind_a_link(store: Store, tmp_path: Path) -> None:
