@@ -103,6 +103,12 @@ class Shard:
             raise DamagedError(f"shard {self.name} has {len(found)} objects that end in {ending!r}")
         return found[0]
 
+    def fact(self, name: str) -> Any:
+        """Return one of the facts. Raises DamagedError where there is none of this name."""
+        if name not in self.facts:
+            raise DamagedError(f"shard {shown(self.name)} tells no {name!r}: its index is damaged")
+        return self.facts[name]
+
 
 SHARD = TypeAdapter(Shard)
 
@@ -119,6 +125,7 @@ class Manifest(BaseModel, extra="allow"):
     counts: Counts
     facts: Facts
     index: Object
+    finished: Text
 
 
 MANIFEST_OF = TypeAdapter(Manifest)

@@ -1,14 +1,15 @@
 """A job: what a program on another machine needs to work on a step. It travels as one JSON object."""
 
+import hashlib
 import os
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from llama_core.artifact import Artifact
+from llama_core.artifact import Artifact, digest_of
 from llama_core.errors import DamagedError
-from llama_core.parse import damaged, shaped
+from llama_core.parse import MOST_BYTES, damaged, json_as, shaped
 from llama_core.recipe import Recipe
 from llama_core.step import Step
 from llama_core.store import Store
@@ -37,26 +38,38 @@ class Job:
             )
         return Artifact.load(self.step.root, folders[0])
 
-    def publish(self) -> str:
-        """Write the job into its attempt's folder, and return the URL that `load` takes."""
-        name = self.step.place_of(NAME)
-        value: dict[str, Any] = {
+    def as_dict(self) -> dict[str, Any]:
+        """Return the job as a JSON value."""
+        return {
             "step": self.step.as_dict(),
             "recipe": self.recipe.model_dump(mode="json", by_alias=True),
         }
-        self.step.folder.publish_json(name, value)
+
+    @property
+    def sha256(self) -> str:
+        """The digest (hex digits) of the job as `publish` writes it."""
+        return digest_of(self.as_dict())
+
+    def publish(self) -> str:
+        """Write the job into its attempt's folder, and return the URL that `load` takes."""
+        name = self.step.place_of(NAME)
+        self.step.folder.publish_json(name, self.as_dict())
         if self.step.folder.is_local:  # nobody else needs it
             os.chmod(self.step.folder.path(name), 0o600)
         return self.step.folder.url_of(name)
 
     @classmethod
-    def load(cls, url: str) -> "Job":
-        """Return the job that was published at a URL.
+    def load(cls, url: str, sha256: str | None = None) -> "Job":
+        """Return the job that was published at a URL. `sha256`: its digest, which the launcher hands on.
 
-        Raises DamagedError where it is none, or belongs elsewhere: it would write into another store.
+        Raises DamagedError where it is none, or another than was submitted, which may have waited for days,
+        or where it belongs elsewhere: it would write into another store.
         """
         folder, _, name = url.rpartition("/")
-        value = shaped(JOB, Store(folder).read_json(name), url)
+        data = Store(folder).read(name, most=MOST_BYTES)
+        if sha256 not in (None, hashlib.sha256(data).hexdigest()):
+            raise damaged(url, "it is not the job that was submitted. Start the run again")
+        value = json_as(JOB, data, url)
         step = Step.from_dict(value.get("step"), f"{url}, step,")
         job = cls(step, shaped(RECIPE, value.get("recipe"), f"{url}, recipe,"))
         if Store(folder).url != step.folder.at(step.attempt).url:

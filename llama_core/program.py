@@ -34,13 +34,13 @@ def tell(kind: str, values: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def load(package: str) -> Callable[[str], int]:
+def load(package: str) -> Callable[..., int]:
     """Return what the program `python -m PACKAGE` runs: `PACKAGE.run.main`. Importing it takes seconds."""
     return importlib.import_module(f"{package}.run").main
 
 
 def run(package: str) -> NoReturn:
-    """Run `main(job_url)` of a package as a program, and end the process with the code that it returns."""
+    """Run `main(job_url, sha256)` of a package as a program, and end with the code that it returns."""
     lifeline.watch()  # first: the launcher may die while we import
     forgive()
     redact_logs()

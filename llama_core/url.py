@@ -11,9 +11,12 @@ import json
 import logging
 import os
 import re
+import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated, Any, ParamSpec, TypeVar
 from urllib.parse import quote, quote_plus, unquote
 
@@ -39,10 +42,11 @@ PUBLIC_VALUES = ("", "anon", "cache", "cloud", "google_default", "browser", "tru
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]{0,40}"
 _LINK = re.compile(rf"::(?={_SCHEME}://)")  # between the parts of a chained URL
 _SECRET_NAME = re.compile(
-    r"secret|token(?!s|iz)|passw(or)?d|passphrase|credential|signature|connectionstring|authstring|cookie|jwt|"
-    r"(api|access|account|private|shared|storage|customer|session|encryption)key|serviceaccount|"
-    r"authorization|pwd$|^(key|sig|sas|pass|auth|dsn)$"
+    r"secret|(?<!bos)(?<!eos)(?<!pad)(?<!unk)token(?!s|iz)|passw(or)?d|passphrase|credential|signature|hmac|"
+    r"(api|access|account|private|shared|storage|customer|session|encryption|subscription)key|"
+    r"connectionstring|authstring|cookie|jwt|serviceaccount|authorization|pwd$|^(key|sig|sas|dsn)$"
 )
+_SECRET_WORD = re.compile(r"(^|[^a-z])(pass|pat|auth|authconfig|pw)$")  # what is part of other words as well
 _SCHEME_BEFORE = re.compile(rf"{_SCHEME}$")
 _REST = re.compile(r"\S{0,4096}")
 _PORT = re.compile(r"""\d{1,5}(?=[/?#"'<>(),;\[\]{}\\]|$)""")
@@ -51,8 +55,14 @@ _PARAMETER = re.compile(r"""(?<=[?&;#])([\w.%-]{1,80})=([^&;\s'"<>#]*)""")
 _ASSIGNMENT = re.compile(
     r"""(?<![\w?&;#.%-])(?!key=)([\w.-]{1,80})=(?:(['"])(.{0,4096}?)\2|([^\s&;,'"<>()]+))"""
 )
-_QUOTED = re.compile(r"""(['"])([\w.-]{1,80})\1(\s{0,9}:\s{0,9})(['"])(.{0,4096}?)\4""")
-_AUTHORIZATION = re.compile(r"""(?i)(authorization['"]?\s*[:=]\s*b?['"]?(?:basic|bearer)\s+)[^\s'",]+""")
+_QUOTED = re.compile(r"""(\\?['"])([\w.-]{1,80})\1(\s{0,9}:\s{0,9})(\\?['"])(.{0,4096}?)\4""")
+_AUTHORIZATION = re.compile(
+    r"""(?i)(authorization['"]?\s*[:=,]\s*b?['"]?(basic|bearer|token|negotiate|digest)\s+)[^\s'",]+"""
+)
+_HEADER = re.compile(  # in a line of its own
+    r"(?im)^([ \t]{0,99}(?:x-[\w-]{0,40}(?:key|token|secret)|passw(?:or)?d|(?:set-)?cookie):[ \t]{1,9})"
+    r"\S.{0,4096}"
+)
 
 _kept: set[str] = set()
 
@@ -67,14 +77,14 @@ def redact(text: str) -> str:
     if known := _known(tuple(os.environ.items()), frozenset(_kept)):
         text = known.sub(HIDDEN, text)
     text = _without_userinfo(text)
-    text = _PARAMETER.sub(_without_value, text)
+    text = _PARAMETER.sub(lambda m: f"{m[1]}={HIDDEN}" if _is_secret(m[1], m[2]) else m[0], text)
     text = _ASSIGNMENT.sub(
         lambda m: f"{m[1]}={m[2] or ''}{HIDDEN}{m[2] or ''}" if _is_secret(m[1], m[3] or m[4]) else m[0], text
     )
     text = _QUOTED.sub(
         lambda m: f"{m[1]}{m[2]}{m[1]}{m[3]}{m[4]}{HIDDEN}{m[4]}" if _is_secret(m[2], m[5]) else m[0], text
     )
-    return _AUTHORIZATION.sub(rf"\1{HIDDEN}", text)
+    return _HEADER.sub(rf"\1{HIDDEN}", _AUTHORIZATION.sub(rf"\1{HIDDEN}", text))
 
 
 def keep_secret(*values: str | None) -> None:
@@ -92,11 +102,16 @@ def keep_secret(*values: str | None) -> None:
 def redact_logs() -> None:
     """Take the secrets out of every record that this process logs from now on, its traceback included.
 
-    It is done where records are made, so that no handler, of whatever library, gets one as it was.
+    It is done where records are made, so that no handler, of whatever library, gets one as it was. What
+    ends the process or a thread, and is shown by Python itself, is without them too.
     """
     factory = logging.getLogRecordFactory()
     if getattr(factory, "redacts", False):
         return
+    if sys.excepthook is sys.__excepthook__:  # else it is a debugger's, say
+        sys.excepthook = _show
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = lambda ended: _show(ended.exc_type, ended.exc_value, ended.exc_traceback)
 
     def make(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = factory(*args, **kwargs)
@@ -114,6 +129,11 @@ def redact_logs() -> None:
 
     make.redacts = True  # type: ignore[attr-defined]
     logging.setLogRecordFactory(make)
+
+
+def _show(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    if not issubclass(kind, SystemExit) and sys.stderr is not None:
+        sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
 
 
 def without_secrets(function: Callable[P, R]) -> Callable[P, R]:
@@ -223,7 +243,7 @@ def _normal_link(link: str, protocols: tuple[str, ...]) -> str:
             raise ValueError(f"{link} has no absolute path: write file:///folder, or the path alone")
         scheme = "file"
     normal = f"{scheme}://{rest}"
-    if any(_userinfos(normal)):
+    if any(_userinfos(normal.replace("%40", "@"))):
         raise ValueError(f"the URL holds credentials: {ELSEWHERE}")
     if parameters := _secret_parameters(normal):
         raise ValueError(f"the URL holds credentials in its parameter {parameters[0]}: {ELSEWHERE}")
@@ -239,7 +259,7 @@ def _normal_path(path: str, protocols: tuple[str, ...]) -> str:
     if scheme == "file" and rest.startswith("/"):
         return f"file://{rest}"
     if _is_protocol(scheme):
-        raise ValueError(f"{redact(path)} is neither a path nor a URL: did you mean {scheme}://?")
+        raise ValueError(f"{scheme}:... is neither a path nor a URL: did you mean {scheme}://?")
     return path
 
 
@@ -308,10 +328,6 @@ def _rest(text: str, start: int) -> str:
     return _LINK.split(token[0] if token else "", maxsplit=1)[0]
 
 
-def _without_value(match: re.Match[str]) -> str:
-    return f"{match[1]}={HIDDEN}" if _is_secret(match[1], match[2]) else match[0]
-
-
 def _secret_parameters(url: str) -> list[str]:
     return [m[1] for m in _PARAMETER.finditer(url) if _is_secret(m[1], m[2])]
 
@@ -320,7 +336,8 @@ def _is_secret(name: str, value: Any) -> bool:
     """Tell whether a setting or parameter is named like a secret, and has one for its value."""
     if value is None or isinstance(value, bool | int) or str(value).lower() in PUBLIC_VALUES:
         return False
-    return _SECRET_NAME.search(re.sub("[^a-z0-9]", "", unquote(name).lower())) is not None
+    name = unquote(name).lower()
+    return bool(_SECRET_WORD.search(name) or _SECRET_NAME.search(re.sub("[^a-z0-9]", "", name)))
 
 
 @functools.lru_cache(maxsize=4)
@@ -362,6 +379,8 @@ def _secrets_in(name: str, value: str) -> Iterator[str]:
         if is_url:  # what a parser takes for a port, say, and complains of
             yield from re.split("[/?#@:]", password)
     yield from (m[2] for m in _PARAMETER.finditer(value) if _is_secret(m[1], m[2]))
+    # of JSON, such as headers or fsspec's options
+    yield from (m[5] for m in _QUOTED.finditer(value) if _is_secret(m[2], m[5]))
     if name in ("PWD", "OLDPWD"):  # folders of the shell's
         return
     if name.endswith(("_FILE", "_PATH", "_DIR", "_CREDENTIALS", "_URL", "_URI", "_SOCK")):

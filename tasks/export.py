@@ -1,8 +1,10 @@
 """Export: the trained model in a format that transformers and MLflow load."""
 
+import hashlib
 import platform
 import tempfile
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -11,7 +13,8 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 from llama_core.artifact import Artifact
-from llama_core.export import REVISION
+from llama_core.errors import DamagedError
+from llama_core.export import REVISION, pyfunc_model
 from llama_core.export.pyfunc_model import DEFAULTS
 from llama_core.phases import one_phase
 from llama_core.step import Step
@@ -19,6 +22,9 @@ from tasks.run import Run
 from tasks.step import make, stage
 
 NEEDED = ("mlflow", "torch", "transformers", "tokenizers", "safetensors")  # what loads an export and runs it
+# Which code MLflow runs: the module, and the folder that it is in.
+MODULE = "code/llama_pyfunc.py"
+LOADER = {"loader_module": "llama_pyfunc", "code": "code", "data": "."}
 CONDA, PYTHON_ENV, REQUIREMENTS = "conda.yaml", "python_env.yaml", "requirements.txt"
 
 
@@ -55,6 +61,35 @@ def attempt_of(exported: Artifact) -> str:
     return exported.shard("model").object("/config.json").name.split("/", 1)[0]
 
 
+def check_code(exported: Artifact) -> None:
+    """Check that what MLflow would run of an export is this project's own file, whatever its manifest says.
+
+    Whoever can write to the store can write a manifest that fits. Raises DamagedError.
+    """
+    start = f"{attempt_of(exported)}/"
+    entries = {entry.name.removeprefix(start): entry for entry in exported.shard("model").objects}
+    code = {name for name in entries if name.startswith("code/")}
+    own = hashlib.sha256(Path(pyfunc_model.__file__).read_bytes()).hexdigest()
+    strange = ""
+    if code != {MODULE, "code/__pycache__"} or entries[MODULE].sha256 != own:
+        strange = min(code - {MODULE, "code/__pycache__"}, default=MODULE)
+    elif "MLmodel" not in entries or not _is_loaded_by_us(exported.read(entries["MLmodel"])):
+        strange = "MLmodel"
+    if strange:
+        raise DamagedError(
+            f"{exported.url}/{start}{strange} is not what this project exports, and MLflow would run it: "
+            f"nothing was registered. Delete {exported.url} to make the export again."
+        )
+
+
+def _is_loaded_by_us(mlmodel: bytes) -> bool:
+    try:
+        flavors = yaml.safe_load(mlmodel)["flavors"]
+        return list(flavors) == ["python_function"] and flavors["python_function"].items() >= LOADER.items()
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return False
+
+
 def mlflow_files() -> dict[str, bytes]:
     """Return the files of an export that only MLflow reads, by name: how to load it, and where.
 
@@ -87,9 +122,7 @@ def _mlmodel() -> bytes:
     made = "2023-02-27 00:00:00.000000"
     model = Model(signature=signature, utc_time_created=made, model_uuid="0" * 32)
     with tempfile.TemporaryDirectory() as folder:
-        mlflow.pyfunc.add_to_model(
-            model, loader_module="llama_pyfunc", data=".", code="code", conda_env=CONDA, python_env=PYTHON_ENV
-        )
+        mlflow.pyfunc.add_to_model(model, **LOADER, conda_env=CONDA, python_env=PYTHON_ENV)
         path = f"{folder}/MLmodel"
         model.save(path)
         with open(path, "rb") as file:

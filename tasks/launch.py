@@ -28,7 +28,7 @@ def launch(
     on_progress: Callable[[dict[str, Any]], None] | None = None,
     beside: Callable[[], object] | None = None,
 ) -> Artifact:
-    """Start `python -m MODULE JOB` by the recipe's launcher, follow it to its end, and return its artifact.
+    """Start `python -m MODULE JOB SHA256` by the recipe's launcher, follow it, and return its artifact.
 
     `beside` is called in a thread meanwhile: it is for slow imports that later stages need. Raises
     LaunchError, with the program's own message where it gave one.
@@ -37,7 +37,8 @@ def launch(
     name = "llama-" + job.step.name.replace("/", "-")
     try:
         with _in_thread(beside):
-            for line in run_job(JobSpec(name, module, [job.publish()], job.recipe.launch, QUIET)):
+            spec = JobSpec(name, module, [job.publish(), job.sha256], job.recipe.launch, QUIET)
+            for line in run_job(spec):
                 if SHOWN.match(line):
                     say(f"      {line}")
                 elif match := MESSAGE.match(line):

@@ -26,7 +26,7 @@ from llama_core.store import CHUNK, Store
 from llama_core.url import without_secrets
 from tasks import tracking
 from tasks.evaluate import scores
-from tasks.export import attempt_of
+from tasks.export import attempt_of, check_code
 from tasks.observe import Progress, say, show_link, warn
 from tasks.run import Run
 from tasks.step import stage
@@ -125,6 +125,9 @@ def register(run: Run, lineage: dict[str, Artifact], evaluation: Artifact, expor
     with _refusals():
         known = _versions(api, name, step.id, source)
         announced = bool(known) and _pointed_at(api, name, alias) == known[0]
+        check_code(exported)
+        for version in known:
+            _check_same(api, name, version, exported, tags[SUMS_TAG])
         check_bytes(exported, up_to=SMALL if announced else None)
         version, found = _version(api, name, source, run_id, tags, run.store.is_local)
         if not announced:
@@ -138,6 +141,15 @@ def register(run: Run, lineage: dict[str, Artifact], evaluation: Artifact, expor
 
 def _refusals() -> AbstractContextManager[None]:
     return tracking.refusals("the model", mlflow.get_registry_uri(), "MLFLOW_REGISTRY_URI")
+
+
+def _check_same(api: MlflowClient, name: str, version: int, exported: Artifact, digest: str) -> None:
+    """Check that a version was registered with the files that the export has now. Raises DamagedError."""
+    if api.get_model_version(name, str(version)).tags.get(SUMS_TAG, digest) != digest:
+        raise DamagedError(
+            f"{exported.url} has other files than version {version} of {name} was registered with: somebody "
+            f"has changed both and the manifest. Delete {exported.url} to make the export again."
+        )
 
 
 def check_bytes(exported: Artifact, up_to: int | None = None) -> None:

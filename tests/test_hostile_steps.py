@@ -59,6 +59,7 @@ MANIFESTS = {
     "no id": drop("id"),
     "no index": drop("index"),
     "no parents": drop("parents"),
+    "no finish": drop("finished"),
     "id number": put("id", 5),
     "id of another": put("id", "0" * 64),
     "id up": put("id", UP),
@@ -234,6 +235,11 @@ def test_a_hostile_index_is_named_and_takes_little(index_ends: dict[str, Any], n
     assert seconds < 10 and memory < 500 * 10**6, f"{seconds:.1f} s, {memory >> 20} MiB"
 
 
+def test_a_fact_that_is_missing_is_named(store: Store) -> None:
+    with pytest.raises(DamagedError, match="shard s1 tells no 'source'"):
+        written(store).shards[0].fact("source")
+
+
 def test_a_sweep_leaves_what_lies_behind_a_link(store: Store, tmp_path: Path) -> None:
     one = step(store)
     (tmp_path / "outside").mkdir()
@@ -284,3 +290,15 @@ def test_a_hostile_job_is_named_and_writes_nowhere(store: Store, name: str) -> N
     Store(folder).publish_bytes(file, to_json(JOBS[name](Store(folder).read_json(file))))
     with pytest.raises(DamagedError, match=r"job\.json"):
         Job.load(url)
+
+
+def test_a_job_that_was_changed_while_it_waited_is_not_started(store: Store) -> None:
+    job = Job(step(store), load_recipe("micro"))
+    url = job.publish()
+    assert Job.load(url, job.sha256).recipe == job.recipe
+    folder, file = url.rsplit("/", 1)
+    changed = put("recipe.train.lr", 1.0)(Store(folder).read_json(file))
+    Store(folder).publish_bytes(file, to_json(changed))
+    assert Job.load(url).recipe.train.lr == 1.0, "nothing else tells"
+    with pytest.raises(DamagedError, match=r"job\.json is damaged: it is not the job that was submitted"):
+        Job.load(url, job.sha256)

@@ -118,7 +118,7 @@ def chosen(corpus: Artifact, source: str | None) -> list[str]:
 
 def decontaminations(store: Store, corpus: Artifact) -> list[Artifact]:
     """Return the decontaminations of this corpus, the one that was finished last at the end."""
-    return [a for a in artifacts(store, "decontaminate") if a.parents["corpus"] == [corpus.name]]
+    return [a for a in artifacts(store, "decontaminate") if a.parents.get("corpus") == [corpus.name]]
 
 
 def trace(store: Store, corpus: Artifact, document_id: str, source: str | None = None) -> Trace:
@@ -175,14 +175,14 @@ def find_text(corpus: Artifact, snippet: str, limit: int, source: str | None = N
             for batch in batches(corpus, shard, f"/{split}.parquet", ["id", "text", "url"]):
                 for row in batch.filter(pc.match_substring(batch.column("text"), snippet)).to_pylist():
                     around = _around(row["text"], snippet)
-                    found.append(Hit(shard.facts["source"], shard.name, split, row["id"], row["url"], around))
+                    found.append(Hit(shard.fact("source"), shard.name, split, row["id"], row["url"], around))
                     if len(found) == limit:
                         return found
                 if enough.is_set():
                     return found
         return found
 
-    shards = [shard for shard in corpus.shards if shard.facts["source"] in names]
+    shards = [shard for shard in corpus.shards if shard.fact("source") in names]
     with contextlib.closing(side_by_side(hits_in, shards)) as found:
         try:
             return list(islice(chain.from_iterable(found), limit))
@@ -214,7 +214,7 @@ def record_number(found: Trace) -> int | None:
     """
     document, shard = found.document, found.place.shard
     for number in range(shard.counts.get("raw", 0)):
-        if document_id(document.source, f"{shard.facts['url']}#{number}") == document.id:
+        if document_id(document.source, f"{shard.fact('url')}#{number}") == document.id:
             return number
     return None
 
@@ -243,12 +243,12 @@ def told(found: Trace) -> Iterator[str]:
 
 def _facts(found: Trace) -> dict[str, str]:
     """Return what the document says of itself and its place in its raw file, by name."""
-    d, url = found.document, found.place.shard.facts["url"]
+    d, url = found.document, found.place.shard.fact("url")
     meta = json_fields(d.meta, f"the field meta of document {d.id}")
     lines = {"url": d.url, "raw file": url}
     if (number := record_number(found)) is not None:
         lines["record"] = f"{number:,} of it, from 0"
-    lines |= take_place(found.place.artifact.manifest["identity"]["kind"], url, meta)
+    lines |= take_place(found.place.artifact.manifest["identity"].get("kind", ""), url, meta)
     if meta:
         lines["meta"] = json.dumps(meta, ensure_ascii=False)
     about = {"license": d.license, "language": d.language, "date": d.date}

@@ -25,9 +25,12 @@ SAMPLE_TOKENS = 64
 RESULTS = TypeAdapter(dict[str, Any])
 
 
-def main(url: str) -> int:
-    """Evaluate the step of the job at `url`, and return the exit code (see `program`)."""
-    job = Job.load(url)
+def main(url: str, sha256: str | None = None) -> int:
+    """Evaluate the step of the job at `url`, and return the exit code (see `program`).
+
+    `sha256`: the job's digest.
+    """
+    job = Job.load(url, sha256)
     run(job, distributed.join(job.recipe.launch.device))
     distributed.close_group()
     return 0

@@ -30,7 +30,7 @@ def check_files(folder, sums_digest=None, weights=True):
         raise ValueError(f"{folder} is no whole export: it has no {SUMS}")
     if sums_digest and sums_digest != _digest(path):
         raise ValueError(f"{path} is damaged: it is not the file that was registered")
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8", errors="replace") as file:
         lines = [line.rstrip("\n").split("  ", 1) for line in file]
     if not all(len(line) == 2 for line in lines):
         raise ValueError(f"{path} is damaged: it is no list of digests")
@@ -49,10 +49,15 @@ def check_files(folder, sums_digest=None, weights=True):
 
 
 def _names(folder):
-    """Yield the names of the files in a folder and below its `code`, but for those that begin with a dot."""
+    """Yield the names of the files in a folder and below its `code`, but for those that begin with a dot.
+
+    A link to a folder is yielded as a file.
+    """
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if place != folder or name == CODE]
-        for name in files:
+        # Python goes through a link to a folder, and the walk does not.
+        links = [name for name in folders if os.path.islink(os.path.join(place, name))]
+        for name in files + links:
             if not name.startswith("."):
                 yield os.path.relpath(os.path.join(place, name), folder).replace(os.sep, "/")
 

@@ -94,6 +94,7 @@ def _later(config: dict[str, Any], sizes: Config) -> dict[str, bool]:
         "partial rotation": other("partial_rotary_factor", 1, 1.0),
         "tied embeddings": other("tie_word_embeddings", False),
         "biases": other("attention_bias", False) or other("mlp_bias", False),
+        "attention to what follows": other("is_causal", True),
         "another activation": other("hidden_act", "silu", "swish"),
         "a sliding window": other("sliding_window", False) and config.get("use_sliding_window") is not False,
         "quantised weights": other("quantization_config") or other("compression_config"),

@@ -58,7 +58,9 @@ def _given(error: Any) -> str:
     """Return the value that is wrong, unless it is long or may hold a secret."""
     value = error["input"]
     shown = repr(value)
-    if isinstance(value, dict | Section) or "storage_options" in error["loc"] or redact(shown) != shown:
+    if isinstance(value, dict | Section) or "storage_options" in error["loc"]:
+        return ""
+    if "@" in shown or "credentials" in error["msg"] or redact(shown) != shown:
         return ""
     return f" (given: {_short(shown, 200)})"
 

@@ -205,8 +205,8 @@ def _override(values: dict[str, Any], dotted: str, value: Any) -> None:
         wanted = inside(kind, values, last)
         value = read_as(str(value), wanted) if isinstance(value, str) else fit(value, None)
     except Refused as error:
-        shown = f"{value[:100]!r} is not YAML: " if isinstance(value, str) else ""
-        raise RecipeError(f"override {dotted}: {shown}{error}") from None
+        what = "it is not YAML: " if isinstance(value, str) else ""  # not repeated: it may hold a secret
+        raise RecipeError(f"override {dotted}: {what}{error}") from None
     merged = _merge(values, {last: value})
     values.clear()
     values.update(merged)

@@ -7,9 +7,12 @@ from llama_core.tokens.loader import Loader
 from llama_core.train import distributed, loop
 
 
-def main(url: str) -> int:
-    """Train the step of the job at `url`, and return the exit code (see `program`)."""
-    job = Job.load(url)
+def main(url: str, sha256: str | None = None) -> int:
+    """Train the step of the job at `url`, and return the exit code (see `program`).
+
+    `sha256`: the job's digest.
+    """
+    job = Job.load(url, sha256)
     recipe = job.recipe
     world = distributed.join(recipe.launch.device)
     if world.agree(lambda: job.step.finished() is not None):

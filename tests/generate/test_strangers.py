@@ -116,6 +116,7 @@ LATER = {
     "tied": {"tie_word_embeddings": True},
     "quantised": {"quantization_config": {"quant_method": "gptq", "bits": 4}},
     "window": {"sliding_window": 4},
+    "both directions": {"is_causal": False},
 }
 
 

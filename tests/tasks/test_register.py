@@ -1,5 +1,6 @@
 """The registry: what it would refuse, what is checked before, and runs that register at the same moment."""
 
+import dataclasses
 import hashlib
 import importlib.metadata
 import os
@@ -25,9 +26,10 @@ from unorchestrated import leave_prefect_out
 
 from infra.checked_models import CheckedModels
 from infra.health import answers
-from llama_core.artifact import Artifact
+from llama_core.artifact import Artifact, write_index
 from llama_core.errors import DamagedError, RecipeError, ServiceError
 from llama_core.export import REVISION, huggingface
+from llama_core.export.pyfunc_model import SUMS
 from llama_core.recipes.load import load_recipe
 from llama_core.step import Step
 from llama_core.store import Store
@@ -135,6 +137,46 @@ def test_an_export_that_was_changed_after_it_was_registered_is_found(model: Mode
         mlflow.pyfunc.load_model(model.folder.as_uri())
 
 
+def rewrite(model: Model, name: str, data: bytes) -> None:
+    """Change a file of the export, and its list and the step's index and manifest so that they fit."""
+    folder, start = model.exported.store, f"{model.folder.name}/"
+    entries = {entry.name: entry for entry in model.exported.shard("model").objects}
+    entries[start + name] = folder.publish_bytes(start + name, data)
+    plain = sorted((n.removeprefix(start), e.sha256) for n, e in entries.items() if not n.endswith(SUMS))
+    listed = "".join(f"{digest}  {n}\n" for n, digest in plain).encode()
+    entries[start + SUMS] = folder.publish_bytes(start + SUMS, listed)
+    shard = dataclasses.replace(model.exported.shard("model"), objects=tuple(entries.values()))
+    manifest = dict(model.exported.manifest)
+    with folder.publish(manifest["index"]["name"]) as file:
+        write_index(file, [shard])
+    assert file.object is not None
+    folder.publish_json("manifest.json", manifest | {"index": file.object.as_dict()})
+    model.exported = Artifact.load(model.run.store, model.exported.name)
+
+
+EVIL = {
+    "code/llama_pyfunc.py": b"print('a stranger')\n",
+    "code/torch.py": b"print('a stranger')\n",
+    "MLmodel": b"flavors: {python_function: {loader_module: os, code: code, data: .}}\n",
+}
+
+
+@pytest.mark.parametrize("name", EVIL)
+def test_code_of_a_stranger_is_not_registered_though_its_manifest_fits(model: Model, name: str) -> None:
+    rewrite(model, name, EVIL[name])
+    assert module.check_bytes(model.exported) is None
+    with pytest.raises(DamagedError, match=f"{re.escape(name)} is not what this project exports"):
+        model.register()
+    assert MlflowClient().search_registered_models() == []
+
+
+def test_an_export_that_was_rewritten_after_it_was_registered_is_found(model: Model) -> None:
+    model.register()
+    rewrite(model, "generation_config.json", b'{"eos_token_id": 3}')
+    with pytest.raises(DamagedError, match="other files than version 1 of llama-micro was registered with"):
+        model.register()
+
+
 def test_large_weights_are_read_again_only_if_the_alias_moves(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,6 +212,11 @@ def test_mlflow_is_given_nothing_that_was_not_registered(model: Model) -> None:
             path.unlink()
         else:
             model.change(name)
+    link = model.folder / "code/torch"  # Python imports what it leads to
+    link.symlink_to(model.folder.parent, target_is_directory=True)
+    with pytest.raises(DamagedError, match="code/torch is no file of this export"):
+        repository.download_artifacts("")
+    link.unlink()
     assert Path(repository.download_artifacts("")) == model.folder
 
 

@@ -27,6 +27,7 @@ from llama_core.corpus.document import RowWriter
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.table import read_table
 from llama_core.errors import InputError
+from llama_core.parse import damaged
 from llama_core.phases import Phase, Plan
 from llama_core.step import OpenShard, Step
 
@@ -34,6 +35,8 @@ REVISION = 1
 SAMPLE = "sample."  # begins the names of the step's scratch shards
 COVERAGE = 0.9995  # share of the characters in the text that pieces must cover, as in CCNet
 THREADS = 8  # never another number, because the pieces depend on it
+
+ARPA = b"\\data\\\n"  # begins an n-gram model in text
 
 _LINES = 1 << 14  # lines that are encoded at a time
 _SCHEMA = pa.schema([("priority", pa.uint64()), ("text", pa.string())])
@@ -207,13 +210,24 @@ def _load(models: Artifact, language: str) -> LineScorer:
     except ModuleNotFoundError as error:
         raise InputError("perplexity needs KenLM: pip install 'llama-pretrain[perplexity]'") from error
     shard = models.shard(language)
-    pieces = spm.SentencePieceProcessor(model_proto=models.read(shard.object("/pieces.model")))
-    entry = shard.object("/ngrams.arpa.zst")
+    of_pieces, entry = shard.object("/pieces.model"), shard.object("/ngrams.arpa.zst")
+    try:
+        pieces = spm.SentencePieceProcessor(model_proto=models.read(of_pieces))
+    except RuntimeError as error:
+        raise damaged(models.store.url_of(of_pieces.name), str(error)) from error
     with tempfile.NamedTemporaryFile(prefix="llama-lm-", suffix=".arpa") as file:
-        with models.store.checked(entry.name, entry) as packed:
-            zstandard.ZstdDecompressor().copy_stream(packed, file)
-        file.flush()
-        config = kenlm.Config()
-        config.show_progress = False
-        config.arpa_complain = kenlm.ARPALoadComplain.NONE
-        return LineScorer(pieces, kenlm.Model(file.name, config))
+        try:
+            with models.store.checked(entry.name, entry) as packed:
+                zstandard.ZstdDecompressor().copy_stream(packed, file)
+            file.seek(0)
+            # KenLM maps a binary file of its own into memory as it is, and may crash by one.
+            if file.read(len(ARPA)) != ARPA:
+                raise ValueError("it is no ARPA file")
+            config = kenlm.Config()
+            config.show_progress = False
+            config.arpa_complain = kenlm.ARPALoadComplain.NONE
+            return LineScorer(pieces, kenlm.Model(file.name, config))
+        except (zstandard.ZstdError, ValueError, RuntimeError, OSError) as error:
+            if getattr(error, "errno", None):  # of a disk, and not of KenLM's
+                raise
+            raise damaged(models.store.url_of(entry.name), str(error)) from error

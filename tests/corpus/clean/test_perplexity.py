@@ -11,6 +11,7 @@ import kenlm
 import numpy as np
 import pytest
 import sentencepiece as spm
+import zstandard
 from corpus.helpers import texts_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ from llama_core.corpus.clean.recipe import Perplexity
 from llama_core.corpus.decisions import read_decisions
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.partition import KeyRuns, publish_runs
-from llama_core.errors import InputError
+from llama_core.errors import InputError, LlamaError
 from llama_core.phases import Phase, execute, in_turn
 from llama_core.step import Step
 from llama_core.store import Store
@@ -54,6 +55,27 @@ def models(wiki: Documents, store: Store) -> Callable[..., Artifact]:
         return execute(step, language_model.plan(step, wiki, languages, cfg))
 
     return train
+
+
+BINARY = b"mmap lm http://kheafield.com/code format version 5\n\0" * 40
+NO_MODELS = {
+    "binary": ("ngrams.arpa.zst", zstandard.compress(BINARY)),
+    "no numbers": ("ngrams.arpa.zst", zstandard.compress(b"\\data\\\nngram 1=many\n")),
+    "not packed": ("ngrams.arpa.zst", b"not packed"),
+    "no pieces": ("pieces.model", b"no model"),
+}
+
+
+@pytest.mark.parametrize("case", NO_MODELS)
+def test_a_model_that_is_none_is_named(models: Callable[..., Artifact], store: Store, case: str) -> None:
+    (name, data), trained = NO_MODELS[case], models()
+    step = Step(store, "language_models", 0, {"case": case})
+    with step.shard("en") as shard:
+        for entry in trained.shard("en").objects:
+            own = entry.name.endswith(name)
+            shard.publish_bytes(f"en/{entry.name.rsplit('/', 1)[1]}", data if own else trained.read(entry))
+    with pytest.raises(LlamaError, match=re.escape(name)):
+        language_model.scorer(step.commit(["en"]), "en")
 
 
 def test_text_is_normalised_as_by_ccnet() -> None:
