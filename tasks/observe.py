@@ -38,6 +38,7 @@ from llama_core.url import keep_secret, redact
 PROGRESS_EVERY = 3.0  # seconds between two updates of one progress bar
 SAY_EVERY = 60.0  # seconds between two lines of a log about one progress bar
 WAIT_FOR_PREFECT = 900.0  # seconds that a run waits for a server that is away, all its stages together
+REQUEST = 30  # seconds for one update
 REST = 30.0  # seconds after a failed update in which no other is tried: each may take until its time-out
 
 _missed: list[Callable[[], Any]] = []
@@ -245,7 +246,7 @@ def _without_retries() -> SettingsContext:
     global _patient, _impatient
     now = get_settings_context()
     if now.settings is not _patient:
-        once: dict[Any, Any] = {PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_API_REQUEST_TIMEOUT: health.PATIENCE}
+        once: dict[Any, Any] = {PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_API_REQUEST_TIMEOUT: REQUEST}
         _patient, _impatient = now.settings, now.settings.copy_with_update(once)
     return SettingsContext(profile=now.profile, settings=_impatient)
 

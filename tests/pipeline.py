@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -53,6 +54,7 @@ class Pipeline:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=_listen_to_signals,
         )
 
     def run(self, *args: str, recipe: str = "micro", timeout: float = 300, **env: str) -> tuple[int, str]:
@@ -119,6 +121,12 @@ class Pipeline:
 def environment() -> dict[str, str]:
     """This process's environment, in which no library calls home."""
     return os.environ | {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+def _listen_to_signals() -> None:
+    """Heed what a shell or nohup that runs the tests in the background has every child ignore."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def how_made(output: str) -> dict[str, str]:

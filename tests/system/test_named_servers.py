@@ -31,6 +31,7 @@ try:
     with run_services() as url:
         from prefect import flow
         from prefect.client.orchestration import get_client
+        from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
         from tasks import observe, tracking
 
         @flow(name="asked")
@@ -47,8 +48,9 @@ try:
         with tracking.Tracker(run) as tracker:
             tracker.log({"step": 1, "loss": 2.0})
         flushed = time.monotonic() - began
+        ours = ArtifactFilter(key=ArtifactFilterKey(any_=[f"link-{os.getpid()}"]))
         with get_client(sync_client=True) as client:
-            links = [a.key for a in client.read_artifacts() if a.key == f"link-{os.getpid()}"]
+            links = client.read_artifacts(artifact_filter=ours)
         print(json.dumps({"waited": waited, "flushed": flushed, "links": len(links),
                           "losses": len(api.get_metric_history(run, "loss"))}))
 except LlamaError as error:
