@@ -28,6 +28,7 @@ __all__ = ["ParquetRows", "UnreadableError"]
 ROWS, FEW = 256, 16  # rows that are decoded together, at most, and as few as are worth it
 BATCH = 16  # rows of the largest size that are decoded together, at most
 PAGES = 64  # and in the open pages of a row group: pyarrow puts 1,024 values in one, whatever their size
+LISTS = 16  # and in the list of a row: Arrow holds half as much again, and a row as long is refused anyway
 FIELDS = 1_000_000  # values of so many rows at a time, at most
 DAMAGED = "damaged_parquet"
 _BUFFER = 1 << 20
@@ -91,7 +92,7 @@ class ParquetRows:
         for column, place in zip(columns, stated.places, strict=True):
             if column.weight > self._budget:
                 column.measure_lists(self._file, place)
-        if any(c.weight and c.taken(1, True) > PAGES * self._limit for c in columns):
+        if any(c.weight and c.taken(1, True) > LISTS * self._limit for c in columns):
             raise UnreadableError("too_large_list")
         rows = min(ROWS, max(1, FIELDS // max(1, len(columns))))
         kept = {c.leaf.path for c in columns if c.leaf.is_text and c.from_dictionary(FEW) > self._budget}
