@@ -133,6 +133,7 @@ def mlflow_uri() -> str:
 def prepare_mlflow() -> str:
     """Make MLflow's tables in the home's SQLite file, if need be. Return its URI. Raises ServiceError."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # it would tell the terminal of its tables
     check_home()
     database = folder("mlflow") / "mlflow.db"
     uri = sqlite_uri(database)

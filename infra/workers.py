@@ -6,6 +6,7 @@ login node of a cluster, is left to that worker.
 """
 
 import sys
+import warnings
 
 import anyio
 from prefect.client.schemas.objects import FlowRun
@@ -13,6 +14,9 @@ from prefect.workers.process import ProcessWorker
 
 from infra.workspace import is_served
 from llama_core.url import redact_logs
+
+# It takes the place of Prefect's own worker of a process pool, which is what is wanted.
+warnings.filterwarnings("ignore", message="Type 'StackWorker' at .* matches existing registered type")
 
 
 class StackWorker(ProcessWorker):
