@@ -47,7 +47,7 @@ def json_value(data: bytes, what: str, most_bytes: int = MOST_BYTES, most_values
         value = json.loads(
             data.decode(), object_pairs_hook=_mapping, parse_constant=_refuse, parse_float=_finite
         )
-        if opened > DEEPEST and _depth(value) > DEEPEST:
+        if opened > DEEPEST and is_deeper(value, DEEPEST):
             raise RecursionError
         if LONE_SURROGATE.search(data):
             json.dumps(value, ensure_ascii=False).encode()
@@ -56,6 +56,17 @@ def json_value(data: bytes, what: str, most_bytes: int = MOST_BYTES, most_values
     except (ValueError, MemoryError) as error:  # ValueError: no UTF-8, no JSON, or a number of 4,300 digits
         raise damaged(what, f"it is not JSON: {error}") from None
     return value
+
+
+def is_deeper(value: Any, most: int) -> bool:
+    """Tell whether more than `most` lists and mappings lie in each other: Python's limit is the stack's."""
+    level: list[Any] = [value] if isinstance(value, dict | list) else []
+    for _ in range(most):
+        inside = (v for c in level for v in (c.values() if isinstance(c, dict) else c))
+        level = [v for v in inside if isinstance(v, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def json_lines(data: bytes, what: str) -> Iterator[Any]:
@@ -142,13 +153,3 @@ def _finite(number: str) -> float:
     if math.isfinite(value := float(number)):
         return value
     raise ValueError(f"{shown(number)} is too large a number")
-
-
-def _depth(value: Any) -> int:
-    """Return how deep lists and mappings lie in each other, counted up to one more than DEEPEST."""
-    depth, level = 0, [value]
-    while level and depth <= DEEPEST:
-        inside = (v.values() if isinstance(v, dict) else v for v in level if isinstance(v, dict | list))
-        deeper = [v for values in inside for v in values if isinstance(v, dict | list)]
-        depth, level = depth + bool(level), deeper
-    return depth

@@ -3,34 +3,28 @@
 Whatever changes the logits and is not ours is refused: a model that is loaded gives what transformers gives.
 """
 
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from pydantic import BaseModel, Field, Strict, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from llama_core.errors import InputError
 from llama_core.parse import Positive, Text, shaped, shown
 from llama_core.recipe import Model
 
 ANY_DICT = TypeAdapter(dict[Text, Any])
-PLAIN_ROPE = {
-    "rope_theta",
-    "partial_rotary_factor",
-}  # keys beside which the type of a rotation may be missing
-
-
-def _size(most: int) -> Any:
-    return Annotated[int, Strict(), Field(ge=1, le=most)]
+# Keys beside which the type of a rotation may be missing.
+PLAIN_ROPE = {"rope_theta", "partial_rotary_factor"}
 
 
 class Config(BaseModel):
     """The sizes in a `config.json`, bounded. The defaults are those of transformers."""
 
-    vocab_size: _size(1 << 24)  # type: ignore[valid-type]
-    hidden_size: _size(1 << 20)  # type: ignore[valid-type]
-    intermediate_size: _size(1 << 22)  # type: ignore[valid-type]
-    num_hidden_layers: _size(1 << 10)  # type: ignore[valid-type]
-    num_attention_heads: _size(1 << 16)  # type: ignore[valid-type]
-    max_position_embeddings: _size(1 << 24) = 2048  # type: ignore[valid-type]
+    vocab_size: int = Field(strict=True, ge=1, le=1 << 24)
+    hidden_size: int = Field(strict=True, ge=1, le=1 << 20)
+    intermediate_size: int = Field(strict=True, ge=1, le=1 << 22)
+    num_hidden_layers: int = Field(strict=True, ge=1, le=1 << 10)
+    num_attention_heads: int = Field(strict=True, ge=1, le=1 << 16)
+    max_position_embeddings: int = Field(2048, strict=True, ge=1, le=1 << 24)
     rms_norm_eps: Positive = 1e-6
 
 
@@ -82,7 +76,7 @@ def _later(config: dict[str, Any], sizes: Config) -> dict[str, bool]:
     """Return what later models have, by its name, and whether this one has it."""
 
     def other(key: str, *usual: Any) -> bool:
-        """Whether a setting has another value than the usual one, which stands for none as well."""
+        """Tell whether a setting has another value than the usual one, which stands for none as well."""
         value = config.get(key)
         # `type`: to Python, 1 and True are the same
         return value is not None and not any(type(value) is type(u) and value == u for u in usual)

@@ -1,4 +1,4 @@
-"""Who may ask a server: its own pages and programs, by one of its names."""
+"""A server answers to its own pages and to programs, by one of its names."""
 
 import asyncio
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from llama_core.corpus.formats.streams import chunks, lines
+from llama_core.parse import is_deeper
 
 MAX_LINE = 64 << 20  # bytes of a line in a file that is read whole
 MAX_DEPTH = 100  # of nested objects and lists
@@ -40,7 +41,7 @@ def parse_line(line: bytes, constant: Callable[[str], Any] | None = None) -> Any
         raise LineError("not_json") from None
     except RecursionError:
         raise LineError("too_deep") from None
-    if _is_too_deep(value):
+    if is_deeper(value, MAX_DEPTH):
         raise LineError("too_deep")
     return value
 
@@ -59,14 +60,3 @@ def values(data: bytes, name: str) -> Iterator[tuple[int, Any]]:
                 yield number, parse_line(line)
         except LineError as error:
             raise ValueError(f"line {number}: {error}") from None
-
-
-def _is_too_deep(value: Any) -> bool:
-    """Tell whether a value is nested too deeply, by our own limit: Python's depends on the stack."""
-    level: list[Any] = [value] if isinstance(value, dict | list) else []
-    for _ in range(MAX_DEPTH):
-        inner = (v for c in level for v in (c.values() if isinstance(c, dict) else c))
-        level = [v for v in inner if isinstance(v, dict | list)]
-        if not level:
-            return False
-    return True

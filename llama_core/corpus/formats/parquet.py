@@ -118,7 +118,7 @@ class ParquetRows:
 
 
 class _Column:
-    """What decoding a column of a row group takes in memory, in bytes."""
+    """The memory that decoding a column of a row group takes, in bytes."""
 
     def __init__(self, leaf: Leaf, chunk: Chunk, rows: int):
         self.leaf, self.chunk = leaf, chunk
@@ -131,7 +131,7 @@ class _Column:
 
     @property
     def weight(self) -> int:
-        """Of all lists together; none without lists."""
+        """The bytes of all lists together, or 0 for a column without lists."""
         return sum(self.chunk.sizes) + self._values * self._each if self.leaf.lists else 0
 
     def measure_lists(self, file: BinaryIO, place: Place) -> None:
@@ -139,11 +139,11 @@ class _Column:
         self._longest = longest_row(file, place, self.leaf.lists) or self._longest
 
     def from_dictionary(self, rows: int) -> int:
-        """Of so many rows, if each value is the largest of the dictionary."""
+        """Return the bytes of so many rows, if each value is the largest of the dictionary."""
         return self.chunk.dictionary * (self._values if self.leaf.lists else rows)
 
     def taken(self, rows: int, keeps_dictionary: bool) -> int:
-        """Of so many rows, at most."""
+        """Return the bytes that so many rows take at most."""
         values = min(self._values, rows * self._longest) if self.leaf.lists else rows
         unpacked = 0 if keeps_dictionary or not self.leaf.is_text else self.from_dictionary(rows)
         return self.chunk.held_in(values) + values * self._each + unpacked
