@@ -5,6 +5,7 @@ import os
 import random
 import stat
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ RETRIES = 12  # tries of a request, with growing waits: enough for a server that
 PATIENCE = 60.0  # seconds after which a web server is not asked again, however few the tries were
 LONGEST_WAIT = 15.0  # seconds between two tries, unless the server names a time
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0  # without a connection, and without a byte, until a try has failed
+LOCKED_SECONDS = 660.0  # until Ceph unlocks an upload (rgw_mp_lock_max_time), and some
 _NEVER_PASSING = (501, 505)  # of the answers 5xx: the server cannot do it at all
 
 
@@ -148,6 +150,23 @@ def _may_pass(error: Exception) -> bool:
     asked_before = getattr(error, "asked_before", False)
     error.asked_before = True  # type: ignore[attr-defined]
     return passing and not asked_before
+
+
+def complete_upload(complete: Callable[[], object]) -> None:
+    """Complete an upload to S3 that has several parts.
+
+    A gateway of Ceph that dies in this request leaves the upload locked for ten minutes, in which the others
+    answer that it is being completed. This is waited for: the parts are sent, and nobody has them any more.
+    """
+    until = time.monotonic() + LOCKED_SECONDS
+    while True:
+        try:
+            complete()
+            return
+        except OSError as error:
+            if "completion is already in progress" not in str(error) or time.monotonic() > until:
+                raise
+        time.sleep(LONGEST_WAIT)
 
 
 def hint_of(error: Exception) -> str:

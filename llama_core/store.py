@@ -2,7 +2,7 @@
 
 An object appears under its name whole or not at all. On S3 it is written without auto-commit and
 committed at the end: a plain `fs.open` whose body raises still completes its upload and publishes a
-truncated object. On a local disk it is a temporary file beside its destination, which `os.replace` moves
+truncated object; what fits one block is one request. On a local disk it is a temporary file beside its destination, which `os.replace` moves
 there. Elsewhere it is a temporary file on this machine, which is sent in one piece.
 """
 
@@ -24,7 +24,7 @@ from pydantic import TypeAdapter
 
 from llama_core import local_disk
 from llama_core.errors import DamagedError, StoreError
-from llama_core.file_system import brief, file_system, hint_of
+from llama_core.file_system import brief, complete_upload, file_system, hint_of
 from llama_core.local_disk import TEMPORARY
 from llama_core.objects import Object, Writer, check_name, fault_of
 from llama_core.parse import MOST_BYTES, MOST_VALUES, json_as, json_value
@@ -303,8 +303,10 @@ class Store:
         file = self.fs.open(self.path(name), "wb", autocommit=False)
 
         def commit() -> None:
+            file.autocommit = file.offset is None  # nothing is sent yet: all of it goes in one request
             file.close()
-            file.commit()
+            if not file.autocommit:
+                complete_upload(file.commit)
 
         def discard() -> None:
             with contextlib.suppress(Exception):

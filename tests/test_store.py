@@ -1,5 +1,6 @@
 """The store publishes whole objects or nothing, wherever it lies."""
 
+import errno
 import multiprocessing
 import os
 import pickle
@@ -339,7 +340,27 @@ def test_a_request_that_fails_is_tried_again_by_one_policy_alone(faulty_store: S
     assert S3Fault.asked == {"GET": 6 if S3Fault.fault == "hangs up" else 3}
     with pytest.raises(StoreError, match="cannot publish b.json"):
         faulty_store.publish_bytes("b.json", b"b")
-    assert S3Fault.asked["POST"] == 3
+    assert S3Fault.asked["PUT"] == 3 and not S3Fault.asked["POST"], "a small object is one request"
+
+
+def test_an_upload_that_a_dead_gateway_has_left_locked_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    locked = OSError(errno.EREMOTEIO, "This multipart completion is already in progress")  # Ceph's words
+    answers: list[OSError] = [locked, locked]
+    monkeypatch.setattr(file_system, "LONGEST_WAIT", 0.0)
+
+    def complete() -> None:
+        if answers:
+            raise answers.pop()
+
+    file_system.complete_upload(complete)
+    assert not answers
+    answers = [OSError(errno.EREMOTEIO, "another error"), locked]
+    with pytest.raises(OSError, match="another error"):
+        file_system.complete_upload(complete)
+    monkeypatch.setattr(file_system, "LOCKED_SECONDS", -1.0)
+    answers = [locked]
+    with pytest.raises(OSError, match="in progress"):
+        file_system.complete_upload(complete)
 
 
 @pytest.mark.parametrize("faulty_store", ["breaks off"], indirect=True)
