@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from llama_core.corpus.recipe import Corpus
-from llama_core.recipes.time_limit import TimeLimit
+from llama_core.recipes.running import Launch, Layout, RunSection
+from llama_core.recipes.training import Model, Train
 from llama_core.section import Execution, Identity, Section, Seed
-from llama_core.url import Address, Url, UrlOrNothing
+from llama_core.url import Url, UrlOrNothing
 
 PIECE = 16  # characters of a piece of a tokenizer at most
 
@@ -77,106 +78,6 @@ class TokenizerSection(Section):
     pieces."""
 
 
-class Model(Section):
-    """The size of the model (Touvron et al. 2023, Table 2). The vocabulary's size is the tokenizer's."""
-
-    dim: Identity[int] = Field(gt=0)
-    """Width of the residual stream: 4096, 5120, 6656 or 8192 in the paper."""
-    n_layers: Identity[int] = Field(gt=0)
-    """Number of transformer blocks: 32, 40, 60 or 80 in the paper."""
-    n_heads: Identity[int] = Field(gt=0)
-    """Number of attention heads in a block: 32, 40, 52 or 64 in the paper. It must divide `dim` into even
-    sizes."""
-    multiple_of: Identity[int] = Field(256, gt=0)
-    """Factor of the SwiGLU hidden size, which is 2/3 of 4 dim (section 2.2) rounded up to a multiple of it.
-    The default is the released code's."""
-    norm_eps: Identity[float] = Field(1e-6, gt=0)
-    """Number that RMSNorm adds to the mean square. The default is that of the released 7B model; the paper
-    does not say."""
-    rope_theta: Identity[float] = Field(10000.0, gt=0)
-    """Base of the angles of the rotary positions, after Su et al. 2021."""
-
-    @property
-    def head_dim(self) -> int:
-        """The size of a head."""
-        return self.dim // self.n_heads
-
-    @property
-    def ffn_dim(self) -> int:
-        """The hidden size of the SwiGLU feed-forward layer."""
-        hidden = int(2 * (4 * self.dim) / 3)
-        return self.multiple_of * -(-hidden // self.multiple_of)
-
-    def n_params(self, vocab_size: int) -> int:
-        """Return the number of parameters, those of the embeddings included."""
-        block = 4 * self.dim**2 + 3 * self.dim * self.ffn_dim + 2 * self.dim
-        return 2 * vocab_size * self.dim + self.n_layers * block + self.dim
-
-    @model_validator(mode="after")
-    def _heads_divide_dim(self) -> "Model":
-        if self.dim % self.n_heads or self.head_dim % 2:
-            raise ValueError(f"dim {self.dim} must be n_heads ({self.n_heads}) times an even head size")
-        return self
-
-
-class Train(Section):
-    """The training: its length, its batches, the optimizer and the learning rate."""
-
-    tokens: Identity[int] = Field(gt=0)
-    """Number of tokens that the model sees in the whole run: 1.0T for 7B and 13B, 1.4T for 33B and 65B
-    (Table 2)."""
-    seq_len: Identity[int] = Field(2048, gt=1)
-    """Number of tokens in a sequence, and so the longest context. The default is the released models'."""
-    global_batch_tokens: Identity[int] = Field(4 * 1024 * 1024, gt=0)
-    """Number of tokens in a batch, over all processes: 4M in the paper (Table 2). It must be a multiple of
-    `seq_len`."""
-    lr: Identity[float] = Field(gt=0)
-    """Peak learning rate: 3.0e-4 for 7B and 13B, 1.5e-4 for 33B and 65B (Table 2)."""
-    min_lr_ratio: Identity[float] = Field(0.1, ge=0, le=1)
-    """Share of the peak learning rate at which the cosine schedule ends: 0.1 in the paper (section 2.3)."""
-    warmup_steps: Identity[int] = Field(2000, ge=0)
-    """Number of steps in which the learning rate rises to its peak: 2,000 in the paper (section 2.3)."""
-    beta1: Identity[float] = Field(0.9, ge=0, lt=1)
-    """AdamW's decay of the mean of the gradients, per step: 0.9 in the paper (section 2.3)."""
-    beta2: Identity[float] = Field(0.95, ge=0, lt=1)
-    """AdamW's decay of the mean of their squares, per step: 0.95 in the paper (section 2.3)."""
-    adam_eps: Identity[float] = Field(1e-8, gt=0)
-    """Number that AdamW adds to the divisor. The paper does not say; the default is PyTorch's."""
-    weight_decay: Identity[float] = Field(0.1, ge=0)
-    """AdamW's weight decay: 0.1 in the paper (section 2.3). It applies to matrices alone; whether it also
-    applies to the weights of the norms, the paper does not say."""
-    grad_clip: Identity[float] = Field(1.0, gt=0)
-    """Largest global norm of the gradients; larger ones are scaled down to it. It is 1.0 in the paper
-    (section 2.3)."""
-    init_std: Identity[float] = Field(0.02, gt=0)
-    """Standard deviation of the initial weights. The paper does not say; the default is GPT-2's."""
-    document_mask: Identity[bool] = True
-    """Keep attention inside a document when several share a sequence. The paper does not say."""
-    precision: Identity[Literal["bf16", "fp32"]] = "bf16"
-    """Precision of the matrix products and of the exported weights; parameters, optimizer and reductions are
-    float32 in training."""
-    seed: Identity[Seed] = 1
-    """Seed of the initial weights and of the order of the training text."""
-
-    @property
-    def batch_sequences(self) -> int:
-        """The number of sequences in a batch, over all processes."""
-        return self.global_batch_tokens // self.seq_len
-
-    @property
-    def steps(self) -> int:
-        """The number of updates in the whole run, at least one."""
-        return max(1, self.tokens // self.global_batch_tokens)
-
-    @model_validator(mode="after")
-    def _batch_is_whole_sequences(self) -> "Train":
-        if self.global_batch_tokens % self.seq_len:
-            raise ValueError(
-                f"global_batch_tokens {self.global_batch_tokens} must be a multiple of seq_len {self.seq_len}"
-            )
-        return self
-
-
 class Evaluate(Section):
     """The evaluation: held-out text, benchmarks, and samples for the report."""
 
@@ -202,76 +103,6 @@ class Register(Section):
     """Name of the registered model; null: `llama-<recipe name>`."""
     alias: Identity[Alias] = "candidate"
     """Alias that points at the version which the run registers."""
-
-
-class Layout(Section):
-    """How a model and its batches are spread over processes."""
-
-    dp_replicate: Execution[int] = Field(1, ge=1)
-    """Number of replicas of the sharded model (HSDP). It must divide the number of processes; 1 shards the
-    model over all of them (FSDP)."""
-    micro_batch: Execution[int] = Field(1, ge=1)
-    """Number of sequences that a process takes in one forward pass."""
-    activation_checkpointing: Execution[Literal["none", "full"]] = "none"
-    """`full`: keep only the input of each block, and compute the rest again in the backward pass. This takes
-    less memory and more time."""
-    compile: Execution[bool] = False
-    """Compile each block and the loss with torch.compile."""
-    attention: Execution[Literal["auto", "xformers", "sdpa"]] = "auto"
-    """Implementation of attention; `auto` is xformers on CUDA and PyTorch's SDPA elsewhere."""
-
-
-class Launch(Section):
-    """Where training and evaluation run."""
-
-    launcher: Execution[Literal["local", "slurm"]] = "local"
-    """What starts the processes: `local` on this machine, or `slurm` on a cluster."""
-    nodes: Execution[int] = Field(1, ge=1)
-    """Number of machines."""
-    procs_per_node: Execution[int] = Field(1, ge=1)
-    """Number of processes on each machine, one for each GPU if there are any."""
-    device: Execution[Literal["cpu", "cuda"]] = "cpu"
-    """Device that each process computes on."""
-    time_limit: Execution[TimeLimit] = "24:00:00"
-    """Time limit of one Slurm job, such as hours:minutes:seconds or UNLIMITED: any of Slurm's forms. The next
-    job goes on from the checkpoint that is saved before the limit."""
-    partition: Execution[str | None] = Field(None, pattern=r"^\w[\w.,@+-]*$", max_length=255)
-    """Name of the Slurm partition, or several with commas between; null: the cluster's default."""
-    max_restarts: Execution[int] = Field(2, ge=0)
-    """Number of times that a failed job is started again from its last checkpoint."""
-
-    @property
-    def world_size(self) -> int:
-        """The number of processes on all nodes."""
-        return self.nodes * self.procs_per_node
-
-
-class RunSection(Section):
-    """How a run works: the processes of its data stages, its checkpoints and its log."""
-
-    engine: Execution[Literal["processes", "dask", "ray"]] = "processes"
-    """Where the shards of the data stages are worked on: in processes of this machine, or on a cluster."""
-    address: Execution[Address | None] = None
-    """Address of the Dask scheduler or the Ray cluster; null: one is started on this machine."""
-    workers: Execution[int] = Field(2, ge=1, le=10_000)
-    """Number of processes of the data stages on this machine."""
-    save_every: Execution[int] = Field(1000, ge=1)
-    """Number of training steps between two checkpoints."""
-    keep: Execution[int] = Field(2, ge=1)
-    """Number of checkpoints that are kept besides the newest."""
-    log_every: Execution[int] = Field(10, ge=1)
-    """Number of training steps between two lines of the log."""
-
-    @model_validator(mode="after")
-    def _address_has_an_engine(self) -> "RunSection":
-        if self.address and self.engine == "processes":
-            raise ValueError(f"run.address {self.address} is of no use without run.engine dask or ray")
-        host, colon, port = (self.address or "").rpartition(":")
-        is_port = re.fullmatch(r"[0-9]{1,5}", port) is not None and 0 < int(port) < 2**16
-        wants_port = self.address and self.engine == "dask" and not self.address.startswith("inproc://")
-        if (wants_port or (colon and port[:1].isdigit())) and not (host and is_port):
-            raise ValueError(f"run.address {self.address} has no port: write it as host:port")
-        return self
 
 
 class Recipe(Section):

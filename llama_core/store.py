@@ -1,9 +1,9 @@
 """The store: one fsspec URL, and one way to publish an object on it.
 
-An object appears under its name whole or not at all. On S3 it is written without auto-commit and
-committed at the end: a plain `fs.open` whose body raises still completes its upload and publishes a
-truncated object; what fits one block is one request. On a local disk it is a temporary file beside its destination, which `os.replace` moves
-there. Elsewhere it is a temporary file on this machine, which is sent in one piece.
+An object appears under its name whole or not at all. On S3 it is written without auto-commit and committed at
+the end: a plain `fs.open` whose body raises still completes its upload and publishes a truncated object; what
+fits one block is one request. On a local disk it is a temporary file beside its destination, which
+`os.replace` moves there. Elsewhere it is a temporary file on this machine, which is sent in one piece.
 """
 
 import contextlib

@@ -26,7 +26,7 @@ from loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 from llama_core import lifeline
 from llama_core.errors import LaunchError
 from llama_core.phases import Engine, Phase, in_turn
-from llama_core.recipe import RunSection
+from llama_core.recipes.running import RunSection
 
 IDLE_SECONDS = 60  # after which a worker process without work ends
 TRIES = 4  # times that a shard may lose its worker; for processes, with no other shard done in between

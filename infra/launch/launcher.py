@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from infra.launch.capacity import Capacity
-from llama_core.recipe import Launch
+from llama_core.recipes.running import Launch
 
 GRACE = 30  # seconds between asking a job to end and killing it
 

@@ -7,7 +7,7 @@ from infra.launch.launcher import JobSpec, Launcher
 from infra.launch.local import LocalLauncher
 from infra.launch.slurm import SlurmLauncher
 from llama_core.errors import LaunchError
-from llama_core.recipe import Launch
+from llama_core.recipes.running import Launch
 
 PROGRESS = ("@metrics ", "@progress ")
 ERRORS = ("@error ", "@final ")

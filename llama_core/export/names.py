@@ -6,7 +6,7 @@ rows of the query and key projections are permuted so that both give the same sc
 
 from torch import Tensor
 
-from llama_core.recipe import Model
+from llama_core.recipes.training import Model
 
 TOP = {
     "tok_embeddings.weight": "model.embed_tokens.weight",

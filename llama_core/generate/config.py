@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from llama_core.errors import InputError
 from llama_core.parse import Positive, Text, shaped, shown
-from llama_core.recipe import Model
+from llama_core.recipes.training import Model
 
 ANY_DICT = TypeAdapter(dict[Text, Any])
 # Keys beside which the type of a rotation may be missing.

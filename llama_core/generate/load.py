@@ -24,7 +24,7 @@ from llama_core.generate.config import describe
 from llama_core.model.llama import Llama
 from llama_core.objects import Object
 from llama_core.parse import MOST_BYTES, Count, damaged, json_value, shaped, shown
-from llama_core.recipe import Model, Train
+from llama_core.recipes.training import Model, Train
 from llama_core.store import Store
 from llama_core.tokenizer.model import MODEL, Tokenizer
 from llama_core.train import checkpoint

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from llama_core.errors import RecipeError
-from llama_core.recipe import Model
+from llama_core.recipes.training import Model
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from llama_core.model.attention import Cache, DocMask, attention, backend_for
-from llama_core.recipe import Model
+from llama_core.recipes.training import Model
 
 Rotation = tuple[Tensor, Tensor]  # cos and sin, float32 (S, D / 2)
 

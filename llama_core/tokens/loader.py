@@ -9,9 +9,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from llama_core import recipe
 from llama_core.artifact import Artifact, Shard, digest_of
 from llama_core.parse import damaged, npy_column
+from llama_core.recipes import training
 from llama_core.tokens import order
 from llama_core.tokens.order import Order, n_windows
 from llama_core.tokens.shards import PageReader
@@ -26,7 +26,7 @@ class Loader:
     def __init__(
         self,
         tokens: Artifact,
-        train: recipe.Train,
+        train: training.Train,
         mixture: Mapping[str, float],
         n_words: int | None = None,
     ):

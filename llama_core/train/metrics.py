@@ -7,7 +7,7 @@ from typing import Any
 
 from llama_core.parse import json_lines
 from llama_core.program import tell
-from llama_core.recipe import Train
+from llama_core.recipes.training import Train
 
 SMOOTHING = 0.9  # weight of the earlier steps in the mean time of a step, by which the end is estimated
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from llama_core.recipe import Train
+from llama_core.recipes.training import Train
 from llama_core.train.distributed import World
 
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from llama_core.model.llama import Llama
-from llama_core.recipe import Layout, Recipe
+from llama_core.recipe import Recipe
+from llama_core.recipes.running import Layout
 from llama_core.train.distributed import World
 
 

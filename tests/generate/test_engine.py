@@ -7,7 +7,7 @@ from trained import Trained
 from llama_core.errors import InputError
 from llama_core.generate.engine import choose, complete, generate
 from llama_core.model.llama import Llama
-from llama_core.recipe import Model
+from llama_core.recipes.training import Model
 
 VOCAB = 64
 

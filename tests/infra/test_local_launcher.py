@@ -20,8 +20,8 @@ from infra.launch.launcher import JobSpec
 from infra.launch.local import LocalLauncher
 from infra.launch.run import run
 from llama_core.errors import LaunchError
-from llama_core.recipe import Launch
 from llama_core.recipes.load import load_recipe
+from llama_core.recipes.running import Launch
 
 # A rank that writes its process id into a file and then waits for ever.
 SLEEPER = """
@@ -261,7 +261,7 @@ FLOW = """
     import multiprocessing, sys, time
     from infra.launch.launcher import JobSpec
     from infra.launch.local import LocalLauncher
-    from llama_core.recipe import Launch
+    from llama_core.recipes.running import Launch
 
     procs, forked = int(sys.argv[1]), sys.argv[2] == "forked"
     launcher = LocalLauncher()

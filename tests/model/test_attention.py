@@ -8,7 +8,7 @@ import torch
 from llama_core.errors import RecipeError
 from llama_core.model import attention as module
 from llama_core.model.attention import Cache, DocMask, attention, backend_for
-from llama_core.recipe import Model
+from llama_core.recipes.training import Model
 
 BOS = 1
 TOKENS = torch.tensor(

@@ -5,7 +5,7 @@ import torch
 
 from llama_core.model.attention import Cache, DocMask
 from llama_core.model.llama import Llama
-from llama_core.recipe import Model
+from llama_core.recipes.training import Model
 
 CFG = Model(dim=64, n_layers=3, n_heads=4, multiple_of=32)
 VOCAB = 97

@@ -19,8 +19,8 @@ from infra.launch.launcher import JobSpec
 from infra.launch.run import run
 from infra.launch.slurm import SlurmLauncher, script
 from llama_core.errors import LaunchError
-from llama_core.recipe import Launch
 from llama_core.recipes.load import load_recipe
+from llama_core.recipes.running import Launch
 
 needs_slurm = pytest.mark.skipif(bool(missing()), reason=f"Slurm is not installed: no {', '.join(missing())}")
 REDUCE = """
@@ -211,7 +211,7 @@ def test_a_job_outlives_its_flow_and_the_next_flow_adopts_it(
         from infra.launch.launcher import JobSpec
         from infra.launch.run import run
         from infra.launch.slurm import SlurmLauncher
-        from llama_core.recipe import Launch
+        from llama_core.recipes.running import Launch
         for line in run({job(program, **ALONE)!r}, SlurmLauncher(every=0.3)):
             print(line, flush=True)
     """

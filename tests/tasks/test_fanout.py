@@ -13,7 +13,7 @@ import pytest
 
 from llama_core.errors import LaunchError
 from llama_core.phases import Phase
-from llama_core.recipe import RunSection
+from llama_core.recipes.running import RunSection
 from tasks import fanout
 from tasks.fanout import engine_of, on_processes
 
@@ -218,7 +218,7 @@ def test_a_cluster_that_does_not_answer_is_one_clear_error(engine: str, address:
     script = f"""
 from llama_core.errors import LaunchError
 from llama_core.phases import Phase
-from llama_core.recipe import RunSection
+from llama_core.recipes.running import RunSection
 from tasks.fanout import engine_of
 section = RunSection(engine={engine!r}, address={address!r})
 try:

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from llama_core import recipe
 from llama_core.artifact import Artifact
 from llama_core.errors import DamagedError, RecipeError
+from llama_core.recipes import training
 from llama_core.tokens.loader import Loader, unigram
 from llama_core.tokens.order import n_windows
 
 SIZES = {"code.a": 60, "code.b": 30, "code.empty": 0, "docs.a": 40}
 MIXTURE = {"code": 0.6, "docs": 0.4}
-TRAIN = recipe.Train(tokens=10_000, seq_len=32, global_batch_tokens=12 * 32, lr=1e-3, seed=3)
+TRAIN = training.Train(tokens=10_000, seq_len=32, global_batch_tokens=12 * 32, lr=1e-3, seed=3)
 
 
 @pytest.fixture
@@ -57,9 +57,10 @@ def test_batches_do_not_depend_on_what_was_asked_before(tokens: Artifact) -> Non
 
 def test_another_process_reads_the_same_batch(tokens: Artifact) -> None:
     program = (
-        "import hashlib, sys; from llama_core import recipe; from llama_core.artifact import Artifact\n"
+        "import hashlib, sys; from llama_core.recipes import training\n"
+        "from llama_core.artifact import Artifact\n"
         "from llama_core.store import Store; from llama_core.tokens.loader import Loader\n"
-        "train = recipe.Train.model_validate_json(sys.argv[2])\n"
+        "train = training.Train.model_validate_json(sys.argv[2])\n"
         f"loader = Loader(Artifact.open(Store(sys.argv[1])), train, {MIXTURE})\n"
         "print(loader.fingerprint, loader.batch(11).tolist())"
     )

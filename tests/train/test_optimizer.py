@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from llama_core.model.llama import Llama
-from llama_core.recipe import Model
 from llama_core.recipes.load import load_recipe
+from llama_core.recipes.training import Model
 from llama_core.train.distributed import World
 from llama_core.train.loss import cross_entropy
 from llama_core.train.optimizer import clip, lr_at, make_optimizer
