@@ -171,15 +171,16 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _batch_divides(self) -> "Recipe":
-        parts = self.launch.world_size * self.layout.micro_batch
-        if self.train.batch_sequences % parts:
+        world, layout = self.launch.world_size, self.layout
+        if world % (layout.pp * layout.dp_replicate * layout.cp * layout.tp):
+            raise ValueError(
+                f"layout.pp {layout.pp} x layout.dp_replicate {layout.dp_replicate} x layout.cp {layout.cp} "
+                f"x layout.tp {layout.tp} must divide {world} processes"
+            )
+        data = layout.dp_replicate * layout.dp_shard(world)
+        if self.train.batch_sequences % (data * layout.micro_batch):
             raise ValueError(
                 f"a batch of {self.train.batch_sequences} sequences does not divide over "
-                f"{self.launch.world_size} processes x layout.micro_batch {self.layout.micro_batch}"
-            )
-        if self.launch.world_size % self.layout.dp_replicate:
-            raise ValueError(
-                f"layout.dp_replicate {self.layout.dp_replicate} must divide "
-                f"{self.launch.world_size} processes"
+                f"{data} processes x layout.micro_batch {layout.micro_batch}"
             )
         return self

@@ -1,0 +1,35 @@
+"""The passes of a step: forward and backward over a batch's micro-batches."""
+
+import torch
+from torch import Tensor
+
+from llama_core.recipe import Recipe
+from llama_core.train.loss import compiled_cross_entropy, cross_entropy
+from llama_core.train.parallel.data import reduce_gradients
+from llama_core.train.parallel.micro_batch import MicroBatch
+from llama_core.train.parallel.parts import Parts
+
+
+def backward(parts: Parts, batch: Tensor, recipe: Recipe, bos_id: int) -> Tensor:
+    """Compute the gradients of the mean loss of a batch, of which this process sees `batch`.
+
+    `batch`: int64 (B, S + 1), on the host. Returns float32 (B,), on the device: the summed cross-entropy that
+    this process accounts for, of each sequence. The sum over all processes, divided by the batch's targets,
+    is the mean loss. Nothing waits for the device.
+    """
+    mesh = parts.mesh
+    starts = bos_id if recipe.train.document_mask else None
+    micro_batches = [MicroBatch.of(t, starts, mesh) for t in batch.split(recipe.layout.micro_batch)]
+    n_targets = batch.shape[0] * (batch.shape[1] - 1) * mesh.data_size
+    if parts.pipeline is not None:
+        return parts.pipeline.backward(micro_batches, n_targets)
+    model, rows = parts.whole, []
+    loss_of = compiled_cross_entropy() if recipe.layout.compile else cross_entropy
+    for n, part in enumerate(micro_batches, 1):
+        if mesh.world.size == 1:
+            reduce_gradients(model, n == len(micro_batches))
+        logits = model(part.inputs, part.mask)  # (B, S, V)
+        sums = loss_of(logits, part.targets)  # (B,)
+        (sums.sum() / n_targets).backward()
+        rows.append(sums.detach())
+    return torch.cat(rows) * (mesh.tp_rank == 0)
