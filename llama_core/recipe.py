@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from llama_core.corpus.recipe import Corpus
+from llama_core.recipes import layouts
 from llama_core.recipes.running import Launch, Layout, RunSection
 from llama_core.recipes.training import Model, Train
 from llama_core.section import Execution, Identity, Section, Seed
@@ -170,17 +171,6 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
-    def _batch_divides(self) -> "Recipe":
-        world, layout = self.launch.world_size, self.layout
-        if world % (layout.pp * layout.dp_replicate * layout.cp * layout.tp):
-            raise ValueError(
-                f"layout.pp {layout.pp} x layout.dp_replicate {layout.dp_replicate} x layout.cp {layout.cp} "
-                f"x layout.tp {layout.tp} must divide {world} processes"
-            )
-        data = layout.dp_replicate * layout.dp_shard(world)
-        if self.train.batch_sequences % (data * layout.micro_batch):
-            raise ValueError(
-                f"a batch of {self.train.batch_sequences} sequences does not divide over "
-                f"{data} processes x layout.micro_batch {layout.micro_batch}"
-            )
+    def _layout_can_be_had(self) -> "Recipe":
+        layouts.check(self.layout, self.launch, self.model, self.train, self.tokenizer.vocab_size)
         return self

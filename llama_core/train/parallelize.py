@@ -1,8 +1,9 @@
 """From a model to one that is spread over processes.
 
-The order is: build on the meta device, compile each block, activation checkpointing, FSDP2 on each block and
-on the root, and then memory for this process's part alone. FSDP2 is also what computes in bf16, on one
-process as on many: autocast would cast in other places, so that one process would train another model.
+The order is: build on the meta device, tensor and context parallelism, compile each block, activation
+checkpointing, FSDP2 on each block and on the root, and then memory for this process's part alone. FSDP2 is
+also what computes in bf16, on one process as on many: autocast would cast in other places, so that one
+process would train another model.
 """
 
 import functools
@@ -10,10 +11,11 @@ import functools
 import torch
 from torch import Tensor, nn
 
+from llama_core.errors import RecipeError
 from llama_core.model.llama import Llama
 from llama_core.recipe import Recipe
 from llama_core.train.distributed import World
-from llama_core.train.parallel import data
+from llama_core.train.parallel import context, data, tensor
 from llama_core.train.parallel.mesh import Mesh
 from llama_core.train.parallel.parts import Parts
 
@@ -33,6 +35,14 @@ def build(recipe: Recipe, vocab_size: int, world: World) -> Parts:
 def parallelize(model: Llama, recipe: Recipe, mesh: Mesh) -> None:
     """Lay `model` out by `recipe.layout`, in place. Its parameters keep their names."""
     layout = recipe.layout
+    if layout.pp > 1:
+        raise RecipeError(f"layout.pp {layout.pp}: there is no pipeline yet, set it to 1")
+    if mesh.tp > 1:
+        tensor.share_matrices(model, mesh, layout.loss_parallel)
+        if layout.async_tp:
+            tensor.overlap(mesh)
+    if mesh.cp > 1:
+        context.share_positions(model, mesh)
     for layer in model.layers:
         # Compiled first, because nothing is compiled where xformers breaks the graph inside a checkpoint.
         if layout.compile:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from llama_core.model.attention import DocMask
+from llama_core.train.parallel.context import ContextMask, positions_of
 from llama_core.train.parallel.mesh import Mesh
 
 
@@ -18,6 +19,8 @@ class MicroBatch:
     """int64 (B, S): the token after each position."""
     mask: DocMask | None
     """Which positions see each other; None where all earlier ones are seen."""
+    positions: Tensor | None
+    """The places of the positions in their sequences, int64 (S,); None: one after the other."""
 
     @classmethod
     def of(cls, tokens: Tensor, bos_id: int | None, mesh: Mesh) -> "MicroBatch":
@@ -28,5 +31,12 @@ class MicroBatch:
         device = mesh.world.device
         inputs, targets = tokens[:, :-1], tokens[:, 1:]
         mask = None if bos_id is None else DocMask.from_tokens(inputs, bos_id, device)
+        positions = None
+        if mesh.cp > 1:
+            if mask is not None:
+                mask = ContextMask(mask.documents, mesh)
+            positions = positions_of(mesh.cp_rank, mesh.cp, inputs.shape[1])
+            inputs, targets = inputs[:, positions], targets[:, positions]
+            positions = positions.to(device, non_blocking=True)
         inputs, targets = (t.to(device, non_blocking=True) for t in (inputs, targets))
-        return cls(inputs, targets, mask)
+        return cls(inputs, targets, mask, positions)
