@@ -121,10 +121,18 @@ class Llama(nn.Module):
         self.norm = RMSNorm(cfg.dim, cfg.norm_eps)
         self.output = nn.Linear(cfg.dim, vocab_size, bias=False)
 
-    def forward(self, tokens: Tensor, mask: DocMask | None = None, cache: Cache | None = None) -> Tensor:
+    def forward(
+        self,
+        tokens: Tensor,
+        mask: DocMask | None = None,
+        cache: Cache | None = None,
+        head: Callable[[Tensor, nn.Linear], Tensor] | None = None,
+    ) -> Tensor:
         """Return the logits (B, S, V) of `tokens`, int64 (B, S), in the model's precision.
 
-        With a `cache`, `tokens` continue the positions that it holds, and are added to it.
+        With a `cache`, `tokens` continue the positions that it holds, and are added to it. With a `head`,
+        return what it makes of the normalised last hidden states (B, S, dim) and the output projection, in
+        place of the logits: so a loss can do without all of them at once.
         """
         start = cache.length if cache is not None else 0
         backend = backend_for(self.backend, tokens.device.type)
@@ -136,7 +144,8 @@ class Llama(nn.Module):
             x = layer(x, by, mask, backend, cache)
         if cache is not None:
             cache.length += tokens.shape[1]
-        return self.output(self.norm(x))
+        x = self.norm(x)
+        return self.output(x) if head is None else head(x, self.output)
 
     @torch.no_grad()
     def init_weights(

@@ -19,7 +19,7 @@ from llama_core.step import Step
 from llama_core.train import checkpoint
 from llama_core.train.checkpoint import TrainState
 from llama_core.train.distributed import World
-from llama_core.train.loss import compiled_cross_entropy, cross_entropy
+from llama_core.train.loss import head
 from llama_core.train.metrics import Metrics, is_finite
 from llama_core.train.optimizer import clip, lr_at, make_optimizer, update
 from llama_core.train.parallelize import build, init_weights, reduce_gradients
@@ -97,7 +97,6 @@ def backward(model: Llama, batch: torch.Tensor, recipe: Recipe, bos_id: int, wor
     Returns its part of the batch's mean loss: the sum over all processes is that mean.
     """
     cfg = recipe.train
-    loss_of = compiled_cross_entropy() if recipe.layout.compile else cross_entropy
     total = torch.zeros((), device=world.device)
     parts = batch.split(recipe.layout.micro_batch)
     for n, tokens in enumerate(parts, 1):
@@ -105,8 +104,8 @@ def backward(model: Llama, batch: torch.Tensor, recipe: Recipe, bos_id: int, wor
             reduce_gradients(model, n == len(parts))
         inputs, targets = tokens[:, :-1], tokens[:, 1:]  # (B, S)
         mask = DocMask.from_tokens(inputs, bos_id, world.device) if cfg.document_mask else None
-        logits = model(inputs.to(world.device), mask)  # (B, S, V)
-        loss = loss_of(logits, targets.to(world.device), cfg.global_batch_tokens)
+        losses = head(targets.to(world.device), recipe.layout.compile)
+        loss = model(inputs.to(world.device), mask, head=losses).sum() / cfg.global_batch_tokens
         (loss * world.size).backward()  # FSDP takes the mean over processes
         total += loss.detach()
     return total.item()
