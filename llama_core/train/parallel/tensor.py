@@ -14,11 +14,11 @@ from llama_core.model.llama import Llama
 from llama_core.train.parallel.mesh import Mesh
 
 
-def share_matrices(model: Llama, mesh: Mesh, loss_parallel: bool) -> None:
+def share_matrices(model: Llama, mesh: Mesh) -> None:
     """Share the matrices of `model`, or of a part of it, among the tp processes, in place.
 
-    The logits are whole on every process, or with `loss_parallel` of this process's part of the vocabulary;
-    the normalised hidden states before them are whole. Those between blocks are a part of the positions.
+    The hidden states between blocks are those of a part of the positions, and the normalised ones before the
+    output projection those of all: `loss.cross_entropy` takes them, and shares the vocabulary or gathers it.
     """
     from torch.distributed.tensor import Replicate, Shard
     from torch.distributed.tensor.parallel import (
@@ -45,7 +45,7 @@ def share_matrices(model: Llama, mesh: Mesh, loss_parallel: bool) -> None:
     if model.tok_embeddings is not None:
         _share_embeddings(model.tok_embeddings, tp)
     if model.output is not None:
-        output = ColwiseParallel(output_layouts=Shard(-1) if loss_parallel else Replicate())
+        output = ColwiseParallel(output_layouts=Replicate())
         parallelize_module(model, tp, {"norm": SequenceParallel(), "output": output})
         model.norm.register_forward_hook(_gather_output)
 
