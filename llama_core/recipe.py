@@ -172,9 +172,9 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _batch_divides(self) -> "Recipe":
         parts = self.launch.world_size * self.layout.micro_batch
-        if self.train.batch_sequences % parts:
+        if wrong := [batch for batch in self.train.batches if batch % parts]:
             raise ValueError(
-                f"a batch of {self.train.batch_sequences} sequences does not divide over "
+                f"a batch of {wrong[0]} sequences does not divide over "
                 f"{self.launch.world_size} processes x layout.micro_batch {self.layout.micro_batch}"
             )
         if self.launch.world_size % self.layout.dp_replicate:

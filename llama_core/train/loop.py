@@ -78,7 +78,7 @@ def train(step: Step, recipe: Recipe, data: Batches, vocab_size: int, bos_id: in
                 continue
             if world.agree(lambda: step.folder.exists(MANIFEST)):
                 return True  # another attempt has finished this step
-            progress = TrainState(n, n * cfg.global_batch_tokens, data.fingerprint, metrics.as_jsonl())
+            progress = TrainState(n, cfg.tokens_before(n + 1), data.fingerprint, metrics.as_jsonl())
             checkpoint.save(step, model, optimizer, progress, world)
             if world.rank == 0:
                 checkpoint.retain(step, run.keep)
@@ -99,6 +99,7 @@ def backward(model: Llama, batch: torch.Tensor, recipe: Recipe, bos_id: int, wor
     cfg = recipe.train
     loss_of = compiled_cross_entropy() if recipe.layout.compile else cross_entropy
     total = torch.zeros((), device=world.device)
+    n_targets = batch[:, 1:].numel() * world.size
     parts = batch.split(recipe.layout.micro_batch)
     for n, tokens in enumerate(parts, 1):
         if world.size == 1:
@@ -106,7 +107,7 @@ def backward(model: Llama, batch: torch.Tensor, recipe: Recipe, bos_id: int, wor
         inputs, targets = tokens[:, :-1], tokens[:, 1:]  # (B, S)
         mask = DocMask.from_tokens(inputs, bos_id, world.device) if cfg.document_mask else None
         logits = model(inputs.to(world.device), mask)  # (B, S, V)
-        loss = loss_of(logits, targets.to(world.device), cfg.global_batch_tokens)
+        loss = loss_of(logits, targets.to(world.device), n_targets)
         (loss * world.size).backward()  # FSDP takes the mean over processes
         total += loss.detach()
     return total.item()
