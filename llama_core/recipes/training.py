@@ -50,6 +50,30 @@ class Model(Section):
         return self
 
 
+class StartFrom(Section):
+    """A checkpoint of another training on the same store, which may be unfinished or have diverged.
+
+    A training that starts from it saves it as its own first checkpoint, before its first step. Until then the
+    other training must keep it (see `run.keep`); afterwards that may be deleted.
+    """
+
+    step: Identity[str] = Field(pattern=r"^train/[0-9a-f]{16}$")
+    """Folder of the other training on the store, train/ID."""
+    at: Identity[int] = Field(ge=0)
+    """Number of steps after which the checkpoint was saved."""
+    optimizer: Identity[bool] = True
+    """Take the moments of the optimizer, too; otherwise they start as zeros."""
+    anew: Identity[bool] = False
+    """Count steps and tokens, and read the data, from the start. Otherwise both go on from the checkpoint, as
+    one wants after a spike of the loss: then the tokens, the mixture, `seq_len`, `seed` and all batches
+    before it must be those of the other training, and `train.tokens` counts what that has seen."""
+
+    @property
+    def checkpoint(self) -> str:
+        """The checkpoint as lineage names it, train/ID@step."""
+        return f"{self.step}@{self.at}"
+
+
 class Train(Section):
     """The training: its length, its batches, the optimizer and the learning rate."""
 
@@ -104,6 +128,9 @@ class Train(Section):
     float32 in training."""
     seed: Identity[Seed] = 1
     """Seed of the initial weights and of the order of the training text."""
+    start_from: Identity[StartFrom | None] = None
+    """Checkpoint of another training that this one starts from, for another learning rate after a spike, for
+    more tokens, or on other data; null: from weights drawn by `seed`."""
 
     @property
     def batch_sequences(self) -> int:
@@ -191,6 +218,16 @@ class Train(Section):
             raise ValueError(
                 f"decay_tokens {wanted} do not fit: after warmup_steps {self.warmup_steps} there are "
                 f"{max(0, most)} tokens"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _something_is_left_to_train(self) -> "Train":
+        start = self.start_from
+        if start and not start.anew and start.at >= self.steps:
+            raise ValueError(
+                f"start_from.at {start.at} leaves nothing of {self.steps} steps: set train.tokens higher, or "
+                "start_from.anew to count from the start"
             )
         return self
 

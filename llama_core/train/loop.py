@@ -22,7 +22,8 @@ from llama_core.train.distributed import World
 from llama_core.train.loss import compiled_cross_entropy, cross_entropy
 from llama_core.train.metrics import Metrics, is_finite
 from llama_core.train.optimizer import clip, lr_at, make_optimizer, update
-from llama_core.train.parallelize import build, init_weights, reduce_gradients
+from llama_core.train.parallelize import build, reduce_gradients
+from llama_core.train.start import begin
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Batches(Protocol):
 
 
 def train(step: Step, recipe: Recipe, data: Batches, vocab_size: int, bos_id: int, world: World) -> bool:
-    """Train from the newest checkpoint, or from the start, and commit the step's manifest.
+    """Train from the newest checkpoint, or else from where `start.begin` says, to the step's manifest.
 
     Returns False where SIGTERM stopped it before the end, with its progress saved. Raises DivergedError where
     the loss or the gradients are not finite, InputError where `data` is not what the step was trained on, and
@@ -53,8 +54,7 @@ def train(step: Step, recipe: Recipe, data: Batches, vocab_size: int, bos_id: in
     optimizer = make_optimizer(model, cfg)
     progress = checkpoint.load(step, model, optimizer, world)
     if progress is None:
-        init_weights(model, cfg.init_std, cfg.seed)
-        progress = TrainState(0, 0, data.fingerprint, b"")
+        progress = begin(step, recipe, model, optimizer, data.fingerprint, world)
     elif progress.data != data.fingerprint:
         raise InputError(f"{step.folder.url} was trained on other data: delete it to start anew")
     elif world.rank == 0:
