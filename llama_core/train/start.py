@@ -19,6 +19,7 @@ from llama_core.store import Store
 from llama_core.train import checkpoint
 from llama_core.train.checkpoint import TrainState
 from llama_core.train.distributed import World
+from llama_core.train.parallel.parts import Parts
 from llama_core.train.parallelize import init_weights
 
 log = logging.getLogger(__name__)
@@ -27,20 +28,26 @@ FOLDERS = TypeAdapter(list[StepName])
 
 
 def begin(
-    step: Step, recipe: Recipe, model: Llama, optimizer: torch.optim.Optimizer, data: str, world: World
+    step: Step,
+    recipe: Recipe,
+    vocab_size: int,
+    model: Parts,
+    optimizer: torch.optim.Optimizer,
+    data: str,
+    world: World,
 ) -> TrainState:
     """Set the weights and moments of a step without checkpoints, and return where it begins.
 
-    `data`: the loader's fingerprint. All processes call it. What comes from another training is saved first
-    as a checkpoint of this step. Raises InputError where that training is another one than the recipe needs,
-    and StoreError.
+    `vocab_size`: that of the tokenizer. `data`: the loader's fingerprint. All processes call it. What comes
+    from another training is saved first as a checkpoint of this step. Raises InputError where that training
+    is another one than the recipe needs, and StoreError.
     """
     cfg = recipe.train.start_from
     if cfg is None:
         init_weights(model, recipe.train.init_std, recipe.train.seed)
         return TrainState(0, 0, data, b"")
     folder = step.root.at(cfg.step)
-    shard = world.agree(lambda: _fitting(step, recipe, model.output.weight.shape[0], data))
+    shard = world.agree(lambda: _fitting(step, recipe, vocab_size, data))
     before = checkpoint.load_shard(folder, shard, model, optimizer, world)
     if not cfg.optimizer:
         checkpoint.forget_moments(optimizer)
