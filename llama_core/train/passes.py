@@ -14,6 +14,9 @@ from llama_core.train.parallel.micro_batch import MicroBatch
 from llama_core.train.parallel.parts import Parts
 from llama_core.train.parallel.vocabulary import SharedCrossEntropy
 
+IGNORED = -100
+"""The target of a position whose loss does not count."""
+
 
 def backward(parts: Parts, batch: Tensor, recipe: Recipe, bos_id: int) -> Tensor:
     """Compute the gradients of the mean loss of a batch, of which this process sees `batch`.
@@ -37,6 +40,27 @@ def backward(parts: Parts, batch: Tensor, recipe: Recipe, bos_id: int) -> Tensor
         sums = loss_of(logits, part.targets)  # (B,)
         (sums.sum() / n_targets).backward()
         rows.append(sums.detach())
+    return torch.cat(rows) * (mesh.tp_rank == 0)
+
+
+@torch.no_grad()
+def score(parts: Parts, tokens: Tensor, targets: Tensor, recipe: Recipe, bos_id: int) -> Tensor:
+    """Return the summed cross-entropy of each sequence: float32 (B,), on the device. No gradient is made.
+
+    `tokens`: int64 (B, S + 1), and `targets`: int64 (B, S), on the host; a target that is IGNORED counts
+    nothing. What this process accounts for, and who calls it, is as in `backward`.
+    """
+    mesh = parts.mesh
+    starts = bos_id if recipe.train.document_mask else None
+    size = recipe.layout.micro_batch
+    pairs = zip(tokens.split(size), targets.split(size), strict=True)
+    micro_batches = [MicroBatch.of(t, starts, mesh, wanted) for t, wanted in pairs]
+    if parts.pipeline is not None:
+        return parts.pipeline.score(micro_batches)
+    loss_of, rows = row_losses(recipe.layout, mesh), []
+    for part in micro_batches:
+        logits = parts.whole(part.inputs, part.mask, positions=part.positions)  # (B, S, V)
+        rows.append(loss_of(logits, part.targets))
     return torch.cat(rows) * (mesh.tp_rank == 0)
 
 

@@ -28,11 +28,11 @@ class SharedCrossEntropy:
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the summed cross-entropy of each sequence, float32 (B,).
 
-        `logits`: (B, S, V / tp), of this process's ids; `targets`: int64 (B, S).
+        `logits`: (B, S, V / tp), of this process's ids; `targets`: int64 (B, S), negative where none counts.
         """
         first = self.rank * logits.shape[-1]
         losses: Tensor = _Losses.apply(logits.flatten(0, 1), targets.flatten() - first, self.group)
-        return losses.view(targets.shape).sum(1)
+        return losses.view(targets.shape).where(targets >= 0, 0).sum(1)
 
 
 class _Losses(torch.autograd.Function):
