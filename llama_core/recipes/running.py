@@ -13,9 +13,23 @@ from llama_core.url import Address
 class Layout(Section):
     """How a model and its batches are spread over processes."""
 
+    pp: Execution[int] = Field(1, ge=1)
+    """Number of stages of a pipeline (pipeline parallelism, Huang et al. 2019): each has a part of the
+    blocks."""
     dp_replicate: Execution[int] = Field(1, ge=1)
-    """Number of replicas of the sharded model (HSDP). It must divide the number of processes; 1 shards the
-    model over all of them (FSDP)."""
+    """Number of replicas of the sharded model (HSDP); 1 shards it over all processes that the other kinds of
+    parallelism leave (FSDP, Zhao et al. 2023)."""
+    cp: Execution[int] = Field(1, ge=1)
+    """Number of processes that share the positions of a sequence (context parallelism), each with all keys
+    and values, gathered as in Llama 3 (Grattafiori et al. 2024, section 3.3.2)."""
+    tp: Execution[int] = Field(1, ge=1)
+    """Number of processes that share each matrix (tensor parallelism, Shoeybi et al. 2019), with the rest of
+    a block shared by position (sequence parallelism, Korthikanti et al. 2022, which the paper uses)."""
+    loss_parallel: Execution[bool] = False
+    """Keep the logits shared by vocabulary among the `tp` processes, also in the loss."""
+    async_tp: Execution[bool] = False
+    """Overlap the communication of `tp` with its matrix products, by symmetric memory. It needs GPUs that
+    reach each other by NVLink, and `compile`."""
     micro_batch: Execution[int] = Field(1, ge=1)
     """Number of sequences that a process takes in one forward pass."""
     activation_checkpointing: Execution[Literal["none", "full"]] = "none"
@@ -25,6 +39,10 @@ class Layout(Section):
     """Compile each block and the loss with torch.compile."""
     attention: Execution[Literal["auto", "xformers", "sdpa"]] = "auto"
     """Implementation of attention; `auto` is xformers on CUDA and PyTorch's SDPA elsewhere."""
+
+    def dp_shard(self, world_size: int) -> int:
+        """Return the number of processes that each replica is sharded over, besides `pp`, `cp` and `tp`."""
+        return world_size // (self.pp * self.dp_replicate * self.cp * self.tp)
 
 
 class Launch(Section):

@@ -12,17 +12,16 @@ from numpy.typing import NDArray
 
 from llama_core.artifact import MANIFEST
 from llama_core.errors import DivergedError, InputError
-from llama_core.model.attention import DocMask, backend_for
-from llama_core.model.llama import Llama
+from llama_core.model.attention import backend_for
 from llama_core.recipe import Recipe
 from llama_core.step import Step
 from llama_core.train import checkpoint
 from llama_core.train.checkpoint import TrainState
 from llama_core.train.distributed import World
-from llama_core.train.loss import compiled_cross_entropy, cross_entropy
 from llama_core.train.metrics import Metrics, is_finite
 from llama_core.train.optimizer import clip, lr_at, make_optimizer, update
-from llama_core.train.parallelize import build, init_weights, reduce_gradients
+from llama_core.train.parallelize import build, init_weights
+from llama_core.train.passes import backward
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +46,7 @@ def train(step: Step, recipe: Recipe, data: Batches, vocab_size: int, bos_id: in
     """
     cfg, run = recipe.train, recipe.run
     model = build(recipe, vocab_size, world)
+    mesh = model.mesh
     if world.rank == 0:
         kind = world.device.type
         log.info("attention by %s on %s", backend_for(recipe.layout.attention, kind), kind)
@@ -63,10 +63,11 @@ def train(step: Step, recipe: Recipe, data: Batches, vocab_size: int, bos_id: in
 
     with _sigterm() as asked_to_stop:
         for n in range(progress.step + 1, cfg.steps + 1):
-            batch = torch.from_numpy(data.batch(n - 1, world.rank, world.size))
-            part = backward(model, batch, recipe, bos_id, world)
-            grad_norm = clip(model.parameters(), cfg.grad_clip, world, recipe.layout.dp_replicate)
-            loss, stopping = world.sum(part, len(asked_to_stop))
+            batch = torch.from_numpy(data.batch(n - 1, mesh.data_rank, mesh.data_size))
+            rows = backward(model, batch, recipe, bos_id)
+            grad_norm = clip(model.parameters(), cfg.grad_clip).item()
+            total, stopping = world.sum(rows.sum().item(), len(asked_to_stop))
+            loss = total / cfg.global_batch_tokens
             if not is_finite(loss, grad_norm):
                 raise DivergedError(
                     f"training diverged at step {n}: loss {loss}, gradient norm {grad_norm}. Nothing of "
@@ -89,27 +90,6 @@ def train(step: Step, recipe: Recipe, data: Batches, vocab_size: int, bos_id: in
     facts = {"parameters": recipe.model.n_params(vocab_size), "loss": metrics.records[-1]["loss"]}
     world.agree(lambda: checkpoint.finish(step, progress, run.keep, digest, facts))
     return True
-
-
-def backward(model: Llama, batch: torch.Tensor, recipe: Recipe, bos_id: int, world: World) -> float:
-    """Compute the gradients of this process's part of a batch: int64 (B, S + 1).
-
-    Returns its part of the batch's mean loss: the sum over all processes is that mean.
-    """
-    cfg = recipe.train
-    loss_of = compiled_cross_entropy() if recipe.layout.compile else cross_entropy
-    total = torch.zeros((), device=world.device)
-    parts = batch.split(recipe.layout.micro_batch)
-    for n, tokens in enumerate(parts, 1):
-        if world.size == 1:
-            reduce_gradients(model, n == len(parts))
-        inputs, targets = tokens[:, :-1], tokens[:, 1:]  # (B, S)
-        mask = DocMask.from_tokens(inputs, bos_id, world.device) if cfg.document_mask else None
-        logits = model(inputs.to(world.device), mask)  # (B, S, V)
-        loss = loss_of(logits, targets.to(world.device), cfg.global_batch_tokens)
-        (loss * world.size).backward()  # FSDP takes the mean over processes
-        total += loss.detach()
-    return total.item()
 
 
 @contextmanager

@@ -8,16 +8,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def cross_entropy(logits: Tensor, targets: Tensor, n_targets: int) -> Tensor:
-    """Return the summed cross-entropy divided by `n_targets`, in float32.
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the summed cross-entropy of each sequence, float32 (B,).
 
-    `logits`: (B, S, V); `targets`: int64 (B, S). `n_targets` is the number of targets in the whole batch,
-    over all micro-batches and processes, so the parts of a batch add up to its mean, however it is split.
+    `logits`: (B, S, V); `targets`: int64 (B, S).
     """
-    return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="sum") / n_targets
+    losses = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none")
+    return losses.view(targets.shape).sum(1)
 
 
 @functools.cache
-def compiled_cross_entropy() -> Callable[[Tensor, Tensor, int], Tensor]:
+def compiled_cross_entropy() -> Callable[[Tensor, Tensor], Tensor]:
     """Return `cross_entropy` compiled into one kernel, which makes no copy of the logits in float32."""
     return torch.compile(cross_entropy)
