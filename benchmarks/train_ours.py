@@ -3,12 +3,9 @@
 The loop's loader is one that waits for this process's turn before it returns a batch.
 """
 
-import os
-import sys
 import tempfile
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from benchmarks.train_turns import BOS, Setting, Turns, batch

@@ -1,4 +1,4 @@
-"""torchtitan's side of `benchmarks.train`: its Trainer and its Llama 3 model, in a Python that has torchtitan.
+"""torchtitan's side of `benchmarks.train`: its Trainer and its Llama 3 model, in a Python that has it.
 
 It is the real `torchtitan.trainer.Trainer` of the released wheel: its model with as many keys and values as
 heads, its `parallelize_llama` (each block compiled, FSDP2 for the precision), its compiled loss, its fused
@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-import torch
 from benchmarks.train_turns import Setting, Turns, micro_batches
 
 MANY = 100_000  # steps; the benchmark ends the training long before
@@ -29,7 +28,9 @@ def main() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    os.environ.update(RANK="0", WORLD_SIZE="1", LOCAL_RANK="0", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    os.environ.update(
+        RANK="0", WORLD_SIZE="1", LOCAL_RANK="0", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
+    )
     if setting.device == "cpu":
         _know_the_cpu()
     from torchtitan.trainer import Trainer
@@ -63,7 +64,7 @@ def _know_the_cpu() -> None:
 
 
 def _config(trainer: Any, setting: Setting, folder: str) -> Any:
-    """Return the trainer's settings: those of torchtitan's Llama 3 recipes where ours do not say otherwise."""
+    """Return the trainer's settings: those of torchtitan's Llama 3 recipes, but for what `setting` says."""
     from torchtitan.components.dataloader import BaseDataLoader
     from torchtitan.components.loss import ChunkedLossWrapper, CrossEntropyLoss
     from torchtitan.components.optimizer import LRSchedulersContainer, default_adamw

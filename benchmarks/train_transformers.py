@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
-from benchmarks.train_turns import Setting, Turns, micro_batches
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
@@ -20,6 +19,8 @@ from transformers import (
     TrainerCallback,
     TrainingArguments,
 )
+
+from benchmarks.train_turns import Setting, Turns, micro_batches
 
 MANY = 100_000  # steps; the benchmark ends the training long before
 
@@ -80,9 +81,7 @@ def main() -> None:
             use_cpu=setting.device == "cpu", save_strategy="no", report_to="none", disable_tqdm=True,
             remove_unused_columns=False, dataloader_pin_memory=setting.device == "cuda",
         )  # fmt: skip
-        trainer = Trainer(
-            model, arguments, collate, Sequences(setting), callbacks=[TakeTurns(turns)]
-        )
+        trainer = Trainer(model, arguments, collate, Sequences(setting), callbacks=[TakeTurns(turns)])
         trainer.train()
 
 

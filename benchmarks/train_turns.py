@@ -34,7 +34,7 @@ class Setting:
     batch: int
     micro_batch: int
     precision: str
-    """`fp32`, `bf16` (with float32 weights) or `float8` (the same, and the products of the blocks in float8)."""
+    """`fp32`, `bf16` (with float32 weights) or `float8` (the same, with the blocks' products in float8)."""
     compile: bool
     device: str
     lr: float

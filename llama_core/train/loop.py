@@ -18,6 +18,7 @@ from llama_core.step import Step
 from llama_core.train import checkpoint
 from llama_core.train.checkpoint import TrainState
 from llama_core.train.distributed import World
+from llama_core.train.garbage import collected_between
 from llama_core.train.metrics import Metrics, is_finite
 from llama_core.train.optimizer import clip, lr_at, make_optimizer, update
 from llama_core.train.parallelize import build, init_weights
@@ -62,7 +63,7 @@ def train(step: Step, recipe: Recipe, data: Batches, vocab_size: int, bos_id: in
     metrics = Metrics(cfg, progress.metrics)
 
     with _sigterm() as asked_to_stop:
-        for n in range(progress.step + 1, cfg.steps + 1):
+        for n in collected_between(range(progress.step + 1, cfg.steps + 1)):
             batch = torch.from_numpy(data.batch(n - 1, mesh.data_rank, mesh.data_size))
             rows = backward(model, batch, recipe, bos_id)
             grad_norm = clip(model.parameters(), cfg.grad_clip).item()

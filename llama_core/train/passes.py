@@ -8,7 +8,6 @@ from torch import Tensor
 from llama_core.recipe import Recipe
 from llama_core.recipes.running import Layout
 from llama_core.train.loss import compiled_cross_entropy, cross_entropy
-from llama_core.train.parallel.data import reduce_gradients
 from llama_core.train.parallel.mesh import Mesh
 from llama_core.train.parallel.micro_batch import MicroBatch
 from llama_core.train.parallel.parts import Parts
@@ -30,9 +29,7 @@ def backward(parts: Parts, batch: Tensor, recipe: Recipe, bos_id: int) -> Tensor
         return parts.pipeline.backward(micro_batches, n_targets)
     model, rows = parts.whole, []
     loss_of = row_losses(recipe.layout, mesh)
-    for n, part in enumerate(micro_batches, 1):
-        if mesh.world.size == 1:
-            reduce_gradients(model, n == len(micro_batches))
+    for part in micro_batches:
         logits = model(part.inputs, part.mask, positions=part.positions)  # (B, S, V)
         sums = loss_of(logits, part.targets)  # (B,)
         (sums.sum() / n_targets).backward()
