@@ -20,8 +20,9 @@ from llama_core.train.checkpoint import TrainState
 from llama_core.train.distributed import World
 from llama_core.train.metrics import Metrics, is_finite
 from llama_core.train.optimizer import clip, lr_at, make_optimizer, update
-from llama_core.train.parallelize import build, init_weights
+from llama_core.train.parallelize import build
 from llama_core.train.passes import backward
+from llama_core.train.start import begin
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class Batches(Protocol):
 
 
 def train(step: Step, recipe: Recipe, data: Batches, vocab_size: int, bos_id: int, world: World) -> bool:
-    """Train from the newest checkpoint, or from the start, and commit the step's manifest.
+    """Train from the newest checkpoint, or else from where `start.begin` says, to the step's manifest.
 
     Returns False where SIGTERM stopped it before the end, with its progress saved. Raises DivergedError where
     the loss or the gradients are not finite, InputError where `data` is not what the step was trained on, and
@@ -53,8 +54,7 @@ def train(step: Step, recipe: Recipe, data: Batches, vocab_size: int, bos_id: in
     optimizer = make_optimizer(model, cfg)
     progress = checkpoint.load(step, model, optimizer, world)
     if progress is None:
-        init_weights(model, cfg.init_std, cfg.seed)
-        progress = TrainState(0, 0, data.fingerprint, b"")
+        progress = begin(step, recipe, vocab_size, model, optimizer, data.fingerprint, world)
     elif progress.data != data.fingerprint:
         raise InputError(f"{step.folder.url} was trained on other data: delete it to start anew")
     elif world.rank == 0:
@@ -67,7 +67,7 @@ def train(step: Step, recipe: Recipe, data: Batches, vocab_size: int, bos_id: in
             rows = backward(model, batch, recipe, bos_id)
             grad_norm = clip(model.parameters(), cfg.grad_clip).item()
             total, stopping = world.sum(rows.sum().item(), len(asked_to_stop))
-            loss = total / cfg.global_batch_tokens
+            loss = total / cfg.tokens_at(n)
             if not is_finite(loss, grad_norm):
                 raise DivergedError(
                     f"training diverged at step {n}: loss {loss}, gradient norm {grad_norm}. Nothing of "
@@ -79,7 +79,7 @@ def train(step: Step, recipe: Recipe, data: Batches, vocab_size: int, bos_id: in
                 continue
             if world.agree(lambda: step.folder.exists(MANIFEST)):
                 return True  # another attempt has finished this step
-            progress = TrainState(n, n * cfg.global_batch_tokens, data.fingerprint, metrics.as_jsonl())
+            progress = TrainState(n, cfg.tokens_before(n + 1), data.fingerprint, metrics.as_jsonl())
             checkpoint.save(step, model, optimizer, progress, world)
             if world.rank == 0:
                 checkpoint.retain(step, run.keep)

@@ -27,15 +27,17 @@ class Metrics:
         seconds, self._since = now - self._since, now
         before = seconds if self._seconds is None else self._seconds
         self._seconds = SMOOTHING * before + (1 - SMOOTHING) * seconds
+        tokens, more = self._cfg.tokens_before(step + 1), self._cfg.tokens_at(step)
+        left = (self._cfg.tokens_before(self._cfg.steps + 1) - tokens) / more  # batches of this size
         record = {
             "step": step,
             "steps": self._cfg.steps,
-            "tokens": step * self._cfg.global_batch_tokens,
+            "tokens": tokens,
             "loss": loss,
             "lr": lr,
             "grad_norm": grad_norm,
-            "tokens_per_s": round(self._cfg.global_batch_tokens / seconds, 1),
-            "eta_s": round((self._cfg.steps - step) * self._seconds, 1),
+            "tokens_per_s": round(more / seconds, 1),
+            "eta_s": round(left * self._seconds, 1),
             "time": round(time.time(), 3),
         }
         self.records.append(record)
