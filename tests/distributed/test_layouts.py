@@ -200,7 +200,8 @@ def test_a_layout_trains_like_one_process(name: str, chosen: tuple[bool, ...]) -
     assert_alike(found[0]["curve"], expected["curve"])
     seen = {of_rank["data_rank"]: of_rank["seen"] for of_rank in found}
     for n in range(STEPS):
-        assert sum((seen[rank][n] for rank in sorted(seen)), []) == expected["seen"][n]
+        whole = [row for rank in sorted(seen) for row in seen[rank][n]]
+        assert whole == expected["seen"][n]
 
 
 @pytest.mark.parametrize(
@@ -233,6 +234,6 @@ def test_a_run_goes_on_under_another_layout(tmp_path: Path, before: str, after: 
         curve += found[0]["curve"]
         seen = {of_rank["data_rank"]: of_rank["seen"] for of_rank in found}
         for n in range(last - first + 1):
-            whole = sum((seen[rank][n] for rank in sorted(seen)), [])
+            whole = [row for rank in sorted(seen) for row in seen[rank][n]]
             assert whole == alone()[True]["seen"][first - 1 + n]
     assert_alike(curve, alone()[True]["curve"])
