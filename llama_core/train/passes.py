@@ -25,7 +25,7 @@ def backward(parts: Parts, batch: Tensor, recipe: Recipe, bos_id: int) -> Tensor
         return parts.pipeline.backward(micro_batches, n_targets)
     model, layout, rows = parts.whole, recipe.layout, []
     for n, part in enumerate(micro_batches, 1):
-        if mesh.data_size * mesh.cp == 1:
+        if mesh.world.size == 1:
             reduce_gradients(model, n == len(micro_batches))
         loss = head(part.targets, layout.compile, layout.loss_parallel)
         sums = model(part.inputs, part.mask, head=loss, positions=part.positions)  # (B,)
