@@ -85,7 +85,7 @@ def train(
         curve.append((total / recipe.train.global_batch_tokens, norm.item()))
         seen.append(mine.tolist())
     if step is not None and last < STEPS:
-        state = TrainState(last, last * recipe.train.global_batch_tokens, "", b"")
+        state = TrainState(last, last * recipe.train.global_batch_tokens, "")
         checkpoint.save(Step.from_dict(step), parts, optimizer, state, world)
     return {"curve": curve, "data_rank": mesh.data_rank, "seen": seen}
 
