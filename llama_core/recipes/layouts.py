@@ -21,9 +21,7 @@ def _check_options(layout: Layout, launch: Launch) -> None:
     """Refuse options that would have no effect."""
     for name in ("loss_parallel", "async_tp"):
         if getattr(layout, name) and layout.tp == 1:
-            raise ValueError(
-                f"layout.{name} is of use only with layout.tp above 1: set it, or leave {name} out"
-            )
+            raise ValueError(f"layout.{name} is of no use with layout.tp 1: raise that, or set it to false")
     if layout.async_tp and launch.device != "cuda":
         raise ValueError(
             f"layout.async_tp needs GPUs, and launch.device is {launch.device}: set layout.async_tp to false"
