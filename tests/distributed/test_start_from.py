@@ -74,6 +74,9 @@ def test_once_it_has_a_checkpoint_the_other_training_may_go(training, undisturbe
     run = training(**EVERY_5, **from_(theirs, 10))
     run_and_die(run, "step-00000015/state.json")
     theirs.step.folder.delete(theirs.step.folder.list())
+    start.check(run.step.root, run.job.recipe)
+    with pytest.raises(InputError, match="it has none"):  # which no training has begun with
+        start.check(run.step.root, training(**from_(theirs, 5)).job.recipe)
     run.run(1)
     assert end_of(run)[1] == end_of(undisturbed)[1][10:]
 
