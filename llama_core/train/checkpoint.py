@@ -27,6 +27,7 @@ from llama_core.parse import Count, Text, damaged
 from llama_core.step import OpenShard, Step
 from llama_core.store import Store, to_json
 from llama_core.train.distributed import World
+from llama_core.train.metrics import record
 from llama_core.train.storage import ShardReader, ShardWriter, raw_bytes, read_metadata
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ class Progress(BaseModel):
     data: Text
     updates: Count
     """How often the moments were updated: not as often as the weights after a start without them."""
+    loss: float | None = None
+    record: Object | None = None
 
 
 PROGRESS = TypeAdapter(Progress)
@@ -57,12 +60,15 @@ class TrainState:
     """The number of tokens that the model has seen."""
     data: str
     """The loader's fingerprint."""
-    metrics: bytes
-    """The record of every step, as JSON lines."""
+    loss: float | None = None
+    """The loss of the last update's batch."""
+    record: Object | None = None
+    """The newest segment of the record (see `metrics.record`), on the process that saves."""
 
     def state(self) -> dict[str, Any]:
-        """Return all but the metrics, as a JSON value."""
-        return {"step": self.step, "tokens": self.tokens, "data": self.data}
+        """Return it as a JSON value."""
+        record = self.record.as_dict() if self.record else None
+        return vars(self) | {"record": record}
 
 
 def name_of(step: int) -> str:
@@ -85,7 +91,6 @@ def save(
         parts = world.gather(draft.objects)
         if world.rank == 0:
             draft.objects = [entry for part in parts for entry in part]
-            draft.publish_bytes(f"{name}/metrics.jsonl", progress.metrics)
             updates = {"updates": _updates(optimizer)}
             draft.publish_bytes(f"{name}/state.json", to_json(progress.state() | updates))
             draft.facts |= {"step": progress.step, "tokens": progress.tokens}
@@ -137,11 +142,11 @@ def finish(step: Step, progress: TrainState, keep: int, digest: str, facts: dict
 
     Rank 0 calls it. A slower attempt may have committed an older one meanwhile, which it will delete itself.
     """
-    with step.shard("metrics") as shard:
-        shard.publish_bytes("metrics/metrics.jsonl", progress.metrics)
+    with step.shard(record.SHARD) as shard:
+        shard.objects += record.segments(step.folder, progress.record)
         shard.counts |= {"steps": progress.step, "tokens": progress.tokens}
     facts |= {"final": name_of(progress.step), "steps": progress.step, "tokens": progress.tokens}
-    step.commit([*committed(step)[-(keep + 1) :], "metrics"], digest, facts)
+    step.commit([*committed(step)[-(keep + 1) :], record.SHARD], digest, facts)
 
 
 def load_weights(folder: Store, shard: Shard, model: nn.Module, world: World | None = None) -> None:
@@ -230,10 +235,11 @@ def _read_into(tensors: dict[str, Tensor], folder: Store, shard: Shard, world: W
 
 def read_progress(folder: Store, shard: Shard) -> tuple[TrainState, int]:
     """Return how far a training had come, and how often its moments were updated. Raises DamagedError."""
-    state, metrics = (shard.object(f"/{shard.name}/{name}") for name in ("state.json", "metrics.jsonl"))
-    found = folder.read_as(PROGRESS, state.name, expect=state).model_dump()
+    state = shard.object(f"/{shard.name}/state.json")
+    progress = folder.read_as(PROGRESS, state.name, expect=state)
+    found = dict(progress)
     updates = found.pop("updates")
-    return TrainState(**found, metrics=folder.read(metrics.name, expect=metrics)), updates
+    return TrainState(**found), updates
 
 
 def _updates(optimizer: torch.optim.Optimizer) -> int:

@@ -9,6 +9,9 @@ from llama_core.train.parallel.data import reduce_gradients
 from llama_core.train.parallel.micro_batch import MicroBatch
 from llama_core.train.parallel.parts import Parts
 
+IGNORED = -100
+"""The target of a position whose loss does not count."""
+
 
 def backward(parts: Parts, batch: Tensor, recipe: Recipe, bos_id: int) -> Tensor:
     """Compute the gradients of the mean loss of a batch, of which this process sees `batch`.
@@ -31,4 +34,24 @@ def backward(parts: Parts, batch: Tensor, recipe: Recipe, bos_id: int) -> Tensor
         sums = model(part.inputs, part.mask, head=loss, positions=part.positions)  # (B,)
         (sums.sum() / n_targets).backward()
         rows.append(sums.detach())
+    return torch.cat(rows) * (mesh.tp_rank == 0)
+
+
+@torch.no_grad()
+def score(parts: Parts, tokens: Tensor, targets: Tensor, recipe: Recipe, bos_id: int) -> Tensor:
+    """Return the summed cross-entropy of each sequence: float32 (B,), on the device. No gradient is made.
+
+    `tokens`: int64 (B, S + 1), and `targets`: int64 (B, S), on the host; a target that is IGNORED counts
+    nothing. What this process accounts for, and who calls it, is as in `backward`.
+    """
+    mesh, layout = parts.mesh, recipe.layout
+    starts = bos_id if recipe.train.document_mask else None
+    pairs = zip(tokens.split(layout.micro_batch), targets.split(layout.micro_batch), strict=True)
+    micro_batches = [MicroBatch.of(t, starts, mesh, wanted) for t, wanted in pairs]
+    if parts.pipeline is not None:
+        return parts.pipeline.score(micro_batches)
+    rows = []
+    for part in micro_batches:
+        loss = head(part.targets, layout.compile, layout.loss_parallel)
+        rows.append(parts.whole(part.inputs, part.mask, head=loss, positions=part.positions))
     return torch.cat(rows) * (mesh.tp_rank == 0)

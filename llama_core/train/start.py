@@ -46,14 +46,14 @@ def begin(
     cfg = recipe.train.start_from
     if cfg is None:
         init_weights(model, recipe.train.init_std, recipe.train.seed)
-        return TrainState(0, 0, data, b"")
+        return TrainState(0, 0, data)
     folder = step.root.at(cfg.step)
     shard = world.agree(lambda: _fitting(step, recipe, vocab_size, data))
     before = checkpoint.load_shard(folder, shard, model, optimizer, world)
     if not cfg.optimizer:
         checkpoint.forget_moments(optimizer)
     at, tokens = (0, 0) if cfg.anew else (before.step, before.tokens)
-    progress = TrainState(at, tokens, data, b"")
+    progress = TrainState(at, tokens, data)
     checkpoint.save(step, model, optimizer, progress, world)
     if world.rank == 0:
         log.info("starting from %s, whose step %d is step %d here", cfg.checkpoint, before.step, at)
