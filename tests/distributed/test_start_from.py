@@ -48,6 +48,17 @@ def test_with_all_taken_over_it_is_the_undisturbed_run_bit_for_bit(gone_on, undi
     assert (told.facts["steps"], told.facts["tokens"]) == (20, 20 * 1024)
 
 
+def test_in_bf16_it_is_the_undisturbed_run_as_well(training) -> None:
+    bf16 = EVERY_5 | {"train.precision": "bf16"}
+    theirs, whole = training(**bf16), training(**bf16)
+    run_and_die(theirs, "shards/step-00000015.json")
+    mine = training(**bf16, **from_(theirs, 10))
+    for run in (whole, mine):
+        run.run(1)
+    digest, records = end_of(whole)
+    assert end_of(mine) == (digest, records[10:])
+
+
 def test_it_goes_on_at_two_processes(training, other, undisturbed) -> None:
     run = training(**from_(other, 10))
     run.run(2)
