@@ -86,7 +86,8 @@ def train(
             update(optimizer, n, cfg)
             metrics.lap("optimizer")
             stopping = metrics.step(n, rows, batch.sources, grad_norm, stopping=bool(asked_to_stop))
-            profile.end(n)
+            if profile.ends(n):
+                metrics.settle()
             if validation.due(n):
                 metrics.settle()
                 metrics.add(validation.bits_per_byte())

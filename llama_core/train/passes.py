@@ -8,7 +8,7 @@ from torch import Tensor
 from llama_core.recipe import Recipe
 from llama_core.recipes.running import Layout
 from llama_core.train.loss import compiled_cross_entropy, cross_entropy
-from llama_core.train.parallel.data import reduce_gradients
+from llama_core.train.parallel.data import reduce_gradients, reshard
 from llama_core.train.parallel.mesh import Mesh
 from llama_core.train.parallel.micro_batch import MicroBatch
 from llama_core.train.parallel.parts import Parts
@@ -61,6 +61,7 @@ def score(parts: Parts, tokens: Tensor, targets: Tensor, recipe: Recipe, bos_id:
     for part in micro_batches:
         logits = parts.whole(part.inputs, part.mask, positions=part.positions)  # (B, S, V)
         rows.append(loss_of(logits, part.targets))
+    reshard(parts.whole)
     return torch.cat(rows) * (mesh.tp_rank == 0)
 
 

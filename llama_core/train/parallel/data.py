@@ -42,3 +42,14 @@ def reduce_gradients(model: nn.Module, now: bool) -> None:
     of_fsdp = getattr(model, "set_requires_gradient_sync", None)  # importing FSDP's class would take seconds
     if of_fsdp is not None:
         of_fsdp(now)
+
+
+def reshard(model: nn.Module) -> None:
+    """Leave each process its part of the parameters alone, after passes without gradients.
+
+    A backward pass does it otherwise. Until then the model's parameters are others than the optimizer's.
+    """
+    for module in model.modules():
+        of_fsdp = getattr(module, "reshard", None)  # importing FSDP's class would take seconds
+        if of_fsdp is not None:
+            of_fsdp()
