@@ -12,6 +12,7 @@ from llama_core.corpus.report.balance import StageBalance, in_words, named, stag
 from llama_core.evaluate import SAMPLING
 from llama_core.markdown import code, code_block, escape, table
 from llama_core.phases import one_phase
+from llama_core.recipes.training import StartFrom
 from llama_core.step import Step
 from llama_core.tokens.order import n_windows
 from llama_core.train.metrics.names import LOSS, VALIDATION
@@ -27,7 +28,7 @@ from tasks.tokenizer import bytes_per_token
 
 REVISION = 3
 POINTS = 1000  # of the training's curves
-WIDEST = 20  # rows of the table of validations
+MOST_ROWS = 20  # rows of the table of validations
 ADDRESSES = ("dropped", "kept", "document")  # columns of examples that hold the URL or id of a document
 
 
@@ -57,11 +58,12 @@ def metrics(trained: Artifact) -> list[dict[str, Any]]:
     """Return the training's own record: of its first and last step, of validations, and of POINTS others."""
     steps = trained.counts["steps"]
     every = max(1, steps // POINTS)
-    return [
-        record
-        for record in records(trained)
-        if record["step"] % every == 0 or record["step"] in (1, steps) or any(map(_is_validation, record))
-    ]
+    chosen: list[dict[str, Any]] = []
+    for record in records(trained):
+        at_an_end = not chosen or record["step"] == steps
+        if at_an_end or record["step"] % every == 0 or any(map(_is_validation, record)):
+            chosen.append(record)
+    return chosen
 
 
 def conservation(made: dict[str, Artifact], seq_len: int) -> list[dict[str, Any]]:
@@ -122,6 +124,7 @@ def markdown(run: Run, made: dict[str, Artifact], version: Version, curve: list[
         _training(curve),
         _table(validations(curve)),
         *_profiles(run, trained),
+        *_start(recipe.train.start_from),
         "## Evaluation",
         _table(evaluation_rows(made["evaluate"])),
         *_samples(made["evaluate"].facts.get("samples", [])),
@@ -155,10 +158,11 @@ def page(version: Version, text: str, curve: list[dict[str, Any]]) -> str:
 def validations(curve: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return a row for each validation: the bits per byte of held-out text, by source.
 
-    Of many, WIDEST are shown, from the first to the last.
+    Of many, MOST_ROWS are shown, from the first to the last.
     """
     found = [record for record in curve if any(map(_is_validation, record))]
-    shown = [found[i * (len(found) - 1) // max(1, WIDEST - 1)] for i in range(WIDEST)]
+    if len(found) > MOST_ROWS:
+        found = [found[i * (len(found) - 1) // (MOST_ROWS - 1)] for i in range(MOST_ROWS)]
     return [
         {"step": f"{record['step']:,}", "tokens": f"{record['tokens']:,}"}
         | {
@@ -166,7 +170,7 @@ def validations(curve: list[dict[str, Any]]) -> list[dict[str, Any]]:
             for k, v in record.items()
             if _is_validation(k)
         }
-        for record in (shown if len(found) > WIDEST else found)
+        for record in found
     ]
 
 
@@ -198,9 +202,10 @@ def drawn(records: list[dict[str, Any]], width: int = 1080, height: int = 260) -
     low, high = min(losses), max(losses)
     span = (high - low) or 1.0
     left, bottom = 50, height - 30
-    last = max(1, records[-1]["tokens"])
+    first = records[0]["tokens"]
+    last = max(1, records[-1]["tokens"] - first)
     points = " ".join(
-        f"{left + (width - left - 10) * r['tokens'] / last:.1f},"
+        f"{left + (width - left - 10) * (r['tokens'] - first) / last:.1f},"
         f"{10 + (bottom - 10) * (high - r['loss']) / span:.1f}"
         for r in records
     )
@@ -210,7 +215,7 @@ def drawn(records: list[dict[str, Any]], width: int = 1080, height: int = 260) -
         f'<line x1="{left}" y1="{bottom}" x2="{width - 10}" y2="{bottom}" stroke="#888"/>'
         f'<text x="4" y="18">{high:.2f}</text>'
         f'<text x="4" y="{bottom}">{low:.2f}</text>'
-        f'<text x="{left}" y="{height - 10}">0</text>'
+        f'<text x="{left}" y="{height - 10}">{records[0]["tokens"]:,}</text>'
         f'<text x="{width - 10}" y="{height - 10}" text-anchor="end">'
         f"{records[-1]['tokens']:,} tokens</text>"
         f'<polyline fill="none" stroke="#0969da" stroke-width="1.5" points="{points}"/></svg>'
@@ -290,6 +295,18 @@ def _samples(samples: list[dict[str, str]]) -> list[str]:
     how = "temperature {temperature}, top-p {top_p} and seed {seed}".format(**SAMPLING)
     shown = [f"{code(sample['prompt'])}\n\n{code_block(sample['text'])}" for sample in samples]
     return ["## Samples", f"Each continues its prompt, drawn with {how}.", *shown]
+
+
+def _start(start: StartFrom | None) -> list[str]:
+    """Return a sentence on the checkpoint that the training starts from, if it does."""
+    if start is None:
+        return []
+    moments = "with" if start.optimizer else "without"
+    count = "begin anew" if start.anew else "go on from there"
+    return [
+        f"It starts from {code(start.checkpoint)}, {moments} the moments of its optimizer; the steps and the "
+        f"order of the data {count}."
+    ]
 
 
 def _tokenizer(facts: dict[str, Any]) -> str:

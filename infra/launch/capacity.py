@@ -94,8 +94,8 @@ def memory_needed(recipe: Recipe) -> int:
     divided among the FSDP ranks; one block gathered from all ranks, with its gradient (8 bytes per parameter
     of the block, measured); activations kept for the backward pass, about 44 bytes per token, layer and
     `dim` (after Korthikanti et al. 2022, with SwiGLU and without the attention matrix), or 2 where blocks are
-    recomputed; and the logits in float32 with their gradients. Tensor, context and pipeline parallelism divide
-    them, all but the inputs of shared matrices, which are gathered (4 bytes).
+    recomputed; and the logits in float32 with their gradients. Tensor, context and pipeline parallelism
+    divide them, all but the inputs of shared matrices, which are gathered (4 bytes).
     """
     model, layout = recipe.model, recipe.layout
     vocab = recipe.tokenizer.vocab_size

@@ -40,7 +40,7 @@ class Loader:
         mixture: Mapping[str, float],
         n_words: int | None = None,
     ):
-        self._seq_len, self._batch_sequences = train.seq_len, train.batch_sequences
+        self._train, self._seq_len = train, train.seq_len
         shards = sorted(tokens.shards, key=lambda shard: shard.name)
         self._reader = PageReader(tokens.store, shards, n_words=n_words)
         self._places = {name: _Places(shards, name, train.seq_len) for name in mixture}
@@ -55,7 +55,7 @@ class Loader:
         self._next: tuple[tuple[int, int, int], Future[Batch]] | None = None
 
     def batch(self, n: int, rank: int = 0, world: int = 1) -> Batch:
-        """Return a rank's part of batch `n`, counted from 0: batch_sequences / world sequences.
+        """Return a rank's part of batch `n`, counted from 0: sequences / world of it.
 
         Raises DamagedError, which names the object and the bytes, and returns nothing of a damaged page.
         """
@@ -67,9 +67,10 @@ class Loader:
         return batch
 
     def _read_soon(self, n: int, rank: int, world: int) -> Future[Batch]:
-        size, rest = divmod(self._batch_sequences, world)
-        assert not rest, f"{self._batch_sequences} sequences do not divide over {world} ranks"
-        first = n * self._batch_sequences + rank * size
+        sequences = self._train.sequences_at(n + 1)
+        size, rest = divmod(sequences, world)
+        assert not rest, f"{sequences} sequences do not divide over {world} ranks"
+        first = self._train.sequences_before(n + 1) + rank * size
         return self._worker.submit(self._sequences, np.arange(first, first + size))
 
     def _sequences(self, which: NDArray[np.int64]) -> Batch:

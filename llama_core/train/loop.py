@@ -19,9 +19,10 @@ from llama_core.train.checkpoint import TrainState
 from llama_core.train.distributed import World
 from llama_core.train.metrics.metrics import Metrics
 from llama_core.train.optimizer import clip, make_optimizer, update
-from llama_core.train.parallelize import build, init_weights
+from llama_core.train.parallelize import build
 from llama_core.train.passes import backward
 from llama_core.train.profile import Profile
+from llama_core.train.start import begin
 from llama_core.train.validation import Sample, Validation
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def train(
     world: World,
     heldout: Sample | None = None,
 ) -> bool:
-    """Train from the newest checkpoint, or from the start, and commit the step's manifest.
+    """Train from the newest checkpoint, or else from where `start.begin` says, to the step's manifest.
 
     `heldout`: what the model is validated on. Returns False where SIGTERM stopped it before the end, with its
     progress saved. Raises DivergedError where the loss or the gradients are not finite, InputError where
@@ -64,8 +65,7 @@ def train(
     optimizer = make_optimizer(model, cfg)
     progress = checkpoint.load(step, model, optimizer, world)
     if progress is None:
-        init_weights(model, cfg.init_std, cfg.seed)
-        progress = TrainState(0, 0, data.fingerprint)
+        progress = begin(step, recipe, vocab_size, model, optimizer, data.fingerprint, world)
     elif progress.data != data.fingerprint:
         raise InputError(f"{step.folder.url} was trained on other data: delete it to start anew")
     elif world.rank == 0:
@@ -96,7 +96,7 @@ def train(
             metrics.settle()  # nothing that is not finite is saved
             if world.agree(lambda: step.folder.exists(MANIFEST)):
                 return True  # another attempt has finished this step
-            tokens = n * cfg.global_batch_tokens
+            tokens = cfg.tokens_before(n + 1)
             progress = TrainState(n, tokens, data.fingerprint, metrics.loss, metrics.publish())
             checkpoint.save(step, model, optimizer, progress, world)
             if world.rank == 0:

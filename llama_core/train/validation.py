@@ -85,7 +85,7 @@ class Validation:
         cfg, every = self._recipe.train, self._recipe.run.validate_every
         if self._sample is None:
             return False
-        before, after = ((step - 1) * cfg.global_batch_tokens, step * cfg.global_batch_tokens)
+        before, after = cfg.tokens_before(step), cfg.tokens_before(step + 1)
         return step == cfg.steps or before // every < after // every
 
     def bits_per_byte(self) -> dict[str, float]:

@@ -55,6 +55,18 @@ def test_batches_do_not_depend_on_what_was_asked_before(tokens: Artifact) -> Non
         assert (jumping.batch(n).tokens == batches[n]).all()
 
 
+def test_a_ramp_cuts_the_same_sequences_into_other_batches(tokens: Artifact) -> None:
+    whole = Loader(tokens, TRAIN, MIXTURE)
+    ramp = TRAIN.model_copy(update={"batch_ramp": [[20 * 32, 4 * 32], [40 * 32, 6 * 32]]})
+    loader = Loader(tokens, ramp, MIXTURE)
+    parts = [[loader.batch(n, rank, 2).tokens for rank in (0, 1)] for n in range(10)]
+    assert [sum(map(len, part)) for part in parts] == [4] * 5 + [6] * 4 + [12]
+    seen = np.concatenate([half for part in parts for half in part])
+    expected = np.concatenate([whole.batch(n) for n in range(5)])
+    assert (seen[: len(expected)] == expected[: len(seen)]).all()
+    assert loader.fingerprint == whole.fingerprint, "where a batch begins is no matter of the data"
+
+
 def test_another_process_reads_the_same_batch(tokens: Artifact) -> None:
     program = (
         "import hashlib, sys; from llama_core.recipes import training\n"

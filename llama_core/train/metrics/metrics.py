@@ -137,7 +137,8 @@ class Metrics:
         seconds = sum(laps.values())
         before = seconds if self._seconds is None else self._seconds
         self._seconds = SMOOTHING * before + (1 - SMOOTHING) * seconds
-        batch = sum(figures.tokens.values())
+        batch, seen = cfg.tokens_at(n), cfg.tokens_before(n + 1)
+        left = (cfg.tokens_before(cfg.steps + 1) - seen) / batch  # batches of this size
         speed = batch / seconds
         each = speed / self._mesh.world.size
         sequences = batch / cfg.seq_len
@@ -145,7 +146,7 @@ class Metrics:
         return {
             "step": n,
             "steps": cfg.steps,
-            "tokens": n * cfg.global_batch_tokens,
+            "tokens": seen,
             "loss": figures.loss,
             **{f"{LOSS}{source}": round(loss, 6) for source, loss in of_sources.items()},
             "lr": lr_at(n, cfg),
@@ -157,6 +158,6 @@ class Metrics:
             **peak_memory(self._mesh.world.device),
             "joules": round(figures.joules, 3) if self._energy.knows else None,
             "page_fetches_per_sequence": round(figures.fetches / sequences, 6),
-            "eta_s": round((cfg.steps - n) * self._seconds, 1),
+            "eta_s": round(left * self._seconds, 1),
             "time": round(time.time(), 3),
         }
