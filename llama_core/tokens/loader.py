@@ -55,7 +55,7 @@ class Loader:
         self._next: tuple[tuple[int, int, int], Future[Batch]] | None = None
 
     def batch(self, n: int, rank: int = 0, world: int = 1) -> Batch:
-        """Return a rank's part of batch `n`, counted from 0: sequences / world of it.
+        """Return a rank's part of batch `n`, counted from 0: sequences / world of its sequences.
 
         Raises DamagedError, which names the object and the bytes, and returns nothing of a damaged page.
         """

@@ -34,9 +34,8 @@ def cross_entropy(
     """Return the summed cross-entropy of each sequence: float32 (B,).
 
     `hidden`: (B, S, dim), the normalised last hidden states; `output`: the projection to logits, whose weight
-    is (V, dim); `targets`: int64 (B, S), negative where one counts nothing, which is for passes without
-    gradients alone. The products are made in the precision of `hidden`, all else in
-    float32, and `compiled` into one kernel.
+    is (V, dim); `targets`: int64 (B, S). The products are made in the precision of `hidden`, all else in
+    float32, and `compiled` into one kernel. Where no gradient is made, a negative target counts nothing.
 
     Where the weight is a DTensor that is sharded over the vocabulary, each process makes the logits of its
     part (loss parallelism): two numbers a position are exchanged, and the result is whole on each process.
@@ -46,10 +45,12 @@ def cross_entropy(
     group, weight = None, output.weight
     if hasattr(weight, "placements"):
         hidden, weight, group = _local(hidden, weight, vocab_parallel)
+    if not torch.is_grad_enabled():
+        hidden, weight = hidden.detach(), weight.detach()  # or their gradients would be made all the same
     rows = hidden.flatten(0, 1), weight, targets.flatten()
     losses: Tensor = _Losses.apply(*rows, compiled, group)
     losses = losses.view(targets.shape)
-    if not torch.is_grad_enabled():
+    if not losses.requires_grad:
         losses = losses.where(targets >= 0, 0)
     return losses.sum(1)
 
