@@ -4,6 +4,7 @@ Gradients are summed over the processes, never averaged: a loss is divided by th
 """
 
 import torch
+from torch import nn
 
 from llama_core.model.llama import Llama
 from llama_core.train.parallel.mesh import Mesh
