@@ -17,6 +17,7 @@ from llama_core.recipe import Recipe
 from llama_core.step import Step
 from llama_core.train import checkpoint
 from llama_core.train.checkpoint import TrainState
+from llama_core.train.digest import model_digest
 from llama_core.train.distributed import World
 from llama_core.train.metrics import Metrics, is_finite
 from llama_core.train.optimizer import clip, lr_at, make_optimizer, update
@@ -86,7 +87,7 @@ def train(step: Step, recipe: Recipe, data: Batches, vocab_size: int, bos_id: in
             if stopping and n < cfg.steps:
                 return False
 
-    digest = checkpoint.model_digest(model)
+    digest = model_digest(model, world)
     facts = {"parameters": recipe.model.n_params(vocab_size), "loss": metrics.records[-1]["loss"]}
     world.agree(lambda: checkpoint.finish(step, progress, run.keep, digest, facts))
     return True

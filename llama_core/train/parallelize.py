@@ -9,9 +9,10 @@ process would train another model.
 import functools
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from llama_core.errors import RecipeError
+from llama_core.model import init
 from llama_core.model.llama import Llama
 from llama_core.recipe import Recipe
 from llama_core.train.distributed import World
@@ -54,8 +55,10 @@ def parallelize(model: Llama, recipe: Recipe, mesh: Mesh) -> None:
 
 
 def init_weights(parts: Parts, std: float, seed: int) -> None:
-    """Set the initial weights, which are the same on any number of processes (see `Llama.init_weights`)."""
-    parts.whole.init_weights(std, seed, _assign)
+    """Set the initial weights, which are the same in any layout (see `model.init`)."""
+    model = parts.models[0]
+    assert isinstance(model, Llama)
+    init.init_weights(parts, model.cfg, std, seed)
 
 
 def _recompute(block: nn.Module) -> None:
@@ -66,13 +69,3 @@ def _recompute(block: nn.Module) -> None:
     block.forward = functools.partial(  # type: ignore[method-assign]
         checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False
     )
-
-
-def _assign(parameter: Tensor, value: Tensor) -> None:
-    """Copy a whole tensor into a parameter, or this process's part of it if the parameter is sharded."""
-    from torch.distributed.tensor import DTensor, distribute_tensor
-
-    value = value.to(parameter.device)
-    if isinstance(parameter, DTensor):  # every process has the whole tensor: nothing needs to be sent
-        value = distribute_tensor(value, parameter.device_mesh, parameter.placements, src_data_rank=None)
-    parameter.copy_(value)
