@@ -23,12 +23,12 @@ from multiprocessing import get_context
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from llama_core.recipe import Recipe
 from llama_core.recipes.load import load_recipe
 from llama_core.train import distributed
-from llama_core.train.loss import compiled_cross_entropy
 from llama_core.train.optimizer import clip, make_optimizer, update
 from llama_core.train.parallelize import build
 from llama_core.train.passes import backward
@@ -139,7 +139,7 @@ def _transformers(recipe: Recipe) -> Iterator[Step]:
         model.parameters(), lr=cfg.lr, betas=(cfg.beta1, cfg.beta2), weight_decay=cfg.weight_decay, fused=True
     )
 
-    loss_of = compiled_cross_entropy()
+    loss_of = torch.compile(_cross_entropy)
 
     def step(n: int) -> None:
         total = torch.zeros((), device=recipe.launch.device)
@@ -147,7 +147,7 @@ def _transformers(recipe: Recipe) -> Iterator[Step]:
         for tokens in (part.to(recipe.launch.device) for part in parts):
             with torch.autocast(recipe.launch.device, torch.bfloat16):
                 logits = model(tokens[:, :-1], use_cache=False).logits
-            loss = loss_of(logits, tokens[:, 1:]).sum() / cfg.global_batch_tokens
+            loss = loss_of(logits, tokens[:, 1:], cfg.global_batch_tokens)
             loss.backward()
             total += loss.detach()
         torch.nn.utils.clip_grad_norm_(model.parameters(), cfg.grad_clip)
@@ -156,6 +156,10 @@ def _transformers(recipe: Recipe) -> Iterator[Step]:
         total.item()
 
     yield step
+
+
+def _cross_entropy(logits: Tensor, targets: Tensor, n_targets: int) -> Tensor:
+    return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="sum") / n_targets
 
 
 def _batch(recipe: Recipe, n: int) -> Tensor:
