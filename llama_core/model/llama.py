@@ -142,10 +142,12 @@ class Llama(nn.Module):
         if mask is not None:
             mask.prepare(backend)
         by = rotation(positions, self.cfg.head_dim, self.cfg.rope_theta)
-        x = self.tok_embeddings(tokens)  # (B, S, dim)
+        x = tokens if self.tok_embeddings is None else self.tok_embeddings(tokens)  # (B, S, dim)
         for layer in self.layers:
             x = layer(x, by, mask, backend, cache)
         if cache is not None:
             cache.length += tokens.shape[1]
+        if self.output is None:
+            return x
         x = self.norm(x)
         return self.output(x) if head is None else head(x, self.output)

@@ -11,12 +11,11 @@ import functools
 import torch
 from torch import nn
 
-from llama_core.errors import RecipeError
 from llama_core.model import init
 from llama_core.model.llama import Llama
 from llama_core.recipe import Recipe
 from llama_core.train.distributed import World
-from llama_core.train.parallel import context, data, tensor
+from llama_core.train.parallel import context, data, pipeline, tensor
 from llama_core.train.parallel.mesh import Mesh
 from llama_core.train.parallel.parts import Parts
 
@@ -26,18 +25,22 @@ def build(recipe: Recipe, vocab_size: int, world: World) -> Parts:
 
     Its weights are undefined: `init_weights` or `checkpoint.load` sets them.
     """
-    mesh = Mesh.of(recipe.layout, world)
-    with torch.device("meta"):
-        model = Llama(recipe.model, vocab_size, recipe.layout.attention)
-    parallelize(model, recipe, mesh)
-    return Parts([model], mesh).to_empty(device=world.device)
+    mesh, layout, models = Mesh.of(recipe.layout, world), recipe.layout, []
+    numbers = pipeline.stages_of(mesh.pp_rank, mesh, layout.pp_schedule) if mesh.pp > 1 else [0]
+    stages = pipeline.cut(recipe.model, vocab_size, len(numbers) * mesh.pp)
+    for number in numbers:
+        with torch.device("meta"):
+            model = Llama(recipe.model, vocab_size, layout.attention)
+        pipeline.keep(model, stages[number])
+        parallelize(model, recipe, mesh)
+        models.append(model.to_empty(device=world.device))
+    pipelined = pipeline.Pipelined(models, numbers, mesh, recipe) if mesh.pp > 1 else None
+    return Parts(models, mesh, pipelined)
 
 
 def parallelize(model: Llama, recipe: Recipe, mesh: Mesh) -> None:
     """Lay `model` out by `recipe.layout`, in place. Its parameters keep their names."""
     layout = recipe.layout
-    if layout.pp > 1:
-        raise RecipeError(f"layout.pp {layout.pp}: there is no pipeline yet, set it to 1")
     if mesh.tp > 1:
         tensor.share_matrices(model, mesh)
         if layout.async_tp:
