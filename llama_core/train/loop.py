@@ -16,6 +16,7 @@ from llama_core.step import Step
 from llama_core.tokens.loader import Batch
 from llama_core.train import checkpoint
 from llama_core.train.checkpoint import TrainState
+from llama_core.train.digest import model_digest
 from llama_core.train.distributed import World
 from llama_core.train.garbage import collected_between
 from llama_core.train.metrics.metrics import Metrics
@@ -105,7 +106,7 @@ def train(
             if stopping and n < cfg.steps:
                 return False
 
-    digest = checkpoint.model_digest(model)
+    digest = model_digest(model, world)
     facts = {"parameters": recipe.model.n_params(vocab_size), "loss": progress.loss}
     world.agree(lambda: checkpoint.finish(step, progress, run.keep, digest, facts))
     return True

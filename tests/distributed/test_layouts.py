@@ -26,7 +26,7 @@ VOCAB, BOS, STEPS = 324, 1, 10  # of the rows of a matrix, eight processes have 
 SMALL = {
     "tokenizer.vocab_size": VOCAB,
     "model.dim": 40,
-    "model.n_layers": 2,
+    "model.n_layers": 4,
     "model.n_heads": 4,
     "model.multiple_of": 4,
     "train.tokens": STEPS * 1024,
@@ -101,6 +101,10 @@ LAYOUTS: dict[str, tuple[int, dict[str, Any]]] = {
     "TP 2": (2, {"tp": 2}),
     "TP 2 with loss parallel": (2, {"tp": 2, "loss_parallel": True}),
     "CP 2": (2, {"cp": 2}),
+    "PP 2": (2, {"pp": 2}),
+    "PP 2 interleaved": (2, {"pp": 2, "pp_schedule": "interleaved_1f1b"}),
+    "PP 2 zero-bubble": (2, {"pp": 2, "pp_schedule": "interleaved_zero_bubble"}),
+    "PP 2 ZBV": (2, {"pp": 2, "pp_schedule": "zbv_zero_bubble"}),
     "FSDP 4": (4, {}),
     "HSDP 2x2": (4, {"dp_replicate": 2}),
     "TP 4": (4, {"tp": 4}),
@@ -108,7 +112,12 @@ LAYOUTS: dict[str, tuple[int, dict[str, Any]]] = {
     "FSDP x TP": (4, {"tp": 2, "loss_parallel": True}),
     "FSDP x CP": (4, {"cp": 2}),
     "CP x TP": (4, {"cp": 2, "tp": 2}),
+    "FSDP x PP": (4, {"pp": 2}),
+    "FSDP x PP ZBV": (4, {"pp": 2, "pp_schedule": "zbv_zero_bubble"}),
+    "TP x PP": (4, {"tp": 2, "loss_parallel": True, "pp": 2, "pp_schedule": "interleaved_1f1b"}),
+    "CP x PP": (4, {"cp": 2, "pp": 2}),
     "FSDP 8": (8, {}),
+    "FSDP x TP x PP": (8, {"tp": 2, "pp": 2, "pp_schedule": "interleaved_zero_bubble"}),
     "HSDP x CP": (8, {"dp_replicate": 2, "cp": 2}),
     "HSDP x TP": (8, {"dp_replicate": 2, "tp": 2}),
     "CP x FSDP x TP": (8, {"cp": 2, "tp": 2, "loss_parallel": True}),
@@ -134,11 +143,13 @@ def is_slow(name: str, chosen: tuple[bool, ...]) -> bool:
 def settings(name: str, chosen: tuple[bool, ...]) -> dict[str, Any]:
     size, layout = LAYOUTS[name]
     documents, accumulate, recompute, compiled = chosen
-    data = size // (layout.get("tp", 1) * layout.get("cp", 1))
+    pp = layout.get("pp", 1)
+    turn = pp * (2 if layout.get("pp_schedule") == "zbv_zero_bubble" else 1)
+    data = size // (pp * layout.get("tp", 1) * layout.get("cp", 1))
     return {
         **{f"layout.{key}": value for key, value in layout.items()},
         "train.document_mask": documents,
-        "layout.micro_batch": 16 // data // (2 if accumulate else 1),
+        "layout.micro_batch": 16 // data // turn // (2 if accumulate else 1),
         "layout.activation_checkpointing": "full" if recompute else "none",
         "layout.compile": compiled,
     }
