@@ -74,7 +74,7 @@ def keep(model: Llama, blocks: range) -> None:
     if blocks.start > 0:
         model.tok_embeddings = None
     if blocks.stop < model.cfg.n_layers:
-        model.norm = model.output = None
+        model.norm = model.output = None  # type: ignore[assignment]
 
 
 class _Stage:
@@ -127,7 +127,7 @@ class Pipelined:
         hidden = torch.empty(self.shape, dtype=self.dtype, device="meta", requires_grad=True)
         for model, number in zip(models, numbers, strict=True):
             stage = _Stage(model, number, recipe)
-            model.forward = stage  # type: ignore[method-assign]
+            model.forward = stage  # type: ignore[method-assign, assignment]
             self.stages.append(stage)
             inputs = tokens if number == 0 else hidden
             outputs = sums if number == self.n_stages - 1 else hidden
