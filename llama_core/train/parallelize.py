@@ -26,10 +26,10 @@ def build(recipe: Recipe, vocab_size: int, world: World) -> Parts:
 
     Its weights are undefined: `init_weights` or `checkpoint.load` sets them.
     """
-    float8.check(recipe, world.device)
     mesh, layout, models = Mesh.of(recipe.layout, world), recipe.layout, []
     numbers = pipeline.stages_of(mesh.pp_rank, mesh, layout.pp_schedule) if mesh.pp > 1 else [0]
     stages = pipeline.cut(recipe.model, vocab_size, len(numbers) * mesh.pp)
+    float8.check(recipe, world.device)
     for number in numbers:
         with torch.device("meta"):
             model = Llama(recipe.model, vocab_size, layout.attention)

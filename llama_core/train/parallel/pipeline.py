@@ -17,6 +17,7 @@ from llama_core.model.llama import Llama
 from llama_core.recipe import Recipe
 from llama_core.recipes.training import Model
 from llama_core.train.loss import head
+from llama_core.train.parallel.data import reshard
 from llama_core.train.parallel.mesh import Mesh
 from llama_core.train.parallel.micro_batch import MicroBatch
 
@@ -74,7 +75,7 @@ def keep(model: Llama, blocks: range) -> None:
     if blocks.start > 0:
         model.tok_embeddings = None
     if blocks.stop < model.cfg.n_layers:
-        model.norm = model.output = None
+        model.norm = model.output = None  # type: ignore[assignment]
 
 
 class _Stage:
@@ -127,7 +128,7 @@ class Pipelined:
         hidden = torch.empty(self.shape, dtype=self.dtype, device="meta", requires_grad=True)
         for model, number in zip(models, numbers, strict=True):
             stage = _Stage(model, number, recipe)
-            model.forward = stage  # type: ignore[method-assign]
+            model.forward = stage  # type: ignore[method-assign, assignment]
             self.stages.append(stage)
             inputs = tokens if number == 0 else hidden
             outputs = sums if number == self.n_stages - 1 else hidden
@@ -171,10 +172,8 @@ class Pipelined:
                 x = self._receive(stage.number, micro_batches[n], x)
                 x = stage.model(x)
                 self._send(stage.number, x)
-        for part in self.parts:
-            for module in part.submod.modules():
-                if hasattr(module, "reshard"):
-                    module.reshard()  # or the whole weights would stay, and their names with them
+        for stage in self.stages:
+            reshard(stage.model)
         return self._rows(micro_batches)
 
     def _loss(self, sums: Tensor, target: Tensor) -> Tensor:
