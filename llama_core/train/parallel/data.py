@@ -33,17 +33,6 @@ def shard(model: Llama, mesh: Mesh, precision: str) -> None:
             module.set_gradient_divide_factor(1.0)
 
 
-def reduce_gradients(model: nn.Module, now: bool) -> None:
-    """Say whether the next backward pass reduces the gradients, or leaves that to a later one.
-
-    To leave it saves copies where one process holds all of a parameter. With several it would keep whole
-    gradients in memory instead of this process's parts.
-    """
-    of_fsdp = getattr(model, "set_requires_gradient_sync", None)  # importing FSDP's class would take seconds
-    if of_fsdp is not None:
-        of_fsdp(now)
-
-
 def reshard(model: nn.Module) -> None:
     """Leave each process its part of the parameters alone, after passes without gradients.
 
