@@ -89,3 +89,4 @@ def test_the_other_ranks_keep_nothing(training) -> None:
         assert r["tokens_per_s_per_device"] == pytest.approx(r["tokens_per_s"] / 2, abs=0.1)
         assert r["memory/resident"] > 2**26
         assert min(r["loss/code"], r["loss/docs"]) <= r["loss"] <= max(r["loss/code"], r["loss/docs"])
+    assert run.records()[0]["page_fetches_per_sequence"] > 0
