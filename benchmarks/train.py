@@ -7,8 +7,8 @@
 Each side is what its users run: our `llama_core.train.loop`, `transformers.Trainer` with its defaults
 (`train_transformers`), and `torchtitan.trainer.Trainer` of the released wheel (`train_torchtitan`), which has
 a Python of its own where the one that runs does not have it. All have float32 weights and moments of AdamW,
-and compile, each in its own way. On a CPU the model is small (17 M parameters, sequences of 256, 2 threads); on a
-GPU it has the recipe's shape with `--layers` of its layers.
+and compile, each in its own way. On a CPU the model is small (17 M parameters, sequences of 256, 2 threads);
+on a GPU it has the recipe's shape with `--layers` of its layers.
 
 Each side is a process of its own. They take turns, `--steps` steps at a time, so that all of them see the
 same machine: on a CPU the processes stay, on a GPU each turn is a fresh one, since one model may fill it. A step is

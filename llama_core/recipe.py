@@ -161,6 +161,12 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _profiled_steps_are_trained(self) -> "Recipe":
+        if self.run.profile and self.run.profile[-1] > self.train.steps:
+            raise ValueError(f"run.profile {self.run.profile}: the training has {self.train.steps} steps")
+        return self
+
+    @model_validator(mode="after")
     def _prompts_fit(self) -> "Recipe":
         longest = PIECE * self.train.seq_len
         if too_long := [prompt for prompt in self.evaluate.prompts if len(prompt) > longest]:

@@ -62,6 +62,21 @@ class Implied:
         return self.artifact.folders(role)
 
 
+@dataclass(frozen=True)
+class Named:
+    """A step, finished or not, that the identity names: it adds a parent and no digest."""
+
+    folder: str
+
+    def digests(self, role: str) -> dict[str, str]:
+        """Return nothing: the identity has its name."""
+        return {}
+
+    def folders(self, role: str) -> dict[str, list[str]]:
+        """Return the step's folder by role."""
+        return {role: [self.folder]}
+
+
 class OpenShard:
     """A shard that is being written: its caller publishes objects into it, counts, and notes facts."""
 

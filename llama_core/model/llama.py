@@ -126,12 +126,15 @@ class Llama(nn.Module):
         tokens: Tensor,
         mask: DocMask | None = None,
         cache: Cache | None = None,
+        head: Callable[[Tensor, nn.Linear], Tensor] | None = None,
         positions: Tensor | None = None,
     ) -> Tensor:
         """Return the logits (B, S, V) of `tokens`, int64 (B, S), in the model's precision.
 
-        With a `cache`, `tokens` continue the positions that it holds, and are added to it. `positions`: the
-        place of each token in its sequence, int64 (S,); None: one after the other.
+        With a `cache`, `tokens` continue the positions that it holds, and are added to it. With a `head`,
+        return what it makes of the normalised last hidden states (B, S, dim) and the output projection, in
+        place of the logits: so a loss can do without all of them at once. `positions`: the place of each
+        token in its sequence, int64 (S,); None: one after the other.
         """
         if positions is None:
             start = cache.length if cache is not None else 0
@@ -145,7 +148,8 @@ class Llama(nn.Module):
             x = layer(x, by, mask, backend, cache)
         if cache is not None:
             cache.length += tokens.shape[1]
-        return self.output(self.norm(x))
+        x = self.norm(x)
+        return self.output(x) if head is None else head(x, self.output)
 
     @torch.no_grad()
     def init_weights(

@@ -14,16 +14,14 @@ def check(layout: Layout, launch: Launch, model: Model, train: Train, vocab_size
     _check_pp(layout.pp, model.n_layers)
     _check_sequence(layout, train.seq_len)
     _check_world(layout, launch.world_size)
-    _check_batch(layout, launch.world_size, train.batch_sequences)
+    _check_batches(layout, launch.world_size, train.batches)
 
 
 def _check_options(layout: Layout, launch: Launch) -> None:
     """Refuse options that would have no effect."""
     for name in ("loss_parallel", "async_tp"):
         if getattr(layout, name) and layout.tp == 1:
-            raise ValueError(
-                f"layout.{name} is of use only with layout.tp above 1: set it, or leave {name} out"
-            )
+            raise ValueError(f"layout.{name} is of no use with layout.tp 1: raise that, or set it to false")
     if layout.async_tp and launch.device != "cuda":
         raise ValueError(
             f"layout.async_tp needs GPUs, and launch.device is {launch.device}: set layout.async_tp to false"
@@ -86,20 +84,20 @@ def _check_sequence(layout: Layout, seq_len: int) -> None:
     raise ValueError(f"layout.tp {tp} does not divide train.seq_len {seq_len}{a_process}: {_do(fitting)}")
 
 
-def _check_batch(layout: Layout, world: int, sequences: int) -> None:
+def _check_batches(layout: Layout, world: int, batches: list[int]) -> None:
+    """Check that every batch of the ramp divides. `batches`: their numbers of sequences."""
     others = layout.pp * layout.cp * layout.tp
-    data = world // others
-    if sequences % data:
-        fitting = [others * n for n in near(data, sequences, _divides(sequences))]
+    data, common = world // others, math.gcd(*batches)
+    if wrong := [sequences for sequences in batches if sequences % data]:
+        fitting = [others * n for n in near(data, common, _divides(common))]
         raise ValueError(
-            f"a batch of {sequences} sequences does not divide over {data} data-parallel processes "
+            f"a batch of {wrong[0]} sequences does not divide over {data} data-parallel processes "
             f"({world} in all): {_either(fitting)} in all would do"
         )
-    each = sequences // data
-    if each % layout.micro_batch:
-        fitting = near(layout.micro_batch, each, _divides(each))
+    if wrong := [sequences for sequences in batches if sequences // data % layout.micro_batch]:
+        fitting = near(layout.micro_batch, common // data, _divides(common // data))
         raise ValueError(
-            f"a batch of {sequences} sequences does not divide over {data} processes x layout.micro_batch "
+            f"a batch of {wrong[0]} sequences does not divide over {data} processes x layout.micro_batch "
             f"{layout.micro_batch}: {_do(fitting)}"
         )
 

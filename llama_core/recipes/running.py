@@ -9,6 +9,8 @@ from llama_core.recipes.time_limit import TimeLimit
 from llama_core.section import Execution, Section
 from llama_core.url import Address
 
+MOST_PROFILED = 20  # steps: the trace of one has tens of megabytes
+
 
 class Layout(Section):
     """How a model and its batches are spread over processes."""
@@ -85,6 +87,24 @@ class RunSection(Section):
     """Number of checkpoints that are kept besides the newest."""
     log_every: Execution[int] = Field(10, ge=1)
     """Number of training steps between two lines of the log."""
+    validate_every: Execution[int] = Field(1_000_000_000, ge=0)
+    """Number of training tokens between two validations on held-out text, and after the last step; 0: none.
+    They change nothing of the training."""
+    validate_bytes: Execution[int] = Field(200_000, gt=0)
+    """Largest number of bytes of held-out text of each source that a validation scores."""
+    profile: Execution[list[int] | None] = None
+    """First and last training step that PyTorch's profiler records, such as [10, 12]; null: none. The files
+    lie on the store, under `profiles`."""
+
+    @model_validator(mode="after")
+    def _profile_is_a_few_steps(self) -> "RunSection":
+        span = [1, 1] if self.profile is None else self.profile
+        if len(span) != 2 or not 1 <= span[0] <= span[1] < span[0] + MOST_PROFILED:
+            raise ValueError(
+                f"run.profile {self.profile} must be the first and the last of at most {MOST_PROFILED} "
+                "steps, such as [10, 12]"
+            )
+        return self
 
     @model_validator(mode="after")
     def _address_has_an_engine(self) -> "RunSection":

@@ -14,14 +14,21 @@ from llama_core.recipes.training import Train
 def lr_at(step: int, cfg: Train) -> float:
     """Return the learning rate of update `step` (1 is the first).
 
-    It rises linearly in the warm-up, then falls as a cosine to the last step (Touvron et al. 2023, section
-    2.3).
+    It rises linearly in the warm-up, by steps. Then it falls, by tokens: as a cosine to the end (Touvron et
+    al. 2023, section 2.3), or in the last tokens alone (see `Train.schedule`).
     """
     if step <= cfg.warmup_steps:
         return cfg.lr * step / cfg.warmup_steps
-    done = (step - cfg.warmup_steps) / max(1, cfg.steps - cfg.warmup_steps)
-    cosine = (1 + math.cos(math.pi * min(1.0, done))) / 2
-    return cfg.lr * (cfg.min_lr_ratio + (1 - cfg.min_lr_ratio) * cosine)
+    seen, whole = cfg.tokens_before(step + 1), cfg.tokens_before(cfg.steps + 1)
+    start = cfg.tokens_before(cfg.warmup_steps + 1)
+    if cfg.schedule == "wsd":
+        start = whole - cfg.tokens_of_decay
+    done = min(1.0, max(0, seen - start) / max(1, whole - start))
+    if cfg.schedule == "cosine":
+        height = (1 + math.cos(math.pi * done)) / 2
+    else:
+        height = 1 - (math.sqrt(done) if cfg.decay_shape == "1-sqrt" else done)
+    return cfg.lr * (cfg.min_lr_ratio + (1 - cfg.min_lr_ratio) * height)
 
 
 def make_optimizer(model: nn.Module, cfg: Train) -> torch.optim.AdamW:

@@ -45,7 +45,7 @@ def parallelize(model: Llama, recipe: Recipe, mesh: Mesh) -> None:
     if layout.pp > 1:
         raise RecipeError(f"layout.pp {layout.pp}: there is no pipeline yet, set it to 1")
     if mesh.tp > 1:
-        tensor.share_matrices(model, mesh, layout.loss_parallel)
+        tensor.share_matrices(model, mesh)
         if layout.async_tp:
             tensor.overlap(mesh)
     if mesh.cp > 1:

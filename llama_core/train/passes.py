@@ -1,17 +1,15 @@
 """The passes of a step: forward and backward over a batch's micro-batches."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from llama_core.recipe import Recipe
-from llama_core.recipes.running import Layout
-from llama_core.train.loss import compiled_cross_entropy, cross_entropy
-from llama_core.train.parallel.mesh import Mesh
+from llama_core.train.loss import head
 from llama_core.train.parallel.micro_batch import MicroBatch
 from llama_core.train.parallel.parts import Parts
-from llama_core.train.parallel.vocabulary import SharedCrossEntropy
+
+IGNORED = -100
+"""The target of a position whose loss does not count."""
 
 
 def backward(parts: Parts, batch: Tensor, recipe: Recipe, bos_id: int) -> Tensor:
@@ -27,18 +25,30 @@ def backward(parts: Parts, batch: Tensor, recipe: Recipe, bos_id: int) -> Tensor
     n_targets = batch.shape[0] * (batch.shape[1] - 1) * mesh.data_size
     if parts.pipeline is not None:
         return parts.pipeline.backward(micro_batches, n_targets)
-    model, rows = parts.whole, []
-    loss_of = row_losses(recipe.layout, mesh)
+    layout, rows = recipe.layout, []
     for part in micro_batches:
-        logits = model(part.inputs, part.mask, positions=part.positions)  # (B, S, V)
-        sums = loss_of(logits, part.targets)  # (B,)
+        loss = head(part.targets, layout.compile, layout.loss_parallel)
+        sums = parts.whole(part.inputs, part.mask, head=loss, positions=part.positions)  # (B,)
         (sums.sum() / n_targets).backward()
         rows.append(sums.detach())
     return torch.cat(rows) * (mesh.tp_rank == 0)
 
 
-def row_losses(layout: Layout, mesh: Mesh) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return the loss of a layout: from logits and targets (B, S) to the sum of each sequence, (B,)."""
-    if layout.loss_parallel and mesh.tp > 1:
-        return SharedCrossEntropy.of(mesh)
-    return compiled_cross_entropy() if layout.compile else cross_entropy
+@torch.no_grad()
+def score(parts: Parts, tokens: Tensor, targets: Tensor, recipe: Recipe, bos_id: int) -> Tensor:
+    """Return the summed cross-entropy of each sequence: float32 (B,), on the device. No gradient is made.
+
+    `tokens`: int64 (B, S + 1), and `targets`: int64 (B, S), on the host; a target that is IGNORED counts
+    nothing. What this process accounts for, and who calls it, is as in `backward`.
+    """
+    mesh, layout = parts.mesh, recipe.layout
+    starts = bos_id if recipe.train.document_mask else None
+    pairs = zip(tokens.split(layout.micro_batch), targets.split(layout.micro_batch), strict=True)
+    micro_batches = [MicroBatch.of(t, starts, mesh, wanted) for t, wanted in pairs]
+    if parts.pipeline is not None:
+        return parts.pipeline.score(micro_batches)
+    rows = []
+    for part in micro_batches:
+        loss = head(part.targets, layout.compile, layout.loss_parallel)
+        rows.append(parts.whole(part.inputs, part.mask, head=loss, positions=part.positions))
+    return torch.cat(rows) * (mesh.tp_rank == 0)

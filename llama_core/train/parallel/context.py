@@ -80,8 +80,10 @@ class _Attend:
 
     def _gather(self, parts: Tensor) -> Tensor:
         """Return the whole of `parts`, (2, B, S / cp, H, D), in the order of positions: (2, B, S, H, D)."""
-        from torch.distributed._functional_collectives import all_gather_tensor_autograd
+        from torch.distributed import _functional_collectives as collectives
 
-        whole = all_gather_tensor_autograd(parts.contiguous(), 2, self.group)
+        newer = hasattr(collectives, "all_gather_single_autograd")  # its name since PyTorch 2.13
+        gather = collectives.all_gather_single_autograd if newer else collectives.all_gather_tensor_autograd
+        whole = gather(parts.contiguous(), 2, self.group)
         chunks = whole.unflatten(2, (2 * self.size, -1))
         return torch.cat([chunks[:, :, n] for n in self.sorted], 2)

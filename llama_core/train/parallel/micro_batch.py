@@ -23,13 +23,16 @@ class MicroBatch:
     """The places of the positions in their sequences, int64 (S,); None: one after the other."""
 
     @classmethod
-    def of(cls, tokens: Tensor, bos_id: int | None, mesh: Mesh) -> "MicroBatch":
+    def of(
+        cls, tokens: Tensor, bos_id: int | None, mesh: Mesh, targets: Tensor | None = None
+    ) -> "MicroBatch":
         """Return the part of `tokens` that this process sees: int64 (B, S + 1), on the host.
 
         `bos_id`: the token that starts a document which sees only itself; None: documents see each other.
+        `targets`: int64 (B, S), in place of the tokens after each position.
         """
         device = mesh.world.device
-        inputs, targets = tokens[:, :-1], tokens[:, 1:]
+        inputs, targets = tokens[:, :-1], tokens[:, 1:] if targets is None else targets
         mask = None if bos_id is None else DocMask.from_tokens(inputs, bos_id, device)
         positions = None
         if mesh.cp > 1:

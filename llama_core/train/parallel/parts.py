@@ -20,6 +20,10 @@ class Pipeline(Protocol):
         """
         ...
 
+    def score(self, micro_batches: list[MicroBatch]) -> Tensor:
+        """Return the row sums as `passes.score` does, without gradients."""
+        ...
+
 
 class Parts(nn.Module):
     """The parts of the model that this process holds, with the names that parameters have in the whole.

@@ -8,16 +8,17 @@ gathers twice and reduce-scatters twice, and no activation is held whole by ever
 from typing import Any
 
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
 
 from llama_core.model.llama import Llama
 from llama_core.train.parallel.mesh import Mesh
 
 
-def share_matrices(model: Llama, mesh: Mesh, loss_parallel: bool) -> None:
+def share_matrices(model: Llama, mesh: Mesh) -> None:
     """Share the matrices of `model`, or of a part of it, among the tp processes, in place.
 
-    The logits are whole on every process, or with `loss_parallel` of this process's part of the vocabulary;
-    the normalised hidden states before them are whole. Those between blocks are a part of the positions.
+    The hidden states between blocks are those of a part of the positions, and the normalised ones before the
+    output projection those of all: `loss.cross_entropy` takes them, and shares the vocabulary or gathers it.
     """
     from torch.distributed.tensor import Replicate, Shard
     from torch.distributed.tensor.parallel import (
@@ -42,12 +43,32 @@ def share_matrices(model: Llama, mesh: Mesh, loss_parallel: bool) -> None:
         for name in ("attention", "feed_forward"):
             layer.get_submodule(name).register_forward_pre_hook(_gather_positions)
     if model.tok_embeddings is not None:
-        embedding = RowwiseParallel(input_layouts=Replicate(), output_layouts=Shard(1))
-        parallelize_module(model, tp, {"tok_embeddings": embedding})
+        _share_embeddings(model.tok_embeddings, tp)
     if model.output is not None:
-        output = ColwiseParallel(output_layouts=Shard(-1) if loss_parallel else Replicate())
+        output = ColwiseParallel(output_layouts=Replicate())
         parallelize_module(model, tp, {"norm": SequenceParallel(), "output": output})
         model.norm.register_forward_hook(_gather_output)
+
+
+def _share_embeddings(embeddings: nn.Module, tp: DeviceMesh) -> None:
+    """Share embeddings by vocabulary: they take all positions, and return those of this process.
+
+    RowwiseParallel would return a tensor that is still on its way, and a compiled block which takes such a
+    one gives it no gradient (PyTorch 2.13).
+    """
+    from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_module, distribute_tensor
+
+    def share(name: str, module: nn.Module, mesh: DeviceMesh) -> None:
+        weight = distribute_tensor(module.get_parameter("weight"), mesh, [Shard(0)])
+        module.register_parameter("weight", nn.Parameter(weight))
+
+    def enter(module: nn.Module, inputs: Any, mesh: DeviceMesh) -> Any:
+        return (DTensor.from_local(inputs[0], mesh, [Replicate()], run_check=False),)
+
+    def leave(module: nn.Module, output: Any, mesh: DeviceMesh) -> Any:
+        return output.redistribute(placements=[Shard(1)]).to_local()
+
+    distribute_module(embeddings, tp, share, enter, leave)
 
 
 def _gather_positions(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
