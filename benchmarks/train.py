@@ -11,12 +11,12 @@ and compile, each in its own way. On a CPU the model is small (17 M parameters, 
 on a GPU it has the recipe's shape with `--layers` of its layers.
 
 Each side is a process of its own. They take turns, `--steps` steps at a time, so that all of them see the
-same machine: on a CPU the processes stay, on a GPU each turn is a fresh one, since one model may fill it. A step is
-timed whole, from the batch on the host to the update. Speeds are medians over all steps, a ratio is the median
-of the rounds' ratios. MFU is defined as in PaLM (Chowdhery et al. 2022): 6 N + 12 L d s operations per token
-over the peak in bf16, where N leaves out the input embedding, and where every query sees all keys before it,
-whatever the mask; `causal` counts half of the attention. The last line is JSON. A side that cannot run is named
-with the reason, and the exit code is 1.
+same machine: on a CPU the processes stay, on a GPU each turn is a fresh one, since one model may fill it. A
+step is timed whole, from the batch on the host to the update. Speeds are medians over all steps, a ratio is
+the median of the rounds' ratios. MFU is defined as in PaLM (Chowdhery et al. 2022): 6 N + 12 L d s operations
+per token over the peak in bf16, where N leaves out the input embedding, and where every query sees all keys
+before it, whatever the mask; `causal` counts half of the attention. The last line is JSON. A side that cannot
+run is named with the reason, and the exit code is 1.
 """
 
 import argparse

@@ -7,7 +7,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from torch.profiler import profile
 
 from benchmarks.train_turns import BOS, Setting, Turns, batch
@@ -15,6 +14,7 @@ from llama_core.recipe import Recipe
 from llama_core.recipes.load import load_recipe
 from llama_core.step import Step
 from llama_core.store import Store
+from llama_core.tokens.loader import Batch
 from llama_core.train import REVISION, distributed, loop
 
 MANY = 100_000  # steps; the benchmark ends the training long before
@@ -52,13 +52,14 @@ class Batches:
     """The benchmark's batches, as the loop asks a loader for them."""
 
     fingerprint = "benchmark"
+    sources = ["random"]
 
     def __init__(self, setting: Setting, turns: Turns):
         self._setting, self._turns = setting, turns
         self._profiler = profile() if setting.profile else None
 
-    def batch(self, n: int, rank: int, world: int) -> NDArray[np.int64]:
-        """Wait for this process's turn, and return batch `n`: int64 (B, S + 1)."""
+    def batch(self, n: int, rank: int, world: int) -> Batch:
+        """Wait for this process's turn, and return batch `n`."""
         if self._profiler and n == PROFILED.start:
             self._profiler.start()
         if self._profiler and n == PROFILED.stop:
@@ -67,7 +68,8 @@ class Batches:
             table = self._profiler.key_averages().table(by, row_limit=40, max_name_column_width=90)
             Path(self._setting.profile).write_text(table)
         self._turns.next_step()
-        return batch(self._setting, n).numpy()
+        tokens = batch(self._setting, n).numpy()
+        return Batch(tokens, np.zeros(len(tokens), np.int64))
 
 
 def main() -> None:
