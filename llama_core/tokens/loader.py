@@ -54,6 +54,11 @@ class Loader:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="loader")
         self._next: tuple[tuple[int, int, int], Future[Batch]] | None = None
 
+    @property
+    def fetched_pages(self) -> int:
+        """How many pages this process has fetched from the store."""
+        return self._reader.fetched
+
     def batch(self, n: int, rank: int = 0, world: int = 1) -> Batch:
         """Return a rank's part of batch `n`, counted from 0: sequences / world of its sequences.
 

@@ -163,6 +163,8 @@ class PageReader:
         self._dtypes = [np.dtype(found.dtype) for found in facts]
         self._capacity = cached_pages
         self._pages: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+        self.fetched = 0
+        """How many pages were fetched."""
 
     def read(self, shard: int, start: int, count: int) -> NDArray[np.int64]:
         """Return the ids [start, start + count) of shard number `shard`: int64 (count,).
@@ -195,6 +197,7 @@ class PageReader:
         ids = np.frombuffer(data, self._dtypes[shard])
         if self._n_words is not None and not 0 <= ids.min() <= ids.max() < self._n_words:
             raise damaged(self._store.url_of(entry.name), f"page {page} has an id that is no token's")
+        self.fetched += 1
         self._pages[shard, page] = data
         if len(self._pages) > self._capacity:
             self._pages.popitem(last=False)
