@@ -23,8 +23,10 @@ class Layout(Section):
     less memory and more time."""
     compile: Execution[bool] = False
     """Compile each block and the loss with torch.compile."""
-    attention: Execution[Literal["auto", "xformers", "sdpa"]] = "auto"
-    """Implementation of attention; `auto` is xformers on CUDA and PyTorch's SDPA elsewhere."""
+    attention: Execution[Literal["auto", "xformers", "varlen", "cudnn", "sdpa"]] = "auto"
+    """Implementation of attention; `auto` is xformers on CUDA, as in the paper, and `sdpa` elsewhere. On CUDA
+    there are also `varlen` (PyTorch's flash attention by documents) and `cudnn` (PyTorch's SDPA by cuDNN);
+    `sdpa` (PyTorch's SDPA) is everywhere."""
 
 
 class Launch(Section):
