@@ -29,9 +29,9 @@ from torch import Tensor
 from llama_core.recipe import Recipe
 from llama_core.recipes.load import load_recipe
 from llama_core.train import distributed
-from llama_core.train.loop import backward
 from llama_core.train.optimizer import clip, make_optimizer, update
 from llama_core.train.parallelize import build
+from llama_core.train.passes import backward
 
 PEAK = {"H100 80GB HBM3": 989e12, "H200": 989e12, "A100": 312e12}  # dense bf16 operations a second, published
 VOCAB, BOS, MEAN_DOCUMENT = 32_000, 1, 512
@@ -108,8 +108,8 @@ def _ours(recipe: Recipe) -> Iterator[Step]:
     optimizer = make_optimizer(model, recipe.train)
 
     def step(n: int) -> None:
-        backward(model, _batch(recipe, n), recipe, BOS, world)
-        clip(model.parameters(), recipe.train.grad_clip, world, 1)
+        backward(model, _batch(recipe, n), recipe, BOS)
+        clip(model.parameters(), recipe.train.grad_clip)
         update(optimizer, n, recipe.train)
 
     yield step

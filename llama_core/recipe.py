@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from llama_core.corpus.recipe import Corpus
+from llama_core.recipes import layouts
 from llama_core.recipes.running import Launch, Layout, RunSection
 from llama_core.recipes.training import Model, Train
 from llama_core.section import Execution, Identity, Section, Seed
@@ -160,6 +161,12 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _profiled_steps_are_trained(self) -> "Recipe":
+        if self.run.profile and self.run.profile[-1] > self.train.steps:
+            raise ValueError(f"run.profile {self.run.profile}: the training has {self.train.steps} steps")
+        return self
+
+    @model_validator(mode="after")
     def _prompts_fit(self) -> "Recipe":
         longest = PIECE * self.train.seq_len
         if too_long := [prompt for prompt in self.evaluate.prompts if len(prompt) > longest]:
@@ -170,16 +177,6 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
-    def _batch_divides(self) -> "Recipe":
-        parts = self.launch.world_size * self.layout.micro_batch
-        if self.train.batch_sequences % parts:
-            raise ValueError(
-                f"a batch of {self.train.batch_sequences} sequences does not divide over "
-                f"{self.launch.world_size} processes x layout.micro_batch {self.layout.micro_batch}"
-            )
-        if self.launch.world_size % self.layout.dp_replicate:
-            raise ValueError(
-                f"layout.dp_replicate {self.layout.dp_replicate} must divide "
-                f"{self.launch.world_size} processes"
-            )
+    def _layout_can_be_had(self) -> "Recipe":
+        layouts.check(self.layout, self.launch, self.model, self.train, self.tokenizer.vocab_size)
         return self

@@ -23,7 +23,8 @@ from pydantic import BaseModel, TypeAdapter
 from llama_core.artifact import INDEX, MANIFEST, Artifact, Shard, StepName, digest_of, write_index
 from llama_core.errors import DamagedError
 from llama_core.objects import FileName, Object, Writer
-from llama_core.parse import Text, Whole, shaped
+from llama_core.parse import Text, Whole, damaged, shaped
+from llama_core.section import in_address, in_full
 from llama_core.store import MANY, Store, to_json
 
 LIBRARIES = ("torch", "numpy", "pyarrow", "sentencepiece", "fsspec", "s3fs", "xxhash")
@@ -61,6 +62,21 @@ class Implied:
         return self.artifact.folders(role)
 
 
+@dataclass(frozen=True)
+class Named:
+    """A step, finished or not, that the identity names: it adds a parent and no digest."""
+
+    folder: str
+
+    def digests(self, role: str) -> dict[str, str]:
+        """Return nothing: the identity has its name."""
+        return {}
+
+    def folders(self, role: str) -> dict[str, list[str]]:
+        """Return the step's folder by role."""
+        return {role: [self.folder]}
+
+
 class OpenShard:
     """A shard that is being written: its caller publishes objects into it, counts, and notes facts."""
 
@@ -96,7 +112,9 @@ class OpenShard:
 class Step:
     """One stage's work at its address.
 
-    `identity` holds the settings that change the output, `execution` those that change only how it is made.
+    `identity` holds the settings that change the output, as sections give them: the manifest shows them all,
+    and the address is made from those that are no defaults. `execution` holds the settings that change only
+    how it is made.
     `inputs` says by role what the step reads: artifacts, or the digests (str) of data from outside. From them
     follow `digests`, which the address is made from, and `parents`, the folders of the artifacts. `revision`
     is raised when the stage's code gives another output for the same inputs.
@@ -113,7 +131,8 @@ class Step:
         attempt: str | None = None,
     ):
         self.root, self.stage, self.revision = root, stage, revision
-        self.identity, self.execution = identity, execution or {}
+        self.identity, self.address = in_full(identity), in_address(identity)
+        self.execution = execution or {}
         self.attempt = "a-" + secrets.token_hex(4) if attempt is None else attempt
         self.digests: dict[str, str] = {}
         self.parents: dict[str, list[str]] = {}
@@ -128,7 +147,7 @@ class Step:
     @property
     def id(self) -> str:
         """The digest of everything that goes into the step."""
-        return digest_of([self.stage, self.revision, self.identity, self.digests])
+        return digest_of([self.stage, self.revision, self.address, self.digests])
 
     @property
     def name(self) -> str:
@@ -233,6 +252,7 @@ class Step:
             "id": self.id,
             "revision": self.revision,
             "identity": self.identity,
+            "address": self.address,
             "inputs": self.digests,
             "parents": self.parents,
             "execution": self.execution,
@@ -256,7 +276,7 @@ class Step:
 
     def as_dict(self) -> dict[str, Any]:
         """Return, as a JSON value, what a program on another machine needs to write into this step."""
-        names = ("stage", "revision", "identity", "execution", "parents", "attempt")
+        names = ("stage", "revision", "identity", "address", "execution", "parents", "attempt")
         return {"root": self.root.url, "inputs": self.digests} | {n: getattr(self, n) for n in names}
 
     @classmethod
@@ -265,7 +285,9 @@ class Step:
         plan = shaped(_PLAN, value, what)
         names = ("stage", "revision", "identity", "inputs", "execution", "attempt")
         step = cls(Store(plan.root), **{name: getattr(plan, name) for name in names})
-        step.parents = dict(plan.parents)
+        if not _is_part(plan.address, plan.identity):
+            raise damaged(what, "its address is made from other settings than its identity")
+        step.parents, step.address = dict(plan.parents), plan.address
         return step
 
 
@@ -276,6 +298,7 @@ class _Plan(BaseModel):
     stage: FileName
     revision: Whole
     identity: dict[Text, Any]
+    address: dict[Text, Any]
     execution: dict[Text, Any]
     inputs: dict[Text, Text]
     parents: dict[Text, list[StepName]]
@@ -283,6 +306,13 @@ class _Plan(BaseModel):
 
 
 _PLAN = TypeAdapter(_Plan)
+
+
+def _is_part(part: Any, whole: Any) -> bool:
+    """Tell whether a JSON value is another one of whose objects some keys may be left out."""
+    if isinstance(part, dict) and isinstance(whole, dict):
+        return all(key in whole and _is_part(value, whole[key]) for key, value in part.items())
+    return bool(part == whole)
 
 
 def _versions() -> dict[str, str]:

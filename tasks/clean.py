@@ -83,7 +83,7 @@ def perplexity(run: Run, source: str, documents: Documents, models: Artifact) ->
     """Sort the documents into buckets by their perplexity, and decide which of these are kept."""
     cfg = run.recipe.corpus.sources[source].clean.perplexity
     assert cfg is not None
-    identity = {name: getattr(cfg, name) for name in ("keep", "head", "middle")}
+    identity = {k: v for k, v in cfg.identity().items() if k in ("keep", "head", "middle")}
     inputs: Inputs = {source: documents, "language_models": models}
     step = Step(run.store, "perplexity", perplexity_core.REVISION, identity, inputs)
     plan = perplexity_core.plan(step, documents, models, cfg)

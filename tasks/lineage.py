@@ -3,6 +3,7 @@
 from llama_core.artifact import Artifact
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.training_text import TrainingText
+from llama_core.recipe import Recipe
 
 Lineage = dict[str, Artifact]
 
@@ -18,3 +19,9 @@ def lineage(documents: dict[str, Documents], text: TrainingText, *later: Artifac
     named |= {f"{a.stage}.{source}": a for source, a in decided if a.stage != "dedup"}
     named |= {a.stage: a for _, a in decided if a.stage == "dedup"}
     return named | {a.stage: a for a in (*text.stages, *later)}
+
+
+def started_from(recipe: Recipe) -> dict[str, str]:
+    """Return the tag of the checkpoint that a training starts from, if it does."""
+    start = recipe.train.start_from
+    return {"llama.start_from": start.checkpoint} if start else {}

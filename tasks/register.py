@@ -27,6 +27,7 @@ from llama_core.url import without_secrets
 from tasks import tracking
 from tasks.evaluate import scores
 from tasks.export import attempt_of, check_code
+from tasks.lineage import started_from
 from tasks.observe import Progress, say, show_link, warn
 from tasks.run import Run
 from tasks.step import stage
@@ -119,6 +120,7 @@ def register(run: Run, lineage: dict[str, Artifact], evaluation: Artifact, expor
     tags = {f"llama.{stage}": artifact.url for stage, artifact in lineage.items()}
     tags |= {"llama.evaluate": evaluation.url, "llama.export": exported.url, VERSION_TAG: step.id}
     tags |= {"llama.recipe": run.recipe.name, "llama.digest": lineage["train"].digest}
+    tags |= started_from(run.recipe)
     tags |= {SUMS_TAG: exported.shard("model").object(f"/{SUMS}").sha256}
     source = source_of(exported.store.at(attempt_of(exported)))
     api = MlflowClient()

@@ -13,6 +13,7 @@ from llama_core.evaluate import SAMPLING
 from llama_core.markdown import code, code_block, escape, table
 from llama_core.parse import json_lines
 from llama_core.phases import one_phase
+from llama_core.recipes.training import StartFrom
 from llama_core.step import Step
 from llama_core.tokens.order import n_windows
 from tasks.decontaminate import not_run, summary
@@ -112,6 +113,7 @@ def markdown(run: Run, made: dict[str, Artifact], version: Version, records: lis
         "## Training",
         f"{len(records):,} steps, loss {records[0]['loss']:.3f} to {records[-1]['loss']:.3f}, "
         f"{_median_rate(records):,.0f} tokens/s (median).",
+        *_start(recipe.train.start_from),
         "## Evaluation",
         _table(evaluation_rows(made["evaluate"])),
         *_samples(made["evaluate"].facts.get("samples", [])),
@@ -159,7 +161,7 @@ def curve(records: list[dict[str, Any]], width: int = 1080, height: int = 260) -
         f'<line x1="{left}" y1="{bottom}" x2="{width - 10}" y2="{bottom}" stroke="#888"/>'
         f'<text x="4" y="18">{high:.2f}</text>'
         f'<text x="4" y="{bottom}">{low:.2f}</text>'
-        f'<text x="{left}" y="{height - 10}">0</text>'
+        f'<text x="{left}" y="{height - 10}">{records[0]["tokens"]:,}</text>'
         f'<text x="{width - 10}" y="{height - 10}" text-anchor="end">'
         f"{records[-1]['tokens']:,} tokens</text>"
         f'<polyline fill="none" stroke="#0969da" stroke-width="1.5" points="{points}"/></svg>'
@@ -239,6 +241,18 @@ def _samples(samples: list[dict[str, str]]) -> list[str]:
     how = "temperature {temperature}, top-p {top_p} and seed {seed}".format(**SAMPLING)
     shown = [f"{code(sample['prompt'])}\n\n{code_block(sample['text'])}" for sample in samples]
     return ["## Samples", f"Each continues its prompt, drawn with {how}.", *shown]
+
+
+def _start(start: StartFrom | None) -> list[str]:
+    """Return a sentence on the checkpoint that the training starts from, if it does."""
+    if start is None:
+        return []
+    moments = "with" if start.optimizer else "without"
+    count = "begin anew" if start.anew else "go on from there"
+    return [
+        f"It starts from {code(start.checkpoint)}, {moments} the moments of its optimizer; the steps and the "
+        f"order of the data {count}."
+    ]
 
 
 def _tokenizer(facts: dict[str, Any]) -> str:

@@ -70,6 +70,10 @@ def open_run(
     opened.check()
     if trains:
         check_room(chosen, opened)
+        if chosen.train.start_from:
+            from llama_core.train import start  # torch is slow to import
+
+            start.check(opened, chosen)
     return Run(chosen, opened)
 
 

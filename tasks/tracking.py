@@ -26,6 +26,7 @@ from llama_core.artifact import Artifact
 from llama_core.errors import LlamaError, ServiceError
 from llama_core.file_system import brief
 from llama_core.parse import json_lines
+from llama_core.section import in_full
 from llama_core.url import redact
 from tasks.observe import warn
 from tasks.run import Run
@@ -80,7 +81,7 @@ def training_run(run: Run, step_name: str, tags: dict[str, str]) -> str:
     if run_id is None:
         name = f"{run.recipe.name} {step_name.split('/')[1][:8]}"
         made = api.create_run(experiment_id, run_name=name, tags={STEP_TAG: step_name}).info.run_id
-        flat = named({k: str(v) for k, v in sorted(_flat(run.recipe.identity()).items())})
+        flat = named({k: str(v) for k, v in sorted(_flat(in_full(run.recipe.identity())).items())})
         params = [Param(k, v[:5000]) for k, v in flat.items()]
         for start in range(0, len(params), 100):
             api.log_batch(made, params=params[start : start + 100])

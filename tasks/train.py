@@ -5,11 +5,12 @@ from typing import Any
 
 from llama_core.artifact import Artifact
 from llama_core.job import Job
-from llama_core.step import Implied, Inputs, Step
+from llama_core.step import Implied, Input, Named, Step
 from llama_core.train import REVISION
 from tasks import tracking
 from tasks.export import import_for_export
 from tasks.launch import launch
+from tasks.lineage import started_from
 from tasks.observe import Progress, clock, live
 from tasks.run import Run
 from tasks.step import made, reused, stage
@@ -25,9 +26,11 @@ def train(run: Run, tokenizer: Artifact, tokens: Artifact) -> Artifact:
         "mixture": recipe.mixture,
         "vocab_size": recipe.tokenizer.vocab_size,
     }
-    inputs: Inputs = {"tokens": tokens, "tokenizer": Implied(tokenizer)}
+    inputs: dict[str, Input | str] = {"tokens": tokens, "tokenizer": Implied(tokenizer)}
+    if start := recipe.train.start_from:
+        inputs |= {"start_from": Named(start.step)}
     step = Step(run.store, "train", REVISION, identity, inputs, recipe.execution())
-    lineage = {"llama.tokens": tokens.name, "llama.tokenizer": tokenizer.name}
+    lineage = {"llama.tokens": tokens.name, "llama.tokenizer": tokenizer.name} | started_from(recipe)
     run_id = tracking.training_run(run, step.name, lineage)
     started = time.monotonic()
     artifact = step.finished()

@@ -16,9 +16,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 
-_context = multiprocessing.get_context("forkserver")
-PRELOADED = ["pytest", "pandas", "torch._dynamo", "llama_core.train.run", "llama_core.evaluate.run"]
-_context.set_forkserver_preload(PRELOADED)
+context = multiprocessing.get_context("forkserver")
+PRELOADED = [
+    "pytest",
+    "pandas",
+    "torch._dynamo",
+    "torch.distributed.fsdp",
+    "torch.distributed.pipelining",
+    "torch.distributed.tensor.parallel",
+    "llama_core.train.run",
+    "llama_core.evaluate.run",
+]
+context.set_forkserver_preload(PRELOADED)
 
 
 @dataclass
@@ -38,8 +47,8 @@ class Program:
     def __init__(
         self, *arguments: str, env: Mapping[str, str] | None = None, output: Connection | None = None
     ) -> None:
-        reading, writing = (None, output) if output else _context.Pipe(duplex=False)
-        self.process = _context.Process(
+        reading, writing = (None, output) if output else context.Pipe(duplex=False)
+        self.process = context.Process(
             target=_be, args=(arguments, env or environment(), writing), daemon=True
         )
         self.process.start()
@@ -66,9 +75,9 @@ def environment() -> dict[str, str]:
 
 def run(*arguments: str, ranks: int = 1, timeout: float = 240) -> Done:
     """Run a program to its end. Several `ranks` are a process group, which ends when one of them fails."""
-    reading, writing = _context.Pipe(duplex=False)
-    groups = _group(ranks) if ranks > 1 else [{}]
-    programs = [Program(*arguments, env=environment() | group, output=writing) for group in groups]
+    reading, writing = context.Pipe(duplex=False)
+    groups = group(ranks)
+    programs = [Program(*arguments, env=environment() | place, output=writing) for place in groups]
     writing.close()
     printed: list[str] = []
     reader = threading.Thread(target=lambda: printed.append(_file(reading).read()))
@@ -86,8 +95,10 @@ def run(*arguments: str, ranks: int = 1, timeout: float = 240) -> Done:
     return Done(code, printed[0])
 
 
-def _group(ranks: int) -> list[dict[str, str]]:
-    """The variables that torchrun would give each rank."""
+def group(ranks: int) -> list[dict[str, str]]:
+    """The variables that torchrun would give each rank; none to one that is alone."""
+    if ranks == 1:
+        return [{}]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1])}

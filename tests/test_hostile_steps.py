@@ -271,6 +271,8 @@ JOBS: dict[str, Callable[[Any], Any]] = {
     "an attempt up": put("step.attempt", "../a-1"),
     "another attempt": put("step.attempt", "a-1"),
     "another identity": put("step.identity", {"a": 2}),
+    "another address": put("step.address", {"a": 2}),
+    "an address of less": put("step.address", {}),
     "a parent up": put("step.parents", {"tokens": ["../x"]}),
     "a revision of text": put("step.revision", "1"),
     "no step": drop("step"),

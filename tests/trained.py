@@ -90,7 +90,7 @@ def _train(step: Step, recipe: Recipe, vocab_size: int, world: World) -> Artifac
     model = Llama(recipe.model, vocab_size)
     model.init_weights(recipe.train.init_std, seed=1)
     optimizer = make_optimizer(model, recipe.train)
-    progress = checkpoint.TrainState(1, 1024, "none", b"")
+    progress = checkpoint.TrainState(1, 1024, "none")
     checkpoint.save(step, model, optimizer, progress, world)
     checkpoint.finish(step, progress, 1, checkpoint.model_digest(model), {})
     artifact = step.finished()

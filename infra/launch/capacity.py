@@ -94,20 +94,21 @@ def memory_needed(recipe: Recipe) -> int:
     divided among the FSDP ranks; one block gathered from all ranks, with its gradient (8 bytes per parameter
     of the block, measured); activations kept for the backward pass, about 44 bytes per token, layer and
     `dim` (after Korthikanti et al. 2022, with SwiGLU and without the attention matrix), or 2 where blocks are
-    recomputed; and the logits in float32 with their gradients.
+    recomputed; and the logits in float32 with their gradients. Tensor, context and pipeline parallelism
+    divide them, all but the inputs of shared matrices, which are gathered (4 bytes).
     """
     model, layout = recipe.model, recipe.layout
     vocab = recipe.tokenizer.vocab_size
     shards = recipe.launch.world_size // layout.dp_replicate
     state = 16 * model.n_params(vocab) // shards
     if shards > 1:
-        state += 8 * (model.n_params(vocab) - 2 * vocab * model.dim) // model.n_layers
-    tokens = layout.micro_batch * recipe.train.seq_len
+        state += 8 * (model.n_params(vocab) - 2 * vocab * model.dim) // model.n_layers // layout.tp
+    tokens = layout.micro_batch * recipe.train.seq_len // layout.cp
     recomputed = layout.activation_checkpointing == "full"
-    a_layer = 44 * tokens * model.dim
-    activations = (
-        2 * tokens * model.dim * model.n_layers + a_layer if recomputed else a_layer * model.n_layers
-    )
+    a_layer = 44 * tokens * model.dim // layout.tp + (4 * tokens * model.dim if layout.tp > 1 else 0)
+    n_layers = model.n_layers // layout.pp
+    kept = 2 * tokens * model.dim // layout.tp
+    activations = kept * n_layers + a_layer if recomputed else a_layer * n_layers
     if recipe.train.precision == "fp32":
         activations *= 2
-    return state + activations + 10 * tokens * vocab
+    return state + activations + 10 * tokens * vocab // (layout.tp if layout.loss_parallel else 1)

@@ -3,19 +3,15 @@
 Bits per byte do not depend on the tokenizer, so models with different tokenizers can be compared.
 """
 
-import hashlib
-import heapq
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llama_core.artifact import Artifact
-from llama_core.corpus.document import read_documents
-from llama_core.evaluate.score import Scorer, bits_per_byte
+from llama_core.evaluate.score import Scorer
 from llama_core.tokenizer.model import Tokenizer
-
-HELDOUT = "heldout.parquet"
+from llama_core.tokens.heldout import bits_per_byte, choose_texts
 
 
 def heldout(
@@ -43,30 +39,3 @@ def heldout(
             "tokens": sum(map(len, encoded)),
         }
     return results
-
-
-def choose_texts(corpus: Artifact, source: str, limit: int) -> list[str]:
-    """Return held-out texts of `source`, with `limit` bytes together, or all if there are fewer.
-
-    They are the documents with the smallest keyed hashes of their ids, whatever shard they are in; the last
-    one is cut. Memory holds little more than `limit` bytes and one document.
-    """
-    chosen: list[tuple[int, str, bytes]] = []  # a heap with the largest hash on top
-    total = 0
-    for shard in corpus.shards:
-        if shard.facts["source"] != source or not any(o.name.endswith(HELDOUT) for o in shard.objects):
-            continue
-        for document in read_documents(corpus, shard.name, HELDOUT):
-            text = document.text.encode()
-            heapq.heappush(chosen, (-_key(document.id), document.id, text))
-            total += len(text)
-            while total - len(chosen[0][2]) >= limit:
-                total -= len(heapq.heappop(chosen)[2])
-    texts = [text for _, _, text in sorted(chosen, reverse=True)]
-    if total > limit:
-        texts[-1] = texts[-1][: len(texts[-1]) - (total - limit)]
-    return [text.decode(errors="ignore") for text in texts]
-
-
-def _key(document_id: str) -> int:
-    return int.from_bytes(hashlib.blake2b(document_id.encode(), digest_size=8, key=b"heldout").digest())

@@ -79,9 +79,9 @@ def evaluate(job: Job, world: World) -> dict[str, Any]:
 
 def load(recipe: Recipe, job: Job, tokenizer: Tokenizer, world: World) -> Llama:
     """Return the trained model, laid out over `world`, without what is of use in training only."""
-    plain = {"activation_checkpointing": "none", "compile": False}
+    plain = {"activation_checkpointing": "none", "compile": False, "pp": 1, "cp": 1, "tp": 1}
     recipe = recipe.model_copy(update={"layout": recipe.layout.model_copy(update=plain)})
-    model = parallelize.build(recipe, tokenizer.n_words, world)
+    model = parallelize.build(recipe, tokenizer.n_words, world).whole
     train = job.input("train")
     checkpoint.load_weights(train.store, checkpoint.final(train), model, world)
     return model.eval()

@@ -5,7 +5,6 @@ is sharded over the ranks runs its collectives in lockstep. Each rank scores its
 all scores.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,9 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from llama_core.errors import InputError
+from llama_core.tokens.heldout import Pair, windows
 from llama_core.train.distributed import World
-
-Pair = tuple[list[int], list[int]]  # ids of a context, and of its continuation
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ class Scorer:
     def rolling(self, texts: Sequence[list[int]], bos_id: int) -> list[float]:
         """Return the log-likelihood of each whole text, in nats: every token is predicted once, BOS never.
 
-        A text is scored in windows of `seq_len` tokens (see `windows`).
+        A text is scored in windows of `seq_len` tokens (see `tokens.heldout.windows`).
         """
         pairs, owners = [], []
         for owner, tokens in enumerate(texts):
@@ -114,21 +112,3 @@ class Scorer:
             values[row, 0] = -F.cross_entropy(tail, target, reduction="none").double().sum()
             values[row, 1] = (tail.argmax(-1) == target).all()
         return values.cpu()
-
-
-def windows(tokens: list[int], bos_id: int, seq_len: int) -> list[Pair]:
-    """Return pairs (context, continuation) that cover `tokens` once, each of at most seq_len + 1 tokens.
-
-    The last pair reaches back for as much context as the model sees.
-    """
-    whole = [bos_id, *tokens]
-    pairs = []
-    for start in range(1, len(whole), seq_len):
-        end = min(start + seq_len, len(whole))
-        pairs.append((whole[max(0, end - seq_len - 1) : start], whole[start:end]))
-    return pairs
-
-
-def bits_per_byte(loglikelihood: float, n_bytes: int) -> float:
-    """Return the bits per UTF-8 byte of a text, from its log-likelihood in nats."""
-    return -loglikelihood / (math.log(2) * n_bytes)

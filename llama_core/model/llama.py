@@ -17,15 +17,14 @@ from llama_core.recipes.training import Model
 Rotation = tuple[Tensor, Tensor]  # cos and sin, float32 (S, D / 2)
 
 
-def rotation(start: int, length: int, head_dim: int, theta: float, device: torch.device) -> Rotation:
-    """Return cos and sin of the angles of positions `start` to `start + length`: both float32 (S, D / 2).
+def rotation(positions: Tensor, head_dim: int, theta: float) -> Rotation:
+    """Return cos and sin of the angles of `positions`, int64 (S,): both float32 (S, D / 2).
 
     They are computed in each forward pass and never stored: this costs nothing compared with a block, and
     there is no buffer to lose when a model is built on the meta device or cast to another precision.
     """
-    pairs = torch.arange(0, head_dim, 2, device=device, dtype=torch.float32) / head_dim
-    positions = torch.arange(start, start + length, device=device, dtype=torch.float32)
-    angles = torch.outer(positions, 1.0 / theta**pairs)  # (S, D / 2)
+    pairs = torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32) / head_dim
+    angles = torch.outer(positions.float(), 1.0 / theta**pairs)  # (S, D / 2)
     return angles.cos(), angles.sin()
 
 
@@ -55,7 +54,8 @@ class Attention(nn.Module):
 
     def __init__(self, cfg: Model, layer: int):
         super().__init__()
-        self.layer, self.n_heads, self.head_dim = layer, cfg.n_heads, cfg.head_dim
+        self.layer, self.head_dim = layer, cfg.head_dim
+        self.attend = attention
         self.wq = nn.Linear(cfg.dim, cfg.dim, bias=False)
         self.wk = nn.Linear(cfg.dim, cfg.dim, bias=False)
         self.wv = nn.Linear(cfg.dim, cfg.dim, bias=False)
@@ -65,13 +65,13 @@ class Attention(nn.Module):
         self, x: Tensor, by: Rotation, mask: DocMask | None, backend: str, cache: Cache | None
     ) -> Tensor:
         """Return what each position takes from those before it. `x`: (B, S, dim)."""
-        heads = (*x.shape[:2], self.n_heads, self.head_dim)
+        heads = (*x.shape[:2], -1, self.head_dim)
         q = rotate(self.wq(x).view(heads), by)  # (B, S, H, D)
         k = rotate(self.wk(x).view(heads), by)
         v = self.wv(x).view(heads)
         if cache is not None:
             k, v = cache.extend(self.layer, k, v)  # (B, T, H, D)
-        return self.wo(attention(q, k, v, mask, backend).flatten(2))
+        return self.wo(self.attend(q, k, v, mask, backend).flatten(2))
 
 
 class FeedForward(nn.Module):
@@ -127,18 +127,22 @@ class Llama(nn.Module):
         mask: DocMask | None = None,
         cache: Cache | None = None,
         head: Callable[[Tensor, nn.Linear], Tensor] | None = None,
+        positions: Tensor | None = None,
     ) -> Tensor:
         """Return the logits (B, S, V) of `tokens`, int64 (B, S), in the model's precision.
 
         With a `cache`, `tokens` continue the positions that it holds, and are added to it. With a `head`,
         return what it makes of the normalised last hidden states (B, S, dim) and the output projection, in
-        place of the logits: so a loss can do without all of them at once.
+        place of the logits: so a loss can do without all of them at once. `positions`: the place of each
+        token in its sequence, int64 (S,); None: one after the other.
         """
-        start = cache.length if cache is not None else 0
+        if positions is None:
+            start = cache.length if cache is not None else 0
+            positions = torch.arange(start, start + tokens.shape[1], device=tokens.device)
         backend = backend_for(self.backend, tokens.device.type)
         if mask is not None:
             mask.prepare(backend)
-        by = rotation(start, tokens.shape[1], self.cfg.head_dim, self.cfg.rope_theta, tokens.device)
+        by = rotation(positions, self.cfg.head_dim, self.cfg.rope_theta)
         x = self.tok_embeddings(tokens)  # (B, S, dim)
         for layer in self.layers:
             x = layer(x, by, mask, backend, cache)

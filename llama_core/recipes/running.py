@@ -9,13 +9,29 @@ from llama_core.recipes.time_limit import TimeLimit
 from llama_core.section import Execution, Section
 from llama_core.url import Address
 
+MOST_PROFILED = 20  # steps: the trace of one has tens of megabytes
+
 
 class Layout(Section):
     """How a model and its batches are spread over processes."""
 
+    pp: Execution[int] = Field(1, ge=1)
+    """Number of stages of a pipeline (pipeline parallelism, Huang et al. 2019): each has a part of the
+    blocks."""
     dp_replicate: Execution[int] = Field(1, ge=1)
-    """Number of replicas of the sharded model (HSDP). It must divide the number of processes; 1 shards the
-    model over all of them (FSDP)."""
+    """Number of replicas of the sharded model (HSDP); 1 shards it over all processes that the other kinds of
+    parallelism leave (FSDP, Zhao et al. 2023)."""
+    cp: Execution[int] = Field(1, ge=1)
+    """Number of processes that share the positions of a sequence (context parallelism), each with all keys
+    and values, gathered as in Llama 3 (Grattafiori et al. 2024, section 3.3.2)."""
+    tp: Execution[int] = Field(1, ge=1)
+    """Number of processes that share each matrix (tensor parallelism, Shoeybi et al. 2019), with the rest of
+    a block shared by position (sequence parallelism, Korthikanti et al. 2022, which the paper uses)."""
+    loss_parallel: Execution[bool] = False
+    """Keep the logits shared by vocabulary among the `tp` processes, also in the loss."""
+    async_tp: Execution[bool] = False
+    """Overlap the communication of `tp` with its matrix products, by symmetric memory. It needs GPUs that
+    reach each other by NVLink, and `compile`."""
     micro_batch: Execution[int] = Field(1, ge=1)
     """Number of sequences that a process takes in one forward pass."""
     activation_checkpointing: Execution[Literal["none", "full"]] = "none"
@@ -27,6 +43,10 @@ class Layout(Section):
     """Implementation of attention; `auto` is xformers on CUDA, as in the paper, and `sdpa` elsewhere. On CUDA
     there are also `varlen` (PyTorch's flash attention by documents) and `cudnn` (PyTorch's SDPA by cuDNN);
     `sdpa` (PyTorch's SDPA) is everywhere."""
+
+    def dp_shard(self, world_size: int) -> int:
+        """Return the number of processes that each replica is sharded over, besides `pp`, `cp` and `tp`."""
+        return world_size // (self.pp * self.dp_replicate * self.cp * self.tp)
 
 
 class Launch(Section):
@@ -69,6 +89,24 @@ class RunSection(Section):
     """Number of checkpoints that are kept besides the newest."""
     log_every: Execution[int] = Field(10, ge=1)
     """Number of training steps between two lines of the log."""
+    validate_every: Execution[int] = Field(1_000_000_000, ge=0)
+    """Number of training tokens between two validations on held-out text, and after the last step; 0: none.
+    They change nothing of the training."""
+    validate_bytes: Execution[int] = Field(200_000, gt=0)
+    """Largest number of bytes of held-out text of each source that a validation scores."""
+    profile: Execution[list[int] | None] = None
+    """First and last training step that PyTorch's profiler records, such as [10, 12]; null: none. The files
+    lie on the store, under `profiles`."""
+
+    @model_validator(mode="after")
+    def _profile_is_a_few_steps(self) -> "RunSection":
+        span = [1, 1] if self.profile is None else self.profile
+        if len(span) != 2 or not 1 <= span[0] <= span[1] < span[0] + MOST_PROFILED:
+            raise ValueError(
+                f"run.profile {self.profile} must be the first and the last of at most {MOST_PROFILED} "
+                "steps, such as [10, 12]"
+            )
+        return self
 
     @model_validator(mode="after")
     def _address_has_an_engine(self) -> "RunSection":

@@ -5,6 +5,7 @@ A rank may ask for any batch, in any order, at any world size; the next one is r
 
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,15 @@ from llama_core.recipes import training
 from llama_core.tokens import order
 from llama_core.tokens.order import Order, n_windows
 from llama_core.tokens.shards import PageReader
+
+
+class Batch(NamedTuple):
+    """A rank's part of a batch."""
+
+    tokens: NDArray[np.int64]
+    """(B, seq_len + 1)."""
+    sources: NDArray[np.int64]
+    """(B,): the number of each sequence's source in `Loader.sources`."""
 
 
 class Loader:
@@ -30,20 +40,22 @@ class Loader:
         mixture: Mapping[str, float],
         n_words: int | None = None,
     ):
-        self._seq_len, self._batch_sequences = train.seq_len, train.batch_sequences
+        self._train, self._seq_len = train, train.seq_len
         shards = sorted(tokens.shards, key=lambda shard: shard.name)
         self._reader = PageReader(tokens.store, shards, n_words=n_words)
         self._places = {name: _Places(shards, name, train.seq_len) for name in mixture}
         windows = {name: places.total for name, places in self._places.items()}
         self._order = Order(tokens.digest, mixture, train.seed, windows)
         shares = {name: float(share) for name, share in mixture.items()}
+        self.sources = list(self._order.sources)
+        """The names of the sources."""
         self.fingerprint = digest_of([order.REVISION, tokens.digest, shares, train.seed, train.seq_len])
         """Equal for loaders whose batch n is the same for every n."""
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="loader")
-        self._next: tuple[tuple[int, int, int], Future[NDArray[np.int64]]] | None = None
+        self._next: tuple[tuple[int, int, int], Future[Batch]] | None = None
 
-    def batch(self, n: int, rank: int = 0, world: int = 1) -> NDArray[np.int64]:
-        """Return a rank's part of batch `n`, counted from 0: int64 (batch_sequences / world, seq_len + 1).
+    def batch(self, n: int, rank: int = 0, world: int = 1) -> Batch:
+        """Return a rank's part of batch `n`, counted from 0: sequences / world of its sequences.
 
         Raises DamagedError, which names the object and the bytes, and returns nothing of a damaged page.
         """
@@ -54,14 +66,15 @@ class Loader:
         self._next = ((n + 1, rank, world), self._read_soon(n + 1, rank, world))
         return batch
 
-    def _read_soon(self, n: int, rank: int, world: int) -> Future[NDArray[np.int64]]:
-        size, rest = divmod(self._batch_sequences, world)
-        assert not rest, f"{self._batch_sequences} sequences do not divide over {world} ranks"
-        first = n * self._batch_sequences + rank * size
+    def _read_soon(self, n: int, rank: int, world: int) -> Future[Batch]:
+        sequences = self._train.sequences_at(n + 1)
+        size, rest = divmod(sequences, world)
+        assert not rest, f"{sequences} sequences do not divide over {world} ranks"
+        first = self._train.sequences_before(n + 1) + rank * size
         return self._worker.submit(self._sequences, np.arange(first, first + size))
 
-    def _sequences(self, which: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the sequences `which` (N,) of training: int64 (N, seq_len + 1)."""
+    def _sequences(self, which: NDArray[np.int64]) -> Batch:
+        """Return the sequences `which` (N,) of training."""
         source, window = self._order.locate(which)
         shard, start = np.empty_like(which), np.empty_like(which)
         for s, name in enumerate(self._order.sources):
@@ -70,7 +83,7 @@ class Loader:
         batch = np.empty((len(which), self._seq_len + 1), np.int64)
         for row in np.lexsort((start, shard)):  # in the order of the files: each page is read once
             batch[row] = self._reader.read(shard[row], start[row], self._seq_len + 1)
-        return batch
+        return Batch(batch, source)
 
 
 class _Places:

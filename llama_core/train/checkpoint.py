@@ -27,6 +27,7 @@ from llama_core.parse import Count, Text, damaged
 from llama_core.step import OpenShard, Step
 from llama_core.store import Store, to_json
 from llama_core.train.distributed import World
+from llama_core.train.metrics import record
 from llama_core.train.storage import ShardReader, ShardWriter, raw_bytes, read_metadata
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,10 @@ class Progress(BaseModel):
     step: Count
     tokens: Count
     data: Text
+    updates: Count
+    """How often the moments were updated: not as often as the weights after a start without them."""
+    loss: float | None = None
+    record: Object | None = None
 
 
 PROGRESS = TypeAdapter(Progress)
@@ -55,12 +60,15 @@ class TrainState:
     """The number of tokens that the model has seen."""
     data: str
     """The loader's fingerprint."""
-    metrics: bytes
-    """The record of every step, as JSON lines."""
+    loss: float | None = None
+    """The loss of the last update's batch."""
+    record: Object | None = None
+    """The newest segment of the record (see `metrics.record`), on the process that saves."""
 
     def state(self) -> dict[str, Any]:
-        """Return all but the metrics, as a JSON value."""
-        return {"step": self.step, "tokens": self.tokens, "data": self.data}
+        """Return it as a JSON value."""
+        record = self.record.as_dict() if self.record else None
+        return vars(self) | {"record": record}
 
 
 def name_of(step: int) -> str:
@@ -83,9 +91,10 @@ def save(
         parts = world.gather(draft.objects)
         if world.rank == 0:
             draft.objects = [entry for part in parts for entry in part]
-            draft.publish_bytes(f"{name}/metrics.jsonl", progress.metrics)
-            draft.publish_bytes(f"{name}/state.json", to_json(progress.state()))
+            updates = {"updates": _updates(optimizer)}
+            draft.publish_bytes(f"{name}/state.json", to_json(progress.state() | updates))
             draft.facts |= {"step": progress.step, "tokens": progress.tokens}
+            draft.facts |= {"tokenizer": step.parents.get("tokenizer", [])}
 
 
 def load(step: Step, model: nn.Module, optimizer: torch.optim.Optimizer, world: World) -> TrainState | None:
@@ -97,14 +106,11 @@ def load(step: Step, model: nn.Module, optimizer: torch.optim.Optimizer, world: 
     failed: dict[str, Exception] = {}  # checkpoints that cannot be loaded; rank 0 chooses among the others
     while shard := world.agree(lambda: _newest(step, failed)):
         try:
-            _read_into(_tensors(model, optimizer), step.folder, shard, world)
-            progress = world.agree(lambda: _read_progress(step.folder, shard))
+            progress = load_shard(step.folder, shard, model, optimizer, world)
         except (DamagedError, FileNotFoundError) as error:
             # One that is not found was deleted by another attempt, which has committed a newer one.
             failed[shard.name] = error
             continue
-        for state in optimizer.state.values():
-            state["step"].fill_(progress.step)
         if world.rank == 0:
             for name, why in failed.items():
                 log.warning("checkpoint %s cannot be used, %s goes on instead: %s", name, shard.name, why)
@@ -113,16 +119,34 @@ def load(step: Step, model: nn.Module, optimizer: torch.optim.Optimizer, world: 
     return None
 
 
+def load_shard(
+    folder: Store, shard: Shard, model: nn.Module, optimizer: torch.optim.Optimizer, world: World
+) -> TrainState:
+    """Load one checkpoint of the training in a folder; all processes call it. Raises DamagedError."""
+    _read_into(_tensors(model, optimizer), folder, shard, world)
+    progress, updates = world.agree(lambda: read_progress(folder, shard))
+    for state in optimizer.state.values():
+        state["step"].fill_(updates)
+    return progress
+
+
+def forget_moments(optimizer: torch.optim.Optimizer) -> None:
+    """Set the optimizer's moments to zero, as they are before the first update."""
+    for state in optimizer.state.values():
+        for name in ("step", *MOMENTS):
+            state[name].zero_()
+
+
 def finish(step: Step, progress: TrainState, keep: int, digest: str, facts: dict[str, Any]) -> None:
     """Commit the step over the checkpoints that `retain` keeps. The newest is the result.
 
     Rank 0 calls it. A slower attempt may have committed an older one meanwhile, which it will delete itself.
     """
-    with step.shard("metrics") as shard:
-        shard.publish_bytes("metrics/metrics.jsonl", progress.metrics)
+    with step.shard(record.SHARD) as shard:
+        shard.objects += record.segments(step.folder, progress.record)
         shard.counts |= {"steps": progress.step, "tokens": progress.tokens}
     facts |= {"final": name_of(progress.step), "steps": progress.step, "tokens": progress.tokens}
-    step.commit([*committed(step)[-(keep + 1) :], "metrics"], digest, facts)
+    step.commit([*committed(step)[-(keep + 1) :], record.SHARD], digest, facts)
 
 
 def load_weights(folder: Store, shard: Shard, model: nn.Module, world: World | None = None) -> None:
@@ -157,7 +181,12 @@ def final(artifact: Artifact) -> Shard:
 
 def committed(step: Step) -> list[str]:
     """Return the names of the committed checkpoints, the oldest first."""
-    names = (n.removeprefix("shards/").removesuffix(".json") for n in step.folder.list("shards"))
+    return committed_in(step.folder)
+
+
+def committed_in(folder: Store) -> list[str]:
+    """Return the names of the committed checkpoints of the training in a folder, the oldest first."""
+    names = (n.removeprefix("shards/").removesuffix(".json") for n in folder.list("shards"))
     return [n for n in names if n.startswith(PREFIX)]
 
 
@@ -204,10 +233,17 @@ def _read_into(tensors: dict[str, Tensor], folder: Store, shard: Shard, world: W
         dcp.load(tensors, storage_reader=ShardReader(folder, shard, metadata), no_dist=world.size == 1)
 
 
-def _read_progress(folder: Store, shard: Shard) -> TrainState:
-    state, metrics = (shard.object(f"/{shard.name}/{name}") for name in ("state.json", "metrics.jsonl"))
+def read_progress(folder: Store, shard: Shard) -> tuple[TrainState, int]:
+    """Return how far a training had come, and how often its moments were updated. Raises DamagedError."""
+    state = shard.object(f"/{shard.name}/state.json")
     progress = folder.read_as(PROGRESS, state.name, expect=state)
-    return TrainState(**progress.model_dump(), metrics=folder.read(metrics.name, expect=metrics))
+    found = dict(progress)
+    updates = found.pop("updates")
+    return TrainState(**found), updates
+
+
+def _updates(optimizer: torch.optim.Optimizer) -> int:
+    return int(next(iter(optimizer.state.values()))["step"].item())
 
 
 def _newest(step: Step, failed: dict[str, Exception]) -> Shard | None:

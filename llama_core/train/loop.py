@@ -6,23 +6,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from llama_core.artifact import MANIFEST
-from llama_core.errors import DivergedError, InputError
-from llama_core.model.attention import DocMask, backend_for
-from llama_core.model.llama import Llama
+from llama_core.errors import InputError
+from llama_core.model.attention import backend_for
 from llama_core.recipe import Recipe
 from llama_core.step import Step
+from llama_core.tokens.loader import Batch
 from llama_core.train import checkpoint
 from llama_core.train.checkpoint import TrainState
 from llama_core.train.distributed import World
-from llama_core.train.loss import head
-from llama_core.train.metrics import Metrics, is_finite
-from llama_core.train.optimizer import clip, lr_at, make_optimizer, update
-from llama_core.train.parallelize import build, init_weights, reduce_gradients
+from llama_core.train.metrics.metrics import Metrics
+from llama_core.train.optimizer import clip, make_optimizer, update
+from llama_core.train.parallelize import build
+from llama_core.train.passes import backward
+from llama_core.train.profile import Profile
+from llama_core.train.start import begin
+from llama_core.train.validation import Sample, Validation
 
 log = logging.getLogger(__name__)
 
@@ -32,53 +33,71 @@ class Batches(Protocol):
 
     fingerprint: str
     """Equal where batch n is the same for every n."""
+    sources: list[str]
+    """The names of the sources."""
 
-    def batch(self, n: int, rank: int, world: int) -> NDArray[np.int64]:
-        """Return a rank's part of batch n, counted from 0: int64 (B, S + 1)."""
+    def batch(self, n: int, rank: int, world: int) -> Batch:
+        """Return a rank's part of batch n, counted from 0."""
         ...
 
 
-def train(step: Step, recipe: Recipe, data: Batches, vocab_size: int, bos_id: int, world: World) -> bool:
-    """Train from the newest checkpoint, or from the start, and commit the step's manifest.
+def train(
+    step: Step,
+    recipe: Recipe,
+    data: Batches,
+    vocab_size: int,
+    bos_id: int,
+    world: World,
+    heldout: Sample | None = None,
+) -> bool:
+    """Train from the newest checkpoint, or else from where `start.begin` says, to the step's manifest.
 
-    Returns False where SIGTERM stopped it before the end, with its progress saved. Raises DivergedError where
-    the loss or the gradients are not finite, InputError where `data` is not what the step was trained on, and
-    StoreError.
+    `heldout`: what the model is validated on. Returns False where SIGTERM stopped it before the end, with its
+    progress saved. Raises DivergedError where the loss or the gradients are not finite, InputError where
+    `data` is not what the step was trained on, and StoreError.
     """
     cfg, run = recipe.train, recipe.run
     model = build(recipe, vocab_size, world)
+    mesh = model.mesh
     if world.rank == 0:
         kind = world.device.type
         log.info("attention by %s on %s", backend_for(recipe.layout.attention, kind), kind)
     optimizer = make_optimizer(model, cfg)
     progress = checkpoint.load(step, model, optimizer, world)
     if progress is None:
-        init_weights(model, cfg.init_std, cfg.seed)
-        progress = TrainState(0, 0, data.fingerprint, b"")
+        progress = begin(step, recipe, vocab_size, model, optimizer, data.fingerprint, world)
     elif progress.data != data.fingerprint:
         raise InputError(f"{step.folder.url} was trained on other data: delete it to start anew")
     elif world.rank == 0:
         log.info("resuming after step %d of %d, on %d processes", progress.step, cfg.steps, world.size)
-    metrics = Metrics(cfg, progress.metrics)
+    metrics = Metrics(step, recipe, vocab_size, data.sources, mesh, progress.record)
+    validation = Validation(heldout, model, recipe, bos_id)
+    profile = Profile(step, recipe, world)
 
     with _sigterm() as asked_to_stop:
         for n in range(progress.step + 1, cfg.steps + 1):
-            batch = torch.from_numpy(data.batch(n - 1, world.rank, world.size))
-            part = backward(model, batch, recipe, bos_id, world)
-            grad_norm = clip(model.parameters(), cfg.grad_clip, world, recipe.layout.dp_replicate)
-            loss, stopping = world.sum(part, len(asked_to_stop))
-            if not is_finite(loss, grad_norm):
-                raise DivergedError(
-                    f"training diverged at step {n}: loss {loss}, gradient norm {grad_norm}. Nothing of "
-                    "this step is saved: try a lower train.lr or a higher train.warmup_steps"
-                )
+            profile.begin(n)
+            metrics.begin()
+            batch = data.batch(n - 1, mesh.data_rank, mesh.data_size)
+            metrics.lap("data")
+            rows = backward(model, torch.from_numpy(batch.tokens), recipe, bos_id)
+            metrics.lap("passes")
+            grad_norm = clip(model.parameters(), cfg.grad_clip)
             update(optimizer, n, cfg)
-            metrics.log(n, loss, lr_at(n, cfg), grad_norm, world.rank == 0)
+            metrics.lap("optimizer")
+            stopping = metrics.step(n, rows, batch.sources, grad_norm, stopping=bool(asked_to_stop))
+            profile.end(n)
+            if validation.due(n):
+                metrics.settle()
+                metrics.add(validation.bits_per_byte())
             if n % run.save_every and n < cfg.steps and not stopping:
                 continue
+            metrics.settle()  # nothing that is not finite is saved
             if world.agree(lambda: step.folder.exists(MANIFEST)):
                 return True  # another attempt has finished this step
-            progress = TrainState(n, n * cfg.global_batch_tokens, data.fingerprint, metrics.as_jsonl())
+            progress = TrainState(
+                n, cfg.tokens_before(n + 1), data.fingerprint, metrics.loss, metrics.publish()
+            )
             checkpoint.save(step, model, optimizer, progress, world)
             if world.rank == 0:
                 checkpoint.retain(step, run.keep)
@@ -86,29 +105,9 @@ def train(step: Step, recipe: Recipe, data: Batches, vocab_size: int, bos_id: in
                 return False
 
     digest = checkpoint.model_digest(model)
-    facts = {"parameters": recipe.model.n_params(vocab_size), "loss": metrics.records[-1]["loss"]}
+    facts = {"parameters": recipe.model.n_params(vocab_size), "loss": progress.loss}
     world.agree(lambda: checkpoint.finish(step, progress, run.keep, digest, facts))
     return True
-
-
-def backward(model: Llama, batch: torch.Tensor, recipe: Recipe, bos_id: int, world: World) -> float:
-    """Compute the gradients of this process's part of a batch: int64 (B, S + 1).
-
-    Returns its part of the batch's mean loss: the sum over all processes is that mean.
-    """
-    cfg = recipe.train
-    total = torch.zeros((), device=world.device)
-    parts = batch.split(recipe.layout.micro_batch)
-    for n, tokens in enumerate(parts, 1):
-        if world.size == 1:
-            reduce_gradients(model, n == len(parts))
-        inputs, targets = tokens[:, :-1], tokens[:, 1:]  # (B, S)
-        mask = DocMask.from_tokens(inputs, bos_id, world.device) if cfg.document_mask else None
-        losses = head(targets.to(world.device), recipe.layout.compile)
-        loss = model(inputs.to(world.device), mask, head=losses).sum() / cfg.global_batch_tokens
-        (loss * world.size).backward()  # FSDP takes the mean over processes
-        total += loss.detach()
-    return total.item()
 
 
 @contextmanager

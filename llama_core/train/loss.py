@@ -35,7 +35,7 @@ def cross_entropy(
 
     `hidden`: (B, S, dim), the normalised last hidden states; `output`: the projection to logits, whose weight
     is (V, dim); `targets`: int64 (B, S). The products are made in the precision of `hidden`, all else in
-    float32, and `compiled` into one kernel.
+    float32, and `compiled` into one kernel. Where no gradient is made, a negative target counts nothing.
 
     Where the weight is a DTensor that is sharded over the vocabulary, each process makes the logits of its
     part (loss parallelism): two numbers a position are exchanged, and the result is whole on each process.
@@ -47,7 +47,10 @@ def cross_entropy(
         hidden, weight, group = _local(hidden, weight, vocab_parallel)
     rows = hidden.flatten(0, 1), weight, targets.flatten()
     losses: Tensor = _Losses.apply(*rows, compiled, group)
-    return losses.view(targets.shape).sum(1)
+    losses = losses.view(targets.shape)
+    if not losses.requires_grad:
+        losses = losses.where(targets >= 0, 0)
+    return losses.sum(1)
 
 
 def _local(hidden: Tensor, weight: Any, vocab_parallel: bool) -> tuple[Tensor, Any, dist.ProcessGroup | None]:

@@ -2,25 +2,33 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from llama_core.recipes.training import Train
-from llama_core.train.distributed import World
 
 
 def lr_at(step: int, cfg: Train) -> float:
     """Return the learning rate of update `step` (1 is the first).
 
-    It rises linearly in the warm-up, then falls as a cosine to the last step (Touvron et al. 2023, section
-    2.3).
+    It rises linearly in the warm-up, by steps. Then it falls, by tokens: as a cosine to the end (Touvron et
+    al. 2023, section 2.3), or in the last tokens alone (see `Train.schedule`).
     """
     if step <= cfg.warmup_steps:
         return cfg.lr * step / cfg.warmup_steps
-    done = (step - cfg.warmup_steps) / max(1, cfg.steps - cfg.warmup_steps)
-    cosine = (1 + math.cos(math.pi * min(1.0, done))) / 2
-    return cfg.lr * (cfg.min_lr_ratio + (1 - cfg.min_lr_ratio) * cosine)
+    seen, whole = cfg.tokens_before(step + 1), cfg.tokens_before(cfg.steps + 1)
+    start = cfg.tokens_before(cfg.warmup_steps + 1)
+    if cfg.schedule == "wsd":
+        start = whole - cfg.tokens_of_decay
+    done = min(1.0, max(0, seen - start) / max(1, whole - start))
+    if cfg.schedule == "cosine":
+        height = (1 + math.cos(math.pi * done)) / 2
+    else:
+        height = 1 - (math.sqrt(done) if cfg.decay_shape == "1-sqrt" else done)
+    return cfg.lr * (cfg.min_lr_ratio + (1 - cfg.min_lr_ratio) * height)
 
 
 def make_optimizer(model: nn.Module, cfg: Train) -> torch.optim.AdamW:
@@ -53,17 +61,34 @@ def update(optimizer: torch.optim.AdamW, step: int, cfg: Train) -> None:
 
 
 @torch.no_grad()
-def clip(parameters: Iterable[Tensor], max_norm: float, world: World, replicas: int) -> float:
+def clip(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
     """Scale the gradients to a global norm of at most `max_norm`, and return the norm that they had.
 
-    Each process holds one part of every gradient, and `replicas - 1` others hold the same part.
+    All processes call it. The norm is a float32 tensor () on the device, and nothing waits for it.
     """
-    gradients = [_local(p.grad) for p in parameters if p.grad is not None]
-    squares = float(torch.nn.utils.get_total_norm(gradients)) ** 2
-    norm = math.sqrt(world.sum(squares)[0] / replicas)
-    if norm > max_norm:
-        torch._foreach_mul_(gradients, max_norm / norm)
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    parts: dict[int, list[Tensor]] = {}  # by the number of processes that hold the same part
+    for gradient in gradients:
+        parts.setdefault(_copies(gradient), []).append(_local(gradient))
+    squares = [torch.stack(torch._foreach_norm(of)).double().square().sum() / n for n, of in parts.items()]
+    total = torch.stack(squares).sum()
+    if dist.is_initialized():
+        dist.all_reduce(total)
+    norm = total.sqrt().float()
+    scale = (max_norm / norm).clamp(max=1.0)
+    for of in parts.values():
+        torch._foreach_mul_(of, scale)
     return norm
+
+
+def _copies(gradient: Any) -> int:
+    """Return how many processes of its mesh hold the same part of a gradient."""
+    placements = getattr(gradient, "placements", ())  # importing DTensor would take seconds
+    if not placements:
+        return 1
+    return math.prod(
+        n for n, p in zip(gradient.device_mesh.shape, placements, strict=True) if p.is_replicate()
+    )
 
 
 def _local(gradient: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from llama_core.job import Job
 from llama_core.tokenizer.model import Tokenizer
 from llama_core.tokens.loader import Loader
 from llama_core.train import distributed, loop
+from llama_core.train.validation import sample_of
 
 
 def main(url: str, sha256: str | None = None) -> int:
@@ -19,6 +20,8 @@ def main(url: str, sha256: str | None = None) -> int:
         return 0
     tokenizer = Tokenizer.load(job.input("tokenizer"))
     data = Loader(job.input("tokens"), recipe.train, recipe.mixture, tokenizer.n_words)
-    done = loop.train(job.step, recipe, data, tokenizer.n_words, tokenizer.bos_id, world)
+    corpus = job.input("corpus") if "corpus" in job.step.parents else None
+    heldout = sample_of(recipe, corpus, tokenizer, world)
+    done = loop.train(job.step, recipe, data, tokenizer.n_words, tokenizer.bos_id, world, heldout)
     distributed.close_group()
     return 0 if done else program.STOPPED

@@ -22,7 +22,7 @@ from llama_core.store import Store
 from llama_core.tokenizer.train import train_tokenizer
 from llama_core.tokens.shards import tokens_shard
 from llama_core.train import REVISION, checkpoint
-from llama_core.train.metrics import Metrics
+from llama_core.train.metrics.record import records
 
 SMALL = {
     "tokenizer.vocab_size": 400,
@@ -75,9 +75,7 @@ class Training:
 
     def records(self) -> list[dict[str, Any]]:
         """One record a step, as the finished artifact holds them."""
-        artifact = self.artifact()
-        entry = artifact.shard("metrics").object("metrics.jsonl")
-        return Metrics(self.job.recipe.train, artifact.read(entry)).records
+        return list(records(self.artifact()))
 
     def artifact(self) -> Artifact:
         artifact = self.step.finished()

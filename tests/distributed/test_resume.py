@@ -7,40 +7,11 @@ from pathlib import Path
 
 import programs
 import pytest
+from trainings import end_of, run_and_die
 
 from llama_core.program import STOPPED
 
 EVERY_5 = {"run.save_every": 5, "run.keep": 2}
-
-
-def end_of(training):
-    """What two runs that ended alike have in common, bit for bit."""
-    return training.artifact().digest, [(r["step"], r["loss"], r["grad_norm"]) for r in training.records()]
-
-
-def run_and_die(training, at):
-    """Run until an object whose name ends in `at` is half published, and die there of SIGKILL."""
-    script = f"""
-import os, signal, sys
-from llama_core import store
-write = store.Writer.write
-def write_half(self, data):
-    if self._name.endswith({at!r}):
-        write(self, memoryview(data).cast("B")[: len(data) // 2])
-        os.kill(os.getpid(), signal.SIGKILL)
-    return write(self, data)
-store.Writer.write = write_half
-create = store.Store.create
-def create_or_die(self, name, data):
-    if name.endswith({at!r}):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return create(self, name, data)
-store.Store.create = create_or_die
-from llama_core.train.run import main
-sys.exit(main({training.publish()!r}))
-"""
-    done = programs.run("-c", script)
-    assert done.returncode == -signal.SIGKILL, done.stdout
 
 
 def damage(training, name, ending="", at=100):

@@ -9,10 +9,11 @@ from trained import Trained
 
 from llama_core.artifact import Artifact
 from llama_core.corpus.document import Document, write_documents
-from llama_core.evaluate.heldout import choose_texts, heldout
+from llama_core.evaluate.heldout import heldout
 from llama_core.evaluate.score import Scorer
 from llama_core.step import Step
 from llama_core.store import Store
+from llama_core.tokens.heldout import choose_texts
 from llama_core.tokens.loader import unigram
 from llama_core.train.distributed import World
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from trained import Trained
 
-from llama_core.evaluate.score import Scorer, bits_per_byte, windows
+from llama_core.evaluate.score import Scorer
+from llama_core.tokens.heldout import bits_per_byte, windows
 from llama_core.train.distributed import World
 
 ALONE = World(0, 1, torch.device("cpu"))

@@ -42,17 +42,29 @@ def windows_of(tokens: Artifact, source: str) -> list[bytes]:
 def test_ranks_share_a_batch_at_any_world_size(tokens: Artifact, world: int) -> None:
     whole = Loader(tokens, TRAIN, MIXTURE)
     for n in (0, 1, 7, 10**9):
-        parts = [Loader(tokens, TRAIN, MIXTURE).batch(n, rank, world) for rank in range(world)]
+        parts = [Loader(tokens, TRAIN, MIXTURE).batch(n, rank, world).tokens for rank in range(world)]
         assert parts[0].shape == (12 // world, 33) and parts[0].dtype == np.int64
-        assert (np.concatenate(parts) == whole.batch(n)).all()
+        assert (np.concatenate(parts) == whole.batch(n).tokens).all()
 
 
 def test_batches_do_not_depend_on_what_was_asked_before(tokens: Artifact) -> None:
     straight = Loader(tokens, TRAIN, MIXTURE)
-    batches = [straight.batch(n) for n in range(8)]
+    batches = [straight.batch(n).tokens for n in range(8)]
     jumping = Loader(tokens, TRAIN, MIXTURE)
     for n in (5, 2, 3, 3, 7, 0):
-        assert (jumping.batch(n) == batches[n]).all()
+        assert (jumping.batch(n).tokens == batches[n]).all()
+
+
+def test_a_ramp_cuts_the_same_sequences_into_other_batches(tokens: Artifact) -> None:
+    whole = Loader(tokens, TRAIN, MIXTURE)
+    ramp = TRAIN.model_copy(update={"batch_ramp": [[20 * 32, 4 * 32], [40 * 32, 6 * 32]]})
+    loader = Loader(tokens, ramp, MIXTURE)
+    parts = [[loader.batch(n, rank, 2) for rank in (0, 1)] for n in range(10)]
+    assert [sum(len(each.tokens) for each in part) for part in parts] == [4] * 5 + [6] * 4 + [12]
+    seen = np.concatenate([half.tokens for part in parts for half in part])
+    expected = np.concatenate([whole.batch(n).tokens for n in range(5)])
+    assert (seen[: len(expected)] == expected[: len(seen)]).all()
+    assert loader.fingerprint == whole.fingerprint, "where a batch begins is no matter of the data"
 
 
 def test_another_process_reads_the_same_batch(tokens: Artifact) -> None:
@@ -62,18 +74,18 @@ def test_another_process_reads_the_same_batch(tokens: Artifact) -> None:
         "from llama_core.store import Store; from llama_core.tokens.loader import Loader\n"
         "train = training.Train.model_validate_json(sys.argv[2])\n"
         f"loader = Loader(Artifact.open(Store(sys.argv[1])), train, {MIXTURE})\n"
-        "print(loader.fingerprint, loader.batch(11).tolist())"
+        "print(loader.fingerprint, loader.batch(11).tokens.tolist())"
     )
     command = [sys.executable, "-c", program, tokens.url, TRAIN.model_dump_json()]
     found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     loader = Loader(tokens, TRAIN, MIXTURE)
-    assert found == f"{loader.fingerprint} {loader.batch(11).tolist()}"
+    assert found == f"{loader.fingerprint} {loader.batch(11).tokens.tolist()}"
 
 
 def test_an_epoch_of_batches_holds_each_window_of_a_source_once(tokens: Artifact) -> None:
     loader = Loader(tokens, TRAIN, {"code": 1.0, "docs": 0.0})
     expected = windows_of(tokens, "code")
-    seen = np.concatenate([loader.batch(n) for n in range(2 * len(expected) // 12 + 1)])
+    seen = np.concatenate([loader.batch(n).tokens for n in range(2 * len(expected) // 12 + 1)])
     for epoch in range(2):
         found = seen[epoch * len(expected) : (epoch + 1) * len(expected)]
         assert sorted(row.tobytes() for row in found) == sorted(expected)
@@ -98,14 +110,14 @@ def test_a_damaged_shard_is_named_and_not_trained_on(tokens: Artifact) -> None:
     for _ in range(2):
         with pytest.raises(DamagedError, match=r"docs\.a\.bin is damaged in page 0 \(bytes 0 to [0-9]+\)"):
             loader.batch(0)
-    assert Loader(tokens, TRAIN, {"code": 1.0}).batch(0).shape == (12, 33)
+    assert Loader(tokens, TRAIN, {"code": 1.0}).batch(0).tokens.shape == (12, 33)
 
 
 def test_a_source_without_a_window_is_an_error_of_the_recipe(make_tokens: Callable[..., Artifact]) -> None:
     tokens = make_tokens({"code.a": 60, "docs.a": 0})
     with pytest.raises(RecipeError, match="mixture.docs"):
         Loader(tokens, TRAIN, MIXTURE)
-    assert Loader(tokens, TRAIN, {"code": 1.0, "docs": 0.0}).batch(3).shape == (12, 33)
+    assert Loader(tokens, TRAIN, {"code": 1.0, "docs": 0.0}).batch(3).tokens.shape == (12, 33)
 
 
 def test_the_unigram_baseline_is_the_mixture_of_the_sources(tokens: Artifact) -> None:

@@ -18,7 +18,7 @@ from llama_core.step import Step
 from llama_core.store import Store, to_json
 from llama_core.train import checkpoint
 from llama_core.train.distributed import World
-from llama_core.train.metrics import Metrics
+from llama_core.train.metrics.record import SHARD, Record, records, segments
 from llama_core.train.optimizer import make_optimizer
 
 ALONE = World(0, 1, torch.device("cpu"))
@@ -38,7 +38,7 @@ def parts(store: Store, recipe: Recipe) -> Parts:
 
 
 def save(parts: Parts, n: int) -> None:
-    checkpoint.save(*parts, checkpoint.TrainState(n, 10 * n, "none", b'{"step": 1}\n'), ALONE)
+    checkpoint.save(*parts, checkpoint.TrainState(n, 10 * n, "none"), ALONE)
 
 
 def forge(step: Step, name: str, change: Callable[[dict[str, Any]], Any]) -> None:
@@ -161,9 +161,28 @@ def test_what_is_no_json_sends_the_training_back(parts: Parts, ending: str, data
     assert found and found.step == 1
 
 
-def test_a_record_that_is_no_json_names_its_line(recipe: Recipe) -> None:
-    with pytest.raises(DamagedError, match=r"metrics\.jsonl, line 2, is damaged"):
-        Metrics(recipe.train, b'{"step": 1}\n{"step": NaN}\n')
+@pytest.mark.parametrize("line", [b'{"step": NaN}', b"[1]", b"\xff"])
+def test_a_record_that_is_no_json_names_its_segment(store: Store, line: bytes) -> None:
+    step = Step(store, "train", 1, {})
+    with step.shard(SHARD) as shard:
+        shard.publish_bytes("metrics/00000001-00000002.jsonl", b'{"before": null}\n{"step": 1}\n' + line)
+    read = records(step.commit([SHARD]))
+    assert next(read) == {"step": 1}
+    with pytest.raises(DamagedError, match=r"metrics/00000001-00000002\.jsonl.* is damaged"):
+        next(read)
+
+
+@pytest.mark.parametrize(
+    "first", [b"{}", b"null", b'{"before": {"name": "../x", "size": 1, "sha256": ""}}', b'{"before": 1}']
+)
+def test_a_segment_that_names_no_segment_ends_the_record_there(store: Store, first: bytes) -> None:
+    """The weights are whole without it."""
+    step = Step(store, "train", 1, {})
+    damaged = step.folder.publish_bytes(step.place_of("metrics/00000001-00000001.jsonl"), first + b"\n")
+    record = Record(step, damaged)
+    record.add({"step": 2})
+    newest = record.publish()
+    assert segments(step.folder, newest) == [newest]
 
 
 IDENTITIES: dict[str, Any] = {

@@ -17,7 +17,7 @@ from llama_core.corpus.report.addresses import read_from
 from llama_core.corpus.training_text import TrainingText
 from llama_core.markdown import bullets, code, escape, table
 from llama_core.recipe import Recipe
-from llama_core.section import Section
+from llama_core.section import Section, in_full
 
 CARD = "README.md"
 SHOWN = 30  # entries of a list: licences, languages, domains, a setting's values
@@ -105,7 +105,7 @@ def _cleaning(recipe: Recipe) -> str:
     """Return a table with a row for each source: how it is read and cleaned."""
     rows = []
     for source, cfg in sorted(recipe.corpus.sources.items()):
-        reading = {k: v for k, v in cfg.identity().items() if k not in ELSEWHERE}
+        reading = {k: v for k, v in in_full(cfg.identity()).items() if k not in ELSEWHERE}
         rows.append((source, _settings(reading), _settings(_on(cfg.clean)) or "none"))
     return table(("source", "reading", "cleaning"), rows)
 
@@ -147,9 +147,11 @@ def _settings(values: dict[str, Any]) -> str:
 def _values(recipe: Recipe) -> Iterable[str]:
     """Yield sentences, in Markdown, on the settings that hold for all sources."""
     corpus, tokenizer = recipe.corpus, recipe.tokenizer
-    yield f"Duplicates: exact ones are removed; near ones by {escape(_settings(corpus.dedup.identity()))}."
+    near = escape(_settings(in_full(corpus.dedup.identity())))
+    yield f"Duplicates: exact ones are removed; near ones by {near}."
     yield f"Held out: {escape(_held_out(corpus))}. Held-out documents that repeat others are dropped."
-    flags = {k: v for k, v in tokenizer.identity().items() if k != "compare_with"}  # it may be a path
+    flags = in_full(tokenizer.identity())
+    del flags["compare_with"]  # it may be a path
     trained = f"SentencePiece BPE, {escape(_settings(flags))}, trained on a sample drawn by the mixture"
     yield f"Tokenizer: {trained}."
     masked = "does not cross" if recipe.train.document_mask else "crosses"

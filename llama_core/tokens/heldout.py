@@ -1,0 +1,84 @@
+"""Held-out text, and the windows of tokens in which it is scored.
+
+Bits per byte do not depend on the tokenizer, so models with different tokenizers can be compared.
+"""
+
+import hashlib
+import heapq
+import math
+
+from llama_core.artifact import Artifact, Shard
+from llama_core.corpus.document import read_documents
+
+HELDOUT = "heldout.parquet"
+Pair = tuple[list[int], list[int]]  # ids of a context, and of its continuation
+
+
+def choose_texts(corpus: Artifact, source: str, limit: int) -> list[str]:
+    """Return held-out texts of `source`, with `limit` bytes together, or all if there are fewer.
+
+    They are the documents with the smallest keyed hashes of their ids, whatever shard they are in; the last
+    one is cut. Memory holds little more than `limit` bytes and one document. Raises DamagedError.
+    """
+    return _choose(corpus, [shard.name for shard in _shards(corpus, source)], limit)
+
+
+def sample_texts(corpus: Artifact, source: str, limit: int) -> list[str]:
+    """Return held-out texts as `choose_texts` does, of few shards: those with the smallest keyed hashes.
+
+    So it reads little more than `limit` bytes of a corpus of any size. Raises DamagedError.
+    """
+    names, total = [], 0
+    for shard in sorted(_shards(corpus, source), key=lambda shard: _key(shard.name)):
+        names.append(shard.name)
+        total += shard.counts.get("bytes.heldout", 0)
+        if total >= limit:
+            break
+    return _choose(corpus, names, limit)
+
+
+def windows(tokens: list[int], bos_id: int, seq_len: int) -> list[Pair]:
+    """Return pairs (context, continuation) that cover `tokens` once, each of at most seq_len + 1 tokens.
+
+    The last pair reaches back for as much context as the model sees.
+    """
+    whole = [bos_id, *tokens]
+    pairs = []
+    for start in range(1, len(whole), seq_len):
+        end = min(start + seq_len, len(whole))
+        pairs.append((whole[max(0, end - seq_len - 1) : start], whole[start:end]))
+    return pairs
+
+
+def bits_per_byte(loglikelihood: float, n_bytes: int) -> float:
+    """Return the bits per UTF-8 byte of a text, from its log-likelihood in nats."""
+    return -loglikelihood / (math.log(2) * n_bytes)
+
+
+def _shards(corpus: Artifact, source: str) -> list[Shard]:
+    """Return the shards of a source that have held-out text."""
+    return [
+        shard
+        for shard in corpus.shards
+        if shard.facts["source"] == source and any(o.name.endswith(HELDOUT) for o in shard.objects)
+    ]
+
+
+def _choose(corpus: Artifact, shards: list[str], limit: int) -> list[str]:
+    chosen: list[tuple[int, str, bytes]] = []  # a heap with the largest hash on top
+    total = 0
+    for name in shards:
+        for document in read_documents(corpus, name, HELDOUT):
+            text = document.text.encode()
+            heapq.heappush(chosen, (-_key(document.id), document.id, text))
+            total += len(text)
+            while total - len(chosen[0][2]) >= limit:
+                total -= len(heapq.heappop(chosen)[2])
+    texts = [text for _, _, text in sorted(chosen, reverse=True)]
+    if total > limit:
+        texts[-1] = texts[-1][: len(texts[-1]) - (total - limit)]
+    return [text.decode(errors="ignore") for text in texts]
+
+
+def _key(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8, key=b"heldout").digest())

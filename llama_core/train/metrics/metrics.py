@@ -1,0 +1,162 @@
+"""The metrics of a training: read a step late, printed for the flow, and kept by rank 0."""
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from llama_core.errors import DivergedError
+from llama_core.objects import Object
+from llama_core.program import tell
+from llama_core.recipe import Recipe
+from llama_core.step import Step
+from llama_core.train.metrics.clock import Clock
+from llama_core.train.metrics.figures import Figures, StepFigures
+from llama_core.train.metrics.hardware import EnergyMeter, peak_memory
+from llama_core.train.metrics.record import Record
+from llama_core.train.metrics.utilization import Utilization, peak_of
+from llama_core.train.optimizer import lr_at
+from llama_core.train.parallel.mesh import Mesh
+
+SMOOTHING = 0.9  # weight of the earlier steps in the mean time of a step, by which the end is estimated
+
+
+class Metrics:
+    """Measures a training. All processes call each method at the same point; rank 0 keeps the record.
+
+    `newest`: the segment of the record that the checkpoint names from which the training goes on.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        recipe: Recipe,
+        vocab_size: int,
+        sources: list[str],
+        mesh: Mesh,
+        newest: Object | None = None,
+    ):
+        self._cfg, self._mesh = recipe.train, mesh
+        self._figures = Figures(sources, mesh)
+        self._energy = EnergyMeter(mesh.world.device)
+        peak = peak_of(mesh.world.device, recipe.train.precision)
+        self._utilization = Utilization(recipe, vocab_size, peak)
+        self._record = Record(step, newest)
+        self._open: dict[str, Any] = {}  # the record of the newest step that was read
+        self._seconds: float | None = None  # that a step takes, smoothed
+        self._fetches = 0
+        self._settled = True
+        self._clock = Clock(mesh.world.device)
+        self.loss = math.nan
+        """The loss of the newest step that was read."""
+
+    def begin(self) -> None:
+        """Begin a step: what was done since all steps were read is part of none."""
+        if self._settled:
+            self._clock.restart()
+        self._settled = False
+
+    def lap(self, name: str) -> None:
+        """End a part of the step here."""
+        self._clock.lap(name)
+
+    def step(
+        self,
+        n: int,
+        rows: Tensor,
+        sources: NDArray[np.int64],
+        grad_norm: Tensor,
+        *,
+        stopping: bool = False,
+        fetches: int = 0,
+    ) -> bool:
+        """Take the figures of step `n` (1 is the first), and read those of the step before.
+
+        Returns whether a process was asked to end, in the step before or earlier. `fetches`: the pages that
+        this process has fetched so far. Raises DivergedError where the step before is not finite.
+        """
+        fetched, self._fetches = fetches - self._fetches, fetches
+        self._figures.send(
+            n, rows, sources, self._cfg.seq_len, grad_norm, self._clock.step(),
+            stopping=stopping, joules=self._energy.joules(), fetches=fetched,
+        )  # fmt: skip
+        return self._read(keep=1)
+
+    def settle(self) -> None:
+        """Read all steps. Call this before anything is made of the weights.
+
+        Raises DivergedError where a step is not finite.
+        """
+        self._read(keep=0)
+        self._settled = True
+
+    def add(self, values: dict[str, float]) -> None:
+        """Add to the record of the newest step that was read."""
+        self._open |= values
+
+    def publish(self) -> Object | None:
+        """Publish the record of all steps that were read, and return its newest segment, on rank 0."""
+        self._close()
+        return self._record.publish() if self._mesh.world.rank == 0 else None
+
+    def _read(self, keep: int) -> bool:
+        """Read all steps but the newest `keep`."""
+        stopping = False
+        while len(self._figures) > keep:
+            self._close()
+            figures = self._figures.read()
+            stopping = stopping or figures.stopping
+            self.loss = figures.loss
+            if not (math.isfinite(figures.loss) and math.isfinite(figures.grad_norm)):
+                raise DivergedError(
+                    f"training diverged at step {figures.step}: loss {figures.loss}, gradient norm "
+                    f"{figures.grad_norm}. Nothing of this step is saved: try a lower train.lr or a higher "
+                    "train.warmup_steps"
+                )
+            if self._mesh.world.rank == 0:
+                self._open = self._record_of(figures)
+        if keep:
+            self._close()
+        return stopping
+
+    def _close(self) -> None:
+        """Print the record that is open, and keep it."""
+        if self._open:
+            tell("metrics", self._open)
+            self._record.add(self._open)
+        self._open = {}
+
+    def _record_of(self, figures: StepFigures) -> dict[str, Any]:
+        """Return what is told of one step, by the names that MLflow shows."""
+        cfg, n, laps = self._cfg, figures.step, figures.laps.seconds()
+        seconds = sum(laps.values())
+        before = seconds if self._seconds is None else self._seconds
+        self._seconds = SMOOTHING * before + (1 - SMOOTHING) * seconds
+        batch = sum(figures.tokens.values())
+        seen, planned = cfg.tokens_before(n + 1), cfg.tokens_before(cfg.steps + 1)
+        left = (planned - seen) / cfg.tokens_at(n)  # batches of this size
+        speed = batch / seconds
+        each = speed / self._mesh.world.size
+        sequences = batch / cfg.seq_len
+        of_sources = {s: figures.nats[s] / count for s, count in figures.tokens.items() if count}
+        return {
+            "step": n,
+            "steps": cfg.steps,
+            "tokens": seen,
+            "loss": figures.loss,
+            **{f"loss/{source}": round(loss, 6) for source, loss in of_sources.items()},
+            "lr": lr_at(n, cfg),
+            "grad_norm": figures.grad_norm,
+            "tokens_per_s": round(speed, 1),
+            "tokens_per_s_per_device": round(each, 1),
+            **self._utilization.at(each),
+            **{f"seconds/{name}": round(value, 6) for name, value in laps.items()},
+            **peak_memory(self._mesh.world.device),
+            "joules": round(figures.joules, 3) if self._energy.knows else None,
+            "page_fetches_per_sequence": round(figures.fetches / sequences, 6),
+            "eta_s": round(left * self._seconds, 1),
+            "time": round(time.time(), 3),
+        }

@@ -1,0 +1,172 @@
+"""What a training starts from: weights that are drawn, or a checkpoint of another training."""
+
+import logging
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter
+
+from llama_core.artifact import MANIFEST, Artifact, Shard, StepName
+from llama_core.errors import InputError
+from llama_core.job import NAME
+from llama_core.model.llama import Llama
+from llama_core.parse import damaged, shaped
+from llama_core.recipe import Recipe
+from llama_core.recipes.training import StartFrom
+from llama_core.section import in_full
+from llama_core.step import Step
+from llama_core.store import Store
+from llama_core.train import checkpoint
+from llama_core.train.checkpoint import TrainState
+from llama_core.train.distributed import World
+from llama_core.train.parallel.parts import Parts
+from llama_core.train.parallelize import init_weights
+
+log = logging.getLogger(__name__)
+KEY = "train.start_from"
+FOLDERS = TypeAdapter(list[StepName])
+
+
+def begin(
+    step: Step,
+    recipe: Recipe,
+    vocab_size: int,
+    model: Parts,
+    optimizer: torch.optim.Optimizer,
+    data: str,
+    world: World,
+) -> TrainState:
+    """Set the weights and moments of a step without checkpoints, and return where it begins.
+
+    `vocab_size`: that of the tokenizer. `data`: the loader's fingerprint. All processes call it. What comes
+    from another training is saved first as a checkpoint of this step. Raises InputError where that training
+    is another one than the recipe needs, and StoreError.
+    """
+    cfg = recipe.train.start_from
+    if cfg is None:
+        init_weights(model, recipe.train.init_std, recipe.train.seed)
+        return TrainState(0, 0, data)
+    folder = step.root.at(cfg.step)
+    shard = world.agree(lambda: _fitting(step, recipe, vocab_size, data))
+    before = checkpoint.load_shard(folder, shard, model, optimizer, world)
+    if not cfg.optimizer:
+        checkpoint.forget_moments(optimizer)
+    at, tokens = (0, 0) if cfg.anew else (before.step, before.tokens)
+    progress = TrainState(at, tokens, data)
+    checkpoint.save(step, model, optimizer, progress, world)
+    if world.rank == 0:
+        log.info("starting from %s, whose step %d is step %d here", cfg.checkpoint, before.step, at)
+    return progress
+
+
+def check(root: Store, recipe: Recipe) -> None:
+    """Check, before any work, the checkpoint that the recipe starts from.
+
+    One that is gone is not missed where a training has begun with it: that one goes on from its own. Raises
+    InputError and StoreError.
+    """
+    cfg = recipe.train.start_from
+    if cfg is None:
+        return
+    try:
+        shard = _find(root, cfg)
+    except InputError:
+        if _was_taken(root, cfg):
+            return
+        raise
+    _check_fits(root, recipe, recipe.tokenizer.vocab_size, shard)
+
+
+def _fitting(step: Step, recipe: Recipe, vocab_size: int, data: str) -> Shard:
+    """Return the checkpoint that a step starts from, if it fits the step in all."""
+    cfg = recipe.train.start_from
+    assert cfg is not None
+    shard = _find(step.root, cfg)
+    _check_fits(step.root, recipe, vocab_size, shard)
+    theirs, mine = shard.facts.get("tokenizer"), step.parents.get("tokenizer", [])
+    folders = shaped(FOLDERS, theirs, f"{step.root.url_of(cfg.step)}, {shard.name}, its tokenizer")
+    if _digests(step.root, folders) != _digests(step.root, mine):
+        raise InputError(f"{KEY}: {cfg.checkpoint} was trained with another tokenizer ({', '.join(folders)})")
+    progress, _ = checkpoint.read_progress(step.root.at(cfg.step), shard)
+    if not cfg.anew and progress.data != data:
+        raise InputError(
+            f"{KEY}: {cfg.checkpoint} was trained on other data, so it cannot go on with these: the tokens, "
+            f"the mixture, train.seed and train.seq_len must be the same. To count and read from the start, "
+            f"set {KEY}.anew to true"
+        )
+    return shard
+
+
+def _find(root: Store, cfg: StartFrom) -> Shard:
+    """Return the commit of the checkpoint, all of whose objects are there in their sizes."""
+    folder, name = root.at(cfg.step), checkpoint.name_of(cfg.at)
+    commit = f"shards/{name}.json"
+    names = checkpoint.committed_in(folder)
+    if name not in names:
+        there = ", ".join(str(int(n.removeprefix(checkpoint.PREFIX))) for n in names)
+        raise InputError(
+            f"{KEY}: {folder.url} has no checkpoint after step {cfg.at}: "
+            + (f"it has those after {there}" if there else "it has none")
+        )
+    try:
+        shard = Shard.from_dict(folder.read_json(commit), folder.url_of(commit), name)
+    except FileNotFoundError:
+        raise InputError(f"{KEY}: {folder.url} has deleted its checkpoint after step {cfg.at}") from None
+    sizes = folder.sizes()
+    for entry in shard.objects:
+        if sizes.get(entry.name) != entry.size:
+            raise damaged(folder.url_of(entry.name), f"it is missing or cut: choose another {KEY}.at")
+    return shard
+
+
+def _check_fits(root: Store, recipe: Recipe, vocab_size: int, shard: Shard) -> None:
+    """Check that a checkpoint holds the recipe's model, and has seen what the recipe has by then."""
+    cfg = recipe.train.start_from
+    assert cfg is not None
+    found = checkpoint.weight_shapes(root.at(cfg.step), shard)
+    with torch.device("meta"):
+        model = Llama(recipe.model, vocab_size)
+    wanted = {name: tuple(p.shape) for name, p in model.named_parameters()}
+    if wrong := sorted(n for n in found.keys() | wanted.keys() if found.get(n) != wanted.get(n)):
+        raise InputError(
+            f"{KEY}: the model of {cfg.checkpoint} is another one than the recipe's: {len(wrong)} weights "
+            f"differ, such as {wrong[0]}, which is {_shape(found, wrong[0])} there and "
+            f"{_shape(wanted, wrong[0])} here (see model, and tokenizer.vocab_size)"
+        )
+    seen, here = shard.fact("tokens"), recipe.train.tokens_before(cfg.at + 1)
+    if not cfg.anew and seen != here:
+        raise InputError(
+            f"{KEY}: {cfg.checkpoint} has seen {seen:,} tokens, and the recipe's batches have {here:,} by "
+            "then. Give train.batch_ramp and train.global_batch_tokens the batches that it had, or set "
+            f"{KEY}.anew to true"
+        )
+
+
+def _shape(shapes: dict[str, tuple[int, ...]], name: str) -> str:
+    return " x ".join(map(str, shapes[name])) if name in shapes else "missing"
+
+
+def _digests(root: Store, folders: list[str]) -> list[str]:
+    """Return the digests of the artifacts in some folders, or the name of one that is gone."""
+    found = []
+    for name in folders:
+        try:
+            found.append(Artifact.load(root, name).digest)
+        except FileNotFoundError:
+            found.append(name)
+    return found
+
+
+def _was_taken(root: Store, cfg: StartFrom) -> bool:
+    """Tell whether a training on the store has begun with a checkpoint."""
+    trainings = root.at("train")
+    names = [n for n in trainings.list() if n.endswith((f"/{MANIFEST}", f"/{NAME}"))]
+    return any(_start_of(trainings.read_json(name)) == in_full(cfg.identity()) for name in names)
+
+
+def _start_of(value: Any) -> Any:
+    """Return what the step of a manifest, or of a job, starts from, as far as it says so."""
+    value = value.get("step", value) if isinstance(value, dict) else None
+    for key in ("identity", "train", "start_from"):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
