@@ -8,7 +8,7 @@ only the kernels read, on the host, so that no device is waited for.
 import contextlib
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -68,6 +68,7 @@ def _forward(
 
     These are float32 (H, B S), or (B, H, S) where there are no documents.
     """
+    forward: Callable[..., Any]
     forward = {"xformers": _xformers_forward, "varlen": _flash_forward, "cpu": _cpu_forward}[kernel]
     out, log_sums = forward(q, k, v, host, device)
     return out.reshape(q.shape).contiguous(), log_sums.contiguous()
@@ -85,6 +86,7 @@ def _backward(
     device: Tensor | None,
     kernel: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
+    backward: Callable[..., Any]
     backward = {"xformers": _xformers_backward, "varlen": _flash_backward, "cpu": _cpu_backward}[kernel]
     dq, dk, dv = backward(gradient, q, k, v, out, log_sums, host, device)
     return tuple(d.reshape(x.shape).contiguous() for d, x in ((dq, q), (dk, k), (dv, v)))  # type: ignore[return-value]
@@ -113,6 +115,9 @@ def _differentiate(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None
 
 
 torch.library.register_autograd("llama_core::attention", _differentiate, setup_context=_keep)
+
+
+OPERATOR = torch.ops.llama_core.attention.default
 
 
 def _flat(x: Tensor) -> Tensor:

@@ -6,14 +6,13 @@ also what computes in bf16, on one process as on many: autocast would cast in ot
 process would train another model.
 """
 
-import functools
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from llama_core.errors import RecipeError
 from llama_core.model.llama import Llama
 from llama_core.recipe import Recipe
+from llama_core.train import recompute
 from llama_core.train.distributed import World
 from llama_core.train.parallel import context, data, tensor
 from llama_core.train.parallel.mesh import Mesh
@@ -44,11 +43,7 @@ def parallelize(model: Llama, recipe: Recipe, mesh: Mesh) -> None:
     if mesh.cp > 1:
         context.share_positions(model, mesh)
     for layer in model.layers:
-        # Compiled first, because nothing is compiled where xformers breaks the graph inside a checkpoint.
-        if layout.compile:
-            layer.forward = torch.compile(layer.forward)
-        if layout.activation_checkpointing == "full":
-            _recompute(layer)
+        recompute.compile_and_checkpoint(layer, layout)
     if mesh.world.size > 1 or recipe.train.precision == "bf16":
         data.shard(model, mesh, recipe.train.precision)
 
@@ -56,16 +51,6 @@ def parallelize(model: Llama, recipe: Recipe, mesh: Mesh) -> None:
 def init_weights(parts: Parts, std: float, seed: int) -> None:
     """Set the initial weights, which are the same on any number of processes (see `Llama.init_weights`)."""
     parts.whole.init_weights(std, seed, _assign)
-
-
-def _recompute(block: nn.Module) -> None:
-    """Let a block compute its activations again in the backward pass."""
-    from torch.utils.checkpoint import checkpoint
-
-    # This wraps `forward` and not the module, because a module around it would rename the parameters.
-    block.forward = functools.partial(  # type: ignore[method-assign]
-        checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False
-    )
 
 
 def _assign(parameter: Tensor, value: Tensor) -> None:
