@@ -68,9 +68,9 @@ def _forward(
 
     These are float32 (H, B S), or (B, H, S) where there are no documents.
     """
-    forward: Callable[..., Any]
-    forward = {"xformers": _xformers_forward, "varlen": _flash_forward, "cpu": _cpu_forward}[kernel]
-    out, log_sums = forward(q, k, v, host, device)
+    forwards: dict[str, Callable[..., Any]]
+    forwards = {"xformers": _xformers_forward, "varlen": _flash_forward, "cpu": _cpu_forward}
+    out, log_sums = forwards[kernel](q, k, v, host, device)
     return out.reshape(q.shape).contiguous(), log_sums.contiguous()
 
 
@@ -86,9 +86,9 @@ def _backward(
     device: Tensor | None,
     kernel: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    backward: Callable[..., Any]
-    backward = {"xformers": _xformers_backward, "varlen": _flash_backward, "cpu": _cpu_backward}[kernel]
-    dq, dk, dv = backward(gradient, q, k, v, out, log_sums, host, device)
+    backwards: dict[str, Callable[..., Any]]
+    backwards = {"xformers": _xformers_backward, "varlen": _flash_backward, "cpu": _cpu_backward}
+    dq, dk, dv = backwards[kernel](gradient, q, k, v, out, log_sums, host, device)
     return tuple(d.reshape(x.shape).contiguous() for d, x in ((dq, q), (dk, k), (dv, v)))  # type: ignore[return-value]
 
 

@@ -17,6 +17,7 @@ from llama_core.tokens.loader import Batch
 from llama_core.train import checkpoint
 from llama_core.train.checkpoint import TrainState
 from llama_core.train.distributed import World
+from llama_core.train.garbage import collected_between
 from llama_core.train.metrics.metrics import Metrics
 from llama_core.train.optimizer import clip, make_optimizer, update
 from llama_core.train.parallelize import build
@@ -75,7 +76,7 @@ def train(
     profile = Profile(step, recipe, world)
 
     with _sigterm() as asked_to_stop:
-        for n in range(progress.step + 1, cfg.steps + 1):
+        for n in collected_between(range(progress.step + 1, cfg.steps + 1)):
             profile.begin(n)
             metrics.begin()
             batch = data.batch(n - 1, mesh.data_rank, mesh.data_size)

@@ -5,7 +5,6 @@ from torch import Tensor
 
 from llama_core.recipe import Recipe
 from llama_core.train.loss import head
-from llama_core.train.parallel.data import reduce_gradients
 from llama_core.train.parallel.micro_batch import MicroBatch
 from llama_core.train.parallel.parts import Parts
 
@@ -26,12 +25,10 @@ def backward(parts: Parts, batch: Tensor, recipe: Recipe, bos_id: int) -> Tensor
     n_targets = batch.shape[0] * (batch.shape[1] - 1) * mesh.data_size
     if parts.pipeline is not None:
         return parts.pipeline.backward(micro_batches, n_targets)
-    model, layout, rows = parts.whole, recipe.layout, []
-    for n, part in enumerate(micro_batches, 1):
-        if mesh.world.size == 1:
-            reduce_gradients(model, n == len(micro_batches))
+    layout, rows = recipe.layout, []
+    for part in micro_batches:
         loss = head(part.targets, layout.compile, layout.loss_parallel)
-        sums = model(part.inputs, part.mask, head=loss, positions=part.positions)  # (B,)
+        sums = parts.whole(part.inputs, part.mask, head=loss, positions=part.positions)  # (B,)
         (sums.sum() / n_targets).backward()
         rows.append(sums.detach())
     return torch.cat(rows) * (mesh.tp_rank == 0)

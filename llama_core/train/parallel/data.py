@@ -4,7 +4,6 @@ Gradients are summed over the processes, never averaged: a loss is divided by th
 """
 
 import torch
-from torch import nn
 
 from llama_core.model.llama import Llama
 from llama_core.train.parallel.mesh import Mesh
@@ -31,14 +30,3 @@ def shard(model: Llama, mesh: Mesh, precision: str) -> None:
         if isinstance(module, FSDPModule):
             module.set_force_sum_reduction_for_comms(True)
             module.set_gradient_divide_factor(1.0)
-
-
-def reduce_gradients(model: nn.Module, now: bool) -> None:
-    """Say whether the next backward pass reduces the gradients, or leaves that to a later one.
-
-    To leave it saves copies where one process holds all of a parameter. With several it would keep whole
-    gradients in memory instead of this process's parts.
-    """
-    of_fsdp = getattr(model, "set_requires_gradient_sync", None)  # importing FSDP's class would take seconds
-    if of_fsdp is not None:
-        of_fsdp(now)
