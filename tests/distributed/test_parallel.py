@@ -46,7 +46,7 @@ def test_selective_recomputation_on_several_processes_trains_like_one_process(tr
     alone, several = training(), training()
     alone.run(1)
     several.run(2 if layout["tp"] == 1 else 4, activation_checkpointing="selective", **layout)
-    assert_same_curves(curves(alone), curves(several))
+    assert_same_curves(curves(alone), curves(several), 1e-4)
 
 
 @pytest.mark.slow
