@@ -16,8 +16,14 @@ class Layout(Section):
     """How a model and its batches are spread over processes."""
 
     pp: Execution[int] = Field(1, ge=1)
-    """Number of stages of a pipeline (pipeline parallelism, Huang et al. 2019): each has a part of the
+    """Number of processes of a pipeline (pipeline parallelism, Huang et al. 2019): each has a part of the
     blocks."""
+    pp_schedule: Execution[
+        Literal["1f1b", "interleaved_1f1b", "interleaved_zero_bubble", "zbv_zero_bubble"]
+    ] = "1f1b"
+    """Order in which a pipeline's processes take up micro-batches: `1f1b` (Narayanan et al. 2019); with two
+    stages a process, which waits less and sends more, `interleaved_1f1b` (Narayanan et al. 2021); and with a
+    backward pass in two parts, `interleaved_zero_bubble` and `zbv_zero_bubble` (Qi et al. 2024)."""
     dp_replicate: Execution[int] = Field(1, ge=1)
     """Number of replicas of the sharded model (HSDP); 1 shards it over all processes that the other kinds of
     parallelism leave (FSDP, Zhao et al. 2023)."""
@@ -55,6 +61,11 @@ class Layout(Section):
                 "true, or layout.activation_checkpointing to selective"
             )
         return self
+
+    @property
+    def n_stages(self) -> int:
+        """The number of stages of the pipeline: all schedules but 1F1B have two a process."""
+        return self.pp * (2 if self.pp > 1 and self.pp_schedule != "1f1b" else 1)
 
     def dp_shard(self, world_size: int) -> int:
         """Return the number of processes that each replica is sharded over, besides `pp`, `cp` and `tp`."""

@@ -45,6 +45,8 @@ def cross_entropy(
     group, weight = None, output.weight
     if hasattr(weight, "placements"):
         hidden, weight, group = _local(hidden, weight, vocab_parallel)
+    if not torch.is_grad_enabled():
+        hidden, weight = hidden.detach(), weight.detach()  # or their gradients would be made all the same
     rows = hidden.flatten(0, 1), weight, targets.flatten()
     losses: Tensor = _Losses.apply(*rows, compiled, group)
     losses = losses.view(targets.shape)
@@ -149,7 +151,7 @@ def _log_softmax(
         log_sum = logits[:, :1].float() - logs[:, :1]
         mine = torch.stack((log_sum, (chosen + log_sum).where(here, 0)))  # (2, C, 1)
         each = mine.new_empty(dist.get_world_size(group), *mine.shape)
-        dist.all_gather_into_tensor(each.flatten(0, 1), mine, group=group)
+        dist.all_gather(list(each.unbind()), mine, group=group)
         whole = each[:, 0].logsumexp(0)
         chosen = each[:, 1].sum(0) - whole
         logs += log_sum - whole

@@ -7,7 +7,7 @@ import torch
 
 from llama_core.model import llama
 from llama_core.recipes.load import load_recipe
-from llama_core.train.checkpoint import model_digest
+from llama_core.train.digest import model_digest
 from llama_core.train.distributed import World
 from llama_core.train.parallelize import build, init_weights
 
