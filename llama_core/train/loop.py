@@ -87,7 +87,8 @@ def train(
             update(optimizer, n, cfg)
             metrics.lap("optimizer")
             stopping = metrics.step(n, rows, batch.sources, grad_norm, stopping=bool(asked_to_stop))
-            profile.end(n)
+            if profile.ends(n):
+                metrics.settle()
             if validation.due(n):
                 metrics.settle()
                 metrics.add(validation.bits_per_byte())
@@ -96,9 +97,8 @@ def train(
             metrics.settle()  # nothing that is not finite is saved
             if world.agree(lambda: step.folder.exists(MANIFEST)):
                 return True  # another attempt has finished this step
-            progress = TrainState(
-                n, cfg.tokens_before(n + 1), data.fingerprint, metrics.loss, metrics.publish()
-            )
+            tokens = cfg.tokens_before(n + 1)
+            progress = TrainState(n, tokens, data.fingerprint, metrics.loss, metrics.publish())
             checkpoint.save(step, model, optimizer, progress, world)
             if world.rank == 0:
                 checkpoint.retain(step, run.keep)

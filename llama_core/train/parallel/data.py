@@ -4,6 +4,7 @@ Gradients are summed over the processes, never averaged: a loss is divided by th
 """
 
 import torch
+from torch import nn
 
 from llama_core.model.llama import Llama
 from llama_core.train.parallel.mesh import Mesh
@@ -30,3 +31,14 @@ def shard(model: Llama, mesh: Mesh, precision: str) -> None:
         if isinstance(module, FSDPModule):
             module.set_force_sum_reduction_for_comms(True)
             module.set_gradient_divide_factor(1.0)
+
+
+def reshard(model: nn.Module) -> None:
+    """Leave each process its part of the parameters alone, after passes without gradients.
+
+    A backward pass does it otherwise. Until then the model's parameters are others than the optimizer's.
+    """
+    for module in model.modules():
+        of_fsdp = getattr(module, "reshard", None)  # importing FSDP's class would take seconds
+        if of_fsdp is not None:
+            of_fsdp()
