@@ -108,7 +108,7 @@ class Block(nn.Module):
 class Llama(nn.Module):
     """The model: from tokens to logits.
 
-    `attention` is `auto`, `xformers` or `sdpa`, as in `layout.attention`.
+    `attention` is one of the values of `layout.attention`.
     """
 
     def __init__(self, cfg: Model, vocab_size: int, attention: str = "auto"):

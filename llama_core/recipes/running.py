@@ -40,13 +40,27 @@ class Layout(Section):
     reach each other by NVLink, and `compile`."""
     micro_batch: Execution[int] = Field(1, ge=1)
     """Number of sequences that a process takes in one forward pass."""
-    activation_checkpointing: Execution[Literal["none", "full"]] = "none"
-    """`full`: keep only the input of each block, and compute the rest again in the backward pass. This takes
-    less memory and more time."""
+    activation_checkpointing: Execution[Literal["none", "full", "selective", "budget"]] = "none"
+    """What is computed again in the backward pass, which takes less memory and more time. `full`: all but the
+    input of each block; `selective`: all but the outputs of linear layers and attention as well, as in the
+    paper (section 2.4); `budget`: what the compiler chooses to fit `activation_budget`."""
+    activation_budget: Execution[float] = Field(0.5, ge=0, le=1)
+    """Share of the activations of a block that `budget` keeps: 1 is all, 0 its input alone."""
     compile: Execution[bool] = False
     """Compile each block and the loss with torch.compile."""
-    attention: Execution[Literal["auto", "xformers", "sdpa"]] = "auto"
-    """Implementation of attention; `auto` is xformers on CUDA and PyTorch's SDPA elsewhere."""
+    attention: Execution[Literal["auto", "xformers", "varlen", "cudnn", "sdpa"]] = "auto"
+    """Implementation of attention; `auto` is xformers on CUDA, as in the paper, and `sdpa` elsewhere. On CUDA
+    there are also `varlen` (PyTorch's flash attention by documents) and `cudnn` (PyTorch's SDPA by cuDNN);
+    `sdpa` (PyTorch's SDPA) is everywhere."""
+
+    @model_validator(mode="after")
+    def _compiler_has_the_budget(self) -> "Layout":
+        if self.activation_checkpointing == "budget" and not self.compile:
+            raise ValueError(
+                "layout.activation_checkpointing budget is the compiler's choice: set layout.compile to "
+                "true, or layout.activation_checkpointing to selective"
+            )
+        return self
 
     @property
     def n_stages(self) -> int:

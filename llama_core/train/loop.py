@@ -38,6 +38,11 @@ class Batches(Protocol):
     sources: list[str]
     """The names of the sources."""
 
+    @property
+    def fetched_pages(self) -> int:
+        """How many pages this process has fetched so far."""
+        ...
+
     def batch(self, n: int, rank: int, world: int) -> Batch:
         """Return a rank's part of batch n, counted from 0."""
         ...
@@ -87,7 +92,8 @@ def train(
             grad_norm = clip(model.parameters(), cfg.grad_clip)
             update(optimizer, n, cfg)
             metrics.lap("optimizer")
-            stopping = metrics.step(n, rows, batch.sources, grad_norm, stopping=bool(asked_to_stop))
+            told = (bool(asked_to_stop), data.fetched_pages)
+            stopping = metrics.step(n, rows, batch.sources, grad_norm, *told)
             if profile.ends(n):
                 metrics.settle()
             if validation.due(n):

@@ -6,15 +6,12 @@ also what computes in bf16; one process alone does the same without it (see `pre
 in other places, so that one process would train another model.
 """
 
-import functools
-
 import torch
-from torch import nn
 
 from llama_core.model import init
 from llama_core.model.llama import Llama
 from llama_core.recipe import Recipe
-from llama_core.train import float8, precision
+from llama_core.train import float8, precision, recompute
 from llama_core.train.distributed import World
 from llama_core.train.parallel import context, data, pipeline, tensor
 from llama_core.train.parallel.mesh import Mesh
@@ -54,11 +51,7 @@ def parallelize(model: Llama, recipe: Recipe, mesh: Mesh) -> None:
     if mesh.cp > 1:
         context.share_positions(model, mesh)
     for layer in model.layers:
-        # Compiled first, because nothing is compiled where xformers breaks the graph inside a checkpoint.
-        if layout.compile:
-            layer.forward = torch.compile(layer.forward)
-        if layout.activation_checkpointing == "full":
-            _recompute(layer)
+        recompute.compile_and_checkpoint(layer, layout)
     if mesh.world.size > 1:
         data.shard(model, mesh, recipe.train.precision)
 
@@ -68,13 +61,3 @@ def init_weights(parts: Parts, std: float, seed: int) -> None:
     model = parts.models[0]
     assert isinstance(model, Llama)
     init.init_weights(parts, model.cfg, std, seed)
-
-
-def _recompute(block: nn.Module) -> None:
-    """Let a block compute its activations again in the backward pass."""
-    from torch.utils.checkpoint import checkpoint
-
-    # This wraps `forward` and not the module, because a module around it would rename the parameters.
-    block.forward = functools.partial(  # type: ignore[method-assign]
-        checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False
-    )

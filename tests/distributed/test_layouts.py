@@ -20,7 +20,7 @@ from llama_core.train.checkpoint import TrainState
 from llama_core.train.distributed import World
 from llama_core.train.optimizer import clip, make_optimizer, update
 from llama_core.train.parallelize import build, init_weights
-from llama_core.train.passes import backward
+from llama_core.train.passes import IGNORED, backward, score
 
 VOCAB, BOS, STEPS = 324, 1, 10  # of the rows of a matrix, eight processes have unequal parts
 SMALL = {
@@ -60,8 +60,9 @@ def train(
 ) -> Trained:
     """Train from update `first` to `last`. `step`: where a checkpoint is read before and written after.
 
-    Returns the `curve`, the loss and the norm of the gradients of each step, of all processes together; and
-    of this process its `data_rank`, and what tokens of each step it has `seen`.
+    Returns the `curve`, the loss and the norm of the gradients of each step, and in the end the summed loss
+    of `held_out` text, of all processes together; and of this process its `data_rank`, and what tokens of
+    each step it has `seen`.
     """
     recipe = recipe_of(world, settings)
     parts = build(recipe, VOCAB, world)
@@ -87,7 +88,10 @@ def train(
     if step is not None and last < STEPS:
         state = TrainState(last, last * recipe.train.global_batch_tokens, "")
         checkpoint.save(Step.from_dict(step), parts, optimizer, state, world)
-    return {"curve": curve, "data_rank": mesh.data_rank, "seen": seen}
+    held_out = batch(recipe, 0).chunk(mesh.data_size)[mesh.data_rank]
+    targets = held_out[:, 1:].masked_fill(held_out[:, :-1] % 3 == 0, IGNORED)
+    loss = world.sum(score(parts, held_out, targets, recipe, BOS).double().sum().item())[0]
+    return {"curve": curve, "data_rank": mesh.data_rank, "seen": seen, "held_out": loss}
 
 
 TOLERANCE = 1e-4
@@ -210,6 +214,7 @@ def test_a_layout_trains_like_one_process(name: str, chosen: tuple[bool, ...]) -
     found = results(LAYOUTS[name][0], is_slow(name, chosen))[name, chosen]
     expected = alone()[chosen[0]]
     assert_alike(found[0]["curve"], expected["curve"])
+    assert found[0]["held_out"] == pytest.approx(expected["held_out"], rel=TOLERANCE)
     seen = {of_rank["data_rank"]: of_rank["seen"] for of_rank in found}
     for n in range(STEPS):
         whole = [row for rank in sorted(seen) for row in seen[rank][n]]

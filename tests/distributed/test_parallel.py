@@ -41,6 +41,15 @@ def test_hsdp_and_recomputation_train_like_one_process(training):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("layout", [{"tp": 1}, {"tp": 2, "loss_parallel": True}, {"tp": 2, "compile": True}])
+def test_selective_recomputation_on_several_processes_trains_like_one_process(training, layout):
+    alone, several = training(), training()
+    alone.run(1)
+    several.run(2 if layout["tp"] == 1 else 4, activation_checkpointing="selective", **layout)
+    assert_same_curves(curves(alone), curves(several), 1e-4)
+
+
+@pytest.mark.slow
 def test_compiled_blocks_train_like_eager_ones(training):
     eager, compiled = training(), training()
     eager.run(1)
