@@ -9,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from llama_core.errors import RecipeError
 from llama_core.model.attention import DocMask
+from llama_core.model.init import init_weights
 from llama_core.model.llama import Llama
 from llama_core.recipes.load import load_recipe
 from llama_core.recipes.running import Layout
@@ -48,7 +49,7 @@ class Peak(TorchDispatchMode):
 
 def gradients(masked: bool, **layout) -> tuple[list[torch.Tensor], Peak]:
     model = Llama(Model(dim=64, n_layers=4, n_heads=4, multiple_of=32), 32)
-    model.init_weights(0.1, 1)
+    init_weights(model, model.cfg, 0.1, 1)
     for layer in model.layers:
         compile_and_checkpoint(layer, Layout.model_validate(layout))
     mask = DocMask.from_tokens(TOKENS, BOS) if masked else None
@@ -96,7 +97,7 @@ def test_compiled_blocks_that_recompute_give_the_same_gradients(quick_compiler, 
 def compiled_gradients(kind: str, **layout) -> tuple[list[torch.Tensor], int]:
     """Gradients, and how many bytes the compiled blocks kept for the backward pass."""
     model = Llama(Model(dim=64, n_layers=4, n_heads=4, multiple_of=32), 32)
-    model.init_weights(0.1, 1)
+    init_weights(model, model.cfg, 0.1, 1)
     for layer in model.layers:
         chosen = {"activation_checkpointing": kind, "compile": True} | layout
         compile_and_checkpoint(layer, Layout.model_validate(chosen))
