@@ -226,10 +226,14 @@ def test_a_layout_trains_like_one_process(name: str, chosen: tuple[bool, ...]) -
     [
         ("FSDP 2", "TP 2"),
         ("TP 2", "CP 2"),
+        ("CP 2", "PP 2 ZBV"),
+        ("PP 2", "FSDP 2"),
         *(
             pytest.param(before, after, marks=pytest.mark.slow)
             for before, after in [
                 ("CP 2", "FSDP x TP"),
+                ("PP 2 interleaved", "TP x PP"),
+                ("FSDP x PP", "FSDP x TP x PP"),
                 ("FSDP x TP", "HSDP 2x2"),
                 ("HSDP 2x2", "TP 4"),
                 ("TP 4", "FSDP x CP"),
