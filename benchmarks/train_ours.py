@@ -53,6 +53,7 @@ class Batches:
 
     fingerprint = "benchmark"
     sources = ["random"]
+    fetched_pages = 0
 
     def __init__(self, setting: Setting, turns: Turns):
         self._setting, self._turns = setting, turns

@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, TypeAdapter
 
 from llama_core.errors import DamagedError
 from llama_core.objects import FileName, Name, Object, Writer
-from llama_core.parse import Text, Whole, damaged, json_value, shaped, shown
+from llama_core.parse import Text, Whole, damaged, json_as, json_value, shaped, shown
 from llama_core.store import Store, to_json
 
 MANIFEST = "manifest.json"
@@ -32,6 +32,8 @@ MOST_SHARDS = 1 << 20
 
 Counts = dict[Text, Whole]
 Facts = dict[Text, Any]
+COUNTS = TypeAdapter(Counts)
+FACTS = TypeAdapter(Facts)
 
 _INDEX_SCHEMA = pa.schema([(n, pa.string()) for n in ("name", "digest", "objects", "counts", "facts")])
 
@@ -213,6 +215,17 @@ class Artifact:
         """Tell whether there is a shard of this name. Raises DamagedError."""
         return shard in self._by_name if self._is_unpacked else self._index.row_of(shard) is not None
 
+    def shard_at(self, row: int) -> Shard:
+        """Return the shard in row `row` of the index, counted from 0. Raises DamagedError."""
+        return self._index.at(row)
+
+    def rows(self) -> Iterator[tuple[str, Counts, Facts]]:
+        """Yield the name, the counts and the facts of each shard, by row. Raises DamagedError.
+
+        One row group is unpacked at a time and nothing is kept, however many shards there are.
+        """
+        return self._index.rows()
+
     def objects(self) -> Iterator[Object]:
         """Yield the index of the shards, and then the objects of every shard. Raises DamagedError."""
         yield Object(**self.manifest["index"])
@@ -300,6 +313,10 @@ class _Index:
         """Return the shard of this name, which is in the index."""
         row = self.row_of(name)
         assert row is not None
+        return self.at(row)
+
+    def at(self, row: int) -> Shard:
+        """Return the shard in this row, counted from 0."""
         group = 0
         while row >= (rows := self._parquet.metadata.row_group(group).num_rows):
             group, row = group + 1, row - rows
@@ -307,15 +324,23 @@ class _Index:
             self._last = group, self._group(group)
         return self._shard_of(self._last[1].slice(row, 1).to_pylist()[0])
 
+    def rows(self) -> Iterator[tuple[str, Counts, Facts]]:
+        """Yield what `Artifact.rows` does."""
+        for group in range(self._parquet.num_row_groups):
+            for row in self._group(group, ["name", "counts", "facts"]).to_pylist():
+                what = f"{self._url}, shard {shown(row['name'])},"
+                counts = json_as(COUNTS, row["counts"].encode(), what)
+                yield row["name"], counts, json_as(FACTS, row["facts"].encode(), what)
+
     def row_of(self, name: str) -> int | None:
         """Return the number of a shard's row, or None where there is no shard of this name."""
         rows = range(len(self._names))
         row = bisect.bisect_left(rows, name, key=lambda i: self._names[i].as_py())
         return row if row in rows and self._names[row].as_py() == name else None
 
-    def _group(self, number: int) -> pa.Table:
+    def _group(self, number: int, columns: list[str] | None = None) -> pa.Table:
         with self._sound():
-            return self._plain(self._parquet.read_row_group(number))
+            return self._plain(self._parquet.read_row_group(number, columns))
 
     def _plain(self, table: pa.Table) -> pa.Table:
         """Return a table of dictionaries as one of strings, if that is not too large. Raises ValueError."""

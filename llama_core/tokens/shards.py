@@ -11,28 +11,20 @@ reader can check what it reads without reading the rest.
 import hashlib
 import io
 import struct
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, TypeAdapter
 
 from llama_core.artifact import Artifact, Shard
 from llama_core.corpus.document import batched
 from llama_core.corpus.training_text import TrainingText
-from llama_core.errors import DamagedError
-from llama_core.objects import Sha256
-from llama_core.parse import Text, damaged, shaped
 from llama_core.step import Step
-from llama_core.store import Store
 from llama_core.tokenizer.model import Tokenizer
 
 REVISION = 1
 PAGE_BYTES = 4 << 20
 BATCH_BYTES = 1 << 20  # characters of text that are encoded at a time, about
-CACHED_PAGES = 128  # half a GiB: each of the 64 pages of the order's groups may lie across two of these
 
 MAGIC = b"MMIDIDX\x00\x00"
 VERSION = 1
@@ -118,87 +110,6 @@ class PageDigests:
     def _next(self) -> None:
         self._digests.append(self._page.hexdigest())
         self._page, self._room = hashlib.sha256(), PAGE_BYTES
-
-
-class TokenFacts(BaseModel):
-    """What the facts of a token shard say."""
-
-    source: Text
-    dtype: Literal["uint16", "int32"]
-    pages: list[Sha256]
-
-
-FACTS = TypeAdapter(TokenFacts)
-
-
-def _facts_of(shard: Shard, url: str) -> TokenFacts:
-    """Return the facts of a token shard. Raises DamagedError where they do not fit its ids."""
-    what = f"shard {shard.name} of {url}"
-    facts, size = shaped(FACTS, shard.facts, what), shard.object(".bin").size
-    tokens, rest = divmod(size, np.dtype(facts.dtype).itemsize)
-    if rest or shard.counts.get("tokens", tokens) != tokens or len(facts.pages) != -(-size // PAGE_BYTES):
-        raise damaged(what, f"{size:,} bytes of ids are not as many tokens and pages as it says")
-    return facts
-
-
-class PageReader:
-    """Reads ids out of token shards, through pages that are checked and kept for a while.
-
-    `cached_pages`: how many are kept, those that were used last. `n_words`: how many rows the model has; an
-    id beyond them is damage. It is not for several threads at once. Raises DamagedError where what is said of
-    a shard does not fit it.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        shards: Sequence[Shard],
-        cached_pages: int = CACHED_PAGES,
-        n_words: int | None = None,
-    ):
-        self._store, self._n_words = store, n_words
-        self._objects = [shard.object(".bin") for shard in shards]
-        facts = [_facts_of(shard, store.url) for shard in shards]
-        self._digests = [found.pages for found in facts]
-        self._dtypes = [np.dtype(found.dtype) for found in facts]
-        self._capacity = cached_pages
-        self._pages: OrderedDict[tuple[int, int], bytes] = OrderedDict()
-
-    def read(self, shard: int, start: int, count: int) -> NDArray[np.int64]:
-        """Return the ids [start, start + count) of shard number `shard`: int64 (count,).
-
-        Raises DamagedError.
-        """
-        dtype = self._dtypes[shard]
-        first, last = start * dtype.itemsize, (start + count) * dtype.itemsize
-        pages = range(first // PAGE_BYTES, (last - 1) // PAGE_BYTES + 1)
-        data = b"".join(self._page(shard, page) for page in pages)
-        offset = first - pages.start * PAGE_BYTES
-        return np.frombuffer(data, dtype, count, offset).astype(np.int64)
-
-    def _page(self, shard: int, page: int) -> bytes:
-        """Return a page, from memory or from the store. Raises DamagedError."""
-        if (shard, page) in self._pages:
-            self._pages.move_to_end((shard, page))
-            return self._pages[shard, page]
-        entry = self._objects[shard]
-        start, end = page * PAGE_BYTES, min((page + 1) * PAGE_BYTES, entry.size)
-        try:
-            data = self._store.read_range(entry.name, start, end)
-        except FileNotFoundError:
-            data = b""
-        if hashlib.sha256(data).hexdigest() != self._digests[shard][page]:
-            raise DamagedError(
-                f"{self._store.url_of(entry.name)} is damaged in page {page} (bytes {start} to {end}): "
-                f"they are missing or differ from the manifest. Delete {self._store.url} to make them again."
-            )
-        ids = np.frombuffer(data, self._dtypes[shard])
-        if self._n_words is not None and not 0 <= ids.min() <= ids.max() < self._n_words:
-            raise damaged(self._store.url_of(entry.name), f"page {page} has an id that is no token's")
-        self._pages[shard, page] = data
-        if len(self._pages) > self._capacity:
-            self._pages.popitem(last=False)
-        return data
 
 
 def _batches(text: TrainingText, shard: Shard) -> Iterator[list[str]]:

@@ -1,5 +1,7 @@
 """The loader gives each rank its part of batch n: the same data at any world size, after any restart."""
 
+import itertools
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -41,10 +43,15 @@ def windows_of(tokens: Artifact, source: str) -> list[bytes]:
 @pytest.mark.parametrize("world", [2, 3, 4, 12])
 def test_ranks_share_a_batch_at_any_world_size(tokens: Artifact, world: int) -> None:
     whole = Loader(tokens, TRAIN, MIXTURE)
+    ranks = [Loader(tokens, TRAIN, MIXTURE) for _ in range(world)]
     for n in (0, 1, 7, 10**9):
-        parts = [Loader(tokens, TRAIN, MIXTURE).batch(n, rank, world).tokens for rank in range(world)]
+        parts = [loader.batch(n, rank, world).tokens for rank, loader in enumerate(ranks)]
         assert parts[0].shape == (12 // world, 33) and parts[0].dtype == np.int64
-        assert (np.concatenate(parts) == whole.batch(n).tokens).all()
+        rows = [row.tobytes() for row in whole.batch(n).tokens]
+        assert sorted(row.tobytes() for part in parts for row in part) == sorted(rows)
+        for part in parts:  # each in the order of training
+            left = iter(rows)
+            assert all(row.tobytes() in left for row in part)
 
 
 def test_batches_do_not_depend_on_what_was_asked_before(tokens: Artifact) -> None:
@@ -59,11 +66,12 @@ def test_a_ramp_cuts_the_same_sequences_into_other_batches(tokens: Artifact) -> 
     whole = Loader(tokens, TRAIN, MIXTURE)
     ramp = TRAIN.model_copy(update={"batch_ramp": [[20 * 32, 4 * 32], [40 * 32, 6 * 32]]})
     loader = Loader(tokens, ramp, MIXTURE)
-    parts = [[loader.batch(n, rank, 2).tokens for rank in (0, 1)] for n in range(10)]
-    assert [sum(map(len, part)) for part in parts] == [4] * 5 + [6] * 4 + [12]
-    seen = np.concatenate([half for part in parts for half in part])
-    expected = np.concatenate([whole.batch(n).tokens for n in range(5)])
-    assert (seen[: len(expected)] == expected[: len(seen)]).all()
+    parts = [[loader.batch(n, rank, 2) for rank in (0, 1)] for n in range(10)]
+    assert [sum(len(each.tokens) for each in part) for part in parts] == [4] * 5 + [6] * 4 + [12]
+    expected = iter([row.tobytes() for n in range(5) for row in whole.batch(n).tokens])
+    for part in parts:
+        seen = [row.tobytes() for half in part for row in half.tokens]
+        assert sorted(seen) == sorted(itertools.islice(expected, len(seen)))
     assert loader.fingerprint == whole.fingerprint, "where a batch begins is no matter of the data"
 
 
@@ -130,3 +138,66 @@ def test_the_unigram_baseline_is_the_mixture_of_the_sources(tokens: Artifact) ->
     assert found.shape == (300,)
     assert np.allclose(found, np.log2(expected))
     assert np.isclose(np.exp2(found).sum(), 1)
+
+
+RANK = """
+import json, sys
+from pathlib import Path
+from llama_core.artifact import Artifact
+from llama_core.recipes import training
+from llama_core.store import Store
+from llama_core.tokens.loader import Loader
+from llama_core.tokens.node_cache import NodeCache
+url, train, mixture, rank, node = sys.argv[1], *map(json.loads, sys.argv[2:5]), sys.argv[5]
+cache = NodeCache("job", place=Path(node))
+ranks = range(rank // 2 * 2, rank // 2 * 2 + 2)
+loader = Loader(Artifact.open(Store(url)), training.Train(**train), mixture, node=ranks, cache=cache)
+print("ready", flush=True)
+sys.stdin.readline()
+rows = [row.tobytes().hex() for n in range(12) for row in loader.batch(n, rank, 4).tokens]
+print(json.dumps([rows, loader.fetched_pages]), flush=True)
+sys.stdin.readline()
+loader.close()
+"""
+
+
+def test_the_processes_of_a_node_fetch_a_page_once_in_a_real_run(
+    make_tokens: Callable[..., Artifact], tmp_path: Path
+) -> None:
+    tokens = make_tokens({f"{source}.{i:02}": 4 for source in MIXTURE for i in range(16)})
+    command = [sys.executable, "-c", RANK, tokens.url, TRAIN.model_dump_json(), json.dumps(MIXTURE)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    for node in "ab":
+        (tmp_path / node).mkdir()
+    ranks = [
+        subprocess.Popen([*command, str(rank), str(tmp_path / "ab"[rank // 2])], **pipes)  # type: ignore[call-overload]
+        for rank in range(4)
+    ]
+    for rank in ranks:
+        assert rank.stdout.readline() == "ready\n"
+    for rank in ranks:
+        rank.stdin.write("go\n")
+        rank.stdin.flush()
+    told = [json.loads(rank.stdout.readline()) for rank in ranks]
+    for rank in ranks:
+        rank.communicate("done\n")
+        assert rank.returncode == 0
+
+    whole = Loader(tokens, TRAIN, MIXTURE)
+    expected = [row.tobytes().hex() for n in range(12) for row in whole.batch(n).tokens]
+    assert sorted(row for rows, _ in told for row in rows) == sorted(expected)
+    pages = sum(shard.object(".bin").size > 0 for shard in tokens.shards)  # each shard is one page here
+    for of_node in (told[:2], told[2:]):
+        fetched = [count for _, count in of_node]
+        assert 0 < sum(fetched) <= pages, "no page was fetched twice on a node"
+    assert not list(tmp_path.rglob("*.page"))
+
+
+def test_the_index_of_shards_is_not_unpacked_whole(make_tokens: Callable[..., Artifact]) -> None:
+    sizes = {f"{source}.{i:02}": 4 for source in MIXTURE for i in range(16)}
+    made = make_tokens(sizes)
+    loader = Loader(made, TRAIN, {"code": 1.0})
+    loader.batch(0)
+    assert not made._is_unpacked
+    assert 0 < len(loader._reader._known) <= 16 < len(sizes)
+    loader.close()

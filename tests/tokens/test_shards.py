@@ -3,7 +3,7 @@
 import hashlib
 import io
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,10 @@ from llama_core.step import Step
 from llama_core.store import Store
 from llama_core.tokenizer.model import Tokenizer
 from llama_core.tokens.loader import unigram
-from llama_core.tokens.shards import PAGE_BYTES, PageDigests, PageReader, dtype_for, index
+from llama_core.tokens.node_cache import NodeCache
+from llama_core.tokens.pages import PageReader
+from llama_core.tokens.places import Places
+from llama_core.tokens.shards import PAGE_BYTES, PageDigests, dtype_for, index
 
 SIZES = {"code.a": 60, "code.b": 0, "docs.a": 40}
 
@@ -41,14 +44,36 @@ def documents_of(tokens: Artifact, name: str) -> list[list[int]]:
     return [np.frombuffer(ids, dtype, n, p).tolist() for n, p in zip(lengths, pointers, strict=True)]
 
 
-def make_shard(store: Store, ids: np.ndarray) -> tuple[Store, Shard]:
-    """A shard that holds these ids, whatever they are."""
+def make_shard(
+    store: Store, ids: np.ndarray, change: Callable[[Shard], Shard] = lambda shard: shard
+) -> tuple[Artifact, Shard]:
+    """A shard that holds these ids, whatever they are, changed in the index by `change`."""
     step, pages = Step(store, "tokens", 1, {"ids": len(ids)}), PageDigests()
     pages.update(ids.tobytes())
     with step.shard("web.a") as shard:
         shard.publish_bytes("web.a.bin", ids.tobytes())
         shard.facts = {"source": "web", "dtype": ids.dtype.name, "pages": pages.hexdigests()}
-    return step.folder, step.commit(["web.a"]).shard("web.a")
+    made = step.committed("web.a")
+    assert made is not None
+    changed = change(made)
+    step.folder.delete(["shards/web.a.json"])
+    step.folder.publish_json("shards/web.a.json", changed.as_dict())
+    tokens = step.commit(["web.a"])
+    return tokens, tokens.shard("web.a")
+
+
+@pytest.fixture
+def reader_of(tmp_path: Path) -> Iterator[Callable[..., PageReader]]:
+    """A reader of some tokens, with a cache of its own."""
+    caches: list[NodeCache] = []
+
+    def make(tokens: Artifact, pages: int = 8, n_words: int | None = None) -> PageReader:
+        caches.append(NodeCache(f"{len(caches)}", pages * PAGE_BYTES, tmp_path))
+        return PageReader(tokens, caches[-1], n_words=n_words)
+
+    yield make
+    for cache in caches:
+        cache.close()
 
 
 def test_each_document_is_a_sequence_between_its_marks(
@@ -105,22 +130,26 @@ def test_page_digests_do_not_depend_on_how_the_stream_is_cut(sizes: list[int]) -
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "int32"])
-def test_a_reader_gives_ids_across_pages(store: Store, dtype: str) -> None:
+def test_a_reader_gives_ids_across_pages(
+    store: Store, reader_of: Callable[..., PageReader], dtype: str
+) -> None:
     ids = (np.arange(5_000_000) % 50_021).astype(dtype)
-    folder, shard = make_shard(store, ids)
-    reader = PageReader(folder, [shard], cached_pages=2)
+    tokens, _shard = make_shard(store, ids)
+    reader = reader_of(tokens, pages=2)
     page = PAGE_BYTES // ids.dtype.itemsize
     for start, count in [(0, 10), (page - 3, 7), (2 * page - 1, 1), (len(ids) - 5, 5), (0, len(ids))]:
-        found = reader.read(0, start, count)
+        found = reader.read(0, start, count, ids.dtype)
         assert found.dtype == np.int64
         assert (found == ids[start : start + count]).all()
 
 
 @pytest.mark.parametrize("damage", ["a changed byte", "a cut end"])
-def test_a_damaged_page_is_named_and_others_are_still_read(store: Store, damage: str) -> None:
+def test_a_damaged_page_is_named_and_others_are_still_read(
+    store: Store, reader_of: Callable[..., PageReader], damage: str
+) -> None:
     ids = (np.arange(5_000_000) % 50_021).astype(np.uint16)
-    folder, shard = make_shard(store, ids)
-    path = Path(folder.path(shard.object(".bin").name))
+    tokens, shard = make_shard(store, ids)
+    path = Path(tokens.store.path(shard.object(".bin").name))
     data = bytearray(path.read_bytes())
     if damage == "a changed byte":
         data[PAGE_BYTES + 77] ^= 1
@@ -128,19 +157,19 @@ def test_a_damaged_page_is_named_and_others_are_still_read(store: Store, damage:
         del data[2 * PAGE_BYTES - 1 :]
     path.write_bytes(data)
 
-    reader = PageReader(folder, [shard])
+    reader = reader_of(tokens)
     with pytest.raises(DamagedError, match=r"web.a.bin is damaged in page 1 \(bytes 4194304 to 8388608\)"):
-        reader.read(0, PAGE_BYTES // 2 - 3, 10)  # begins in page 0
+        reader.read(0, PAGE_BYTES // 2 - 3, 10, ids.dtype)  # begins in page 0
     with pytest.raises(DamagedError):
-        reader.read(0, PAGE_BYTES // 2, 10)  # not kept after a failure
-    assert (reader.read(0, 0, 1000) == ids[:1000]).all()
+        reader.read(0, PAGE_BYTES // 2, 10, ids.dtype)  # not kept after a failure
+    assert (reader.read(0, 0, 1000, ids.dtype) == ids[:1000]).all()
 
 
-def test_a_lost_object_is_named(store: Store) -> None:
-    folder, shard = make_shard(store, np.arange(1000, dtype=np.uint16))
-    folder.delete([shard.object(".bin").name])
+def test_a_lost_object_is_named(store: Store, reader_of: Callable[..., PageReader]) -> None:
+    tokens, shard = make_shard(store, np.arange(1000, dtype=np.uint16))
+    tokens.store.delete([shard.object(".bin").name])
     with pytest.raises(DamagedError, match=r"web.a.bin is damaged in page 0 \(bytes 0 to 2000\)"):
-        PageReader(folder, [shard]).read(0, 0, 10)
+        reader_of(tokens).read(0, 0, 10, np.dtype(np.uint16))
 
 
 HOSTILE: dict[str, Callable[[Shard], Shard]] = {
@@ -161,21 +190,34 @@ HOSTILE: dict[str, Callable[[Shard], Shard]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_facts_that_do_not_fit_a_shard_are_refused_before_it_is_read(store: Store, name: str) -> None:
-    folder, shard = make_shard(store, np.arange(1001, dtype=np.uint16))
-    PageReader(folder, [shard]).read(0, 0, 1001)
+def test_facts_that_do_not_fit_a_shard_are_refused_before_it_is_read(
+    store: Store, reader_of: Callable[..., PageReader], name: str
+) -> None:
+    ids = np.arange(1001, dtype=np.uint16)
+    reader_of(make_shard(store.at("sound"), ids)[0]).read(0, 0, 1001, ids.dtype)
     with pytest.raises(DamagedError, match=r"shard web\.a"):
-        PageReader(folder, [HOSTILE[name](shard)])
+        tokens, _ = make_shard(store.at("hostile"), ids, HOSTILE[name])
+        tokens.store.delete([entry.name for entry in tokens.shards[0].objects])  # not asked for
+        reader_of(tokens).read(0, 0, 1001, ids.dtype)
+
+
+@pytest.mark.parametrize("name", ["a dtype of objects", "no facts", "no source"])
+def test_places_of_a_shard_without_source_or_dtype_are_refused(store: Store, name: str) -> None:
+    tokens, _ = make_shard(store, np.arange(1001, dtype=np.uint16), HOSTILE[name])
+    with pytest.raises(DamagedError, match=r"shard web\.a"):
+        Places(tokens, ["web"], 32)
 
 
 @pytest.mark.parametrize(("dtype", "wrong"), [("uint16", 300), ("int32", 300), ("int32", -1)])
-def test_an_id_that_no_model_has_a_row_for_is_damage(store: Store, dtype: str, wrong: int) -> None:
+def test_an_id_that_no_model_has_a_row_for_is_damage(
+    store: Store, reader_of: Callable[..., PageReader], dtype: str, wrong: int
+) -> None:
     ids = np.arange(299).astype(dtype)
     ids[7] = wrong
-    folder, shard = make_shard(store, ids)
+    tokens, _shard = make_shard(store, ids)
     with pytest.raises(DamagedError, match="page 0 has an id that is no token's"):
-        PageReader(folder, [shard], n_words=300).read(0, 100, 5)
-    assert PageReader(folder, [shard]).read(0, 7, 1) == [wrong]
+        reader_of(tokens, n_words=300).read(0, 100, 5, ids.dtype)
+    assert reader_of(tokens).read(0, 7, 1, ids.dtype) == [wrong]
 
 
 def _histogram(array: np.ndarray) -> bytes:

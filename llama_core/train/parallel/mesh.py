@@ -7,7 +7,8 @@ see the same sequences.
 
 import functools
 import math
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 
 import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
@@ -72,6 +73,13 @@ class Mesh:
     def data_size(self) -> int:
         """The number of parts of a batch."""
         return self.dp_replicate * self.dp_shard
+
+    @property
+    def data_ranks_of_node(self) -> set[int]:
+        """The parts of a batch that the processes on this node see, by torchrun's environment."""
+        first = self.world.rank - int(os.environ.get("LOCAL_RANK", 0))
+        ranks = range(first, first + int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+        return {replace(self, world=replace(self.world, rank=rank)).data_rank for rank in ranks}
 
     @functools.cached_property
     def devices(self) -> DeviceMesh:
