@@ -177,6 +177,12 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _float8_has_a_gpu(self) -> "Recipe":
+        if self.train.float8 != "none" and self.launch.device == "cpu":
+            raise ValueError(f"train.float8 {self.train.float8} needs launch.device cuda")
+        return self
+
+    @model_validator(mode="after")
     def _layout_can_be_had(self) -> "Recipe":
         layouts.check(self.layout, self.launch, self.model, self.train, self.tokenizer.vocab_size)
         return self

@@ -11,11 +11,13 @@ from llama_core.artifact import Artifact, digest_of
 from llama_core.corpus.report.balance import StageBalance, in_words, named, stage_balance
 from llama_core.evaluate import SAMPLING
 from llama_core.markdown import code, code_block, escape, table
-from llama_core.parse import json_lines
 from llama_core.phases import one_phase
 from llama_core.recipes.training import StartFrom
 from llama_core.step import Step
 from llama_core.tokens.order import n_windows
+from llama_core.train.metrics.names import LOSS, VALIDATION
+from llama_core.train.metrics.record import records
+from llama_core.train.profile import folder_of
 from tasks.decontaminate import not_run, summary
 from tasks.evaluate import table as evaluation_rows
 from tasks.observe import say, show_link, show_markdown
@@ -25,6 +27,8 @@ from tasks.step import make, stage
 from tasks.tokenizer import bytes_per_token
 
 REVISION = 3
+POINTS = 1000  # of the training's curves
+MOST_ROWS = 20  # rows of the table of validations
 ADDRESSES = ("dropped", "kept", "document")  # columns of examples that hold the URL or id of a document
 
 
@@ -33,14 +37,14 @@ def report(run: Run, made: dict[str, Artifact], version: Version) -> str:
     """Publish the report, show the end of the run, and return the URL of the page."""
     identity = {"model": version.model, "version": version.version}
     step = Step(run.store, "report", REVISION, identity, made)
-    records = metrics(made["train"])
-    text = markdown(run, made, version, records)
+    curve = metrics(made["train"])
+    text = markdown(run, made, version, curve)
 
     def write(name: str) -> None:
         with step.shard(name) as shard:
             shard.digest = digest_of(step.digests)  # the page also tells how fast it was, and where it is
             shard.publish_bytes("report.md", text.encode())
-            shard.publish_bytes("report.html", page(version, text, records).encode())
+            shard.publish_bytes("report.html", page(version, text, curve).encode())
 
     artifact = make(run, step, one_phase({"report": "report"}, write))
     url = artifact.store.url_of(artifact.shard("report").object(".html").name)
@@ -51,9 +55,15 @@ def report(run: Run, made: dict[str, Artifact], version: Version) -> str:
 
 
 def metrics(trained: Artifact) -> list[dict[str, Any]]:
-    """Return the training's own record, one entry for each training step."""
-    entry = trained.shard("metrics").object("metrics.jsonl")
-    return list(json_lines(trained.read(entry), trained.store.url_of(entry.name)))
+    """Return the training's own record: of its first and last step, of validations, and of POINTS others."""
+    steps = trained.counts["steps"]
+    every = max(1, steps // POINTS)
+    chosen: list[dict[str, Any]] = []
+    for record in records(trained):
+        at_an_end = not chosen or record["step"] == steps
+        if at_an_end or record["step"] % every == 0 or any(map(_is_validation, record)):
+            chosen.append(record)
+    return chosen
 
 
 def conservation(made: dict[str, Artifact], seq_len: int) -> list[dict[str, Any]]:
@@ -90,8 +100,8 @@ def _tokens_row(artifact: Artifact, seq_len: int, passed_on: int) -> dict[str, A
     return _row("tokens", "tokens", counts["tokens"], parts, holds)
 
 
-def markdown(run: Run, made: dict[str, Artifact], version: Version, records: list[dict[str, Any]]) -> str:
-    """Return the report as Markdown."""
+def markdown(run: Run, made: dict[str, Artifact], version: Version, curve: list[dict[str, Any]]) -> str:
+    """Return the report as Markdown. `curve`: what `metrics` returns."""
     recipe, trained = run.recipe, made["train"]
     size = recipe.model.n_params(recipe.tokenizer.vocab_size)
     parts = [
@@ -111,8 +121,9 @@ def markdown(run: Run, made: dict[str, Artifact], version: Version, records: lis
         "## Tokenizer",
         _tokenizer(made["tokenizer"].shard("tokenizer").facts),
         "## Training",
-        f"{len(records):,} steps, loss {records[0]['loss']:.3f} to {records[-1]['loss']:.3f}, "
-        f"{_median_rate(records):,.0f} tokens/s (median).",
+        _training(curve),
+        _table(validations(curve)),
+        *_profiles(run, trained),
         *_start(recipe.train.start_from),
         "## Evaluation",
         _table(evaluation_rows(made["evaluate"])),
@@ -137,23 +148,66 @@ def title(version: Version) -> str:
     return f"{version.model}, version {version.version}"
 
 
-def page(version: Version, text: str, records: list[dict[str, Any]]) -> str:
+def page(version: Version, text: str, curve: list[dict[str, Any]]) -> str:
     """Return the report, of which `text` is the Markdown, as one HTML file, with the loss curve in it."""
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
-    body = body.replace("<h2>Evaluation</h2>", f"{curve(records)}<h2>Evaluation</h2>")
+    body = body.replace("<h2>Evaluation</h2>", f"{drawn(curve)}<h2>Evaluation</h2>")
     return html.page(title(version), body)
 
 
-def curve(records: list[dict[str, Any]], width: int = 1080, height: int = 260) -> str:
+def validations(curve: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a row for each validation: the bits per byte of held-out text, by source.
+
+    Of many, MOST_ROWS are shown, from the first to the last.
+    """
+    found = [record for record in curve if any(map(_is_validation, record))]
+    if len(found) > MOST_ROWS:
+        found = [found[i * (len(found) - 1) // (MOST_ROWS - 1)] for i in range(MOST_ROWS)]
+    return [
+        {"step": f"{record['step']:,}", "tokens": f"{record['tokens']:,}"}
+        | {
+            f"held-out {k.removeprefix(VALIDATION)}": f"{v:.3f}"
+            for k, v in record.items()
+            if _is_validation(k)
+        }
+        for record in found
+    ]
+
+
+def _is_validation(name: str) -> bool:
+    return name.startswith(VALIDATION)
+
+
+def _training(curve: list[dict[str, Any]]) -> str:
+    """Return how the training went, in a few words."""
+    first, last = curve[0], curve[-1]
+    said = f"{last['step']:,} steps, loss {first['loss']:.3f} to {last['loss']:.3f}"
+    by_source = [f"{k.removeprefix(LOSS)} {v:.3f}" for k, v in last.items() if k.startswith(LOSS)]
+    if by_source:
+        said += f" ({escape(', '.join(by_source))} in the last batch)"
+    said += f", {_median(curve, 'tokens_per_s'):,.0f} tokens/s"
+    if last.get("mfu") is not None:
+        said += f", MFU {_median(curve, 'mfu'):.1%} (PaLM), {_median(curve, 'mfu_causal'):.1%} (causal once)"
+    return f"{said} (median). Bits per byte of held-out text on the way:"
+
+
+def _profiles(run: Run, trained: Artifact) -> list[str]:
+    folder = folder_of(run.store, trained.name)
+    return [f"Profiles of some steps: {code(folder.url)}."] if folder.list() else []
+
+
+def drawn(records: list[dict[str, Any]], width: int = 1080, height: int = 260) -> str:
     """Draw the loss over tokens as SVG. `records`: those of `metrics`."""
     losses = [r["loss"] for r in records]
     low, high = min(losses), max(losses)
     span = (high - low) or 1.0
     left, bottom = 50, height - 30
-    last = max(1, len(records) - 1)
+    first = records[0]["tokens"]
+    last = max(1, records[-1]["tokens"] - first)
     points = " ".join(
-        f"{left + (width - left - 10) * i / last:.1f},{10 + (bottom - 10) * (high - loss) / span:.1f}"
-        for i, loss in enumerate(losses)
+        f"{left + (width - left - 10) * (r['tokens'] - first) / last:.1f},"
+        f"{10 + (bottom - 10) * (high - r['loss']) / span:.1f}"
+        for r in records
     )
     return (
         f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="training loss" width="100%">'
@@ -289,9 +343,9 @@ def _row(stage: str, unit: str, into: int, parts: dict[str, int], holds: bool) -
     return {"stage": stage, "unit": unit, "in": f"{into:,}", "out": out, "holds": "yes" if holds else "NO"}
 
 
-def _median_rate(records: list[dict[str, Any]]) -> float:
-    rates = sorted(r["tokens_per_s"] for r in records)
-    return rates[len(rates) // 2]
+def _median(curve: list[dict[str, Any]], name: str) -> float:
+    values = sorted(record[name] for record in curve)
+    return values[len(values) // 2]
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

@@ -11,7 +11,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -22,11 +22,12 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy import make_url
 
 from infra.environment import variables
+from infra.machine import watched
 from llama_core.artifact import Artifact
 from llama_core.errors import LlamaError, ServiceError
 from llama_core.file_system import brief
-from llama_core.parse import json_lines
 from llama_core.section import in_full
+from llama_core.train.metrics.record import records
 from llama_core.url import redact
 from tasks.observe import warn
 from tasks.run import Run
@@ -62,7 +63,8 @@ ADVICE = (  # what to do, by words of MLflow's
     ("read-only", "it can only be read: see who owns the file and its folder, and how the disk is mounted"),
     ("disk is full", "make room on its disk"),
 )
-CURVES = ("loss", "lr", "grad_norm", "tokens_per_s", "tokens")  # what MLflow is told of each step
+# What MLflow is told of each step is every number in its record, without these.
+NO_CURVES = ("step", "steps", "eta_s", "time")
 
 
 def client() -> MlflowClient:
@@ -205,6 +207,7 @@ class Tracker:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._warned = self._away = False
+        self._began: float | None = None  # of the run, in seconds since 1970
         self._thread = threading.Thread(target=self._flush_until_stopped, daemon=True)
 
     def __enter__(self) -> "Tracker":
@@ -224,32 +227,50 @@ class Tracker:
 
     def log(self, record: dict[str, Any]) -> None:
         """Take the metrics of one step. It never waits for the server and never raises."""
+        self._extend(_metrics(record))
+
+    def watched(self) -> contextlib.AbstractContextManager[None]:
+        """Return a block during which the metrics of this machine are taken, too.
+
+        They are shown over the seconds since the run began: a run that goes on has earlier ones.
+        """
+
+        def take(values: Mapping[str, float]) -> None:
+            if self._began is None:
+                self._began = client().get_run(self._run_id).info.start_time / 1000
+            now = time.time()
+            step = int(now - self._began)
+            self._extend([Metric(k, v, int(now * 1000), step) for k, v in values.items()])
+
+        return watched(take, lambda error: warn(f"MLflow gets no metrics of this machine ({_cause(error)})"))
+
+    def _extend(self, metrics: Iterable[Metric]) -> None:
         with self._lock:
-            self._buffer.extend(_metrics(record))
+            self._buffer.extend(metrics)
 
     def _flush_until_stopped(self) -> None:
         while not self._stop.wait(FLUSH_EVERY):
             self._flush()
 
     def _flush(self) -> bool:
-        """Write at most BATCH metrics, and tell whether the buffer is empty now."""
-        with self._lock:
-            batch = self._buffer[:BATCH]
-        if not batch:
-            return True
-        try:
-            client().log_batch(self._run_id, metrics=batch)
-        except Exception as error:
-            self._away = _is_away(error)
-            if not self._warned:
-                self._warned = True
-                what = "be reached" if self._away else "take metrics"
-                warn(f"MLflow cannot {what} ({_cause(error)}): metrics wait in memory for it")
-            return False
-        self._away = False
-        with self._lock:
-            del self._buffer[: len(batch)]
-            return not self._buffer
+        """Write what is in the buffer, BATCH metrics at a time, and tell whether it is empty now."""
+        while True:
+            with self._lock:
+                batch = self._buffer[:BATCH]
+            if not batch:
+                return True
+            try:
+                client().log_batch(self._run_id, metrics=batch)
+            except Exception as error:
+                self._away = _is_away(error)
+                if not self._warned:
+                    self._warned = True
+                    what = "be reached" if self._away else "take metrics"
+                    warn(f"MLflow cannot {what} ({_cause(error)}): metrics wait in memory for it")
+                return False
+            self._away = False
+            with self._lock:
+                del self._buffer[: len(batch)]
 
 
 def conclude(run_id: str, train: Artifact) -> None:
@@ -276,15 +297,20 @@ def reconcile(run_id: str, train: Artifact) -> int:
 
     The training's own record is complete. MLflow's is not if a flow was killed with metrics in its buffer.
     """
-    entry = train.shard("metrics").object("metrics.jsonl")
-    records = list(json_lines(train.read(entry), train.store.url_of(entry.name)))
     api = client()
     seen = {m.step for m in api.get_metric_history(run_id, "loss")}
-    missing = [r for r in records if r["step"] not in seen]
-    metrics = [m for r in missing for m in _metrics(r)]
-    for start in range(0, len(metrics), BATCH):
-        api.log_batch(run_id, metrics=metrics[start : start + BATCH])
-    return len(missing)
+    missing = 0
+    batch: list[Metric] = []
+    for record in records(train):
+        if record["step"] not in seen:
+            missing += 1
+            batch += _metrics(record)
+        if len(batch) > BATCH:
+            api.log_batch(run_id, metrics=batch[:BATCH])
+            del batch[:BATCH]
+    if batch:
+        api.log_batch(run_id, metrics=batch)
+    return missing
 
 
 def log_results(run_id: str, results: dict[str, float], tags: dict[str, str]) -> None:
@@ -352,9 +378,11 @@ def _try_to_set_status(run_id: str, status: str) -> None:
 
 
 def _metrics(record: dict[str, Any]) -> Iterable[Metric]:
-    """Return the metrics in the record of one step."""
+    """Return the metrics in the record of one step, the loss last: a step whose loss is there is whole."""
     now = int(record.get("time", time.time()) * 1000)
-    return [Metric(name, float(record[name]), now, record["step"]) for name in CURVES if name in record]
+    numbers = {k: v for k, v in record.items() if k not in NO_CURVES and isinstance(v, int | float)}
+    curves = {k: numbers[k] for k in sorted(numbers, key="loss".__eq__)}
+    return [Metric(name, float(value), now, record["step"]) for name, value in named(curves).items()]
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:

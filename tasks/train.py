@@ -1,12 +1,14 @@
 """Train: pretraining by torchrun, which can be watched in the terminal, in Prefect and in MLflow."""
 
 import time
+from contextlib import nullcontext
 from typing import Any
 
 from llama_core.artifact import Artifact
 from llama_core.job import Job
 from llama_core.step import Implied, Input, Named, Step
 from llama_core.train import REVISION
+from llama_core.train.metrics.names import VALIDATION as NAME
 from tasks import tracking
 from tasks.export import import_for_export
 from tasks.launch import launch
@@ -17,8 +19,11 @@ from tasks.step import made, reused, stage
 
 
 @stage("train")
-def train(run: Run, tokenizer: Artifact, tokens: Artifact) -> Artifact:
-    """Pretrain the recipe's model, and log it to its MLflow run."""
+def train(run: Run, corpus: Artifact, tokenizer: Artifact, tokens: Artifact) -> Artifact:
+    """Pretrain the recipe's model, and log it to its MLflow run.
+
+    `corpus`: what the tokens were made from; the training is validated on its held-out text.
+    """
     recipe = run.recipe
     identity = {
         "model": recipe.model.identity(),
@@ -26,7 +31,11 @@ def train(run: Run, tokenizer: Artifact, tokens: Artifact) -> Artifact:
         "mixture": recipe.mixture,
         "vocab_size": recipe.tokenizer.vocab_size,
     }
-    inputs: dict[str, Input | str] = {"tokens": tokens, "tokenizer": Implied(tokenizer)}
+    inputs: dict[str, Input | str] = {
+        "tokens": tokens,
+        "tokenizer": Implied(tokenizer),
+        "corpus": Implied(corpus),
+    }
     if start := recipe.train.start_from:
         inputs |= {"start_from": Named(start.step)}
     step = Step(run.store, "train", REVISION, identity, inputs, recipe.execution())
@@ -48,18 +57,31 @@ def _follow(job: Job, run_id: str) -> Artifact:
     """Launch the training, show its metrics and log them to MLflow, and return the artifact."""
     every = job.recipe.run.log_every
     progress = Progress("train-progress", job.recipe.train.steps, "steps")
-    with tracking.Tracker(run_id) as tracker:
+    here = job.recipe.launch.launcher == "local"
+    with tracking.Tracker(run_id) as tracker, tracker.watched() if here else nullcontext():
 
         def show(record: dict[str, Any]) -> None:
             tracker.log(record)
             step, steps = record["step"], record["steps"]
-            line = (
-                f"step {step}/{steps}  loss {record['loss']:.4f}  lr {record['lr']:.2e}  "
-                f"grad {record['grad_norm']:.3f}  {record['tokens_per_s']:,.0f} tokens/s  "
-                f"{clock(record['eta_s'])} left"
-            )
-            if step % every == 0 or step in (1, steps):
+            line = headline(record)
+            if step % every == 0 or step in (1, steps) or any(key.startswith(NAME) for key in record):
                 live(line, end=step == steps)
             progress.update(step, line)
 
         return launch(job, "llama_core.train", on_metrics=show, beside=import_for_export)
+
+
+def headline(record: dict[str, Any]) -> str:
+    """Return what a person looks for in the record of a step, in one line."""
+    parts = [
+        f"step {record['step']}/{record['steps']}",
+        f"loss {record['loss']:.4f}",
+        f"{record['tokens_per_s']:,.0f} tokens/s",
+    ]
+    if record.get("mfu") is not None:
+        parts.append(f"MFU {record['mfu']:.1%}")
+    parts.append(f"{clock(record['eta_s'])} left")
+    held_out = [f"{k.removeprefix(NAME)} {v:.3f}" for k, v in record.items() if k.startswith(NAME)]
+    if held_out:
+        parts.append(f"held-out bits/byte: {', '.join(held_out)}")
+    return "  ".join(parts)

@@ -10,7 +10,7 @@ def end_of(training):
     return training.artifact().digest, [(r["step"], r["loss"], r["grad_norm"]) for r in training.records()]
 
 
-def run_and_die(training, at):
+def run_and_die(training, at, processes=1):
     """Run until an object whose name ends in `at` is half published, and die there of SIGKILL."""
     script = f"""
 import os, signal, sys
@@ -29,7 +29,7 @@ def create_or_die(self, name, data):
     return create(self, name, data)
 store.Store.create = create_or_die
 from llama_core.train.run import main
-sys.exit(main({training.publish()!r}))
+sys.exit(main({training.publish(processes)!r}))
 """
-    done = programs.run("-c", script)
+    done = programs.run("-c", script, ranks=processes)
     assert done.returncode == -signal.SIGKILL, done.stdout

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from llama_core.recipes.running import Launch, Layout
 from llama_core.recipes.training import Model, Train
 
+SEARCH = 10_000  # numbers that are looked at on either side of one that does not work
+
 
 def check(layout: Layout, launch: Launch, model: Model, train: Train, vocab_size: int) -> None:
     """Check that a layout can be had. Raises ValueError, with the numbers and the nearest ones that can."""
@@ -43,7 +45,8 @@ def _check_world(layout: Layout, world: int) -> None:
         rest, odd = divmod(world, product // size)
         if size > 1 and not odd:
             ways.append(f"layout.{name} {_either(near(size, rest, _divides(rest)))}")
-    ways.append(f"{_either(near(world, world + product, lambda n: n % product == 0))} processes")
+    multiples = [n for n in (world // product * product, (world // product + 1) * product) if n]
+    ways.append(f"{_either(multiples)} processes")
     raise ValueError(f"{said} does not divide {world} processes: {', or '.join(ways)} would do")
 
 
@@ -103,10 +106,14 @@ def _check_batches(layout: Layout, world: int, batches: list[int]) -> None:
 
 
 def near(wanted: int, most: int, works: Callable[[int], bool]) -> list[int]:
-    """Return the next smaller and the next larger number that works, from 1 to `most`, of those there are."""
-    smaller = next((n for n in range(min(wanted, most + 1) - 1, 0, -1) if works(n)), None)
-    larger = next((n for n in range(wanted + 1, most + 1) if works(n)), None)
-    return [n for n in (smaller, larger) if n is not None]
+    """Return the next smaller and the next larger number that works, from 1 to `most`, of those there are.
+
+    1 always works. The search ends far from `wanted`, since a recipe may hold any number.
+    """
+    below = min(wanted - 1, most)
+    smaller = next((n for n in range(below, max(0, below - SEARCH), -1) if works(n)), min(1, below))
+    larger = next((n for n in range(wanted + 1, min(most, wanted + SEARCH) + 1) if works(n)), 0)
+    return [n for n in (smaller, larger) if n]
 
 
 def _divides(number: int) -> Callable[[int], bool]:

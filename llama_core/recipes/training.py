@@ -126,6 +126,9 @@ class Train(Section):
     precision: Identity[Literal["bf16", "fp32"]] = "bf16"
     """Precision of the matrix products and of the exported weights; parameters, optimizer and reductions are
     float32 in training."""
+    float8: Identity[Literal["none", "tensorwise", "rowwise"]] = "none"
+    """Matrix products of the blocks in float8 by torchao (the extra `float8`), with one scale for each tensor
+    or for each row; they need `precision: bf16` and a Hopper or newer GPU. The paper used none."""
     seed: Identity[Seed] = 1
     """Seed of the initial weights and of the order of the training text."""
     start_from: Identity[StartFrom | None] = None
@@ -182,6 +185,12 @@ class Train(Section):
 
     def _stage_of(self, step: int) -> "_Stage":
         return next(stage for stage in reversed(self._stages()) if stage.steps < step)
+
+    @model_validator(mode="after")
+    def _float8_has_bf16(self) -> "Train":
+        if self.float8 != "none" and self.precision != "bf16":
+            raise ValueError(f"float8 {self.float8} needs precision bf16, not {self.precision}")
+        return self
 
     @model_validator(mode="after")
     def _batches_are_whole_sequences_and_grow(self) -> "Train":

@@ -236,10 +236,8 @@ def _read_into(tensors: dict[str, Tensor], folder: Store, shard: Shard, world: W
 def read_progress(folder: Store, shard: Shard) -> tuple[TrainState, int]:
     """Return how far a training had come, and how often its moments were updated. Raises DamagedError."""
     state = shard.object(f"/{shard.name}/state.json")
-    progress = folder.read_as(PROGRESS, state.name, expect=state)
-    found = dict(progress)
-    updates = found.pop("updates")
-    return TrainState(**found), updates
+    found = folder.read_as(PROGRESS, state.name, expect=state)
+    return TrainState(found.step, found.tokens, found.data, found.loss, found.record), found.updates
 
 
 def _updates(optimizer: torch.optim.Optimizer) -> int:

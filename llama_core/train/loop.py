@@ -17,6 +17,7 @@ from llama_core.tokens.loader import Batch
 from llama_core.train import checkpoint
 from llama_core.train.checkpoint import TrainState
 from llama_core.train.distributed import World
+from llama_core.train.garbage import collected_between
 from llama_core.train.metrics.metrics import Metrics
 from llama_core.train.optimizer import clip, make_optimizer, update
 from llama_core.train.parallelize import build
@@ -75,7 +76,7 @@ def train(
     profile = Profile(step, recipe, world)
 
     with _sigterm() as asked_to_stop:
-        for n in range(progress.step + 1, cfg.steps + 1):
+        for n in collected_between(range(progress.step + 1, cfg.steps + 1)):
             profile.begin(n)
             metrics.begin()
             batch = data.batch(n - 1, mesh.data_rank, mesh.data_size)
@@ -86,7 +87,8 @@ def train(
             update(optimizer, n, cfg)
             metrics.lap("optimizer")
             stopping = metrics.step(n, rows, batch.sources, grad_norm, stopping=bool(asked_to_stop))
-            profile.end(n)
+            if profile.ends(n):
+                metrics.settle()
             if validation.due(n):
                 metrics.settle()
                 metrics.add(validation.bits_per_byte())
@@ -95,9 +97,8 @@ def train(
             metrics.settle()  # nothing that is not finite is saved
             if world.agree(lambda: step.folder.exists(MANIFEST)):
                 return True  # another attempt has finished this step
-            progress = TrainState(
-                n, cfg.tokens_before(n + 1), data.fingerprint, metrics.loss, metrics.publish()
-            )
+            tokens = cfg.tokens_before(n + 1)
+            progress = TrainState(n, tokens, data.fingerprint, metrics.loss, metrics.publish())
             checkpoint.save(step, model, optimizer, progress, world)
             if world.rank == 0:
                 checkpoint.retain(step, run.keep)

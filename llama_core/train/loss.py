@@ -45,6 +45,8 @@ def cross_entropy(
     group, weight = None, output.weight
     if hasattr(weight, "placements"):
         hidden, weight, group = _local(hidden, weight, vocab_parallel)
+    if not torch.is_grad_enabled():
+        hidden, weight = hidden.detach(), weight.detach()  # or their gradients would be made all the same
     rows = hidden.flatten(0, 1), weight, targets.flatten()
     losses: Tensor = _Losses.apply(*rows, compiled, group)
     losses = losses.view(targets.shape)

@@ -2,8 +2,8 @@
 
 The order is: build on the meta device, tensor and context parallelism, compile each block, activation
 checkpointing, FSDP2 on each block and on the root, and then memory for this process's part alone. FSDP2 is
-also what computes in bf16, on one process as on many: autocast would cast in other places, so that one
-process would train another model.
+also what computes in bf16; one process alone does the same without it (see `precision`). Autocast would cast
+in other places, so that one process would train another model.
 """
 
 import functools
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from llama_core.errors import RecipeError
 from llama_core.model.llama import Llama
 from llama_core.recipe import Recipe
+from llama_core.train import float8, precision
 from llama_core.train.distributed import World
 from llama_core.train.parallel import context, data, tensor
 from llama_core.train.parallel.mesh import Mesh
@@ -26,15 +27,21 @@ def build(recipe: Recipe, vocab_size: int, world: World) -> Parts:
     Its weights are undefined: `init_weights` or `checkpoint.load` sets them.
     """
     mesh = Mesh.of(recipe.layout, world)
+    float8.check(recipe, world.device)
     with torch.device("meta"):
         model = Llama(recipe.model, vocab_size, recipe.layout.attention)
     parallelize(model, recipe, mesh)
-    return Parts([model], mesh).to_empty(device=world.device)
+    parts = Parts([model], mesh).to_empty(device=world.device)
+    if world.size == 1 and recipe.train.precision == "bf16":
+        precision.compute_in_bf16(model)
+    return parts
 
 
 def parallelize(model: Llama, recipe: Recipe, mesh: Mesh) -> None:
     """Lay `model` out by `recipe.layout`, in place. Its parameters keep their names."""
     layout = recipe.layout
+    if recipe.train.float8 != "none":
+        float8.multiply_in_float8(model.layers, recipe.train.float8)
     if layout.pp > 1:
         raise RecipeError(f"layout.pp {layout.pp}: there is no pipeline yet, set it to 1")
     if mesh.tp > 1:
@@ -49,7 +56,7 @@ def parallelize(model: Llama, recipe: Recipe, mesh: Mesh) -> None:
             layer.forward = torch.compile(layer.forward)
         if layout.activation_checkpointing == "full":
             _recompute(layer)
-    if mesh.world.size > 1 or recipe.train.precision == "bf16":
+    if mesh.world.size > 1:
         data.shard(model, mesh, recipe.train.precision)
 
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from llama_core.recipe import Recipe
 from llama_core.train.loss import head
-from llama_core.train.parallel.data import reduce_gradients
+from llama_core.train.parallel.data import reshard
 from llama_core.train.parallel.micro_batch import MicroBatch
 from llama_core.train.parallel.parts import Parts
 
@@ -26,12 +26,10 @@ def backward(parts: Parts, batch: Tensor, recipe: Recipe, bos_id: int) -> Tensor
     n_targets = batch.shape[0] * (batch.shape[1] - 1) * mesh.data_size
     if parts.pipeline is not None:
         return parts.pipeline.backward(micro_batches, n_targets)
-    model, layout, rows = parts.whole, recipe.layout, []
-    for n, part in enumerate(micro_batches, 1):
-        if mesh.world.size == 1:
-            reduce_gradients(model, n == len(micro_batches))
+    layout, rows = recipe.layout, []
+    for part in micro_batches:
         loss = head(part.targets, layout.compile, layout.loss_parallel)
-        sums = model(part.inputs, part.mask, head=loss, positions=part.positions)  # (B,)
+        sums = parts.whole(part.inputs, part.mask, head=loss, positions=part.positions)  # (B,)
         (sums.sum() / n_targets).backward()
         rows.append(sums.detach())
     return torch.cat(rows) * (mesh.tp_rank == 0)
@@ -44,14 +42,16 @@ def score(parts: Parts, tokens: Tensor, targets: Tensor, recipe: Recipe, bos_id:
     `tokens`: int64 (B, S + 1), and `targets`: int64 (B, S), on the host; a target that is IGNORED counts
     nothing. What this process accounts for, and who calls it, is as in `backward`.
     """
-    mesh, layout = parts.mesh, recipe.layout
+    mesh = parts.mesh
     starts = bos_id if recipe.train.document_mask else None
-    pairs = zip(tokens.split(layout.micro_batch), targets.split(layout.micro_batch), strict=True)
+    size = recipe.layout.micro_batch
+    pairs = zip(tokens.split(size), targets.split(size), strict=True)
     micro_batches = [MicroBatch.of(t, starts, mesh, wanted) for t, wanted in pairs]
     if parts.pipeline is not None:
         return parts.pipeline.score(micro_batches)
-    rows = []
+    model, layout, rows = parts.whole, recipe.layout, []
     for part in micro_batches:
         loss = head(part.targets, layout.compile, layout.loss_parallel)
-        rows.append(parts.whole(part.inputs, part.mask, head=loss, positions=part.positions))
+        rows.append(model(part.inputs, part.mask, head=loss, positions=part.positions))  # (B,)
+    reshard(model)
     return torch.cat(rows) * (mesh.tp_rank == 0)

@@ -34,7 +34,7 @@ def folder_of(root: Store, step_name: str) -> Store:
 
 
 class Profile:
-    """Profiles some steps of a training: `begin(n)` before each step, and `end(n)` after it."""
+    """Profiles some steps of a training: `begin(n)` before each step, and `ends(n)` after it."""
 
     def __init__(self, step: Step, recipe: Recipe, world: World):
         wanted = recipe.run.profile
@@ -49,12 +49,14 @@ class Profile:
             with self._harmless():
                 self._start(n)
 
-    def end(self, n: int) -> None:
-        """Write the profile after the last of its steps."""
-        if self._profiler is not None and self._span and n >= self._span[1]:
-            with self._harmless():
-                self._write(n)
-            self._span = self._profiler = None
+    def ends(self, n: int) -> bool:
+        """Write the profile after the last of its steps, and tell whether it was that."""
+        if self._profiler is None or not self._span or n < self._span[1]:
+            return False
+        with self._harmless():
+            self._write(n)
+        self._span = self._profiler = None
+        return True
 
     def _start(self, n: int) -> None:
         from torch.profiler import ProfilerActivity, profile
@@ -100,9 +102,3 @@ class Profile:
         except Exception as error:
             log.warning("no profile: %s: %s", type(error).__name__, error)
             self._span = None
-
-
-def profiles(root: Store, step_name: str) -> list[str]:
-    """Return the URLs of all profiles of a train step."""
-    folder = folder_of(root, step_name)
-    return [folder.url_of(name) for name in folder.list()]

@@ -1,5 +1,6 @@
 """What a training starts from: weights that are drawn, or a checkpoint of another training."""
 
+import contextlib
 import logging
 from typing import Any
 
@@ -7,7 +8,7 @@ import torch
 from pydantic import TypeAdapter
 
 from llama_core.artifact import MANIFEST, Artifact, Shard, StepName
-from llama_core.errors import InputError
+from llama_core.errors import InputError, StoreError
 from llama_core.job import NAME
 from llama_core.model.llama import Llama
 from llama_core.parse import damaged, shaped
@@ -161,12 +162,16 @@ def _was_taken(root: Store, cfg: StartFrom) -> bool:
     """Tell whether a training on the store has begun with a checkpoint."""
     trainings = root.at("train")
     names = [n for n in trainings.list() if n.endswith((f"/{MANIFEST}", f"/{NAME}"))]
-    return any(_start_of(trainings.read_json(name)) == in_full(cfg.identity()) for name in names)
+    return any(_start_of(trainings, name) == in_full(cfg.identity()) for name in names)
 
 
-def _start_of(value: Any) -> Any:
-    """Return what the step of a manifest, or of a job, starts from, as far as it says so."""
-    value = value.get("step", value) if isinstance(value, dict) else None
+def _start_of(trainings: Store, name: str) -> Any:
+    """Return what the step of a manifest, or of a job, starts from, as far as it can be read and says so."""
+    value: Any = None
+    with contextlib.suppress(StoreError, FileNotFoundError):
+        value = trainings.read_json(name)
+    if name.endswith(NAME):
+        value = value.get("step") if isinstance(value, dict) else None
     for key in ("identity", "train", "start_from"):
         value = value.get(key) if isinstance(value, dict) else None
     return value

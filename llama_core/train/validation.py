@@ -18,12 +18,11 @@ from llama_core.recipe import Recipe
 from llama_core.tokenizer.model import Tokenizer
 from llama_core.tokens.heldout import Pair, bits_per_byte, sample_texts, windows
 from llama_core.train.distributed import World
+from llama_core.train.metrics.names import VALIDATION
 from llama_core.train.parallel.parts import Parts
 from llama_core.train.passes import IGNORED, score
 
 log = logging.getLogger(__name__)
-NAME = "validation/bits_per_byte/"
-"""What the name of a result begins with; a source's name follows."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ class Validation:
         return step == cfg.steps or before // every < after // every
 
     def bits_per_byte(self) -> dict[str, float]:
-        """Return the bits per byte of each source, by its name after NAME."""
+        """Return the bits per byte of each source, by its name as a metric."""
         sample, mesh = self._sample, self._parts.mesh
         assert sample is not None
         count = len(sample.sources) // mesh.data_size
@@ -100,7 +99,7 @@ class Validation:
         nats = np.bincount(sample.sources[mine], rows, len(sample.n_bytes))
         summed = mesh.world.sum(*nats.tolist())
         found = zip(sample.n_bytes.items(), summed)
-        return {f"{NAME}{source}": round(bits_per_byte(-s, size), 5) for (source, size), s in found}
+        return {f"{VALIDATION}{source}": round(bits_per_byte(-s, size), 5) for (source, size), s in found}
 
 
 def _read(recipe: Recipe, corpus: Artifact, tokenizer: Tokenizer) -> Sample | None:

@@ -119,7 +119,8 @@ def training(tokens: tuple[Store, Artifact, Artifact]) -> Callable[..., Training
 
     def make(**overrides: Any) -> Training:
         recipe = load_recipe("micro", SMALL | overrides)
-        identity, inputs = {"test": secrets.token_hex(8)}, {"tokens": data, "tokenizer": Implied(tokenizer)}
+        identity = {"test": secrets.token_hex(8), "train": recipe.train.identity()}
+        inputs = {"tokens": data, "tokenizer": Implied(tokenizer)}
         return Training(Job(Step(store, "train", REVISION, identity, inputs), recipe))
 
     return make

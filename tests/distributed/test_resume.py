@@ -31,7 +31,6 @@ def undisturbed(training):
 
 
 def test_bf16_goes_on_to_the_same_bits(training):
-    """On one process as well its weights lie in FSDP's tensors."""
     killed, whole = (training(**EVERY_5, **{"train.precision": "bf16"}) for _ in range(2))
     run_and_die(killed, "shards/step-00000010.json")
     killed.run(1)
@@ -123,3 +122,16 @@ def test_a_loss_that_is_no_number_stops_the_run_and_is_never_saved(training):
     assert "@final training diverged at step" in output
     steps = [int(name.removeprefix("step-")) for name in run.committed()]
     assert f"diverged at step {steps[-1] + 1}" in output
+
+
+@pytest.mark.parametrize("first, then", [(1, 2), (2, 1)])
+def test_a_checkpoint_in_bf16_of_one_process_goes_on_on_two_and_the_other_way_round(training, first, then):
+    """One process has float32 weights beside those in bf16, two have FSDP's."""
+    moved, whole = (training(**EVERY_5, **{"train.precision": "bf16"}) for _ in range(2))
+    whole.run(first)
+    run_and_die(moved, "shards/step-00000010.json", first)
+    moved.run(then)
+    losses, expected = ([r["loss"] for r in run.records()] for run in (moved, whole))
+    assert losses[:5] == expected[:5]
+    assert losses[5] == pytest.approx(expected[5], abs=1e-6), "the same weights"
+    assert losses == pytest.approx(expected, abs=5e-3)

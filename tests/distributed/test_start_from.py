@@ -1,5 +1,6 @@
 """A training that starts from another's checkpoint goes on as that would have, or as it is told to."""
 
+import math
 from typing import Any
 
 import pytest
@@ -47,6 +48,17 @@ def test_with_all_taken_over_it_is_the_undisturbed_run_bit_for_bit(gone_on, undi
     assert (told.facts["steps"], told.facts["tokens"]) == (20, 20 * 1024)
 
 
+def test_in_bf16_it_is_the_undisturbed_run_as_well(training) -> None:
+    bf16 = EVERY_5 | {"train.precision": "bf16"}
+    theirs, whole = training(**bf16), training(**bf16)
+    run_and_die(theirs, "shards/step-00000015.json")
+    mine = training(**bf16, **from_(theirs, 10))
+    for run in (whole, mine):
+        run.run(1)
+    digest, records = end_of(whole)
+    assert end_of(mine) == (digest, records[10:])
+
+
 def test_it_goes_on_at_two_processes(training, other, undisturbed) -> None:
     run = training(**from_(other, 10))
     run.run(2)
@@ -73,6 +85,9 @@ def test_once_it_has_a_checkpoint_the_other_training_may_go(training, undisturbe
     run = training(**EVERY_5, **from_(theirs, 10))
     run_and_die(run, "step-00000015/state.json")
     theirs.step.folder.delete(theirs.step.folder.list())
+    start.check(run.step.root, run.job.recipe)
+    with pytest.raises(InputError, match="it has none"):  # which no training has begun with
+        start.check(run.step.root, training(**from_(theirs, 5)).job.recipe)
     run.run(1)
     assert end_of(run)[1] == end_of(undisturbed)[1][10:]
 
@@ -95,6 +110,33 @@ def test_more_tokens_go_on_at_a_larger_batch_after_the_one_that_was(training, ot
     assert [r["tokens"] for r in mine] == [1024 * n for n in range(12, 31, 2)]
     # Its first batch is the two that the other training had, at the weights from before both.
     assert mine[0]["loss"] == pytest.approx((theirs[10]["loss"] + theirs[11]["loss"]) / 2, abs=0.1)
+
+
+def test_a_stable_rate_goes_on_as_if_more_tokens_had_been_meant(training) -> None:
+    stable = {"train.schedule": "wsd", "train.decay_tokens": 5 * 1024}
+    short, long = training(**EVERY_5, **stable), training(**stable, **{"train.tokens": 30 * 1024})
+    run_and_die(short, "shards/step-00000020.json")
+    longer = training(**stable, **{"train.tokens": 30 * 1024}, **from_(short, 15))
+    long.run(1)
+    longer.run(1)
+    digest, records = end_of(long)
+    assert end_of(longer) == (digest, records[15:])
+
+
+def test_a_ramp_is_the_same_at_two_processes_and_after_a_kill(training) -> None:
+    ramp = EVERY_5 | {"train.batch_ramp": [[3 * 1024, 512]]}
+    whole, two, killed = (training(**ramp) for _ in range(3))
+    whole.run(1)
+    assert [r["tokens"] for r in whole.records()][:8] == [512 * n for n in (1, 2, 3, 4, 5, 6, 8, 10)]
+    run_and_die(killed, "shards/step-00000010.json")
+    killed.run(1)
+    assert end_of(killed) == end_of(whole)
+    two.run(2)
+    for (step, loss, norm), (_, expected, of_norm) in zip(end_of(two)[1], end_of(whole)[1], strict=True):
+        assert loss == pytest.approx(expected, abs=1e-5), step
+        assert norm == pytest.approx(of_norm, rel=1e-5), step
+    # The mean of a batch, however many sequences it has: untrained, about log of the vocabulary.
+    assert whole.records()[0]["loss"] == pytest.approx(math.log(400), rel=0.1)
 
 
 @pytest.mark.parametrize("moments", [True, False])

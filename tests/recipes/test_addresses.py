@@ -3,9 +3,10 @@
 The inputs are made up, each known by its name, so an address here tells of a stage's settings and revision.
 """
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import Field
@@ -15,6 +16,7 @@ from llama_core.corpus.documents import Documents
 from llama_core.corpus.recipe import Files
 from llama_core.corpus.sources.raw import Raw
 from llama_core.corpus.training_text import TrainingText
+from llama_core.recipe import Recipe
 from llama_core.recipes.load import load_recipe
 from llama_core.recipes.training import Train
 from llama_core.section import Default, Identity, Section, in_address, in_full
@@ -231,3 +233,37 @@ def test_a_member_of_a_union_keeps_what_tells_it_from_others() -> None:
     assert in_address(web.identity()) == {"sources": {"a": {"kind": "files"}}}
     assert in_full(web.identity())["sources"]["a"] == in_full(Files(kind="files").identity())
     assert web.identity()["sources"]["a"]["min_chars"] == Default(200)
+
+
+def sections(annotation: Any) -> list[type[Section]]:
+    """The sections that a type names, those inside included."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        below = [s for f in annotation.model_fields.values() for s in sections(f.annotation)]
+        return list(dict.fromkeys([annotation, *below]))
+    return list(dict.fromkeys(s for inner in get_args(annotation) for s in sections(inner)))
+
+
+def identity_defaults() -> dict[str, dict[str, Any]]:
+    """The default of every identity field that has one, by section."""
+    found: dict[str, dict[str, Any]] = {}
+    for section in sections(Recipe):
+        for name, info in section.model_fields.items():
+            if "identity" in info.metadata and not info.is_required():
+                value = info.get_default(call_default_factory=True, validated_data={})
+                plain = in_full(value.identity()) if isinstance(value, Section) else value
+                found.setdefault(section.__name__, {})[name] = plain
+    return found
+
+
+def test_no_default_changes_unnoticed() -> None:
+    """An address leaves a default out, so it cannot tell the one of today from that of tomorrow."""
+    known = json.loads((Path(__file__).parent / "defaults.json").read_text())
+    now = json.loads(json.dumps(identity_defaults()))
+    changed = {
+        f"{section}.{name}"
+        for section, fields in known.items()
+        for name, value in fields.items()
+        if now.get(section, {}).get(name, "gone") != value
+    }
+    assert not changed, f"raise the REVISION of each stage that takes {changed}, then write the default down"
+    assert now == known, "a new field: write its default down in defaults.json"

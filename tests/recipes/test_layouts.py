@@ -77,6 +77,16 @@ def test_every_layout_that_is_allowed_uses_every_process_once() -> None:
 
 
 def test_near_is_the_next_on_either_side() -> None:
-    assert near(5, 100, lambda n: n % 4 == 0) == [4, 8]
-    assert near(1, 3, lambda n: n % 4 == 0) == []
-    assert near(500, 100, lambda n: n % 4 == 0) == [100]
+    assert near(5, 100, lambda n: 96 % n == 0) == [4, 6]
+    assert near(3, 3, lambda n: n == 1) == [1]
+    assert near(500, 96, lambda n: 96 % n == 0) == [96]
+    assert near(2, 10**15, lambda n: n == 1) == [1], "it is found at once"
+
+
+def test_a_huge_number_is_refused_at_once() -> None:
+    for key in ("tp", "pp", "cp", "dp_replicate", "micro_batch"):
+        with pytest.raises(RecipeError, match="layout"):
+            load_recipe("7b", {f"layout.{key}": 2**62, "model.n_layers": 2**61 - 1})
+    prime = 2**61 - 1
+    with pytest.raises(RecipeError, match=f"layout.tp 2 does not divide {prime} heads .*: 1 does"):
+        load_recipe("7b", {"layout.tp": 2, "model.n_heads": prime, "model.dim": 2 * prime})

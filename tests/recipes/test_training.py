@@ -56,6 +56,10 @@ def test_a_ramp_grows_batch_by_batch_and_leaves_no_sequence_out(ramp: list[list[
         ({"schedule": "wsd", "warmup_steps": 2000}, "there are 0 tokens"),
         ({"schedule": "linear"}, "'cosine' or 'wsd'"),
         ({"start_from": {"step": "train/0123456789abcdef"}}, "start_from.at is missing"),
+        (
+            {"start_from.stp": "x"},
+            r"train.start_from.stp is not a key \(did you mean 'step'\?\); allowed: step, at",
+        ),
         ({"start_from": {"step": "tokens/0123456789abcdef", "at": 1}}, "start_from.step"),
         ({"start_from": {"step": "../0123456789abcdef", "at": 1}}, "start_from.step"),
         ({"start_from.step": "train/0123456789abcdef", "start_from.at": 40}, "leaves nothing of 40 steps"),

@@ -44,7 +44,7 @@ def sent(value: object) -> Any:
 
 def test_what_processes_tell_each_other_arrives() -> None:
     shard = Shard("step-00000001", "ab", (Object("a/b", 3, "cd"),), {"tokens": 3}, {"step": 1})
-    state = TrainState(1, 3, "ef")
+    state = TrainState(1, 3, "ef", 0.5, Object("a/b", 1, "0" * 64))
     for value in (None, True, [shard, {"of": state}, (1.5, b"bytes")], TensorProperties(torch.bfloat16)):
         assert sent(value) == value
     for error in (

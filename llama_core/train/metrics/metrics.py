@@ -16,6 +16,7 @@ from llama_core.step import Step
 from llama_core.train.metrics.clock import Clock
 from llama_core.train.metrics.figures import Figures, StepFigures
 from llama_core.train.metrics.hardware import EnergyMeter, peak_memory
+from llama_core.train.metrics.names import LOSS
 from llama_core.train.metrics.record import Record
 from llama_core.train.metrics.utilization import Utilization, peak_of
 from llama_core.train.optimizer import lr_at
@@ -94,8 +95,9 @@ class Metrics:
         self._settled = True
 
     def add(self, values: dict[str, float]) -> None:
-        """Add to the record of the newest step that was read."""
-        self._open |= values
+        """Add to the record of the newest step, after `settle`. Only rank 0 keeps one."""
+        if self._open:
+            self._open |= values
 
     def publish(self) -> Object | None:
         """Publish the record of all steps that were read, and return its newest segment, on rank 0."""
@@ -135,9 +137,8 @@ class Metrics:
         seconds = sum(laps.values())
         before = seconds if self._seconds is None else self._seconds
         self._seconds = SMOOTHING * before + (1 - SMOOTHING) * seconds
-        batch = sum(figures.tokens.values())
-        seen, planned = cfg.tokens_before(n + 1), cfg.tokens_before(cfg.steps + 1)
-        left = (planned - seen) / cfg.tokens_at(n)  # batches of this size
+        batch, seen = cfg.tokens_at(n), cfg.tokens_before(n + 1)
+        left = (cfg.tokens_before(cfg.steps + 1) - seen) / batch  # batches of this size
         speed = batch / seconds
         each = speed / self._mesh.world.size
         sequences = batch / cfg.seq_len
@@ -147,7 +148,7 @@ class Metrics:
             "steps": cfg.steps,
             "tokens": seen,
             "loss": figures.loss,
-            **{f"loss/{source}": round(loss, 6) for source, loss in of_sources.items()},
+            **{f"{LOSS}{source}": round(loss, 6) for source, loss in of_sources.items()},
             "lr": lr_at(n, cfg),
             "grad_norm": figures.grad_norm,
             "tokens_per_s": round(speed, 1),

@@ -33,12 +33,12 @@ def shard(model: Llama, mesh: Mesh, precision: str) -> None:
             module.set_gradient_divide_factor(1.0)
 
 
-def reduce_gradients(model: nn.Module, now: bool) -> None:
-    """Say whether the next backward pass reduces the gradients, or leaves that to a later one.
+def reshard(model: nn.Module) -> None:
+    """Leave each process its part of the parameters alone, after passes without gradients.
 
-    To leave it saves copies where one process holds all of a parameter. With several it would keep whole
-    gradients in memory instead of this process's parts.
+    A backward pass does it otherwise. Until then the model's parameters are others than the optimizer's.
     """
-    of_fsdp = getattr(model, "set_requires_gradient_sync", None)  # importing FSDP's class would take seconds
-    if of_fsdp is not None:
-        of_fsdp(now)
+    for module in model.modules():
+        of_fsdp = getattr(module, "reshard", None)  # importing FSDP's class would take seconds
+        if of_fsdp is not None:
+            of_fsdp()
