@@ -24,7 +24,7 @@ MANY = 100_000  # steps; the benchmark ends the training long before
 def main() -> None:
     """Train as the benchmark asks."""
     setting = Setting.from_arguments()
-    turns = Turns(setting.device)
+    turns = Turns(setting)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -61,7 +61,7 @@ def collate(sequences: list[Tensor]) -> dict[str, Tensor]:
 def main() -> None:
     """Train as the benchmark asks."""
     setting = Setting.from_arguments()
-    turns = Turns(setting.device)
+    turns = Turns(setting)
     config = LlamaConfig(
         vocab_size=setting.vocab, hidden_size=setting.dim, intermediate_size=setting.ffn_dim,
         num_hidden_layers=setting.n_layers, num_attention_heads=setting.n_heads,

@@ -10,7 +10,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -42,8 +42,12 @@ class Setting:
     beta2: float
     weight_decay: float
     grad_clip: float
-    differs: dict[str, Any]
+    busy: bool = False
+    """Whether a step's seconds are those of the process on the CPU, and not those of the clock."""
+    differs: dict[str, Any] = field(default_factory=dict)
     """Values of our recipe that only one of our variants has, by dotted key."""
+    profile: str = ""
+    """File that our side writes the operators of three of its steps to."""
 
     @classmethod
     def from_arguments(cls) -> "Setting":
@@ -90,8 +94,9 @@ class Turns:
     goes to standard error.
     """
 
-    def __init__(self, device: str):
-        self._cuda = device == "cuda"
+    def __init__(self, setting: Setting):
+        self._cuda = setting.device == "cuda"
+        self._clock = time.process_time if setting.busy else time.perf_counter
         self._answers = os.fdopen(os.dup(1), "w")
         os.dup2(2, 1)
         self._left = 0
@@ -112,7 +117,7 @@ class Turns:
         if self._start:
             if self._cuda:
                 torch.cuda.synchronize()
-            self._seconds.append(time.perf_counter() - self._start)
+            self._seconds.append(self._clock() - self._start)
         if not self._left:
             said = {"seconds": self._seconds, "peak": self._peak(), "weights": self._weights}
             print(json.dumps(said), file=self._answers, flush=True)
@@ -123,7 +128,7 @@ class Turns:
             self._left = int(wanted)
             self._forget_peak()
         self._left -= 1
-        self._start = time.perf_counter()
+        self._start = self._clock()
 
     def _peak(self) -> int:
         """Return the most bytes that were allocated on the GPU, or that this process had in memory."""

@@ -146,7 +146,7 @@ def _be(
     file = os.open(output, os.O_WRONLY | os.O_CREAT)
     for stream in (1, 2):
         os.dup2(file, stream)
-    sys.stdout = sys.stderr = open(output, "a")  # noqa: SIM115  (until the process ends)
+    sys.stdout = sys.stderr = os.fdopen(file, "w")
     faulthandler.dump_traceback_later(timeout * 0.95, file=sys.stderr)  # where it hangs
     try:
         connection.send((None, work(*arguments)))

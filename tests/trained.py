@@ -7,6 +7,7 @@ from pathlib import Path
 from llama_core.artifact import Artifact
 from llama_core.corpus.document import Document, document_id, write_documents
 from llama_core.corpus.training_text import TrainingText
+from llama_core.model.init import init_weights
 from llama_core.model.llama import Llama
 from llama_core.recipe import Recipe
 from llama_core.recipes.load import load_recipe
@@ -16,6 +17,7 @@ from llama_core.tokenizer.model import Tokenizer
 from llama_core.tokenizer.train import train_tokenizer
 from llama_core.tokens.shards import tokens_shard
 from llama_core.train import REVISION, checkpoint
+from llama_core.train.digest import model_digest
 from llama_core.train.distributed import World, join
 from llama_core.train.optimizer import make_optimizer
 
@@ -88,11 +90,11 @@ def _corpus(store: Store) -> Artifact:
 
 def _train(step: Step, recipe: Recipe, vocab_size: int, world: World) -> Artifact:
     model = Llama(recipe.model, vocab_size)
-    model.init_weights(recipe.train.init_std, seed=1)
+    init_weights(model, model.cfg, recipe.train.init_std, seed=1)
     optimizer = make_optimizer(model, recipe.train)
     progress = checkpoint.TrainState(1, 1024, "none")
     checkpoint.save(step, model, optimizer, progress, world)
-    checkpoint.finish(step, progress, 1, checkpoint.model_digest(model), {})
+    checkpoint.finish(step, progress, 1, model_digest(model), {})
     artifact = step.finished()
     assert artifact is not None
     return artifact

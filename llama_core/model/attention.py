@@ -1,18 +1,22 @@
 """Attention behind one small interface: `attention(q, k, v, mask, backend)`.
 
-The backends are `xformers` (memory_efficient_attention, CUDA only) and `sdpa` (PyTorch, everywhere). Both
-are causal. A `DocMask` keeps attention inside documents; a `Cache` holds the keys and values of earlier
-positions.
+The backends are `xformers` (memory_efficient_attention), `varlen` (PyTorch's flash attention by documents)
+and `cudnn` (PyTorch's SDPA by cuDNN), all for CUDA alone, and `sdpa` (PyTorch, everywhere). All are causal,
+and torch.compile breaks on none. A `DocMask` keeps attention inside documents; a `Cache` holds the keys and
+values of earlier positions.
 """
 
 import functools
 import logging
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from llama_core.errors import RecipeError
+from llama_core.model import kernels
 from llama_core.recipes.training import Model
 
 log = logging.getLogger(__name__)
@@ -21,9 +25,12 @@ log = logging.getLogger(__name__)
 class DocMask:
     """Which positions of packed sequences belong to the same document.
 
-    It is made on the host, once for each micro-batch: the xformers mask wants lengths as Python integers, and
-    reading them back from a GPU would stall it.
+    It is made on the host, once for each micro-batch: kernels want lengths as Python integers, and reading
+    them back from a GPU would stall it.
     """
+
+    host: Tensor | None = None  # see `kernels.attend`
+    device: Tensor | None = None
 
     def __init__(self, documents: Tensor, lengths: list[int]):
         self.documents = documents  # int64 (B, S), on the model's device: equal inside a document
@@ -48,16 +55,13 @@ class DocMask:
         same = self.documents[:, None, :, None] == self.documents[:, None, None, :]
         return same.tril()
 
-    @functools.cached_property
-    def block_diagonal(self):
-        """The form of the mask for xformers: an attention bias over the flattened batch (1, B * S)."""
-        from xformers.ops.fmha.attn_bias import BlockDiagonalCausalMask
-
-        return BlockDiagonalCausalMask.from_seqlens(self.lengths, device=self.documents.device)
-
     def prepare(self, backend: str) -> None:
         """Build the form that `backend` uses, once for all layers and outside of compiled code."""
-        _ = self.block_diagonal if backend == "xformers" else self.dense
+        if backend == "cudnn" or (backend == "sdpa" and self.documents.device.type != "cpu"):
+            _ = self.dense
+        elif self.host is None:
+            self.host = kernels.boundaries(self.lengths)
+            self.device = self.host.to(self.documents.device, non_blocking=True)
 
 
 class Cache:
@@ -98,16 +102,18 @@ def backend_for(choice: str, device: str) -> str:
 
     On CUDA nothing stands in for xformers: raises RecipeError where it is chosen and cannot be imported.
     """
-    if choice == "sdpa" or device != "cuda":
-        if choice == "xformers":
-            log.warning("layout.attention: xformers has no kernel for %s, SDPA computes attention", device)
+    if device != "cuda":
+        if choice not in ("auto", "sdpa"):
+            log.warning("layout.attention: %s has no kernel for %s, SDPA computes attention", choice, device)
         return "sdpa"
+    if choice not in ("auto", "xformers"):
+        return choice
     try:
-        _load_xformers()
+        kernels.load_xformers()
     except ImportError as error:
         raise RecipeError(
             f"layout.attention {choice!r} needs xformers, which cannot be imported here ({error}): "
-            "install it, or set layout.attention to sdpa"
+            "install it, or set layout.attention to varlen or sdpa"
         ) from error
     return "xformers"
 
@@ -116,10 +122,21 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: DocMask | None, backend: st
     """Return causal attention, softmax(q kᵀ / sqrt(D)) v, as (B, S, H, D).
 
     `q`: (B, S, H, D); `k`, `v`: (B, T, H, D), where the queries are the last S of T positions. `mask` is
-    None, or has the same B and S, with T = S. Raises RecipeError where xformers has no kernel for these.
+    None, or has the same B and S, with T = S, and is prepared for `backend`. Raises RecipeError where the
+    backend has no kernel for these.
     """
-    if backend == "xformers" and q.shape[1] == k.shape[1]:
-        return _load_xformers()(q, k, v, mask)
+    if q.shape[1] == k.shape[1]:
+        if backend in ("xformers", "varlen") and q.dtype == torch.float32:
+            # Flash attention computes in half precision. What xformers has for float32 is for tests.
+            return _in_float32()(q, k, v, mask) if backend == "xformers" else _sdpa(q, k, v, mask)
+        if backend in ("xformers", "varlen"):
+            host, device = (None, None) if mask is None else (mask.host, mask.device)
+            return kernels.attend(q, k, v, host, device, backend)
+        if mask is not None and mask.host is not None:
+            return kernels.attend(q, k, v, mask.host, mask.device, "cpu")
+    if backend == "cudnn":
+        with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
+            return _sdpa(q, k, v, mask)
     return _sdpa(q, k, v, mask)
 
 
@@ -137,34 +154,11 @@ def _sdpa(q: Tensor, k: Tensor, v: Tensor, mask: DocMask | None) -> Tensor:
 
 
 @functools.cache
-def _load_xformers():
-    """Return xformers' attention as a function of q, k, v and mask. Raises ImportError.
+def _in_float32() -> Callable[[Tensor, Tensor, Tensor, DocMask | None], Tensor]:
+    """Return attention by what xformers has for float32, out of torch.compile's sight."""
 
-    It is kept out of torch.compile: its mask holds lengths as Python integers, and code would be compiled
-    anew for those of each batch.
-    """
-    from xformers.ops import LowerTriangularMask, memory_efficient_attention
-    from xformers.ops.fmha import common
+    def attend(q: Tensor, k: Tensor, v: Tensor, mask: DocMask | None) -> Tensor:
+        where = (None, None) if mask is None else (mask.host, mask.device)
+        return kernels.xformers_attention(q, k, v, *where)
 
-    # Its attention kernels are PyTorch's own, whose signatures it has checked when it was imported. Yet it
-    # hides them if its own library does not load. That library holds only sparse products and wants CUDA 12,
-    # so with PyTorch for CUDA 13 there would be no attention at all.
-    if not hasattr(common, "_built_with_cuda"):
-        raise ImportError("this version of xformers looks for its kernels in another way")
-    common._built_with_cuda = True
-
-    def run(q: Tensor, k: Tensor, v: Tensor, mask: DocMask | None) -> Tensor:
-        try:
-            if mask is None:
-                return memory_efficient_attention(q, k, v, attn_bias=LowerTriangularMask())
-            flat = (1, -1, *q.shape[2:])  # (1, B * S, H, D)
-            out = memory_efficient_attention(
-                q.reshape(flat), k.reshape(flat), v.reshape(flat), attn_bias=mask.block_diagonal
-            )
-        except NotImplementedError as error:
-            raise RecipeError(
-                f"set layout.attention to sdpa: xformers has no kernel here. {error}"
-            ) from error
-        return out.view(q.shape)
-
-    return torch.compiler.disable(run)
+    return torch.compiler.disable(attend)  # this imports all of torch._dynamo

@@ -4,7 +4,6 @@ It follows Touvron et al. 2023, section 2.2, with the released model's parameter
 and rotation in float32, interleaved rotary pairs, no bias, no dropout.
 """
 
-import hashlib
 from collections.abc import Callable
 
 import torch
@@ -109,7 +108,7 @@ class Block(nn.Module):
 class Llama(nn.Module):
     """The model: from tokens to logits.
 
-    `attention` is `auto`, `xformers` or `sdpa`, as in `layout.attention`.
+    `attention` is one of the values of `layout.attention`.
     """
 
     def __init__(self, cfg: Model, vocab_size: int, attention: str = "auto"):
@@ -143,33 +142,12 @@ class Llama(nn.Module):
         if mask is not None:
             mask.prepare(backend)
         by = rotation(positions, self.cfg.head_dim, self.cfg.rope_theta)
-        x = self.tok_embeddings(tokens)  # (B, S, dim)
+        x = tokens if self.tok_embeddings is None else self.tok_embeddings(tokens)  # (B, S, dim)
         for layer in self.layers:
             x = layer(x, by, mask, backend, cache)
         if cache is not None:
             cache.length += tokens.shape[1]
+        if self.output is None:
+            return x
         x = self.norm(x)
         return self.output(x) if head is None else head(x, self.output)
-
-    @torch.no_grad()
-    def init_weights(
-        self, std: float, seed: int, assign: Callable[[Tensor, Tensor], object] = Tensor.copy_
-    ) -> None:
-        """Draw every parameter from its own generator, seeded by `seed` and the parameter's name.
-
-        So a weight depends neither on the order of the parameters nor on how they are sharded. `assign` puts
-        a whole drawn tensor (float32, on the CPU) into a parameter. Matrices are normally distributed with
-        the standard deviation `std`; for the two that write into the residual stream (wo, w2) it is
-        std / sqrt(2 n_layers), so that the stream's variance does not grow with depth. The paper does not
-        say; this is GPT-2's choice.
-        """
-        for name, parameter in self.named_parameters():
-            if parameter.ndim == 1:
-                assign(parameter, torch.ones(parameter.shape))
-                continue
-            scale = std
-            if name.endswith(("wo.weight", "w2.weight")):
-                scale /= (2 * self.cfg.n_layers) ** 0.5
-            key = hashlib.sha256(f"{seed} {name}".encode()).digest()
-            generator = torch.Generator().manual_seed(int.from_bytes(key[:8], "big", signed=True))
-            assign(parameter, torch.empty(parameter.shape).normal_(0.0, scale, generator=generator))

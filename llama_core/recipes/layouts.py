@@ -13,7 +13,7 @@ def check(layout: Layout, launch: Launch, model: Model, train: Train, vocab_size
     """Check that a layout can be had. Raises ValueError, with the numbers and the nearest ones that can."""
     _check_options(layout, launch)
     _check_tp(layout.tp, model, vocab_size)
-    _check_pp(layout.pp, model.n_layers)
+    _check_pp(layout, model.n_layers)
     _check_sequence(layout, train.seq_len)
     _check_world(layout, launch.world_size)
     _check_batches(layout, launch.world_size, train.batches)
@@ -24,6 +24,10 @@ def _check_options(layout: Layout, launch: Launch) -> None:
     for name in ("loss_parallel", "async_tp"):
         if getattr(layout, name) and layout.tp == 1:
             raise ValueError(f"layout.{name} is of no use with layout.tp 1: raise that, or set it to false")
+    if layout.pp_schedule != "1f1b" and layout.pp == 1:
+        raise ValueError(
+            f"layout.pp_schedule {layout.pp_schedule} is of no use with layout.pp 1: raise that, or remove it"
+        )
     if layout.async_tp and launch.device != "cuda":
         raise ValueError(
             f"layout.async_tp needs GPUs, and launch.device is {launch.device}: set layout.async_tp to false"
@@ -62,10 +66,16 @@ def _check_tp(tp: int, model: Model, vocab_size: int) -> None:
             raise ValueError(f"layout.tp {tp} does not divide {size} {name}: {_do(works)}")
 
 
-def _check_pp(pp: int, n_layers: int) -> None:
+def _check_pp(layout: Layout, n_layers: int) -> None:
+    pp, stages = layout.pp, layout.n_stages
     if n_layers % pp:
         works = near(pp, n_layers, _divides(n_layers))
         raise ValueError(f"layout.pp {pp} does not divide {n_layers} blocks (model.n_layers): {_do(works)}")
+    if n_layers < stages:
+        raise ValueError(
+            f"layout.pp {pp} with layout.pp_schedule {layout.pp_schedule} makes {stages} stages of "
+            f"{n_layers} blocks (model.n_layers): 1f1b makes half as many"
+        )
 
 
 def _check_sequence(layout: Layout, seq_len: int) -> None:
@@ -102,6 +112,24 @@ def _check_batches(layout: Layout, world: int, batches: list[int]) -> None:
         raise ValueError(
             f"a batch of {wrong[0]} sequences does not divide over {data} processes x layout.micro_batch "
             f"{layout.micro_batch}: {_do(fitting)}"
+        )
+    # What one turn of the schedule takes; without a pipeline, anything.
+    turn = layout.n_stages if layout.pp_schedule == "zbv_zero_bubble" else layout.pp
+
+    def fills(micro_batch: int) -> bool:
+        return all(sequences // data % (micro_batch * turn) == 0 for sequences in batches)
+
+    if not fills(layout.micro_batch):
+        if not fills(1):
+            raise ValueError(
+                f"{common // data} sequences a data-parallel process are not a multiple of {turn}, which "
+                f"layout.pp {layout.pp} with layout.pp_schedule {layout.pp_schedule} takes at once: lower pp"
+            )
+        raise ValueError(
+            f"{common // data} sequences a data-parallel process in micro-batches of layout.micro_batch "
+            f"{layout.micro_batch} are not a multiple of {turn} micro-batches, which layout.pp {layout.pp} "
+            f"with layout.pp_schedule {layout.pp_schedule} takes at once: "
+            f"{_do(near(layout.micro_batch, common // data, fills))}"
         )
 
 

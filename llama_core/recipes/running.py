@@ -16,8 +16,14 @@ class Layout(Section):
     """How a model and its batches are spread over processes."""
 
     pp: Execution[int] = Field(1, ge=1)
-    """Number of stages of a pipeline (pipeline parallelism, Huang et al. 2019): each has a part of the
+    """Number of processes of a pipeline (pipeline parallelism, Huang et al. 2019): each has a part of the
     blocks."""
+    pp_schedule: Execution[
+        Literal["1f1b", "interleaved_1f1b", "interleaved_zero_bubble", "zbv_zero_bubble"]
+    ] = "1f1b"
+    """Order in which a pipeline's processes take up micro-batches: `1f1b` (Narayanan et al. 2019); with two
+    stages a process, which waits less and sends more, `interleaved_1f1b` (Narayanan et al. 2021); and with a
+    backward pass in two parts, `interleaved_zero_bubble` and `zbv_zero_bubble` (Qi et al. 2024)."""
     dp_replicate: Execution[int] = Field(1, ge=1)
     """Number of replicas of the sharded model (HSDP); 1 shards it over all processes that the other kinds of
     parallelism leave (FSDP, Zhao et al. 2023)."""
@@ -34,13 +40,32 @@ class Layout(Section):
     reach each other by NVLink, and `compile`."""
     micro_batch: Execution[int] = Field(1, ge=1)
     """Number of sequences that a process takes in one forward pass."""
-    activation_checkpointing: Execution[Literal["none", "full"]] = "none"
-    """`full`: keep only the input of each block, and compute the rest again in the backward pass. This takes
-    less memory and more time."""
+    activation_checkpointing: Execution[Literal["none", "full", "selective", "budget"]] = "none"
+    """What is computed again in the backward pass, which takes less memory and more time. `full`: all but the
+    input of each block; `selective`: all but the outputs of linear layers and attention as well, as in the
+    paper (section 2.4); `budget`: what the compiler chooses to fit `activation_budget`."""
+    activation_budget: Execution[float] = Field(0.5, ge=0, le=1)
+    """Share of the activations of a block that `budget` keeps: 1 is all, 0 its input alone."""
     compile: Execution[bool] = False
     """Compile each block and the loss with torch.compile."""
-    attention: Execution[Literal["auto", "xformers", "sdpa"]] = "auto"
-    """Implementation of attention; `auto` is xformers on CUDA and PyTorch's SDPA elsewhere."""
+    attention: Execution[Literal["auto", "xformers", "varlen", "cudnn", "sdpa"]] = "auto"
+    """Implementation of attention; `auto` is xformers on CUDA, as in the paper, and `sdpa` elsewhere. On CUDA
+    there are also `varlen` (PyTorch's flash attention by documents) and `cudnn` (PyTorch's SDPA by cuDNN);
+    `sdpa` (PyTorch's SDPA) is everywhere."""
+
+    @model_validator(mode="after")
+    def _compiler_has_the_budget(self) -> "Layout":
+        if self.activation_checkpointing == "budget" and not self.compile:
+            raise ValueError(
+                "layout.activation_checkpointing budget is the compiler's choice: set layout.compile to "
+                "true, or layout.activation_checkpointing to selective"
+            )
+        return self
+
+    @property
+    def n_stages(self) -> int:
+        """The number of stages of the pipeline: all schedules but 1F1B have two a process."""
+        return self.pp * (2 if self.pp > 1 and self.pp_schedule != "1f1b" else 1)
 
     def dp_shard(self, world_size: int) -> int:
         """Return the number of processes that each replica is sharded over, besides `pp`, `cp` and `tp`."""

@@ -5,7 +5,6 @@ at any point leaves the previous checkpoint valid. A checkpoint loads on any num
 """
 
 import contextlib
-import hashlib
 import logging
 import math
 import warnings
@@ -28,7 +27,7 @@ from llama_core.step import OpenShard, Step
 from llama_core.store import Store, to_json
 from llama_core.train.distributed import World
 from llama_core.train.metrics import record
-from llama_core.train.storage import ShardReader, ShardWriter, raw_bytes, read_metadata
+from llama_core.train.storage import ShardReader, ShardWriter, read_metadata
 
 log = logging.getLogger(__name__)
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -193,19 +192,6 @@ def committed_in(folder: Store) -> list[str]:
 def retain(step: Step, keep: int) -> None:
     """Delete all checkpoints but the newest and `keep` before it."""
     _delete(step, committed(step)[: -(keep + 1)])
-
-
-def model_digest(model: nn.Module) -> str:
-    """Return the sha256 over the weights in the order of their names, which does not depend on the layout.
-
-    All processes call it: the tensors are put together from their shards, one at a time.
-    """
-    digest = hashlib.sha256()
-    for name, parameter in sorted(model.named_parameters()):
-        whole = parameter.full_tensor() if hasattr(parameter, "full_tensor") else parameter
-        digest.update(f"{name} {whole.dtype} {list(whole.shape)}\n".encode())
-        digest.update(raw_bytes(whole))
-    return digest.hexdigest()
 
 
 def _tensors(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> dict[str, Tensor]:

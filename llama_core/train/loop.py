@@ -16,6 +16,7 @@ from llama_core.step import Step
 from llama_core.tokens.loader import Batch
 from llama_core.train import checkpoint
 from llama_core.train.checkpoint import TrainState
+from llama_core.train.digest import model_digest
 from llama_core.train.distributed import World
 from llama_core.train.garbage import collected_between
 from llama_core.train.metrics.metrics import Metrics
@@ -36,6 +37,11 @@ class Batches(Protocol):
     """Equal where batch n is the same for every n."""
     sources: list[str]
     """The names of the sources."""
+
+    @property
+    def fetched_pages(self) -> int:
+        """How many pages this process has fetched so far."""
+        ...
 
     def batch(self, n: int, rank: int, world: int) -> Batch:
         """Return a rank's part of batch n, counted from 0."""
@@ -86,7 +92,8 @@ def train(
             grad_norm = clip(model.parameters(), cfg.grad_clip)
             update(optimizer, n, cfg)
             metrics.lap("optimizer")
-            stopping = metrics.step(n, rows, batch.sources, grad_norm, stopping=bool(asked_to_stop))
+            told = (bool(asked_to_stop), data.fetched_pages)
+            stopping = metrics.step(n, rows, batch.sources, grad_norm, *told)
             if profile.ends(n):
                 metrics.settle()
             if validation.due(n):
@@ -105,7 +112,7 @@ def train(
             if stopping and n < cfg.steps:
                 return False
 
-    digest = checkpoint.model_digest(model)
+    digest = model_digest(model, world)
     facts = {"parameters": recipe.model.n_params(vocab_size), "loss": progress.loss}
     world.agree(lambda: checkpoint.finish(step, progress, run.keep, digest, facts))
     return True

@@ -150,7 +150,7 @@ def _log_softmax(
         log_sum = logits[:, :1].float() - logs[:, :1]
         mine = torch.stack((log_sum, (chosen + log_sum).where(here, 0)))  # (2, C, 1)
         each = mine.new_empty(dist.get_world_size(group), *mine.shape)
-        dist.all_gather_into_tensor(each.flatten(0, 1), mine, group=group)
+        dist.all_gather(list(each.unbind()), mine, group=group)
         whole = each[:, 0].logsumexp(0)
         chosen = each[:, 1].sum(0) - whole
         logs += log_sum - whole

@@ -20,13 +20,13 @@ from llama_core.train.checkpoint import TrainState
 from llama_core.train.distributed import World
 from llama_core.train.optimizer import clip, make_optimizer, update
 from llama_core.train.parallelize import build, init_weights
-from llama_core.train.passes import backward
+from llama_core.train.passes import IGNORED, backward, score
 
 VOCAB, BOS, STEPS = 324, 1, 10  # of the rows of a matrix, eight processes have unequal parts
 SMALL = {
     "tokenizer.vocab_size": VOCAB,
     "model.dim": 40,
-    "model.n_layers": 2,
+    "model.n_layers": 4,
     "model.n_heads": 4,
     "model.multiple_of": 4,
     "train.tokens": STEPS * 1024,
@@ -60,8 +60,9 @@ def train(
 ) -> Trained:
     """Train from update `first` to `last`. `step`: where a checkpoint is read before and written after.
 
-    Returns the `curve`, the loss and the norm of the gradients of each step, of all processes together; and
-    of this process its `data_rank`, and what tokens of each step it has `seen`.
+    Returns the `curve`, the loss and the norm of the gradients of each step, and in the end the summed loss
+    of `held_out` text, of all processes together; and of this process its `data_rank`, and what tokens of
+    each step it has `seen`.
     """
     recipe = recipe_of(world, settings)
     parts = build(recipe, VOCAB, world)
@@ -87,7 +88,10 @@ def train(
     if step is not None and last < STEPS:
         state = TrainState(last, last * recipe.train.global_batch_tokens, "")
         checkpoint.save(Step.from_dict(step), parts, optimizer, state, world)
-    return {"curve": curve, "data_rank": mesh.data_rank, "seen": seen}
+    held_out = batch(recipe, 0).chunk(mesh.data_size)[mesh.data_rank]
+    targets = held_out[:, 1:].masked_fill(held_out[:, :-1] % 3 == 0, IGNORED)
+    loss = world.sum(score(parts, held_out, targets, recipe, BOS).double().sum().item())[0]
+    return {"curve": curve, "data_rank": mesh.data_rank, "seen": seen, "held_out": loss}
 
 
 TOLERANCE = 1e-4
@@ -97,6 +101,10 @@ LAYOUTS: dict[str, tuple[int, dict[str, Any]]] = {
     "TP 2": (2, {"tp": 2}),
     "TP 2 with loss parallel": (2, {"tp": 2, "loss_parallel": True}),
     "CP 2": (2, {"cp": 2}),
+    "PP 2": (2, {"pp": 2}),
+    "PP 2 interleaved": (2, {"pp": 2, "pp_schedule": "interleaved_1f1b"}),
+    "PP 2 zero-bubble": (2, {"pp": 2, "pp_schedule": "interleaved_zero_bubble"}),
+    "PP 2 ZBV": (2, {"pp": 2, "pp_schedule": "zbv_zero_bubble"}),
     "FSDP 4": (4, {}),
     "HSDP 2x2": (4, {"dp_replicate": 2}),
     "TP 4": (4, {"tp": 4}),
@@ -104,7 +112,12 @@ LAYOUTS: dict[str, tuple[int, dict[str, Any]]] = {
     "FSDP x TP": (4, {"tp": 2, "loss_parallel": True}),
     "FSDP x CP": (4, {"cp": 2}),
     "CP x TP": (4, {"cp": 2, "tp": 2}),
+    "FSDP x PP": (4, {"pp": 2}),
+    "FSDP x PP ZBV": (4, {"pp": 2, "pp_schedule": "zbv_zero_bubble"}),
+    "TP x PP": (4, {"tp": 2, "loss_parallel": True, "pp": 2, "pp_schedule": "interleaved_1f1b"}),
+    "CP x PP": (4, {"cp": 2, "pp": 2}),
     "FSDP 8": (8, {}),
+    "FSDP x TP x PP": (8, {"tp": 2, "pp": 2, "pp_schedule": "interleaved_zero_bubble"}),
     "HSDP x CP": (8, {"dp_replicate": 2, "cp": 2}),
     "HSDP x TP": (8, {"dp_replicate": 2, "tp": 2}),
     "CP x FSDP x TP": (8, {"cp": 2, "tp": 2, "loss_parallel": True}),
@@ -130,11 +143,13 @@ def is_slow(name: str, chosen: tuple[bool, ...]) -> bool:
 def settings(name: str, chosen: tuple[bool, ...]) -> dict[str, Any]:
     size, layout = LAYOUTS[name]
     documents, accumulate, recompute, compiled = chosen
-    data = size // (layout.get("tp", 1) * layout.get("cp", 1))
+    pp = layout.get("pp", 1)
+    turn = pp * (2 if layout.get("pp_schedule") == "zbv_zero_bubble" else 1)
+    data = size // (pp * layout.get("tp", 1) * layout.get("cp", 1))
     return {
         **{f"layout.{key}": value for key, value in layout.items()},
         "train.document_mask": documents,
-        "layout.micro_batch": 16 // data // (2 if accumulate else 1),
+        "layout.micro_batch": 16 // data // turn // (2 if accumulate else 1),
         "layout.activation_checkpointing": "full" if recompute else "none",
         "layout.compile": compiled,
     }
@@ -199,6 +214,7 @@ def test_a_layout_trains_like_one_process(name: str, chosen: tuple[bool, ...]) -
     found = results(LAYOUTS[name][0], is_slow(name, chosen))[name, chosen]
     expected = alone()[chosen[0]]
     assert_alike(found[0]["curve"], expected["curve"])
+    assert found[0]["held_out"] == pytest.approx(expected["held_out"], rel=TOLERANCE)
     seen = {of_rank["data_rank"]: of_rank["seen"] for of_rank in found}
     for n in range(STEPS):
         whole = [row for rank in sorted(seen) for row in seen[rank][n]]

@@ -7,7 +7,7 @@ import torch
 
 from llama_core.model import llama
 from llama_core.recipes.load import load_recipe
-from llama_core.train.checkpoint import model_digest
+from llama_core.train.digest import model_digest
 from llama_core.train.distributed import World
 from llama_core.train.parallelize import build, init_weights
 
@@ -38,6 +38,15 @@ def test_hsdp_and_recomputation_train_like_one_process(training):
     alone.run(1)
     hsdp.run(4, micro_batch=2, dp_replicate=2, activation_checkpointing="full")
     assert_same_curves(curves(alone), curves(hsdp))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", [{"tp": 1}, {"tp": 2, "loss_parallel": True}, {"tp": 2, "compile": True}])
+def test_selective_recomputation_on_several_processes_trains_like_one_process(training, layout):
+    alone, several = training(), training()
+    alone.run(1)
+    several.run(2 if layout["tp"] == 1 else 4, activation_checkpointing="selective", **layout)
+    assert_same_curves(curves(alone), curves(several), 1e-4)
 
 
 @pytest.mark.slow

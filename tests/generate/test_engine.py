@@ -6,6 +6,7 @@ from trained import Trained
 
 from llama_core.errors import InputError
 from llama_core.generate.engine import choose, complete, generate
+from llama_core.model.init import init_weights
 from llama_core.model.llama import Llama
 from llama_core.recipes.training import Model
 
@@ -15,7 +16,7 @@ VOCAB = 64
 @pytest.fixture(scope="module")
 def model() -> Llama:
     model = Llama(Model(dim=32, n_layers=2, n_heads=2, multiple_of=32), VOCAB)
-    model.init_weights(0.3, seed=1)
+    init_weights(model, model.cfg, 0.3, seed=1)
     return model.eval()
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from llama_core.model.attention import Cache, DocMask
+from llama_core.model.init import init_weights
 from llama_core.model.llama import Llama
 from llama_core.recipes.training import Model
 
@@ -13,7 +14,7 @@ VOCAB = 97
 
 def make(std=0.1, seed=1, cfg=CFG):
     model = Llama(cfg, VOCAB)
-    model.init_weights(std, seed)
+    init_weights(model, model.cfg, std, seed)
     return model.eval()
 
 
@@ -120,5 +121,5 @@ def test_a_model_built_on_meta_and_filled_gives_the_same_logits():
     with torch.device("meta"):
         empty = Llama(CFG, VOCAB)
     empty.to_empty(device="cpu")
-    empty.init_weights(0.1, 1)
+    init_weights(empty, empty.cfg, 0.1, 1)
     assert torch.equal(empty(tokens(1, 9)), make()(tokens(1, 9)))

@@ -43,7 +43,7 @@ GOLDEN = {
         "decontaminate": "891cda10474e898a",
         "tokenizer": "5d0d5dfa7a19a6ff",
         "tokens": "ecac602fcd015feb",
-        "train": "2c5bf2987bc8bca9",
+        "train": "86e988afb3898826",
         "evaluate": "6d5b0ca574326622",
         "export": "3075671f9b39c5ca",
     },
@@ -55,7 +55,7 @@ GOLDEN = {
         "decontaminate": "891cda10474e898a",
         "tokenizer": "73a90d90fb85fb31",
         "tokens": "ecac602fcd015feb",
-        "train": "88c0c4e943442710",
+        "train": "ccd0f351f9ef6ccc",
         "evaluate": "42d6d8e0a1b79e12",
         "export": "3075671f9b39c5ca",
     },
@@ -77,16 +77,16 @@ GOLDEN = {
         "decontaminate": "891cda10474e898a",
         "tokenizer": "8fd803933d647ff7",
         "tokens": "ecac602fcd015feb",
-        "train": "55e3328c99e55262",
+        "train": "3147ecdee299984a",
         "evaluate": "ced04f0d3e42d016",
         "export": "3075671f9b39c5ca",
     },
 }
 TRAINED = {
-    "7b": "55e3328c99e55262",
-    "13b": "9f5fe8c48048c7c4",
-    "33b": "0343cfd11d93ac62",
-    "65b": "26d2b6f2b53b4dc6",
+    "7b": "3147ecdee299984a",
+    "13b": "ec008c3a4c82bff8",
+    "33b": "5db7ff12d0663b2a",
+    "65b": "5f965f2a8249edf3",
 }
 
 

@@ -13,11 +13,16 @@ from mlflow import MlflowClient, MlflowException
 from mlflow.utils.validation import _validate_metric, _validate_param, _validate_tag
 from prefect.exceptions import TerminationSignal
 
+from infra import machine
 from llama_core.errors import LaunchError, ServiceError
 from llama_core.recipes.load import load_recipe
+from llama_core.step import Step
 from llama_core.store import Store
+from llama_core.train.metrics.names import VALIDATION
+from llama_core.train.metrics.record import SHARD, Record, segments
 from tasks import tracking
 from tasks.run import Run
+from tasks.train import headline
 
 
 @pytest.fixture
@@ -146,3 +151,94 @@ def test_any_names_become_as_many_that_mlflow_takes(names: list[str]) -> None:
 def test_a_name_that_mlflow_takes_stays() -> None:
     taken = {"corpus.sources.code.share": "1", "heldout_bits_per_byte.docs-2": "2", "a/b": "3"}
     assert tracking.named(taken) == taken
+
+
+def curve(run_id: str, name: str) -> list[tuple[int, float]]:
+    return sorted((m.step, m.value) for m in MlflowClient().get_metric_history(run_id, name))
+
+
+def test_every_number_of_a_step_is_a_curve(run: Run) -> None:
+    run_id = tracking.training_run(run, "train/1111", {})
+    names = ("loss", "loss/a?b", "mfu", "validation/bits_per_byte/code")
+    with tracking.Tracker(run_id) as tracker:
+        for n in range(1, 301):  # more than one call of MLflow takes
+            tracker.log(
+                {"step": n, "steps": 300, "time": 1e9 + n, "joules": None} | dict.fromkeys(names, n / 2)
+            )
+    expected = [(n, n / 2) for n in range(1, 301)]
+    assert curve(run_id, "loss") == curve(run_id, "validation/bits_per_byte/code") == expected
+    assert curve(run_id, "loss/a_b") == expected, "a source may have any name"
+    assert set(MlflowClient().get_run(run_id).data.metrics) == {*names, "loss/a_b"} - {"loss/a?b"}
+
+
+def test_what_mlflow_has_missed_is_written_from_the_segments(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Step(run.store, "train", 1, {})
+    record = Record(step)
+    for n in range(1, 11):
+        record.add({"step": n, "loss": n / 2, "loss/code": n / 4, "time": 1e9 + n})
+        newest = record.publish() if n % 4 == 0 or n == 10 else None
+    with step.shard(SHARD) as shard:
+        shard.objects += segments(step.folder, newest)
+    run_id = tracking.training_run(run, step.name, {})
+    with tracking.Tracker(run_id) as tracker:
+        for n in (1, 2, 7):
+            tracker.log({"step": n, "loss": n / 2, "loss/code": n / 4})
+    monkeypatch.setattr(tracking, "BATCH", 3)
+    assert tracking.reconcile(run_id, step.commit([SHARD])) == 7
+    assert curve(run_id, "loss") == [(n, n / 2) for n in range(1, 11)]
+    assert curve(run_id, "loss/code") == [(n, n / 4) for n in range(1, 11)]
+
+
+def test_a_step_whose_loss_mlflow_has_is_there_as_a_whole(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever call the server goes away at, since what is missing is told by the loss."""
+    [*_, last] = tracking._metrics({"step": 1, "loss": 2.0, "lr": 1.0, "mfu": 0.5})
+    assert last.key == "loss"
+
+
+def test_system_metrics_of_this_machine_are_logged_to_the_run(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
+    run_id = tracking.training_run(run, "train/1111", {})
+    with tracking.Tracker(run_id) as tracker, tracker.watched():
+        time.sleep(0.7)
+    found = MlflowClient().get_run(run_id).data.metrics
+    assert 0 <= found["system/cpu_utilization_percentage"] <= 100
+    assert found["system/system_memory_usage_megabytes"] > 100
+    assert len(curve(run_id, "system/cpu_utilization_percentage")) >= 2
+
+
+def test_who_has_turned_system_metrics_off_gets_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false")
+    run_id = tracking.training_run(run, "train/1111", {})
+    with tracking.Tracker(run_id) as tracker, tracker.watched():
+        time.sleep(0.1)
+    assert MlflowClient().get_run(run_id).data.metrics == {}
+
+
+def test_a_machine_that_cannot_be_measured_costs_its_metrics_alone(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise RuntimeError("no /proc")
+
+    warned: list[str] = []
+    monkeypatch.setattr(machine, "_monitors", broken)
+    monkeypatch.setattr(tracking, "warn", warned.append)
+    run_id = tracking.training_run(run, "train/1111", {})
+    with tracking.Tracker(run_id) as tracker, tracker.watched():
+        tracker.log({"step": 1, "loss": 1.0})
+    assert warned == ["MLflow gets no metrics of this machine (no /proc)"]
+    assert curve(run_id, "loss") == [(1, 1.0)]
+
+
+def test_a_person_sees_a_line_and_no_wall_of_numbers() -> None:
+    record = {"step": 8, "steps": 272, "loss": 2.34567, "tokens_per_s": 12345.6, "eta_s": 123.0, "mfu": None}
+    assert headline(record) == "step 8/272  loss 2.3457  12,346 tokens/s  2:03 left"
+    more = {"mfu": 0.5123, f"{VALIDATION}code": 1.23456, f"{VALIDATION}docs": 2.0, "loss/code": 2.0}
+    assert headline(record | more) == (
+        "step 8/272  loss 2.3457  12,346 tokens/s  MFU 51.2%  2:03 left  "
+        "held-out bits/byte: code 1.235, docs 2.000"
+    )

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from llama_core.errors import RecipeError
+from llama_core.model.init import init_weights
 from llama_core.model.llama import Llama
 from llama_core.recipes.load import load_recipe
 from llama_core.recipes.training import Model
@@ -22,7 +23,7 @@ def test_blocks_multiply_in_float8_and_the_output_does_not(recipe):
     model, exact = Llama(SHAPE, 100), Llama(SHAPE, 100)
     multiply_in_float8(model.layers, recipe, emulate=True)
     for each in (model, exact):
-        each.init_weights(0.1, 1)
+        init_weights(each, each.cfg, 0.1, 1)
         each.bfloat16()
     assert dict(model.named_parameters()).keys() == dict(exact.named_parameters()).keys()
     assert type(model.layers[0].feed_forward.w2).__name__ == "Float8Linear"

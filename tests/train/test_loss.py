@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from llama_core.model.init import init_weights
 from llama_core.model.llama import Llama
 from llama_core.recipes.training import Model
 from llama_core.train import loss as module
@@ -58,7 +59,7 @@ def test_a_compiled_chunk_gives_the_same(monkeypatch):
 
 def test_a_model_with_the_loss_as_its_head_gives_the_loss_of_its_logits():
     model = Llama(Model(dim=16, n_layers=1, n_heads=2, multiple_of=16), 64)
-    model.init_weights(0.1, 1)
+    init_weights(model, model.cfg, 0.1, 1)
     tokens = torch.randint(0, 64, (2, 9))
     inputs, targets = tokens[:, :-1], tokens[:, 1:]
     expected = F.cross_entropy(model(inputs).flatten(0, 1), targets.flatten())

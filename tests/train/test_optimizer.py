@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from llama_core.model.init import init_weights
 from llama_core.model.llama import Llama
 from llama_core.recipes.load import load_recipe
 from llama_core.recipes.training import Model
@@ -75,7 +76,7 @@ def test_with_a_ramp_the_rate_falls_by_tokens():
 
 def test_norms_are_not_decayed_and_matrices_are():
     model = Llama(Model(dim=16, n_layers=1, n_heads=2, multiple_of=16), 32)
-    model.init_weights(0.1, 1)
+    init_weights(model, model.cfg, 0.1, 1)
     optimizer = make_optimizer(model, load_recipe("micro", {"train.lr": 0.5}).train)
     before = {n: p.detach().clone() for n, p in model.named_parameters()}
     for p in model.parameters():

@@ -70,7 +70,6 @@ class Metrics:
         rows: Tensor,
         sources: NDArray[np.int64],
         grad_norm: Tensor,
-        *,
         stopping: bool = False,
         fetches: int = 0,
     ) -> bool:

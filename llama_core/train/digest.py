@@ -1,0 +1,82 @@
+"""The digest of a model's weights, to which each process adds what it holds.
+
+A matrix is taken row by row: each row has its own sha256, made by a process that holds the row, and the
+digest is the sha256 over those, in the order of names and rows. So it does not depend on the layout, each
+process hashes its share of the weights, and only hashes are sent, 32 bytes a row. Where a row is spread over
+processes (the second matrices of tensor parallelism), they first exchange columns for rows.
+"""
+
+import hashlib
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from llama_core.train.distributed import World
+from llama_core.train.storage import raw_bytes
+
+Rows = list[tuple[str, int, bytes]]  # the name of a parameter, the number of a row, what stands for the rows
+
+
+def model_digest(model: nn.Module, world: World | None = None) -> str:
+    """Return the sha256 of the weights, on every process of `world`, which all call it; None: on this one.
+
+    `model` may be this process's part of the model.
+    """
+    world = world or World(0, 1, torch.device("cpu"))
+    headers, mine = {}, []
+    for name, parameter in sorted(model.named_parameters()):
+        headers[name] = f"{name} {parameter.dtype} {list(parameter.shape)}\n"
+        mine += rows_of(name, parameter.detach())
+    parts = world.gather((headers, mine))
+    return world.agree(lambda: _combine(parts))
+
+
+def rows_of(name: str, parameter: Any) -> Rows:
+    """Return what stands for the rows that this process answers for, in one item or none.
+
+    Of a vector, which has one number a row, the numbers stand for themselves.
+    """
+    rows, first = _whole_rows(parameter)
+    if not len(rows):
+        return []
+    if parameter.ndim == 1:
+        return [(name, first, bytes(raw_bytes(rows)))]
+    data, size = raw_bytes(rows), rows[0].nbytes
+    hashes = (hashlib.sha256(data[at : at + size]).digest() for at in range(0, len(data), size))
+    return [(name, first, b"".join(hashes))]
+
+
+def _whole_rows(parameter: Any) -> tuple[Tensor, int]:
+    """Return rows of a parameter that no other process returns, and the number of the first of them."""
+    if not hasattr(parameter, "placements"):  # importing DTensor would take seconds
+        return parameter, 0
+    from torch.distributed.tensor import Shard
+    from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
+
+    mesh = parameter.device_mesh
+    if any(getattr(p, "dim", 0) != 0 for p in parameter.placements):
+        placements = [Shard(0) if getattr(p, "dim", 0) else p for p in parameter.placements]
+        parameter = parameter.redistribute(placements=placements)
+    _, offsets = compute_local_shape_and_global_offset(parameter.shape, mesh, parameter.placements)
+    rows, first = parameter.to_local(), offsets[0]
+    for size, at, placement in zip(mesh.shape, mesh.get_coordinate(), parameter.placements, strict=True):
+        if placement.is_replicate():  # those that hold the same rows share them
+            start, end = len(rows) * at // size, len(rows) * (at + 1) // size
+            rows, first = rows[start:end], first + start
+    return rows, first
+
+
+def _combine(parts: list[tuple[dict[str, str], Rows]]) -> str:
+    headers: dict[str, str] = {}
+    found: Rows = []
+    for of_process, rows in parts:
+        headers |= of_process
+        found += rows
+    digest, current = hashlib.sha256(), None
+    for name, _, data in sorted(found):
+        if name != current:
+            digest.update(headers[name].encode())
+            current = name
+        digest.update(data)
+    return digest.hexdigest()
