@@ -6,12 +6,14 @@ Bits per byte do not depend on the tokenizer, so models with different tokenizer
 import hashlib
 import heapq
 import math
+from collections.abc import Iterable
 
 from llama_core.artifact import Artifact, Shard
 from llama_core.corpus.document import read_documents
 
 HELDOUT = "heldout.parquet"
 Pair = tuple[list[int], list[int]]  # ids of a context, and of its continuation
+Candidate = tuple[int, str, bytes]  # minus the keyed hash of a document's id, the id, and the text
 
 
 def choose_texts(corpus: Artifact, source: str, limit: int) -> list[str]:
@@ -20,7 +22,28 @@ def choose_texts(corpus: Artifact, source: str, limit: int) -> list[str]:
     They are the documents with the smallest keyed hashes of their ids, whatever shard they are in; the last
     one is cut. Memory holds little more than `limit` bytes and one document. Raises DamagedError.
     """
-    return _choose(corpus, [shard.name for shard in _shards(corpus, source)], limit)
+    return _choose(corpus, shards_with_text(corpus, source), limit)
+
+
+def candidates(corpus: Artifact, shards: Iterable[str], limit: int) -> list[Candidate]:
+    """Return what `choose_texts` would choose of these shards, uncut, in order. Raises DamagedError."""
+    chosen: list[Candidate] = []  # a heap with the largest hash on top
+    total = 0
+    for name in shards:
+        for document in read_documents(corpus, name, HELDOUT):
+            text = document.text.encode()
+            heapq.heappush(chosen, (-_key(document.id), document.id, text))
+            total += len(text)
+            while total - len(chosen[0][2]) >= limit:
+                total -= len(heapq.heappop(chosen)[2])
+    return sorted(chosen, reverse=True)
+
+
+def cut_texts(texts: list[bytes], limit: int) -> list[str]:
+    """Return texts, the last one cut so that they have at most `limit` bytes together."""
+    if (over := sum(map(len, texts)) - limit) > 0:
+        texts = [*texts[:-1], texts[-1][: len(texts[-1]) - over]]
+    return [text.decode(errors="ignore") for text in texts]
 
 
 def sample_texts(corpus: Artifact, source: str, limit: int) -> list[str]:
@@ -55,6 +78,11 @@ def bits_per_byte(loglikelihood: float, n_bytes: int) -> float:
     return -loglikelihood / (math.log(2) * n_bytes)
 
 
+def shards_with_text(corpus: Artifact, source: str) -> list[str]:
+    """Return the names of a source's shards that have held-out text, in order."""
+    return [shard.name for shard in _shards(corpus, source)]
+
+
 def _shards(corpus: Artifact, source: str) -> list[Shard]:
     """Return the shards of a source that have held-out text."""
     return [
@@ -65,19 +93,7 @@ def _shards(corpus: Artifact, source: str) -> list[Shard]:
 
 
 def _choose(corpus: Artifact, shards: list[str], limit: int) -> list[str]:
-    chosen: list[tuple[int, str, bytes]] = []  # a heap with the largest hash on top
-    total = 0
-    for name in shards:
-        for document in read_documents(corpus, name, HELDOUT):
-            text = document.text.encode()
-            heapq.heappush(chosen, (-_key(document.id), document.id, text))
-            total += len(text)
-            while total - len(chosen[0][2]) >= limit:
-                total -= len(heapq.heappop(chosen)[2])
-    texts = [text for _, _, text in sorted(chosen, reverse=True)]
-    if total > limit:
-        texts[-1] = texts[-1][: len(texts[-1]) - (total - limit)]
-    return [text.decode(errors="ignore") for text in texts]
+    return cut_texts([text for _, _, text in candidates(corpus, shards, limit)], limit)
 
 
 def _key(name: str) -> int:

@@ -1,16 +1,21 @@
 """Held-out bits per byte: the same texts every time, and the arithmetic of the definition."""
 
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import ranks
 import torch
 from trained import Trained
 
 from llama_core.artifact import Artifact
 from llama_core.corpus.document import Document, write_documents
-from llama_core.evaluate.heldout import heldout
+from llama_core.errors import DamagedError
+from llama_core.evaluate.heldout import choose_together, heldout
 from llama_core.evaluate.score import Scorer
+from llama_core.objects import Object
 from llama_core.step import Step
 from llama_core.store import Store
 from llama_core.tokens.heldout import choose_texts
@@ -51,6 +56,45 @@ def test_no_more_than_the_limit_is_scored(store: Store, limit: int) -> None:
     everything = sum(len(text.encode()) for text in TEXTS)
     assert min(limit, everything) - 1 <= size <= limit  # a character of two bytes may not fit
     assert all(any(whole.startswith(text) for whole in TEXTS) for text in texts)
+
+
+def read_together(world: World, url: str, source: str, limit: int) -> tuple[list[str], list[str]]:
+    """What a rank chooses with the others, and which shards it has read."""
+    opened: list[str] = []
+    checked = Store.checked
+
+    def counting(store: Store, name: str, expect: Object) -> Any:
+        opened.append(name.split("/")[1])
+        return checked(store, name, expect)
+
+    Store.checked = counting  # type: ignore[method-assign]  # the process is this case's own
+    return choose_together(world, Artifact.open(Store(url)), source, limit), opened
+
+
+@pytest.mark.parametrize("limit", [1, 8, 101, 102, 300, 10_000])
+@pytest.mark.parametrize("size", [1, 3])
+def test_ranks_choose_the_same_texts_and_each_reads_its_share(store: Store, size: int, limit: int) -> None:
+    again = [*TEXTS[:20], *(f"{i:06d} another" for i in range(5)), *TEXTS[:3]]  # ids that are there twice
+    shards = {f"code.{i:02d}": (TEXTS + again)[i::7] for i in range(7)}
+    made = corpus(store, shards | {"code.empty": [], "docs.a": ["x"]})
+    found = ranks.call(size, read_together, made.url, "code", limit)
+    assert [texts for texts, _ in found] == [choose_texts(made, "code", limit)] * size
+    assert sorted(name for _, names in found for name in names) == [*shards, "code.empty"]
+    assert all(len(names) <= -(-8 // size) for _, names in found)
+
+
+def refused(world: World, url: str) -> str:
+    with pytest.raises(DamagedError) as error:
+        choose_together(world, Artifact.open(Store(url)), "code", 100)
+    return str(error.value)
+
+
+def test_a_damaged_file_is_an_error_of_every_rank(store: Store) -> None:
+    made = corpus(store, {f"code.{i}": TEXTS[i::3] for i in range(3)})
+    path = Path(made.store.path(made.shard("code.1").object("heldout.parquet").name))
+    path.write_bytes(path.read_bytes()[:-9])
+    found = ranks.call(3, refused, made.url)
+    assert len(set(found)) == 1 and "code.1/heldout.parquet" in found[0]
 
 
 def test_bits_per_byte_are_the_models_and_the_frequencies_own(trained: Trained) -> None:
