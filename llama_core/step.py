@@ -14,7 +14,7 @@ import platform
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -227,12 +227,17 @@ class Step:
             self.folder.delete([o.name for o in sealed.objects if o.name not in counted])
 
     def commit(
-        self, shards: list[str], digest: str | None = None, facts: dict[str, Any] | None = None
+        self,
+        shards: list[str],
+        digest: str | None = None,
+        facts: dict[str, Any] | None = None,
+        derived: Collection[str] = (),
     ) -> Artifact:
         """Write the manifest and its index over these shards, and delete the objects that are in no shard.
 
         All of the shards must be committed. `digest` replaces the digest over the shards where a stage knows
-        better which outputs are the same.
+        better which outputs are the same. `derived`: those of the shards that are made of the others, and so
+        have no part in it.
         """
         folder = self.folder
         counts: Counter[str] = Counter()
@@ -241,7 +246,8 @@ class Step:
         def seen() -> Iterator[Shard]:  # counts them on the way: they may be too many for the memory
             for shard in self.each_committed(shards):
                 counts.update(shard.counts)
-                digests.append((shard.name, shard.digest))
+                if shard.name not in derived:
+                    digests.append((shard.name, shard.digest))
                 yield shard
 
         with folder.publish(self.place_of(INDEX)) as file:

@@ -9,13 +9,14 @@ from llama_core.corpus.document import Document, document_id, write_documents
 from llama_core.corpus.training_text import TrainingText
 from llama_core.model.init import init_weights
 from llama_core.model.llama import Llama
+from llama_core.phases import execute
 from llama_core.recipe import Recipe
 from llama_core.recipes.load import load_recipe
 from llama_core.step import Step
 from llama_core.store import Store
 from llama_core.tokenizer.model import Tokenizer
 from llama_core.tokenizer.train import train_tokenizer
-from llama_core.tokens.shards import tokens_shard
+from llama_core.tokens import shards
 from llama_core.train import REVISION, checkpoint
 from llama_core.train.digest import model_digest
 from llama_core.train.distributed import World, join
@@ -50,10 +51,7 @@ def make_trained(store: Store, **overrides: object) -> Trained:
     train_tokenizer(step, TrainingText(corpus), recipe.tokenizer, recipe.mixture)
     tokenizer = step.commit(["tokenizer"])
     step = Step(store, "tokens", 1, {}, {"corpus": corpus, "tokenizer": tokenizer})
-    names = [shard.name for shard in corpus.shards]
-    for name in names:
-        tokens_shard(step, TrainingText(corpus), tokenizer, name)
-    tokens = step.commit(names)
+    tokens = execute(step, shards.plan(step, TrainingText(corpus), tokenizer, corpus.shards))
     identity = {"model": recipe.model.identity(), "train": recipe.train.identity()}
     step = Step(store, "train", REVISION, identity, {"tokens": tokens})
     train = _train(step, recipe, Tokenizer.load(tokenizer).n_words, join("cpu"))

@@ -16,7 +16,7 @@ from llama_core.program import tell
 from llama_core.recipe import Recipe
 from llama_core.store import to_json
 from llama_core.tokenizer.model import Tokenizer
-from llama_core.tokens.loader import unigram
+from llama_core.tokens.histograms import unigram
 from llama_core.train import checkpoint, distributed, parallelize
 from llama_core.train.distributed import World
 

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from llama_core.artifact import Artifact, digest_of
 from llama_core.errors import LlamaError
-from llama_core.parse import damaged, npy_column
 from llama_core.recipes import training
 from llama_core.tokens import order
 from llama_core.tokens.node_cache import Key, NodeCache
@@ -191,24 +190,3 @@ class _Plan:
         if later:
             return 1e9 - min(later)
         return float(max(needed, default=-1))
-
-
-def unigram(tokens: Artifact, mixture: Mapping[str, float]) -> NDArray[np.float64]:
-    """Return log2 of each id's probability in the mixture, with 1 added to every count: float64 (vocab,).
-
-    Raises DamagedError.
-    """
-    mixed: NDArray[np.float64] | float = 0.0
-    words: set[int] = set()
-    for source, share in mixture.items():
-        counts: NDArray[np.int64] | int = 1
-        for shard in (s for s in tokens.shards if s.facts.get("source") == source):
-            entry = shard.object(".histogram.npy")
-            url = tokens.store.url_of(entry.name)
-            found = npy_column(tokens.read(entry), url, np.int64)
-            words.add(len(found))
-            if len(words) > 1 or (found < 0).any():
-                raise damaged(url, "it counts other ids than the rest, or less than nothing")
-            counts = counts + found
-        mixed = mixed + share * counts / np.sum(counts)
-    return np.log2(mixed)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from llama_core.artifact import Artifact
 from llama_core.parse import damaged
+from llama_core.tokens.histograms import HISTOGRAMS
 from llama_core.tokens.order import n_windows
 from llama_core.tokens.shards import PAGE_BYTES
 
@@ -32,6 +33,9 @@ class Places:
         windows: dict[str, list[int]] = {name: [] for name in sources}
         numbers = bytearray()
         for row, (name, counts, facts) in enumerate(tokens.rows()):
+            if name == HISTOGRAMS:  # no token shard, but it has a row
+                numbers.append(0)
+                continue
             if "source" not in facts or str(facts.get("dtype")) not in _NUMBERS:
                 raise damaged(f"shard {name} of {tokens.url}", "it tells no source, or no dtype of its ids")
             numbers.append(_NUMBERS[facts["dtype"]])

@@ -4,25 +4,28 @@
     <shard>.idx            where each document starts, as Megatron-LM reads it
     <shard>.histogram.npy  int64 (vocab,): how often each id occurs
 
+The step has one more shard, with the sums of these histograms by source (`histograms.py`).
+
 The shard's facts hold a sha256 for each page (4 MiB of the .bin, or 1,024 windows of 2,048 ids), so that a
 reader can check what it reads without reading the rest.
 """
 
 import hashlib
-import io
 import struct
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from llama_core.artifact import Artifact, Shard
 from llama_core.corpus.document import batched
 from llama_core.corpus.training_text import TrainingText
+from llama_core.phases import Phase, Plan
 from llama_core.step import Step
 from llama_core.tokenizer.model import Tokenizer
+from llama_core.tokens import histograms
 
-REVISION = 1
+REVISION = 2
 PAGE_BYTES = 4 << 20
 BATCH_BYTES = 1 << 20  # characters of text that are encoded at a time, about
 
@@ -34,6 +37,17 @@ DTYPE_CODES = {"uint16": 8, "int32": 4}
 def dtype_for(n_words: int) -> str:
     """Return the dtype that ids are stored in, for a vocabulary of `n_words`: uint16 or int32."""
     return "uint16" if n_words <= 1 << 16 else "int32"
+
+
+def plan(step: Step, text: TrainingText, tokenizer: Artifact, shards: Sequence[Shard]) -> Plan:
+    """Yield the phases: these corpus shards as token shards, and the sums of their histograms.
+
+    The sums say nothing that the tokens do not, so the artifact's digest is that of the tokens.
+    """
+    names = [shard.name for shard in shards]
+    yield Phase("shards", {n: n for n in names}, partial(tokens_shard, step, text, tokenizer))
+    yield from histograms.phases(step, shards)
+    return {"shards": [*names, histograms.HISTOGRAMS], "derived": [histograms.HISTOGRAMS]}
 
 
 def tokens_shard(step: Step, text: TrainingText, tokenizer_artifact: Artifact, shard_name: str) -> None:
@@ -59,7 +73,8 @@ def tokens_shard(step: Step, text: TrainingText, tokenizer_artifact: Artifact, s
                 pages.update(data)
                 shard.counts["bytes"] += sum(len(text.encode()) for text in texts)
         shard.publish_bytes(f"{shard_name}.idx", index(lengths, dtype.name))
-        shard.publish_bytes(f"{shard_name}.histogram.npy", _npy(histogram))
+        with shard.publish(f"{shard_name}{histograms.HISTOGRAM}") as file:
+            histograms.write(file, histogram)
         shard.counts["documents"] = len(lengths)
         shard.counts["tokens"] = int(histogram.sum())
         shard.counts["bytes"] += 0
@@ -117,9 +132,3 @@ def _batches(text: TrainingText, shard: Shard) -> Iterator[list[str]]:
     if shard.counts.get("documents.train"):
         for documents in batched(text.read(shard.name), BATCH_BYTES):
             yield [document.text for document in documents]
-
-
-def _npy(array: NDArray[np.int64]) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array, allow_pickle=False)
-    return file.getvalue()

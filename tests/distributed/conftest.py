@@ -15,12 +15,13 @@ from llama_core.artifact import Artifact
 from llama_core.corpus.document import Document, document_id, write_documents
 from llama_core.corpus.training_text import TrainingText
 from llama_core.job import Job
+from llama_core.phases import execute
 from llama_core.recipe import Recipe
 from llama_core.recipes.load import load_recipe
 from llama_core.step import Implied, Step
 from llama_core.store import Store
 from llama_core.tokenizer.train import train_tokenizer
-from llama_core.tokens.shards import tokens_shard
+from llama_core.tokens import shards
 from llama_core.train import REVISION, checkpoint
 from llama_core.train.metrics.record import records
 
@@ -107,9 +108,8 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Artifact, A
     train_tokenizer(tokenizer, TrainingText(corpus_artifact), recipe.tokenizer, recipe.mixture)
     tokenizer_artifact = tokenizer.commit(["tokenizer"])
     step = Step(store, "tokens", 1, {})
-    for name in ("code.one", "docs.one"):
-        tokens_shard(step, TrainingText(corpus_artifact), tokenizer_artifact, name)
-    return store, tokenizer_artifact, step.commit(["code.one", "docs.one"])
+    plan = shards.plan(step, TrainingText(corpus_artifact), tokenizer_artifact, corpus_artifact.shards)
+    return store, tokenizer_artifact, execute(step, plan)
 
 
 @pytest.fixture(scope="session")

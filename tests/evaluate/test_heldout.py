@@ -14,7 +14,7 @@ from llama_core.evaluate.score import Scorer
 from llama_core.step import Step
 from llama_core.store import Store
 from llama_core.tokens.heldout import choose_texts
-from llama_core.tokens.loader import unigram
+from llama_core.tokens.histograms import unigram
 from llama_core.train.distributed import World
 
 ALONE = World(0, 1, torch.device("cpu"))

@@ -9,6 +9,7 @@ from llama_core import recipe
 from llama_core.artifact import Artifact
 from llama_core.corpus.document import Document, document_id, write_documents
 from llama_core.corpus.training_text import TrainingText
+from llama_core.phases import execute
 from llama_core.step import Step
 from llama_core.store import Store
 from llama_core.tokenizer.train import REVISION, train_tokenizer
@@ -52,8 +53,7 @@ def make_tokens(store: Store, tokenizer_artifact: Artifact) -> Callable[..., Art
     def make(sizes: dict[str, int]) -> Artifact:
         corpus = make_corpus(store, sizes)
         step = Step(store, "tokens", shards.REVISION, {}, {"corpus": corpus})
-        for name in sizes:
-            shards.tokens_shard(step, TrainingText(corpus), tokenizer_artifact, name)
-        return step.commit(list(sizes))
+        plan = shards.plan(step, TrainingText(corpus), tokenizer_artifact, corpus.shards)
+        return execute(step, plan)
 
     return make

@@ -18,7 +18,6 @@ from llama_core.errors import DamagedError
 from llama_core.step import Step
 from llama_core.store import Store
 from llama_core.tokenizer.model import Tokenizer
-from llama_core.tokens.loader import unigram
 from llama_core.tokens.node_cache import NodeCache
 from llama_core.tokens.pages import PageReader
 from llama_core.tokens.places import Places
@@ -218,35 +217,3 @@ def test_an_id_that_no_model_has_a_row_for_is_damage(
     with pytest.raises(DamagedError, match="page 0 has an id that is no token's"):
         reader_of(tokens, n_words=300).read(0, 100, 5, ids.dtype)
     assert reader_of(tokens).read(0, 7, 1, ids.dtype) == [wrong]
-
-
-def _histogram(array: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array)
-    return file.getvalue()
-
-
-HISTOGRAMS = {
-    "empty": b"",
-    "no numpy": b"PK\x03\x04" + b"x" * 200,
-    "cut": _histogram(np.zeros(300, np.int64))[:-1],
-    "longer": _histogram(np.zeros(300, np.int64)) + b"x",
-    "another dtype": _histogram(np.zeros(300, np.int32)),
-    "two dimensions": _histogram(np.zeros((3, 100), np.int64)),
-    "fewer ids": _histogram(np.zeros(299, np.int64)),
-    "less than nothing": _histogram(np.full(300, -1)),
-    "objects": _histogram(np.array([{}], object)),
-    "a claim": _histogram(np.zeros(300, np.int64)).replace(b"(300,), }         ", b"(300000000000,), }"),
-    "code": _histogram(np.zeros(300, np.int64)).replace(b"(300,)", b"exit()"),
-}
-
-
-@pytest.mark.parametrize("name", HISTOGRAMS)
-def test_a_histogram_that_is_none_is_named(store: Store, name: str) -> None:
-    step = Step(store, "tokens", 1, {})
-    for part, data in (("a", _histogram(np.ones(300, np.int64))), ("b", HISTOGRAMS[name])):
-        with step.shard(f"web.{part}") as shard:
-            shard.publish_bytes(f"web.{part}.histogram.npy", data)
-            shard.facts = {"source": "web"}
-    with pytest.raises(DamagedError, match=r"web\.b\.histogram\.npy is damaged"):
-        unigram(step.commit(["web.a", "web.b"]), {"web": 1.0})

@@ -199,7 +199,7 @@ def decontamination(
 def _counts(artifact: Artifact, source: str) -> Counter[str]:
     counts: Counter[str] = Counter()
     for shard in artifact.shards:
-        if shard.facts["source"] == source:
+        if shard.facts.get("source") == source:  # the sums of the tokens' histograms have none
             counts.update(shard.counts)
     return counts
 
