@@ -177,9 +177,14 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
-    def _float8_has_a_gpu(self) -> "Recipe":
+    def _float8_can_be_had(self) -> "Recipe":
         if self.train.float8 != "none" and self.launch.device == "cpu":
             raise ValueError(f"train.float8 {self.train.float8} needs launch.device cuda")
+        if self.train.float8 != "none" and self.layout.tp > 1:
+            raise ValueError(
+                f"train.float8 {self.train.float8} is not made for matrices that layout.tp {self.layout.tp} "
+                "shares: set one of them to its default"
+            )
         return self
 
     @model_validator(mode="after")

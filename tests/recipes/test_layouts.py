@@ -44,6 +44,14 @@ def test_a_vocabulary_that_cannot_be_shared_is_refused() -> None:
         load_recipe("7b", {"layout.tp": 2, "tokenizer.vocab_size": 32001})
 
 
+def test_float8_is_refused_where_it_cannot_be() -> None:
+    load_recipe("7b", {"train.float8": "rowwise"})
+    with pytest.raises(RecipeError, match="float8 rowwise is not made for matrices that layout.tp 2 shares"):
+        load_recipe("13b", {"train.float8": "rowwise"})
+    with pytest.raises(RecipeError, match="float8 tensorwise needs launch.device cuda"):
+        load_recipe("micro", {"train.float8": "tensorwise", "train.precision": "bf16"})
+
+
 def test_what_is_said_to_be_possible_is_so() -> None:
     with pytest.raises(RecipeError, match="does not divide over 96 data-parallel .*: 64 or 128 in all would"):
         load_recipe("7b", {"launch.nodes": 12})
