@@ -78,9 +78,12 @@ def train(
 
 
 def digest_of_rows(taken: Mapping[Row, str], steps: int) -> str:
-    """Return the sha256 over the sequences of the first `steps` batches, in their order."""
-    rows = [taken[row] for row in sorted(taken) if row[0] < steps]
-    return hashlib.sha256("".join(rows).encode()).hexdigest()
+    """Return the sha256 over the sequences of the first `steps` batches.
+
+    The order inside a batch does not count: which rank takes which sequence depends on how many there are.
+    """
+    rows = sorted((n, row) for (n, _), row in taken.items() if n < steps)
+    return hashlib.sha256("".join(row for _, row in rows).encode()).hexdigest()
 
 
 def _run(processes: int, work: Callable[..., Any], arguments: tuple[Any, ...], timeout: float) -> list[Any]:
