@@ -162,7 +162,7 @@ def _log_softmax(
 @functools.cache
 def _compiled() -> Callable[..., tuple[Tensor, Tensor]]:
     """Return `_log_softmax` compiled into one kernel, which keeps nothing in float32 in memory."""
-    return torch.compile(_log_softmax)
+    return torch.compile(_log_softmax, dynamic=False)
 
 
 def _scaled(x: Tensor, factor: Tensor) -> Tensor:

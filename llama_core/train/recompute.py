@@ -26,7 +26,8 @@ def compile_and_checkpoint(block: nn.Module, layout: Layout) -> None:
     if kind == "selective":  # inside of what is compiled, where the operators can be told apart
         forward = _checkpoint(forward, context_fn=_selective)
     if layout.compile:
-        forward = torch.compile(forward)
+        # Shapes are few, and the compiler's code for shapes that it does not know is slower, if it makes any.
+        forward = torch.compile(forward, dynamic=False)
     if kind == "full":
         forward = _checkpoint(forward)
     elif kind == "budget":
