@@ -22,6 +22,8 @@ from llama_core.train.optimizer import clip, make_optimizer, update
 from llama_core.train.parallelize import build, init_weights
 from llama_core.train.passes import IGNORED, backward, score
 
+pytestmark = pytest.mark.timeout(1200)  # all cases of eight processes together, on a slow machine
+
 VOCAB, BOS, STEPS = 324, 1, 10  # of the rows of a matrix, eight processes have unequal parts
 SMALL = {
     "tokenizer.vocab_size": VOCAB,
@@ -167,7 +169,7 @@ def train_all(world: World, all_settings: list[dict[str, Any]]) -> list[Trained]
 def results(size: int, slow: bool) -> dict[Any, list[Trained]]:
     """What each process of all cases of a size has to tell, by the case: they have the same processes."""
     cases = [case for case in CASES if LAYOUTS[case[0]][0] == size and is_slow(*case) == slow]
-    found = ranks.call(size, train_all, [settings(*case) for case in cases], timeout=900 if slow else 120)
+    found = ranks.call(size, train_all, [settings(*case) for case in cases], timeout=1100 if slow else 240)
     return {case: [of_rank[n] for of_rank in found] for n, case in enumerate(cases)}
 
 
