@@ -35,12 +35,13 @@ from typing import Any
 import torch
 
 from benchmarks.train_environment import NoPeer, torchtitan_python
+from benchmarks.train_ours import recipe_of
 from benchmarks.train_turns import Setting
 from llama_core.recipes.load import load_recipe
 from llama_core.recipes.training import Model
+from llama_core.train.metrics.utilization import flops_per_token, peak_of
 
 ROOT = Path(__file__).parents[1]
-PEAK = {"H100 80GB HBM3": 989e12, "H200": 989e12, "A100": 312e12}  # dense bf16 operations a second, published
 PEERS = ("transformers", "torchtitan")
 SMALL, SMALL_VOCAB, SMALL_SEQUENCE = Model(dim=384, n_layers=6, n_heads=6), 8000, 256
 WARM = 4  # steps that are not timed
@@ -265,13 +266,11 @@ def _mfu(setting: Setting, speed: float) -> tuple[str, str]:
 
     They are "-" where the device's peak is unknown.
     """
-    name = torch.cuda.get_device_name() if setting.device == "cuda" else ""
-    peak = next((value for card, value in PEAK.items() if card in name), None)
+    peak = peak_of(torch.device(setting.device), "bf16")
     if peak is None:
         return "-", "-"
-    products = 6 * (setting.weights - setting.vocab * setting.dim)
-    pairs = setting.n_layers * setting.dim * setting.seq_len
-    palm, causal = (speed * (products + each * pairs) / peak for each in (12, 6))
+    recipe = recipe_of(setting)
+    palm, causal = (speed * flops_per_token(recipe, setting.vocab, each) / peak for each in (12, 6))
     return f"{palm:.1%}", f"{causal:.1%}"
 
 

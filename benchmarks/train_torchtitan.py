@@ -66,7 +66,7 @@ def _know_the_cpu() -> None:
 def _config(trainer: Any, setting: Setting, folder: str) -> Any:
     """Return the trainer's settings: those of torchtitan's Llama 3 recipes, but for what `setting` says."""
     from torchtitan.components.dataloader import BaseDataLoader
-    from torchtitan.components.loss import ChunkedLossWrapper, CrossEntropyLoss
+    from torchtitan.components.loss import CrossEntropyLoss
     from torchtitan.components.optimizer import LRSchedulersContainer, default_adamw
     from torchtitan.components.tokenizer import BaseTokenizer
     from torchtitan.config.configs import CompileConfig, TrainingConfig
@@ -111,13 +111,12 @@ def _config(trainer: Any, setting: Setting, folder: str) -> Any:
             return setting.vocab
 
     half = setting.precision != "fp32"
-    loss = CrossEntropyLoss.Config(global_vocab_size=setting.vocab)
     return trainer.Config(
         model_spec=_model(setting),
         dump_folder=folder,
         dataloader=Batches.Config(),
         tokenizer=NoTokenizer.Config(),
-        loss=ChunkedLossWrapper.Config(loss_fn=loss) if os.environ.get("CHUNKED") else loss,
+        loss=CrossEntropyLoss.Config(global_vocab_size=setting.vocab),
         optimizer=default_adamw(
             setting.lr, betas=(setting.beta1, setting.beta2), weight_decay=setting.weight_decay
         ),

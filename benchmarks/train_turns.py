@@ -43,7 +43,7 @@ class Setting:
     weight_decay: float
     grad_clip: float
     busy: bool = False
-    """Whether a step's seconds are those of the process on the CPU, and not those of the clock."""
+    """True if a step's seconds are those of the process on the CPU, and not those of the clock."""
     differs: dict[str, Any] = field(default_factory=dict)
     """Values of our recipe that only one of our variants has, by dotted key."""
     profile: str = ""

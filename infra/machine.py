@@ -21,9 +21,7 @@ PARTING = 2.0  # seconds that the end of the block waits for the last sample
 
 
 @contextlib.contextmanager
-def watched(
-    take: Callable[[dict[str, float]], object], fail: Callable[[Exception], object]
-) -> Iterator[None]:
+def watched(take: Take, fail: Fail) -> Iterator[None]:
     """Measure this machine during the block, and give what is found to `take`, in a thread.
 
     The metrics have MLflow's names. MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=false turns this off. Whatever is

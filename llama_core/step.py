@@ -186,16 +186,14 @@ class Step:
 
     def committed(self, name: str) -> Shard | None:
         """Return the shard if an attempt has committed it, else None. Raises DamagedError."""
-        commit = f"shards/{name}.json"
         try:
-            return Shard.from_dict(self.folder.read_json(commit), self.folder.url_of(commit), name)
+            return committed_shard(self.folder, name)
         except FileNotFoundError:
             return None
 
     def committed_names(self) -> set[str]:
         """Return the names of all committed shards, which takes one listing."""
-        prefix, ending = "shards/", ".json"
-        return {n.removeprefix(prefix).removesuffix(ending) for n in self.folder.list("shards")}
+        return committed_names(self.folder)
 
     def committed_shards(self, names: Iterable[str]) -> list[Shard]:
         """Return the shards of these names, all of them committed, in the order of their names."""
@@ -295,6 +293,17 @@ class Step:
             raise damaged(what, "its address is made from other settings than its identity")
         step.parents, step.address = dict(plan.parents), plan.address
         return step
+
+
+def committed_shard(folder: Store, name: str) -> Shard:
+    """Return a shard of the step in a folder. Raises FileNotFoundError where it is not committed."""
+    commit = f"shards/{name}.json"
+    return Shard.from_dict(folder.read_json(commit), folder.url_of(commit), name)
+
+
+def committed_names(folder: Store) -> set[str]:
+    """Return the names of all committed shards of the step in a folder, which takes one listing."""
+    return {n.removeprefix("shards/").removesuffix(".json") for n in folder.list("shards")}
 
 
 class _Plan(BaseModel):

@@ -49,7 +49,9 @@ def heldout(
 
 
 def choose_together(world: World, corpus: Artifact, source: str, limit: int) -> list[str]:
-    """Return what `tokens.heldout.choose_texts` does, on every rank. Each reads its share of the shards.
+    """Return held-out texts of `source` with `limit` bytes, or all if there are fewer, on every rank.
+
+    They are `candidates` of all shards, of which each rank reads its share; the last one is cut.
 
     The ranks first tell where in the order their candidates are, and then the texts that are chosen, so that
     little more than `limit` bytes of text are sent. Raises DamagedError.

@@ -16,17 +16,12 @@ Pair = tuple[list[int], list[int]]  # ids of a context, and of its continuation
 Candidate = tuple[int, str, bytes]  # minus the keyed hash of a document's id, the id, and the text
 
 
-def choose_texts(corpus: Artifact, source: str, limit: int) -> list[str]:
-    """Return held-out texts of `source`, with `limit` bytes together, or all if there are fewer.
-
-    They are the documents with the smallest keyed hashes of their ids, whatever shard they are in; the last
-    one is cut. Memory holds little more than `limit` bytes and one document. Raises DamagedError.
-    """
-    return _choose(corpus, shards_with_text(corpus, source), limit)
-
-
 def candidates(corpus: Artifact, shards: Iterable[str], limit: int) -> list[Candidate]:
-    """Return what `choose_texts` would choose of these shards, uncut, in order. Raises DamagedError."""
+    """Return texts held out in these shards, with `limit` bytes together or more, or all if there are fewer.
+
+    They are the documents with the smallest keyed hashes of their ids, in that order and uncut, whatever
+    shard they are in. Memory holds little more than `limit` bytes and one document. Raises DamagedError.
+    """
     chosen: list[Candidate] = []  # a heap with the largest hash on top
     total = 0
     for name in shards:
@@ -47,7 +42,7 @@ def cut_texts(texts: list[bytes], limit: int) -> list[str]:
 
 
 def sample_texts(corpus: Artifact, source: str, limit: int) -> list[str]:
-    """Return held-out texts as `choose_texts` does, of few shards: those with the smallest keyed hashes.
+    """Return held-out texts of `source`, with `limit` bytes, of the shards whose keyed hashes are smallest.
 
     So it reads little more than `limit` bytes of a corpus of any size. Raises DamagedError.
     """
@@ -57,7 +52,7 @@ def sample_texts(corpus: Artifact, source: str, limit: int) -> list[str]:
         total += shard.counts.get("bytes.heldout", 0)
         if total >= limit:
             break
-    return _choose(corpus, names, limit)
+    return cut_texts([text for _, _, text in candidates(corpus, names, limit)], limit)
 
 
 def windows(tokens: list[int], bos_id: int, seq_len: int) -> list[Pair]:
@@ -90,10 +85,6 @@ def _shards(corpus: Artifact, source: str) -> list[Shard]:
         for shard in corpus.shards
         if shard.facts["source"] == source and any(o.name.endswith(HELDOUT) for o in shard.objects)
     ]
-
-
-def _choose(corpus: Artifact, shards: list[str], limit: int) -> list[str]:
-    return cut_texts([text for _, _, text in candidates(corpus, shards, limit)], limit)
 
 
 def _key(name: str) -> int:

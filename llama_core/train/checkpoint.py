@@ -23,7 +23,7 @@ from llama_core.artifact import Artifact, Shard
 from llama_core.errors import DamagedError, LlamaError
 from llama_core.objects import Object
 from llama_core.parse import Count, Text, damaged
-from llama_core.step import OpenShard, Step
+from llama_core.step import OpenShard, Step, committed_names
 from llama_core.store import Store, to_json
 from llama_core.train.distributed import World
 from llama_core.train.metrics import record
@@ -185,8 +185,7 @@ def committed(step: Step) -> list[str]:
 
 def committed_in(folder: Store) -> list[str]:
     """Return the names of the committed checkpoints of the training in a folder, the oldest first."""
-    names = (n.removeprefix("shards/").removesuffix(".json") for n in folder.list("shards"))
-    return [n for n in names if n.startswith(PREFIX)]
+    return sorted(n for n in committed_names(folder) if n.startswith(PREFIX))
 
 
 def retain(step: Step, keep: int) -> None:

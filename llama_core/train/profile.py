@@ -10,6 +10,7 @@ write theirs. Whatever fails here costs the profile, and never the training.
 
 import contextlib
 import logging
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,8 +93,7 @@ class Profile:
 
     def _publish(self, name: str, path: Path) -> None:
         with path.open("rb") as source, self._store.publish(name) as file:
-            while part := source.read(1 << 22):
-                file.write(part)
+            shutil.copyfileobj(source, file, 1 << 22)
 
     @contextlib.contextmanager
     def _harmless(self) -> Iterator[None]:

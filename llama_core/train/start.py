@@ -15,7 +15,7 @@ from llama_core.parse import damaged, shaped
 from llama_core.recipe import Recipe
 from llama_core.recipes.training import StartFrom
 from llama_core.section import in_full
-from llama_core.step import Step
+from llama_core.step import Step, committed_shard
 from llama_core.store import Store
 from llama_core.train import checkpoint
 from llama_core.train.checkpoint import TrainState
@@ -101,7 +101,6 @@ def _fitting(step: Step, recipe: Recipe, vocab_size: int, data: str) -> Shard:
 def _find(root: Store, cfg: StartFrom) -> Shard:
     """Return the commit of the checkpoint, all of whose objects are there in their sizes."""
     folder, name = root.at(cfg.step), checkpoint.name_of(cfg.at)
-    commit = f"shards/{name}.json"
     names = checkpoint.committed_in(folder)
     if name not in names:
         there = ", ".join(str(int(n.removeprefix(checkpoint.PREFIX))) for n in names)
@@ -110,7 +109,7 @@ def _find(root: Store, cfg: StartFrom) -> Shard:
             + (f"it has those after {there}" if there else "it has none")
         )
     try:
-        shard = Shard.from_dict(folder.read_json(commit), folder.url_of(commit), name)
+        shard = committed_shard(folder, name)
     except FileNotFoundError:
         raise InputError(f"{KEY}: {folder.url} has deleted its checkpoint after step {cfg.at}") from None
     sizes = folder.sizes()

@@ -18,7 +18,7 @@ from llama_core.evaluate.score import Scorer
 from llama_core.objects import Object
 from llama_core.step import Step
 from llama_core.store import Store
-from llama_core.tokens.heldout import choose_texts
+from llama_core.tokens.heldout import candidates, cut_texts, shards_with_text
 from llama_core.tokens.histograms import unigram
 from llama_core.train.distributed import World
 
@@ -37,6 +37,12 @@ def corpus(store: Store, shards: dict[str, list[str]]) -> Artifact:
 
 
 TEXTS = [f"{i:06d} é{'x' * (i % 17)}" for i in range(60)]
+
+
+def choose_texts(made: Artifact, source: str, limit: int) -> list[str]:
+    """The texts that are to be chosen, by one process that reads all shards."""
+    found = candidates(made, shards_with_text(made, source), limit)
+    return cut_texts([text for _, _, text in found], limit)
 
 
 def test_which_texts_are_chosen_does_not_depend_on_shards_or_order(store: Store) -> None:

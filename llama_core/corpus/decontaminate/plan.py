@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import lru_cache, partial
 from typing import Any
 
-from llama_core.artifact import Artifact, Shard, digest_of
+from llama_core.artifact import Artifact, digest_of
 from llama_core.corpus.decisions import ENDING, Decision, write_decisions
 from llama_core.corpus.decontaminate.evaluation_sets import files, passages
 from llama_core.corpus.decontaminate.index import Index, Span, read_index, write_index
@@ -17,7 +17,7 @@ from llama_core.corpus.decontaminate.word_runs import BLOCK_CHARS, plain
 from llama_core.corpus.document import DROPPED_SCHEMA, Document, RowWriter, batched, read_documents
 from llama_core.corpus.recipe import Decontaminate
 from llama_core.phases import Phase, Plan
-from llama_core.step import OpenShard, Step
+from llama_core.step import OpenShard, Step, committed_shard
 from llama_core.store import Store
 
 REVISION = 1
@@ -142,7 +142,7 @@ def _index(step: Step, n: int) -> Index:
 @lru_cache(maxsize=1)
 def _read_once(url: str, digest: str, n: int) -> Index:
     """Read the index in the shard with this digest, once in a process."""
-    store, commit = Store(url), f"shards/{BENCHMARKS}.json"
-    shard = Shard.from_dict(store.read_json(commit), store.url_of(commit), BENCHMARKS)
+    store = Store(url)
+    shard = committed_shard(store, BENCHMARKS)
     assert shard.digest == digest
     return read_index(store, shard, n)
