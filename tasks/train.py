@@ -58,7 +58,8 @@ def _follow(job: Job, run_id: str) -> Artifact:
     every = job.recipe.run.log_every
     progress = Progress("train-progress", job.recipe.train.steps, "steps")
     here = job.recipe.launch.launcher == "local"
-    with tracking.Tracker(run_id) as tracker, tracker.watched() if here else nullcontext():
+    seen = tracking.steps_of(run_id)
+    with tracking.Tracker(run_id, seen) as tracker, tracker.watched() if here else nullcontext():
 
         def show(record: dict[str, Any]) -> None:
             tracker.log(record)

@@ -89,7 +89,8 @@ class Launch(Section):
     partition: Execution[str | None] = Field(None, pattern=r"^\w[\w.,@+-]*$", max_length=255)
     """Name of the Slurm partition, or several with commas between; null: the cluster's default."""
     max_restarts: Execution[int] = Field(2, ge=0)
-    """Number of times that a failed job is started again from its last checkpoint."""
+    """Number of times in a row that a job is started again although it came no further than before. A job that
+    failed further on than ever is always started again, from its last checkpoint."""
 
     @property
     def world_size(self) -> int:
