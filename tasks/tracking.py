@@ -5,6 +5,7 @@ the training, and what it has missed is written when it is back.
 """
 
 import contextlib
+import math
 import posixpath
 import re
 import secrets
@@ -393,6 +394,8 @@ def _metrics(record: dict[str, Any]) -> Iterable[Metric]:
     """Return the metrics in the record of one step, the loss last: a step whose loss is there is whole."""
     now = int(record.get("time", time.time()) * 1000)
     numbers = {k: v for k, v in record.items() if k not in NO_CURVES and isinstance(v, int | float)}
+    if record.get("loss", 0.0) is None:
+        numbers["loss"] = math.nan  # a step that made no update
     curves = {k: numbers[k] for k in sorted(numbers, key="loss".__eq__)}
     return [Metric(name, float(value), now, record["step"]) for name, value in named(curves).items()]
 

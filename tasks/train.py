@@ -76,7 +76,7 @@ def headline(record: dict[str, Any]) -> str:
     """Return what a person looks for in the record of a step, in one line."""
     parts = [
         f"step {record['step']}/{record['steps']}",
-        f"loss {record['loss']:.4f}",
+        "no update" if record["loss"] is None or record.get("skipped") else f"loss {record['loss']:.4f}",
         f"{record['tokens_per_s']:,.0f} tokens/s",
     ]
     if record.get("mfu") is not None:
