@@ -182,7 +182,9 @@ def _is_validation(name: str) -> bool:
 
 def _training(curve: list[dict[str, Any]]) -> str:
     """Return how the training went, in a few words."""
-    first, last = curve[0], curve[-1]
+    skipped = [record["step"] for record in curve if record.get("skipped")]
+    updates = [record for record in curve if not record.get("skipped")]
+    first, last = updates[0], updates[-1]
     said = f"{last['step']:,} steps, loss {first['loss']:.3f} to {last['loss']:.3f}"
     by_source = [f"{k.removeprefix(LOSS)} {v:.3f}" for k, v in last.items() if k.startswith(LOSS)]
     if by_source:
@@ -190,7 +192,11 @@ def _training(curve: list[dict[str, Any]]) -> str:
     said += f", {_median(curve, 'tokens_per_s'):,.0f} tokens/s"
     if last.get("mfu") is not None:
         said += f", MFU {_median(curve, 'mfu'):.1%} (PaLM), {_median(curve, 'mfu_causal'):.1%} (causal once)"
-    return f"{said} (median). Bits per byte of held-out text on the way:"
+    said += " (median)"
+    if skipped:
+        some = ", ".join(f"{n:,}" for n in skipped[:10]) + (" ..." if len(skipped) > 10 else "")
+        said += f"; {len(skipped):,} steps made no update, because they were not finite: {some}"
+    return f"{said}. Bits per byte of held-out text on the way:"
 
 
 def _profiles(run: Run, trained: Artifact) -> list[str]:
@@ -200,6 +206,7 @@ def _profiles(run: Run, trained: Artifact) -> list[str]:
 
 def drawn(records: list[dict[str, Any]], width: int = 1080, height: int = 260) -> str:
     """Draw the loss over tokens as SVG. `records`: those of `metrics`."""
+    records = [r for r in records if r["loss"] is not None]  # the other steps made no update
     losses = [r["loss"] for r in records]
     low, high = min(losses), max(losses)
     span = (high - low) or 1.0

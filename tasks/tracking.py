@@ -5,6 +5,7 @@ the training, and what it has missed is written when it is back.
 """
 
 import contextlib
+import math
 import posixpath
 import re
 import secrets
@@ -199,10 +200,14 @@ def _oldest(api: MlflowClient, experiment_id: str, step_name: str) -> str | None
 
 
 class Tracker:
-    """Buffers the metrics of a training, and writes them to its MLflow run: a context manager."""
+    """Buffers the metrics of a training, and writes them to its MLflow run: a context manager.
 
-    def __init__(self, run_id: str):
-        self._run_id = run_id
+    `seen`: the steps that the run has already. A training that goes on from a checkpoint does some steps
+    again, and a flow that adopts a job reads its log from the beginning: each step is written once.
+    """
+
+    def __init__(self, run_id: str, seen: Iterable[int] = ()):
+        self._run_id, self._seen = run_id, set(seen)
         self._buffer: list[Metric] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -227,7 +232,9 @@ class Tracker:
 
     def log(self, record: dict[str, Any]) -> None:
         """Take the metrics of one step. It never waits for the server and never raises."""
-        self._extend(_metrics(record))
+        if record["step"] not in self._seen:
+            self._seen.add(record["step"])
+            self._extend(_metrics(record))
 
     def watched(self) -> contextlib.AbstractContextManager[None]:
         """Return a block during which the metrics of this machine are taken, too.
@@ -292,14 +299,17 @@ def conclude(run_id: str, train: Artifact) -> None:
         )
 
 
+def steps_of(run_id: str) -> set[int]:
+    """Return the steps whose metrics a run has."""
+    return {metric.step for metric in client().get_metric_history(run_id, "loss")}
+
+
 def reconcile(run_id: str, train: Artifact) -> int:
     """Write what MLflow has not seen of a finished training, and return the number of missing steps.
 
     The training's own record is complete. MLflow's is not if a flow was killed with metrics in its buffer.
     """
-    api = client()
-    seen = {m.step for m in api.get_metric_history(run_id, "loss")}
-    missing = 0
+    api, seen, missing = client(), steps_of(run_id), 0
     batch: list[Metric] = []
     for record in records(train):
         if record["step"] not in seen:
@@ -325,12 +335,15 @@ def running(run_id: str) -> Iterator[None]:
     """Show a run as RUNNING during the block, which says itself when it is FINISHED.
 
     If the block raises, the run ends as FAILED, or as KILLED where somebody has interrupted or cancelled it.
+    It stays RUNNING where its job goes on without this flow.
     A server that does not take this is waited for PARTING seconds: the block's own error is the one to show.
     """
     set_status(run_id, "RUNNING")
     try:
         yield
     except BaseException as error:
+        if getattr(error, "job_goes_on", False):
+            raise
         wanted = not isinstance(error, Exception) or getattr(error, "cancelled", False)
         teller = threading.Thread(
             target=_try_to_set_status, args=(run_id, "KILLED" if wanted else "FAILED"), daemon=True
@@ -381,6 +394,8 @@ def _metrics(record: dict[str, Any]) -> Iterable[Metric]:
     """Return the metrics in the record of one step, the loss last: a step whose loss is there is whole."""
     now = int(record.get("time", time.time()) * 1000)
     numbers = {k: v for k, v in record.items() if k not in NO_CURVES and isinstance(v, int | float)}
+    if record.get("loss", 0.0) is None:
+        numbers["loss"] = math.nan  # a step that made no update
     curves = {k: numbers[k] for k in sorted(numbers, key="loss".__eq__)}
     return [Metric(name, float(value), now, record["step"]) for name, value in named(curves).items()]
 

@@ -58,7 +58,8 @@ def _follow(job: Job, run_id: str) -> Artifact:
     every = job.recipe.run.log_every
     progress = Progress("train-progress", job.recipe.train.steps, "steps")
     here = job.recipe.launch.launcher == "local"
-    with tracking.Tracker(run_id) as tracker, tracker.watched() if here else nullcontext():
+    seen = tracking.steps_of(run_id)
+    with tracking.Tracker(run_id, seen) as tracker, tracker.watched() if here else nullcontext():
 
         def show(record: dict[str, Any]) -> None:
             tracker.log(record)
@@ -75,7 +76,7 @@ def headline(record: dict[str, Any]) -> str:
     """Return what a person looks for in the record of a step, in one line."""
     parts = [
         f"step {record['step']}/{record['steps']}",
-        f"loss {record['loss']:.4f}",
+        "no update" if record["loss"] is None or record.get("skipped") else f"loss {record['loss']:.4f}",
         f"{record['tokens_per_s']:,.0f} tokens/s",
     ]
     if record.get("mfu") is not None:

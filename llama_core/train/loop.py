@@ -60,8 +60,8 @@ def train(
     """Train from the newest checkpoint, or else from where `start.begin` says, to the step's manifest.
 
     `heldout`: what the model is validated on. Returns False where SIGTERM stopped it before the end, with its
-    progress saved. Raises DivergedError where the loss or the gradients are not finite, InputError where
-    `data` is not what the step was trained on, and StoreError.
+    progress saved. Raises DivergedError where the gradients of more than `run.most_skipped` steps in a row
+    are not finite, InputError where `data` is not what the step was trained on, and StoreError.
     """
     cfg, run = recipe.train, recipe.run
     model = build(recipe, vocab_size, world)
@@ -90,7 +90,7 @@ def train(
             rows = backward(model, torch.from_numpy(batch.tokens), recipe, bos_id)
             metrics.lap("passes")
             grad_norm = clip(model.parameters(), cfg.grad_clip)
-            update(optimizer, n, cfg)
+            update(optimizer, n, cfg, grad_norm)
             metrics.lap("optimizer")
             told = (bool(asked_to_stop), data.fetched_pages)
             stopping = metrics.step(n, rows, batch.sources, grad_norm, *told)
@@ -101,7 +101,7 @@ def train(
                 metrics.add(validation.bits_per_byte())
             if n % run.save_every and n < cfg.steps and not stopping:
                 continue
-            metrics.settle()  # nothing that is not finite is saved
+            metrics.settle()
             if world.agree(lambda: step.folder.exists(MANIFEST)):
                 return True  # another attempt has finished this step
             tokens = cfg.tokens_before(n + 1)

@@ -1,6 +1,7 @@
 """The figures of a step are read when the next one is on its way, and say what happened."""
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -74,12 +75,29 @@ def test_the_wish_to_stop_is_known_a_step_later(metrics: Metrics) -> None:
 
 
 @pytest.mark.parametrize(("losses", "norm"), [([float("nan"), 1.0], 1.0), ([1.0, 1.0], float("inf"))])
-def test_what_is_not_finite_is_met_before_anything_is_made_of_it(
-    metrics: Metrics, losses: list[float], norm: float
+def test_a_step_that_is_not_finite_is_told_and_passed_over(
+    losses: list[float], norm: float, store: Store, caplog: pytest.LogCaptureFixture, capsys: Any
 ) -> None:
-    take(metrics, 1, [1.0, 1.0])
-    take(metrics, 2, losses, norm)
-    with pytest.raises(DivergedError, match="diverged at step 2"):
+    recipe = load_recipe("micro", {"run.most_skipped": 2})
+    metrics = Metrics(Step(store, "train", 1, {}), recipe, 512, ["code", "docs"], mesh(recipe))
+    bad = (losses, norm if math.isinf(norm) else math.nan)
+    for n, (of_step, its_norm) in enumerate([([1.0, 3.0], 1.0), bad, bad, ([1.0, 1.0], 1.0), bad, bad], 1):
+        take(metrics, n, of_step, its_norm)
+    metrics.settle()
+    assert metrics.loss == 1.0, "that of the last step that made an update"
+    assert [r.getMessage().partition(":")[0] for r in caplog.records] == [
+        f"step {n} made no update" for n in (2, 3, 5, 6)
+    ]
+    assert "sequences 16 to 31" in caplog.records[0].getMessage()
+    assert ("on rank 0" in caplog.records[0].getMessage()) == math.isnan(losses[0])
+    metrics.publish()
+    steps = told(capsys)
+    assert [r["skipped"] for r in steps] == [0, 1, 1, 0, 1, 1]
+    assert steps[1]["grad_norm"] is None
+    assert steps[1]["loss"] == (None if math.isnan(losses[0]) else 1.0)
+
+    take(metrics, 7, *bad)
+    with pytest.raises(DivergedError, match="diverged at step 5: 3 steps in a row were not finite"):
         metrics.settle()
 
 
@@ -227,7 +245,7 @@ def test_the_path_of_a_step_never_waits_for_the_device(store: Store) -> None:
             rows = backward(model, batch, recipe, 1)
             metrics.lap("passes")
             norm = clip(model.parameters(), 1.0)
-            update(optimizer, n, recipe.train)
+            update(optimizer, n, recipe.train, norm)
             metrics.lap("optimizer")
             metrics.step(n, rows, sources, norm)
     finally:

@@ -18,7 +18,7 @@ from torch import Tensor
 from llama_core.train.metrics.clock import Laps
 from llama_core.train.parallel.mesh import Mesh
 
-FIRST = ("stopping", "joules", "fetches", "grad_norm")
+FIRST = ("stopping", "joules", "fetches", "grad_norm", "bad", "bad_ranks")
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,10 @@ class StepFigures:
     """The energy that all devices took."""
     fetches: float
     """The number of pages that the loaders fetched."""
+    bad: int
+    """The number of processes whose own loss is not finite."""
+    bad_ranks: int
+    """The sum of the ranks of those: the rank, if there is one."""
     laps: Laps
     """The time of this process."""
 
@@ -81,7 +85,9 @@ class Figures:
         told = torch.cat([torch.tensor([stopping, joules, fetches], dtype=torch.float64), tokens.double()])
         told, one_hot = self._to_device(told), self._to_device(of_source.double())
         norm = grad_norm.double() if world.rank == 0 else torch.zeros_like(grad_norm, dtype=torch.float64)
-        vector = torch.cat([told[:3], norm[None], told[3:], one_hot @ rows.double()])
+        bad = (~rows.isfinite()).any().double()
+        of_step = torch.stack([norm, bad, bad * world.rank])
+        vector = torch.cat([told[:3], of_step, told[3:], one_hot @ rows.double()])
         work = dist.all_reduce(vector, async_op=True) if world.size > 1 else None
         ready: Any = work
         if world.device.type == "cuda":
@@ -111,6 +117,8 @@ class Figures:
             dict(zip(self._sources, nats)),
             first["joules"],
             first["fetches"],
+            int(first["bad"]),
+            int(first["bad_ranks"]),
             laps,
         )
 

@@ -1,0 +1,71 @@
+"""A gradient that is not finite, on whichever process, makes no update on any: the training goes on."""
+
+import hashlib
+import math
+from typing import Any
+
+import pytest
+import ranks
+import torch
+
+from llama_core.recipes.load import load_recipe
+from llama_core.train.distributed import World
+from llama_core.train.optimizer import clip, make_optimizer, update
+from llama_core.train.parallelize import build, init_weights
+from llama_core.train.passes import backward
+from llama_core.train.storage import raw_bytes
+
+VOCAB, BOS = 324, 1
+SMALL = {"tokenizer.vocab_size": VOCAB, "model.dim": 40, "model.n_layers": 2, "model.n_heads": 4}
+SMALL |= {"model.multiple_of": 4, "layout.micro_batch": 4}
+
+
+def train(world: World, layout: dict[str, Any], bad: float | None, rank: int) -> dict[str, Any]:
+    """Make four steps. In the second one, a process has the gradient `bad`, or nobody makes an update.
+
+    Returns the norms of the gradients, and of this process the digest of its parts after each step.
+    """
+    recipe = load_recipe("micro", SMALL | {"launch.procs_per_node": world.size} | layout)
+    parts = build(recipe, VOCAB, world)
+    optimizer = make_optimizer(parts, recipe.train)
+    init_weights(parts, 0.1, 1)
+    norms, digests, counts = [], [], []
+    for n in range(1, 5):
+        generator = torch.Generator().manual_seed(n)
+        size = (recipe.train.batch_sequences, recipe.train.seq_len + 1)
+        tokens = torch.randint(3, VOCAB, size, generator=generator)
+        backward(parts, tokens.chunk(parts.mesh.data_size)[parts.mesh.data_rank], recipe, BOS)
+        if n == 2 and bad is not None and world.rank == rank:
+            gradient: Any = next(p.grad for p in parts.parameters() if p.grad is not None and p.ndim > 1)
+            local = gradient.to_local() if hasattr(gradient, "to_local") else gradient
+            local[-1, -1] = bad
+        norm = clip(parts.parameters(), 1.0)
+        if n == 2 and bad is None:
+            optimizer.zero_grad()
+        else:
+            update(optimizer, n, recipe.train, norm)
+        norms.append(norm.item())
+        digest = hashlib.sha256()
+        for parameter in parts.parameters():
+            state = optimizer.state[parameter]
+            for tensor in (parameter, state["exp_avg"], state["exp_avg_sq"]):
+                digest.update(raw_bytes(tensor.to_local() if hasattr(tensor, "to_local") else tensor))
+        digests.append(digest.hexdigest())
+        counts.append(float(next(iter(optimizer.state.values()))["step"]))
+    return {"norms": norms, "digests": digests, "counts": counts}
+
+
+@pytest.mark.parametrize(
+    ("processes", "layout"),
+    [(1, {}), (2, {}), (2, {"layout.tp": 2}), (2, {"layout.pp": 2})],
+    ids=["one", "FSDP 2", "TP 2", "PP 2"],
+)
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_it_is_as_if_nobody_had_made_the_step(processes: int, layout: dict[str, Any], bad: float) -> None:
+    skipped = ranks.call(processes, train, layout, bad, processes - 1)
+    expected = ranks.call(processes, train, layout, None, 0)
+    for one, other in zip(skipped, expected, strict=True):
+        assert not math.isfinite(one["norms"][1]) and math.isfinite(other["norms"][1])
+        assert one["digests"] == other["digests"]
+        assert one["digests"][0] == one["digests"][1] != one["digests"][2]
+        assert one["counts"] == [1, 1, 2, 3]
