@@ -114,6 +114,10 @@ class RunSection(Section):
     most_skipped: Execution[int] = Field(10, ge=0)
     """Number of training steps in a row that may make no update because their gradients are not finite; one
     more ends the run."""
+    hang_after: Execution[float] = Field(540.0, gt=0)
+    """Seconds without the end of a training step, a save or a validation after which a process writes its
+    stacks to the log and the store and ends, so that the job starts again. Processes wait for each other for
+    ten minutes."""
     log_every: Execution[int] = Field(10, ge=1)
     """Number of training steps between two lines of the log."""
     validate_every: Execution[int] = Field(1_000_000_000, ge=0)

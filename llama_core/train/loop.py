@@ -26,6 +26,7 @@ from llama_core.train.passes import backward
 from llama_core.train.profile import Profile
 from llama_core.train.start import begin
 from llama_core.train.validation import Sample, Validation
+from llama_core.train.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +82,9 @@ def train(
     validation = Validation(heldout, model, recipe, bos_id)
     profile = Profile(step, recipe, world)
 
-    with _sigterm() as asked_to_stop:
+    with _sigterm() as asked_to_stop, Watchdog(step, world, run.hang_after) as watchdog:
         for n in collected_between(range(progress.step + 1, cfg.steps + 1)):
+            watchdog.beat(n)
             profile.begin(n)
             metrics.begin()
             batch = data.batch(n - 1, mesh.data_rank, mesh.data_size)
@@ -98,10 +100,12 @@ def train(
                 metrics.settle()
             if validation.due(n):
                 metrics.settle()
+                watchdog.beat(n)
                 metrics.add(validation.bits_per_byte())
             if n % run.save_every and n < cfg.steps and not stopping:
                 continue
             metrics.settle()
+            watchdog.beat(n)
             if world.agree(lambda: step.folder.exists(MANIFEST)):
                 return True  # another attempt has finished this step
             tokens = cfg.tokens_before(n + 1)

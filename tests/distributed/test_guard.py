@@ -4,11 +4,14 @@ import hashlib
 import math
 from typing import Any
 
+import programs
 import pytest
 import ranks
 import torch
+from trainings import end_of
 
 from llama_core.recipes.load import load_recipe
+from llama_core.train import watchdog
 from llama_core.train.distributed import World
 from llama_core.train.optimizer import clip, make_optimizer, update
 from llama_core.train.parallelize import build, init_weights
@@ -69,3 +72,29 @@ def test_it_is_as_if_nobody_had_made_the_step(processes: int, layout: dict[str, 
         assert one["digests"] == other["digests"]
         assert one["digests"][0] == one["digests"][1] != one["digests"][2]
         assert one["counts"] == [1, 1, 2, 3]
+
+
+@pytest.mark.slow
+def test_a_process_that_stops_is_found_out_by_the_other_and_the_run_goes_on(training) -> None:
+    """It is stopped by a signal, as a GPU that never answers would stop it: neither waits for ten minutes."""
+    run, undisturbed = (training(**{"run.save_every": 5, "run.hang_after": 4}) for _ in range(2))
+    undisturbed.run(2)
+    script = f"""
+import os, signal, sys
+from llama_core.train import loop
+step = loop.Metrics.step
+def stop_once(self, n, *more):
+    if n == 12 and os.environ["RANK"] == "1":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return step(self, n, *more)
+loop.Metrics.step = stop_once
+from llama_core.train.run import main
+sys.exit(main({run.publish(2)!r}))
+"""
+    done = programs.run("-c", script, ranks=2, timeout=60)
+    assert done.returncode == watchdog.FAILED, done.stdout
+    assert "rank 0 comes no further in step 1" in done.stdout
+    [name] = watchdog.folder_of(run.step.root, run.step.name).list()
+    assert name.endswith(".rank0.txt"), "the other one could not write"
+    assert "resuming after step 10 of 20" in run.run(2)
+    assert end_of(run) == end_of(undisturbed)
