@@ -54,6 +54,7 @@ FLOORS = (
     ("tokens",),
     ("model",),
     ("train",),
+    ("weights",),
     ("export",),
     ("generate",),
     ("evaluate",),

@@ -12,9 +12,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from llama_core.artifact import Artifact
 from llama_core.errors import LlamaError
-from llama_core.export import REVISION, huggingface, names
+from llama_core.export import REVISION, huggingface
 from llama_core.step import Step
 from llama_core.store import Store
+from llama_core.weights import names
 
 
 def export(trained: Trained, store: Store, **options: object) -> tuple[Artifact, Path]:
