@@ -21,6 +21,13 @@ class Files:
     """By name, what writes a file with weights into an open one. Each can be written by another process."""
     texts: dict[str, bytes]
     """The other files by name. The last of them makes the folder a model."""
+    size: int
+    """The number of bytes of all tensors."""
+
+
+def size_of(weights: Weights, dtype: torch.dtype) -> int:
+    """Return the number of bytes of all tensors as `dtype`."""
+    return dtype.itemsize * weights.model.n_params(weights.vocab_size)
 
 
 def pieces(

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from llama_core.export.files import Files, pieces
+from llama_core.export.files import Files, pieces, size_of
 from llama_core.export.tokenizer_json import tokenizer_json
 from llama_core.objects import Object
 from llama_core.store import to_json
@@ -41,7 +41,7 @@ def files(
         texts[safetensors_file.INDEX] = safetensors_file.index(split, shapes, dtype)
     sizes = Sizes(weights.model, weights.vocab_size, weights.seq_len)
     texts[CONFIG] = to_json(config(sizes, dtype, init_std) | _ends(weights.tokenizer))
-    return Files(writers, texts)
+    return Files(writers, texts, size_of(weights, dtype))
 
 
 def _write(weights: Weights, dtype: torch.dtype, shapes: Mapping[str, tuple[int, ...]], file: Any) -> None:

@@ -82,9 +82,10 @@ def _import_tokenizer(weights: Weights, root: Store) -> Artifact:
 
 
 def _write(shard: OpenShard, weights: Weights, told: Callable[[int], Any]) -> digest.Rows:
-    """Write a checkpoint of the weights alone, in files of FILE_BYTES at most, and return the digests of rows.
+    """Write a checkpoint of the weights alone, and return the digests of their rows.
 
-    It is in the format of `train.storage`. Each piece of a tensor is an item of its own.
+    It is in the format of `train.storage`, in files as large as those of an export. Each piece of a tensor is
+    an item of its own.
     """
     rows: digest.Rows = []
     tensors: dict[str, Any] = {}

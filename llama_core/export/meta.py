@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from llama_core.errors import InputError
-from llama_core.export.files import Files, pieces
+from llama_core.export.files import Files, pieces, size_of
 from llama_core.store import to_json
 from llama_core.tokenizer.model import MODEL
 from llama_core.weights import torch_file
@@ -54,7 +54,7 @@ def files(weights: Weights, dtype: torch.dtype, shards: int | None = None) -> Fi
         "norm_eps": model.norm_eps,
         "vocab_size": -1,
     }
-    return Files(writers, {MODEL: weights.tokenizer.model, PARAMS: to_json(params)})
+    return Files(writers, {MODEL: weights.tokenizer.model, PARAMS: to_json(params)}, size_of(weights, dtype))
 
 
 def _possible(weights: Weights) -> list[int]:

@@ -118,7 +118,7 @@ class _Ranges(io.RawIOBase):
         """Go to a place, and return it."""
         at = offset + (0, self._at, self._size)[whence]
         if at < 0:
-            raise ValueError("a place before the file's start")
+            raise OSError("a place before the file's start")  # as of a real file: zipfile expects it
         self._at = at
         return at
 
