@@ -10,6 +10,7 @@ that a user can mend.
 import argparse
 import json
 import logging
+import os
 import re
 import sys
 import time
@@ -19,6 +20,7 @@ from typing import NoReturn
 from llama_core.errors import InputError, LlamaError
 from llama_core.exit import leave
 from llama_core.generate.sampling import check_sampling
+from llama_core.resolve import resolve
 
 FAILED, INTERRUPTED = 2, 130
 MAX_GEN_LEN = 256
@@ -146,7 +148,9 @@ def main(arguments: Sequence[str]) -> None:
     start = time.time()
     print("Loading", flush=True)
     dtype = None if args.dtype == "auto" else getattr(torch, args.dtype)
-    model, tokenizer, _ = load(args.ckpt_dir, world=world, dtype=dtype, tokenizer=args.tokenizer_path)
+    model, tokenizer, _ = load(
+        world.agree(lambda: resolve(args.ckpt_dir)), world=world, dtype=dtype, tokenizer=args.tokenizer_path
+    )
     print(f"Loaded in {time.time() - start:.2f} seconds", flush=True)
     encoded = [tokenizer.encode(prompt, bos=True) for prompt in prompts]
     for prompt, ids in zip(prompts, encoded, strict=True):
@@ -182,7 +186,8 @@ def run(arguments: Sequence[str]) -> NoReturn:
     try:
         main(arguments)
     except LlamaError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        if os.environ.get("RANK", "0") == "0":  # it is the same in every process
+            print(f"error: {error}", file=sys.stderr, flush=True)
         code = FAILED
     except KeyboardInterrupt:
         code = INTERRUPTED

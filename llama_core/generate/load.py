@@ -43,42 +43,44 @@ def load(
     should be; where one process raises an error, all do.
     """
     world = world or World(0, 1, torch.device(device))
-    weights = together(world, lambda: open_weights(url))
+    weights = together(world, lambda: open_weights(url, tokenizer))
     _check_room(weights, world)
-    with whole(store_of(url)):
-        model = together(world, lambda: _read(weights, world, dtype))
+    model = together(world, lambda: _read(weights, world, dtype))
     parallel.connect(model, world)
     return Loaded(model.eval(), weights.tokenizer, weights.seq_len)
 
 
 def _read(weights: Weights, world: World, dtype: torch.dtype | None) -> Llama:
     """Return the model, with the parts of its weights that are this process's, on its device."""
-    weights.check(world.rank, world.size)
     if dtype is None and weights.dtype == torch.float16 and world.device.type == "cpu":
         dtype = torch.float32
     with torch.device("meta"):
         model = Llama(weights.model, weights.vocab_size, attention="sdpa")
-    for name in weights.names:
-        part = parallel.part_of(name, weights.model, weights.vocab_size, world)
-        tensor = weights.read(name, part).to(world.device, dtype)
-        module, _, last = name.rpartition(".")
-        model.get_submodule(module).register_parameter(last, nn.Parameter(tensor, requires_grad=False))
+    with whole(store_of(weights.url)):
+        weights.check(world.rank, world.size)
+        for name in weights.names:
+            part = parallel.part_of(name, weights.model, weights.vocab_size, world)
+            tensor = weights.read(name, part).to(world.device, dtype)
+            module, _, last = name.rpartition(".")
+            model.get_submodule(module).register_parameter(last, nn.Parameter(tensor, requires_grad=False))
     return model
 
 
 def together(world: World, work: Callable[[], T]) -> T:
-    """Do something in every process, and raise an error in all of them where one has raised it."""
+    """Do something in every process. Where it is an error in one of them, it is in all."""
     found: list[T] = []
     error: LlamaError | None = None
     try:
         found.append(work())
     except LlamaError as raised:
         error = raised
-    failed = world.sum(float(error is not None))[0]
-    if error is not None:
-        raise error
-    if failed:
-        raise InputError("another process could not read its part of the model: see what it says")
+    errors = world.gather(error)
+
+    def first() -> None:
+        if known := [e for e in errors if e is not None]:
+            raise known[0]
+
+    world.agree(first)
     return found[0]
 
 
