@@ -39,6 +39,7 @@ from llama_core.store import Store, to_json
 
 METADATA = "metadata.json"
 READERS = 8  # threads of a process that fetch and check items
+PIECE = 64 << 20  # bytes that each of them reads at a time
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -130,6 +131,7 @@ class ShardReader(StorageReader):
 
     def __init__(self, folder: Store, shard: Shard, metadata: Metadata):
         self._folder, self._shard, self._metadata = folder, shard, metadata
+        self._tables: dict[str, ItemTable] = {}
 
     def reset(self, checkpoint_id: Any = None) -> None:
         """Do nothing: a reader is made for each checkpoint."""
@@ -154,11 +156,11 @@ class ShardReader(StorageReader):
         wanted: dict[MetadataIndex, list[ReadItem]] = {}
         for read in plan.items:
             wanted.setdefault(read.storage_index, []).append(read)
-        files = sorted({self._metadata.storage_data[index].file for index in wanted})
-        tables = {file: self._table(file) for file in files}
+        for file in sorted({self._metadata.storage_data[index].file for index in wanted}):
+            self._table(file)
 
         def copy(index: MetadataIndex) -> None:
-            chunk = self._read(index, tables)
+            chunk = self.read_item(index)
             for read in wanted[index]:
                 part = chunk
                 for dim, (start, length) in enumerate(zip(read.storage_offsets, read.lengths, strict=True)):
@@ -171,20 +173,27 @@ class ShardReader(StorageReader):
 
     def _table(self, file: str) -> ItemTable:
         """Return the places and digests of the items in a file. Raises DamagedError."""
-        entry = self._shard.object(f"/{file}.digests.json")
-        return self._folder.read_as(ITEMS, entry.name, expect=entry)
+        if file not in self._tables:
+            entry = self._shard.object(f"/{file}.digests.json")
+            self._tables[file] = self._folder.read_as(ITEMS, entry.name, expect=entry)
+        return self._tables[file]
 
-    def _read(self, index: MetadataIndex, tables: dict[str, ItemTable]) -> torch.Tensor:
+    def read_item(self, index: MetadataIndex) -> torch.Tensor:
         """Return one item. Raises DamagedError where its place or its digest is another one."""
         stored = self._metadata.storage_data[index]
-        offset, length, digest = tables[stored.file].get(_item(index), (0, -1, ""))
+        offset, length, digest = self._table(stored.file).get(_item(index), (0, -1, ""))
         entry = self._shard.object(f"/{stored.file}.distcp")
         if length != math.prod(stored.sizes) * stored.dtype.itemsize or offset + length > entry.size:
             raise damaged(self._folder.url_of(entry.name), f"its table has no such {shown(_item(index))}")
-        data = self._folder.read_range(entry.name, offset, offset + length)
-        if hashlib.sha256(data).hexdigest() != digest:
+        item = torch.empty(stored.sizes, dtype=stored.dtype)
+        into, found = raw_bytes(item), hashlib.sha256()
+        for at in range(0, length, PIECE):
+            data = self._folder.read_range(entry.name, offset + at, offset + min(at + PIECE, length))
+            found.update(data)
+            into[at : at + len(data)] = data
+        if found.hexdigest() != digest:
             raise DamagedError(f"{_item(index)} of {self._folder.url_of(entry.name)} is damaged")
-        return torch.frombuffer(bytearray(data), dtype=stored.dtype).view(stored.sizes)
+        return item
 
     @classmethod
     def validate_checkpoint_id(cls, checkpoint_id: Any) -> bool:
