@@ -12,6 +12,7 @@ from infra.launch.launcher import JobSpec
 from infra.launch.run import run as run_job
 from llama_core.artifact import Artifact
 from llama_core.job import Job
+from llama_core.recipes.running import Launch
 from tasks.observe import is_cancelled, say, warn_once
 from tasks.step import finished_elsewhere
 
@@ -30,19 +31,21 @@ def launch(
     on_metrics: Callable[[dict[str, Any]], None] | None = None,
     on_progress: Callable[[dict[str, Any]], None] | None = None,
     beside: Callable[[], object] | None = None,
+    on: Launch | None = None,
 ) -> Artifact:
     """Start `python -m MODULE JOB SHA256` by the recipe's launcher, follow it, and return its artifact.
 
-    `beside` is called in a thread meanwhile: it is for slow imports that later stages need. What a listener
-    raises is told, and ends nothing. A job of a cluster goes on without this flow, unless somebody has asked
-    for its end (see `Asked`). Raises LaunchError, with the program's own message where it gave one.
+    `beside` is called in a thread meanwhile: it is for slow imports that later stages need. `on`: the nodes
+    and processes, where they are not those of the recipe. What a listener raises is told, and ends nothing.
+    A job of a cluster goes on without this flow, unless somebody has asked for its end (see `Asked`). Raises
+    LaunchError, with the program's own message where it gave one.
     """
     listeners = {"metrics": on_metrics, "progress": on_progress}
     name = "llama-" + job.step.name.replace("/", "-")
     asked = Asked(name)
     try:
         with _in_thread(beside):
-            spec = JobSpec(name, module, [job.publish(), job.sha256], job.recipe.launch, QUIET)
+            spec = JobSpec(name, module, [job.publish(), job.sha256], on or job.recipe.launch, QUIET)
             with contextlib.closing(run_job(spec, cancel_asked=asked.cancel)) as lines, asked:
                 for line in lines:
                     if SHOWN.match(line):
