@@ -1,0 +1,75 @@
+"""The text of one model, or of two side by side, as it grows.
+
+Two models take turns, a token each, so that neither waits for the other. Where the one who asked is gone, the
+iterator is closed, and with it the work of the engines.
+"""
+
+import contextlib
+import math
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from llama_core.errors import LlamaError
+from llama_core.generate.engine import Piece, Sampling
+from llama_core.generate.page.models import Found, Models
+from llama_core.generate.page.settings import Settings
+from llama_core.generate.page.templates import Turn
+
+LIKELY = 5  # tokens that are shown for each place
+SHOWN_EVERY = 0.06  # seconds between two looks at a text that grows
+MOST_DRAWN = 1 << 31  # a seed that a person can type
+
+
+@dataclass
+class Answer:
+    """What one model has written so far."""
+
+    name: str
+    url: str
+    prompt: str
+    tokens_read: int
+    tokens_left_out: int
+    pieces: list[Piece] = field(default_factory=list)
+    finish: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """The text of all pieces."""
+        return "".join(piece.text for piece in self.pieces)
+
+
+def answers(
+    models: Models, settings: Settings, said: Sequence[Sequence[Turn]] = ((), ())
+) -> Iterator[list[Answer]]:
+    """Yield the answers of the chosen models each time that they have grown, and once when all have ended.
+
+    `said`: what was said before with the first model, and with the second. Raises LlamaErrors.
+    """
+    settings.check()
+    names = [settings.model, settings.other] if settings.other else [settings.model]
+    found = [models.find(name) for name in names]
+    seed = random.randrange(MOST_DRAWN) if settings.seed is None else settings.seed
+    with contextlib.ExitStack() as stack:
+        growing = []
+        for name, model, turns in zip(names, found, said):
+            answer, stream = _begin(name, model, settings, seed, turns)
+            growing.append((answer, stack.enter_context(contextlib.closing(stream))))
+        everything = [answer for answer, _ in growing]
+        yield everything
+        began = looked = time.monotonic()
+        while growing:
+            for answer, stream in list(growing):
+                piece = next(stream, None)
+                answer.seconds = time.monotonic() - began
+                if piece is not None:
+                    answer.pieces.append(piece)
+                    answer.finish = piece.finish
+                if piece is None or piece.finish:
+                    growing.remove((answer, stream))
+            if time.monotonic() - looked > SHOWN_EVERY:
+                looked = time.monotonic()
+                yield everything
+        yield everything
