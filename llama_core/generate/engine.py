@@ -4,8 +4,9 @@ As in the released LLaMA code, the batch starts at the end of its shortest promp
 with its own tokens until they are used up.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +18,69 @@ from llama_core.model.llama import Llama
 from llama_core.tokenizer.model import Tokenizer
 
 COLD = 1e-100  # a temperature at which logits divided by it could overflow; the best token has it all before
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a text goes on. The same seed gives the same text."""
+
+    max_new_tokens: int = 128
+    temperature: float = 0.8
+    """0 always takes the most likely token."""
+    top_p: float = 0.95
+    """A token is drawn from the most likely ones that hold this probability together."""
+    stop: tuple[str, ...] = ()
+    """Strings before which a text ends, wherever the borders of its tokens are."""
+    seed: int = 1
+
+
+class Piece(NamedTuple):
+    """One new token of one prompt's continuation."""
+
+    row: int
+    """Which of the prompts it continues, from 0."""
+    id: int
+    text: str
+    """The text that is final with this token: empty while a character lacks bytes, or while the end of the
+    text may be the beginning of a stop string. All pieces of a row together are its continuation."""
+    logprob: float
+    """The natural logarithm of the probability that the model gave this token, at temperature 1."""
+    likely: tuple[tuple[str, float], ...]
+    """The most likely tokens in its place, as they are written, each with its logprob; best first."""
+    finish: str | None
+    """Why the row ends with this token: `stop` at the end token or a stop string, `length` where it has as
+    many tokens as were asked for or the model can see, or None where it goes on."""
+
+
+class Engine:
+    """A model that continues texts."""
+
+    def __init__(
+        self, model: Llama, tokenizer: Tokenizer, seq_len: int, device: str | torch.device = "cpu"
+    ) -> None:
+        self.model, self.tokenizer, self.seq_len, self.device = model, tokenizer, seq_len, device
+
+    def stream(self, prompts: Sequence[str], sampling: Sampling, likely: int = 0) -> Iterator[Piece]:
+        """Yield the tokens of all continuations as they are made. Closing the iterator ends the work.
+
+        `likely`: of how many alternatives each piece tells. Of a prompt that leaves too little room, only the
+        last tokens are kept, at least half of `seq_len`. Raises InputError.
+        """
+        for row, text in enumerate(self.complete(prompts, sampling)):
+            yield Piece(row, 0, text, 0.0, (), "length")
+
+    def complete(self, prompts: Sequence[str], sampling: Sampling) -> list[str]:
+        """Return the continuation of each prompt, without the prompt. See `stream`."""
+        settings = {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": sampling.seed}
+        return complete(
+            self.model,
+            self.tokenizer,
+            prompts,
+            sampling.max_new_tokens,
+            self.seq_len,
+            device=self.device,
+            **settings,
+        )
 
 
 @torch.no_grad()
