@@ -5,13 +5,11 @@ iterator is closed, and with it the work of the engines.
 """
 
 import contextlib
-import math
 import random
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
 
-from llama_core.errors import LlamaError
 from llama_core.generate.engine import Piece, Sampling
 from llama_core.generate.page.models import Found, Models
 from llama_core.generate.page.settings import Settings
@@ -29,8 +27,11 @@ class Answer:
     name: str
     url: str
     prompt: str
-    tokens_read: int
-    tokens_left_out: int
+    tokens: int
+    """Those of the prompt."""
+    read: int
+    """The tokens at its end that fit into the model's context, and are all that the model has read."""
+    seed: int
     pieces: list[Piece] = field(default_factory=list)
     finish: str | None = None
     seconds: float = 0.0
@@ -73,3 +74,16 @@ def answers(
                 looked = time.monotonic()
                 yield everything
         yield everything
+
+
+def _begin(
+    name: str, model: Found, settings: Settings, seed: int, said: Sequence[Turn]
+) -> tuple[Answer, Generator[Piece]]:
+    """Return the answer of a model, still empty, and the stream of its pieces."""
+    engine, length = model.engine, settings.max_new_tokens
+    prompt, stop = settings.asked(said)
+    tokens = len(engine.tokenizer.encode(prompt, bos=True))
+    room = max(engine.seq_len - length, engine.seq_len // 2)
+    sampling = Sampling(length, settings.temperature, settings.top_p, stop, seed)
+    stream = engine.stream([prompt], sampling, likely=LIKELY)
+    return Answer(name, model.url, prompt, tokens, min(tokens, room), seed), stream

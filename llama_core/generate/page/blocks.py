@@ -1,7 +1,7 @@
 """The parts of the page and what they do, in Gradio."""
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ MOST_NEW_TOKENS = 2048
 NO_OTHER = ""
 LABELS = {CONTINUE: "Text to continue", CONVERSE: "Your message", SUMMARISE: "Text to summarise"}
 DOES = {CONTINUE: "Continue the text", CONVERSE: "Send", SUMMARISE: "Summarise"}
-ENDS = {"length": "at its length", "stop": "at a string that ends it", "eos": "by its own end token"}
+ENDS = {"length": "has all its tokens", "stop": "has come to its end", None: "grows"}
 HEAD = """
 <p>This model only continues text. It has not been trained to answer or to obey: a conversation and a summary
 are texts that it is given the beginning of. What it writes may be wrong, or offend.</p>
@@ -135,8 +135,97 @@ def page(models: Models, start: Settings) -> gr.Blocks:
             part.change(_fitting, [mode, other], [text, go, anew, conversation, summary, panel_b], **private)
         shade.change(None, shade, None, js="(on) => { document.body.classList.toggle('shaded', on) }")
         share.click(lambda *found: _share(_settings(found)), given, [link, status], **private).then(
-            None, link, None, js="(query) => shareLink(query)"
+            None, link, None, js="(query) => query && shareLink(query)"
         )
-        blocks.load(lambda request: _opened(models, start, request), None, [*given, status], **private)
+
+        def opened(request: gr.Request) -> list[Any]:
+            return _opened(models, start, dict(request.query_params))
+
+        blocks.load(opened, None, [*given, status], **private)
     blocks.queue(max_size=MOST_WAITING, status_update_rate=1)
     return blocks
+
+
+def _settings(values: list[Any]) -> Settings:
+    """Return what the fields hold. An empty field of a number is as it was when the page was opened."""
+    found = {field.name: value for field, value in zip(fields(Settings), values)}
+    return Settings(**{name: value for name, value in found.items() if value is not None})
+
+
+def _write(models: Models, settings: Settings, said: Turns) -> Iterator[list[Any]]:
+    """Yield the values of the panels, the status, what was read, the turns and the text, as they change."""
+    chat = settings.mode == CONVERSE
+    text = gr.skip()
+    try:
+        yield [gr.skip(), gr.skip(), show.notice("The model is loaded, if it is not yet."), "", said, text]
+        for found in answers(models, settings, said):
+            panels = [_panel(settings, answer, turns) for answer, turns in zip(found, said)]
+            turns = [
+                [*before, Turn(settings.text, answer.text.strip())] for before, answer in zip(said, found)
+            ]
+            first = found[0]
+            yield [
+                *(panels + [gr.skip()])[:2],
+                _status(found),
+                show.prompt_read(first.prompt, first.tokens, first.read),
+                (turns + said[len(turns) :]) if chat else said,
+                "" if chat else text,
+            ]
+    except LlamaError as error:
+        yield [gr.skip(), gr.skip(), show.notice(str(error), "error"), gr.skip(), gr.skip(), text]
+
+
+def _panel(settings: Settings, answer: Answer, said: list[Turn]) -> Html:
+    if settings.mode == CONVERSE:
+        body = show.said(said) + show.answering(settings.text, answer.pieces)
+    else:
+        before = show.text_before(settings.text) if settings.mode == CONTINUE else ""
+        body = before + show.tokens(answer.pieces)
+    return show.panel(answer.name, answer.url if answer.url != answer.name else "", Html(body))
+
+
+def _status(found: list[Answer]) -> Html:
+    """Return a sentence on each text: how far it is, and how fast it came."""
+    said = []
+    for answer in found:
+        name = f"{answer.name}: " if len(found) > 1 else ""
+        rate = f" in {answer.seconds:.1f} s" if answer.seconds else ""
+        said.append(f"{name}{len(answer.pieces)} tokens{rate}, the text {ENDS[answer.finish]}.")
+        if answer.read < answer.tokens:
+            said.append(
+                f"The prompt is longer than the model's context: only its last {answer.read:,} of "
+                f"{answer.tokens:,} tokens were read."
+            )
+    said.append(f"The seed is {found[0].seed}.")
+    return show.notice(" ".join(said))
+
+
+def _fitting(mode: str, other: str) -> list[Any]:
+    """Return how the parts look that differ by mode, and whether there is a second panel."""
+    chat = mode == CONVERSE
+    return [
+        gr.update(label=LABELS.get(mode)),
+        DOES.get(mode),
+        gr.update(visible=chat),
+        gr.update(visible=chat),
+        gr.update(visible=mode == SUMMARISE),
+        gr.update(visible=bool(other)),
+    ]
+
+
+def _share(settings: Settings) -> list[Any]:
+    """Return the query of a link to these settings, and what to say of it."""
+    try:
+        return [gr.update(value=f"?{settings.query()}", visible=True), show.notice("The link is below.")]
+    except LlamaError as error:
+        return [gr.update(value=None, visible=False), show.notice(str(error), "error")]
+
+
+def _opened(models: Models, start: Settings, query: dict[str, str]) -> list[Any]:
+    """Return the values of all fields for a page that is opened by a link, and what to say of it."""
+    found = start.changed(query)
+    offered = {"model": models.names, "other": ["", *models.names]}
+    strange = [name for name, names in offered.items() if getattr(found, name) not in names]
+    found = replace(found, **{name: getattr(start, name) for name in strange})
+    note = "The link names a model that this page does not offer." if strange else ""
+    return [*(getattr(found, field.name) for field in fields(Settings)), show.notice(note, "error") if note else ""]

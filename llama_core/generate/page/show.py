@@ -53,24 +53,25 @@ def answering(text: str, pieces: Sequence[Piece]) -> Html:
     return Html(f"{_line('You', text)}<p class=turn><b>Model</b> {tokens(pieces)}")
 
 
-def panel(title: str, body: Html) -> Html:
-    """Return the box of a model's text. Its `div` is left open: what a stream adds goes to its end."""
+def panel(title: str, where: str, body: Html) -> Html:
+    """Return the box of a model's text. Its last `div` is left open: what a stream adds goes to its end."""
     return Html(
-        f"<h2>{escape(title)}</h2><div class=answer tabindex=0 role=group "
-        f'aria-label="Text of {escape(title)}. Arrow keys show the probability of each token.">{body}'
+        f"<header><b>{escape(title)}</b> <button type=button class=copy>Copy the text</button>"
+        f"<small>{escape(where)}</small></header><div class=answer tabindex=0 role=group "
+        f'aria-label="Text of {escape(title)}; the arrow keys go from token to token">{body}'
     )
 
 
-def read_by_model(prompt: str, tokens_read: int, left_out: int) -> Html:
-    """Return the prompt as it was given to the model, to be opened by a click."""
+def prompt_read(prompt: str, tokens: int, read: int) -> Html:
+    """Return the prompt as it was given to the model, to be opened by a click; how much of it was read."""
     cut = f"{prompt[:MOST_SHOWN]}\n[…]\n{prompt[-MOST_SHOWN:]}" if len(prompt) > 2 * MOST_SHOWN else prompt
-    note = f"; of {tokens_read + left_out:,}, the last" if left_out else ""
+    note = f"the last {read:,} of {tokens:,} tokens" if read < tokens else f"{tokens:,} tokens"
     return Html(
-        f"<details><summary>What the model has read: {tokens_read:,} tokens{note}</summary>"
+        f"<details><summary>What the model was given to read: {note}</summary>"
         f"<pre>{escape(cut)}</pre></details>"
     )
 
 
 def notice(text: str, kind: str = "note") -> Html:
-    """Return a sentence for the line below the buttons; `kind`: note or error."""
+    """Return a sentence for the line below the buttons. `kind`: note or error."""
     return Html(f"<p class={kind} role={'alert' if kind == 'error' else 'status'}>{escape(text)}</p>")
