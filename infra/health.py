@@ -15,6 +15,8 @@ from infra.home import home
 from llama_core.errors import ServiceError
 
 PATIENCE = 10  # seconds for a server to answer
+# MLflow's client asks once: by itself it tries again for minutes.
+ONCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(PATIENCE)}
 
 # Past proxies: the server is on loopback.
 _open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
@@ -94,11 +96,9 @@ def mlflow_fault(uri: str) -> Exception | None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
     from mlflow.tracking import MlflowClient
 
-    # By itself the client tries again for minutes.
-    once = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(PATIENCE)}
     is_database = uri.partition(":")[0].partition("+")[0] in DATABASE_ENGINES
     try:
-        with variables(**once):
+        with variables(**ONCE):
             # Its first use makes the tables, and writes a folder into an SQL statement without quoting it:
             # by itself, one in the working directory.
             api = SqlAlchemyStore(uri, home().as_uri()) if is_database else MlflowClient(uri)

@@ -19,7 +19,7 @@ from types import TracebackType
 
 from infra import health, login, prefect_server
 from infra.environment import past_proxies, prefect_settings, variables
-from infra.home import check_home, folder, private, sqlite_uri
+from infra.home import check_home, folder, home, private, sqlite_uri
 from llama_core.errors import ServiceError
 
 START_PATIENCE = 120.0  # seconds; a first start on a loaded laptop takes 15
@@ -128,6 +128,24 @@ def mlflow_uri() -> str:
             raise _mlflow_refused(named, error)
         return named
     return prepare_mlflow()
+
+
+@contextlib.contextmanager
+def mlflow_to_read() -> Iterator[None]:
+    """Name in the environment the MLflow of the runs here, for a program that reads what they have kept.
+
+    Raises ServiceError where it cannot be used, and where no run has kept anything yet.
+    """
+    named = os.environ.keys() & {"MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"}
+    database = home() / "mlflow" / "mlflow.db"
+    if not named and not database.exists():
+        raise ServiceError(
+            f"no run has registered a model here, in {database}: `make pretrain` does, or let "
+            "MLFLOW_TRACKING_URI or LLAMA_HOME name where one was registered"
+        )
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    with variables(MLFLOW_TRACKING_URI=mlflow_uri()):
+        yield
 
 
 def prepare_mlflow() -> str:

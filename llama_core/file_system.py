@@ -90,7 +90,7 @@ _UNUSUAL = {
 for _protocol in ("file", "local"):
     fsspec.register_implementation(_protocol, LocalFiles, clobber=True)
 for _protocol in ("http", "https"):
-    fsspec.register_implementation(_protocol, "llama_core.web.WebFileSystem", clobber=True)
+    fsspec.register_implementation(_protocol, "llama_core.protocols.web.WebFileSystem", clobber=True)
 
 
 class Tries:

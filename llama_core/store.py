@@ -22,12 +22,12 @@ from typing import Any, BinaryIO, TypeVar
 import fsspec
 from pydantic import TypeAdapter
 
-from llama_core import local_disk
 from llama_core.errors import DamagedError, StoreError
 from llama_core.file_system import brief, complete_upload, file_system, hint_of
-from llama_core.local_disk import TEMPORARY
 from llama_core.objects import Object, Writer, check_name, fault_of
 from llama_core.parse import MOST_BYTES, MOST_VALUES, json_as, json_value
+from llama_core.protocols import local_disk
+from llama_core.protocols.local_disk import TEMPORARY
 from llama_core.url import store_url
 
 MANY = 1000  # small objects that are read side by side

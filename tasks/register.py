@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import mlflow
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
@@ -18,7 +17,7 @@ from mlflow.tracking import MlflowClient
 from infra.checked_models import SUMS_TAG, CheckedModels, is_read_as_it_is
 from infra.environment import variables
 from llama_core.artifact import Artifact
-from llama_core.errors import DamagedError, RecipeError, ServiceError
+from llama_core.errors import DamagedError, ServiceError
 from llama_core.export.pyfunc_model import SUMS
 from llama_core.objects import Object
 from llama_core.step import Step
@@ -29,11 +28,11 @@ from tasks.evaluate import scores
 from tasks.export import attempt_of, check_code
 from tasks.lineage import started_from
 from tasks.observe import Progress, say, show_link, warn
+from tasks.registry.names import EXPORT_TAG, VERSION_TAG, quoted, source_of
 from tasks.run import Run
 from tasks.step import stage
 
 REVISION = 1
-VERSION_TAG = "llama.register"  # the tag of a version that holds the id of the step that made it
 SMALL = 1 << 30  # bytes of a file that is checked whenever it is registered: that takes seconds
 STREAMS = 8  # files that are read side by side
 
@@ -59,11 +58,11 @@ def check_registry(run: Run) -> None:
 
     All of it is really done once. A small object goes to the store, and MLflow reads it. A model named
     NAME-check-..., with a version that points at the store, is registered and deleted again. The run's own
-    model, where it is there already, gets a tag that is deleted again. Raises ServiceError, and RecipeError
+    model, where it is there already, gets a tag that is deleted again. Raises ServiceError, and InputError
     for a name that cannot be looked for.
     """
     tracking.check_tracking(run)
-    _named(run.recipe.model_name)
+    quoted(run.recipe.model_name)
     source = source_of(run.store)
     if run.store.is_local and not is_read_as_it_is(run.store.path()):
         warn(
@@ -79,27 +78,6 @@ def check_registry(run: Run) -> None:
             _rehearse(run, source, name, data)
     finally:
         run.store.delete([name])
-
-
-def source_of(folder: Store) -> str:
-    """Return the URL by which MLflow finds a folder of ours. Raises ServiceError where it has none.
-
-    MLflow unquotes the URL of a local folder, so ours is quoted. It takes that of an object store as it is,
-    and there a `#` or a `?` would end the path.
-    """
-    if folder.is_local:
-        return Path(folder.path()).as_uri()
-    try:
-        parsed = urlsplit(folder.url)
-        whole = f"{parsed.netloc}{parsed.path}" == folder.url.partition("://")[2]
-    except ValueError:
-        whole = False
-    if not whole:
-        raise ServiceError(
-            f"MLflow cannot load a model from {folder.url}: it leaves out what follows a # or a ?, "
-            "and tabs. Choose a store whose URL has none of them"
-        )
-    return folder.url
 
 
 @stage("register")
@@ -118,7 +96,7 @@ def register(run: Run, lineage: dict[str, Artifact], evaluation: Artifact, expor
     with _refusals():
         run_id = tracking.training_run(run, lineage["train"].name, {})
     tags = {f"llama.{stage}": artifact.url for stage, artifact in lineage.items()}
-    tags |= {"llama.evaluate": evaluation.url, "llama.export": exported.url, VERSION_TAG: step.id}
+    tags |= {"llama.evaluate": evaluation.url, EXPORT_TAG: exported.url, VERSION_TAG: step.id}
     tags |= {"llama.recipe": run.recipe.name, "llama.digest": lineage["train"].digest}
     tags |= started_from(run.recipe)
     tags |= {SUMS_TAG: exported.shard("model").object(f"/{SUMS}").sha256}
@@ -323,20 +301,10 @@ def _pointed_at(api: MlflowClient, name: str, alias: str) -> int | None:
         return None
 
 
-def _named(name: str) -> str:
-    """Return MLflow's filter for a name. It knows no escapes: raises RecipeError for both kinds of quotes."""
-    if "'" in name and '"' in name:
-        raise RecipeError(
-            f"register.model_name {name!r} holds both kinds of quotes: MLflow cannot look for it"
-        )
-    quote = '"' if "'" in name else "'"
-    return f"name = {quote}{name}{quote}"
-
-
 def _versions(api: MlflowClient, name: str, step_id: str, source: str) -> list[int]:
     """Return the versions that were made for this step and whose weights are still at `source`.
 
     A store that was made anew has another source.
     """
-    found = api.search_model_versions(_named(name))
+    found = api.search_model_versions(f"name = {quoted(name)}")
     return sorted(int(v.version) for v in found if v.tags.get(VERSION_TAG) == step_id and v.source == source)

@@ -28,9 +28,9 @@ READERS_THAT_NEED_AN_EXTRA = ("commoncrawl", "dataset", "http_response", "warc",
 # The floors of llama_core, lowest first: a module imports from its own floor and from those below it.
 # This is also the way of the data, from raw files up to a model's scores.
 FLOORS = (
-    ("url", "errors", "exit", "output", "lifeline", "html", "markdown", "section", "parse"),
+    ("url", "errors", "exit", "output", "lifeline", "html", "markdown", "section", "parse", "resolve"),
     ("corpus.formats", "corpus.markup", "corpus.code"),
-    ("file_system", "local_disk", "web", "objects", "store", "artifact", "step", "phases"),
+    ("file_system", "protocols", "objects", "store", "artifact", "step", "phases"),
     ("corpus.clean.recipe", "corpus.recipe", "recipe", "recipes"),
     ("job", "program"),
     (

@@ -1,9 +1,10 @@
-"""`python -m llama_core.generate URL`: talk to a model. It is a base model: it continues your text.
+"""`python -m llama_core.generate MODEL`: talk to a model. It is a base model: it continues your text.
 
-URL is that of an export step (which the registry points at), of a train step, or of any LLaMA folder in the
-format of Hugging Face. With `--prompt TEXT` the program continues that text once; without it, it reads lines
-until the input ends, and a line that it cannot continue ends nothing. A text ends where the model's context
-does. The exit code is 0, or 2 for an error that a user can mend, and 130 if the program was interrupted.
+MODEL is a name of MLflow's registry, such as models:/llama-tiny@candidate, or the path or URL of an export
+step, of a train step, or of any LLaMA folder in the format of Hugging Face. With `--prompt TEXT` the program
+continues that text once; without it, it reads lines until the input ends, and a line that it cannot continue
+ends nothing. A text ends where the model's context does. The exit code is 0, or 2 for an error that a user
+can mend, and 130 if the program was interrupted.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from typing import NoReturn
 from llama_core.errors import InputError, LlamaError
 from llama_core.exit import leave
 from llama_core.generate.sampling import LARGEST_SEED, check_sampling
+from llama_core.resolve import resolve
 
 FAILED, INTERRUPTED = 2, 130
 LONGEST = 1 << 20  # bytes of a line
@@ -31,7 +33,9 @@ class Parser(argparse.ArgumentParser):
 def main() -> int:
     """Run the program, and return its exit code."""
     parser = Parser(prog="python -m llama_core.generate", description=__doc__.split("\n")[0])
-    parser.add_argument("url", help="an export, or an export or train step: a path or any fsspec URL")
+    parser.add_argument(
+        "model", help="models:/NAME@ALIAS, models:/NAME/VERSION, or a path or URL of an export or train step"
+    )
     parser.add_argument("--prompt", help="continue this once, instead of reading lines")
     parser.add_argument("--max-new-tokens", type=int, default=128, metavar="N")
     parser.add_argument("--temperature", type=float, default=0.8, help="0: always the most likely token")
@@ -48,7 +52,7 @@ def main() -> int:
     from llama_core.generate.load import load
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model, tokenizer, seq_len = load(args.url, device)
+    model, tokenizer, seq_len = load(resolve(args.model), device)
 
     def answer(prompt: str, seed: int) -> None:
         sampling = {"temperature": args.temperature, "top_p": args.top_p, "seed": seed}

@@ -25,8 +25,8 @@ from llama_core import recipe
 from llama_core.artifact import Shard
 from llama_core.corpus.training_text import TrainingText
 from llama_core.errors import DamagedError, InputError, RecipeError
-from llama_core.local_disk import open_regular
 from llama_core.parse import MOST_BYTES
+from llama_core.protocols.local_disk import open_regular
 from llama_core.step import Step
 from llama_core.tokenizer.model import MODEL, Tokenizer
 from llama_core.tokenizer.report import Text, comparison, is_whitespace, report

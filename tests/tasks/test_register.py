@@ -27,7 +27,7 @@ from unorchestrated import leave_prefect_out
 from infra.checked_models import CheckedModels
 from infra.health import answers
 from llama_core.artifact import Artifact, write_index
-from llama_core.errors import DamagedError, RecipeError, ServiceError
+from llama_core.errors import DamagedError, InputError, ServiceError
 from llama_core.export import REVISION, huggingface
 from llama_core.export.pyfunc_model import SUMS
 from llama_core.recipes.load import load_recipe
@@ -35,7 +35,8 @@ from llama_core.step import Step
 from llama_core.store import Store
 from tasks import register as module
 from tasks.export import attempt_of, mlflow_files
-from tasks.register import VERSION_TAG, Version, _point, _version, check_registry, register, source_of
+from tasks.register import Version, _point, _version, check_registry, register
+from tasks.registry.names import VERSION_TAG, source_of
 from tasks.run import Run
 
 
@@ -428,7 +429,7 @@ def test_a_server_that_refuses_local_folders_is_said_at_the_start(
 
 
 def test_a_name_that_mlflow_cannot_find_again_is_refused(model: Model) -> None:
-    for name, error in (("both'\"", RecipeError), ("a?b", ServiceError)):
+    for name, error in (("both'\"", InputError), ("a?b", ServiceError)):
         with pytest.raises(error):
             check_registry(_called(model, name))
     check_registry(_called(model, "it's a #model of %20"))
