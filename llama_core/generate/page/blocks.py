@@ -29,6 +29,12 @@ are texts that it is given the beginning of. What it writes may be wrong, or off
 """
 HERE = Path(__file__).parent
 THEME_FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
+# Gradio's own are too pale to read.
+READABLE = {
+    f"{name}{suffix}": colour
+    for name in ("body_text_color_subdued", "block_info_text_color", "block_title_text_color")
+    for suffix, colour in (("", "*neutral_600"), ("_dark", "*neutral_300"))
+}
 
 Turns = list[list[Turn]]  # of the first model, and of the second
 
@@ -36,7 +42,7 @@ Turns = list[list[Turn]]  # of the first model, and of the second
 def look() -> dict[str, Any]:
     """Return what the page looks like: nothing of it comes from elsewhere."""
     return {
-        "theme": gr.themes.Base(primary_hue="blue", neutral_hue="slate", **THEME_FONTS),
+        "theme": gr.themes.Base(primary_hue="blue", neutral_hue="slate", **THEME_FONTS).set(**READABLE),
         "css": (HERE / "page.css").read_text(),
         "head": f"<script>{(HERE / 'page.js').read_text()}</script>",
     }
@@ -51,9 +57,9 @@ def page(models: Models, start: Settings) -> gr.Blocks:
             with gr.Column(scale=3, min_width=320):
                 mode = gr.Radio(MODES, value=start.mode, label="What to do", elem_id="mode")
                 with gr.Row():
-                    model = gr.Dropdown(names, value=start.model, label="Model", elem_id="model")
+                    model = gr.Dropdown(names, value=start.model, label="Model", min_width=280, elem_id="model")
                     others = [("none", NO_OTHER), *((name, name) for name in names)]
-                    other = gr.Dropdown(others, value=start.other, label="Compare with", elem_id="other")
+                    other = gr.Dropdown(others, value=start.other, label="Compare with", min_width=280, elem_id="other")
                 text = gr.Textbox(
                     label=LABELS[start.mode],
                     info="Ctrl and Enter start, Esc stops.",
@@ -78,14 +84,14 @@ def page(models: Models, start: Settings) -> gr.Blocks:
                 )
                 temperature = gr.Slider(
                     0, 2, start.temperature, step=0.05, label="Temperature", elem_id="temperature",
-                    info="At 0 the most likely token is always taken.",
+                    info="0 always takes the likeliest token.",
                 )  # fmt: skip
                 top_p = gr.Slider(
                     0.05, 1, start.top_p, step=0.05, label="Top-p", elem_id="top-p",
-                    info="Tokens are drawn from the likeliest ones that hold this share together.",
+                    info="The share of the likeliest tokens.",
                 )  # fmt: skip
                 seed = gr.Number(
-                    start.seed, label="Seed", precision=0, minimum=0, elem_id="seed",
+                    start.seed, label="Seed", precision=0, elem_id="seed",
                     info="The same seed draws the same text. Empty draws another each time.",
                 )  # fmt: skip
                 ends = gr.Textbox(
@@ -190,7 +196,8 @@ def _status(found: list[Answer]) -> Html:
     for answer in found:
         name = f"{answer.name}: " if len(found) > 1 else ""
         rate = f" in {answer.seconds:.1f} s" if answer.seconds else ""
-        said.append(f"{name}{len(answer.pieces)} tokens{rate}, the text {ENDS[answer.finish]}.")
+        count = len(answer.pieces)
+        said.append(f"{name}{count} token{'s' * (count != 1)}{rate}, the text {ENDS[answer.finish]}.")
         if answer.read < answer.tokens:
             said.append(
                 f"The prompt is longer than the model's context: only its last {answer.read:,} of "

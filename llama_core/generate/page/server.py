@@ -21,7 +21,7 @@ GRACE = 2  # seconds for open connections when the server ends
 PATHS = ("/", "/config", "/config/", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt")
 API = "/gradio_api"
 PATHS += tuple(f"{API}{path}" for path in ("/queue/join", "/queue/data", "/cancel", "/info", "/startup-events"))
-FOLDERS = ("/assets/", "/static/", f"{API}/heartbeat/", f"{API}/call/")
+FOLDERS = ("/assets/", "/static/", f"{API}/heartbeat/", f"{API}/call/", f"{API}/run/")
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; "
