@@ -1,9 +1,10 @@
 """`python -m llama_core.generate.page [MODEL] [MODEL]`: a page in the browser, to talk to a base model.
 
 MODEL is a name of MLflow's registry, such as models:/llama-tiny@candidate, or a path or URL that
-`python -m llama_core.generate` takes. Two are shown side by side. The page is on loopback, and nobody else can
-reach it, unless `--host` says otherwise. It ends with Ctrl-C; the exit code is 0, or 2 for an error that a
-user can mend.
+`python -m llama_core.generate` takes. Two are shown side by side. Without any, the page offers what is in
+the registry here, and begins with the candidate, or else the champion, of what was registered last.
+The page is on loopback, and nobody else can reach it, unless `--host` says otherwise. It ends with Ctrl-C.
+The exit code is 0, or 2 for an error that a user can mend.
 """
 
 import argparse
@@ -34,16 +35,24 @@ def main(argv: list[str] | None = None) -> int:
         prog="python -m llama_core.generate.page", description=__doc__.split("\n")[0], allow_abbrev=False
     )
     parser.add_argument("model", nargs="*", help="what to talk to; the first two are shown side by side")
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen at: beyond loopback, anybody who reaches it uses the model")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="the address to listen at; who reaches it may use the models",
+    )
     parser.add_argument("--port", type=int, default=PORT, help=f"0 takes a free one ({PORT})")
-    parser.add_argument("--name", action="append", default=[], help="a host that the page is called by, besides loopback's")
+    parser.add_argument(
+        "--name", action="append", default=[], metavar="HOST", help="a host that it is called by"
+    )
     args = parser.parse_args(argv)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # Gradio reads it when it is imported
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     try:
         import gradio  # noqa: F401
     except ModuleNotFoundError as error:
-        raise InputError(f"the page needs Gradio ({error.name} is not installed): pip install 'llama-pretrain[ui]'") from None
+        raise InputError(
+            f"the page needs Gradio ({error.name} is not installed): pip install 'llama-pretrain[ui]'"
+        ) from None
     import torch
 
     from llama_core.generate.page.blocks import look, page
@@ -51,9 +60,10 @@ def main(argv: list[str] | None = None) -> int:
     from llama_core.generate.page.server import guarded, is_loopback, listen, serve
     from llama_core.generate.page.settings import Settings
     from llama_core.own_origin import LOOPBACK
+    from llama_core.resolve import offered
 
-    models = Models(args.model, "cuda" if torch.cuda.is_available() else "cpu")
-    chosen = models.names[:2]
+    models = Models(args.model or offered(), "cuda" if torch.cuda.is_available() else "cpu")
+    chosen = models.names[: min(len(args.model), 2) or 1]
     with listen(args.host, args.port) as listener:
         for name in chosen:
             models.find(name)

@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 from llama_core.generate.engine import Piece, Sampling
 from llama_core.generate.page.models import Found, Models
@@ -78,12 +79,12 @@ def answers(
 
 def _begin(
     name: str, model: Found, settings: Settings, seed: int, said: Sequence[Turn]
-) -> tuple[Answer, Generator[Piece]]:
+) -> tuple[Answer, Generator[Piece, None, None]]:
     """Return the answer of a model, still empty, and the stream of its pieces."""
     engine, length = model.engine, settings.max_new_tokens
     prompt, stop = settings.asked(said)
     tokens = len(engine.tokenizer.encode(prompt, bos=True))
     room = max(engine.seq_len - length, engine.seq_len // 2)
     sampling = Sampling(length, settings.temperature, settings.top_p, stop, seed)
-    stream = engine.stream([prompt], sampling, likely=LIKELY)
+    stream = cast("Generator[Piece, None, None]", engine.stream([prompt], sampling, likely=LIKELY))
     return Answer(name, model.url, prompt, tokens, min(tokens, room), seed), stream

@@ -11,7 +11,7 @@ from llama_core.errors import LlamaError
 from llama_core.generate.page import show
 from llama_core.generate.page.answers import Answer, answers
 from llama_core.generate.page.models import Models
-from llama_core.generate.page.settings import MOST_CHARACTERS, Settings
+from llama_core.generate.page.settings import Settings
 from llama_core.generate.page.templates import CONTINUE, CONVERSE, MODES, SUMMARISE, Turn
 from llama_core.html import Html
 
@@ -28,7 +28,7 @@ HEAD = """
 are texts that it is given the beginning of. What it writes may be wrong, or offend.</p>
 """
 HERE = Path(__file__).parent
-THEME_FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
+FONT, FONT_MONO = ["system-ui", "sans-serif"], ["ui-monospace", "monospace"]
 # Gradio's own are too pale to read.
 READABLE = {
     f"{name}{suffix}": colour
@@ -41,8 +41,9 @@ Turns = list[list[Turn]]  # of the first model, and of the second
 
 def look() -> dict[str, Any]:
     """Return what the page looks like: nothing of it comes from elsewhere."""
+    theme = gr.themes.Base(primary_hue="blue", neutral_hue="slate", font=FONT, font_mono=FONT_MONO)
     return {
-        "theme": gr.themes.Base(primary_hue="blue", neutral_hue="slate", **THEME_FONTS).set(**READABLE),
+        "theme": theme.set(**READABLE),
         "css": (HERE / "page.css").read_text(),
         "head": f"<script>{(HERE / 'page.js').read_text()}</script>",
     }
@@ -57,9 +58,13 @@ def page(models: Models, start: Settings) -> gr.Blocks:
             with gr.Column(scale=3, min_width=320):
                 mode = gr.Radio(MODES, value=start.mode, label="What to do", elem_id="mode")
                 with gr.Row():
-                    model = gr.Dropdown(names, value=start.model, label="Model", min_width=280, elem_id="model")
+                    model = gr.Dropdown(
+                        names, value=start.model, label="Model", min_width=280, elem_id="model"
+                    )
                     others = [("none", NO_OTHER), *((name, name) for name in names)]
-                    other = gr.Dropdown(others, value=start.other, label="Compare with", min_width=280, elem_id="other")
+                    other = gr.Dropdown(
+                        others, value=start.other, label="Compare with", min_width=280, elem_id="other"
+                    )
                 text = gr.Textbox(
                     label=LABELS[start.mode],
                     info="Ctrl and Enter start, Esc stops.",
@@ -112,11 +117,11 @@ def page(models: Models, start: Settings) -> gr.Blocks:
         link = gr.Textbox(label="Link", visible=False, interactive=False, buttons=["copy"], elem_id="link")
         turns = gr.State([[], []])
 
-        of = dict(
-            mode=mode, text=text, model=model, other=other, max_new_tokens=max_new_tokens,
-            temperature=temperature, top_p=top_p, seed=seed, stop=ends, conversation=conversation,
-            summary=summary,
-        )  # fmt: skip
+        of = {
+            "mode": mode, "text": text, "model": model, "other": other, "max_new_tokens": max_new_tokens,
+            "temperature": temperature, "top_p": top_p, "seed": seed, "stop": ends,
+            "conversation": conversation, "summary": summary,
+        }  # fmt: skip
         given = [of[field.name] for field in fields(Settings)]
         shown = [panel_a, panel_b, status, read, turns, text]
 
@@ -171,7 +176,7 @@ def _write(models: Models, settings: Settings, said: Turns) -> Iterator[list[Any
             ]
             first = found[0]
             yield [
-                *(panels + [gr.skip()])[:2],
+                *[*panels, gr.skip()][:2],
                 _status(found),
                 show.prompt_read(first.prompt, first.tokens, first.read),
                 (turns + said[len(turns) :]) if chat else said,
@@ -235,4 +240,7 @@ def _opened(models: Models, start: Settings, query: dict[str, str]) -> list[Any]
     strange = [name for name, names in offered.items() if getattr(found, name) not in names]
     found = replace(found, **{name: getattr(start, name) for name in strange})
     note = "The link names a model that this page does not offer." if strange else ""
-    return [*(getattr(found, field.name) for field in fields(Settings)), show.notice(note, "error") if note else ""]
+    return [
+        *(getattr(found, field.name) for field in fields(Settings)),
+        show.notice(note, "error") if note else "",
+    ]

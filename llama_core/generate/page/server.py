@@ -14,13 +14,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from llama_core.errors import InputError
-from llama_core.own_origin import LOOPBACK, ASGIApp, OwnOrigin, Receive, Scope, Send, refuse
+from llama_core.own_origin import ASGIApp, OwnOrigin, Receive, Scope, Send, refuse
 
 MOST_BYTES = 8 << 20  # of a request: the longest text, each character of it escaped as JSON
 GRACE = 2  # seconds for open connections when the server ends
-PATHS = ("/", "/config", "/config/", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt")
 API = "/gradio_api"
-PATHS += tuple(f"{API}{path}" for path in ("/queue/join", "/queue/data", "/cancel", "/info", "/startup-events"))
+PATHS = {"/", "/config", "/config/", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt"}
+PATHS |= {f"{API}/{name}" for name in ("queue/join", "queue/data", "cancel", "info", "startup-events")}
 FOLDERS = ("/assets/", "/static/", f"{API}/heartbeat/", f"{API}/call/", f"{API}/run/")
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -107,7 +107,9 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(128)
     except (OSError, OverflowError) as error:
         listener.close()
-        raise InputError(f"the page cannot be at {host}, port {port} ({error}): choose another --port") from None
+        raise InputError(
+            f"the page cannot be at {host}, port {port} ({error}): choose another --port"
+        ) from None
     return listener
 
 

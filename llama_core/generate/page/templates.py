@@ -47,7 +47,8 @@ def asked(template: str, text: str, turns: Sequence[Turn] = ()) -> Asked:
     `turns`: what was said before. The template from the line of `{text}` on is repeated for each. The spaces
     before the answer are the model's to write, as its tokens begin with them. Raises InputError.
     """
-    if template.count(TEXT) != 1 or template.count(ANSWER) != 1 or template.index(TEXT) > template.index(ANSWER):
+    places = template.count(TEXT), template.count(ANSWER)
+    if places != (1, 1) or template.index(TEXT) > template.index(ANSWER):
         raise InputError(f"a template holds {TEXT} once, and after it {ANSWER} once")
     before, after = template.split(TEXT)
     between, end = after.split(ANSWER)

@@ -33,7 +33,9 @@ def test_a_persons_words_are_never_a_template(text: str, said: str, answer: str)
         assert prompt == f"<{said}|{answer}\n<{words}|"
 
 
-@pytest.mark.parametrize("wrong", ["", "{text}", "{answer}", "{answer}{text}", "{text}{text}{answer}", "{text"])
+@pytest.mark.parametrize(
+    "wrong", ["", "{text}", "{answer}", "{answer}{text}", "{text}{text}{answer}", "{text"]
+)
 def test_a_template_that_lacks_a_place_is_refused(wrong: str) -> None:
     with pytest.raises(InputError, match="holds {text} once"):
         asked(wrong, "x")
