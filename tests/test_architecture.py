@@ -56,6 +56,7 @@ FLOORS = (
     ("tokens",),
     ("model",),
     ("train",),
+    ("weights",),
     ("export",),
     ("generate",),
     ("evaluate",),

@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from llama_core.artifact import Artifact
 from llama_core.errors import LlamaError
-from llama_core.export import names, tensor_files
 from llama_core.export.pyfunc_model import SUMS
 from llama_core.export.tokenizer_json import tokenizer_json
 from llama_core.model.llama import Llama
@@ -26,6 +24,9 @@ from llama_core.step import OpenShard, Step
 from llama_core.store import to_json
 from llama_core.tokenizer.model import Tokenizer
 from llama_core.train import checkpoint
+from llama_core.weights import names, safetensors_file
+from llama_core.weights.checkpoint import TrainedWeights
+from llama_core.weights.weights import Weights
 
 SHARD = "model"
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
@@ -42,7 +43,7 @@ def export(
     train: Artifact,
     tokenizer: Artifact,
     extra: Mapping[str, bytes] | None = None,
-    file_bytes: int = tensor_files.FILE_BYTES,
+    file_bytes: int = safetensors_file.FILE_BYTES,
 ) -> float:
     """Write the export as shard `model`, check it, and commit it only if it is right.
 
@@ -52,7 +53,7 @@ def export(
     """
     words = Tokenizer.load(tokenizer)
     with step.shard(SHARD) as shard:
-        _publish_weights(shard, recipe, train, words.n_words, file_bytes)
+        _publish_weights(shard, TrainedWeights(train), DTYPES[recipe.train.precision], file_bytes)
         for name, data in (_texts(recipe, words) | dict(extra or {})).items():
             shard.publish_bytes(name, data)
         shard.publish_bytes(SUMS, _sums(step, shard))
@@ -105,39 +106,23 @@ def _our_model(recipe: Recipe, train: Artifact, vocab_size: int) -> Llama:
     return model.eval()
 
 
-def _publish_weights(
-    shard: OpenShard, recipe: Recipe, train: Artifact, vocab_size: int, file_bytes: int
-) -> None:
-    dtype, heads = DTYPES[recipe.train.precision], recipe.model.n_heads
-    with torch.device("meta"):
-        model = Llama(recipe.model, vocab_size)
-    shapes = {names.to_huggingface(name): tuple(p.shape) for name, p in model.named_parameters()}
-    tensors = (
-        (names.to_huggingface(name), names.permute(name, tensor, heads))
-        for name, tensor in _trained_tensors(model, train)
-    )
-    files = tensor_files.split(shapes, dtype, file_bytes)
+def _publish_weights(shard: OpenShard, weights: Weights, dtype: torch.dtype, file_bytes: int) -> None:
+    ours = {names.to_huggingface(name): name for name in weights.names}
+    shapes = {theirs: weights.shape(name) for theirs, name in ours.items()}
+    files = safetensors_file.split(shapes, dtype, file_bytes)
     for file, inside in files.items():
         with shard.publish(file) as writer:
-            tensor_files.write(writer, inside, shapes, dtype, tensors)
+            some = {name: shapes[name] for name in inside}
+            safetensors_file.write(writer, some, dtype, lambda name: _pieces(weights, ours[name]))
     if len(files) > 1:
-        shard.publish_bytes(tensor_files.INDEX, tensor_files.index(files, shapes, dtype))
+        shard.publish_bytes(safetensors_file.INDEX, safetensors_file.index(files, shapes, dtype))
 
 
-def _trained_tensors(model: Llama, train: Artifact) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield the names and tensors of the final checkpoint, in the order of `model`.
-
-    `model` is on the meta device. One block is in memory at a time.
-    """
-    final = checkpoint.final(train)
-    for name, child in model.named_children():
-        parts = child.named_children() if child is model.layers else [("", child)]
-        for index, part in parts:
-            inner = nn.ModuleDict({index: part}) if index else part
-            alone = nn.ModuleDict({name: inner}).to_empty(device="cpu")  # parameters keep their names
-            checkpoint.load_weights(train.store, final, alone)
-            yield from ((key, parameter.detach()) for key, parameter in alone.named_parameters())
-            alone.to_empty(device="meta")
+def _pieces(weights: Weights, name: str) -> Iterator[torch.Tensor]:
+    """Yield the rows of a tensor in the layout of Hugging Face, some whole heads of them at a time."""
+    heads = weights.model.head_dim if names.is_rotated(name) else 1
+    for piece in weights.pieces(name, heads):
+        yield names.permute(name, piece, len(piece) // heads)
 
 
 def _texts(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, bytes]:

@@ -130,6 +130,7 @@ class ShardReader(StorageReader):
 
     def __init__(self, folder: Store, shard: Shard, metadata: Metadata):
         self._folder, self._shard, self._metadata = folder, shard, metadata
+        self._tables: dict[str, ItemTable] = {}
 
     def reset(self, checkpoint_id: Any = None) -> None:
         """Do nothing: a reader is made for each checkpoint."""
@@ -154,11 +155,11 @@ class ShardReader(StorageReader):
         wanted: dict[MetadataIndex, list[ReadItem]] = {}
         for read in plan.items:
             wanted.setdefault(read.storage_index, []).append(read)
-        files = sorted({self._metadata.storage_data[index].file for index in wanted})
-        tables = {file: self._table(file) for file in files}
+        for file in sorted({self._metadata.storage_data[index].file for index in wanted}):
+            self._table(file)
 
         def copy(index: MetadataIndex) -> None:
-            chunk = self._read(index, tables)
+            chunk = self.read_item(index)
             for read in wanted[index]:
                 part = chunk
                 for dim, (start, length) in enumerate(zip(read.storage_offsets, read.lengths, strict=True)):
@@ -171,13 +172,15 @@ class ShardReader(StorageReader):
 
     def _table(self, file: str) -> ItemTable:
         """Return the places and digests of the items in a file. Raises DamagedError."""
-        entry = self._shard.object(f"/{file}.digests.json")
-        return self._folder.read_as(ITEMS, entry.name, expect=entry)
+        if file not in self._tables:
+            entry = self._shard.object(f"/{file}.digests.json")
+            self._tables[file] = self._folder.read_as(ITEMS, entry.name, expect=entry)
+        return self._tables[file]
 
-    def _read(self, index: MetadataIndex, tables: dict[str, ItemTable]) -> torch.Tensor:
+    def read_item(self, index: MetadataIndex) -> torch.Tensor:
         """Return one item. Raises DamagedError where its place or its digest is another one."""
         stored = self._metadata.storage_data[index]
-        offset, length, digest = tables[stored.file].get(_item(index), (0, -1, ""))
+        offset, length, digest = self._table(stored.file).get(_item(index), (0, -1, ""))
         entry = self._shard.object(f"/{stored.file}.distcp")
         if length != math.prod(stored.sizes) * stored.dtype.itemsize or offset + length > entry.size:
             raise damaged(self._folder.url_of(entry.name), f"its table has no such {shown(_item(index))}")

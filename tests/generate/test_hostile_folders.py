@@ -16,8 +16,9 @@ from safetensors.torch import save
 from sentencepiece.sentencepiece_model_pb2 import ModelProto
 from trained import Trained
 
-from llama_core.export import huggingface, names
+from llama_core.export import huggingface
 from llama_core.recipes.training import Model
+from llama_core.weights import names
 
 SIZES = {"dim": 32, "n_layers": 2, "n_heads": 2, "multiple_of": 8}
 LIMIT = 500 * 10**6

@@ -51,7 +51,7 @@ class Models:
             if url not in self._loaded:
                 while len(self._loaded) >= KEPT:
                     self._loaded.popitem(last=False)
-                self._loaded[url] = Engine(*load(url, self._device), self._device)
+                self._loaded[url] = Engine(*load(url, self._device))
             self._loaded.move_to_end(url)
             return Found(self._loaded[url], redact(url))
 

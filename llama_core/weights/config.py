@@ -3,13 +3,14 @@
 Whatever changes the logits and is not ours is refused: a model that is loaded gives what transformers gives.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from llama_core.errors import InputError
 from llama_core.parse import Positive, Text, shaped, shown
 from llama_core.recipes.training import Model
+from llama_core.weights.weights import Sizes
 
 ANY_DICT = TypeAdapter(dict[Text, Any])
 # Keys beside which the type of a rotation may be missing.
@@ -32,16 +33,7 @@ CONFIG = TypeAdapter(Config)
 THETA = TypeAdapter(Positive)
 
 
-class Described(NamedTuple):
-    """A model by its `config.json`."""
-
-    model: Model
-    vocab_size: int
-    seq_len: int
-    """The longest context of the model, in tokens."""
-
-
-def describe(config: Any, url: str) -> Described:
+def describe(config: Any, url: str) -> Sizes:
     """Return what the value of a `config.json` says. `url`: the folder.
 
     Raises InputError for what the LLaMA of 2023 does not have, and DamagedError for a size that is none.
@@ -69,7 +61,7 @@ def describe(config: Any, url: str) -> Described:
         raise InputError(f"{url} is no LLaMA: {error.errors()[0]['msg']}") from None
     if model.ffn_dim != ffn_dim:
         raise InputError(f"{url} has intermediate_size {ffn_dim}, where LLaMA's rule gives {model.ffn_dim}")
-    return Described(model, sizes.vocab_size, sizes.max_position_embeddings)
+    return Sizes(model, sizes.vocab_size, sizes.max_position_embeddings)
 
 
 def _later(config: dict[str, Any], sizes: Config) -> dict[str, bool]:

@@ -1,28 +1,26 @@
-"""safetensors files, which are written and read as streams, with one tensor in memory at a time.
+"""safetensors files, which are written as streams, a piece of a tensor at a time, and read by their headers.
 
 A file is the header's length (8 bytes, little endian), the header (JSON: for each tensor its dtype, shape
 and place), and then the tensors' bytes. Large models are split over files, with an index beside them.
 """
 
-import hashlib
 import json
 import math
 import struct
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Annotated, Any, BinaryIO
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any
 
 import torch
 from pydantic import BaseModel, Field, TypeAdapter
+from torch import Tensor
 
-from llama_core.errors import DamagedError, InputError
-from llama_core.objects import FileName, Object
+from llama_core.objects import FileName
 from llama_core.parse import MOST_BYTES, Count, Text, damaged, json_value, shaped, shown
 from llama_core.store import Store, to_json
 from llama_core.train.storage import raw_bytes
 
 INDEX = "model.safetensors.index.json"
 FILE_BYTES = 5_000_000_000  # bytes at which a file is split, as transformers does
-PIECE = 64 << 20  # bytes that are read at a time
 DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 CODES = {dtype: code for code, dtype in DTYPES.items()}
 BITS = {
@@ -34,7 +32,6 @@ BITS = {
 ITEM_BYTES = {code: bits // 8 for bits, codes in BITS.items() for code in codes}
 
 Shapes = Mapping[str, tuple[int, ...]]
-Tensors = Iterator[tuple[str, torch.Tensor]]
 
 
 class Place(BaseModel):
@@ -43,7 +40,7 @@ class Place(BaseModel):
     dtype: Text
     shape: Annotated[tuple[Count, ...], Field(max_length=8)]
     data_offsets: tuple[Count, Count]
-    """Its first byte and the one after its last, counted from the end of the header."""
+    """Its first byte and the one after its last, counted from the start of the file."""
 
     @property
     def size(self) -> int:
@@ -89,20 +86,22 @@ def index(files: dict[str, list[str]], shapes: Shapes, dtype: torch.dtype) -> by
     return to_json({"metadata": {"total_size": total}, "weight_map": weight_map})
 
 
-def write(file: Any, names: Sequence[str], shapes: Shapes, dtype: torch.dtype, tensors: Tensors) -> None:
-    """Write one file with the tensors `names`, which are the next ones of `tensors`, each cast to `dtype`."""
+def write(file: Any, shapes: Shapes, dtype: torch.dtype, pieces: Callable[[str], Iterable[Tensor]]) -> None:
+    """Write one file with the tensors of `shapes`, cast to `dtype`.
+
+    `pieces`: returns the pieces of a tensor by its name, some rows of it at a time.
+    """
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
-    for name in names:
-        start, end = end, end + math.prod(shapes[name]) * dtype.itemsize
-        header[name] = {"dtype": CODES[dtype], "shape": list(shapes[name]), "data_offsets": [start, end]}
+    for name, shape in shapes.items():
+        start, end = end, end + math.prod(shape) * dtype.itemsize
+        header[name] = {"dtype": CODES[dtype], "shape": list(shape), "data_offsets": [start, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     file.write(struct.pack("<Q", len(text)) + text)
-    for name in names:
-        found, tensor = next(tensors)
-        assert (found, tuple(tensor.shape)) == (name, shapes[name]), f"{found} came where {name} was expected"
-        file.write(raw_bytes(tensor.to(dtype)))
+    for name, shape in shapes.items():
+        written = sum(file.write(raw_bytes(piece.to(dtype))) for piece in pieces(name))
+        assert written == math.prod(shape) * dtype.itemsize, f"{name} came with {written:,} bytes"
 
 
 def places(store: Store, name: str, most: int | None = None) -> dict[str, Place]:
@@ -115,40 +114,14 @@ def places(store: Store, name: str, most: int | None = None) -> dict[str, Place]
     if most is not None and size != most:
         raise damaged(url, f"it has {size:,} bytes, where its manifest says {most:,}")
     length = _length(store.read_range(name, 0, 8), size, url)
-    return _places(store.read_range(name, 8, 8 + length), size, url)
+    header = 8 + length
+    return {
+        key: place.model_copy(update={"data_offsets": tuple(header + n for n in place.data_offsets)})
+        for key, place in _places(store.read_range(name, 8, header), size, url).items()
+    }
 
 
-def read(store: Store, name: str, expect: Object | None = None, skip: Collection[str] = ()) -> Tensors:
-    """Yield the names and tensors of one file, in the order of the file, on the CPU. Those of `skip` are not.
-
-    With `expect`, the bytes are checked on the way, and DamagedError is raised after the last tensor if they
-    differ: so use nothing before the iterator has ended. Raises DamagedError where the file is cut short,
-    and InputError for a tensor of a dtype that LLaMA does not come in.
-    """
-    digest, url, size = hashlib.sha256(), store.url_of(name), store.size(name)
-    with store.open(name) as file:
-
-        def take(size: int) -> bytearray:
-            data = _read_exactly(file, size, url)
-            digest.update(data)
-            return data
-
-        length = _length(take(min(size, 8)), size, url)
-        for key, place in _places(take(length), size, url).items():
-            if key in skip:
-                for start in range(0, place.size, PIECE):
-                    take(min(PIECE, place.size - start))
-            elif place.dtype in DTYPES:
-                data = take(place.size)
-                flat = torch.frombuffer(data, dtype=DTYPES[place.dtype]) if data else torch.empty(0)
-                yield key, flat.to(DTYPES[place.dtype]).reshape(place.shape)
-            else:
-                raise InputError(f"{url} holds {shown(key)} as {place.dtype}: known are {', '.join(DTYPES)}")
-    if expect and digest.hexdigest() != expect.sha256:
-        raise DamagedError(f"{url} is damaged: its bytes differ from its manifest")
-
-
-def _length(head: bytes | bytearray, size: int, url: str) -> int:
+def _length(head: bytes, size: int, url: str) -> int:
     """Return the length of a file's header, by its first 8 bytes. `size`: that of the file."""
     length = int.from_bytes(head, "little")
     if len(head) < 8 or length > min(MOST_BYTES, size - 8):
@@ -156,9 +129,9 @@ def _length(head: bytes | bytearray, size: int, url: str) -> int:
     return length
 
 
-def _places(header: bytes | bytearray, size: int, url: str) -> dict[str, Place]:
+def _places(header: bytes, size: int, url: str) -> dict[str, Place]:
     """Return the tensors of a header in their order. `size`: that of the file. Raises DamagedError."""
-    value = shaped(HEADER, json_value(bytes(header), url), url)
+    value = shaped(HEADER, json_value(header, url), url)
     shaped(METADATA, value.pop("__metadata__", {}), url)
     found = shaped(PLACES, value, url)
     position = 0
@@ -172,16 +145,3 @@ def _places(header: bytes | bytearray, size: int, url: str) -> dict[str, Place]:
     if position != size - 8 - len(header):
         raise damaged(url, f"its header tells of {position:,} bytes, not of all; it may be cut short")
     return dict(in_order)
-
-
-def _read_exactly(file: BinaryIO, size: int, url: str) -> bytearray:
-    """Return the next `size` bytes of a file. Raises DamagedError where it has fewer."""
-    data = bytearray(size)
-    view, filled = memoryview(data), 0
-    while filled < size:
-        chunk = file.read(min(size - filled, PIECE))
-        if not chunk:
-            raise DamagedError(f"{url} is cut short")
-        view[filled : filled + len(chunk)] = chunk
-        filled += len(chunk)
-    return data

@@ -1,0 +1,113 @@
+"""The weights of a train step: its final checkpoint, whatever layout it was saved by."""
+
+import math
+
+import torch
+from pydantic import BaseModel, TypeAdapter
+from torch import Tensor
+from torch.distributed.checkpoint.metadata import MetadataIndex, TensorStorageMetadata
+
+from llama_core.artifact import MANIFEST, Artifact
+from llama_core.errors import InputError
+from llama_core.parse import Count, damaged, shaped
+from llama_core.recipes.training import Model, Train
+from llama_core.store import Store
+from llama_core.tokenizer.model import Tokenizer
+from llama_core.train import checkpoint
+from llama_core.train.storage import ShardReader, read_metadata
+from llama_core.weights import names
+from llama_core.weights.weights import Part, Sizes, Weights
+
+
+class TrainedWith(BaseModel):
+    """What the identity of a train step says of the model."""
+
+    class Length(BaseModel):
+        """The part of the training's settings that a model is used with."""
+
+        seq_len: Count = Train.model_fields["seq_len"].default
+
+    model: Model
+    train: Length
+
+
+TRAINED_WITH = TypeAdapter(TrainedWith)
+
+
+class TrainedWeights(Weights):
+    """The weights of a train step, in float32. Every item that is read is checked by its digest.
+
+    The item that was read last is kept, since a tensor is mostly asked for part by part.
+    """
+
+    def __init__(self, artifact: Artifact):
+        tokenizer = Tokenizer.load(tokenizer_of(artifact))
+        told = shaped(TRAINED_WITH, artifact.manifest["identity"], artifact.store.url_of(MANIFEST))
+        final = checkpoint.final(artifact)
+        stored = checkpoint.weight_shapes(artifact.store, final)
+        if told.model.n_layers > len(stored) or names.shapes(told.model, tokenizer.n_words) != stored:
+            raise damaged(
+                artifact.url, f"the weights of {final.name} are not those of the model in its manifest"
+            )
+        sizes = Sizes(told.model, tokenizer.n_words, told.train.seq_len)
+        super().__init__(artifact.url, sizes, tokenizer, torch.float32)
+        self._metadata = read_metadata(artifact.store, final)
+        self._reader = ShardReader(artifact.store, final, self._metadata)
+        self._last: tuple[MetadataIndex, Tensor] | None = None
+
+    @property
+    def size(self) -> int:
+        """The number of bytes of the weights."""
+        return sum(4 * math.prod(shape) for shape in self._shapes.values())
+
+    def check(self, share: int = 0, of: int = 1) -> None:
+        """Do nothing: each item is checked when it is read."""
+
+    def _read(self, name: str, part: Part) -> Tensor:
+        dim, start, stop = part
+        stored = self._metadata.state_dict_metadata[f"model.{name}"]
+        assert isinstance(stored, TensorStorageMetadata)
+        shape = list(self._shapes[name])
+        shape[dim] = stop - start
+        out = torch.empty(shape, dtype=stored.properties.dtype)
+        for chunk in stored.chunks:
+            at, length = chunk.offsets[dim], chunk.sizes[dim]
+            first, last = max(start, at), min(stop, at + length)
+            if first >= last or not math.prod(chunk.sizes):
+                continue
+            into = out.narrow(dim, first - start, last - first)
+            for other, (offset, size) in enumerate(zip(chunk.offsets, chunk.sizes)):
+                if other != dim:
+                    into = into.narrow(other, offset, size)
+            item = self._item(MetadataIndex(f"model.{name}", chunk.offsets))
+            into.copy_(item.narrow(dim, first - at, last - first))
+        return out
+
+    def _item(self, index: MetadataIndex) -> Tensor:
+        if self._last is None or self._last[0] != index:
+            self._last = None  # first: only one is in memory
+            self._last = index, self._reader.read_item(index)
+        return self._last[1]
+
+
+def tokenizer_of(trained: Artifact) -> Artifact:
+    """Return the tokenizer that made the tokens of a train step, or that was imported with its model.
+
+    Raises InputError where it is gone.
+    """
+    made_of = trained if "tokenizer" in trained.manifest["inputs"] else _parent(trained, "tokens")
+    return _parent(made_of, "tokenizer")
+
+
+def _parent(artifact: Artifact, stage: str) -> Artifact:
+    """Return the artifact of a stage that went into this one.
+
+    Raises InputError where it is gone, or where another one has taken its place.
+    """
+    root = Store(artifact.url.rsplit("/", 2)[0])
+    for name in artifact.parents.get(stage, []):
+        if root.exists(f"{name}/{MANIFEST}"):
+            found = Artifact.load(root, name)
+            if found.digest == artifact.manifest["inputs"].get(stage):
+                return found
+    raise InputError(f"{root.url} no longer holds the {stage} step that {artifact.url} was made from")
