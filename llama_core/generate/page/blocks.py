@@ -21,8 +21,7 @@ MOST_WAITING = 32
 MOST_NEW_TOKENS = 2048
 NO_OTHER = ""
 LABELS = {CONTINUE: "Text to continue", CONVERSE: "Your message", SUMMARISE: "Text to summarise"}
-DOES = {CONTINUE: "Continue the text", CONVERSE: "Send", SUMMARISE: "Summarise"}
-ENDS = {"length": "has all its tokens", "stop": "has come to its end", None: "grows"}
+DOES = {CONTINUE: "Continue", CONVERSE: "Send", SUMMARISE: "Summarise"}
 HEAD = """
 <p>This model only continues text. It has not been trained to answer or to obey: a conversation and a summary
 are texts that it is given the beginning of. What it writes may be wrong, or offend.</p>
@@ -42,28 +41,25 @@ Turns = list[list[Turn]]  # of the first model, and of the second
 def look() -> dict[str, Any]:
     """Return what the page looks like: nothing of it comes from elsewhere."""
     theme = gr.themes.Base(primary_hue="blue", neutral_hue="slate", font=FONT, font_mono=FONT_MONO)
-    return {
-        "theme": theme.set(**READABLE),
-        "css": (HERE / "page.css").read_text(),
-        "head": f"<script>{(HERE / 'page.js').read_text()}</script>",
-    }
+    style, script = ((HERE / name).read_text() for name in ("page.css", "page.js"))
+    # Gradio would bind the style to what lies inside its own boxes.
+    return {"theme": theme.set(**READABLE), "head": f"<style>{style}</style><script>{script}</script>"}
 
 
 def page(models: Models, start: Settings) -> gr.Blocks:
     """Return the page of these models, with its fields as `start` has them."""
     names = models.names
+    wide: dict[str, Any] = {"min_width": 280}  # two beside each other, on a phone one below the other
     with gr.Blocks(title=TITLE, analytics_enabled=False) as blocks:
         gr.HTML(f"<h1>{TITLE}</h1>{HEAD}", elem_id="head")
         with gr.Row():
             with gr.Column(scale=3, min_width=320):
                 mode = gr.Radio(MODES, value=start.mode, label="What to do", elem_id="mode")
                 with gr.Row():
-                    model = gr.Dropdown(
-                        names, value=start.model, label="Model", min_width=280, elem_id="model"
-                    )
+                    model = gr.Dropdown(names, value=start.model, label="Model", elem_id="model", **wide)
                     others = [("none", NO_OTHER), *((name, name) for name in names)]
                     other = gr.Dropdown(
-                        others, value=start.other, label="Compare with", min_width=280, elem_id="other"
+                        others, value=start.other, label="Compare with", elem_id="other", **wide
                     )
                 text = gr.Textbox(
                     label=LABELS[start.mode],
@@ -80,8 +76,10 @@ def page(models: Models, start: Settings) -> gr.Blocks:
                     share = gr.Button("Link to this", elem_id="share")
                 status = gr.HTML(elem_id="status")
                 with gr.Row(elem_id="panels"):
-                    panel_a = gr.HTML(elem_id="panel-a", elem_classes="panel")
-                    panel_b = gr.HTML(elem_id="panel-b", elem_classes="panel", visible=bool(start.other))
+                    panel_a = gr.HTML(elem_id="panel-a", elem_classes="panel", **wide)
+                    panel_b = gr.HTML(
+                        elem_id="panel-b", elem_classes="panel", visible=bool(start.other), **wide
+                    )
                 read = gr.HTML(elem_id="read")
             with gr.Column(scale=1, min_width=260):
                 max_new_tokens = gr.Slider(
@@ -177,13 +175,13 @@ def _write(models: Models, settings: Settings, said: Turns) -> Iterator[list[Any
             first = found[0]
             yield [
                 *[*panels, gr.skip()][:2],
-                _status(found),
+                _status(found, settings.max_new_tokens),
                 show.prompt_read(first.prompt, first.tokens, first.read),
                 (turns + said[len(turns) :]) if chat else said,
                 "" if chat else text,
             ]
     except LlamaError as error:
-        yield [gr.skip(), gr.skip(), show.notice(str(error), "error"), gr.skip(), gr.skip(), text]
+        yield [gr.skip(), gr.skip(), show.error(str(error)), gr.skip(), gr.skip(), text]
 
 
 def _panel(settings: Settings, answer: Answer, said: list[Turn]) -> Html:
@@ -195,21 +193,26 @@ def _panel(settings: Settings, answer: Answer, said: list[Turn]) -> Html:
     return show.panel(answer.name, answer.url if answer.url != answer.name else "", Html(body))
 
 
-def _status(found: list[Answer]) -> Html:
-    """Return a sentence on each text: how far it is, and how fast it came."""
-    said = []
+def _status(found: list[Answer], asked_for: int) -> Html:
+    """Return what there is to say of each text: how far it is, how fast it came, and why it has ended."""
+    lines = []
     for answer in found:
         name = f"{answer.name}: " if len(found) > 1 else ""
-        rate = f" in {answer.seconds:.1f} s" if answer.seconds else ""
-        count = len(answer.pieces)
-        said.append(f"{name}{count} token{'s' * (count != 1)}{rate}, the text {ENDS[answer.finish]}.")
+        count, rate = len(answer.pieces), len(answer.pieces) / answer.seconds if answer.seconds else 0
+        line = f"{name}{count} token{'s' * (count != 1)}"
+        if rate:
+            line += f" in {answer.seconds:.1f} s, {rate:.0f} a second"
+        if answer.finish == "stop":
+            line += ". The text has come to its end."
+        elif answer.finish:
+            line += ". That is what was asked for." if count == asked_for else ". The model can see no more."
+        lines.append(line)
         if answer.read < answer.tokens:
-            said.append(
-                f"The prompt is longer than the model's context: only its last {answer.read:,} of "
-                f"{answer.tokens:,} tokens were read."
+            lines.append(
+                f"{name}of the {answer.tokens:,} tokens that it was given, the model has read the last "
+                f"{answer.read:,}: more do not fit into its context."
             )
-    said.append(f"The seed is {found[0].seed}.")
-    return show.notice(" ".join(said))
+    return show.notice(*lines, f"The seed is {found[0].seed}.")
 
 
 def _fitting(mode: str, other: str) -> list[Any]:
@@ -230,7 +233,7 @@ def _share(settings: Settings) -> list[Any]:
     try:
         return [gr.update(value=f"?{settings.query()}", visible=True), show.notice("The link is below.")]
     except LlamaError as error:
-        return [gr.update(value=None, visible=False), show.notice(str(error), "error")]
+        return [gr.update(value=None, visible=False), show.error(str(error))]
 
 
 def _opened(models: Models, start: Settings, query: dict[str, str]) -> list[Any]:
@@ -242,5 +245,5 @@ def _opened(models: Models, start: Settings, query: dict[str, str]) -> list[Any]
     note = "The link names a model that this page does not offer." if strange else ""
     return [
         *(getattr(found, field.name) for field in fields(Settings)),
-        show.notice(note, "error") if note else "",
+        show.error(note) if note else "",
     ]

@@ -72,6 +72,11 @@ def prompt_read(prompt: str, tokens: int, read: int) -> Html:
     )
 
 
-def notice(text: str, kind: str = "note") -> Html:
-    """Return a sentence for the line below the buttons. `kind`: note or error."""
-    return Html(f"<p class={kind} role={'alert' if kind == 'error' else 'status'}>{escape(text)}</p>")
+def notice(*lines: str) -> Html:
+    """Return what there is to say of the work, for below the buttons."""
+    return Html("".join(f"<p class=note>{escape(line)}</p>" for line in lines))
+
+
+def error(text: str) -> Html:
+    """Return what a person has to mend, for the same place."""
+    return Html(f"<p class=error role=alert>{escape(text[:1].upper() + text[1:])}.</p>")
