@@ -62,6 +62,7 @@ def answers(
         everything = [answer for answer, _ in growing]
         yield everything
         began = looked = time.monotonic()
+        showing = 0.0
         while growing:
             for answer, stream in list(growing):
                 piece = next(stream, None)
@@ -71,9 +72,10 @@ def answers(
                     answer.finish = piece.finish
                 if piece is None or piece.finish:
                     growing.remove((answer, stream))
-            if time.monotonic() - looked > SHOWN_EVERY:
-                looked = time.monotonic()
+            if (before := time.monotonic()) - looked > max(SHOWN_EVERY, showing):
                 yield everything
+                looked = time.monotonic()
+                showing = looked - before  # a long text takes long to show: no more than half of the time
         yield everything
 
 

@@ -75,6 +75,9 @@ def page(models: Models, start: Settings) -> gr.Blocks:
                     anew = gr.Button("New conversation", visible=start.mode == CONVERSE, elem_id="anew")
                     share = gr.Button("Link to this", elem_id="share")
                 status = gr.HTML(elem_id="status")
+                link = gr.Textbox(
+                    label="Link", visible=False, interactive=False, buttons=["copy"], elem_id="link"
+                )
                 with gr.Row(elem_id="panels"):
                     panel_a = gr.HTML(elem_id="panel-a", elem_classes="panel", **wide)
                     panel_b = gr.HTML(
@@ -112,7 +115,6 @@ def page(models: Models, start: Settings) -> gr.Blocks:
                     info="{text} is yours. The model goes on at {answer}, until what follows it.",
                     visible=start.mode == SUMMARISE, elem_id="summary",
                 )  # fmt: skip
-        link = gr.Textbox(label="Link", visible=False, interactive=False, buttons=["copy"], elem_id="link")
         turns = gr.State([[], []])
 
         of = {
@@ -144,7 +146,7 @@ def page(models: Models, start: Settings) -> gr.Blocks:
             part.change(_fitting, [mode, other], [text, go, anew, conversation, summary, panel_b], **private)
         shade.change(None, shade, None, js="(on) => { document.body.classList.toggle('shaded', on) }")
         share.click(lambda *found: _share(_settings(found)), given, [link, status], **private).then(
-            None, link, None, js="(query) => query && shareLink(query)"
+            None, link, link, js="(query) => query && shareLink(query)"
         )
 
         def opened(request: gr.Request) -> list[Any]:
@@ -238,6 +240,8 @@ def _share(settings: Settings) -> list[Any]:
 
 def _opened(models: Models, start: Settings, query: dict[str, str]) -> list[Any]:
     """Return the values of all fields for a page that is opened by a link, and what to say of it."""
+    if not query:
+        return [gr.skip()] * (len(fields(Settings)) + 1)  # a person may be typing already
     found = start.changed(query)
     offered = {"model": models.names, "other": ["", *models.names]}
     strange = [name for name, names in offered.items() if getattr(found, name) not in names]

@@ -1,7 +1,7 @@
 // What the page does by itself: the box with a token's probabilities, the keys, copying.
 (() => {
   const percent = (p) => (100 * p).toPrecision(3) + " %";
-  const written = (text) => JSON.stringify(text).slice(1, -1) || "(part of a character)";
+  const written = (text) => JSON.stringify(text).slice(1, -1).replaceAll(" ", "\u2423");
 
   function hide() {
     document.getElementById("hover")?.remove();

@@ -17,6 +17,7 @@ from llama_core.errors import InputError
 from llama_core.own_origin import ASGIApp, OwnOrigin, Receive, Scope, Send, refuse
 
 MOST_BYTES = 8 << 20  # of a request: the longest text, each character of it escaped as JSON
+TOO_LARGE = 413
 GRACE = 2  # seconds for open connections when the server ends
 API = "/gradio_api"
 PATHS = {"/", "/config", "/config/", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt"}
@@ -52,28 +53,23 @@ class OnlyThePage:
         if scope["type"] != "http" or not (path in PATHS or path.startswith(FOLDERS)):
             await refuse(send, 404, "The page has nothing here.")
             return
-        size, began = 0, False
+        size = 0
 
         async def counted() -> Any:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
             if size > MOST_BYTES:
-                raise TooLarge
+                raise TooLarge(f"a request may have {MOST_BYTES:,} bytes")
             return message
 
-        async def guarded(message: Any) -> None:
-            nonlocal began
+        async def told(message: Any) -> None:
             if message["type"] == "http.response.start":
-                began = True
-                message = message | {"headers": [*message.get("headers", []), *HEADERS]}
+                status = TOO_LARGE if size > MOST_BYTES else message["status"]
+                message = message | {"status": status, "headers": [*message.get("headers", []), *HEADERS]}
             await send(message)
 
-        try:
-            await self._app(scope, counted, guarded)
-        except TooLarge:
-            if not began:
-                await refuse(send, 413, f"A request may have {MOST_BYTES:,} bytes.")
+        await self._app(scope, counted, told)
 
 
 def guarded(blocks: Any, look: dict[str, Any], names: Iterable[str]) -> ASGIApp:
