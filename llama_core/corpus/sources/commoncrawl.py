@@ -10,7 +10,7 @@ from typing import Any
 from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined, document_id
 from llama_core.corpus.formats.http_response import decode_payload, parse_response
 from llama_core.corpus.formats.warc import Record, records
-from llama_core.corpus.markup.webpage import extract
+from llama_core.corpus.markup.webpage.extract import extract
 from llama_core.corpus.recipe import CommonCrawl
 from llama_core.corpus.sources import rules
 from llama_core.corpus.sources.raw import Raw, find_files, open_unchanged
