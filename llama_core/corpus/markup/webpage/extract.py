@@ -41,8 +41,6 @@ def extract(data: bytes, charset: str) -> tuple[str, str] | str:
     `data`: the HTML as bytes. `charset`: the encoding that the server declares, empty if it declares none.
     """
     html = decode(data, charset)
-    if html is None:
-        return "unknown_charset"
     if _has_too_many_attributes(html):
         return "too_many_attributes"
     tags = html.count("<")
