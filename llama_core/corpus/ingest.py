@@ -1,7 +1,8 @@
 """Ingest: raw records to documents, one step a source. Every record is counted once.
 
 raw = members + non_content.<kind> + dropped.<reason> + quarantined.<error>, for each shard, where
-`members` are the raw records that the documents were made of: one each, unless the source merges them.
+`members` are the raw records that the documents were made of: one each, unless the source merges them. Bytes
+between raw records are counted by themselves, as `skipped_bytes`.
 """
 
 import contextlib
@@ -21,6 +22,7 @@ from llama_core.corpus.document import (
     NonContent,
     Outcome,
     RowWriter,
+    Skipped,
 )
 from llama_core.corpus.recipe import Source
 from llama_core.corpus.sources.kind import SourceModule
@@ -101,6 +103,8 @@ class _OutcomeWriter:
                 self._sampled[outcome.reason] += 1
                 row = (outcome.reason, outcome.record, outcome.text[:SAMPLE_CHARS])
                 self._other("dropped", DROPPED_SCHEMA).append(row)
+        elif isinstance(outcome, Skipped):
+            counts["skipped_bytes"] += outcome.size
         else:
             counts["raw"] += 1
             counts[f"quarantined.{outcome.error}"] += 1
