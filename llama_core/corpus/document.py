@@ -1,7 +1,7 @@
 """A document: one row of Parquet, as every stage of the corpus reads and writes it.
 
 The modules of `sources/` yield an outcome for the raw records that they read: a `Document`, `NonContent`,
-`Dropped` or `Quarantined`.
+`Dropped` or `Quarantined`; and `Skipped` for bytes between them.
 """
 
 import contextlib
@@ -78,7 +78,14 @@ class Quarantined:
     """Name of the error; it is counted under this name."""
 
 
-Outcome = Document | NonContent | Dropped | Quarantined
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Bytes of a raw file that stand between its raw records and belong to none of them."""
+
+    size: int
+
+
+Outcome = Document | NonContent | Dropped | Quarantined | Skipped
 
 SCHEMA = pa.schema([(f.name, pa.string()) for f in fields(Document) if f.type is str])
 DROPPED_SCHEMA = pa.schema([("reason", pa.string()), ("record", pa.string()), ("text", pa.string())])

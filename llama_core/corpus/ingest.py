@@ -1,13 +1,16 @@
 """Ingest: raw records to documents, one step a source. Every record is counted once.
 
 raw = members + non_content.<kind> + dropped.<reason> + quarantined.<error>, for each shard, where
-`members` are the raw records that the documents were made of: one each, unless the source merges them.
+`members` are the raw records that the documents were made of: one each, unless the source merges them. Bytes
+between raw records are counted by themselves, as `skipped_bytes`.
 """
 
 import contextlib
 import importlib
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import astuple
+from functools import partial
 from typing import Any, cast
 
 import pyarrow as pa
@@ -21,14 +24,16 @@ from llama_core.corpus.document import (
     NonContent,
     Outcome,
     RowWriter,
+    Skipped,
 )
 from llama_core.corpus.recipe import Source
 from llama_core.corpus.sources.kind import SourceModule
 from llama_core.corpus.sources.raw import Raw
 from llama_core.errors import InputError
+from llama_core.phases import Phase, Plan, one_phase
 from llama_core.step import OpenShard, Step
 
-REVISION = 4
+REVISION = 5
 SAMPLES = 3  # texts that each shard keeps, to be read by eye, of those dropped for one reason
 SAMPLE_CHARS = 2000  # characters that are kept of such a text
 
@@ -55,16 +60,34 @@ def identity(source_name: str, source: Source) -> dict[str, Any]:
 def raw_files(source_name: str, source: Source) -> list[Raw]:
     """Return the raw files of a source, each of which becomes a shard. No text is downloaded for it.
 
-    Raises InputError.
+    They are the first so many if the source has a limit. Raises InputError.
     """
-    return reader(source.kind).raw_files(source, f"corpus.sources.{source_name}")
+    raws = reader(source.kind).raw_files(source, f"corpus.sources.{source_name}")
+    return raws[: source.limit.files] if source.limit else raws
 
 
-def ingest_shard(step: Step, source_name: str, source: Source, raw: Raw) -> None:
+def plan(step: Step, source_name: str, source: Source, raws: Iterable[Raw]) -> Plan:
+    """Make a shard of each raw file; with a limit of documents, of one after another until there are so many."""
+    if source.limit is None or source.limit.documents is None:
+        work = partial(ingest_shard, step, source_name, source)
+        return (yield from one_phase({raw.name: raw for raw in raws}, work))
+    left = source.limit.documents
+    names: list[str] = []
+    for raw in raws:
+        yield Phase("shards", {raw.name: raw}, partial(ingest_shard, step, source_name, source, most=left))
+        names.append(raw.name)
+        left -= step.committed_shards([raw.name])[0].counts.get("documents", 0)
+        if left <= 0:
+            break
+    return {"shards": names}
+
+
+def ingest_shard(step: Step, source_name: str, source: Source, raw: Raw, most: int | None = None) -> None:
     """Make the shard of one raw file: `documents.parquet` and, where they have rows, `quarantine.parquet` and
     `dropped.parquet` (samples of what was left out).
 
-    Raises InputError, and StoreError where the raw file cannot be read on.
+    `most`: the number of documents after which reading ends. Raises InputError, and StoreError where the raw
+    file cannot be read on.
     """
     with step.shard(raw.name) as out:
         out.facts |= raw.facts | {"source": source_name, "url": raw.url}
@@ -72,6 +95,8 @@ def ingest_shard(step: Step, source_name: str, source: Source, raw: Raw) -> None
             writer = _OutcomeWriter(out, stack)
             for outcome in reader(source.kind).read(source_name, source, raw):
                 writer.put(outcome)
+                if most is not None and out.counts["documents"] >= most:
+                    break
 
 
 class _OutcomeWriter:
@@ -101,6 +126,8 @@ class _OutcomeWriter:
                 self._sampled[outcome.reason] += 1
                 row = (outcome.reason, outcome.record, outcome.text[:SAMPLE_CHARS])
                 self._other("dropped", DROPPED_SCHEMA).append(row)
+        elif isinstance(outcome, Skipped):
+            counts["skipped_bytes"] += outcome.size
         else:
             counts["raw"] += 1
             counts[f"quarantined.{outcome.error}"] += 1

@@ -41,7 +41,7 @@ def test_every_size_and_every_stage_has_a_deployment_and_the_large_sizes_their_p
     pools = {f"{flows[d['flow_id']]}/{d['name']}": d["work_pool_name"] for d in stack.ask("deployments")}
     large = {f"pretrain/{size}": f"gpu-{size}" for size in ("7b", "13b", "33b", "65b")}
     small = ("pretrain", "corpus", "tokenizer", "tokens", "train", "evaluate", "register")
-    data = {"corpus/llama-v1": "local"}
+    data = {"corpus/llama-v1": "local", "corpus/llama-v1-trial": "local"}
     assert pools == large | data | {f"{flow}/tiny": "local" for flow in small}
 
 

@@ -7,10 +7,19 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined, document_id
-from llama_core.corpus.formats.http_response import decode_payload, parse_response
-from llama_core.corpus.formats.warc import Record, records
-from llama_core.corpus.markup.webpage import extract
+from llama_core.corpus.document import (
+    Document,
+    Dropped,
+    NonContent,
+    Outcome,
+    Quarantined,
+    Skipped,
+    document_id,
+)
+from llama_core.corpus.formats.http_response import decode_payload, media_type, parse_response
+from llama_core.corpus.formats.payload_type import is_binary, is_html
+from llama_core.corpus.formats.warc import Gap, Record, records
+from llama_core.corpus.markup.webpage.extract import extract
 from llama_core.corpus.recipe import CommonCrawl
 from llama_core.corpus.sources import rules
 from llama_core.corpus.sources.raw import Raw, find_files, open_unchanged
@@ -19,7 +28,11 @@ ENDINGS = (".warc.wet.gz", ".warc.wet", ".wet.gz", ".wet", ".warc.gz", ".warc")
 
 _TEXTS = frozenset({"conversion", "response"})
 _OTHERS = frozenset({"warcinfo", "request", "metadata", "resource", "revisit", "continuation"})
-_HTML = frozenset({"text/html", "application/xhtml+xml"})
+_HTML = frozenset({"text/html", "application/xhtml+xml", "text/xhtml", "application/vnd.wap.xhtml+xml"})
+# What servers state that do not know what they send: the payload says whether it is HTML.
+_NOTHING = frozenset(
+    {"", "unknown/unknown", "application/unknown", "content/unknown", "text/unknown", "*/*", "text/*", "none/none"}
+)
 
 _Page = tuple[str, str]  # its title and its text
 
@@ -35,7 +48,12 @@ def read(source_name: str, source: CommonCrawl, raw: Raw) -> Iterator[Outcome]:
     Raises InputError, and StoreError where the file cannot be read on.
     """
     with open_unchanged(source, raw) as file:
-        for number, record in enumerate(records(file, source.max_record_bytes, _TEXTS)):
+        number = -1
+        for record in records(file, source.max_record_bytes, _TEXTS):
+            if isinstance(record, Gap):
+                yield Skipped(record.size)
+                continue
+            number += 1
             place = f"{raw.url}#{number}"
             found = _page(record, source.max_record_bytes)
             if isinstance(found, NonContent):
@@ -95,11 +113,15 @@ def _html(body: bytes, headers: dict[str, str], limit: int) -> _Page | NonConten
         return "bad_http"
     if response.status != 200:
         return NonContent("redirect" if 300 <= response.status < 400 else "http_error")
-    if (headers.get("warc-identified-payload-type", "").lower() or response.media_type) not in _HTML:
+    stated = media_type(headers.get("warc-identified-payload-type", "")) or response.media_type
+    is_stated = stated in _HTML
+    if not is_stated and stated not in _NOTHING:
         return NonContent("not_html")
     payload = decode_payload(response, limit, "warc-truncated" in headers)
     if isinstance(payload, str):
-        return payload
+        return payload if is_stated else NonContent("not_html")
+    if is_binary(payload) or not (is_stated or is_html(payload)):
+        return NonContent("not_html")
     found = extract(payload, response.charset)
     return found if isinstance(found, str) else rules.text_error("".join(found)) or found
 

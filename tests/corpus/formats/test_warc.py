@@ -11,7 +11,7 @@ from corpus import warcs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llama_core.corpus.formats.warc import Record, records
+from llama_core.corpus.formats.warc import Gap, Record, records
 
 TYPES = frozenset({"conversion", "response"})
 LIMIT = 1 << 16
@@ -20,7 +20,11 @@ PAGES = [warcs.page(i, text, warcs.OLD if i % 2 else warcs.NEW) for i, text in e
 
 
 def read(data: bytes, limit: int = LIMIT) -> list[Record]:
-    return [*records(io.BytesIO(data), limit, TYPES)]
+    return [r for r in records(io.BytesIO(data), limit, TYPES) if isinstance(r, Record)]
+
+
+def skipped(data: bytes) -> int:
+    return sum(r.size for r in records(io.BytesIO(data), LIMIT, TYPES) if isinstance(r, Gap))
 
 
 def texts(found: list[Record]) -> list[str]:
