@@ -28,7 +28,7 @@ from llama_core.corpus.sources.raw import Raw
 from llama_core.errors import InputError
 from llama_core.step import OpenShard, Step
 
-REVISION = 4
+REVISION = 5
 SAMPLES = 3  # texts that each shard keeps, to be read by eye, of those dropped for one reason
 SAMPLE_CHARS = 2000  # characters that are kept of such a text
 

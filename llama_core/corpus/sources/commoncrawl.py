@@ -10,6 +10,7 @@ from typing import Any
 from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined, document_id
 from llama_core.corpus.formats.http_response import decode_payload, parse_response
 from llama_core.corpus.formats.warc import Record, records
+from llama_core.corpus.markup.newlines import with_newlines
 from llama_core.corpus.markup.webpage import extract
 from llama_core.corpus.recipe import CommonCrawl
 from llama_core.corpus.sources import rules
@@ -81,9 +82,7 @@ def _text(body: bytes, headers: dict[str, str]) -> _Page | NonContent | str:
         return "invalid_utf8"
     if "\0" in text:
         return "nul_byte"
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    title, _, text = "\n".join(map(str.strip, text.split("\n"))).partition("\n")
+    title, _, text = "\n".join(map(str.strip, with_newlines(text).split("\n"))).partition("\n")
     return title, text.strip("\n")
 
 
@@ -101,7 +100,9 @@ def _html(body: bytes, headers: dict[str, str], limit: int) -> _Page | NonConten
     if isinstance(payload, str):
         return payload
     found = extract(payload, response.charset)
-    return found if isinstance(found, str) else rules.text_error("".join(found)) or found
+    if isinstance(found, str):
+        return found
+    return rules.text_error("".join(found)) or (found[0], with_newlines(found[1]))
 
 
 def _document(
