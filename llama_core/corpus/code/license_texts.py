@@ -65,9 +65,9 @@ _SPELLINGS = [
 _TERMS = re.compile(
     r"\b(?:not|non(?:commercial\w*|profit\w*|exclusive\w*)?|no(?! attribution)|only|except\w*|must|shall"
     r"|cannot|unless|solely|requir\w*|prohibit\w*|restrict(?:ed|ing|s)?|forbid\w*|disallow\w*|exclud\w+"
-    r"|commercial\w*|fees?|pay|paid|payments?|royalt\w+|terminat\w+|consent|obligat\w+|obliged|mandatory|permission from"
-    r"|written permission|provided that|(?:have|has|need) to|limited to|used for|ethical|evil|weapons?"
-    r"|nuclear|(?:research|evaluation|educational|academic|personal|internal|private|military|government\w*)"
+    r"|commercial\w*|fees?|pay|paid|payments?|royalt\w+|terminat\w+|consent|obligat\w+|obliged|mandatory"
+    r"|permission from|written permission|provided that|(?:have|has|need) to|limited to|used for|ethical|evil"
+    r"|weapons?|nuclear|(?:research|evaluation|educational|academic|personal|internal|private|military|government\w*)"
     r" (?:use|purposes?)|patents?|trademarks?|[al]?gpl(?!\w* ?compatible)\w*|gnu|mpl\w*|eupl|cddl|copyleft"
     r"|sharealike|proprietary|confidential|(?:commons|advertising) clause|cite|citation|competing"
     r"|competitors?|managed service|saas)\b"
