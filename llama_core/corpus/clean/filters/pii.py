@@ -68,7 +68,8 @@ _IPV4 = re.compile(
 # What comes before four numbers that are no address: of releases, headings, products ("Opera/9.80.1.2").
 _NUMBERED = re.compile(
     r"(?:[\d.]|\b(?:v|ver|versions?|release[sd]?|build|rev|revision|firmware|driver|update[ds]?|upgrade[ds]?|patch"
-    r"|section|chapter|figure|fig|table|appendix|clause|article|assembly\w*|\w*version\w*|since|(?:from|to) version)"
+    r"|section|chapter|figure|fig|table|appendix|clause|article|assembly\w*|\w*version\w*|since"
+    r"|(?:from|to) version)"
     r"[\s.:=#\"'(\[<>~^,-]{0,6}(?:to )?|§ ?|[^\W_][/_@-]|[^\W\d]|(?:[~^<>!=]=|[~^]) ?)\Z",
     re.IGNORECASE,
 )
