@@ -14,8 +14,8 @@ from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Q
 from llama_core.corpus.formats.streams import chunks
 from llama_core.corpus.formats.xml_stream import Elements, parse
 from llama_core.corpus.markup.wikitext.names import REDIRECTS
-from llama_core.corpus.markup.wikitext.nesting import TooDeepError
 from llama_core.corpus.markup.wikitext.page import read_page
+from llama_core.corpus.markup.wikitext.tree import TooDeepError
 from llama_core.corpus.recipe import Wikipedia
 from llama_core.corpus.sources import rules
 from llama_core.corpus.sources.raw import Raw, find_files, open_unchanged
