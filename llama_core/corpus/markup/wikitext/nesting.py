@@ -1,14 +1,30 @@
 """What the tree of a page becomes: templates and links rendered, tables taken out."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
 
 from llama_core.corpus.markup.wikitext.call import Call
+from llama_core.corpus.markup.wikitext.elements import Aside
+from llama_core.corpus.markup.wikitext.expand.definitions import NONE, Definitions
+from llama_core.corpus.markup.wikitext.expand.expander import Expander
+from llama_core.corpus.markup.wikitext.expand.frame import UnknownError
+from llama_core.corpus.markup.wikitext.expand.functions import is_function
+from llama_core.corpus.markup.wikitext.expand.results import has_words, words_of
 from llama_core.corpus.markup.wikitext.names import CATEGORIES, LANGUAGE_CODES, MEDIA
 from llama_core.corpus.markup.wikitext.quotes import unquote
 from llama_core.corpus.markup.wikitext.templates import is_citation, render
-from llama_core.corpus.markup.wikitext.tree import APART, CALL, HOLE, LINK, TABLE, Node, Nodes, parse
+from llama_core.corpus.markup.wikitext.tree import (
+    APART,
+    CALL,
+    HOLE,
+    LINK,
+    TABLE,
+    Node,
+    Nodes,
+    TooDeepError,
+    parse,
+)
 
 # Prefixes of links to other projects, as in [[wikt:word]].
 _PROJECTS = frozenset({
@@ -18,20 +34,28 @@ _PROJECTS = frozenset({
 _QUALIFIER = re.compile(r" ?\([^()]*\)$")
 
 
-@dataclass
 class Nesting:
     """The pass over the text of one page, and what it finds beside the text.
 
     `title`: the page's own. `language`: the code of its Wikipedia. `hidden`: the namespaces, in lower case,
     whose links leave no words. `templates`: the names of the templates found, in lower case. `citations`: the
-    text of those that are citations.
+    text of those that are citations. `outcomes`: how many calls came to what (see `_words`).
     """
 
-    title: str = ""
-    language: str = ""
-    hidden: Collection[str] = MEDIA | CATEGORIES
-    templates: set[str] = field(default_factory=set)
-    citations: list[str] = field(default_factory=list)
+    def __init__(
+        self,
+        title: str = "",
+        language: str = "",
+        hidden: Collection[str] = MEDIA | CATEGORIES,
+        definitions: Definitions = NONE,
+        aside: Aside | None = None,
+    ):
+        self._title, self._language, self._hidden = title, language, hidden
+        self._definitions, self._aside = definitions, aside or Aside()
+        self._expander = Expander(definitions, title, language)
+        self.templates: set[str] = set()
+        self.citations: list[str] = []
+        self.outcomes: Counter[str] = Counter()
 
     def flatten(self, text: str) -> str:
         """Return `text` with templates and links rendered and tables taken out. Raises TooDeepError."""
@@ -39,7 +63,7 @@ class Nesting:
         for call in _calls(tree):
             name = _plain(call.parts[0])
             name = " ".join(name.replace("_", " ").lower().split())
-            self.templates.add(name)
+            self.templates |= {name, self._definitions.title_of(self._definitions.bare(name)).lower()}
             if is_citation(name):
                 self.citations.append("|".join(map(_plain, call.parts)))
         return self._text(tree)
@@ -67,10 +91,67 @@ class Nesting:
         if node.kind == LINK:
             return self._link("|".join(map(self._text, node.parts)).split("|"))
         if node.kind == CALL:
-            name = self._text(node.parts[0])
-            words = render(Call(name, node.parts[1:], self._text, self.title, self.language))
+            words, outcome = self._words(node)
+            self.outcomes[outcome] += 1
             return HOLE if words is None else words
         return "|".join(map(self._text, node.parts[1:]))  # a parameter, on a template's own page
+
+    def _words(self, node: Node) -> tuple[str | None, str]:
+        """Return the words of a call, None if it has none, and how they were found.
+
+        That is by its `expanded` definition or `by_hand`. Without words it is `dropped` (a box, a notice, or
+        nothing), `unknown` (it takes a program or the day) or `undefined`.
+        """
+        name = self._definitions.bare(self._text(node.parts[0]))
+        title = self._definitions.title_of(name)
+        outcome = "undefined"
+        if is_function(name) or (self._definitions.find(title) is not None and not is_citation(name)):
+            try:
+                words = self._expansion(node)
+            except UnknownError:
+                outcome = "unknown"
+            else:
+                if words is not None:
+                    return (words, "expanded") if has_words(words) else (None, "dropped")
+                outcome = "dropped"
+        for known_as in (name, title) if title.lower() != name.lower() else (name,):  # a redirect's target
+            call = Call(known_as, node.parts[1:], self._text, self._title, self._language)
+            if (words := render(call)) is not None:
+                return words, "by_hand"
+        return None, outcome
+
+    def _expansion(self, node: Node) -> str | None:
+        """Return the words of a call's expansion, None if it is a box or a notice. Raises UnknownError."""
+        results, key = self._definitions.results, self._key(node)
+        if key is not None and key in results:
+            if isinstance(known := results[key], UnknownError):
+                raise known
+            return known
+        self._expander.knows_page = False
+        result: str | UnknownError | None
+        try:
+            result = words_of(self._aside.take(self._expander.expand(node)))
+            if result and ("[[" in result or "{|" in result):
+                result = self._text(parse(result))
+        except TooDeepError:
+            result = None
+        except UnknownError as error:
+            result = error.with_traceback(None)
+        if key is not None and not self._expander.knows_page:
+            results[key] = result
+        if isinstance(result, UnknownError):
+            raise result
+        return result
+
+    def _key(self, node: Node) -> tuple[str, ...] | None:
+        """Return what the result of a call depends on if all of it is plain text, else None."""
+        key = [self._language]
+        for part in node.parts:
+            text = part[0] if part else ""
+            if len(part) > 1 or isinstance(text, Node) or "\x01" in text:
+                return None
+            key.append(text)
+        return tuple(key)
 
     def _link(self, parts: list[str]) -> str:
         target = parts[0].strip()
@@ -78,7 +159,7 @@ class Nesting:
             return "|".join(parts)
         prefix, colon, rest = target.partition(":")
         prefix = prefix.strip().lower()
-        if colon and (prefix in self.hidden or prefix in LANGUAGE_CODES):
+        if colon and (prefix in self._hidden or prefix in LANGUAGE_CODES):
             return HOLE
         label = "|".join(parts[1:])
         if label.strip():

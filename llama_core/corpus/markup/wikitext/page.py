@@ -8,13 +8,14 @@ Our own code, not `mwparserfromhell`, which drops the words of templates and is 
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from llama_core.corpus.markup.html import unescape
 from llama_core.corpus.markup.wikitext import scripts
 from llama_core.corpus.markup.wikitext.elements import RESERVED, Aside
+from llama_core.corpus.markup.wikitext.expand.definitions import NONE, Definitions
 from llama_core.corpus.markup.wikitext.lines import layout
 from llama_core.corpus.markup.wikitext.names import (
     CASED_SWITCHES,
@@ -63,25 +64,33 @@ _ARCHIVED = re.compile(r"https?://(?:web\.|www\.)?archive\.org/(?:web/)?\d+\w*/(
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What is read from a page: its text and two facts.
+    """What is read from a page: its text and three facts.
 
     `references`: the distinct web addresses that the page cites, in its order, at most 1,000.
     `is_disambiguation`: whether the page says that it only lists the pages of one name.
+    `outcomes`: how many of the calls that stand in its text came to what (see `Nesting`).
     """
 
     text: str
     references: list[str]
     is_disambiguation: bool
+    outcomes: Mapping[str, int]
 
 
-def read_page(wikitext: str, title: str = "", hidden: Collection[str] = (), language: str = "") -> Page:
+def read_page(
+    wikitext: str,
+    title: str = "",
+    hidden: Collection[str] = (),
+    language: str = "",
+    definitions: Definitions = NONE,
+) -> Page:
     """Read a page. Raises TooDeepError if more is nested in it than MediaWiki would read.
 
     `title`: the page's own. `hidden`: more names of the namespaces of pictures and categories, in lower case.
-    `language`: the code of the Wikipedia that the page is from.
+    `language`: the code of the Wikipedia that the page is from. `definitions`: of its templates.
     """
     aside = Aside()
-    nesting = Nesting(title, language, MEDIA | CATEGORIES | set(hidden))
+    nesting = Nesting(title, language, MEDIA | CATEGORIES | set(hidden), definitions, aside)
     text = aside.take(RESERVED.sub("", wikitext.replace("\r", "")))
     in_scripts = scripts.applies_to(language)
     if in_scripts:
@@ -95,7 +104,7 @@ def read_page(wikitext: str, title: str = "", hidden: Collection[str] = (), lang
     addresses = _addresses([*aside.cited, *nesting.citations])
     disambiguates = DISAMBIGUATION_SWITCH.search(wikitext) is not None
     disambiguates = disambiguates or any(map(is_disambiguation, nesting.templates))
-    return Page(text.strip(), addresses, disambiguates)
+    return Page(text.strip(), addresses, disambiguates, nesting.outcomes)
 
 
 def _inline(text: str) -> str:

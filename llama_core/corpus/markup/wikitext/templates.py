@@ -40,13 +40,9 @@ _CURRENCIES = {
 
 def render(call: Call) -> str | None:
     """Return the words of a template call, or None if it has none."""
-    key = call.key.removeprefix("template:")
-    if ":" in key:
-        return _function(call)
+    key = call.key
     if key in SPACED and not call.n_parts:
         return SPACED[key]
-    if key == "pagename":
-        return call.title
     if not call.n_parts and _ITS_NAME.fullmatch(call.name):
         return call.name
     if re.fullmatch(r"[a-z]{2,3}S", call.name):  # {{frS|mot}} in the German Wikipedia
@@ -58,17 +54,6 @@ def render(call: Call) -> str | None:
 def is_citation(name: str) -> bool:
     """Tell whether the template of that name is a citation."""
     return name.strip().lower().startswith(CITATIONS)
-
-
-def _function(call: Call) -> str | None:
-    """Return the words of a parser function, if it is one that only changes the look of its argument."""
-    function, _, value = call.key.partition(":")
-    if function in ("formatnum", "lc", "nowrap"):
-        return value.strip() or None
-    if function in ("uc", "ucfirst", "lcfirst"):
-        value = call.name.partition(":")[2].strip()
-        return (value.upper() if function == "uc" else value) or None
-    return None
 
 
 def _known(key: str, call: Call) -> str | None:
