@@ -11,9 +11,9 @@ from llama_core.corpus.document import (
     Document,
     Dropped,
     NonContent,
+    Noted,
     Outcome,
     Quarantined,
-    Skipped,
     document_id,
 )
 from llama_core.corpus.formats.http_response import decode_payload, media_type, parse_response
@@ -32,7 +32,16 @@ _OTHERS = frozenset({"warcinfo", "request", "metadata", "resource", "revisit", "
 _HTML = frozenset({"text/html", "application/xhtml+xml", "text/xhtml", "application/vnd.wap.xhtml+xml"})
 # What servers state that do not know what they send: the payload says whether it is HTML.
 _NOTHING = frozenset(
-    {"", "unknown/unknown", "application/unknown", "content/unknown", "text/unknown", "*/*", "text/*", "none/none"}
+    {
+        "",
+        "unknown/unknown",
+        "application/unknown",
+        "content/unknown",
+        "text/unknown",
+        "*/*",
+        "text/*",
+        "none/none",
+    }
 )
 
 _Page = tuple[str, str]  # its title and its text
@@ -52,7 +61,7 @@ def read(source_name: str, source: CommonCrawl, raw: Raw) -> Iterator[Outcome]:
         number = -1
         for record in records(file, source.max_record_bytes, _TEXTS):
             if isinstance(record, Gap):
-                yield Skipped(record.size)
+                yield Noted({"skipped_bytes": record.size})
                 continue
             number += 1
             place = f"{raw.url}#{number}"

@@ -23,8 +23,8 @@ from pydantic import TypeAdapter
 from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined
 from llama_core.corpus.ingest import reader
 from llama_core.corpus.markup.html import to_text
-from llama_core.corpus.markup.wikitext.nesting import TooDeepError
 from llama_core.corpus.markup.wikitext.page import read_page
+from llama_core.corpus.markup.wikitext.tree import TooDeepError
 from llama_core.corpus.recipe import Source
 from llama_core.corpus.sources.listing import parse_listing
 from llama_core.corpus.sources.raw import raw_file

@@ -15,8 +15,7 @@ _SCRIPTS = 'script[type^="math/"]'
 _RENDERED = re.compile(r"(?:^|\s)(?:MathJax|MJX|mjx-)")
 # Classes of elements that hold one formula in all of its forms.
 _WHOLES = frozenset(
-    "katex mwe-math-element MathJax MathJax_Display MathJax_SVG MathJax_SVG_Display MathJax_CHTML MathJax_MathML"
-    " MJXc-display mjx-chtml".split()
+    ["katex", "mwe-math-element", "MathJax", "MathJax_Display", "MathJax_SVG", "MathJax_SVG_Display", "MathJax_CHTML", "MathJax_MathML", "MJXc-display", "mjx-chtml"]
 )
 _PICTURES = frozenset(
     {"tex", "latex", "katex", "mwe-math-fallback-image-inline", "mwe-math-fallback-image-display"}

@@ -42,7 +42,7 @@ _ALWAYS = frozenset({"body", "html", "main", "h1", "article"})
 _SURROUNDING = frozenset({"footer", "aside", "header"})
 _CLUSTERS = frozenset({"ul", "ol", "dl", "div", "section", "table"})
 _CONTAINERS = frozenset(
-    "div section article main table tbody tr td center form span header footer aside address fieldset".split()
+    ["div", "section", "article", "main", "table", "tbody", "tr", "td", "center", "form", "span", "header", "footer", "aside", "address", "fieldset"]
 )
 _ROOTS = ("body", "article", "main")
 _DECLARED = 0.4  # share of the prose that an element must hold to be the content that it says it is

@@ -13,9 +13,7 @@ from llama_core.corpus.markup.webpage.formulas import Formulas
 MAX_DEPTH = 512  # browsers cut there
 
 _NEVER = frozenset(
-    "script style template noscript iframe frame frameset object embed applet audio video canvas svg map head"
-    " link meta base nav dialog menu button select input textarea option datalist progress meter label"
-    " noframes param source track".split()
+    ["script", "style", "template", "noscript", "iframe", "frame", "frameset", "object", "embed", "applet", "audio", "video", "canvas", "svg", "map", "head", "link", "meta", "base", "nav", "dialog", "menu", "button", "select", "input", "textarea", "option", "datalist", "progress", "meter", "label", "noframes", "param", "source", "track"]
 )
 _NO_LANDMARKS = frozenset({"navigation", "search", "dialog", "alert", "menu", "menubar", "toolbar", "tooltip"})
 _PROSE_CHARS = 25  # a text of fewer characters, such as a label or a date, says nothing about where prose is
