@@ -111,9 +111,6 @@ class RunSection(Section):
     """Number of training steps between two checkpoints."""
     keep: Execution[int] = Field(2, ge=1)
     """Number of checkpoints that are kept besides the newest."""
-    most_skipped: Execution[int] = Field(10, ge=0)
-    """Number of training steps in a row that may make no update because their gradients are not finite; one
-    more ends the run."""
     hang_after: Execution[float] = Field(540.0, gt=0)
     """Seconds without the end of a training step, a save or a validation after which a process writes its
     stacks to the log and the store and ends, so that the job starts again. Processes wait for each other for

@@ -11,11 +11,13 @@ import torch
 from trainings import end_of
 
 from llama_core.recipes.load import load_recipe
-from llama_core.train import watchdog
+from llama_core.train import checkpoint
 from llama_core.train.distributed import World
 from llama_core.train.optimizer import clip, make_optimizer, update
 from llama_core.train.parallelize import build, init_weights
 from llama_core.train.passes import backward
+from llama_core.train.stability import watchdog
+from llama_core.train.stability.guard import NO_NORMS, Guard
 from llama_core.train.storage import raw_bytes
 
 VOCAB, BOS = 324, 1
@@ -32,6 +34,7 @@ def train(world: World, layout: dict[str, Any], bad: float | None, rank: int) ->
     parts = build(recipe, VOCAB, world)
     optimizer = make_optimizer(parts, recipe.train)
     init_weights(parts, 0.1, 1)
+    guard = Guard(recipe.train, NO_NORMS, world.device)
     norms, digests, counts = [], [], []
     for n in range(1, 5):
         generator = torch.Generator().manual_seed(n)
@@ -46,7 +49,7 @@ def train(world: World, layout: dict[str, Any], bad: float | None, rank: int) ->
         if n == 2 and bad is None:
             optimizer.zero_grad()
         else:
-            update(optimizer, n, recipe.train, norm)
+            update(optimizer, n, recipe.train, guard.allows(norm))
         norms.append(norm.item())
         digest = hashlib.sha256()
         for parameter in parts.parameters():
@@ -98,3 +101,52 @@ sys.exit(main({run.publish(2)!r}))
     assert name.endswith(".rank0.txt"), "the other one could not write"
     assert "resuming after step 10 of 20" in run.run(2)
     assert end_of(run) == end_of(undisturbed)
+
+
+SPIKES = """
+import sys
+from llama_core.train import loop
+taken, batch_of, clip = [], loop.batch_of, loop.clip
+def noted(n, passed_over):
+    taken.append(batch_of(n, passed_over))
+    return taken[-1]
+def with_spikes(parameters, most):
+    return clip(parameters, most) * (1000 if taken[-1] in {bad} else 1)
+loop.batch_of, loop.clip = noted, with_spikes
+from llama_core.train.run import main
+sys.exit(main({url!r}))
+"""
+PAST = """
+import sys
+from llama_core.train import loop
+loop.batch_of = lambda n, _: n - 1 if n <= 10 else n + 3
+from llama_core.train.run import main
+sys.exit(main({url!r}))
+"""
+
+
+@pytest.mark.slow
+def test_a_spike_that_stays_is_passed_over_from_the_checkpoint_before_it(training) -> None:
+    """It is three batches long, and two steps may be skipped: as if batches 10 to 13 had never been."""
+    few = {"train.spike_window": 5, "train.most_skipped": 2, "run.save_every": 5}
+    run, other = training(**few), training(**few)
+    done = programs.run("-c", SPIKES.format(bad={11, 12, 13}, url=run.publish(2)), ranks=2)
+    assert done.returncode == 0, done.stdout
+    assert (
+        "steps 12 to 14 made no update: back to the weights after step 10, past batches 10 to 13"
+        in done.stdout
+    )
+    assert "step 12 made no update: loss" in done.stdout and "sequences 176 to 191" in done.stdout
+    assert programs.run("-c", PAST.format(url=other.publish(2)), ranks=2).returncode == 0
+    assert end_of(run) == end_of(other)
+    progress, _ = checkpoint.read_progress(run.step.folder, checkpoint.final(run.artifact()))
+    assert progress.passed_over == ((10, 14),) and progress.returns == 1
+
+
+@pytest.mark.slow
+def test_a_spike_that_passes_is_one_step_without_an_update(training) -> None:
+    run = training(**{"train.spike_window": 5})
+    done = programs.run("-c", SPIKES.format(bad={11}, url=run.publish(2)), ranks=2)
+    assert done.returncode == 0, done.stdout
+    assert [r["step"] for r in run.records() if r["skipped"]] == [12]
+    assert "back to" not in done.stdout

@@ -8,7 +8,7 @@ import torch
 from llama_core.step import Step
 from llama_core.store import Store
 from llama_core.train.distributed import World
-from llama_core.train.watchdog import Watchdog, folder_of
+from llama_core.train.stability.watchdog import Watchdog, folder_of
 
 WORLD = World(3, 8, torch.device("cpu"))
 
@@ -29,7 +29,7 @@ def test_a_process_that_is_stuck_writes_its_stacks_and_ends(store: Store, caplog
 
 
 def test_a_store_that_hangs_does_not_keep_a_stuck_process(store: Store, monkeypatch) -> None:
-    monkeypatch.setattr("llama_core.train.watchdog.PATIENCE", 0.2)
+    monkeypatch.setattr("llama_core.train.stability.watchdog.PATIENCE", 0.2)
     monkeypatch.setattr(Store, "publish_bytes", lambda *_: time.sleep(60))
     ended = threading.Event()
     with Watchdog(Step(store, "train", 1, {}), WORLD, 0.1, ended.set):
