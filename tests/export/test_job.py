@@ -1,6 +1,7 @@
 """`python -m llama_core.export.job`: an export by any number of processes, checked block by block."""
 
 import json
+import signal
 from pathlib import Path
 
 import programs
@@ -27,6 +28,23 @@ from llama_core.weights import safetensors_file
 safetensors_file.FILE_BYTES = 40_000
 from llama_core import program
 program.run("llama_core.export.job")
+"""
+
+# Half writes an object whose name holds a text, or just does not create it, and dies there.
+DIE = """
+import os, signal
+from llama_core import store
+write, create = store.Writer.write, store.Store.create
+def write_half(self, data):
+    if {at!r} in self._name:
+        write(self, memoryview(data).cast("B")[: len(data) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+    return write(self, data)
+def create_or_die(self, name, data):
+    if {at!r} in name:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return create(self, name, data)
+store.Writer.write, store.Store.create = write_half, create_or_die
 """
 
 
@@ -128,3 +146,23 @@ def test_a_finished_step_is_left_and_a_damaged_checkpoint_is_one_line(tmp_path: 
     done = run(job, 2)
     assert done.returncode != 0 and job.step.finished() is None
     assert any("damaged" in line for line in done.stdout.splitlines() if line.startswith("@error "))
+
+
+@pytest.mark.parametrize("at", ["model-00002-of-", "model-00007-of-", "SHA256SUMS", "shards/model.json"])
+def test_killed_anywhere_on_two_processes_it_is_the_same_once_it_is_started_again(
+    deep: Trained, at: str
+) -> None:
+    """Of the files of weights rank 1 writes every second one; rank 0 writes the others, and what is last."""
+    job = job_of(deep, f"killed at {at}")
+    for attempt in (None, job.step.attempt):  # a new flow's, and that of a launcher that starts it again
+        again = Job(Step.from_dict(job.step.as_dict() | {"attempt": attempt}), job.recipe, job.texts)
+        done = programs.run("-c", DIE.format(at=at) + PROGRAM, again.publish(), again.sha256, ranks=2)
+        assert done.returncode == -signal.SIGKILL, done.stdout
+        assert job.step.finished() is None
+    done = run(job, 2)
+    assert done.returncode == 0, done.stdout
+    whole = job_of(deep, "in peace")
+    run(whole, 1)
+    assert finished(job).digest == finished(whole).digest
+    counted = {entry.name for entry in finished(job).objects()} | {"manifest.json", "shards/model.json"}
+    assert set(job.step.folder.list()) == counted

@@ -34,7 +34,7 @@ def test_texts_in_any_slots_and_pieces_give_their_logits(model: Llama, steps: li
             logits[row].append(found)
         start += count
     assert torch.allclose(torch.stack([torch.cat(row) for row in logits]), expected, atol=1e-5)
-    assert cache.keys.shape[2] <= 25
+    assert cache.keys.shape[3] <= 25
 
 
 @torch.no_grad()
