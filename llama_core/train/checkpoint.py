@@ -182,7 +182,7 @@ def finish(step: Step, progress: TrainState, keep: int, digest: str, facts: dict
     """
     with step.shard(record.SHARD) as shard:
         shard.objects += record.segments(step.folder, progress.record)
-        shard.counts |= {"steps": progress.step, "tokens": progress.tokens}
+        shard.counts.update({"steps": progress.step, "tokens": progress.tokens})  # zeros as well
     facts |= {"final": name_of(progress.step), "steps": progress.step, "tokens": progress.tokens}
     step.commit([*committed(step)[-(keep + 1) :], record.SHARD], digest, facts)
 
