@@ -50,7 +50,10 @@ def test_a_part_is_what_it_would_be_of_the_whole_tensor(
     for weights in sources:
         for name, parameter in trained.model().named_parameters():
             for dim, size in enumerate(parameter.shape):
-                for start, stop in ((0, size), *torch.randint(size + 1, (4, 2), generator=generator).tolist()):
+                for start, stop in (
+                    (0, size),
+                    *torch.randint(size + 1, (4, 2), generator=generator).tolist(),
+                ):
                     start, stop = sorted((start, stop))
                     part = weights.read(name, (dim, start, stop))
                     assert torch.equal(part, parameter.narrow(dim, start, stop - start)), (name, dim, start)
