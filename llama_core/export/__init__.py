@@ -1,3 +1,3 @@
 """Exports of a trained model, in the formats that others load."""
 
-REVISION = 2  # it is here so that reading it does not import torch
+REVISION = 3  # it is here so that reading it does not import torch

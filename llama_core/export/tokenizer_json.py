@@ -26,7 +26,8 @@ def tokenizer_json(model: bytes) -> bytes:
     """Return a `tokenizer.json` that encodes like the SentencePiece BPE `model` (a serialized proto).
 
     The ids are the same, with `<s>` put first. There is one difference: the letters `<s>`, `</s>` or `<unk>`
-    in a text are a special token to tokenizers. Raises InputError for another kind of model.
+    in a text are a special token to tokenizers, unless `split_special_tokens` of tokenizer_config.json tells
+    transformers otherwise. Raises InputError for another kind of model.
     """
     spm = _parse(model)
     pieces = [p.piece for p in spm.pieces]

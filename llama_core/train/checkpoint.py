@@ -32,6 +32,9 @@ from llama_core.train.storage import ShardReader, ShardWriter, read_metadata
 log = logging.getLogger(__name__)
 MOMENTS = ("exp_avg", "exp_avg_sq")
 PREFIX = "step-"
+IMPORTED = (
+    "imported"  # in the place of the data's fingerprint: a checkpoint of a model that was not trained here
+)
 
 
 class Progress(BaseModel):

@@ -7,6 +7,7 @@ processes (the second matrices of tensor parallelism), they first exchange colum
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -26,10 +27,10 @@ def model_digest(model: nn.Module, world: World | None = None) -> str:
     world = world or World(0, 1, torch.device("cpu"))
     headers, mine = {}, []
     for name, parameter in sorted(model.named_parameters()):
-        headers[name] = f"{name} {parameter.dtype} {list(parameter.shape)}\n"
+        headers[name] = header_of(name, parameter.dtype, parameter.shape)
         mine += rows_of(name, parameter.detach())
     parts = world.gather((headers, mine))
-    return world.agree(lambda: _combine(parts))
+    return world.agree(lambda: combine(parts))
 
 
 def rows_of(name: str, parameter: Any) -> Rows:
@@ -67,7 +68,13 @@ def _whole_rows(parameter: Any) -> tuple[Tensor, int]:
     return rows, first
 
 
-def _combine(parts: list[tuple[dict[str, str], Rows]]) -> str:
+def header_of(name: str, dtype: torch.dtype, shape: Sequence[int]) -> str:
+    """Return what stands for the name, type and shape of a parameter."""
+    return f"{name} {dtype} {list(shape)}\n"
+
+
+def combine(parts: list[tuple[dict[str, str], Rows]]) -> str:
+    """Return the digest of weights, by the headers and the rows that each process answers for."""
     headers: dict[str, str] = {}
     found: Rows = []
     for of_process, rows in parts:

@@ -49,8 +49,11 @@ def begin(
         return TrainState(0, 0, data)
     folder = step.root.at(cfg.step)
     shard = world.agree(lambda: _fitting(step, recipe, vocab_size, data))
-    before = checkpoint.load_shard(folder, shard, model, optimizer, world)
-    if not cfg.optimizer:
+    if cfg.optimizer:
+        before = checkpoint.load_shard(folder, shard, model, optimizer, world)
+    else:
+        checkpoint.load_weights(folder, shard, model, world)
+        before, _ = world.agree(lambda: checkpoint.read_progress(folder, shard))
         checkpoint.forget_moments(optimizer)
     at, tokens = (0, 0) if cfg.anew else (before.step, before.tokens)
     progress = TrainState(at, tokens, data)
@@ -89,6 +92,11 @@ def _fitting(step: Step, recipe: Recipe, vocab_size: int, data: str) -> Shard:
     if _digests(step.root, folders) != _digests(step.root, mine):
         raise InputError(f"{KEY}: {cfg.checkpoint} was trained with another tokenizer ({', '.join(folders)})")
     progress, _ = checkpoint.read_progress(step.root.at(cfg.step), shard)
+    if progress.data == checkpoint.IMPORTED and (cfg.optimizer or not cfg.anew):
+        raise InputError(
+            f"{KEY}: {cfg.checkpoint} was imported, with no moments of the optimizer and no steps: set "
+            f"{KEY}.optimizer to false and {KEY}.anew to true"
+        )
     if not cfg.anew and progress.data != data:
         raise InputError(
             f"{KEY}: {cfg.checkpoint} was trained on other data, so it cannot go on with these: the tokens, "

@@ -39,6 +39,7 @@ from llama_core.store import Store, to_json
 
 METADATA = "metadata.json"
 READERS = 8  # threads of a process that fetch and check items
+PIECE = 64 << 20  # bytes that each of them reads at a time
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -184,10 +185,15 @@ class ShardReader(StorageReader):
         entry = self._shard.object(f"/{stored.file}.distcp")
         if length != math.prod(stored.sizes) * stored.dtype.itemsize or offset + length > entry.size:
             raise damaged(self._folder.url_of(entry.name), f"its table has no such {shown(_item(index))}")
-        data = self._folder.read_range(entry.name, offset, offset + length)
-        if hashlib.sha256(data).hexdigest() != digest:
+        item = torch.empty(stored.sizes, dtype=stored.dtype)
+        into, found = raw_bytes(item), hashlib.sha256()
+        for at in range(0, length, PIECE):
+            data = self._folder.read_range(entry.name, offset + at, offset + min(at + PIECE, length))
+            found.update(data)
+            into[at : at + len(data)] = data
+        if found.hexdigest() != digest:
             raise DamagedError(f"{_item(index)} of {self._folder.url_of(entry.name)} is damaged")
-        return torch.frombuffer(bytearray(data), dtype=stored.dtype).view(stored.sizes)
+        return item
 
     @classmethod
     def validate_checkpoint_id(cls, checkpoint_id: Any) -> bool:

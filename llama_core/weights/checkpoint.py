@@ -1,6 +1,7 @@
 """The weights of a train step: its final checkpoint, whatever layout it was saved by."""
 
 import math
+from typing import Literal
 
 import torch
 from pydantic import BaseModel, TypeAdapter
@@ -26,12 +27,14 @@ class TrainedWith(BaseModel):
         """The part of the training's settings that a model is used with."""
 
         seq_len: Count = Train.model_fields["seq_len"].default
+        precision: Literal["bf16", "fp32", "fp16"] = Train.model_fields["precision"].default
 
     model: Model
     train: Length
 
 
 TRAINED_WITH = TypeAdapter(TrainedWith)
+PRECISIONS = {"bf16": torch.bfloat16, "fp32": torch.float32, "fp16": torch.float16}
 
 
 class TrainedWeights(Weights):
@@ -40,8 +43,9 @@ class TrainedWeights(Weights):
     The item that was read last is kept, since a tensor is mostly asked for part by part.
     """
 
-    def __init__(self, artifact: Artifact):
-        tokenizer = Tokenizer.load(tokenizer_of(artifact))
+    def __init__(self, artifact: Artifact, words: Artifact | None = None):
+        """`words`: the tokenizer of the tokens, where it is at hand."""
+        tokenizer = Tokenizer.load(words or tokenizer_of(artifact))
         told = shaped(TRAINED_WITH, artifact.manifest["identity"], artifact.store.url_of(MANIFEST))
         final = checkpoint.final(artifact)
         stored = checkpoint.weight_shapes(artifact.store, final)
@@ -51,9 +55,20 @@ class TrainedWeights(Weights):
             )
         sizes = Sizes(told.model, tokenizer.n_words, told.train.seq_len)
         super().__init__(artifact.url, sizes, tokenizer, torch.float32)
+        self._precision = PRECISIONS[told.train.precision]
+        self._artifact, self._final = artifact, final
         self._metadata = read_metadata(artifact.store, final)
         self._reader = ShardReader(artifact.store, final, self._metadata)
         self._last: tuple[MetadataIndex, Tensor] | None = None
+
+    @property
+    def precision(self) -> torch.dtype:
+        """The type that training computes in: the weights of a checkpoint are more precise."""
+        return self._precision
+
+    def files(self) -> list[tuple[Store, str]]:
+        """Return the files of the checkpoint."""
+        return [(self._artifact.store, entry.name) for entry in self._final.objects]
 
     @property
     def size(self) -> int:

@@ -2,19 +2,20 @@
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
 
 from llama_core.errors import DamagedError, InputError
 from llama_core.parse import damaged, json_value, shaped, shown
+from llama_core.store import Store
 from llama_core.tokenizer.model import MODEL, Tokenizer
 from llama_core.weights import names, region, safetensors_file
 from llama_core.weights.config import describe
 from llama_core.weights.folder import Folder
 from llama_core.weights.region import Region
-from llama_core.weights.weights import Part, Sizes, Weights
+from llama_core.weights.weights import PIECE, Part, Sizes, Weights
 
 CONFIG = "config.json"
 ONE_FILE = "model.safetensors"
@@ -40,6 +41,10 @@ class HuggingFaceWeights(Weights):
         dtype = functools.reduce(torch.promote_types, {found.dtype for found in self._regions.values()})
         super().__init__(store.url, sizes, tokenizer, dtype)
 
+    def files(self) -> list[tuple[Store, str]]:
+        """Return the files that the model is made of."""
+        return [(self._folder.store, name) for name in (CONFIG, MODEL, *self._files)]
+
     @property
     def size(self) -> int:
         """The number of bytes of the weights."""
@@ -49,6 +54,14 @@ class HuggingFaceWeights(Weights):
         """Compare the files of weights with the manifest, if there is one. Raises DamagedError."""
         for name in self._files[share::of]:
             self._folder.check(name)
+
+    def stored(self, name: str) -> Iterator[Tensor]:
+        """Yield the rows of our tensor `name` as they are stored: in the layout of Hugging Face."""
+        found = self._regions[name]
+        step = max(1, PIECE // (found.stride * found.dtype.itemsize))
+        for first in range(0, found.shape[0], step):
+            last = min(first + step, found.shape[0])
+            yield region.read(self._folder.store, found, (0, first, last))
 
     def _read(self, name: str, part: Part) -> Tensor:
         found, head = self._regions[name], self.model.head_dim

@@ -18,20 +18,22 @@ from llama_core.store import Store
 from llama_core.weights.checkpoint import TrainedWeights
 from llama_core.weights.folder import Folder
 from llama_core.weights.huggingface import CONFIG, HuggingFaceWeights
+from llama_core.weights.meta import MetaWeights, is_meta
 from llama_core.weights.weights import Weights
 
 STEP = re.compile("/(export|train)/[0-9a-f]{16}$")
 
 
-def open_weights(url: str) -> Weights:
+def open_weights(url: str, tokenizer: str | None = None) -> Weights:
     """Return the weights at any path or fsspec URL: of an export or train step, or of a LLaMA folder.
 
-    Raises InputError where there is no such model, and DamagedError where its settings, its headers and its
-    manifest contradict each other.
+    Such a folder is in the format of Hugging Face or in Meta's. `tokenizer`: the path or URL of the tokenizer
+    of a folder in Meta's, where it is neither there nor above it. Raises InputError where there is no such
+    model, and DamagedError where its settings, its headers and its manifest contradict each other.
     """
     store = store_of(url)
     with whole(store):
-        return _open(store)
+        return _open(store, tokenizer)
 
 
 def store_of(url: str) -> Store:
@@ -61,14 +63,18 @@ def whole(store: Store) -> Iterator[None]:
         raise InputError(f"the model at {store.url} does not fit into the memory of this machine") from None
 
 
-def _open(store: Store) -> Weights:
+def _open(store: Store, tokenizer: str | None) -> Weights:
     """Open the model in a folder, by its manifest wherever that is. Raises InputError and DamagedError."""
     if step := _step(store):
         return _of_step(step)
     if not store.exists(CONFIG):
+        if is_meta(store):
+            return MetaWeights(store, tokenizer)
         if store.exists(MANIFEST):
             Artifact.open(store)  # raises what is wrong with it
-        raise InputError(f"there is no model at {store.url}: give the URL of an export or of a train step")
+        raise InputError(
+            f"there is no model at {store.url}: give the URL of an export or train step, or of a LLaMA folder"
+        )
     real = Store(os.path.realpath(store.path())) if store.is_local else store
     above, _, attempt = real.url.rpartition("/")
     if above.partition("://")[2].strip("/") and (step := _step(Store(above))):

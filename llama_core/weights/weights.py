@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from llama_core.recipes.training import Model
+from llama_core.store import Store
 from llama_core.tokenizer.model import Tokenizer
 from llama_core.weights import names
 
@@ -42,6 +43,11 @@ class Weights(ABC):
         self._shapes = names.shapes(self.model, self.vocab_size)
 
     @property
+    def precision(self) -> torch.dtype:
+        """The type that the model is published in unless somebody asks for another one."""
+        return self.dtype
+
+    @property
     def names(self) -> list[str]:
         """Our names of the tensors, in the order of the model."""
         return list(self._shapes)
@@ -56,17 +62,29 @@ class Weights(ABC):
         assert 0 <= dim < len(self._shapes[name]) and 0 <= start <= stop <= self._shapes[name][dim], part
         return self._read(name, (dim, start, stop)).to(self.dtype)
 
-    def pieces(self, name: str, rows: int = 1) -> Iterator[Tensor]:
-        """Yield the rows of a tensor in turn, about PIECE bytes and a multiple of `rows` at a time."""
-        count, *inner = self._shapes[name]
-        row = math.prod(inner) * self.dtype.itemsize
+    def pieces(self, name: str, rows: int = 1, part: Part | None = None) -> Iterator[Tensor]:
+        """Yield the rows of a tensor, or of a part of it, in turn: about PIECE bytes at a time.
+
+        Each piece but the last has a multiple of `rows`. A part of the columns comes in one piece.
+        """
+        dim, start, stop = part or (0, 0, self._shapes[name][0])
+        if dim == 1 and (start, stop) != (0, self._shapes[name][1]):
+            yield self.read(name, part)
+            return
+        if dim == 1:
+            start, stop = 0, self._shapes[name][0]
+        row = math.prod(self._shapes[name][1:]) * self.dtype.itemsize
         step = rows * max(1, PIECE // (row * rows))
-        for start in range(0, count, step):
-            yield self.read(name, (0, start, min(start + step, count)))
+        for first in range(start, stop, step):
+            yield self.read(name, (0, first, min(first + step, stop)))
 
     @abstractmethod
     def _read(self, name: str, part: Part) -> Tensor:
         """Return a part of a tensor, in the type that it is stored in."""
+
+    @abstractmethod
+    def files(self) -> list[tuple[Store, str]]:
+        """Return the files that the model is made of, each by its folder and its name there."""
 
     @property
     @abstractmethod

@@ -16,9 +16,10 @@ from safetensors.torch import save
 from sentencepiece.sentencepiece_model_pb2 import ModelProto
 from trained import Trained
 
-from llama_core.export import huggingface
+from llama_core.export import huggingface_folder
 from llama_core.recipes.training import Model
 from llama_core.weights import names
+from llama_core.weights.weights import Sizes
 
 SIZES = {"dim": 32, "n_layers": 2, "n_heads": 2, "multiple_of": 8}
 LIMIT = 500 * 10**6
@@ -321,13 +322,13 @@ def ends(
     """How each folder ended, in a fork of its own that has loaded a whole model before."""
     root = tmp_path_factory.mktemp("hostile")
     cfg = Model(**SIZES)
-    recipe = trained.recipe.model_copy(update={"model": cfg})
+    sizes = Sizes(cfg, trained.tokenizer.n_words, trained.recipe.train.seq_len)
     shapes = names.shapes(cfg, trained.tokenizer.n_words)
     weights = save({names.to_huggingface(name): torch.zeros(shape) for name, shape in shapes.items()})
     for name, (spoil, _) in CASES.items():
         folder = root / name
         folder.mkdir()
-        (folder / CONFIG).write_text(json.dumps(huggingface.config(recipe, trained.tokenizer.n_words)))
+        (folder / CONFIG).write_text(json.dumps(huggingface_folder.config(sizes, torch.float32)))
         (folder / WEIGHTS).write_bytes(weights)
         (folder / WORDS).write_bytes(trained.tokenizer.model)
         spoil(folder)

@@ -1,6 +1,5 @@
 """An export is served by what others use: `transformers serve` answers with our text."""
 
-import os
 import subprocess
 import sys
 import time
@@ -30,7 +29,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
             [*command, "--host", "127.0.0.1", "--port", str(port)],
-            env=os.environ | env,
+            env=env,
             stdout=log,
             stderr=log,
         )
