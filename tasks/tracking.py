@@ -24,12 +24,12 @@ from sqlalchemy import make_url
 from infra.environment import variables
 from infra.machine import watched
 from llama_core.artifact import Artifact
-from llama_core.errors import LlamaError, ServiceError
+from llama_core.errors import ServiceError
 from llama_core.file_system import brief
 from llama_core.section import in_full
 from llama_core.train.metrics.record import records
-from llama_core.url import redact
 from tasks.observe import warn
+from tasks.registry.refusals import IN_A_FILE, refusals
 from tasks.run import Run
 
 V = TypeVar("V")
@@ -47,22 +47,6 @@ BATCH = 1000  # metrics that one call of MLflow takes
 # MLflow's client would try again for two minutes or, where a server is stopped, for a quarter of an hour.
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(REQUEST)}
 KEY_LENGTH = 250  # characters of the name of a param, a metric or a tag
-INSTEAD = (
-    "use a store that it can reach (store=s3://...), or set MLFLOW_REGISTRY_URI to the server's database"
-)
-IN_A_FILE = "such as sqlite:////home/me/mlflow.db"
-OTHERWISE = "see that {variable} names a server that runs, or a database that can be written to"
-ADVICE = (  # what to do, by words of MLflow's
-    ("Invalid model version source", f"it takes no models from a local folder: {INSTEAD}"),
-    ("maintenance mode", f"set {{variable}} to a database, {IN_A_FILE}, or to a server"),
-    ("supported", f"set {{variable}} to a server (http://...) or to a database, {IN_A_FILE}"),
-    ("No module named", "install what MLflow needs for this kind of database, or name another one"),
-    ("UNAUTHENTICATED", "see MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
-    ("PERMISSION_DENIED", "ask for the right to write, or log in as somebody who has it"),
-    ("readonly", "it can only be read: see who owns the file and its folder, and how the disk is mounted"),
-    ("read-only", "it can only be read: see who owns the file and its folder, and how the disk is mounted"),
-    ("disk is full", "make room on its disk"),
-)
 # What MLflow is told of each step is every number in its record, without these.
 NO_CURVES = ("step", "steps", "eta_s", "time")
 
@@ -145,31 +129,6 @@ def check_opens(uri: str) -> None:
 def check_tag() -> str:
     """Return the name of a tag that is written and deleted again: two runs must not write the same one."""
     return f"llama.check-{secrets.token_hex(4)}"
-
-
-@contextlib.contextmanager
-def refusals(what: str, uri: str, variable: str) -> Iterator[None]:
-    """Turn whatever MLflow raises in a block into a ServiceError with what to do.
-
-    `what`: what it is to keep. `variable`: the environment variable that names `uri`.
-    """
-    try:
-        yield
-    except LlamaError:
-        raise
-    except Exception as error:
-        said = reason(error)
-        advice = next((advice for words, advice in ADVICE if words in f"{said} {error}"), OTHERWISE)
-        raise ServiceError(
-            f"MLflow at {uri} cannot keep {what} of this run ({said}): {advice.format(variable=variable)}"
-        ) from error
-
-
-def reason(error: BaseException) -> str:
-    """Return what went wrong, in one line without passwords."""
-    text = redact(" ".join(str(error).partition("[SQL:")[0].split())) or type(error).__name__
-    code = getattr(error, "error_code", None)
-    return text[:300] if code in (None, "INTERNAL_ERROR") else f"{code}: {text}"[:300]
 
 
 def named(values: dict[str, V]) -> dict[str, V]:
@@ -283,7 +242,7 @@ def conclude(run_id: str, train: Artifact) -> None:
         with variables(**IMPATIENT):
             if missed := reconcile(run_id, train):
                 warn(f"      {missed} steps that MLflow had missed are written to it")
-            log_results(run_id, {}, {"llama.checkpoint": train.url, "llama.digest": train.digest})
+            set_tags(run_id, {"llama.checkpoint": train.url, "llama.digest": train.digest})
             set_status(run_id, "FINISHED")
     except mlflow.MlflowException as error:
         warn(
@@ -313,11 +272,9 @@ def reconcile(run_id: str, train: Artifact) -> int:
     return missing
 
 
-def log_results(run_id: str, results: dict[str, float], tags: dict[str, str]) -> None:
-    """Write results, as metrics, and tags to a run."""
-    now = int(time.time() * 1000)
-    metrics = [Metric(k, v, now, 0) for k, v in named(results).items()]
-    client().log_batch(run_id, metrics=metrics, tags=[RunTag(k, v) for k, v in named(tags).items()])
+def set_tags(run_id: str, tags: dict[str, str]) -> None:
+    """Set tags of a run."""
+    client().log_batch(run_id, tags=[RunTag(k, v) for k, v in named(tags).items()])
 
 
 @contextlib.contextmanager

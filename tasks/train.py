@@ -12,7 +12,7 @@ from llama_core.train.metrics.names import VALIDATION as NAME
 from tasks import tracking
 from tasks.export import import_for_export
 from tasks.launch import launch
-from tasks.lineage import started_from
+from tasks.lineage import started_from, step_tags
 from tasks.observe import Progress, clock, live
 from tasks.run import Run
 from tasks.step import made, reused, stage
@@ -39,7 +39,7 @@ def train(run: Run, corpus: Artifact, tokenizer: Artifact, tokens: Artifact) -> 
     if start := recipe.train.start_from:
         inputs |= {"start_from": Named(start.step)}
     step = Step(run.store, "train", REVISION, identity, inputs, recipe.execution())
-    lineage = {"llama.tokens": tokens.name, "llama.tokenizer": tokenizer.name} | started_from(recipe)
+    lineage = step_tags({"tokens": tokens, "tokenizer": tokenizer}) | started_from(recipe)
     run_id = tracking.training_run(run, step.name, lineage)
     started = time.monotonic()
     artifact = step.finished()

@@ -6,7 +6,7 @@ none, so what is found in it is compared with the digest.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -134,6 +134,34 @@ def _keys(role: str, name: str) -> tuple[str, str]:
 def first(found: Chain, stage: str) -> Artifact | None:
     """Return the first step of a stage in a chain."""
     return next((node.artifact for node in found.values() if node.artifact.stage == stage), None)
+
+
+def straight(found: Chain, node: Node) -> list[Link]:
+    """Return the inputs of a step, less those that went into another of them too, the longest way first.
+
+    An input that is no longer what the step was made from is always there.
+    """
+    ways = {link.name: reached(found, link.name) for link in node.inputs}
+    links: dict[str, Link] = {}
+    for link in sorted(node.inputs, key=lambda link: -len(ways[link.name])):
+        around = any(link.name in ways[other] for other in ways if other != link.name)
+        if link.name in links:  # it has decided about several sources
+            links[link.name] = replace(links[link.name], role=link.name.split("/")[0])
+        elif not around or link.state in (CHANGED, GONE):
+            links[link.name] = link
+    return list(links.values())
+
+
+def reached(found: Chain, name: str) -> set[str]:
+    """Return the names of all steps that went into one."""
+    names: set[str] = set()
+    ahead = [name]
+    while ahead:
+        node = found.get(ahead.pop())
+        new = {link.name for link in node.inputs} - names if node else set()
+        names |= new
+        ahead += new
+    return names
 
 
 def unsound(found: Chain) -> list[str]:

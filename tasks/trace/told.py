@@ -12,7 +12,7 @@ from llama_core.url import redact
 from tasks.evaluate import table as evaluation_rows
 from tasks.registry.names import Registered
 from tasks.step import headline
-from tasks.trace.chain import CHANGED, GONE, IMPLIED, Chain, Node
+from tasks.trace.chain import CHANGED, GONE, IMPLIED, Chain, Node, straight
 
 WIDTH = 96  # characters of a line of settings
 STATES = {
@@ -64,7 +64,7 @@ def _step(
         return
     seen.add(name)
     yield f"{first}{label}  {summary(node.artifact)}".rstrip() + mark
-    inputs = node.inputs
+    inputs = straight(found, node)
     inside = f"{rest}{'│  ' if inputs else '   '}"
     yield f"{inside}{node.artifact.url}"
     yield f"{inside}digest {node.artifact.digest}, finished {node.artifact.manifest['finished']}"

@@ -122,7 +122,7 @@ def test_a_browser_shows_the_run_the_deployments_and_the_registered_model(
         for url, shown in {
             f"{prefect}/runs/flow-run/{run['id']}": ["Completed", "ingest code", "Artifacts"],
             f"{prefect}/deployments": ["65b", "tiny", "tokenizer"],
-            f"{mlflow}/models/llama-micro": ["candidate", "llama.corpus"],
+            f"{mlflow}/models/llama-micro": ["candidate", "step.corpus", "A base model"],
         }.items():
             tab.open(url)
             tab.shows(*shown)
