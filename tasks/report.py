@@ -246,6 +246,7 @@ def closing(run: Run, made: dict[str, Artifact], version: Version, url: str) -> 
         "",
         "Next:",
         f"  talk to it        .venv/bin/python -m llama_core.generate {shlex.quote(made['export'].url)}",
+        "  in the browser    make chat",
         "  open the UIs      make stack",
         "  run it on S3      make pretrain STORE=s3://bucket/prefix   (with AWS_ENDPOINT_URL and keys set)",
     ]
