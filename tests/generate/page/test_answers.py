@@ -1,6 +1,5 @@
 """Texts of one model or two, as they grow: equal to the engine's own, and ended with whoever asked."""
 
-import gc
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -86,9 +85,8 @@ def test_only_what_is_offered_is_loaded_and_two_stay_in_memory(
 ) -> None:
     with pytest.raises(InputError, match="does not offer /etc"):
         last(page.answers(models, replace(settings, model="/etc")))
-    urls = [artifact.url for artifact in (trained.inputs["train"],)]
-    three = Models([*urls, f"{urls[0]}/", models.names[0]], "cpu")
+    url = trained.inputs["train"].url
+    three = Models([url, f"{url}/", models.names[0]], "cpu")
     engines = [id(three.find(name).engine) for name in three.names]
     assert three.find(three.names[2]).engine is three.find(three.names[2]).engine
-    gc.collect()
     assert len(set(engines)) == 3 and len(three._loaded) == 2
