@@ -256,6 +256,7 @@ def closing(run: Run, made: dict[str, Artifact], version: Version, url: str) -> 
         "",
         "Next:",
         f"  talk to it        .venv/bin/python -m llama_core.generate {uri}",
+        "  in the browser    make chat",
         f"  what it is from   .venv/bin/python -m tasks.trace {uri}   (--snippet TEXT: its documents)",
         "  browse it         make stack   (both UIs)",
         "  run it on S3      make pretrain STORE=s3://bucket/prefix   (with AWS_ENDPOINT_URL and keys set)",

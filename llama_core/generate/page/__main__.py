@@ -7,13 +7,13 @@ The page is on loopback, and nobody else can reach it, unless `--host` says othe
 The exit code is 0, or 2 for an error that a user can mend.
 """
 
-import argparse
 import os
 import sys
 from typing import NoReturn
 
 from llama_core.errors import InputError, LlamaError
 from llama_core.exit import leave
+from llama_core.generate.__main__ import Parser
 from llama_core.output import forgive
 from llama_core.url import redact_logs
 
@@ -21,17 +21,9 @@ FAILED = 2
 PORT = 7860
 
 
-class Arguments(argparse.ArgumentParser):
-    """A parser whose errors are those of this project: one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise InputError."""
-        raise InputError(f"{message} (see --help)")
-
-
 def main(argv: list[str] | None = None) -> int:
     """Serve the page until a signal ends it. Return the exit code."""
-    parser = Arguments(
+    parser = Parser(
         prog="python -m llama_core.generate.page", description=__doc__.split("\n")[0], allow_abbrev=False
     )
     parser.add_argument("model", nargs="*", help="what to talk to; the first two are shown side by side")
@@ -68,10 +60,10 @@ def main(argv: list[str] | None = None) -> int:
         for name in chosen:
             models.find(name)
         start = Settings(model=chosen[0], other=chosen[1] if len(chosen) > 1 else "")
-        app = guarded(page(models, start), look(), [*LOOPBACK, *args.name])
-        port = listener.getsockname()[1]
         host = f"[{args.host}]" if ":" in args.host else args.host
-        print(f"The page is at http://{host}:{port}", flush=True)
+        app = guarded(page(models, start), look(), [*LOOPBACK, host, *args.name])
+        called = args.name[0] if args.name and not is_loopback(args.host) else host
+        print(f"The page is at http://{called}:{listener.getsockname()[1]}", flush=True)
         if not is_loopback(args.host):
             print("Whoever reaches this address can use the models: it asks for no login.", flush=True)
         serve(app, listener)

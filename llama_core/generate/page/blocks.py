@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import torch
 
 from llama_core.errors import LlamaError
 from llama_core.generate.page import show
@@ -19,6 +20,8 @@ TITLE = "Talk to a base model"
 AT_ONCE = 2  # texts that are made at a time; more wait in line
 MOST_WAITING = 32
 MOST_NEW_TOKENS = 2048
+MOST_TURNS = 50  # of a conversation that are kept: far more than a model can see
+WHOLE = ("max_new_tokens", "seed")
 NO_OTHER = ""
 LABELS = {CONTINUE: "Text to continue", CONVERSE: "Your message", SUMMARISE: "Text to summarise"}
 DOES = {CONTINUE: "Continue", CONVERSE: "Send", SUMMARISE: "Summarise"}
@@ -160,7 +163,10 @@ def page(models: Models, start: Settings) -> gr.Blocks:
 def _settings(values: list[Any]) -> Settings:
     """Return what the fields hold. An empty field of a number is as it was when the page was opened."""
     found = {field.name: value for field, value in zip(fields(Settings), values)}
-    return Settings(**{name: value for name, value in found.items() if value is not None})
+    given: dict[str, Any] = {
+        name: int(v) if name in WHOLE else v for name, v in found.items() if v is not None
+    }
+    return Settings(**given)
 
 
 def _write(models: Models, settings: Settings, said: Turns) -> Iterator[list[Any]]:
@@ -172,18 +178,21 @@ def _write(models: Models, settings: Settings, said: Turns) -> Iterator[list[Any
         for found in answers(models, settings, said):
             panels = [_panel(settings, answer, turns) for answer, turns in zip(found, said)]
             turns = [
-                [*before, Turn(settings.text, answer.text.strip())] for before, answer in zip(said, found)
+                [*before, Turn(settings.text, answer.text.strip())][-MOST_TURNS:]
+                for before, answer in zip(said, found)
             ]
-            first = found[0]
             yield [
                 *[*panels, gr.skip()][:2],
                 _status(found, settings.max_new_tokens),
-                show.prompt_read(first.prompt, first.tokens, first.read),
+                _read(found),
                 (turns + said[len(turns) :]) if chat else said,
                 "" if chat else text,
             ]
     except LlamaError as error:
         yield [gr.skip(), gr.skip(), show.error(str(error)), gr.skip(), gr.skip(), text]
+    except (MemoryError, torch.OutOfMemoryError):
+        full = "the memory is full: ask for fewer tokens, or compare no second model"
+        yield [gr.skip(), gr.skip(), show.error(full), gr.skip(), gr.skip(), text]
 
 
 def _panel(settings: Settings, answer: Answer, said: list[Turn]) -> Html:
@@ -215,6 +224,13 @@ def _status(found: list[Answer], asked_for: int) -> Html:
                 f"{answer.read:,}: more do not fit into its context."
             )
     return show.notice(*lines, f"The seed is {found[0].seed}.")
+
+
+def _read(found: list[Answer]) -> Html:
+    """Return what each model was given to read."""
+    names = [answer.name if len(found) > 1 else "the model" for answer in found]
+    reads = (show.prompt_read(name, one.prompt, one.tokens, one.read) for name, one in zip(names, found))
+    return Html("".join(reads))
 
 
 def _fitting(mode: str, other: str) -> list[Any]:

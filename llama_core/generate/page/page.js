@@ -36,12 +36,15 @@
     const token = event.target.closest?.(".token");
     token ? tell(token) : hide();
   });
-  document.addEventListener("scroll", hide, true);
+  // The box follows its token, which the arrow keys bring into view.
+  document.addEventListener("scroll", () => {
+    const token = document.querySelector(".token.here");
+    token ? tell(token) : hide();
+  }, true);
   document.addEventListener("focusout", hide);
 
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-      // The field tells the page its text when it is left.
       event.preventDefault();
       document.getElementById("go")?.click();
     } else if (event.key === "Escape") {

@@ -21,7 +21,9 @@ TOO_LARGE = 413
 GRACE = 2  # seconds for open connections when the server ends
 API = "/gradio_api"
 PATHS = {"/", "/config", "/config/", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt"}
-PATHS |= {f"{API}/{name}" for name in ("queue/join", "queue/data", "cancel", "info", "startup-events")}
+PATHS |= {
+    f"{API}/{name}" for name in ("queue/join", "queue/data", "cancel", "reset", "info", "startup-events")
+}
 FOLDERS = ("/assets/", "/static/", f"{API}/heartbeat/", f"{API}/call/", f"{API}/run/")
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "

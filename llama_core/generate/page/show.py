@@ -62,12 +62,12 @@ def panel(title: str, where: str, body: Html) -> Html:
     )
 
 
-def prompt_read(prompt: str, tokens: int, read: int) -> Html:
+def prompt_read(name: str, prompt: str, tokens: int, read: int) -> Html:
     """Return the prompt as it was given to the model, to be opened by a click; how much of it was read."""
     cut = f"{prompt[:MOST_SHOWN]}\n[…]\n{prompt[-MOST_SHOWN:]}" if len(prompt) > 2 * MOST_SHOWN else prompt
     note = f"the last {read:,} of {tokens:,} tokens" if read < tokens else f"{tokens:,} tokens"
     return Html(
-        f"<details><summary>What the model was given to read: {note}</summary>"
+        f"<details><summary>What {escape(name)} was given to read: {note}</summary>"
         f"<pre>{escape(cut)}</pre></details>"
     )
 

@@ -57,7 +57,7 @@ def pieces(text: str) -> list[Piece]:
 def test_hostile_text_is_text_wherever_it_stands(text: str) -> None:
     body = show.text_before(text) + show.tokens(pieces(text)) + show.said([Turn(text, text)])
     html = show.panel(text, text, Html(body + show.answering(text, pieces(text))))
-    html += show.prompt_read(text, 3, 2) + show.notice(text) + show.error(text)
+    html += show.prompt_read(text, text, 3, 2) + show.notice(text) + show.error(text)
     page = Page(html)
     seen = "".join(c if c in "\t\n" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     assert page.text.count(seen[1:]) >= 9
@@ -73,6 +73,6 @@ def test_a_token_says_its_text_and_its_probabilities(text: str) -> None:
 
 def test_a_long_prompt_is_shown_by_its_ends() -> None:
     text = "a" * 50_000 + "z"
-    assert len(show.prompt_read(text, 50_001, 60)) < 5000
-    assert "the last 60 of 50,001 tokens" in Page(show.prompt_read(text, 50_001, 60)).text
+    assert len(show.prompt_read("a model", text, 50_001, 60)) < 5000
+    assert "the last 60 of 50,001 tokens" in Page(show.prompt_read("a model", text, 50_001, 60)).text
     assert Page(show.text_before(text)).text.endswith("az") and len(show.text_before(text)) < 2100
