@@ -67,7 +67,7 @@ def raw_files(source_name: str, source: Source) -> list[Raw]:
 
 
 def plan(step: Step, source_name: str, source: Source, raws: Iterable[Raw]) -> Plan:
-    """Make a shard of each raw file; with a limit of documents, of one after another until there are so many."""
+    """Make a shard of each raw file; with a limit of documents, one by one until there are so many."""
     if source.limit is None or source.limit.documents is None:
         work = partial(ingest_shard, step, source_name, source)
         return (yield from one_phase({raw.name: raw for raw in raws}, work))

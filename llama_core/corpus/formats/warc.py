@@ -47,7 +47,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Bytes between two records, after the last or before the first, that are no line ends and of no record."""
+    """Bytes before, between or after records that are no line ends and belong to no record."""
 
     offset: int
     """Where they begin in the decompressed stream."""
@@ -299,7 +299,7 @@ class _Stream:
                 return "truncated_record"
 
     def skip_to_record(self) -> bool:
-        """Go to the next record of the segment, wherever it stands, or to its end. Tell whether there is one."""
+        """Go to the next record of the segment, or to its end, and tell whether there is one."""
         while not (found := _FIRST_LINES.search(self._data, self._at)):
             self._at = max(self._at, len(self._data) - _LONGEST_FIRST_LINES)
             if not self.has(len(self._data) - self._at + 1):

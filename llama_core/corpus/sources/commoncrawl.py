@@ -31,7 +31,16 @@ _OTHERS = frozenset({"warcinfo", "request", "metadata", "resource", "revisit", "
 _HTML = frozenset({"text/html", "application/xhtml+xml", "text/xhtml", "application/vnd.wap.xhtml+xml"})
 # What servers state that do not know what they send: the payload says whether it is HTML.
 _NOTHING = frozenset(
-    {"", "unknown/unknown", "application/unknown", "content/unknown", "text/unknown", "*/*", "text/*", "none/none"}
+    {
+        "",
+        "unknown/unknown",
+        "application/unknown",
+        "content/unknown",
+        "text/unknown",
+        "*/*",
+        "text/*",
+        "none/none",
+    }
 )
 
 _Page = tuple[str, str]  # its title and its text

@@ -1,7 +1,8 @@
 """The formulas of a page: each is said once, as its TeX between dollars, however often the page says it.
 
-Pages hold a formula as TeX in a script (MathJax 2), as MathML with its TeX as annotation or attribute (KaTeX,
-MathJax, Wikipedia), and beside it as spans or a picture that show it. MathML without TeX is written in a line.
+Pages hold a formula as TeX in a script (MathJax 2), as MathML with its TeX as annotation or attribute
+(KaTeX, MathJax, Wikipedia), and beside it as spans or a picture that show it. MathML without TeX is written
+in a line.
 """
 
 import re
@@ -10,13 +11,13 @@ from collections.abc import Iterator
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 # Without one of these in its source a page has no formula that is known here.
-_MARKS = ("math", "<MATH", "MathJax", "atex", "metex", '"tex"')
+_MARKS = ("math", "MathJax", "atex", "metex")
 _SCRIPTS = 'script[type^="math/"]'
 _RENDERED = re.compile(r"(?:^|\s)(?:MathJax|MJX|mjx-)")
 # Classes of elements that hold one formula in all of its forms.
 _WHOLES = frozenset(
-    "katex mwe-math-element MathJax MathJax_Display MathJax_SVG MathJax_SVG_Display MathJax_CHTML MathJax_MathML"
-    " MJXc-display mjx-chtml".split()
+    {"katex", "mwe-math-element", "MathJax", "MathJax_Display", "MathJax_SVG", "MathJax_SVG_Display"}
+    | {"MathJax_CHTML", "MathJax_MathML", "MJXc-display", "mjx-chtml"}
 )
 _PICTURES = frozenset(
     {"tex", "latex", "katex", "mwe-math-fallback-image-inline", "mwe-math-fallback-image-display"}
