@@ -119,7 +119,7 @@ def _of_mathml(source: str) -> str:
 
 
 def _in_line(math: LexborNode) -> str:
-    """Write MathML that has no TeX: as TeX if a part is raised, lowered or above another, else as it stands."""
+    """Write MathML without TeX: as TeX if a part is raised, lowered or above another, else as it stands."""
     line = " ".join(_line(math, 0).translate(_INVISIBLE).split())
     return f"${line}$" if any(mark in line for mark in "^_\\") else line
 

@@ -11,8 +11,8 @@ from itertools import islice
 
 from llama_core.corpus.markup.webpage.page_tree import PageTree
 
-# Chosen by the F1 of `benchmarks.extraction` and by reading what pages that are no articles lose. A fifth more
-# or less of one of them changes the F1 by some 0.002.
+# Chosen by the F1 of `benchmarks.extraction` and by reading what pages that are no articles lose. A fifth
+# more or less of one of them changes the F1 by some 0.002.
 _LARGE = 0.6  # an element with more than this share of the prose is not left out, whatever its name and links
 _LINKED = 0.4  # share of linked characters from which on an element is a menu
 _MOST_LINKED = 0.8  # the same for paragraphs and tables, which often hold links for good reason
@@ -31,7 +31,8 @@ _NAMES = """
     |shar(?:e|es|ing|edaddy|ebar)|socials?|socialmedia|addthis|addtoany|follow|followus|subscribe|subscription
     |newsletters?|signup|sign-?in|log-?in|register|paywall
     |related|recommended|recommendations|recirc|recirculation|trending|popular|most-?(?:read|popular|viewed)
-    |more-?(?:stories|news|articles|from|on|posts|links)|read-?(?:more|next|also)|see-?also|also-?(?:read|like)
+    |more-?(?:stories|news|articles|from|on|posts|links)|read-?(?:more|next|also)|see-?also
+    |also-?(?:read|like)
     |up-?next|next-?post|prev-?post|post-?nav|promos?|promoted|teasers?|outbrain|taboola|sponsored|sponsor
     |editors?-?picks|ads?|adverts?|advertisement|advertising|adsense|adslot|adbox|banners?|dfp|gpt
     |comments?|commentlist|disqus|respond|replies|reactions|livefyre
