@@ -42,7 +42,9 @@ class Formulas:
 
     def __init__(self, page: LexborHTMLParser):
         self._shown: set[int] = set()  # elements that show what a script behind them says
-        for script in page.css(_SCRIPTS):
+        scripts = page.css(_SCRIPTS)
+        self._has_scripts = bool(scripts)
+        for script in scripts:
             before = script.prev
             while before is not None and _shows(before):
                 self._shown.add(before.mem_id)
@@ -65,7 +67,8 @@ class Formulas:
             return dollars(attributes.get("alt") or "")
         if tag in ("math", "mjx-container") or not _WHOLES.isdisjoint(classes):
             return _formula(node, attributes)
-        return "" if "MathJax_Preview" in classes and not node.text(deep=True) else None
+        # A preview may stand in another paragraph than its script.
+        return "" if self._has_scripts and "MathJax_Preview" in classes else None
 
 
 def find_formulas(page: LexborHTMLParser, html: str) -> Formulas | None:

@@ -100,7 +100,7 @@ def _declared(data: bytes) -> str:
 def _codec(declared: str) -> str:
     """Return Python's name of a declared encoding, or nothing where no such encoding is known."""
     label = declared.strip("\"' \t").lower()
-    if not label:
+    if not label or not label.isascii():
         return ""
     html5 = (map_encoding_to_html5(label, fallback_utf8=False) or "").lower()
     for name in (_WIDER.get(label), _WIDER.get(html5), html5, label):
