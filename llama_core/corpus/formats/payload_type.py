@@ -12,8 +12,8 @@ _MAGIC = (
     b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18", b"Rar!\x1a\7", b"MSCF", b"!<arch>\n", b"\xed\xab\xee\xdb",
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"\x7fELF", b"MZ\x90", b"MZ\0", b"\xca\xfe\xba\xbe", b"\0asm",
     b"SQLite format 3\0", b"wOFF", b"wOF2", b"OTTO\0", b"\0\1\0\0\0", b"true\0", b"ttcf\0", b"ID3", b"OggS",
-    b"dex\n", b"fLaC", b"MThd", b"#!AMR", b"FWS", b"CWS", b"ZWS", b"FLV\1", b"\x1a\x45\xdf\xa3", b"\0\0\1\xba",
-    b"\0\0\1\xb3",
+    b"dex\n", b"fLaC", b"MThd", b"#!AMR", b"FWS", b"CWS", b"ZWS", b"FLV\1", b"\0\0\1\xba",
+    b"\x1a\x45\xdf\xa3", b"\0\0\1\xb3",
     b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",
 )  # fmt: skip
 _BOXES = re.compile(rb".{4}(?:ftyp|moov|mdat|free|wide|skip)", re.DOTALL)  # MP4 and its kin
