@@ -7,11 +7,12 @@ sides read the same Parquet and write which documents to drop; speed is in MB (1
 second of one process. Without `--peer-python` datatrove is taken from the Python that runs this (`pip install
 'llama-pretrain[bench]'`); where it has none, there is no comparison. It splits words by a regular expression.
 
-Recall is measured twice, against exact Jaccard similarities of 5-word shingles: on pairs that have no other
-near text (`pairs`), where the theory 1 - (1 - J^8)^14 holds; and on all pairs of a sample of the text, where
-a pair is also found through others between the two; and on lone pairs in scripts that put no spaces between words. `candidates` are the pairs that share a bucket, of which
-the theory speaks, as the mean over eight draws of the hash functions; `found` are those that the recipe's own
-draw puts into one cluster, once verified: far below the threshold none should be. The last line is JSON.
+Recall is measured against exact Jaccard similarities of 5-word shingles: on pairs that have no other near
+text (`pairs`), where the theory 1 - (1 - J^8)^14 holds; on all pairs of a sample of the text, where a pair is
+also found through others between the two; and on lone pairs in scripts that put no spaces between words,
+where a shingle has five characters. `candidates` are the pairs that share a bucket, of which the theory
+speaks, as the mean over eight draws of the hash functions; `found` are those that the recipe's own draw puts
+into one cluster, once verified: far below the threshold none should be. The last line is JSON.
 """
 
 import argparse

@@ -16,7 +16,7 @@ MOST_VALUES = 10_000  # of a MinHash signature; the longest that is published ha
 
 
 class Limit(Section):
-    """How much of a source a trial reads: the first files in the order of their names, the first documents."""
+    """How much of a source a trial reads: its first files by the order of their names, or documents."""
 
     files: Identity[int | None] = Field(None, ge=1)
     """Number of raw files (packages, checkouts) that are read; null: all."""

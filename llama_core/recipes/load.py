@@ -170,9 +170,9 @@ def _ask(url: str) -> bytes:
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """Return the values of `base` with those of `over` in their place, key by key.
 
-    `mixture` is replaced as a whole, and `sources` too, unless all that `over` names are changes of what `base`
-    has: sources without a `kind`. `holdout` and `choices` are about the sources: those of `base` are left out
-    where `over` names sources of its own.
+    `mixture` is replaced as a whole, and `sources` too, unless all that `over` names are changes of what
+    `base` has: sources without a `kind`. `holdout` and `choices` are about the sources: those of `base` are
+    left out where `over` names sources of its own.
     """
     others = "sources" in over and not _are_changes(base.get("sources"), over["sources"])
     merged = {k: v for k, v in base.items() if not (k in ("holdout", "choices") and others)}

@@ -7,8 +7,8 @@ verified.
 
 A word is a run of letters, digits and underscores, lower-cased, in UTF-16 code units (surrogates count as
 letters). In scripts that put no spaces between words each character is one, vowel signs and tones included:
-Chinese, Japanese, Thai, Lao, Burmese, Khmer and their kin. Its hash is a polynomial over its units, taken from
-the running sum over the whole batch.
+Chinese, Japanese, Thai, Lao, Burmese, Khmer and their kin. The hash of a word is a polynomial over its
+units, taken from the running sum over the whole batch.
 """
 
 import re
@@ -34,11 +34,12 @@ _STRETCH = 2 * _CHARS_AT_ONCE + 2  # code units that are hashed together: all te
 _SHINGLES_AT_ONCE = 8192
 _BASE = 0x9E3779B97F4A7C15  # odd: it has an inverse modulo 2^64
 _MIX = np.uint64(0xBF58476D1CE4E5B9)  # an odd constant of splitmix64
-# Thai and Lao, Burmese, Khmer, Tai Le to New Tai Lue, Tai Tham, kana to bopomofo, Han, Yi, more Burmese and Tai
-# Viet, and the compatible and the half-width forms.
+# Thai and Lao, Burmese, Khmer, Tai Le to New Tai Lue, Tai Tham, kana to bopomofo, Han, Yi, more Burmese and
+# Tai Viet, and the compatible and the half-width forms.
 _UNSPACED = (
-    (0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x1950, 0x19DF), (0x1A20, 0x1AAF), (0x2E80, 0x312F),
-    (0x31A0, 0x31FF), (0x3400, 0xA4CF), (0xA9E0, 0xA9FF), (0xAA60, 0xAADF), (0xF900, 0xFAFF), (0xFF66, 0xFF9F),
+    (0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x1950, 0x19DF), (0x1A20, 0x1AAF),
+    (0x2E80, 0x312F), (0x31A0, 0x31FF), (0x3400, 0xA4CF), (0xA9E0, 0xA9FF), (0xAA60, 0xAADF),
+    (0xF900, 0xFAFF), (0xFF66, 0xFF9F),
 )  # fmt: skip
 _NIBBLES = np.uint64(0x1111111111111111)
 
@@ -244,7 +245,7 @@ def _table() -> npt.NDArray[np.uint16]:
 
 @cache
 def _unspaced() -> npt.NDArray[np.bool_]:
-    """Tell which UTF-16 code units are letters or marks of scripts without spaces between words: bool (65536,)."""
+    """Tell which UTF-16 code units are letters or marks of a script without spaces: bool (65536,)."""
     table = np.zeros(0x10000, bool)
     for first, last in _UNSPACED:
         for unit in range(first, last + 1):

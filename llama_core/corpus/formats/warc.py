@@ -47,7 +47,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Bytes between two records, after the last or before the first, that are no line ends and of no record."""
+    """Bytes before, between or after records that are no line ends and belong to no record."""
 
     offset: int
     """Where they begin in the decompressed stream."""
@@ -87,21 +87,25 @@ def records(file: BinaryIO, limit: int, types: frozenset[str]) -> Iterator[Recor
 def _segment(stream: "_Stream", limit: int, types: frozenset[str]) -> Iterator[Record | Gap]:
     """Yield the records up to the next gzip member that begins with one, or to damage."""
     begin = stream.offset
-    has_records = False
     while stream.skip_newlines():
         start = stream.offset
-        if not stream.starts_with(MARK):
-            is_gap = stream.skip_to_record() or has_records
-            yield Gap(start, stream.offset - start) if is_gap else Record(start, error="not_warc")
+        if stream.starts_with(MARK):
+            record = _record(stream, limit, types)
+        elif stream.skip_to_record():
+            yield Gap(start, stream.offset - start)
             continue
-        has_records = True
-        record = _record(stream, limit, types)
-        if not stream.skip_newlines() and (damage := stream.damage):
-            is_its_own = record.offset == begin and not damage.is_fresh
+        else:
+            record = Record(start, error="not_warc")
+        end = stream.offset
+        gap = stream.skip_gap()
+        if not stream.has(1) and (damage := stream.damage):
+            is_its_own = record.offset == begin and not damage.is_fresh and not stream.has_member(end)
             if record.error or is_its_own:
                 record.error, record.body = damage.error, b""
                 stream.damage = None
         yield record
+        if gap:
+            yield gap
     if stream.damage:
         yield Record(stream.offset, error=stream.damage.error)
 
@@ -233,6 +237,10 @@ class _Stream:
                 return True
         return False
 
+    def has_member(self, offset: int) -> bool:
+        """Tell whether a member that does not begin with a record begins at this offset or after it."""
+        return bisect_left(self._members, offset) < len(self._members)
+
     def read_header(self) -> bytes | str:
         """Return the lines up to the first empty one, or an error's name if another record comes first."""
         while True:
@@ -298,8 +306,19 @@ class _Stream:
                 self._at = len(self._data)
                 return "truncated_record"
 
+    def skip_gap(self) -> Gap | None:
+        """Go over what stands after a record, and return it if it is more than line ends."""
+        if not self.skip_newlines():
+            return None
+        start = self.offset
+        is_cut = not self.has(len(MARK)) and MARK.startswith(self._data[self._at :])
+        if is_cut or self.starts_with(MARK):
+            return None
+        self.skip_to_record()
+        return Gap(start, self.offset - start)
+
     def skip_to_record(self) -> bool:
-        """Go to the next record of the segment, wherever it stands, or to its end. Tell whether there is one."""
+        """Go to the next record of the segment, or to its end, and tell whether there is one."""
         while not (found := _FIRST_LINES.search(self._data, self._at)):
             self._at = max(self._at, len(self._data) - _LONGEST_FIRST_LINES)
             if not self.has(len(self._data) - self._at + 1):

@@ -1,4 +1,4 @@
-"""The bytes of a WARC file, plain or gzip of any members, in pieces; after damage, from the next member on."""
+"""The bytes of a WARC file, plain or gzip of any members; after damage, from the next member on."""
 
 import re
 from collections.abc import Iterator

@@ -13,8 +13,8 @@ _TOKEN = re.compile(
 _SPACES = re.compile(r"[ \t\r\f\v]+")
 _PARAGRAPHS = frozenset({
     "p", "div", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "dl", "table", "hr", "section",
-    "article", "details", "summary", "figure", "figcaption", "caption", "main", "header", "footer", "aside", "nav",
-    "address", "form", "fieldset", "center", "hgroup",
+    "article", "details", "summary", "figure", "figcaption", "caption", "main", "header", "footer", "aside",
+    "nav", "address", "form", "fieldset", "center", "hgroup",
 })  # fmt: skip
 _LINES = frozenset(("br", "dt", "dd", "tr"))
 _HIDDEN = frozenset(("script", "style", "template", "noscript", "iframe", "object"))

@@ -23,7 +23,7 @@ CARD = "README.md"
 SHOWN = 30  # entries of a list: licences, languages, domains, a setting's values
 NAME = 80  # characters of a licence, a language, a domain
 # Settings of a source that are told in another place than the table of how it was cleaned.
-ELSEWHERE = ("kind", "urls", "packages", "path", "data_files", "clean")
+ELSEWHERE = ("kind", "urls", "packages", "path", "data_files", "clean", "limit")
 
 
 def publish_card(recipe: Recipe, text: TrainingText, tokens: Artifact | None = None) -> None:

@@ -20,9 +20,10 @@ import pyarrow.parquet as pq
 from corpus import archives, dumps, papers, warcs
 from pydantic import TypeAdapter
 
-from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined
+from llama_core.corpus.document import Document, Dropped, NonContent, Noted, Outcome, Quarantined
 from llama_core.corpus.ingest import reader
 from llama_core.corpus.markup.html import to_text
+from llama_core.corpus.markup.webpage.extract import extract
 from llama_core.corpus.markup.wikitext.page import read_page
 from llama_core.corpus.markup.wikitext.tree import TooDeepError
 from llama_core.corpus.recipe import Source
@@ -54,6 +55,24 @@ def _source(suffix: str, seeds: list[bytes], **source: Any) -> Parser:
     return suffix, seeds, parse
 
 
+_CHARSETS = ("", "utf-8", "iso-8859-1", "shift_jis", "gb2312", "iso-2022-jp", "utf-16", "windows-1251")
+
+
+def _page(seeds: list[bytes]) -> Parser:
+    """A page; the last byte of the data chooses the charset that its server declares."""
+
+    def parse(data: bytes) -> None:
+        found = extract(data[:-1], _CHARSETS[data[-1] % len(_CHARSETS)] if data else "")
+        if isinstance(found, str):
+            assert found.isidentifier()
+            return
+        title, text = found
+        assert len(title) + len(text) <= 64 * len(data) + 100
+        (title + text).encode("utf-8", "surrogatepass")
+
+    return "", seeds, parse
+
+
 def _listing(seeds: list[bytes]) -> Parser:
     def parse(data: bytes) -> None:
         try:
@@ -78,6 +97,8 @@ def check(outcome: Outcome, most: int) -> None:
         assert outcome.count >= 0 and outcome.kind.encode().isascii()
     elif isinstance(outcome, Dropped):
         assert outcome.reason.isidentifier() and (outcome.record + outcome.text).encode() is not None
+    elif isinstance(outcome, Noted):
+        assert 0 < outcome.size <= most
     else:
         assert isinstance(outcome, Quarantined)
         assert outcome.error.isidentifier() and outcome.record.encode() is not None
@@ -98,6 +119,13 @@ _WARC = [
         3, f"{len(_HTML):x}\r\n{_HTML}\r\n0\r\n\r\n", "Transfer-Encoding: chunked", "Content-Type: text/html"
     ),
 ]
+_FORMULAS = f"""<meta charset=windows-1251><body><nav>a</nav><article><h1>b</h1>{warcs.ARTICLE}
+<span class="katex"><math><semantics><mi>x</mi><annotation encoding="application/x-tex">x^2</annotation>
+</semantics></math><span aria-hidden=true>x</span></span><span class=MathJax_Preview>y</span>
+<script type="math/tex">y_1</script><mjx-container><mjx-assistive-mml><math><msup><mi>z</mi><mn>2</mn></msup>
+<mfrac><mi>a</mi><mi>b</mi></mfrac></math></mjx-assistive-mml></mjx-container><img class=tex alt="w">
+<table><tr><td>c<td>d</table><ol start=3><li>e</ol><pre>f
+ g</pre><figure><figcaption>h</figcaption></figure></article><div class=sidebar><a href=i>j</a></div>"""
 _JSONL = b'{"text":"A line of text.\\nAnother \\u00e9.","timestamp":"2019-04-25T12:57:54Z","url":"https://a.b/c"}\n'
 _BOOK = f"""\ufeffThe Project Gutenberg EBook of A Title, by A. Writer
 
@@ -224,6 +252,7 @@ PARSERS: dict[str, Parser] = {
         kind="commoncrawl",
         min_chars=1,
     ),
+    "page": _page([_HTML.encode() + b"\0", _FORMULAS.encode() + b"\1", _FORMULAS.encode("utf-16") + b"\0"]),
     "warc": _source(".warc", [b"".join(_WARC), *_WARC[2:]], kind="commoncrawl", min_chars=1),
     "jsonl": _source(".jsonl", [_JSONL * 2], kind="files", min_chars=1),
     "jsonl.gz": _source(".jsonl.gz", [gzip.compress(_JSONL * 2, mtime=0)], kind="files", min_chars=1),

@@ -1,7 +1,8 @@
 """The formulas of a page: each is said once, as its TeX between dollars, however often the page says it.
 
-Pages hold a formula as TeX in a script (MathJax 2), as MathML with its TeX as annotation or attribute (KaTeX,
-MathJax, Wikipedia), and beside it as spans or a picture that show it. MathML without TeX is written in a line.
+Pages hold a formula as TeX in a script (MathJax 2), as MathML with its TeX as annotation or attribute
+(KaTeX, MathJax, Wikipedia), and beside it as spans or a picture that show it. MathML without TeX is written
+in a line.
 """
 
 import re
@@ -10,12 +11,13 @@ from collections.abc import Iterator
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 # Without one of these in its source a page has no formula that is known here.
-_MARKS = ("math", "<MATH", "MathJax", "atex", "metex", '"tex"')
+_MARKS = ("math", "MathJax", "atex", "metex")
 _SCRIPTS = 'script[type^="math/"]'
 _RENDERED = re.compile(r"(?:^|\s)(?:MathJax|MJX|mjx-)")
 # Classes of elements that hold one formula in all of its forms.
 _WHOLES = frozenset(
-    ["katex", "mwe-math-element", "MathJax", "MathJax_Display", "MathJax_SVG", "MathJax_SVG_Display", "MathJax_CHTML", "MathJax_MathML", "MJXc-display", "mjx-chtml"]
+    {"katex", "mwe-math-element", "MathJax", "MathJax_Display", "MathJax_SVG", "MathJax_SVG_Display"}
+    | {"MathJax_CHTML", "MathJax_MathML", "MJXc-display", "mjx-chtml"}
 )
 _PICTURES = frozenset(
     {"tex", "latex", "katex", "mwe-math-fallback-image-inline", "mwe-math-fallback-image-display"}
@@ -40,7 +42,9 @@ class Formulas:
 
     def __init__(self, page: LexborHTMLParser):
         self._shown: set[int] = set()  # elements that show what a script behind them says
-        for script in page.css(_SCRIPTS):
+        scripts = page.css(_SCRIPTS)
+        self._has_scripts = bool(scripts)
+        for script in scripts:
             before = script.prev
             while before is not None and _shows(before):
                 self._shown.add(before.mem_id)
@@ -63,7 +67,8 @@ class Formulas:
             return dollars(attributes.get("alt") or "")
         if tag in ("math", "mjx-container") or not _WHOLES.isdisjoint(classes):
             return _formula(node, attributes)
-        return "" if "MathJax_Preview" in classes and not node.text(deep=True) else None
+        # A preview may stand in another paragraph than its script.
+        return "" if self._has_scripts and "MathJax_Preview" in classes else None
 
 
 def find_formulas(page: LexborHTMLParser, html: str) -> Formulas | None:
@@ -117,7 +122,7 @@ def _of_mathml(source: str) -> str:
 
 
 def _in_line(math: LexborNode) -> str:
-    """Write MathML that has no TeX: as TeX if a part is raised, lowered or above another, else as it stands."""
+    """Write MathML without TeX: as TeX if a part is raised, lowered or above another, else as it stands."""
     line = " ".join(_line(math, 0).translate(_INVISIBLE).split())
     return f"${line}$" if any(mark in line for mark in "^_\\") else line
 

@@ -1,7 +1,7 @@
 """A page's bytes as text: by the encoding that it is in, with only the bytes replaced that are bad in it.
 
-Bytes that are valid UTF-8, or nearly so, are UTF-8, whatever is declared: text in another encoding hardly ever
-is. Then what the server and the page declare is tried, and only where nothing that is declared fits, an
+Bytes that are valid UTF-8, or nearly so, are UTF-8, whatever is declared: text in another encoding hardly
+ever is. Then what the server and the page declare is tried, and only where nothing that is declared fits, an
 encoding is guessed, by the detector of Mozilla's browsers.
 """
 
@@ -19,23 +19,24 @@ _BOMS = {
 }
 # What pages say, and what they mean: Python's name of the encoding that has all of its characters.
 _WIDER = {
-    "gbk": "gb18030", "gb2312": "gb18030", "hz-gb-2312": "hz", "shift_jis": "cp932", "euc-kr": "cp949",
-    "big5": "big5hkscs", "iso-8859-1": "cp1252", "ascii": "cp1252", "us-ascii": "cp1252", "iso-8859-9": "cp1254",
+    "gbk": "gb18030", "gb2312": "gb18030", "hz-gb-2312": "hz", "shift_jis": "cp932", "x-sjis": "cp932",
+    "euc-kr": "cp949", "uhc": "cp949", "big5": "big5hkscs", "euc-tw": "big5hkscs",
+    "iso-8859-1": "cp1252", "ascii": "cp1252", "us-ascii": "cp1252", "iso-8859-9": "cp1254",
     "iso-8859-11": "cp874", "tis-620": "cp874", "windows-874": "cp874", "iso-8859-8-i": "iso8859-8",
     "iso-8859-8-e": "iso8859-8", "x-mac-cyrillic": "mac-cyrillic", "macintosh": "mac-roman",
-    "ibm866": "cp866", "koi8-u": "koi8-u", "uhc": "cp949", "unicode": "utf-16", "utf-16": "utf-16",
-    "johab": "johab", "iso-2022-kr": "iso2022-kr", "euc-tw": "big5hkscs", "x-sjis": "cp932",
-    "iso-10646-ucs-2": "utf-16", "ucs-2": "utf-16", "unicodefeff": "utf-16", "unicodefffe": "utf-16-be",
+    "iso-2022-kr": "iso2022-kr", "ibm866": "cp866",
+    "unicode": "utf-16", "ucs-2": "utf-16", "iso-10646-ucs-2": "utf-16", "unicodefeff": "utf-16",
+    "unicodefffe": "utf-16-be",
 }  # fmt: skip
 # A page that declares one of these has given its text as bytes of ASCII; a guess would not find it.
 _NO_CHARSETS = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "utf-7", "undefined"})
 _SEVEN_BITS = ("iso2022", "iso-2022", "hz")
-_META = re.compile(
-    rb"""<meta\b[^>]{0,300}?\bcharset\s*=\s*["']?\s*([\w.:()-]{2,40})""", re.IGNORECASE
-)
+_META = re.compile(rb"""<meta\b[^>]{0,300}?\bcharset\s*=\s*["']?\s*([\w.:()-]{2,40})""", re.IGNORECASE)
 _XML = re.compile(rb"""\s*<\?xml\b[^>]{0,200}?\bencoding\s*=\s*["']([\w.:()-]{2,40})""", re.IGNORECASE)
 _COMMENTS = re.compile(rb"<!--(?:[^-]++|-(?!->))*+(?:-->)?")
-_HEAD = 1 << 16  # bytes in which a page may declare its encoding: standards say 1,024, and pages do not keep to it
+_HEAD = (
+    1 << 16
+)  # bytes in which a page may declare its encoding: standards say 1,024, and pages do not keep to it
 _SAMPLE = 1 << 17  # bytes that a guess looks at
 _FEW = 3  # bad bytes that are no reason to doubt what both the server and the page declare
 _SHARE = 0.02  # of the characters beyond ASCII: so many bad ones may be among them in a declared encoding
@@ -51,7 +52,10 @@ _TWINS = {
 
 
 def decode(data: bytes, charset: str) -> str:
-    """Return the text of a page. `charset`: the encoding that its server declares, empty if it declares none."""
+    """Return the text of a page.
+
+    `charset`: the encoding that its server declares, empty if it declares none.
+    """
     for bom, name in _BOMS.items():
         if data.startswith(bom):
             return data[len(bom) :].decode(name, "replace")
@@ -71,7 +75,9 @@ def decode(data: bytes, charset: str) -> str:
     if good > bad or (bad <= _FEW and header == page == "utf-8"):
         return text
     stated = [name for name in dict.fromkeys((header, page)) if not name.startswith(("utf-", *_SEVEN_BITS))]
-    return data.decode(_best([name for name in stated if name and _fits(data, name)]) or _guess(data), "replace")
+    return data.decode(
+        _best([name for name in stated if name and _fits(data, name)]) or _guess(data), "replace"
+    )
 
 
 def _seven_bits(data: bytes, header: str) -> str:
@@ -94,7 +100,7 @@ def _declared(data: bytes) -> str:
 def _codec(declared: str) -> str:
     """Return Python's name of a declared encoding, or nothing where no such encoding is known."""
     label = declared.strip("\"' \t").lower()
-    if not label:
+    if not label or not label.isascii():
         return ""
     html5 = (map_encoding_to_html5(label, fallback_utf8=False) or "").lower()
     for name in (_WIDER.get(label), _WIDER.get(html5), html5, label):

@@ -1,11 +1,8 @@
 """What is left of a page as text: paragraphs, lists, tables and code, as `html` writes them."""
 
-import re
-
 from llama_core.corpus.markup.html import TextBuilder
 from llama_core.corpus.markup.webpage.page_tree import PageTree
 
-_SPACES = re.compile(r"\s+")
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _BLOCKS = _HEADINGS | {"p", "div", "ul", "ol", "dl", "section", "blockquote", "pre"}
 _CELLS = frozenset({"td", "th"})
@@ -17,6 +14,7 @@ def text_of(tree: PageTree) -> str:
     builder = TextBuilder()
     open_: list[tuple[int, str]] = []  # where an element ends, and its name
     preformatted = 0  # where the outermost open <pre> ends
+    places, last_break = 0, -1  # texts so far that are no white space, and those before the last line break
     at = 0
     while at < len(tree.tag):
         while open_ and open_[-1][0] <= at:
@@ -27,14 +25,17 @@ def text_of(tree: PageTree) -> str:
         name = tree.tag[at]
         if not name:
             words = tree.text[at]
-            builder.add(words if at < preformatted else _SPACES.sub(" ", words))
+            places += not words.isspace()
+            builder.add(words if at < preformatted else words.replace("\n", " "))
             at += 1
             continue
         if name == "pre":
             preformatted = max(preformatted, tree.end[at])
         elif at in layout:
             name = "div"
-        start = tree.attributes[at].get("start") if name == "ol" else None
+        if name == "br":
+            name, last_break = ("p" if last_break == places else "br"), places
+        start = tree.attributes[at].get("start") if name == "ol" and at in tree.attributes else None
         builder.tag(name, True, f"start={start}" if start else "")
         open_.append((tree.end[at], name))
         at += 1

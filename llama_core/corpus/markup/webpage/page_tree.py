@@ -4,7 +4,9 @@ Node i is an element or a text. Its subtree is the nodes i to `end[i]` - 1. What
 such as scripts, is not among them.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from selectolax.lexbor import LexborNode
 
@@ -13,9 +15,26 @@ from llama_core.corpus.markup.webpage.formulas import Formulas
 MAX_DEPTH = 512  # browsers cut there
 
 _NEVER = frozenset(
-    ["script", "style", "template", "noscript", "iframe", "frame", "frameset", "object", "embed", "applet", "audio", "video", "canvas", "svg", "map", "head", "link", "meta", "base", "nav", "dialog", "menu", "button", "select", "input", "textarea", "option", "datalist", "progress", "meter", "label", "noframes", "param", "source", "track"]
+    {"script", "style", "template", "noscript", "iframe", "frame", "frameset", "noframes", "object", "embed"}
+    | {"applet", "audio", "video", "source", "track", "param", "canvas", "svg", "map", "head", "link", "meta"}
+    | {
+        "base",
+        "nav",
+        "dialog",
+        "menu",
+        "button",
+        "select",
+        "input",
+        "textarea",
+        "option",
+        "datalist",
+        "label",
+    }
+    | {"progress", "meter"}
 )
-_NO_LANDMARKS = frozenset({"navigation", "search", "dialog", "alert", "menu", "menubar", "toolbar", "tooltip"})
+_NO_LANDMARKS = frozenset(
+    {"navigation", "search", "dialog", "alert", "menu", "menubar", "toolbar", "tooltip"}
+)
 _PROSE_CHARS = 25  # a text of fewer characters, such as a label or a date, says nothing about where prose is
 
 
@@ -25,98 +44,123 @@ class TooDeepError(ValueError):
 
 @dataclass(slots=True)
 class PageTree:
-    """The nodes of a page. `tag` is empty for a text.
-
-    `chars`, `linked`, `prose`: characters of text in the subtree, those of them inside links, and those of
-    texts outside links that are long enough to be prose.
-    """
+    """The nodes of a page. `tag` is empty for a text, `text` for an element; node 0 has no parent."""
 
     tag: list[str] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
     parent: list[int] = field(default_factory=list)
     end: list[int] = field(default_factory=list)
-    attributes: list[dict[str, str | None]] = field(default_factory=list)
-    chars: list[int] = field(default_factory=list)
-    linked: list[int] = field(default_factory=list)
-    prose: list[int] = field(default_factory=list)
+    attributes: dict[int, dict[str, str | None]] = field(default_factory=dict)
+    """Of the elements that have any."""
     dropped: set[int] = field(default_factory=set)
     """Nodes whose subtrees are left out."""
+    sums: tuple[list[int], list[int], list[int]] = ([], [], [])
+    """What `chars`, `linked` and `prose` count, each summed over the nodes before one."""
+    lost: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    """The same of what was dropped below an element."""
+
+    def chars(self, node: int) -> int:
+        """Return the number of characters of text below a node that are not dropped."""
+        return self._count(0, node)
+
+    def linked(self, node: int) -> int:
+        """Return how many of the characters are inside links."""
+        return self._count(1, node)
+
+    def prose(self, node: int) -> int:
+        """Return how many of the characters are outside links, in texts that are long enough to be prose."""
+        return self._count(2, node)
+
+    def _count(self, what: int, node: int) -> int:
+        counted = self.sums[what]
+        found = counted[self.end[node]] - counted[node]
+        return found - self.lost[node][what] if node in self.lost else found
 
     def drop(self, node: int) -> None:
-        """Leave a subtree out, also of the sums of the elements around it."""
+        """Leave a subtree out, also of the counts of the elements around it."""
+        chars, linked, prose = self.chars(node), self.linked(node), self.prose(node)
         self.dropped.add(node)
-        chars, linked, prose = self.chars[node], self.linked[node], self.prose[node]
         while chars and (node := self.parent[node]) >= 0:
-            self.chars[node] -= chars
-            self.linked[node] -= linked
-            self.prose[node] -= prose
+            before = self.lost.get(node, (0, 0, 0))
+            self.lost[node] = (before[0] + chars, before[1] + linked, before[2] + prose)
 
-    def children(self, node: int) -> list[int]:
-        """Return the nodes right below an element that are not dropped."""
-        found = []
+    def children(self, node: int) -> Iterator[int]:
+        """Yield the nodes right below an element that are not dropped."""
         at, end = node + 1, self.end[node]
         while at < end:
             if at not in self.dropped:
-                found.append(at)
+                yield at
             at = self.end[at]
-        return found
+
+    def left(self) -> Iterator[int]:
+        """Yield the elements that are not dropped, in document order, but for the first."""
+        at, size = 1, len(self.tag)
+        while at < size:
+            if at in self.dropped:
+                at = self.end[at]
+                continue
+            if self.tag[at]:
+                yield at
+            at += 1
 
 
 def tree_of(body: LexborNode, formulas: Formulas | None) -> PageTree:
-    """Return the nodes below `body`, which is node 0; each of the `formulas` is one text. Raises TooDeepError."""
+    """Return the nodes below `body`, which is node 0. Each of the `formulas` is one text.
+
+    Raises TooDeepError.
+    """
     tree = PageTree()
-    tag, text, parent, end = tree.tag, tree.text, tree.parent, tree.end
+    tags, texts, parents, ends, attributes = tree.tag, tree.text, tree.parent, tree.end, tree.attributes
+    chars: list[int] = []
+    linked: list[int] = []
+    prose: list[int] = []
     places: dict[int, int] = {}  # of the elements, by their address
-    links: set[int] = set()  # elements that are links or stand inside one
-    none: dict[str, str | None] = {}
-    open_: list[int] = []
+    open_ = [-1]
+    link = -1  # the outermost open link
     for node in body.traverse(include_text=True):
         name = node.tag or ""
         if name == "-comment" or (name in _NEVER and not (formulas and name == "script")):
             continue
-        here = len(tag)
-        above = places.get(node.parent.mem_id, -1) if open_ and node.parent is not None else -1
-        if open_ and above < 0:
+        above = places.get(node.parent.mem_id, -1) if places and node.parent is not None else -1
+        if places and above < 0:
             continue  # it stands inside what is left out
-        while open_ and open_[-1] != above:
-            end[open_.pop()] = here
-        is_link = above in links
-        own: dict[str, str | None] = none
-        words, size = "", 0
+        here = len(tags)
+        while open_[-1] != above:
+            ends[open_[-1]] = here
+            if open_.pop() == link:
+                link = -1
+        words = ""
         if name == "-text":
             name, words = "", node.text_content or ""
-            size = len(words.strip())
+            if len(words) == 1 and "\ue000" <= words <= "\uf8ff":
+                words = ""  # of a font of icons
         else:
-            own = node.attributes or none
+            own = node.attributes
             formula = formulas.of(node, name, own) if formulas else None
             if formula is not None:
-                name, words, own = "", formula, none
-            elif name in _NEVER:
+                name, words = "", formula
+            elif name in _NEVER or (own and places and _is_hidden(own)):
                 continue
-        if name:
-            if own and _is_hidden(own) and open_:
-                continue
-            places[node.mem_id] = here
-            if is_link or name == "a":
-                links.add(here)
-            if len(open_) > MAX_DEPTH:
-                raise TooDeepError
-            open_.append(here)
-        tag.append(name)
-        text.append(words)
-        parent.append(above)
-        end.append(here + 1)
-        tree.attributes.append(own)
-        tree.chars.append(size)
-        tree.linked.append(size if is_link else 0)
-        tree.prose.append(size if size >= _PROSE_CHARS and not is_link else 0)
-    for node_ in open_:
-        end[node_] = len(tag)
-    for node_ in range(len(tag) - 1, 0, -1):
-        above = parent[node_]
-        tree.chars[above] += tree.chars[node_]
-        tree.linked[above] += tree.linked[node_]
-        tree.prose[above] += tree.prose[node_]
+            else:
+                if len(open_) > MAX_DEPTH:
+                    raise TooDeepError
+                places[node.mem_id] = here
+                if own:
+                    attributes[here] = own
+                open_.append(here)
+                if name == "a" and link < 0:
+                    link = here
+        size = len(words.strip())
+        tags.append(name)
+        texts.append(words)
+        parents.append(above)
+        ends.append(here + 1)
+        chars.append(size)
+        linked.append(size if link >= 0 else 0)
+        prose.append(size if size >= _PROSE_CHARS and link < 0 else 0)
+    for element in open_[1:]:
+        ends[element] = len(tags)
+    tree.sums = tuple([0, *accumulate(counted)] for counted in (chars, linked, prose))  # type: ignore[assignment]
     return tree
 
 
