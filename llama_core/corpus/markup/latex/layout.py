@@ -42,6 +42,11 @@ _KNOWN_IN_PLAIN = _KNOWN - commands.CITATIONS - commands.REFERENCES - {"\\label"
 # An argument of an unknown environment that is no text: a length, a number, or the columns of a table.
 _NO_TEXT = re.compile(r"[\s\d.,+-]*(?:\\[A-Za-z]+\s*)?(?:pt|cm|mm|em|ex|in)?\s*|[lcrpXbmt|@!<>{}*\d\s]{1,40}")
 
+# When beamer shows what follows.
+_OVERLAY = re.compile(
+    r"<(?:[\d+*.,|:@ -]|beamer|article|handout|presentation|trans|second|all|alert|visible|only)+>"
+)
+
 _MAX_WRITERS = 30  # that are open at once
 
 
@@ -156,14 +161,26 @@ class PaperLayout:
                 self._tokens.option()
             elif letter == "a":
                 self._tokens.option("<", ">")
+            elif letter == "t":
+                self._tokens.box_size()
             elif letter == "p":
                 self._tokens.option("(", ")")
             else:
                 self._tokens.length(name)
 
+    def _eat_overlay(self) -> None:
+        """Leave out beamer's `<2->` after a command."""
+        token = self._tokens.peek()
+        found = _OVERLAY.match(token)
+        if found:
+            self._tokens.raw()
+            self._tokens.put_back([token[found.end() :]])
+
     # --- environments
 
     def _begin(self, name: str) -> None:
+        if self._tokens.peek()[:1] == "<":
+            self._eat_overlay()
         environment = Environment(name, len(self._groups), len(self._writers))
         self._environments.append(environment)
         self._open[name] += 1
@@ -180,6 +197,9 @@ class PaperLayout:
         self._eat("o" if arguments is None else arguments)
         if arguments is None and name not in _KNOWN_ENVIRONMENTS:
             self._eat_lengths()
+        if name == "frame" and self._tokens.peek() == "{":
+            title = self._tokens.argument()
+            self._tokens.put_back(["\\frametitle", "{", *title, "}"])
         if name in commands.FLOATS:
             self._float(environment, commands.FLOATS[name])
         elif name in commands.PARAGRAPHS:
