@@ -50,8 +50,9 @@ mmm: specialrule
 mmm: definecolor addcontentsline contentsline titlespacing titlespacing* DeclareCaptionFormat
 mm: addtocontents colorlet hypercolor
 om: bookmark href comment fxnote fxwarning fxerror fxfatal pdfcomment deleted remove rowfont
-m: message errmessage wlog typeout showthe hhline cdashline DIFdel DIFdelFL addeditor
-mm: PackageWarning ClassWarning
+m: message errmessage wlog typeout showthe hhline Xhline cdashline DIFdel DIFdelFL addeditor
+m: setremarkmarkup setdeletedmarkup setaddedmarkup setauthormarkup
+mm: PackageWarning ClassWarning Xcline
 om: definechangesauthor SetRow SetCell SetTblrInner
 o: footnotemark linebreak nolinebreak nopagebreak allowdisplaybreaks
 o: hyperref twocolumn printindex listoftodos
@@ -185,8 +186,8 @@ TABULAR = {
     "supertabular*": "mom",
     "longtblr": "om",
     "talltblr": "om",
-    "NiceTabular*": "mom",
-    "NiceTabularX": "mom",
+    "NiceTabular*": "momo",
+    "NiceTabularX": "momo",
     "tabularht": "mom",
     "tabularkv": "m",
     "longtable": "om",
@@ -198,7 +199,7 @@ TABULAR = {
     "splitdeluxetable*": "mo",
     "tblr": "om",
     "tabbing": "",
-    "NiceTabular": "om",
+    "NiceTabular": "omo",
 }
 # What control symbols become in tabbing, where they set and take the stops of columns.
 TABBING = {"\\=": " ", "\\>": " ", "\\<": "", "\\+": "", "\\-": ""}
@@ -271,7 +272,9 @@ ENVIRONMENT_ARGUMENTS = {
     "column": "m",
     "frame": "aoo",
     "acronym": "o",
-    "block": "m",
+    "block": "a",
+    "alertblock": "a",
+    "exampleblock": "a",
     "restatable": "omm",
 }
 # The titles of theorem-like environments, by the names that are usual for them; \newtheorem adds to them.

@@ -34,7 +34,8 @@ _KNOWN = frozenset().union(
     (f"\\begin{{{name}}}" for name in _KNOWN_ENVIRONMENTS),
     commands.words(
         r"\\ \item \caption \par \title \label \maketitle \bibitem \appendix \multicolumn \multirow "
-        r"\includegraphics \bibliography \url \href \verb \newtheorem \ensuremath \xspace \begin \end \onedot"
+        r"\includegraphics \bibliography \url \href \verb \newtheorem \ensuremath \xspace \begin \end "
+        r"\onedot \DIFdel \DIFdelFL"
     ),
 )
 # In plain TeX, a paper may define the names of citations and references itself.
@@ -46,6 +47,8 @@ _NO_TEXT = re.compile(r"[\s\d.,+-]*(?:\\[A-Za-z]+\s*)?(?:pt|cm|mm|em|ex|in)?\s*|
 _OVERLAY = re.compile(
     r"<(?:[\d+*.,|:@ -]|beamer|article|handout|presentation|trans|second|all|alert|visible|only)+>"
 )
+
+_TITLED = frozenset(("frame", "block", "alertblock", "exampleblock"))  # of beamer: their argument is a title
 
 _MAX_WRITERS = 30  # that are open at once
 
@@ -197,7 +200,7 @@ class PaperLayout:
         self._eat("o" if arguments is None else arguments)
         if arguments is None and name not in _KNOWN_ENVIRONMENTS:
             self._eat_lengths()
-        if name == "frame" and self._tokens.peek() == "{":
+        if name in _TITLED and self._tokens.peek() == "{":
             title = self._tokens.argument()
             self._tokens.put_back(["\\frametitle", "{", *title, "}"])
         if name in commands.FLOATS:

@@ -156,7 +156,7 @@ class Expander(Definitions):
             self.macros.pop(register, None)
 
     def _advance(self, name: str) -> None:
-        self.argument()
+        self.word_ahead()
         if (token := self.solid()) is not None:
             self.put_back([token.removeprefix("by") if type(token) is str else token])
         self.length(name)

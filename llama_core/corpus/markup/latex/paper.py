@@ -24,12 +24,9 @@ from llama_core.corpus.markup.latex.lexer import PAR, Listing, Verbatim
 from llama_core.corpus.markup.latex.macros import Expander
 from llama_core.corpus.markup.latex.math import read_formula
 from llama_core.corpus.markup.latex.packages import algorithms
-from llama_core.corpus.markup.latex.packages.acronyms import ACRONYMS
-from llama_core.corpus.markup.latex.packages.changes import CHANGES
-from llama_core.corpus.markup.latex.packages.quantities import QUANTITIES
+from llama_core.corpus.markup.latex.packages.obeyed import OBEYED
 from llama_core.corpus.markup.latex.packages.shorthands import Shorthands
 from llama_core.corpus.markup.latex.plain import PlainTex
-from llama_core.corpus.markup.latex.primitives import PRIMITIVES
 from llama_core.corpus.markup.latex.text import accented, citation, reference, resolve, typed
 
 # The length in brackets that may follow the end of a line: `\\[2pt]`.
@@ -147,6 +144,8 @@ class _Renderer(PlainTex):
         elif name in commands.ALGORITHMIC and (self._open["algorithmic"] or self._in_algorithm()):
             self._out.end_line()
             self._out.write(commands.ALGORITHMIC[name])
+            if name in ("\\Procedure", "\\Function") and self._tokens.peek() == "{":
+                algorithms.call(self._tokens)
         elif name in commands.PLAIN_HEADINGS:
             self._plain_heading(name)
         elif name in _HANDLERS:
@@ -348,13 +347,10 @@ def _abbreviate(text: str, renderer: _Renderer) -> None:
 
 
 def _read(read: Callable[[Expander], None], renderer: _Renderer) -> None:
-    """Call a function of `primitives` or of a package, which takes operands and puts back what it prints."""
+    """Call one of the functions of `OBEYED`."""
     read(renderer._tokens)
 
 
-_READ: dict[str, Callable[[Expander], None]] = {
-    **QUANTITIES, **PRIMITIVES, **ACRONYMS, **algorithms.KEYWORDS, **CHANGES
-}  # fmt: skip
 # What is done for each command that is in no table of `commands` and is no symbol or accent.
 _HANDLERS: dict[str, Callable[[_Renderer], None]] = {
     "\\\\": _Renderer._new_line,
@@ -390,7 +386,7 @@ _HANDLERS: dict[str, Callable[[_Renderer], None]] = {
     "\\enquote": _Renderer._quote,
     "\\captionof": _Renderer._caption_of,
     **{name: partial(_abbreviate, text) for name, text in symbols.ABBREVIATIONS.items()},
-    **{name: partial(_read, read) for name, read in _READ.items()},
+    **{name: partial(_read, read) for name, read in OBEYED.items()},
     "\\References": _Renderer._references_of_iop,
     **dict.fromkeys(commands.CODE_FILES, _Renderer._code_file),
     **dict.fromkeys(("\\inputminted", "\\listinginput"), partial(_Renderer._code_file, arguments=1)),

@@ -159,7 +159,12 @@ PRIMITIVES: dict[str, Callable[[TokenReader], None]] = {
     **dict.fromkeys(words("\\textfont \\scriptfont \\scriptscriptfont"), register),
     **dict.fromkeys(words("\\box \\unhbox \\unvbox"), _box),
     **dict.fromkeys(words("\\copy \\unhcopy \\unvcopy"), _copy),
-    **dict.fromkeys(words("\\headline \\footline \\everypar \\everymath \\everydisplay \\output"), _assigned),
+    **dict.fromkeys(
+        words(
+            "\\errhelp \\headline \\footline \\everycr \\everyhbox \\everyvbox \\everypar \\everymath \\everydisplay \\output"
+        ),
+        _assigned,
+    ),
     **dict.fromkeys(words("\\multispan \\magstep \\fam"), _number),
     "\\setbox": _set_box,
     "\\font": _font,

@@ -6,7 +6,7 @@ This module knows how an argument, an option, a star or a length is read, and bo
 import re
 from collections.abc import Iterable
 
-from llama_core.corpus.markup.latex.commands import TAKES_NUMBER, TAKES_WORD
+from llama_core.corpus.markup.latex.commands import TAKES_NUMBER, TAKES_WORD, words
 from llama_core.corpus.markup.latex.lexer import PAR, Lexer
 
 # A length or a number as plain TeX writes it: a sign, a number and a unit, any of which may be left out.
@@ -14,6 +14,8 @@ _DIMENSION = re.compile(
     r"[-+\s]*+(?:(?P<number>\d+[.,]?\d*|[.,]\d+|\"[0-9A-F]+|'[0-7]+)\s*"
     r"(?P<unit>(?:true\s*)?(?:pt|cm|mm|em|ex|in|pc|bp|dd|cc|sp|mu|fil+))?)?"
 )
+_REGISTERS = words("\\count \\dimen \\skip \\muskip \\toks \\wd \\ht \\dp \\fontdimen")
+_INDEX = re.compile(r"\s*\d+ ?")
 _EQUALS = re.compile(r"\s*=?")
 _NUMBER = re.compile(r"\s*[-+]?(\d+|\"[0-9A-F]+|'[0-7]+)\s?")
 _STRETCH = re.compile(r"\s*(?:plus|minus)(?![a-z])\s*")
@@ -255,6 +257,8 @@ class TokenReader:
         """Take a number, after a `=` or without, and return its digits; None if a word stands for it."""
         self._take(_EQUALS)
         self.expand_ahead()
+        if self.character_ahead():
+            return None
         found = self._take(_NUMBER)
         if found is None:
             self.word_ahead()
@@ -263,15 +267,29 @@ class TokenReader:
     def word_ahead(self) -> bool:
         """Take a control word, if one comes next, and tell whether it did."""
         name = self.peek().rstrip()
-        is_word = name[:1] == "\\" and name[-1:].isalpha()
-        if is_word:
-            self.raw()
-        return is_word
+        if name[:1] != "\\" or not name[-1:].isalpha():
+            return False
+        self.raw()
+        if name in _REGISTERS:
+            self._take(_INDEX)
+        return True
+
+    def character_ahead(self) -> bool:
+        """Take a character's code, such as `` `\\% ``, if one comes next, and tell whether it did."""
+        token = self.peek()
+        if not token.startswith("`"):
+            return False
+        self.raw()
+        self.put_back([token[1:]])
+        self.single()
+        return True
 
     def length(self, name: str) -> None:
         """Leave out what plain TeX reads after `name`: a length, a number or the target of an assignment."""
         equals = self._take(_EQUALS)
         assigns = equals is not None and "=" in equals[0]
+        if assigns and self.character_ahead():
+            return
         word = (name in TAKES_WORD or assigns) and name not in TAKES_NUMBER
         if not self._dimension(word) or name in TAKES_NUMBER:
             return

@@ -63,7 +63,7 @@ class Acronyms:
             short = settings.get("short") or settings.get("text") or settings.get("name") or key
             self.known[key] = _Acronym(
                 short,
-                settings.get("long", ""),
+                settings.get("long") or settings.get("description", ""),
                 _plural(settings, "short") or settings.get("plural", ""),
                 _plural(settings, "long"),
                 settings.get("first", ""),

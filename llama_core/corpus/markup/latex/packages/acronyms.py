@@ -12,13 +12,15 @@ from llama_core.corpus.markup.latex.lexer import tokens
 from llama_core.corpus.markup.latex.macros import Expander
 
 
-def _use(reader: Expander, form: str, plural: bool = False, case: str = "") -> None:
+def _use(reader: Expander, form: str, plural: bool = False, case: str = "", article: bool = False) -> None:
     """Print an acronym: `\\gls[options]{key}[what follows it]`, with a star or without."""
     reader.star()
     reader.option()
     key = reader.word()
     after = reader.option() if reader.peek().startswith("[") else None
     text = reader.acronyms.printed(key, form, plural)
+    if article:
+        text = f"{'an' if text[:1].lower() in 'aeio' else 'a'} {text}"
     if case == "first":
         text = text[:1].upper() + text[1:]
     elif case == "all":
@@ -103,4 +105,6 @@ ACRONYMS: dict[str, Callable[[Expander], None]] = {
         partial(_define, arguments=0),
     ),
     "\\acro": _entry,
+    "\\iac": partial(_use, form="first", article=True),
+    "\\Iac": partial(_use, form="first", article=True, case="first"),
 }

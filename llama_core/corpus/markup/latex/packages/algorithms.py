@@ -146,7 +146,7 @@ def call(expander: Expander) -> None:
         brackets = [t for t in brackets if t != "$"]
         expander.put_back(["\\mathrm", "{", *name, "}", *brackets])
     else:
-        expander.put_back([*name, *brackets])
+        expander.put_back([*name, *(brackets or ["\\xspace "])])
 
 
 def _define(
@@ -161,8 +161,8 @@ def _define(
         expander.learn(f"\\{name}", Macro(("",) * arity, body(read)))
 
 
-def _spaced(tokens: Iterable[str]) -> list[str]:
-    text = list(tokens)
+def _spaced(tokens: Iterable[str]) -> list[str | int]:
+    text: list[str | int] = [*tokens]
     return [*text, " "] if text else []
 
 
@@ -191,7 +191,7 @@ def _block_kin(expander: Expander) -> None:
 
 # What is done for each command that defines keywords.
 KEYWORDS: dict[str, Callable[[Expander], None]] = {
-    "\\SetKw": partial(_define, body=lambda t: [*t[0]], texts=1, arity=0),
+    "\\SetKw": partial(_define, body=lambda t: _spaced(t[0]), texts=1, arity=0),
     "\\SetKwHangingKw": partial(_define, body=lambda t: [_LINE, *_spaced(t[0]), 1], texts=1, arity=1),
     "\\SetKwFunction": partial(_define, body=lambda t: [CALL, "{", *t[0], "}"], texts=1, arity=0),
     "\\SetKwData": partial(_define, body=lambda t: [CALL, "{", *t[0], "}"], texts=1, arity=0),
@@ -213,4 +213,5 @@ KEYWORDS: dict[str, Callable[[Expander], None]] = {
     "\\SetKwIF": _if_kin,
     "\\SetKwSwitch": partial(_skip, arguments=9),
     CALL.strip(): call,
+    "\\Call": call,
 }

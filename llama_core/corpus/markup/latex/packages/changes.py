@@ -22,8 +22,16 @@ def _second(tokens: Expander) -> None:
     tokens.argument()
 
 
+def _middle(tokens: Expander) -> None:
+    """Print the second of the three texts of beamer's `\\temporal<2>{before}{then}{after}`."""
+    tokens.argument()
+    then, _ = tokens.argument(), tokens.argument()
+    tokens.put_back(then)
+
+
 # What is done for each command.
 CHANGES: dict[str, Callable[[Expander], None]] = {
-    **dict.fromkeys(words("\\replaced \\alt"), _replaced),
-    **dict.fromkeys(words("\\change \\replace \\temporal"), _second),
+    **dict.fromkeys(words("\\replaced \\alt \\annote"), _replaced),
+    **dict.fromkeys(words("\\change \\replace"), _second),
+    "\\temporal": _middle,
 }

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 _PREFIXES = """
 quecto=q ronto=r yocto=y zepto=z atto=a femto=f pico=p nano=n micro=µ milli=m centi=c deci=d deca=da deka=da
 hecto=h kilo=k mega=M giga=G tera=T peta=P exa=E zetta=Z yotta=Y ronna=R quetta=Q
+mu=µ upmu=µ textmu=µ
 kibi=Ki mebi=Mi gibi=Gi tebi=Ti pebi=Pi exbi=Ei zebi=Zi yobi=Yi
 """
 # The units of siunitx, of all its versions, and those that papers declare most.
@@ -21,6 +22,7 @@ poise=P stokes=St gal=Gal atmosphere=atm torr=Torr calorie=cal molar=M inch=in f
 pound=lb ounce=oz pixel=px byte=B bit=bit baud=Bd
 ppm=ppm ppb=ppb ppt=ppt ppmv=ppmv rpm=rpm dBm=dBm dBi=dBi psi=psi
 celsiusdegree=°C fahrenheit=°F degreeFahrenheit=°F solarmass=M☉ solarradius=R☉ solarluminosity=L☉ msun=M☉
+Omega=Ω upOmega=Ω circ=° odot=⊙
 micron=µm um=µm kWh=kWh kwh=kWh eVperc=eV/c
 """
 # The units that siunitx has by a letter, with a prefix of one letter before them: \\pF and \\kHz.
@@ -93,9 +95,11 @@ def unit(text: str, tokens: Sequence[str], own: Mapping[str, Sequence[str]]) -> 
     """
     if "\\" not in text:
         return text.replace("~", " ").replace("{", "").replace("}", "").replace(".", " ").strip()
+    if any(c in t for t in tokens if t[0] != "\\" for c in "()/^_"):
+        return _written(tokens, own)
     parts: list[_Part] = []
     literal: list[str] = []
-    prefix, power, divides = "", "", False
+    prefix, words, power, divides = "", "", "", False
     at = 0
 
     def group() -> str:
@@ -139,7 +143,7 @@ def unit(text: str, tokens: Sequence[str], own: Mapping[str, Sequence[str]]) -> 
         if name == "\\per":
             divides = True
         elif name in PREFIXES:
-            prefix += PREFIXES[name]
+            prefix, words = prefix + PREFIXES[name], words + name[1:]
         elif name in _POWERS_AHEAD:
             power = _POWERS_AHEAD[name]
         elif name in ("\\raiseto",):
@@ -155,12 +159,41 @@ def unit(text: str, tokens: Sequence[str], own: Mapping[str, Sequence[str]]) -> 
         else:
             sign = sign_of(name, own)
             literal = flush(literal)
-            parts.append(_Part(prefix + (name.lstrip("\\") if sign is None else sign), power, divides))
-            prefix, power, divides = "", "", False
+            parts.append(_Part(words + name[1:] if sign is None else prefix + sign, power, divides))
+            prefix, words, power, divides = "", "", "", False
     flush(literal)
     if prefix:
         parts.append(_Part(prefix, "", divides))
     return _printed(parts)
+
+
+def _written(tokens: Sequence[str], own: Mapping[str, Sequence[str]]) -> str:
+    """Return what a unit prints that is in part written with characters: `\\kg/(m\\,\\second\\squared)`."""
+    text, power = "", ""
+    joins = True  # what comes next stands at what has been written
+    for token in tokens:
+        name = token.rstrip() if token[0] == "\\" else token
+        if name in _SPACES or name == "~" or not name.strip():
+            joins = False
+            text += " " if text and text[-1] not in " (/" else ""
+        elif name in "{}$" or name in _SILENT:
+            continue
+        elif token[0] != "\\":
+            text += token.replace(".", " ").strip()
+            joins = text[-1:] in "(/_^"
+        elif name == "\\per":
+            text, joins = text.rstrip() + "/", True
+        elif name in _POWERS:
+            text += f"^{_POWERS[name]}"
+        elif name in _POWERS_AHEAD:
+            power = f"^{_POWERS_AHEAD[name]}"
+        else:
+            sign = PREFIXES.get(name) or sign_of(name, own) or name[1:]
+            text += ("" if joins or text[-1:] in " (/_^" or not text else " ") + sign
+            joins = name in PREFIXES
+            if not joins:
+                text, power = text + power, ""
+    return " ".join(text.replace("^°", "°").split())
 
 
 def _printed(parts: Sequence[_Part]) -> str:
