@@ -177,7 +177,8 @@ class PaperLayout:
         found = _OVERLAY.match(token)
         if found:
             self._tokens.raw()
-            self._tokens.put_back([token[found.end() :]])
+            if rest := token[found.end() :]:
+                self._tokens.unread(rest)
 
     # --- environments
 

@@ -17,7 +17,6 @@ _DEFINED = re.compile(
 _INNER = r"\{(?:[^{}]++|\{(?:[^{}]++|\{[^{}]*+\})*+\})*+\}"
 _OPTION = re.compile(rf"\s*\[((?:[^][{{}}]++|{_INNER})*+)\]")
 _GROUP = re.compile(rf"\s*\{{((?:[^{{}}]++|{_INNER})*+)\}}")
-_SETTING = re.compile(rf"\s*([A-Za-z][\w -]*?)\s*=\s*((?:[^{{}},]++|{_INNER})*+)\s*(?:,|\Z)")
 _MAX_ACRONYMS = 20_000
 
 
@@ -108,10 +107,19 @@ class Acronyms:
 
 def _settings(text: str) -> dict[str, str]:
     """Return the values of `key = value, key = {value}` by key, without their braces."""
+    parts: list[list[str]] = [[]]
+    depth = 0
+    for piece in re.findall(r"[^{},]+|[{},]", text):
+        depth += (piece == "{") - (piece == "}")
+        if piece == "," and depth <= 0:
+            parts.append([])
+        else:
+            parts[-1].append(piece)
     found: dict[str, str] = {}
-    for match in _SETTING.finditer(text):
-        whole = _GROUP.fullmatch(match[2].strip())
-        found[match[1].strip()] = whole[1] if whole else match[2].strip()
+    for part in map("".join, parts):
+        key, _, value = part.partition("=")
+        whole = _GROUP.fullmatch(value.strip())
+        found[key.strip()] = whole[1] if whole else value.strip()
     return found
 
 

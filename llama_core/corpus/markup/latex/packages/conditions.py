@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from llama_core.corpus.markup.latex.definitions import NO_VALUE, Definitions
+from llama_core.corpus.markup.latex.definitions import NO_VALUE, Definitions, Macro
 
 _SIGNED = re.compile(r"([-+]?)(\d{1,9})")
 _COMPARED = re.compile(r"([^<>=]*)([<>=])([^<>=]*)")
@@ -32,7 +32,9 @@ def _joined(reader: Definitions, tokens: Sequence[str]) -> str:
     for token in tokens:
         macro = reader.macros.get(token.rstrip()) if token[0] == "\\" else None
         if macro and not macro.after:
-            pieces += (t for t in macro.body if isinstance(t, str))
+            body = [t for t in macro.body if isinstance(t, str)]
+            reader.pay(sum(map(len, body)))
+            pieces += body
         else:
             pieces.append(token)
     return "".join(pieces).strip()
@@ -64,7 +66,11 @@ def _named(reader: Definitions) -> str:
 def _body(reader: Definitions, name: str) -> str | None:
     """Return the characters that a macro without arguments prints; None if there is none of the name."""
     macro = reader.macros.get(name)
-    return None if macro is None or macro.after else "".join(map(str, macro.body)).strip()
+    if macro is None or macro.after:
+        return None
+    body = "".join(map(str, macro.body)).strip()
+    reader.pay(len(body))
+    return body
 
 
 def _flag(reader: Definitions) -> bool | None:
@@ -90,8 +96,9 @@ def _is_string(reader: Definitions, get: Callable[[Definitions], str]) -> bool:
 
 
 def _are_same(reader: Definitions, get: Callable[[Definitions], str]) -> bool:
-    a, b = _both(reader, get)
-    return reader.macros.get(a, a) == reader.macros.get(b, b)
+    a, b = (reader.macros.get(name, name) for name in _both(reader, get))
+    reader.pay(len(a.body) if isinstance(a, Macro) else 1)
+    return a == b
 
 
 def _compares(reader: Definitions, sign: str = "") -> bool:
