@@ -161,7 +161,8 @@ PRIMITIVES: dict[str, Callable[[TokenReader], None]] = {
     **dict.fromkeys(words("\\copy \\unhcopy \\unvcopy"), _copy),
     **dict.fromkeys(
         words(
-            "\\errhelp \\headline \\footline \\everycr \\everyhbox \\everyvbox \\everypar \\everymath \\everydisplay \\output"
+            "\\errhelp \\headline \\footline \\everycr \\everyhbox \\everyvbox \\everypar \\everymath "
+            "\\everydisplay \\output"
         ),
         _assigned,
     ),

@@ -101,6 +101,8 @@ class Acronyms:
         if plural:
             short, long = acronym.shorts or f"{short}s", acronym.longs or f"{long}s"
         if acronym.is_term:
+            if form == "long":
+                return long
             return acronym.first if form == "full" and acronym.first and not plural else short
         return {"short": short, "long": long, "full": f"{long} ({short})"}[form]
 

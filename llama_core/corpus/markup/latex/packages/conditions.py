@@ -178,6 +178,7 @@ _TESTS: dict[str, Test] = {
     "\\IfClassLoadedTF": _is_package,
     "\\ifthenelse": lambda r: _is_true(r, r.argument()),
 }
+_EXPRESSIONS = frozenset(("\\ifboolexpr", "\\ifboolexpe", "\\ifthenelse"))
 _NEGATED = {
     "\\ifundef": "\\ifdef",
     "\\ifcsundef": "\\ifcsdef",
@@ -245,12 +246,15 @@ def _is_true(reader: Definitions, test: Sequence[str]) -> bool:
 
 
 def _is_simple(reader: Definitions, test: Sequence[str]) -> bool:
-    test = [t for t in test if t.strip()] if test and test[0][0] in " \n" else list(test)
-    if not test:
-        return False
+    at, negated = 0, False
+    while at < len(test) and (not test[at].strip() or test[at].rstrip().lower() == "\\not"):
+        negated ^= bool(test[at].strip())
+        at += 1
+    return at < len(test) and _holds(reader, test[at:]) != negated
+
+
+def _holds(reader: Definitions, test: Sequence[str]) -> bool:
     head = test[0].rstrip()
-    if head.lower() == "\\not":
-        return not _is_simple(reader, test[1:])
     read = {
         "\\equal": _is_equal,
         "\\isodd": _is_odd,
@@ -304,6 +308,8 @@ def _is_atom(reader: Definitions, kind: str, group: Sequence[str]) -> bool:
     if kind == "toggle":
         return bool(reader.toggles.get("".join(group).strip()))
     test = _TESTS.get(group[0].rstrip()) if kind == "test" and group else None
+    if test is not None and group[0].rstrip() in _EXPRESSIONS:
+        return False  # not one inside another, however deep
     return test is not None and _of_tokens(reader, group[1:], test)
 
 
