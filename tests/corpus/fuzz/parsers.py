@@ -18,8 +18,10 @@ import py7zr
 import pyarrow as pa
 import pyarrow.parquet as pq
 from corpus import archives, dumps, papers, warcs
+from identify.vendor.licenses import LICENSES
 from pydantic import TypeAdapter
 
+from llama_core.corpus.code.licenses import license_of_text
 from llama_core.corpus.document import Document, Dropped, NonContent, Noted, Outcome, Quarantined
 from llama_core.corpus.ingest import reader
 from llama_core.corpus.markup.html import to_text
@@ -98,7 +100,7 @@ def check(outcome: Outcome, most: int) -> None:
     elif isinstance(outcome, Dropped):
         assert outcome.reason.isidentifier() and (outcome.record + outcome.text).encode() is not None
     elif isinstance(outcome, Noted):
-        assert 0 < outcome.size <= most
+        assert all(count >= 0 for count in outcome.counts.values())
     else:
         assert isinstance(outcome, Quarantined)
         assert outcome.error.isidentifier() and outcome.record.encode() is not None
@@ -243,6 +245,17 @@ def _wikitext(text: str) -> None:
         assert not set(page.text) & set(map(chr, range(1, 9)))
 
 
+_PACKAGES = r"""\documentclass[ngerman]{article}\usepackage{babel,siunitx,glossaries,natbib,etoolbox}
+\newacronym[longplural={a b}]{nn}{NN}{neural net}\DeclareAcronym{x}{short=X, long={y, z}}\newbool{on}
+\DeclareSIUnit\bushel{bu}\begin{document}\section{S}\gls{nn} \Acp{x}
+\SI[a=b]{5}[\$]{\kilo\metre\per\second\squared}
+\ifboolexpr{bool{on} and not (test {\ifdef{\x}} or toggle{a})}{a}{b}
+\ifthenelse{\NOT\equal{a}{b}}{c}{d}\begin{algorithm}
+\SetKwFunction{F}{Find}\SetKwIF{I}{E}{L}{if}{then}{else if}{else}{end}\eIf(x){$a$}{b\;}{c\;}
+\For{$i$ \KwTo $n$}{\F{$a$}\;}\tcc*[r]{no}\I{a}{b}\end{algorithm}\replaced[id=a]{b}{c}\item<2-|alert@3> x
+\href[page=1]{a.pdf}{link} $a\mathchoice{1}{\raisebox{1pt}{$2$}}{3}{4}\index{b}$ Gr"o"se "`x"' \citep{k}
+\begin{tabu} to \textwidth {X[l]>{\bf}S[a=1]}a&b\\\end{tabu}\write16{a}\hsize=5in\advance\count0 by -1
+\begin{thebibliography}{1}\bibitem[{Able et~al.()Able, Baker}]{k} x\end{thebibliography}\end{document}"""
 PARSERS: dict[str, Parser] = {
     "listing": _listing(_LISTS),
     "wet": _source(".warc.wet", [b"".join(_WET), b"".join(_WET[1:2])], kind="commoncrawl", min_chars=1),
@@ -269,7 +282,7 @@ PARSERS: dict[str, Parser] = {
     ),
     "arxiv.tex": _source(
         ".tex",
-        [source.encode() for source in (papers.LATEX, papers.PLAIN, papers.HARVMAC)],
+        [source.encode() for source in (papers.LATEX, papers.PLAIN, papers.HARVMAC, _PACKAGES)],
         kind="arxiv",
         min_chars=1,
     ),
@@ -314,4 +327,7 @@ PARSERS: dict[str, Parser] = {
         min_chars=1,
     ),
     "html_text": _text([HTML_POST], to_text),
+    "license": _text(
+        [text for name, text in LICENSES if name in ("MIT", "BSD-3-Clause", "ISC")], license_of_text
+    ),
 }
