@@ -107,41 +107,45 @@ class Nesting:
         outcome = "undefined"
         if is_function(name) or (self._definitions.find(title) is not None and not is_citation(name)):
             try:
-                words = self._expansion(node)
+                words, outcome = self._expansion(node)
             except UnknownError:
                 outcome = "unknown"
             else:
                 if words is not None:
-                    return (words, "expanded") if has_words(words) else (None, "dropped")
+                    return (words, outcome) if has_words(words) else (None, "dropped")
                 outcome = "dropped"
         for known_as in (name, title) if title.lower() != name.lower() else (name,):  # a redirect's target
-            call = Call(known_as, node.parts[1:], self._text, self._title, self._language)
+            call = Call(known_as, node.parts[1:], self._text, self._language)
             if (words := render(call)) is not None:
                 return words, "by_hand"
         return None, outcome
 
-    def _expansion(self, node: Node) -> str | None:
-        """Return the words of a call's expansion, None if it is a box or a notice. Raises UnknownError."""
+    def _expansion(self, node: Node) -> tuple[str | None, str]:
+        """Return the words of a call's expansion, None if it is a box or a notice, and how they were found.
+
+        Raises UnknownError.
+        """
         results, key = self._definitions.results, self._key(node)
-        if key is not None and key in results:
-            if isinstance(known := results[key], UnknownError):
-                raise known
-            return known
-        self._expander.knows_page = False
-        result: str | UnknownError | None
-        try:
-            result = words_of(self._aside.take(self._expander.expand(node)))
-            if result and ("[[" in result or "{|" in result):
-                result = self._text(parse(result))
-        except TooDeepError:
-            result = None
-        except UnknownError as error:
-            result = error.with_traceback(None)
-        if key is not None and not self._expander.knows_page:
-            results[key] = result
+        result = None if key is None else results.get(key)
+        if result is None:
+            result = self._made(node)
+            if key is not None and not self._expander.knows_page:
+                results[key] = result
         if isinstance(result, UnknownError):
             raise result
         return result
+
+    def _made(self, node: Node) -> tuple[str | None, str] | UnknownError:
+        try:
+            words = words_of(self._aside.take(self._expander.expand(node)))
+            outcome = "by_hand" if self._expander.by_hand else "expanded"
+            if words and ("[[" in words or "{|" in words):
+                words = self._text(parse(words))
+        except TooDeepError:
+            return None, "dropped"
+        except UnknownError as error:
+            return error.with_traceback(None)
+        return words, outcome
 
     def _key(self, node: Node) -> tuple[str, ...] | None:
         """Return what the result of a call depends on if all of it is plain text, else None."""

@@ -25,6 +25,7 @@ class Expander:
         self.definitions, self.language = definitions, language
         self._title = title
         self.knows_page = False  # whether anything so far depends on the page
+        self.by_hand = False  # whether the call that was expanded last was read by hand
         self._steps = self._nested = self._chars = 0
         self._page_steps = 0
 
@@ -38,7 +39,9 @@ class Expander:
         """Return the wikitext that a call of the page stands for. Raises UnknownError."""
         self._page_steps += self._steps
         self._steps = self._nested = self._chars = 0
+        self.by_hand = self.knows_page = False
         if self._page_steps > MAX_PAGE_STEPS:
+            self.knows_page = True
             raise TooLargeError
         return self._call(call, Frame())
 
@@ -111,9 +114,9 @@ class Expander:
             except UnknownError:
                 pass
         for known_as in (name, title) if title != name else (name,):  # the target of a redirect, too
-            call = Call(known_as, parts, lambda nodes: self.text(nodes, frame), self._title, self.language)
+            call = Call(known_as, parts, lambda nodes: self.text(nodes, frame), self.language)
             if (words := render(call)) is not None:
-                self.knows_page = True
+                self.by_hand = self.by_hand or not self._nested
                 return words
         raise UnknownError
 

@@ -38,7 +38,7 @@ def words_of(expanded: str) -> str | None:
         return None
     text = expanded
     if "<" in text:
-        text = _NOTE.sub(_without_note, _without_hidden(text))
+        text = _NOTE.sub(_without_note, _without_hidden(text)).replace("\n</span>", "</span>")
     text = text.strip("\n")
     if _BOX.search(text) or _HATNOTE.fullmatch(text.strip()):
         return None
