@@ -39,7 +39,7 @@ class Nesting:
 
     `title`: the page's own. `language`: the code of its Wikipedia. `hidden`: the namespaces, in lower case,
     whose links leave no words. `templates`: the names of the templates found, in lower case. `citations`: the
-    text of those that are citations. `outcomes`: how many calls came to what (see `_words`).
+    text of those that are citations. `outcomes`: how many calls within lines came to what (see `_words`).
     """
 
     def __init__(
@@ -73,8 +73,8 @@ class Nesting:
             return nodes[0]
         out: list[str] = []
         after_lines = False  # whether a call that stands for whole lines has just ended
-        for node in nodes:
-            words = node if isinstance(node, str) else self._render(node)
+        for place, node in enumerate(nodes):
+            words = node if isinstance(node, str) else self._render(node, _is_within_line(nodes, place))
             if after_lines and words:
                 words = words.removeprefix("\n")
                 after_lines = False
@@ -85,16 +85,17 @@ class Nesting:
                 out.append(words)
         return "".join(out)
 
-    def _render(self, node: Node) -> str:
+    def _render(self, node: Node, within_line: bool) -> str:
         if node.kind == TABLE:
             return "\n" + HOLE
         if node.kind == LINK:
             return self._link("|".join(map(self._text, node.parts)).split("|"))
         if node.kind == CALL:
             words, outcome = self._words(node)
-            self.outcomes[outcome] += 1
+            if within_line:
+                self.outcomes[outcome] += 1
             return HOLE if words is None else words
-        return "|".join(map(self._text, node.parts[1:]))  # a parameter, on a template's own page
+        return "".join(map(self._text, node.parts[1:2]))  # a parameter, on a template's own page
 
     def _words(self, node: Node) -> tuple[str | None, str]:
         """Return the words of a call, None if it has none, and how they were found.
@@ -174,6 +175,14 @@ class Nesting:
             prefix = prefix.strip().lower()
         target = target.replace("''", f"'{APART}'")  # quotes in a target are its own
         return _apart(_QUALIFIER.sub("", target) if len(parts) > 1 else target.removeprefix("#"))
+
+
+def _is_within_line(nodes: Nodes, place: int) -> bool:
+    """Tell whether a node shares its line with anything."""
+    before = nodes[place - 1] if place else "\n"
+    after = nodes[place + 1] if place + 1 < len(nodes) else "\n"
+    alone = isinstance(before, str) and isinstance(after, str) and before[-1:] == "\n" and after[:1] == "\n"
+    return not alone
 
 
 def _apart(label: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from llama_core.corpus.markup.html import unescape
 from llama_core.corpus.markup.wikitext.names import TEMPLATES
 from llama_core.corpus.markup.wikitext.tree import APART, Nodes, TooDeepError, parse
 
@@ -119,7 +120,7 @@ class Definitions:
 
     def bare(self, name: str) -> str:
         """Return the name in a call without the template namespace and without what says how to call it."""
-        name = _PREFIXES.sub("", name.strip(), count=1).strip()
+        name = _PREFIXES.sub("", unescape(name).strip(), count=1).strip()
         prefix, colon, rest = name.partition(":")
         if colon and " ".join(prefix.replace("_", " ").lower().split()) in self._namespaces:
             return rest.strip()
