@@ -45,7 +45,8 @@ _BREAKS = frozenset({
     "h2", "h3", "h4", "h5", "h6", "poem", "td", "th", "caption",
 })  # fmt: skip
 _SUPERSCRIPT = re.compile(
-    r"(?<=[\w)\]>'])<sup\b[^<>]*>\s*([+−–-]?\d{1,9}(?:[./]\d{1,9})?|''[+−–-]?\w''|[+−–-]\w)\s*</sup\s*>",
+    r"(?<=[\w)\]>'])<sup\b[^<>]*>\s*([+−–-]?\d{1,9}(?:[./]\d{1,9})?|''[+−–-]?\w''|[+−–-]\w)\s*</sup\s*>"
+    r"(?!&frasl;|⁄)",  # the upper half of a fraction
     re.IGNORECASE,
 )
 _EXTERNAL = re.compile(

@@ -75,5 +75,10 @@ def _without_note(found: re.Match[str]) -> str:
 
 
 def has_words(text: str) -> bool:
-    """Tell whether a text without links still says something."""
-    return bool(_TAG.sub("", text).replace("&nbsp;", " ").strip(f"{HOLE} \t\n'"))
+    """Tell whether a text without links still says something, if only a break or a space that was asked for."""
+    if "<br" in text:
+        return True
+    text = _TAG.sub("", text)
+    if HOLE in text:
+        text = text.replace(HOLE, "").replace("&nbsp;", "").replace("\u00a0", "")
+    return bool(text.strip(" \t\n'"))

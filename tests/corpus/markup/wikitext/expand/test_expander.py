@@ -47,6 +47,11 @@ EN = {
     "Self": "{{PAGENAME}} in {{NAMESPACE}}:{{#ifeq:{{NAMESPACE}}||articles}}",
     "Bare": "{{{1}}}",
     "Twice": "{{{1}}} {{{1}}}",
+    "Half": '<span class="frac"><sup>{{{1}}}</sup>&frasl;<sub>{{{2}}}</sub></span>',
+    "Space": "&nbsp;",
+    "Break": "<br />",
+    "Flag": "[[File:Flag of {{{1}}}.svg|23px]]&nbsp;[[{{{1}}}]]",
+    "Icon": "[[File:Flag of {{{1}}}.svg|23px]]&nbsp;",
 }
 
 
@@ -82,6 +87,8 @@ def en() -> Callable[[str], Page]:
         ("{{if unknown|{{lua}}}} {{if unknown|{{nowrap|x}}}}", "known"),
         ("{{bare}} {{bare|1=a=b}} {{bare|<span style=\"x\">c</span>}} {{bare|{{=}}}}", "a=b c ="),
         ("''a''{{bare|''b''}} {{twice|[[a|b]] {{ordinal|2}}}}", "a'b b 2nd b 2nd"),
+        ("{{half|1|2}} a{{space}}(b){{break}}c", "1⁄2 a (b)\nc"),
+        ("In {{flag|France}}, {{icon|Italy}}[[Rome]].", "In France, Rome."),
         ("[[a{{!}}b]] {{#if:x|{{#switch:b|a=1|b=2}}}} {{lc:ABC}} {{#ifexpr:2>1|more}} {{formatnum:12345.6}}",
          "b 2 abc more 12,345.6"),
     ],
