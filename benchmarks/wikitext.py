@@ -5,8 +5,8 @@
 Each dump (`.xml`, `.bz2` ...) is read with its templates read by hand alone (`before`) and with those that it
 defines (`after`). Of the calls that share their line with words: `expanded` by their definition, `by hand`,
 `dropped` (boxes, notices, what says nothing), `unknown` (they take a program in Lua, the present day or
-another page) and `undefined`. Files of one language are one dump. Speed is in million characters of wikitext per CPU
-second of one process, without reading the XML; `collect` is the first phase, with the XML, in MB of it.
+another page) and `undefined`. Files of one language are one dump. Speed is in million characters of wikitext
+per CPU second of one process, without reading the XML; `collect` is the first phase, in MB of XML.
 `--sample` prints so many expanded calls, drawn by a seed, to be read by eye. The last line is JSON.
 """
 
@@ -76,7 +76,8 @@ def main() -> None:
         print(f"{wiki.size / 1e6 / wiki.seconds:.1f} MB/s")
         results.append({
             "what": f"wikitext to text with definitions, {language}", "ours": round(speeds[1], 2),
-            "peer": None, "theirs": None, "ratio": None, "unit": "Mchar per CPU s", "by_hand_alone": round(speeds[0], 2),
+            "peer": None, "theirs": None, "ratio": None, "unit": "Mchar per CPU s",
+            "by_hand_alone": round(speeds[0], 2),
             "calls": {o: counts[o] for o in OUTCOMES},
         })  # fmt: skip
         if args.sample:

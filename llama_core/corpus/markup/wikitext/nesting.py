@@ -31,6 +31,7 @@ _PROJECTS = frozenset({
     "w", "s", "b", "q", "n", "v", "c", "d", "m", "wikt", "wikipedia", "wiktionary", "wikisource", "commons",
     "wikiquote", "wikibooks",
 })  # fmt: skip
+MAX_EXPANDED = 1 << 21  # characters that templates may add to a page; MediaWiki allows as many bytes
 _QUALIFIER = re.compile(r" ?\([^()]*\)$")
 
 
@@ -56,6 +57,7 @@ class Nesting:
         self.templates: set[str] = set()
         self.citations: list[str] = []
         self.outcomes: Counter[str] = Counter()
+        self._expanded_chars = 0
 
     def flatten(self, text: str) -> str:
         """Return `text` with templates and links rendered and tables taken out. Raises TooDeepError."""
@@ -112,7 +114,8 @@ class Nesting:
             except UnknownError:
                 outcome = "unknown"
             else:
-                if words is not None:
+                self._expanded_chars += len(words or "")
+                if words is not None and self._expanded_chars <= MAX_EXPANDED:
                     return (words, outcome) if has_words(words) else (None, "dropped")
                 outcome = "dropped"
         for known_as in (name, title) if title.lower() != name.lower() else (name,):  # a redirect's target

@@ -15,6 +15,7 @@ MAX_DEPTH = 40  # of calls in definitions of calls
 MAX_NESTED = 100  # of nodes that are being expanded: bounds the interpreter's stack
 MAX_STEPS = 10_000  # calls and parameters for one call of a page
 MAX_PAGE_STEPS = 500_000
+MAX_PAGE_CHARS = 1 << 26  # that are written while the calls of a page are expanded
 MAX_CHARS = 65_536  # of an expansion
 
 
@@ -27,7 +28,7 @@ class Expander:
         self.knows_page = False  # whether anything so far depends on the page
         self.by_hand = False  # whether the call that was expanded last was read by hand
         self._steps = self._nested = self._chars = 0
-        self._page_steps = 0
+        self._page_steps = self._page_chars = 0
 
     @property
     def title(self) -> str:
@@ -38,9 +39,10 @@ class Expander:
     def expand(self, call: Node) -> str:
         """Return the wikitext that a call of the page stands for. Raises UnknownError."""
         self._page_steps += self._steps
+        self._page_chars += self._chars
         self._steps = self._nested = self._chars = 0
         self.by_hand = self.knows_page = False
-        if self._page_steps > MAX_PAGE_STEPS:
+        if self._page_steps > MAX_PAGE_STEPS or self._page_chars > MAX_PAGE_CHARS:
             self.knows_page = True
             raise TooLargeError
         return self._call(call, Frame())

@@ -49,6 +49,11 @@ EN = {
     "Twice": "{{{1}}} {{{1}}}",
     "Half": '<span class="frac"><sup>{{{1}}}</sup>&frasl;<sub>{{{2}}}</sub></span>',
     "Space": "&nbsp;",
+    "Main other": "{{#switch:{{#ifeq:{{NAMESPACE}}|{{ns:0}}|main|other}}|main={{{1|}}}|other={{{2|}}}}}",
+    "Tracked": "{{{1}}}{{main other|[[Category:{{{1}}}]]}}",
+    "Interlanguage": "[[{{{1}}}]]<small>&nbsp;([[:de:{{{2}}}|de]])</small>",
+    "Main2": ":[[File:A.png|20px]] <i>Main article: [[{{{1}}}]]</i>",
+    "Long": "{{{1}}}" + "word " * 2000,
     "Break": "<br />",
     "Flag": "[[File:Flag of {{{1}}}.svg|23px]]&nbsp;[[{{{1}}}]]",
     "Icon": "[[File:Flag of {{{1}}}.svg|23px]]&nbsp;",
@@ -89,6 +94,7 @@ def en() -> Callable[[str], Page]:
         ("''a''{{bare|''b''}} {{twice|[[a|b]] {{ordinal|2}}}}", "a'b b 2nd b 2nd"),
         ("{{half|1|2}} a{{space}}(b){{break}}c", "1⁄2 a (b)\nc"),
         ("In {{flag|France}}, {{icon|Italy}}[[Rome]].", "In France, Rome."),
+        ("{{tracked|a}} {{interlanguage|Jan|Johann}}, b.\n{{main2|c}}", "a Jan, b."),
         ("[[a{{!}}b]] {{#if:x|{{#switch:b|a=1|b=2}}}} {{lc:ABC}} {{#ifexpr:2>1|more}} {{formatnum:12345.6}}",
          "b 2 abc more 12,345.6"),
     ],
@@ -111,6 +117,11 @@ def test_what_is_dropped_is_not_expanded_first() -> None:
     started = time.process_time()
     assert read("{{a|" * 40 + "x" + "}}" * 40).text == "b"
     assert time.process_time() - started < 1
+
+
+def test_what_templates_add_to_a_page_is_bounded(en: Callable[[str], Page]) -> None:
+    assert 1_000_000 < len(en("{{long|a}} and " * 1000).text) < 2_200_000
+    assert len(en(" ".join(f"{{{{long|{i}}}}}" for i in range(1000))).text) < 2_200_000
 
 
 BOMBS = {
