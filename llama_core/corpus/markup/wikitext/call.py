@@ -12,15 +12,13 @@ _NAME = re.compile(r"[\w .-]{1,40}")
 class Call:
     """A call on a page. Its arguments are expanded, by `text`, when a reader asks for them.
 
-    `title`: of the page that it stands on. `language`: the code of its Wikipedia.
+    `language`: the code of the page's Wikipedia.
     """
 
-    def __init__(
-        self, name: str, parts: list[Nodes], text: Callable[[Nodes], str], title: str = "", language: str = ""
-    ):
+    def __init__(self, name: str, parts: list[Nodes], text: Callable[[Nodes], str], language: str = ""):
         self.name = " ".join(name.replace("_", " ").split())
         self.key = self.name.lower()
-        self.title, self.language = title, language
+        self.language = language
         self.n_parts = len(parts)
         self._parts, self._text = parts, text
 

@@ -197,15 +197,19 @@ rquote, poemquote, poem quote, centered pull quote, center, indent, resize, font
 as written, nts, number, num, formatnum, flag, flagcountry, flagu, nastaliq, rtl-lang, semitic, unicode,
 polytonic, linktext, plainlist, flatlist, plain list, columns-list, usurped, ipa, ipa link, ipalink,
 ipaslink, ipa soft, music note, railgauge, track gauge, longitem, native name, zitat, citation bloc, cita,
-citazione, citação, citat, цитата, цитат, cytat, citát, dts, dát, comment, нобр, нет переносов, число,
+citazione, citação, citat, цитата, цитат, cytat, citát, comment, нобр, нет переносов, число,
 fmt, ind, szám, citaat, citació, idézet, navedek, versalita, versales, maiuscoletto,
 petites capitales, afi, api, esd, nq, midsize, vr, ruby, quote1, bq, tq, ié, nobel, hilite, highlight, kern,
 bold, italic, ital, gras, italique, hebrew, arabic, stylized, мфа, msapi, api-fr, комент, polytonisch,
 refnec, référence nécessaire, référence souhaitée, refsou, citazione necessaria, senza fonte, нет аи 2, abr,
-abréviation, abréviation discrète, abrd, nombre romain, link-interwiki, ta
+abréviation, abréviation discrète, abrd, nombre romain, link-interwiki, ta, chiarire, cn, tutto attaccato,
+tuttoattaccato, chi?, quando?, dove?, senzafonte, da chiarire, fuente requerida, carece de fuentes,
+clarify span, citation needed span, cn-span, vague span, fact span, недостоверно, не ясно, нет источника,
+неясно 2, источник?, sic 2, sans retour à la ligne, incise, term, uvod, nowrap begin text, nobr2
 """)
 SECOND = _names("""
 lang, langx, langue, script, cizojazyčně, vjazyce2, foreign, jezik, color, font color, fontcolor, fgcolor,
+colore, cor, couleur, farbe, kolor, цвет, цвят, боја, boja, kleur, barva, culoare, színes, farve, färg,
 sort, wikt-lang, wt, abbrlink, w języku, språk
 """)
 LAST = _names("transl, translit, transliteration, translation, tlit")
@@ -217,9 +221,17 @@ SPACED = {
     "pipe": "|", "!": "|", "=": "=", "'": "'", "'s": "'s", "' \"": "' \"", "\" '": "\" '", "pi": "π",
     "times": "×", "minus": "−", "zwj": "", "zwnj": "", "circa": "c.", "c.": "c.", "ca.": "c.", "ca": "c.",
     "1er": "1er", "1re": "1re", "ère": "ère", "n°": "n°", "no.": "No.", "av jc": "av. J.-C.",
-    "av. j.-c.": "av. J.-C.", "ap. j.-c.": "apr. J.-C.", "h-": "", "(!": "[", "!)": "]", "ft": "ft",
+    "av. j.-c.": "av. J.-C.", "ap. j.-c.": "apr. J.-C.", "h-": "", "(!": "{|", "!)": "|}", "ft": "ft",
     "sic": "[sic]", "eqm": "⇌", "carbon": "C", "hydrogen": "H", "oxygen": "O", "nitrogen": "N", "lbrace": "{",
     "rbrace": "}", "bracket": "[", "lsqb": "[", "rsqb": "]", "hash": "#",
+    "m s.l.m.": "m s.l.m.", "s.l.m.": "s.l.m.", "m n.p.m.": "m n.p.m.", "m n. m.": "m n. m.",
+    "msnm": "m s. n. m.", "m s. n. m.": "m s. n. m.", "(": "{", ")": "}", "((": "{{", "))": "}}",
+    "!!": "||", "!-": "|-",
+}  # fmt: skip
+# Templates that write a word before their argument.
+BEFORE = {
+    "née": "née", "nee": "née", "né": "né", "ne": "né", "geb.": "geb.", "born": "born", "fl.": "fl.",
+    "floruit": "fl.", "reign": "r.", "died": "d.", "r.": "r.",
 }  # fmt: skip
 UNITS = {
     "sqmi": "sq mi", "sqft": "sq ft", "sqyd": "sq yd", "cuft": "cu ft", "cuin": "cu in", "cuyd": "cu yd",

@@ -31,6 +31,7 @@ _PROJECTS = frozenset({
     "w", "s", "b", "q", "n", "v", "c", "d", "m", "wikt", "wikipedia", "wiktionary", "wikisource", "commons",
     "wikiquote", "wikibooks",
 })  # fmt: skip
+MAX_EXPANDED = 1 << 21  # characters that templates may add to a page; MediaWiki allows as many bytes
 _QUALIFIER = re.compile(r" ?\([^()]*\)$")
 
 
@@ -39,7 +40,7 @@ class Nesting:
 
     `title`: the page's own. `language`: the code of its Wikipedia. `hidden`: the namespaces, in lower case,
     whose links leave no words. `templates`: the names of the templates found, in lower case. `citations`: the
-    text of those that are citations. `outcomes`: how many calls came to what (see `_words`).
+    text of those that are citations. `outcomes`: how many calls within lines came to what (see `_words`).
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Nesting:
         self.templates: set[str] = set()
         self.citations: list[str] = []
         self.outcomes: Counter[str] = Counter()
+        self._expanded_chars = 0
 
     def flatten(self, text: str) -> str:
         """Return `text` with templates and links rendered and tables taken out. Raises TooDeepError."""
@@ -73,8 +75,8 @@ class Nesting:
             return nodes[0]
         out: list[str] = []
         after_lines = False  # whether a call that stands for whole lines has just ended
-        for node in nodes:
-            words = node if isinstance(node, str) else self._render(node)
+        for place, node in enumerate(nodes):
+            words = node if isinstance(node, str) else self._render(node, _is_within_line(nodes, place))
             if after_lines and words:
                 words = words.removeprefix("\n")
                 after_lines = False
@@ -85,16 +87,17 @@ class Nesting:
                 out.append(words)
         return "".join(out)
 
-    def _render(self, node: Node) -> str:
+    def _render(self, node: Node, within_line: bool) -> str:
         if node.kind == TABLE:
             return "\n" + HOLE
         if node.kind == LINK:
             return self._link("|".join(map(self._text, node.parts)).split("|"))
         if node.kind == CALL:
             words, outcome = self._words(node)
-            self.outcomes[outcome] += 1
+            if within_line:
+                self.outcomes[outcome] += 1
             return HOLE if words is None else words
-        return "|".join(map(self._text, node.parts[1:]))  # a parameter, on a template's own page
+        return "".join(map(self._text, node.parts[1:2]))  # a parameter, on a template's own page
 
     def _words(self, node: Node) -> tuple[str | None, str]:
         """Return the words of a call, None if it has none, and how they were found.
@@ -107,41 +110,46 @@ class Nesting:
         outcome = "undefined"
         if is_function(name) or (self._definitions.find(title) is not None and not is_citation(name)):
             try:
-                words = self._expansion(node)
+                words, outcome = self._expansion(node)
             except UnknownError:
                 outcome = "unknown"
             else:
-                if words is not None:
-                    return (words, "expanded") if has_words(words) else (None, "dropped")
+                self._expanded_chars += len(words or "")
+                if words is not None and self._expanded_chars <= MAX_EXPANDED:
+                    return (words, outcome) if has_words(words) else (None, "dropped")
                 outcome = "dropped"
         for known_as in (name, title) if title.lower() != name.lower() else (name,):  # a redirect's target
-            call = Call(known_as, node.parts[1:], self._text, self._title, self._language)
+            call = Call(known_as, node.parts[1:], self._text, self._language)
             if (words := render(call)) is not None:
                 return words, "by_hand"
         return None, outcome
 
-    def _expansion(self, node: Node) -> str | None:
-        """Return the words of a call's expansion, None if it is a box or a notice. Raises UnknownError."""
+    def _expansion(self, node: Node) -> tuple[str | None, str]:
+        """Return the words of a call's expansion, None if it is a box or a notice, and how they were found.
+
+        Raises UnknownError.
+        """
         results, key = self._definitions.results, self._key(node)
-        if key is not None and key in results:
-            if isinstance(known := results[key], UnknownError):
-                raise known
-            return known
-        self._expander.knows_page = False
-        result: str | UnknownError | None
-        try:
-            result = words_of(self._aside.take(self._expander.expand(node)))
-            if result and ("[[" in result or "{|" in result):
-                result = self._text(parse(result))
-        except TooDeepError:
-            result = None
-        except UnknownError as error:
-            result = error.with_traceback(None)
-        if key is not None and not self._expander.knows_page:
-            results[key] = result
+        result = None if key is None else results.get(key)
+        if result is None:
+            result = self._made(node)
+            if key is not None and not self._expander.knows_page:
+                results[key] = result
         if isinstance(result, UnknownError):
             raise result
         return result
+
+    def _made(self, node: Node) -> tuple[str | None, str] | UnknownError:
+        try:
+            words = words_of(self._aside.take(self._expander.expand(node)))
+            outcome = "by_hand" if self._expander.by_hand else "expanded"
+            if words and ("[[" in words or "{|" in words):
+                words = self._text(parse(words))
+        except TooDeepError:
+            return None, "dropped"
+        except UnknownError as error:
+            return error.with_traceback(None)
+        return words, outcome
 
     def _key(self, node: Node) -> tuple[str, ...] | None:
         """Return what the result of a call depends on if all of it is plain text, else None."""
@@ -170,6 +178,14 @@ class Nesting:
             prefix = prefix.strip().lower()
         target = target.replace("''", f"'{APART}'")  # quotes in a target are its own
         return _apart(_QUALIFIER.sub("", target) if len(parts) > 1 else target.removeprefix("#"))
+
+
+def _is_within_line(nodes: Nodes, place: int) -> bool:
+    """Tell whether a node shares its line with anything."""
+    before = nodes[place - 1] if place else "\n"
+    after = nodes[place + 1] if place + 1 < len(nodes) else "\n"
+    alone = isinstance(before, str) and isinstance(after, str) and before[-1:] == "\n" and after[:1] == "\n"
+    return not alone
 
 
 def _apart(label: str) -> str:

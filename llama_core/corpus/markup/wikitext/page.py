@@ -45,13 +45,15 @@ _BREAKS = frozenset({
     "h2", "h3", "h4", "h5", "h6", "poem", "td", "th", "caption",
 })  # fmt: skip
 _SUPERSCRIPT = re.compile(
-    r"(?<=[\w)\]>'])<sup\b[^<>]*>\s*([+−–-]?\d{1,9}(?:[./]\d{1,9})?|''[+−–-]?\w''|[+−–-]\w)\s*</sup\s*>",
+    r"(?<=[\w)\]>'])<sup\b[^<>]*>\s*([+−–-]?\d{1,9}(?:[./]\d{1,9})?|''[+−–-]?\w''|[+−–-]\w)\s*</sup\s*>"
+    r"(?!&frasl;|⁄)",  # the upper half of a fraction
     re.IGNORECASE,
 )
 _EXTERNAL = re.compile(
     r"\[(?:(?:https?|ftp|irc|news|gopher):)?//[^\s\[\]<>]*+((?:[^\[\]\n]++|\[[^\[\]\n]*+\])*+)\]"
     r"|\[mailto:[^\s\[\]]*+([^\[\]\n]*+)\]"
 )
+_QUOTED_LABEL = re.compile(r"(\[(?:https?:|ftp:)?//[^\s\[\]<>']*+)(?='')")  # it ends the address
 _BARE = re.compile(r"\b(?:https?|ftp)://[^\s\[\]<>|\"\x03]+")
 _MARKUP = re.compile(r"''|\{\{|\}\}")  # what ends an address in a citation
 _SWITCH = re.compile(rf"__(?!_)(?:(?i:{'|'.join(sorted(SWITCHES))})|{'|'.join(sorted(CASED_SWITCHES))})__")
@@ -68,7 +70,7 @@ class Page:
 
     `references`: the distinct web addresses that the page cites, in its order, at most 1,000.
     `is_disambiguation`: whether the page says that it only lists the pages of one name.
-    `outcomes`: how many of the calls that stand in its text came to what (see `Nesting`).
+    `outcomes`: how many of the calls within its lines came to what (see `Nesting`).
     """
 
     text: str
@@ -109,6 +111,7 @@ def read_page(
 
 def _inline(text: str) -> str:
     """Render what stands within lines: external links, HTML tags, magic words and entities."""
+    text = _QUOTED_LABEL.sub(r"\1 ", text)
     text = unquote(_SUPERSCRIPT.sub(_power, text)).replace(APART, "")
     text = _EXTERNAL.sub(lambda found: (found[1] or found[2] or "").strip() or HOLE, text)
     text = _BARE.sub(lambda found: HOLE + found[0][len(_address(found[0])) :], text)

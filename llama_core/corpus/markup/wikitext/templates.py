@@ -8,34 +8,26 @@ import re
 
 from llama_core.corpus.markup.wikitext.call import Call
 from llama_core.corpus.markup.wikitext.names import (
+    BEFORE,
     CITATIONS,
     FIRST,
     LANGUAGE_CODES,
     LAST,
     SECOND,
     SPACED,
-    UNITS,
 )
+from llama_core.corpus.markup.wikitext.readers import days, quantities
 
-_NUMBER = re.compile(r"[\d.,+−-]*\d[\d.,/+]*(?:e[+-]?\d+)?")
 # French templates that write their own name: {{XIXe siècle}}, {{2e}}, {{Mme}}.
 _ITS_NAME = re.compile(
     r"(?:[IVXLC]+|\d{1,4})(?:e|er|re|ème)(?: siècle)?(?: av\. J\.-C\.)?|M(?:me|lle|M?\.)|Dr|Ste?"
 )
-_WHOLE_DATE = re.compile(r"(?:\d{1,2}(?:er|\.|ᵉʳ)? )?[^\W\d_]{3,12}\.? \d{3,4}")
 _ROMAN = re.compile(r"[IVXLCivxlc]+")
-_MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-    "November", "December",
-)  # fmt: skip
 _IPA_WORDS = frozenset(("us", "uk", "en", "lang", "pron", "local", "also", "ipa", "audio"))
+_SIDES = ("left", "right", "center", "centre", "links", "rechts", "gauche", "droite")
 _SHIPS = frozenset(
     ("uss", "hms", "ss", "ms", "mv", "rms", "hmas", "hmcs", "usat", "usns", "css", "sms", "rmv")
 )
-_CURRENCIES = {
-    "us$": "US$", "usd": "US$", "gbp": "£", "£": "£", "euro": "€", "€": "€", "eur": "€", "a$": "A$",
-    "aud": "A$", "inr": "₹", "indian rupee": "₹", "c$": "C$", "cad": "C$", "jpy": "¥", "¥": "¥",
-}  # fmt: skip
 
 
 def render(call: Call) -> str | None:
@@ -62,112 +54,38 @@ def _known(key: str, call: Call) -> str | None:
     `key`: the template's name in lower case.
     """
     if key in FIRST:
-        if key == "ipa" and len(call.args) > 1:
-            return call.args[1].strip()
+        if len(call.args) > 1 and (key == "ipa" or call.first.lower() in _SIDES):
+            return call.args[1].strip()  # {{rquote|right|words}}
         return _as_lines(call.args[0]) if call.args and call.args[0][:1] == "\n" else call.first
     if key in SECOND:
         return call.args[1] if len(call.args) > 1 else call.named.get("text")
     if key in LAST:
         return call.args[-1] if call.args else None
+    if key in BEFORE:  # {{née|Kasner}}
+        return f"{BEFORE[key]} {call.first}".strip()
     if key in SPACED:  # {{space|2}}, {{circa|1900}}
         return f"{SPACED[key]} {call.first}" if SPACED[key].endswith((".", "°")) else SPACED[key]
     if key.startswith(("script/", '"-', "zitat-")):
         return call.first
     if key.startswith(("lang-", "ipa-", "јез-", "jez-")):
         return f"[{call.first}]" if key.startswith("ipa-") else call.first
-    if key in _CURRENCIES:
-        return f"{_CURRENCIES[key]}{call.first}" if call.first else _CURRENCIES[key]
+    if quantities.is_currency(key):
+        return quantities.in_currency(call)
     if key in _SHIPS:
         return f"{key.upper()} {call.first}"
-    reader = _READERS.get(key)
-    return reader(call.args, call.named) if reader and (call.args or call.named) else None
+    if key in quantities.READERS:
+        return quantities.READERS[key](call)
+    if key == "as of":
+        return days.as_of(call)
+    if reader := _READERS.get(key):
+        return reader(call.args, call.named) if call.args or call.named else None
+    return days.read(call) if days.is_of_date(key) else None
 
 
 def _as_lines(text: str) -> str:
     """Give a list that is an argument its own lines."""
     text = text.strip()
     return f"\n{text}\n" if text.startswith(("*", "#", ":", ";")) else text
-
-
-def _convert(args: list[str], named: dict[str, str]) -> str | None:
-    """Read {{convert|10|km|mi}} or {{convert|10|-|20|km}}: the values as they were given, with their unit."""
-    words = [arg.strip() for arg in args]
-    out: list[str] = []
-    at = 0
-    while at < len(words) and _NUMBER.fullmatch(words[at]):
-        out.append(words[at])
-        at += 1
-        if at >= len(words):
-            break
-        word = words[at]
-        follows = at + 1 < len(words) and _NUMBER.fullmatch(words[at + 1]) is not None
-        if follows and word in ("-", "–", "to", "and", "or", "x", "×", "by", "+/-", "±", "to(-)", "and(-)"):
-            joint = {"-": "–", "to(-)": "–", "and(-)": "and", "x": "×", "+/-": "±"}.get(word, word)
-            out.append(joint)
-        else:
-            out.append(_unit(word))
-            if not (follows and word in ("ft", "foot", "lb", "st", "mi", "yd")):
-                break
-        at += 1
-    text = " ".join(out).replace(" – ", "–")
-    return text or (words[0] if words else None)
-
-
-def _unit(word: str) -> str:
-    """Return the unit that {{convert}} names in its own way: `e6carat` is a million carats."""
-    if found := re.fullmatch(r"e(3|6|9|12)(\S+)", word):
-        power = {"3": "thousand", "6": "million", "9": "billion", "12": "trillion"}[found[1]]
-        return f"{power} {UNITS.get(found[2], found[2])}"
-    return UNITS.get(word, word)
-
-
-def _value(args: list[str], named: dict[str, str]) -> str | None:
-    """Read {{val|1.2|0.3|e=6|u=km}} as `1.2±0.3×10^6 km`."""
-    text = args[0].strip() if args else ""
-    if len(args) > 1 and _NUMBER.fullmatch(args[1].strip()):
-        text += f"±{args[1].strip()}"
-    if "e" in named:
-        text += f"×10^{named['e'].strip()}"
-    unit = named.get("u", named.get("ul", named.get("unit", ""))).strip()
-    return f"{text} {unit}".strip()
-
-
-def _units(args: list[str], named: dict[str, str]) -> str | None:
-    """Read {{unité|10|km}}, {{unidad|10|km}} or {{M|10|ul=km}}: a number and its unit."""
-    units = [arg.strip() for arg in args[1:2]] or [named.get("u", named.get("ul", "")).strip()]
-    return " ".join([args[0].strip(), *units]).strip() if args else None
-
-
-def _date(args: list[str], named: dict[str, str]) -> str | None:
-    """Read {{start date|1990|1|2}} as 1990-01-02, and {{date|1|janvier|2000}} as it is written.
-
-    What follows the date in {{date|1 janvier 2000|en sport}} only says where its link leads.
-    """
-    words = [arg.strip() for arg in args if arg.strip()]
-    if words and _WHOLE_DATE.fullmatch(words[0]):
-        return words[0]
-    if words and len(words[0]) == 4 and all(w.isascii() and w.isdigit() for w in words[:3]):
-        return "-".join([words[0], *(word.zfill(2) for word in words[1:3])])
-    return " ".join(words[:3]) or None
-
-
-def _as_of(args: list[str], named: dict[str, str]) -> str | None:
-    """Read {{as of|1990|1}} as `As of January 1990`."""
-    since = "Since" if "since" in named else "As of"
-    words = [arg.strip() for arg in args[:3] if arg.strip()]
-    if len(words) > 1 and words[1].isascii() and words[1].isdigit() and 0 < int(words[1][:3]) < 13:
-        words[1] = _MONTHS[int(words[1]) - 1]
-    return named.get("alt") or f"{since if 'lc' not in named else since.lower()} {' '.join(reversed(words))}"
-
-
-def _fraction(args: list[str], named: dict[str, str]) -> str | None:
-    """Read {{frac|2}} as 1/2, {{frac|1|2}} as 1/2, and {{frac|3|1|2}} as 3 1/2."""
-    words = [arg.strip() for arg in args]
-    if not words:
-        return None
-    if len(words) == 1:
-        return f"1/{words[0]}"
-    return f"{words[0]}/{words[1]}" if len(words) == 2 else f"{words[0]} {words[1]}/{words[2]}"
 
 
 def _nihongo(args: list[str], named: dict[str, str]) -> str | None:
@@ -231,15 +149,6 @@ def _old_style(args: list[str], named: dict[str, str]) -> str | None:
     return " ".join([*words[:2], *(f"[O.S. {word}]" for word in words[2:3])])
 
 
-def _density(args: list[str], named: dict[str, str]) -> str | None:
-    """Read {{pop density|3645257|640081.87|km2|sqmi}}: the people for each unit of area."""
-    try:
-        people, area = (float(arg.replace(",", "").strip()) for arg in args[:2])
-        return f"{people / area:,.1f}/{UNITS.get(args[2].strip(), args[2].strip())}"
-    except (ValueError, IndexError, ZeroDivisionError, OverflowError):
-        return None
-
-
 def _verse(args: list[str], named: dict[str, str]) -> str | None:
     """Read {{bibleverse|1|John|3:16|KJV}} as `1 John 3:16`."""
     words = [arg.strip() for arg in args if arg.strip()]
@@ -288,19 +197,14 @@ def _chinese(args: list[str], named: dict[str, str]) -> str | None:
     return ", ".join(dict.fromkeys([*(arg.strip() for arg in args if arg.strip()), *given])) or None
 
 
-def _russian_date(args: list[str], named: dict[str, str]) -> str | None:
-    """Read {{дата|1|5|1945}} as `1 5 1945`."""
-    return " ".join(arg.strip() for arg in args[:3] if arg.strip()) or None
-
-
 def _lines(args: list[str], named: dict[str, str]) -> str | None:
     """Read {{unbulleted list|one|two}}: a list item for each argument."""
     return "".join(["\n", *(f"* {arg.strip()}\n" for arg in args if arg.strip())])
 
 
 _READERS = {
-    "convert": _convert, "cvt": _convert, "val": _value, "as of": _as_of, "nihongo": _nihongo,
-    "frac": _fraction, "sfrac": _fraction, "fraction": _fraction, "ipac-en": _phonemes,
+    "nihongo": _nihongo,
+    "ipac-en": _phonemes,
     "ill": _interlanguage, "interlanguage link": _interlanguage, "illm": _interlanguage,
     "iw": _russian_interlanguage, "iw2": _russian_interlanguage, "нп": _russian_interlanguage,
     "нп3": _russian_interlanguage, "нп5": _russian_interlanguage,
@@ -320,8 +224,8 @@ _READERS = {
     "nuclide": lambda args, named: "-".join(a.strip() for a in args[:2]),
     "nuclide2": lambda args, named: "-".join(a.strip() for a in args[:2]),
     "bibleverse": _verse, "bibleref": _verse, "bibleref2": _verse, "bibelstelle": _verse, "bibel": _verse,
-    "harvtxt": _harvard, "harvp": _harvard, "pop density": _density, "music": _music,
-    "citation": _quotation, "citation étrangère": _quotation, "дата": _russian_date, "date-": _russian_date,
+    "harvtxt": _harvard, "harvp": _harvard, "music": _music,
+    "citation": _quotation, "citation étrangère": _quotation, 
     "oldstyledate": _old_style,
     "us patent": lambda args, named: f"U.S. Patent {args[0].strip()}" if args else None,
     "s": _siecle, "s-": _siecle, "s mini": _siecle, "s mini-": _siecle, "siècle": _siecle, "sp": _siecles,
@@ -338,10 +242,4 @@ _READERS = {
     "angbr": lambda args, named: f"⟨{args[0]}⟩" if args else None,
     "angle bracket": lambda args, named: f"⟨{args[0]}⟩" if args else None,
     "\"": lambda args, named: f"„{args[0]}“" if args else None,
-    "nombre": _units, "nb": _units, "fmtn": _units,
-    "unité": _units, "unidad": _units, "unitats": _units, "unid": _units, "unitate": _units, "m": _units,
-    "start date": _date, "end date": _date, "start-date": _date, "end-date": _date, "birth date": _date,
-    "death date": _date, "birth date and age": _date, "start date and age": _date, "date": _date,
-    "film date": _date, "date de naissance": _date, "death date and age": _date, "fecha": _date,
-    "dată": _date, "dtlink": _date, "datum": _date,
 }  # fmt: skip

@@ -15,6 +15,7 @@ from llama_core.corpus.markup.wikitext.page import read_page
         ("''a''<!-- -->b ''c''<nowiki/>''d''", "ab cd"),
         ("[[a|l']]''amour'' ''[[b|'c]]''", "l'amour 'c"),
         ("[[l''eau]] et [[x|y ''z'']]", "l''eau et y z"),
+        ("[http://e.example/a.htm''La muerte'' (1901)] y [//e.example b]", "La muerte (1901) y b"),
         # four, and more than five
         ("l''''avion''' et ''''a''''", "l'avion et 'a'"),
         ("''''a''", "''a"),

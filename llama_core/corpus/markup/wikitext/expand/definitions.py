@@ -5,10 +5,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from llama_core.corpus.markup.html import unescape
 from llama_core.corpus.markup.wikitext.names import TEMPLATES
 from llama_core.corpus.markup.wikitext.tree import APART, Nodes, TooDeepError, parse
 
 MAX_CHARS = 16_384  # of a definition; longer ones are boxes, or tables of data
+A_BOX = "{|"  # stands for a definition of which only this matters: it is a box
 MAX_TABLE_CHARS = 1 << 27  # of all definitions of a language; beyond it the longest are left out
 _MAX_PARSED = 4096
 _MAX_RESULTS = 1 << 15
@@ -50,7 +52,7 @@ class Definition:
 
 
 def defined(title: str, target: str, wikitext: str) -> Definition | None:
-    """Return what a page of the template namespace defines, None if that holds no words.
+    """Return what a page of the template namespace defines, None if that is nothing or too long.
 
     `title`, `target`: with the namespace before their colon.
     """
@@ -61,9 +63,9 @@ def defined(title: str, target: str, wikitext: str) -> Definition | None:
         other = normal(target.partition(":")[2].partition("#")[0])
         return Definition(name, other, "") if other else None
     text = transcluded(wikitext)
-    if not text.strip() or len(text) > MAX_CHARS or _BOXES.match(text):
-        return None
-    return Definition(name, "", text)
+    if _BOXES.match(text):
+        return Definition(name, "", A_BOX)
+    return Definition(name, "", text) if text.strip() and len(text) <= MAX_CHARS else None
 
 
 def transcluded(wikitext: str) -> str:
@@ -118,7 +120,7 @@ class Definitions:
 
     def bare(self, name: str) -> str:
         """Return the name in a call without the template namespace and without what says how to call it."""
-        name = _PREFIXES.sub("", name.strip(), count=1).strip()
+        name = _PREFIXES.sub("", unescape(name).strip(), count=1).strip()
         prefix, colon, rest = name.partition(":")
         if colon and " ".join(prefix.replace("_", " ").lower().split()) in self._namespaces:
             return rest.strip()

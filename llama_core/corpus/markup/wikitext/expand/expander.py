@@ -15,6 +15,7 @@ MAX_DEPTH = 40  # of calls in definitions of calls
 MAX_NESTED = 100  # of nodes that are being expanded: bounds the interpreter's stack
 MAX_STEPS = 10_000  # calls and parameters for one call of a page
 MAX_PAGE_STEPS = 500_000
+MAX_PAGE_CHARS = 1 << 26  # that are written while the calls of a page are expanded
 MAX_CHARS = 65_536  # of an expansion
 
 
@@ -25,8 +26,9 @@ class Expander:
         self.definitions, self.language = definitions, language
         self._title = title
         self.knows_page = False  # whether anything so far depends on the page
+        self.by_hand = False  # whether the call that was expanded last was read by hand
         self._steps = self._nested = self._chars = 0
-        self._page_steps = 0
+        self._page_steps = self._page_chars = 0
 
     @property
     def title(self) -> str:
@@ -37,8 +39,11 @@ class Expander:
     def expand(self, call: Node) -> str:
         """Return the wikitext that a call of the page stands for. Raises UnknownError."""
         self._page_steps += self._steps
+        self._page_chars += self._chars
         self._steps = self._nested = self._chars = 0
-        if self._page_steps > MAX_PAGE_STEPS:
+        self.by_hand = self.knows_page = False
+        if self._page_steps > MAX_PAGE_STEPS or self._page_chars > MAX_PAGE_CHARS:
+            self.knows_page = True
             raise TooLargeError
         return self._call(call, Frame())
 
@@ -111,9 +116,9 @@ class Expander:
             except UnknownError:
                 pass
         for known_as in (name, title) if title != name else (name,):  # the target of a redirect, too
-            call = Call(known_as, parts, lambda nodes: self.text(nodes, frame), self._title, self.language)
+            call = Call(known_as, parts, lambda nodes: self.text(nodes, frame), self.language)
             if (words := render(call)) is not None:
-                self.knows_page = True
+                self.by_hand = self.by_hand or not self._nested
                 return words
         raise UnknownError
 

@@ -26,6 +26,10 @@ _CONSTANTS = {
     "NAMESPACE": "", "NAMESPACEE": "", "NAMESPACENUMBER": "0", "SUBJECTSPACE": "", "ARTICLESPACE": "",
     "!": "|", "=": "=", "REVISIONUSER": "", "REVISIONID": "",
 }  # fmt: skip
+_NAMESPACES = {
+    "0": "", "1": "Talk", "2": "User", "4": "Project", "6": "File", "8": "MediaWiki", "10": "Template",
+    "12": "Help", "14": "Category", "100": "Portal", "828": "Module",
+}  # fmt: skip
 # What depends on the day, on the reader, or on the server.
 _UNKNOWN = re.compile(
     r"(?:CURRENT|LOCAL|REVISION|NUMBEROF|PAGESIN|SITE|SERVER|SCRIPT|STYLE|CONTENTLANG|PAGEID|PAGELANG|TALK"
@@ -237,6 +241,13 @@ def _replace(expander: Expands, argument: str, parts: list[Nodes], frame: Frame)
     return sure(argument).replace(old or " ", new)
 
 
+def _namespace(name: str) -> str:
+    """Return the name of a namespace that is given by number, or by a name."""
+    if name.lstrip("-").isdecimal() and name not in _NAMESPACES:
+        give_up()
+    return _NAMESPACES.get(name, name.replace("_", " "))
+
+
 def _whole(text: str, otherwise: int) -> int:
     return int(text) if re.fullmatch(r"-?\d{1,4}", text) else otherwise
 
@@ -259,8 +270,9 @@ _FUNCTIONS: dict[str, _Function] = {
     "#ifexpr": _ifexpr, "#ifexist": _ifexist, "#time": time, "#timel": time,
     "#tag": _tag, "#titleparts": _titleparts, "#invoke": invoked, "#len": _only(lambda text: str(len(text))),
     "#sub": _sub, "#pos": _pos, "#replace": _replace, "#formatdate": _only(str),
-    "lc": _only(str.lower), "uc": _only(str.upper), "ucfirst": _only(_first_large),
-    "lcfirst": _only(_first_small), "formatnum": _formatnum, 
+    "ns": _only(_namespace), "nse": _only(_namespace), "lc": _only(str.lower),
+    "uc": _only(str.upper), "ucfirst": _only(_first_large), "lcfirst": _only(_first_small),
+    "formatnum": _formatnum,
     "padright": lambda e, a, p, f: a + _pad(e, a, p, f),
     "padleft": lambda e, a, p, f: _pad(e, a, p, f) + a, "plural": _plural,
     "gender": lambda e, a, p, f: _pick(e, p, 0, f), "grammar": lambda e, a, p, f: _pick(e, p, 0, f),

@@ -7,23 +7,34 @@ from llama_core.corpus.markup.wikitext.tree import HOLE
 
 _HIDDEN = re.compile(
     r"""<(?P<name>span|sup|sub|small|div|i|b|em|strong|font|abbr|p|ul|li|style|table|cite|bdi|q|s|u)\b
-    (?=[^<>]*(?:
-        \bclass\s*=\s*["']?[^"'<>]*\b(?:noprint|inline-template|metadata|hatnote|navbox|[a-z]?mbox|sortkey|geo
+    (?=[^<>]{0,400}(?:
+        \bclass\s{0,3}=\s{0,3}["']?[^"'<>]{0,200}\b(?:noprint|inline-template|metadata|hatnote|navbox|[a-z]?mbox|sortkey|geo
             |geo-default|coordinates|need_ref_tag|rellink|dablink|bandeau[\w-]*|navigation|stub|infobox|noexcerpt
             |searchaux|reference|z3988)(?![\w-])
-        |\bstyle\s*=\s*["']?[^"'<>]*(?:display\s*:\s*none|visibility\s*:\s*hidden|speak\s*:\s*none)
-        |\baria-hidden\s*=\s*["']?true|\bid\s*=\s*["']?coordinates\b|\brole\s*=\s*["']?(?:note|navigation)\b
+        |\bstyle\s{0,3}=\s{0,3}["']?[^"'<>]{0,200}
+            (?:display\s{0,3}:\s{0,3}none|visibility\s{0,3}:\s{0,3}hidden|speak\s{0,3}:\s{0,3}none)
+        |\baria-hidden\s{0,3}=\s{0,3}["']?true|\bid\s{0,3}=\s{0,3}["']?coordinates\b
+        |\brole\s{0,3}=\s{0,3}["']?(?:note|navigation)\b
     ))[^<>]*+>""",
     re.IGNORECASE | re.VERBOSE,
 )
 _BOX = re.compile(
     r"(?:^|\n)[ \t:]*\{\||(?:^|\n)\|[-}]|(?:^|\n)!|(?:^|\n)={1,6}[^=\n]"
-    r"|<(?:table|tr|td|th|caption|gallery|hr|h[1-6]|form|imagemap)\b"
-    r"|<div\b(?![^<>]*display\s*:\s*inline)",
+    r"|<(?:table|tr|td|th|caption|gallery|hr|h[1-6]|dl|form|imagemap)\b"
+    r"|<div\b(?![^<>]{0,400}display\s{0,3}:\s{0,3}inline)",
     re.IGNORECASE,
 )
 _NOTE = re.compile(r"<sup\b[^<>]*>((?:[^<]|<(?!/?sup\b))*+)</sup\s*>", re.IGNORECASE)
-_HATNOTE = re.compile(r":+\s*(?:<[^<>]+>\s*)*''[^\n]*''[.\s]*(?:<[^<>]+>\s*)*")
+_HATNOTE = re.compile(
+    r":+\s*(?:<[^<>]+>\s*|\[\[[^\[\]|]+:[^\[\]]*\]\]\s*|&nbsp;)*+(?:''[^\n]*''|(?<=<i>)[^\n]*)"
+    r"[.\s]*(?:<[^<>]+>\s*)*"
+)
+_HATNOTE_CHARS = 1000
+# A link to another Wikipedia in brackets, as after the label of a link whose page is missing here.
+_ELSEWHERE = re.compile(
+    r"(?:\s|&nbsp;|<(?:small|sup|span)\b[^<>]*>){0,6}+[(\[]\s?\[\[:[a-z-]{2,12}:[^\[\]|]*(?:\|[^\[\]]*)?"
+    r"\]\]\s?[)\]]"
+)
 _TAG = re.compile(r"<[^<>]*>")
 _LINK = re.compile(r"\[\[(?:[^|\[\]]*\|)?([^|\[\]]*)\]\]")
 MAX_CHARS = 20_000  # more is a page of its own
@@ -34,13 +45,15 @@ def words_of(expanded: str) -> str | None:
 
     References and comments are no longer in it.
     """
-    if len(expanded) > MAX_CHARS or "{{" in expanded or "}}" in expanded or 'class="error"' in expanded:
+    if len(expanded) > MAX_CHARS or any(mark in expanded for mark in ("{{", "}}", 'class="error"')):
         return None
     text = expanded
     if "<" in text:
-        text = _NOTE.sub(_without_note, _without_hidden(text))
+        text = _NOTE.sub(_without_note, _without_hidden(text)).replace("\n</span>", "</span>")
+    if "[[:" in text:
+        text = _ELSEWHERE.sub("", text)
     text = text.strip("\n")
-    if _BOX.search(text) or _HATNOTE.fullmatch(text.strip()):
+    if _BOX.search(text) or (len(text) < _HATNOTE_CHARS and _HATNOTE.fullmatch(text.strip())):
         return None
     if text.startswith(("*", "#", ":", ";")):  # MediaWiki, too, begins a new line for these
         return f"\n{text}\n"
@@ -75,5 +88,10 @@ def _without_note(found: re.Match[str]) -> str:
 
 
 def has_words(text: str) -> bool:
-    """Tell whether a text without links still says something."""
-    return bool(_TAG.sub("", text).replace("&nbsp;", " ").strip(f"{HOLE} \t\n'"))
+    """Tell whether a text without links still says something, if only a break or a space."""
+    if "<br" in text:
+        return True
+    text = _TAG.sub("", text)
+    if HOLE in text:
+        text = text.replace(HOLE, "").replace("&nbsp;", "").replace("\u00a0", "")
+    return bool(text.strip(" \t\n'"))

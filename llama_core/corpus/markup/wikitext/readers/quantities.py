@@ -1,0 +1,188 @@
+"""Numbers with units, ranges, conversions and money: {{unité}}, {{val}}, {{convert}}, {{currency}}.
+
+A call that only shows what it computes, such as a converted value alone, has no words here.
+"""
+
+import re
+
+from llama_core.corpus.markup.wikitext.call import Call
+from llama_core.corpus.markup.wikitext.names import UNITS
+
+_NUMBER = re.compile(r"[\d.,+−-]*\d[\d.,/+]*(?:e[+-]?\d+)?")
+_EXPONENT = re.compile(r"[−-]?\d")
+_JOINTS = {
+    "-": "–", "–": "–", "—": "–", "to(-)": "–", "and(-)": "and", "x": "×", "×": "×", "by": "by", "+/-": "±",
+    "±": "±", "to": "to", "and": "and", "or": "or", "a": "a", "à": "à", "bis": "bis", "do": "do", "до": "до",
+    "și": "și", "et": "et", "und": "und", "y": "y", "e": "e", "i": "i", "и": "и", "і": "і", "og": "og",
+    "och": "och", "en": "en", "tot": "tot", "til": "til", "till": "till", "la": "la", "al": "al", "*": "×",
+    "sau": "sau", "ou": "ou", "o": "o", "oder": "oder", "или": "или", "−": "–", "xx": "×",
+}  # fmt: skip
+_ONLY_COMPUTED = ("out", "output only", "output number only", "number", "unit", "unit2", "tablecen")
+_SYMBOLS = {
+    "usd": "$", "us$": "US$", "eur": "€", "euro": "€", "€": "€", "gbp": "£", "£": "£", "jpy": "¥", "¥": "¥",
+    "cny": "CN¥", "rmb": "¥", "inr": "₹", "indian rupee": "₹", "₹": "₹", "aud": "A$", "a$": "A$", "cad": "C$",
+    "c$": "C$", "nzd": "NZ$", "nz$": "NZ$", "hkd": "HK$", "hk$": "HK$", "sgd": "S$", "s$": "S$", "krw": "₩",
+    "brl": "R$", "r$": "R$", "mxn": "MX$", "php": "₱", "ils": "₪", "rub": "₽", "uah": "₴", "try": "₺",
+    "thb": "฿", "vnd": "₫", "ngn": "₦",
+}  # fmt: skip
+_INDIAN = {"c": " crore", "l": " lakh", "k": " thousand", "m": " million", "b": " billion", "t": " trillion",
+           "lc": " lakh crore"}  # fmt: skip
+
+
+def convert(call: Call) -> str | None:
+    """Read {{convert|10|km|mi}} or {{convert|10|-|20|km}}: the values as they were given, with their unit."""
+    if call.given("disp").lower() in _ONLY_COMPUTED or not call.args:
+        return None
+    words = [arg.strip() for arg in call.args]
+    out: list[str] = []
+    at = 0
+    while at < len(words) and _NUMBER.fullmatch(words[at]):
+        out.append(words[at])
+        at += 1
+        if at >= len(words):
+            break
+        word = words[at]
+        follows = at + 1 < len(words) and _NUMBER.fullmatch(words[at + 1]) is not None
+        if follows and word in _JOINTS:
+            out.append(_JOINTS[word])
+        else:
+            out.append(unit(word))
+            if not (follows and word in ("ft", "foot", "lb", "st", "mi", "yd")):
+                break
+        at += 1
+    return " ".join(out).replace(" – ", "–") or None
+
+
+def unit(word: str) -> str:
+    """Return the unit that {{convert}} names in its own way: `e6carat` is a million carats."""
+    if found := re.fullmatch(r"e(3|6|9|12)(\S+)", word):
+        power = {"3": "thousand", "6": "million", "9": "billion", "12": "trillion"}[found[1]]
+        return f"{power} {UNITS.get(found[2], found[2])}"
+    return UNITS.get(word, word)
+
+
+def value(call: Call) -> str | None:
+    """Read {{val|1.2|0.3|e=6|u=km}} as `1.2±0.3×10^6 km`, and {{val|5|-|7|u=m}} as `5–7 m`."""
+    words = call.words
+    text = words[0] if words else ""
+    if len(words) > 2 and words[1] in _JOINTS and _NUMBER.fullmatch(words[2]):
+        joint = _JOINTS[words[1]]
+        text += f"–{words[2]}" if joint == "–" else f" {joint} {words[2]}"
+    elif len(words) > 2 and all(_NUMBER.fullmatch(word.strip("+−-")) for word in words[1:3]):
+        text += f" +{words[1].lstrip('+')} −{words[2].lstrip('−-')}"
+    elif len(words) > 1:
+        text += (
+            words[1] if words[1].startswith("(") else f"±{words[1]}" if _NUMBER.fullmatch(words[1]) else ""
+        )
+    if exponent := call.given("e"):
+        text += f"×10^{exponent}" if text else f"10^{exponent}"
+    per = call.given("up", "upl")
+    name = call.given("u", "ul", "unit") + (f"/{per}" if per else "")
+    return f"{call.given('p')}{text}{call.given('s')} {name}".strip() or None
+
+
+def with_units(call: Call) -> str | None:
+    """Read {{unité|10|km}}, {{unité|3|m|3|/s}} or {{unidad|10|km|2}}: a number, and units with exponents."""
+    if not call.args:
+        return None
+    first, *rest = (arg.strip() for arg in call.args)
+    if first and any(any(map(str.isdigit, w)) and not _EXPONENT.fullmatch(w) for w in rest):
+        units = " ".join(rest).strip()  # {{unité|de 3|à 5|km}}, {{unité|5|km2}}
+        return f"{first} {units}"
+    power = call.given("e")
+    text = f"{first}×10^{power}" if power else first
+    units = ""
+    for word in rest or [call.given("u", "ul")]:
+        if _EXPONENT.fullmatch(word) and units:
+            units += _raised(word)
+        elif word:
+            units += word if not units or word.startswith(("/", "·", "⋅")) else f"·{word}"
+    return f"{text} {units}".strip() or None
+
+
+def measure(call: Call) -> str | None:
+    """Read {{M|10|ul=km}}, {{M|10||km}} or {{M|3|0,2|m}} of the Italian Wikipedia, with a tolerance."""
+    if len(call.args) < 2 or call.given("u", "ul"):
+        return with_units(call) if len(call.args) < 2 else with_tolerance(call, call.given("u", "ul"))
+    if len(call.args) == 2:
+        return with_units(call)
+    return with_tolerance(call, call.args[2].strip())
+
+
+def with_tolerance(call: Call, name: str) -> str | None:
+    """Return the first argument, with the second as its tolerance, and a unit."""
+    tolerance = call.args[1].strip()
+    text = call.args[0].strip() + (f"±{tolerance}" if tolerance else "")
+    return f"{text} {name}".strip() or None
+
+
+def _raised(exponent: str) -> str:
+    return {"2": "²", "3": "³"}.get(exponent, f"^{exponent.replace('−', '-')}")
+
+
+def money(call: Call) -> str | None:
+    """Read {{currency|13|USD}} as `$13`; a currency without a sign of its own keeps its code."""
+    if not call.words:
+        return None
+    amount = call.words[0]
+    code = (call.words[1] if len(call.words) > 1 else call.given("type", "code")) or "USD"
+    sign = _SYMBOLS.get(code.lower())
+    return f"{sign}{amount}" if sign else f"{amount} {code}"
+
+
+def in_currency(call: Call) -> str | None:
+    """Read {{US$|13}} or {{GBP|13}}: an amount behind the sign that the template is named after."""
+    sign = _SYMBOLS[call.key]
+    return f"{sign}{call.first}" if call.first else sign
+
+
+def is_currency(key: str) -> bool:
+    """Tell whether a template is named after a currency."""
+    return key in _SYMBOLS
+
+
+def rupees(call: Call) -> str | None:
+    """Read {{INRConvert|100|c}} as `₹100 crore`."""
+    if not call.words:
+        return None
+    scale = _INDIAN.get(call.words[1].lower()) if len(call.words) > 1 else ""
+    return None if scale is None else f"₹{call.words[0]}{scale}"
+
+
+def years(call: Call) -> str | None:
+    """Read {{dash year|1943|1945}} as `1943–1945`."""
+    return "–".join(call.words[:2]) if call.words and all(w[0].isdigit() for w in call.words[:2]) else None
+
+
+def fraction(call: Call) -> str | None:
+    """Read {{frac|2}} as 1/2, {{frac|1|2}} as 1/2, and {{frac|3|1|2}} as 3 1/2."""
+    words = [arg.strip() for arg in call.args]
+    if not words:
+        return None
+    if len(words) == 1:
+        return f"1/{words[0]}"
+    return f"{words[0]}/{words[1]}" if len(words) == 2 else f"{words[0]} {words[1]}/{words[2]}"
+
+
+def density(call: Call) -> str | None:
+    """Read {{pop density|3645257|640081.87|km2|sqmi}}: the people for each unit of area."""
+    try:
+        people, area = (float(arg.replace(",", "").strip()) for arg in call.args[:2])
+        return f"{people / area:,.1f}/{unit(call.args[2].strip())}"
+    except (ValueError, IndexError, ZeroDivisionError, OverflowError):
+        return None
+
+
+READERS = {
+    "val": value, "frac": fraction, "sfrac": fraction, "fraction": fraction, "pop density": density,
+    "m": measure, "currency": money, "inrconvert": rupees, "dash year": years, "year range": years,
+    "yearrange": years, "nombre": with_units, "nb": with_units, "fmtn": with_units, "unité": with_units,
+    "unidad": with_units, "unitats": with_units, "unid": with_units, "unitate": with_units,
+    "unite": with_units,
+    "unitat": with_units, "unit": with_units, "unità": with_units, "unité/2": with_units,
+} | dict.fromkeys((
+    "convert", "cvt", "conversie", "converti", "convertir", "conversion",
+    "converter", "conversor", "converto", 
+    "konwertuj", "konverter", "omregn", "pretvori", "pretvorba", "konverzija", "конвертор", "конвертувати",
+    "претвори", "omvandla", "umrechnen", "umrechnung", "átváltás", "prevod", "unidades", "conv",
+), convert)  # fmt: skip
