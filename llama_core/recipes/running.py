@@ -109,6 +109,8 @@ class RunSection(Section):
     """Number of processes of the data stages on this machine."""
     save_every: Execution[int] = Field(1000, ge=1)
     """Number of training steps between two checkpoints."""
+    most_failed_saves: Execution[int] = Field(10, ge=0)
+    """Number of saves in a row that may fail because the store is away or full; one more ends the run."""
     keep: Execution[int] = Field(2, ge=1)
     """Number of checkpoints that are kept besides the newest."""
     hang_after: Execution[float] = Field(540.0, gt=0)

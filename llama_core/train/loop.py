@@ -9,7 +9,6 @@ from typing import Protocol
 
 import torch
 
-from llama_core.artifact import MANIFEST
 from llama_core.errors import InputError
 from llama_core.model.attention import backend_for
 from llama_core.recipe import Recipe
@@ -25,6 +24,7 @@ from llama_core.train.optimizer import clip, make_optimizer, update
 from llama_core.train.parallelize import build
 from llama_core.train.passes import backward
 from llama_core.train.profile import Profile
+from llama_core.train.saving import Saver
 from llama_core.train.stability.guard import Guard, batch_of
 from llama_core.train.stability.returns import Steps, check_returns, past
 from llama_core.train.stability.watchdog import Watchdog
@@ -93,8 +93,10 @@ def train(
     steps = Steps(progress.step, cfg.steps)
     validation = Validation(heldout, model, recipe, bos_id)
     profile = Profile(step, recipe, world)
+    watchdog = Watchdog(step, world, run.hang_after)
+    saver = Saver(step, recipe, model, optimizer, world, watchdog)
 
-    with _sigterm() as asked_to_stop, Watchdog(step, world, run.hang_after) as watchdog:
+    with _sigterm() as asked_to_stop, watchdog:
         for n in collected_between(steps):
             watchdog.beat(n)
             profile.begin(n)
@@ -123,19 +125,16 @@ def train(
                 metrics.settle()
                 watchdog.beat(n)
                 metrics.add(validation.bits_per_byte())
-            if n % run.save_every and n < cfg.steps and not stopping:
+            if not (saver.due(n) or stopping):
                 continue
             metrics.settle()
             watchdog.beat(n)
-            if world.agree(lambda: step.folder.exists(MANIFEST)):
+            seen = cfg.tokens_before(n + 1)
+            here = replace(progress, step=n, tokens=seen, loss=metrics.loss, norms=guard.norms())
+            saved = saver.save(here, metrics, stopping)
+            if saved is None:
                 return True  # another attempt has finished this step
-            progress = replace(
-                progress, step=n, tokens=cfg.tokens_before(n + 1), loss=metrics.loss,
-                record=metrics.publish(), norms=guard.norms(),
-            )  # fmt: skip
-            checkpoint.save(step, model, optimizer, progress, world)
-            if world.rank == 0:
-                checkpoint.retain(step, run.keep)
+            progress = saved
             if stopping and n < cfg.steps:
                 return False
 

@@ -1,0 +1,76 @@
+"""A store that fails in a save costs that save, on every process alike, and not the training."""
+
+import programs
+import pytest
+from trainings import end_of
+
+FAILS = """
+import sys
+from llama_core import store
+from llama_core.errors import StoreError
+from llama_core.train import saving
+saving.REST = 0.05
+failures = {failures!r}  # how often a write fails, by what its name ends in
+def fails(name):
+    for end in failures:
+        if name.endswith(end) and failures[end]:
+            failures[end] -= 1
+            raise StoreError("the bucket is away")
+def failing(what):
+    def call(self, name, *more):
+        fails(name)
+        return what(self, name, *more)
+    return call
+store.Store.publish = failing(store.Store.publish)
+store.Store.create = failing(store.Store.create)
+store.Store.publish_bytes = failing(store.Store.publish_bytes)
+from llama_core.train.run import main
+sys.exit(main({url!r}))
+"""
+
+
+def run_with(training, failures: dict[str, int], processes: int = 2) -> programs.Done:
+    script = FAILS.format(failures=failures, url=training.publish(processes))
+    return programs.run("-c", script, ranks=processes)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(training):
+    run = training(**{"run.save_every": 5})
+    run.run(2)
+    return run
+
+
+@pytest.mark.parametrize(
+    "failures",
+    [
+        {"step-00000005/__1_0.distcp": 1},
+        {"step-00000005/state.json": 1},
+        {"shards/step-00000005.json": 1},
+        {"metrics/00000001-00000005.jsonl": 1},
+    ],
+    ids=["a rank's file", "the state", "the commit", "the record"],
+)
+def test_a_save_that_fails_is_made_soon_after(training, undisturbed, failures) -> None:
+    run = training(**{"run.save_every": 5, "run.keep": 100})
+    done = run_with(run, failures)
+    assert done.returncode == 0, done.stdout
+    assert "the save after step 5 has failed (the bucket is away): failure 1 in a row" in done.stdout
+    assert run.committed() == [f"step-{n:08d}" for n in (6, 10, 15, 20)]
+    assert end_of(run) == end_of(undisturbed)
+
+
+def test_the_last_save_is_tried_until_it_succeeds(training, undisturbed) -> None:
+    run = training(**{"run.save_every": 5})
+    done = run_with(run, {"shards/step-00000020.json": 2, "step-00000020/__1_0.distcp": 2})
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("the save after step 20 has failed") == 4
+    assert end_of(run) == end_of(undisturbed)
+
+
+def test_a_store_that_stays_away_ends_the_run_at_last(training) -> None:
+    run = training(**{"run.save_every": 2, "run.most_failed_saves": 3})
+    done = run_with(run, dict.fromkeys([f"shards/step-{n:08d}.json" for n in range(8, 21)], 99))
+    assert done.returncode == 1 and "StoreError: the bucket is away" in done.stdout
+    assert '"step": 11,' in done.stdout and '"step": 13,' not in done.stdout
+    assert run.committed()[-1] == "step-00000006"
