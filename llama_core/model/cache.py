@@ -14,6 +14,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 GROUP = 8  # slots whose texts attend together, padded to the longest of them, where no kernel takes lengths
 GROWTH = 256  # positions that there is room for beyond those that are needed, as the slots grow
+FLASH_DIMS = range(8, 257, 8)  # the sizes of heads that PyTorch's flash attention takes
 
 
 class Part(NamedTuple):
@@ -66,7 +67,7 @@ class Cache:
         keys, values = self.keys[layer], self.values[layer]  # (slots, H, capacity, D)
         keys[self._slots, :, self.positions] = k[0]
         values[self._slots, :, self.positions] = v[0]
-        if q.device.type == "cuda" and q.dtype != torch.float32:
+        if q.device.type == "cuda" and q.dtype != torch.float32 and q.shape[3] in FLASH_DIMS:
             if self._ragged is None:
                 self._ragged = _Ragged(self._parts, keys)
             return self._ragged.attend(q[0], keys, values)[None]
