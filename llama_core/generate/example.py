@@ -15,7 +15,7 @@ import re
 import sys
 import time
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from llama_core.errors import InputError, LlamaError
 from llama_core.exit import leave
@@ -66,14 +66,15 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the arguments. As the released program does, it takes `--a_b C`, `--a-b=C` and places alike."""
     parser = Parser(prog="example.py", description=__doc__.split("\n")[0], allow_abbrev=False)
     order = parser.add_argument_group("in this order, or by name")
-    for name, kind, default, said in (
+    taken: tuple[tuple[str, type, Any, str], ...] = (
         ("ckpt-dir", str, None, "the folder or URL of the model"),
         ("tokenizer-path", str, None, "its tokenizer.model; left out where it is beside or above the model"),
         ("temperature", float, 0.8, "0: always the most likely token"),
         ("top-p", float, 0.95, "draw from the tokens that hold this share"),
         ("max-seq-len", int, 512, "the longest text, with its prompt, in tokens"),
         ("max-batch-size", int, 32, "texts that are continued at once"),
-    ):
+    )
+    for name, kind, default, said in taken:
         order.add_argument(f"--{name}", type=kind, default=default, help=f"{said} (default: {default})")
     parser.add_argument("places", nargs="*", help=argparse.SUPPRESS)
     more = parser.add_argument_group("what the released program does not have")
