@@ -147,8 +147,16 @@ def mlflow_files() -> dict[str, bytes]:
 
 def _mlmodel() -> bytes:
     """Return the file MLmodel, which says how `mlflow.pyfunc.load_model` loads the export."""
-    kinds = {int: DataType.long, float: DataType.double}
-    params = [ParamSpec(name, kinds[type(value)], value) for name, value in DEFAULTS.items()]
+    kinds: dict[type, tuple[DataType, tuple[int] | None]] = {
+        int: (DataType.long, None),
+        float: (DataType.double, None),
+        list: (DataType.string, (-1,)),
+    }
+    params = [
+        ParamSpec(name, kind, value, shape)
+        for name, value in DEFAULTS.items()
+        for kind, shape in [kinds[type(value)]]
+    ]
     signature = ModelSignature(
         inputs=Schema([ColSpec(DataType.string)]),
         outputs=Schema([ColSpec(DataType.string)]),

@@ -1,3 +1,5 @@
-REVISION = 3
+from typing import Any
+
+REVISION = 4
 # A small model repeats itself where the most likely token is always taken.
-SAMPLING = {"temperature": 0.8, "top_p": 0.95, "seed": 1}
+SAMPLING: Any = {"temperature": 0.8, "top_p": 0.95, "seed": 1}

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import torch
 from pydantic import TypeAdapter
 
 from llama_core.evaluate import SAMPLING
 from llama_core.evaluate.harness import run_tasks
 from llama_core.evaluate.heldout import heldout
 from llama_core.evaluate.score import Scorer
-from llama_core.generate.engine import complete
+from llama_core.generate.engine import Engine, Sampling
 from llama_core.job import Job
 from llama_core.model.llama import Llama
 from llama_core.program import tell
@@ -62,17 +61,8 @@ def evaluate(job: Job, world: World) -> dict[str, Any]:
     bits = heldout(scorer, tokenizer, job.input("corpus"), frequencies, cfg.heldout_bytes)
     scorer.progress = _progress("benchmarks", world)
     tasks = run_tasks(scorer, tokenizer, cfg)
-    texts = complete(
-        model,
-        tokenizer,
-        cfg.prompts,
-        SAMPLE_TOKENS,
-        recipe.train.seq_len,
-        stop=False,  # every rank runs the same number of passes, whatever rounding does to its tokens
-        device=world.device,
-        dtype=torch.bfloat16 if recipe.train.precision == "bf16" else torch.float32,
-        **SAMPLING,
-    )
+    engine = Engine(model, tokenizer, recipe.train.seq_len, world=world)
+    texts = engine.complete(cfg.prompts, Sampling(SAMPLE_TOKENS, **SAMPLING))
     samples = [{"prompt": prompt, "text": text} for prompt, text in zip(cfg.prompts, texts)]
     return {"heldout": bits, "tasks": tasks, "samples": samples}
 

@@ -40,6 +40,7 @@ def main() -> int:
     parser.add_argument("--max-new-tokens", type=int, default=128, metavar="N")
     parser.add_argument("--temperature", type=float, default=0.8, help="0: always the most likely token")
     parser.add_argument("--top-p", type=float, default=0.95, help="draw from the tokens that hold this share")
+    parser.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end before this text")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     check_sampling(args.max_new_tokens, args.temperature, args.top_p, args.seed)
@@ -48,16 +49,17 @@ def main() -> int:
 
     import torch
 
-    from llama_core.generate.engine import complete
+    from llama_core.generate.engine import Engine, Sampling
     from llama_core.generate.load import load
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model, tokenizer, seq_len = load(resolve(args.model), device)
+    engine = Engine(*load(resolve(args.model), "cuda" if torch.cuda.is_available() else "cpu"))
 
     def answer(prompt: str, seed: int) -> None:
-        sampling = {"temperature": args.temperature, "top_p": args.top_p, "seed": seed}
-        texts = complete(model, tokenizer, [prompt], args.max_new_tokens, seq_len, device=device, **sampling)
-        print(prompt + texts[0], flush=True)
+        print(prompt, end="", flush=True)
+        sampling = Sampling(args.max_new_tokens, args.temperature, args.top_p, tuple(args.stop), seed)
+        for piece in engine.stream([prompt], sampling, logprobs=False):
+            print(piece.text, end="", flush=True)
+        print(flush=True)
 
     if args.prompt is not None:
         answer(args.prompt, args.seed)

@@ -2,8 +2,8 @@
 
 The backends are `xformers` (memory_efficient_attention), `varlen` (PyTorch's flash attention by documents)
 and `cudnn` (PyTorch's SDPA by cuDNN), all for CUDA alone, and `sdpa` (PyTorch, everywhere). All are causal,
-and torch.compile breaks on none. A `DocMask` keeps attention inside documents; a `Cache` holds the keys and
-values of earlier positions.
+and torch.compile breaks on none. A `DocMask` keeps attention inside documents. Attention to earlier positions
+is that of a `Cache` (see `cache`).
 """
 
 import functools
@@ -17,7 +17,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from llama_core.errors import RecipeError
 from llama_core.model import kernels
-from llama_core.recipes.training import Model
 
 log = logging.getLogger(__name__)
 
@@ -62,38 +61,6 @@ class DocMask:
         elif self.host is None:
             self.host = kernels.boundaries(self.lengths)
             self.device = self.host.to(self.documents.device, non_blocking=True)
-
-
-class Cache:
-    """The keys and values of earlier positions, (layers, B, max_len, H, D).
-
-    A forward pass with a cache continues at position `length`.
-    """
-
-    def __init__(
-        self,
-        cfg: Model,
-        batch: int,
-        max_len: int,
-        device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
-    ):
-        shape = (cfg.n_layers, batch, max_len, cfg.n_heads, cfg.head_dim)
-        self.keys = torch.zeros(shape, device=device, dtype=dtype)
-        self.values = torch.zeros(shape, device=device, dtype=dtype)
-        self.length = 0
-
-    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Store `k` and `v` (B, S, H, D) of one layer, and return all of its keys and values up to now.
-
-        Returns (B, length + S, H, D) twice. Raises ValueError where that is more than `max_len` positions.
-        """
-        end = self.length + k.shape[1]
-        if end > self.keys.shape[2]:
-            raise ValueError(f"the cache holds {self.keys.shape[2]} positions, not {end}")
-        self.keys[layer][:, self.length : end] = k
-        self.values[layer][:, self.length : end] = v
-        return self.keys[layer][:, :end], self.values[layer][:, :end]
 
 
 @functools.cache

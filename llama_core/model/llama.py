@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from llama_core.model.attention import Cache, DocMask, attention, backend_for
+from llama_core.model.attention import DocMask, attention, backend_for
+from llama_core.model.cache import Cache
 from llama_core.recipes.training import Model
 
 Rotation = tuple[Tensor, Tensor]  # cos and sin, float32 (S, D / 2)
@@ -69,7 +70,7 @@ class Attention(nn.Module):
         k = rotate(self.wk(x).view(heads), by)
         v = self.wv(x).view(heads)
         if cache is not None:
-            k, v = cache.extend(self.layer, k, v)  # (B, T, H, D)
+            return self.wo(cache.attend(self.layer, q, k, v).flatten(2))
         return self.wo(self.attend(q, k, v, mask, backend).flatten(2))
 
 
@@ -130,23 +131,24 @@ class Llama(nn.Module):
     ) -> Tensor:
         """Return the logits (B, S, V) of `tokens`, int64 (B, S), in the model's precision.
 
-        With a `cache`, `tokens` continue the positions that it holds, and are added to it. With a `head`,
-        return what it makes of the normalised last hidden states (B, S, dim) and the output projection, in
-        place of the logits: so a loss can do without all of them at once. `positions`: the place of each
-        token in its sequence, int64 (S,); None: one after the other.
+        With a `cache`, `tokens` (1, S) continue the texts that it was prepared for, without a mask, and are
+        added to it. With a `head`, return what it makes of the normalised last hidden states (B, S, dim) and
+        the output projection, in place of the logits: so a loss can do without all of them at once.
+        `positions`: the place of each token in its sequence, int64 (S,); None: one after the other, or those
+        of the cache.
         """
+        if cache is not None:
+            positions, backend = cache.positions, "cache"
+        else:
+            backend = backend_for(self.backend, tokens.device.type)
         if positions is None:
-            start = cache.length if cache is not None else 0
-            positions = torch.arange(start, start + tokens.shape[1], device=tokens.device)
-        backend = backend_for(self.backend, tokens.device.type)
+            positions = torch.arange(tokens.shape[1], device=tokens.device)
         if mask is not None:
             mask.prepare(backend)
         by = rotation(positions, self.cfg.head_dim, self.cfg.rope_theta)
         x = tokens if self.tok_embeddings is None else self.tok_embeddings(tokens)  # (B, S, dim)
         for layer in self.layers:
             x = layer(x, by, mask, backend, cache)
-        if cache is not None:
-            cache.length += tokens.shape[1]
         if self.output is None:
             return x
         x = self.norm(x)

@@ -100,6 +100,10 @@ class Tokenizer:
         """Return the text of ids, without marks of begin and end."""
         return self._processor.decode([int(i) for i in ids])
 
+    def piece(self, token: int) -> str:
+        """Return how a token is written: a space as a space, a byte as <0xE2>."""
+        return self._processor.id_to_piece(token).replace("\u2581", " ")
+
     @cached_property
     def segmentation(self) -> Segmentation:
         """The model as a report looks at it."""

@@ -110,12 +110,17 @@ def test_the_tokenizer_of_the_export_is_ours(trained: Trained, store: Store) -> 
 
 def test_the_mlflow_model_continues_as_our_own_engine_does(trained: Trained, store: Store) -> None:
     from llama_core.export.pyfunc_model import _load_pyfunc
-    from llama_core.generate.engine import generate
+    from llama_core.generate.tokens import Request, generate
 
     _, folder = export(trained, store)
     model, prompts = _load_pyfunc(str(folder)), ["def main():", "  x = [", "The"]
     encoded = [trained.tokenizer.encode(prompt, bos=True) for prompt in prompts]
-    tokens = generate(trained.model(), encoded, 16, eos_id=trained.tokenizer.eos_id)
+    tokens = [[] for _ in prompts]
+    eos_id = trained.tokenizer.eos_id
+    for token in generate(
+        trained.model(), [Request(ids, 16) for ids in encoded], ends=lambda r, s, i: i == eos_id
+    ):
+        tokens[token.request] += [token.id] if token.id != eos_id else []
     decode = model.tokenizer.decode  # random weights give invalid UTF-8, which each library shows its own way
     ours = [decode(i + t)[len(decode(i)) :] for i, t in zip(encoded, tokens)]
     assert model.predict(pd.DataFrame({"prompt": prompts}), {"max_new_tokens": 16}) == ours

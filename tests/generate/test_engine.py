@@ -1,102 +1,152 @@
-"""The engine gives what the model alone would give, whatever shares its batch."""
+"""Texts are continued whole: characters, spaces, stop strings, and prompts that are too long."""
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
 from trained import Trained
 
 from llama_core.errors import InputError
-from llama_core.generate.engine import choose, complete, generate
-from llama_core.model.init import init_weights
-from llama_core.model.llama import Llama
-from llama_core.recipes.training import Model
+from llama_core.generate.engine import Engine, Piece, Sampling
+from llama_core.generate.text import Continuation
+from llama_core.generate.tokens import Request, generate
 
-VOCAB = 64
+GREEDY = Sampling(max_new_tokens=24, temperature=0.0)
+PROMPTS = ["def main(self):", "", "The", "  return x  ", "import os\n" * 9, "\u6f22\u5b57 and \U0001f642"]
 
 
 @pytest.fixture(scope="module")
-def model() -> Llama:
-    model = Llama(Model(dim=32, n_layers=2, n_heads=2, multiple_of=32), VOCAB)
-    init_weights(model, model.cfg, 0.3, seed=1)
-    return model.eval()
+def engine(trained: Trained) -> Engine:
+    return Engine(trained.model(), trained.tokenizer, seq_len=256)
 
 
-def greedy_without_cache(model: Llama, prompt: list[int], n: int) -> list[int]:
-    tokens = list(prompt)
-    with torch.no_grad():
-        for _ in range(n):
-            tokens.append(int(model(torch.tensor([tokens]))[0, -1].argmax()))
-    return tokens[len(prompt) :]
+def ids_after(engine: Engine, ids: Sequence[int], n: int) -> list[int]:
+    return [token.id for token in generate(engine.model, [Request(ids, n)], ends=lambda *_: False)]
 
 
-def test_greedy_text_is_the_one_of_whole_forward_passes(model: Llama) -> None:
-    prompt = [1, 5, 9, 20]
-    assert generate(model, [prompt], 20) == [greedy_without_cache(model, prompt, 20)]
+def decoded_at_once(engine: Engine, prompt: str, n: int) -> str:
+    """The text that all tokens give together, up to the end token."""
+    ids = engine.tokenizer.encode(prompt, bos=True)
+    new = ids_after(engine, ids, n)
+    new = new[: new.index(engine.tokenizer.eos_id)] if engine.tokenizer.eos_id in new else new
+    return engine.tokenizer.decode(ids + new)[len(engine.tokenizer.decode(ids)) :]
 
 
-def test_a_prompt_gives_the_same_beside_longer_and_shorter_ones(model: Llama) -> None:
-    prompts = [[1, 5], [1, 7, 8, 9, 10, 11, 12], [1], [1, 5, 6]]
-    together = generate(model, prompts, 9)
-    assert together == [greedy_without_cache(model, p, 9) for p in prompts]
+def test_texts_are_those_of_all_their_tokens_together_and_alone(engine: Engine) -> None:
+    expected = [decoded_at_once(engine, prompt, 24) for prompt in PROMPTS]
+    assert engine.complete(PROMPTS, GREEDY) == expected
+    assert engine.complete(PROMPTS[::-1], GREEDY) == expected[::-1]
+    assert [engine.complete([prompt], GREEDY)[0] for prompt in PROMPTS] == expected
+    assert engine.complete([], GREEDY) == []
 
 
-def test_sampling_repeats_with_its_seed_and_does_not_depend_on_neighbours(model: Llama) -> None:
-    options = {"temperature": 1.0, "top_p": 0.9, "seed": 3}
-    (alone,) = generate(model, [[1, 5]], 12, **options)
-    beside = generate(model, [[1, 2, 3, 4], [1, 5]], 12, **options)[1]
-    (other_seed,) = generate(model, [[1, 5]], 12, **(options | {"seed": 4}))
-    assert alone == beside
-    assert alone != other_seed
+def test_a_stream_gives_each_token_with_its_text_and_says_why_a_text_ends(engine: Engine) -> None:
+    pieces = list(engine.stream(PROMPTS, GREEDY, likely=3))
+    for row, text in enumerate(engine.complete(PROMPTS, GREEDY)):
+        mine = [piece for piece in pieces if piece.row == row]
+        assert "".join(piece.text for piece in mine) == text
+        assert [piece.finish for piece in mine[:-1]] == [None] * (len(mine) - 1)
+        ended = mine[-1].id == engine.tokenizer.eos_id
+        assert (mine[-1].finish == ("stop" if ended else "length") and len(mine) == 24) or ended
+        for piece in mine:
+            assert len(piece.likely) == 3
+            assert piece.likely[0][0] == engine.tokenizer.piece(piece.id)
+            assert piece.likely[0][1] == pytest.approx(piece.logprob, abs=1e-5)
 
 
-def test_generation_stops_at_the_end_token(model: Llama) -> None:
-    free = greedy_without_cache(model, [1, 5, 9], 12)
-    end = free[4]
-    first = free.index(end)
-    assert generate(model, [[1, 5, 9], [1]], 12, eos_id=end)[0] == free[:first]
+def test_a_stream_that_is_closed_ends_the_work(engine: Engine) -> None:
+    passes = []
+    handle = engine.model.register_forward_pre_hook(lambda *_: passes.append(1))
+    stream = engine.stream(["def"], replace(GREEDY, max_new_tokens=40))
+    for _ in range(5):
+        next(stream)
+    stream.close()
+    handle.remove()
+    assert len(passes) == 5
 
 
-def test_top_p_draws_only_from_the_most_likely() -> None:
-    logits = torch.tensor([0.5, 0.3, 0.15, 0.05]).log()[[2, 0, 3, 1]]
-    generator = torch.Generator().manual_seed(0)
-    drawn = {choose(logits, 1.0, 0.7, generator) for _ in range(200)}
-    assert drawn == {1, 3}  # 0.5, then 0.3 crosses 0.7
-    assert {choose(logits, 1.0, 1.0, generator) for _ in range(500)} == {0, 1, 2, 3}
-    assert {choose(logits, 1.0, 0.0, generator) for _ in range(20)} == {1}
+def test_a_text_ends_before_its_first_stop_string_wherever_tokens_end(engine: Engine) -> None:
+    for prompt in PROMPTS:
+        (free,) = engine.complete([prompt], GREEDY)
+        for length in (1, 2, 3, 5):
+            for at in range(0, len(free) - length, 3):
+                stop = free[at : at + length]
+                pieces = list(engine.stream([prompt], replace(GREEDY, stop=("\0never", stop))))
+                assert "".join(piece.text for piece in pieces) == free[: free.index(stop)]
+                assert pieces[-1].finish == "stop"
+                assert pieces[-1].finish not in [piece.finish for piece in pieces[:-1]]
 
 
-def test_a_long_prompt_keeps_its_end(trained: Trained) -> None:
-    model, tokenizer = trained.model(), trained.tokenizer
+def text_of(engine: Engine, ids: Sequence[int], stop: Sequence[str] = ()) -> tuple[str, list[str], bool]:
+    context = engine.tokenizer.encode("x", bos=True)
+    continued, parts = Continuation(engine.tokenizer, context, stop), []
+    for token in ids:
+        text, stopped = continued.push(token)
+        parts.append(text)
+        if stopped:
+            return "".join(parts), parts, True
+    parts.append(continued.flush())
+    return "".join(parts), parts, False
+
+
+def test_a_character_of_several_bytes_is_given_whole_and_broken_bytes_as_decoding_gives_them(
+    engine: Engine,
+) -> None:
+    words = engine.tokenizer
+    for text in ("x\U0001f642\u6f22y", "x\u0915\u094d\u0937 \ufffd!", "x" + "\u00e9" * 40):
+        ids = words.encode(text, bos=True)[len(words.encode("x", bos=True)) :]
+        whole, parts, _ = text_of(engine, ids)
+        assert whole == text[1:]
+        assert "".join(parts[:-1]).startswith(whole[:-1])
+    bytes_of = {i: words.piece(i) for i in range(words.n_words) if words.piece(i).startswith("<0x")}
+    ids_of = {int(piece[3:5], 16): i for i, piece in bytes_of.items()}
+    generator = torch.Generator().manual_seed(1)
+    letters = [words.encode("e")[-1], words.encode(" e")[-1], *ids_of.values()]
+    for _ in range(200):
+        chosen = torch.randint(len(letters), (50,), generator=generator).tolist()
+        ids = [letters[i] for i in chosen]
+        context = words.encode("x", bos=True)
+        assert text_of(engine, ids)[0] == words.decode(context + ids)[1:]
+
+
+def test_what_may_become_a_stop_string_is_held_back_and_given_when_it_does_not(engine: Engine) -> None:
+    ids = engine.tokenizer.encode("x\n\nQ: a", bos=True)[len(engine.tokenizer.encode("x", bos=True)) :]
+    whole, parts, stopped = text_of(engine, ids, ("\n\nQ:",))
+    assert (whole, stopped) == ("", True)
+    whole, parts, stopped = text_of(engine, ids, ("\n\nQ: b", "\nZ"))
+    assert (whole, stopped) == ("\n\nQ: a", False)
+    assert not any(parts[:-3])
+    whole, parts, stopped = text_of(engine, ids[:-2], ("\n\nQ: b",))
+    assert whole == engine.tokenizer.decode(ids[:-2]) and not stopped
+
+
+def test_samples_differ_and_each_is_reproduced_by_its_seed(engine: Engine) -> None:
+    sampling = Sampling(max_new_tokens=12, temperature=1.0, top_p=1.0, seed=40)
+    found = engine.samples(PROMPTS, sampling, 4)
+    for prompt, texts in zip(PROMPTS, found, strict=True):
+        assert len(set(texts)) == 4
+        assert [engine.complete([prompt], replace(sampling, seed=40 + n))[0] for n in range(4)] == texts
+    largest = replace(sampling, seed=2**63 - 1)
+    assert len(set(engine.samples(["x"], largest, 3)[0])) == 3
+
+
+def test_a_long_prompt_keeps_its_end_and_a_text_ends_where_the_models_sight_ends(trained: Trained) -> None:
+    engine, words = Engine(trained.model(), trained.tokenizer, seq_len=24), trained.tokenizer
     text = "".join(chr(ord("a") + i % 26) * 2 for i in range(200))
-    ids = tokenizer.encode(text, bos=True)
-    (found,) = complete(model, tokenizer, [text], 4, seq_len=24, stop=False)
-    (new,) = generate(model, [[ids[0], *ids[-19:]]], 4)
-    assert found == tokenizer.decode(ids + new)[len(text) :]
+    ids = words.encode(text, bos=True)
+    pieces: list[Piece] = list(engine.stream([text], replace(GREEDY, max_new_tokens=4)))
+    assert [p.id for p in pieces] == ids_after(engine, [ids[0], *ids[-19:]], 4)[: len(pieces)]
+    short, long = words.encode("def", bos=True), words.encode("def main(self): " * 9, bos=True)
+    pieces = list(engine.stream(["def main(self): " * 9, "def"], replace(GREEDY, max_new_tokens=100)))
+    few, many = ([p.id for p in pieces if p.row == row] for row in (0, 1))
+    assert few == ids_after(engine, [long[0], *long[-11:]], 12)[: len(few)]
+    assert many == ids_after(engine, short, 24 - len(short))[: len(many)]
 
 
-def test_text_ends_where_the_models_sight_ends_and_keeps_half_for_the_prompt(trained: Trained) -> None:
-    model, tokenizer = trained.model(), trained.tokenizer
-    short, long = tokenizer.encode("def", bos=True), tokenizer.encode("def main(self): " * 9, bos=True)
-    few, many = complete(model, tokenizer, ["def main(self): " * 9, "def"], 100, seq_len=16, stop=False)
-    half = [long[0], *long[-7:]]
-    assert few == tokenizer.decode(half + generate(model, [half], 8)[0])[len(tokenizer.decode(half)) :]
-    (expected,) = generate(model, [short], 16 - len(short))
-    assert many == tokenizer.decode(short + expected)[len("def") :]
-
-
-def test_values_that_no_text_can_be_drawn_with_are_refused(model: Llama) -> None:
+def test_values_that_no_text_can_be_drawn_with_are_refused(engine: Engine) -> None:
     for wrong in ({"top_p": 0.0}, {"top_p": float("nan")}, {"temperature": -1.0}, {"seed": -1}):
         with pytest.raises(InputError, match="give"):
-            generate(model, [[1]], 2, **wrong)
+            engine.complete(["x"], replace(GREEDY, **wrong))
     with pytest.raises(InputError, match="give 1 or more"):
-        generate(model, [[1]], 0)
-
-
-def test_a_model_without_probabilities_is_said_by_name() -> None:
-    logits = torch.tensor([0.0, float("nan"), 1.0])
-    with pytest.raises(InputError, match="no probabilities"):
-        choose(logits, 1.0, 1.0, torch.Generator())
-
-
-def test_the_coldest_temperature_takes_the_best() -> None:
-    logits, generator = torch.tensor([0.1, 0.3, 0.2]), torch.Generator().manual_seed(0)
-    assert {choose(logits, t, 1.0, generator) for t in (0.0, 5e-324, 1e-200, 1e-9)} == {1}
+        engine.complete(["x"], replace(GREEDY, max_new_tokens=0))

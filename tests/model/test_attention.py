@@ -7,8 +7,7 @@ import torch
 
 from llama_core.errors import RecipeError
 from llama_core.model import kernels
-from llama_core.model.attention import Cache, DocMask, attention, backend_for
-from llama_core.recipes.training import Model
+from llama_core.model.attention import DocMask, attention, backend_for
 
 BOS = 1
 TOKENS = torch.tensor(
@@ -67,12 +66,6 @@ def test_queries_are_the_last_of_the_keys_positions():
     q, k, v = qkv(2, 7)
     whole = attention(q, k, v, None, "sdpa")
     assert torch.allclose(attention(q[:, 4:], k, v, None, "sdpa"), whole[:, 4:], atol=1e-6)
-
-
-def test_a_full_cache_says_so():
-    cache = Cache(Model(dim=16, n_layers=1, n_heads=2), batch=1, max_len=4)
-    with pytest.raises(ValueError, match="holds 4 positions, not 5"):
-        cache.extend(0, *(x.detach() for x in qkv(1, 5)[:2]))
 
 
 def test_xformers_asked_for_on_a_cpu_is_answered_in_the_log_once(caplog):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from llama_core.model.attention import Cache, DocMask
+from llama_core.model.attention import DocMask
 from llama_core.model.init import init_weights
 from llama_core.model.llama import Llama
 from llama_core.recipes.training import Model
@@ -71,15 +71,6 @@ def test_logits_equal_transformers_with_the_permutation_and_differ_without():
     assert ours.std() > 0.3, "too small to tell a difference"
     assert torch.allclose(ours, hugging_face(model, permute=True)(x).logits, atol=1e-4)
     assert (ours - hugging_face(model, permute=False)(x).logits).abs().max() > 0.1
-
-
-@torch.no_grad()
-def test_generation_with_a_cache_gives_the_logits_of_the_whole_sequence():
-    model, x = make(), tokens(2, 20)
-    cache = Cache(CFG, batch=2, max_len=20)
-    pieces = [model(part, cache=cache) for part in x.split([7, 1, 1, 4, 7], dim=1)]
-    assert cache.length == 20
-    assert torch.allclose(torch.cat(pieces, 1), model(x), atol=1e-5)
 
 
 @torch.no_grad()

@@ -1,0 +1,198 @@
+"""Our engine and transformers' `generate`: tokens a second in batches of 32, same weights and prompts.
+
+    python -m benchmarks.generate [--threads 2] [--repeat 3] [--device cuda --dtype bfloat16]
+
+Both continue prompts whose lengths are spread evenly from 16 to 512 tokens, in turns, in one process:
+
+    greedy    32 prompts, 128 new tokens each; the tokens of both are compared
+    drawn     the same with temperature 0.8 and top-p 0.95
+    stopping  64 prompts whose texts end after 16 to 128 tokens, as they do with stop strings: transformers
+              takes them in two batches, each of which lasts as long as its longest text
+    samples   one prompt of 512 tokens, 32 continuations
+
+The figures are medians over the rounds, after one that is not counted, of tokens that were asked for by wall
+clock; beside them those by the CPU time of the process, on a machine that others use as well.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from llama_core.generate.tokens import Request, generate
+from llama_core.model.init import init_weights
+from llama_core.model.llama import Llama
+from llama_core.recipes.training import Model
+from llama_core.weights import names
+
+VOCAB, BATCH, NEW, SEED = 32000, 32, 128, 1
+SHORTEST, LONGEST = 16, 512
+WIDE = 0.25  # the weights' deviation: logits spread by about 4 then, as a trained model's do
+
+
+@dataclass(frozen=True)
+class Case:
+    """Prompts, how many tokens each is to get, and how they are drawn."""
+
+    name: str
+    prompts: list[list[int]]
+    new: list[int]
+    temperature: float = 0.0
+    samples: int = 1
+
+    @property
+    def tokens(self) -> int:
+        return sum(self.new) * self.samples
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--dim", type=int, default=256)
+    parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--heads", type=int, default=4)
+    parser.add_argument("--only", help="the name of one case")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    device, dtype = torch.device(options.device), getattr(torch, options.dtype)
+    ours, theirs = models(options.dim, options.layers, options.heads, device, dtype)
+    params = sum(p.numel() for p in ours.parameters())
+    print(
+        f"{params / 1e6:.1f} M parameters, {options.dtype} on {options.device}, {options.threads} threads, "
+        f"batch {BATCH}"
+    )
+    print(f"{'':<10}{'ours':>10}{'theirs':>10}{'ratio':>8}   tokens/s   {'by CPU time':>14}{'ratio':>8}")
+    results = []
+    for case in cases():
+        if options.only in (None, case.name):
+            results.append(compare(case, ours, theirs, options.repeat))
+    print(json.dumps({"name": "generate", "results": results}))
+
+
+def models(
+    dim: int, layers: int, heads: int, device: torch.device, dtype: torch.dtype
+) -> tuple[Llama, torch.nn.Module]:
+    """Return our model, and transformers' with the same weights."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    cfg = Model(dim=dim, n_layers=layers, n_heads=heads, multiple_of=64)
+    ours = Llama(cfg, VOCAB, attention="sdpa")
+    init_weights(ours, cfg, WIDE, SEED)
+    config = LlamaConfig(
+        hidden_size=dim,
+        intermediate_size=cfg.ffn_dim,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        vocab_size=VOCAB,
+        rms_norm_eps=cfg.norm_eps,
+        max_position_embeddings=2048,
+        tie_word_embeddings=False,
+    )
+    theirs = LlamaForCausalLM(config)
+    theirs.load_state_dict(
+        {names.to_huggingface(n): names.permute(n, p.detach(), heads) for n, p in ours.named_parameters()}
+    )
+    return ours.to(device, dtype).eval(), theirs.to(device, dtype).eval()
+
+
+def cases() -> list[Case]:
+    generator = torch.Generator().manual_seed(SEED)
+
+    def prompts(count: int) -> list[list[int]]:
+        lengths = torch.linspace(SHORTEST, LONGEST, count).long()[torch.randperm(count, generator=generator)]
+        return [torch.randint(3, VOCAB, (n,), generator=generator).tolist() for n in lengths.tolist()]
+
+    one, two = prompts(BATCH), prompts(2 * BATCH)
+    ends = torch.randint(16, NEW + 1, (2 * BATCH,), generator=generator).tolist()
+    return [
+        Case("greedy", one, [NEW] * BATCH),
+        Case("drawn", one, [NEW] * BATCH, temperature=0.8),
+        Case("stopping", two, ends),
+        Case("samples", prompts(BATCH)[-1:], [NEW], temperature=0.8, samples=BATCH),
+    ]
+
+
+def compare(case: Case, ours: Llama, theirs: Any, repeat: int) -> dict[str, Any]:
+    """Time both on one case, in turns, and print and return what came out."""
+    wall: dict[str, list[float]] = {"ours": [], "theirs": []}
+    cpu: dict[str, list[float]] = {"ours": [], "theirs": []}
+    texts: dict[str, list[list[int]]] = {}
+    sides: dict[str, Callable[[], list[list[int]]]] = {
+        "ours": lambda: by_us(case, ours),
+        "theirs": lambda: by_transformers(case, theirs),
+    }
+    for turn in range(repeat + 1):
+        for side, run in sides.items():
+            start, start_cpu = time.perf_counter(), time.process_time()
+            texts[side] = run()
+            if turn:
+                wall[side].append(time.perf_counter() - start)
+                cpu[side].append(time.process_time() - start_cpu)
+    if case.temperature == 0 and next(ours.parameters()).dtype == torch.float32:
+        assert texts["ours"] == texts["theirs"], "the greedy tokens differ"
+    rates = [
+        case.tokens / statistics.median(times[side]) for times in (wall, cpu) for side in ("ours", "theirs")
+    ]
+    mine, peers, mine_cpu, peers_cpu = rates
+    print(
+        f"{case.name:<10}{mine:>10.0f}{peers:>10.0f}{mine / peers:>8.2f}{'':>14}"
+        f"{mine_cpu:>8.0f} {peers_cpu:>6.0f}{mine_cpu / peers_cpu:>7.2f}",
+        flush=True,
+    )
+    return {
+        "what": f"generation, batch {BATCH}, {case.name}",
+        "ours": round(mine, 1),
+        "peer": "transformers",
+        "theirs": round(peers, 1),
+        "ratio": round(mine / peers, 2),
+        "unit": "tokens/s",
+    }
+
+
+def by_us(case: Case, model: Llama) -> list[list[int]]:
+    requests = [
+        Request(ids, new, case.temperature, 0.95, range(case.samples))
+        for ids, new in zip(case.prompts, case.new, strict=True)
+    ]
+    found: list[list[int]] = [[] for _ in range(len(requests) * case.samples)]
+    for token in generate(model, requests, ends=lambda *_: False, rows=BATCH):
+        found[token.request * case.samples + token.sample].append(token.id)
+    return found
+
+
+def by_transformers(case: Case, model: Any) -> list[list[int]]:
+    found = []
+    for first in range(0, len(case.prompts), BATCH):
+        prompts, new = case.prompts[first : first + BATCH], case.new[first : first + BATCH]
+        longest = max(map(len, prompts))
+        ids = torch.zeros(len(prompts), longest, dtype=torch.int64)
+        mask = torch.zeros_like(ids)
+        for row, prompt in enumerate(prompts):
+            ids[row, longest - len(prompt) :] = torch.tensor(prompt)
+            mask[row, longest - len(prompt) :] = 1
+        drawn = {"do_sample": True, "temperature": case.temperature, "top_p": 0.95, "top_k": 0}
+        with torch.inference_mode():
+            output = model.generate(
+                ids.to(model.device),
+                attention_mask=mask.to(model.device),
+                max_new_tokens=max(new),
+                pad_token_id=0,
+                eos_token_id=None,
+                num_return_sequences=case.samples,
+                **(drawn if case.temperature else {"do_sample": False}),
+            )
+        texts = output[:, longest:].tolist()
+        found += [text[: new[row // case.samples]] for row, text in enumerate(texts)]
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""A forward pass with a cache gives the logits of whole texts, however they are cut and mixed."""
+
+import pytest
+import torch
+
+from llama_core.model.cache import Cache, Part
+from llama_core.model.init import init_weights
+from llama_core.model.llama import Llama
+from llama_core.recipes.training import Model
+
+CFG = Model(dim=64, n_layers=3, n_heads=4, multiple_of=32)
+VOCAB = 97
+
+
+@pytest.fixture(scope="module")
+def model() -> Llama:
+    model = Llama(CFG, VOCAB)
+    init_weights(model, CFG, 0.1, seed=1)
+    return model.eval()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("steps", [[7, 1, 1, 4, 7], [1] * 20, [20], [3, 17]], ids=str)
+def test_texts_in_any_slots_and_pieces_give_their_logits(model: Llama, steps: list[int]) -> None:
+    texts = torch.randint(VOCAB, (13, 20), generator=torch.Generator().manual_seed(0))
+    expected = model(texts)
+    cache, logits = Cache(CFG.n_layers), [[] for _ in texts]
+    slots = [n + n // 3 for n in range(13)]  # with slots between them that hold nothing
+    start = 0
+    for count in steps:
+        cache.prepare([Part(slot, start, count) for slot in slots], most=25)
+        piece = texts[:, start : start + count]
+        for row, found in enumerate(model(piece.reshape(1, -1), cache=cache)[0].split(count)):
+            logits[row].append(found)
+        start += count
+    assert torch.allclose(torch.stack([torch.cat(row) for row in logits]), expected, atol=1e-5)
+    assert cache.keys.shape[3] <= 25
+
+
+@torch.no_grad()
+def test_single_tokens_and_prompts_share_a_pass_and_a_copied_text_goes_on_alike(model: Llama) -> None:
+    texts = torch.randint(VOCAB, (3, 300), generator=torch.Generator().manual_seed(1))
+    cache = Cache(CFG.n_layers)
+    cache.prepare([Part(0, 0, 280)], most=300)
+    model(texts[:1, :280], cache=cache)
+    cache.copy(0, 4, 280)
+    parts = [Part(0, 280, 1), Part(4, 280, 1), Part(1, 0, 5), Part(2, 0, 300)]
+    cache.prepare(parts, most=300)
+    tokens = torch.cat([texts[0, 280:281], texts[0, 280:281], texts[1, :5], texts[2]])
+    found = model(tokens[None], cache=cache)[0].split([p.count for p in parts])
+    whole = model(texts)
+    for row, expected in ((0, whole[0, 280:281]), (1, whole[0, 280:281]), (2, whole[1, :5]), (3, whole[2])):
+        assert torch.allclose(found[row], expected, atol=1e-5)
+
+
+def test_the_order_that_the_kernels_need_is_demanded() -> None:
+    with pytest.raises(ValueError, match="single tokens come first"):
+        Cache(1).prepare([Part(0, 0, 3), Part(1, 0, 1)], most=9)
