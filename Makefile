@@ -1,7 +1,7 @@
 # The commands that a person needs. `make` alone lists them.
 .DEFAULT_GOAL := help
 FLOWS := pretrain corpus tokenizer tokens train evaluate register
-.PHONY: help $(FLOWS) stack test test-slow lint clean
+.PHONY: help $(FLOWS) stack chat test test-slow lint clean
 
 PYTHON ?= python3
 EXTRAS ?=
@@ -41,6 +41,9 @@ $(FLOWS): $(INSTALLED)
 stack: $(INSTALLED) ## Prefect, MLflow and a worker for daily use; Ctrl-C stops them
 	@$(BIN)/python -m infra.stack $(if $(filter yes,$(AUTH)),--auth,$(if $(filter-out no,$(AUTH)),$(error AUTH is yes or no)))
 
+chat: $(INSTALLED)-ui ## a page to talk to the registered models: in the browser, on this machine alone
+	@$(BIN)/python -m llama_core.generate.page
+
 test: $(VENV)/.test lint ## the tests that run in minutes
 	$(PYTEST) -m "not slow and not gpu"
 
@@ -54,7 +57,7 @@ clean: ## remove what runs have made here (var/), not the environment
 	rm -rf var
 
 # The environment: what a target needs is installed when pyproject.toml changes.
-$(INSTALLED) $(VENV)/.test: pyproject.toml
+$(INSTALLED) $(INSTALLED)-ui $(VENV)/.test: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
 	  || { echo "error: Python 3.11 or 3.12 is needed: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

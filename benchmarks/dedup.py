@@ -7,11 +7,12 @@ sides read the same Parquet and write which documents to drop; speed is in MB (1
 second of one process. Without `--peer-python` datatrove is taken from the Python that runs this (`pip install
 'llama-pretrain[bench]'`); where it has none, there is no comparison. It splits words by a regular expression.
 
-Recall is measured twice, against exact Jaccard similarities of 5-word shingles: on pairs that have no other
-near text (`pairs`), where the theory 1 - (1 - J^8)^14 holds; and on all pairs of a sample of the text, where
-a pair is also found through others between the two. `candidates` are the pairs that share a bucket, of which
-the theory speaks, as the mean over eight draws of the hash functions; `found` are those that the recipe's own
-draw puts into one cluster, once verified: far below the threshold none should be. The last line is JSON.
+Recall is measured against exact Jaccard similarities of 5-word shingles: on pairs that have no other near
+text (`pairs`), where the theory 1 - (1 - J^8)^14 holds; on all pairs of a sample of the text, where a pair is
+also found through others between the two; and on lone pairs in scripts that put no spaces between words,
+where a shingle has five characters. `candidates` are the pairs that share a bucket, of which the theory
+speaks, as the mean over eight draws of the hash functions; `found` are those that the recipe's own draw puts
+into one cluster, once verified: far below the threshold none should be. The last line is JSON.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.text import SCRIPTS, unspaced
 from benchmarks.text import documents as generated
 from llama_core.artifact import Artifact
 from llama_core.corpus.decisions import read_decisions
@@ -92,6 +94,9 @@ def main() -> None:
         results += recall("all pairs of a sample", sampled, all_pairs(sampled), f"{folder}/sample")
         made, pairs = lone_pairs(args.pairs)
         results += recall("lone pairs", made, pairs, f"{folder}/pairs")
+        for script in SCRIPTS:
+            made, pairs = lone_pairs_unspaced(args.pairs // 5, script)
+            results += recall(f"lone pairs in {script}", made, pairs, f"{folder}/{script}")
     print(json.dumps({"name": "dedup", "results": results}))
 
 
@@ -198,8 +203,24 @@ def lone_pairs(count: int) -> tuple[list[str], Pairs]:
         texts += [text, " ".join(changed)]
         if len(texts) >= 2 * count:
             break
+    return texts, _paired(texts)
+
+
+def lone_pairs_unspaced(count: int, script: str) -> tuple[list[str], Pairs]:
+    """Return what `lone_pairs` does, of texts in one of SCRIPTS. A shingle has five characters there."""
+    rng = random.Random(1)
+    texts: list[str] = []
+    for words in unspaced(count, script):
+        share = rng.random() * 0.12
+        changed = [rng.choice(words) if rng.random() < share else word for word in words]
+        texts += ["".join(words), "".join(changed)]
+    return texts, _paired(texts)
+
+
+def _paired(texts: list[str]) -> Pairs:
+    """Return the pairs of texts that follow one another, with their similarities."""
     sets = _shingle_sets(texts)
-    return texts, [(i, i + 1, _jaccard(sets[i], sets[i + 1])) for i in range(0, len(texts), 2)]
+    return [(i, i + 1, _jaccard(sets[i], sets[i + 1])) for i in range(0, len(texts), 2)]
 
 
 def all_pairs(texts: list[str]) -> Pairs:

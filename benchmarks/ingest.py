@@ -128,8 +128,8 @@ def measure(wet: Path, store: Store) -> tuple[dict[str, float], dict[str, int]]:
         kept[stage] = artifact.counts.get("kept", artifact.counts["documents"])
         return artifact
 
-    raws = {raw.name: raw for raw in ingest.raw_files("web", source)}
-    ingested = timed("parse", lambda s: one_phase(raws, partial(ingest.ingest_shard, s, "web", source)))
+    raws = ingest.raw_files("web", source)
+    ingested = timed("parse", lambda s: ingest.plan(s, "web", source, raws))
     documents = Documents("web", ingested)
     cfg = clean.lines or Lines()
     documents = documents.after(timed("lines", lambda s: lines.plan(s, documents, cfg, source.min_chars)))

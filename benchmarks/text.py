@@ -35,6 +35,33 @@ def documents(n_bytes: int, seed: int = 1, near_copies: float = 0.1, mean_words:
         yield text
 
 
+# The letters of texts without spaces between words, the most frequent first, and the marks between clauses.
+_KANA = (*range(0x3042, 0x3094), *range(0x30A2, 0x30F0))
+_THAI = (*range(0x0E01, 0x0E2F), *range(0x0E30, 0x0E3B), *range(0x0E40, 0x0E4C))
+SCRIPTS = {
+    "Chinese": ("".join(map(chr, range(0x4E00, 0x59B8))), "，。"),
+    "Japanese": ("".join(map(chr, (*_KANA, *range(0x5200, 0x5900)))), "、。"),
+    "Thai": ("".join(map(chr, _THAI)), " \n"),
+}
+
+
+def unspaced(count: int, script: str, seed: int = 1) -> Iterator[list[str]]:
+    """Yield texts of one of SCRIPTS as lists of 60 to 400 words, which are to be joined without spaces."""
+    rng = np.random.default_rng(seed)
+    letters, marks = SCRIPTS[script]
+    weights = 1 / (np.arange(len(letters)) + 2.7)
+    weights /= weights.sum()
+    longest = 3 if script == "Chinese" else 6
+    words = ["".join(rng.choice(list(letters), rng.integers(1, longest + 1), p=weights)) for _ in range(8000)]
+    ranks = 1 / (np.arange(len(words)) + 2.7)
+    ranks /= ranks.sum()
+    for _ in range(count):
+        chosen = [words[i] for i in rng.choice(len(words), rng.integers(60, 400), p=ranks)]
+        yield [
+            w + marks[0] if i % 7 == 6 else w + marks[1] if i % 31 == 30 else w for i, w in enumerate(chosen)
+        ]
+
+
 def _vocabulary(rng: np.random.Generator) -> list[str]:
     """Return distinct words, most frequent first; frequent words tend to be short."""
     found: dict[str, None] = dict.fromkeys(["the", "of", "and", "to", "in", "that", "be", "with", "have"])

@@ -28,6 +28,7 @@ from infra.home import folder, sqlite_uri, unusable, write_private
 HOST = "127.0.0.1"
 LOOK_EVERY = 0.5  # seconds between two looks at the clients and the server
 ATTEMPTS = 3  # starts in a row without an answer, after which the holder gives up
+STACK_PORT = 4200  # of the server of `make stack`, unless a person chooses another
 PORT_PATIENCE = 10.0  # seconds for a server that is ending to leave its port
 
 # No work pool is served for the length of a run, so nothing may be scheduled or triggered.
@@ -103,10 +104,10 @@ def take_holder_lock(patience: float = 1.0) -> Lock | None:
     return lock
 
 
-def announce(port: int) -> str:
+def announce(port: int, *, stays: bool = False) -> str:
     """Write down in `server.json` where the server will be. Return the URL of its API."""
     url = f"http://{HOST}:{port}/api"
-    said = json.dumps({"url": url, "port": port, "holder": os.getpid()})
+    said = json.dumps({"url": url, "port": port, "holder": os.getpid(), "stays": stays})
     write_private(folder("prefect") / "server.json", said)
     return url
 

@@ -1,7 +1,7 @@
 """`python -m infra.servers prefect|mlflow`: a server, open to its own pages and to programs only.
 
-The servers are the apps that `prefect server start` and `mlflow server` run, behind `infra.own_origin`. Their
-settings are those of the environment. Where MLFLOW_AUTH_ADMIN_PASSWORD is set, MLflow asks for a login.
+The servers are the apps that `prefect server start` and `mlflow server` run, behind `llama_core.own_origin`.
+Their settings are those of the environment. Where MLFLOW_AUTH_ADMIN_PASSWORD is set, MLflow asks for a login.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from typing import Any
 
 import uvicorn
 
-from infra.own_origin import LOOPBACK, OwnOrigin
+from llama_core.own_origin import LOOPBACK, OwnOrigin
 
 NAMES = "LLAMA_SERVER_NAMES"  # what `--name` has named, for the processes of a server
 

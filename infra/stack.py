@@ -89,7 +89,7 @@ class Stack:
         try:
             self._server.run()
             started.append(self._server)
-            prefect_server.announce(self._ports["--prefect-port"])
+            prefect_server.announce(self._ports["--prefect-port"], stays=True)
             services.prepare_mlflow()
             self._tracker.run()
             started.append(self._tracker)
@@ -175,7 +175,7 @@ Ctrl-C stops everything."""
 def main(argv: list[str] | None = None) -> int:
     """Run the stack until a signal ends it. Return the exit code: 0, or 2 where something does not start."""
     parser = argparse.ArgumentParser(prog="python -m infra.stack", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--prefect-port", type=int, default=4200)
+    parser.add_argument("--prefect-port", type=int, default=prefect_server.STACK_PORT)
     parser.add_argument("--mlflow-port", type=int, default=5000)
     parser.add_argument("--auth", action="store_true", help="ask for a login, which is made at first use")
     options = parser.parse_args(argv)

@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from llama_core.errors import InputError
 
 GROUP = "llama_core.names"
+OFFERS = "llama_core.offers"  # functions without arguments, which return the names that a person may choose
 EXTRAS = {"models": "pipeline"}  # the extra of this project that looks up the names of a scheme
 
 
@@ -33,6 +34,22 @@ def resolve(text: str) -> str:
         raise InputError(_missing(text, scheme, str(error.name))) from None
     url: str = look_up(text)
     return url
+
+
+def offered() -> list[str]:
+    """Return the names that a person may choose among, the best first.
+
+    Raises InputError where nobody has any, and the errors of who looks them up.
+    """
+    try:
+        names = [name for point in entry_points(group=OFFERS) for name in point.load()()]
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"no model is named, and no registry can be asked: {error.name} is not installed"
+        ) from None
+    if not names:
+        raise InputError("no model is named, and none is registered: give the URL of one")
+    return names
 
 
 def _missing(text: str, scheme: str, what: str) -> str:

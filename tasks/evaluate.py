@@ -72,6 +72,6 @@ def table(evaluation: Artifact) -> list[dict[str, Any]]:
 
 def scores(evaluation: Artifact) -> dict[str, float]:
     """Return the results as metrics for MLflow, by name."""
-    held = {f"heldout_bits_per_byte.{s}": r["bits_per_byte"] for s, r in evaluation.facts["heldout"].items()}
-    done = {t: r["score"] for t, r in evaluation.facts["tasks"].items() if r["status"] == "done"}
-    return held | done
+    heldout, tasks = evaluation.facts["heldout"], evaluation.facts["tasks"]
+    held = {f"evaluation/bits_per_byte/{source}": r["bits_per_byte"] for source, r in heldout.items()}
+    return held | {f"evaluation/{task}": r["score"] for task, r in tasks.items() if r["status"] == "done"}

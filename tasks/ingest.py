@@ -1,11 +1,8 @@
 """Ingest: raw files to documents, with one step for each source."""
 
-from functools import partial
-
 from llama_core.corpus import ingest as core
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.sources.raw import Raw
-from llama_core.phases import one_phase
 from llama_core.step import Step
 from tasks.run import Run
 from tasks.step import make, stage
@@ -31,6 +28,5 @@ def ingest_source(run: Run, source: str, raws: list[Raw]) -> Documents:
     cfg = run.recipe.corpus.sources[source]
     digests = {raw.name: raw.digest for raw in raws}
     step = Step(run.store, "ingest", core.REVISION, core.identity(source, cfg), digests)
-    work = partial(core.ingest_shard, step, source, cfg)
-    plan = one_phase({raw.name: raw for raw in raws}, work)
+    plan = core.plan(step, source, cfg, raws)
     return Documents(source, make(run, step, plan, title=f"ingest {source}"))

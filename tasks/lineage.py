@@ -21,6 +21,14 @@ def lineage(documents: dict[str, Documents], text: TrainingText, *later: Artifac
     return named | {a.stage: a for a in (*text.stages, *later)}
 
 
+def step_tags(made: Lineage) -> dict[str, str]:
+    """Return tags with the folder of each step, `<stage>/<id>`, by stage.
+
+    Those of the stages that are made for each source are left out: the corpus's manifest names them.
+    """
+    return {f"step.{name}": artifact.name for name, artifact in made.items() if "." not in name}
+
+
 def started_from(recipe: Recipe) -> dict[str, str]:
     """Return the tag of the checkpoint that a training starts from, if it does."""
     start = recipe.train.start_from

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any
+from uuid import UUID
 
 from prefect import get_run_logger
 from prefect.artifacts import (
@@ -21,8 +22,10 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.client.orchestration import get_client
 from prefect.context import SettingsContext, get_settings_context
 from prefect.exceptions import MissingContextError
+from prefect.runtime import flow_run
 from prefect.settings import (
     PREFECT_API_REQUEST_TIMEOUT,
     PREFECT_API_URL,
@@ -193,9 +196,9 @@ def wait_for_prefect() -> None:
     began = time.monotonic()
     while url and not _prefect_answers():
         if _waited >= WAIT_FOR_PREFECT:
-            _warn_once("gone", f"Prefect at {url} did not come back; the run goes on without it")
+            warn_once("gone", f"Prefect at {url} did not come back; the run goes on without it")
             return
-        _warn_once("away", "Prefect cannot be reached: waiting for it (the work so far is committed)")
+        warn_once("away", "Prefect cannot be reached: waiting for it (the work so far is committed)")
         time.sleep(2)
         _waited, began = _waited + time.monotonic() - began, time.monotonic()
     _resting_until = 0.0
@@ -228,7 +231,7 @@ def _try(send: Callable[[], Any]) -> Any:
         return True  # outside a flow there is nobody to show it to
     except Exception as error:
         _resting_until = time.monotonic() + REST
-        _warn_once(
+        warn_once(
             "missed",
             f"Prefect missed an update ({type(error).__name__}): the run goes on, it is sent again later",
         )
@@ -251,7 +254,18 @@ def _without_retries() -> SettingsContext:
     return SettingsContext(profile=now.profile, settings=_impatient)
 
 
-def _warn_once(what: str, text: str) -> None:
+def is_cancelled() -> bool:
+    """Tell whether somebody has cancelled this flow in Prefect. Where Prefect cannot say so, nobody has."""
+    try:
+        with _without_retries(), get_client(sync_client=True) as client:
+            found = client.read_flow_run(UUID(str(flow_run.id))).state
+        return found is not None and (found.is_cancelling() or found.is_cancelled())
+    except Exception:
+        return False
+
+
+def warn_once(what: str, text: str) -> None:
+    """Show a warning, unless one about the same thing was shown before."""
     if what not in _warned:
         _warned.add(what)
         warn(text)

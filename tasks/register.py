@@ -24,11 +24,12 @@ from llama_core.step import Step
 from llama_core.store import CHUNK, Store
 from llama_core.url import without_secrets
 from tasks import tracking
-from tasks.evaluate import scores
 from tasks.export import attempt_of, check_code
-from tasks.lineage import started_from
+from tasks.lineage import started_from, step_tags
 from tasks.observe import Progress, say, show_link, warn
+from tasks.registry.details import Shown, show
 from tasks.registry.names import EXPORT_TAG, VERSION_TAG, quoted, source_of
+from tasks.registry.refusals import INSTEAD, reason, refusals
 from tasks.run import Run
 from tasks.step import stage
 
@@ -95,10 +96,9 @@ def register(run: Run, lineage: dict[str, Artifact], evaluation: Artifact, expor
     step = Step(run.store, "register", REVISION, {"model": name}, inputs)
     with _refusals():
         run_id = tracking.training_run(run, lineage["train"].name, {})
-    tags = {f"llama.{stage}": artifact.url for stage, artifact in lineage.items()}
-    tags |= {"llama.evaluate": evaluation.url, EXPORT_TAG: exported.url, VERSION_TAG: step.id}
-    tags |= {"llama.recipe": run.recipe.name, "llama.digest": lineage["train"].digest}
-    tags |= started_from(run.recipe)
+    made = lineage | {"evaluate": evaluation, "export": exported}
+    tags = {"llama.recipe": run.recipe.name} | step_tags(made) | started_from(run.recipe)
+    tags |= {EXPORT_TAG: exported.url, VERSION_TAG: step.id, "llama.digest": lineage["train"].digest}
     tags |= {SUMS_TAG: exported.shard("model").object(f"/{SUMS}").sha256}
     source = source_of(exported.store.at(attempt_of(exported)))
     api = MlflowClient()
@@ -113,14 +113,15 @@ def register(run: Run, lineage: dict[str, Artifact], evaluation: Artifact, expor
         if not announced:
             _check_loads(api, name, version, exported, delete=not found)
             _point(api, name, alias, version)
-        tracking.log_results(run_id, scores(evaluation), tags)
+        tracking.set_tags(run_id, tags)
+        show(Shown(run, made, name, version, run_id))
     say(f"  {'register':<20} {'reused' if found else 'made':>8}  models:/{name}@{alias}, version {version}")
     show_link("registered-model", source, f"models:/{name}@{alias}, version {version}")
     return Version(name, version, alias, source, run_id)
 
 
 def _refusals() -> AbstractContextManager[None]:
-    return tracking.refusals("the model", mlflow.get_registry_uri(), "MLFLOW_REGISTRY_URI")
+    return refusals("the model", mlflow.get_registry_uri(), "MLFLOW_REGISTRY_URI")
 
 
 def _check_same(api: MlflowClient, name: str, version: int, exported: Artifact, digest: str) -> None:
@@ -174,7 +175,7 @@ def _check_reads(store: Store, source: str, name: str, data: bytes) -> None:
             found = Path(get_artifact_repository(source).download_artifacts(name, folder)).read_bytes()
     except Exception as error:
         raise ServiceError(
-            f"MLflow cannot load models from {store.url} ({tracking.reason(error)}): use a store that it can "
+            f"MLflow cannot load models from {store.url} ({reason(error)}): use a store that it can "
             "read, and give it the address of that store and the credentials, as for this run"
         ) from error
     if found != data:
@@ -206,7 +207,7 @@ def _rehearse(run: Run, source: str, name: str, data: bytes) -> None:
                 same = Path(found).read_bytes() == data
         except mlflow.MlflowException as error:
             raise ServiceError(
-                f"MLflow does not find models:/{model}@{alias} again ({tracking.reason(error)}): choose "
+                f"MLflow does not find models:/{model}@{alias} again ({reason(error)}): choose "
                 "another register.model_name"
             ) from error
     finally:
@@ -250,7 +251,7 @@ def _check_loads(api: MlflowClient, name: str, version: int, exported: Artifact,
             with contextlib.suppress(mlflow.MlflowException):
                 api.delete_model_version(name, str(version))
         raise ServiceError(
-            f"MLflow cannot load version {version} of {name} from {exported.url} ({tracking.reason(error)}): "
+            f"MLflow cannot load version {version} of {name} from {exported.url} ({reason(error)}): "
             f"it was {'deleted again' if delete else 'left as it is'}, and no alias points at it"
         ) from error
 
@@ -260,7 +261,7 @@ def _version(
 ) -> tuple[int, bool]:
     """Return the version for this step, and whether it was there before: another run may have made it."""
     try:
-        api.create_registered_model(name, description="LLaMA, pretrained by this pipeline.")
+        api.create_registered_model(name)
     except mlflow.MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
@@ -271,7 +272,7 @@ def _version(
         except mlflow.MlflowException as error:
             if local and "Invalid model version source" in str(error):
                 raise ServiceError(
-                    f"this MLflow server does not take models from a local folder: {tracking.INSTEAD}"
+                    f"this MLflow server does not take models from a local folder: {INSTEAD}"
                 ) from error
             raise
     found = _versions(api, name, tags[VERSION_TAG], source)

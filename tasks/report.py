@@ -23,6 +23,7 @@ from tasks.decontaminate import not_run, summary
 from tasks.evaluate import table as evaluation_rows
 from tasks.observe import say, show_link, show_markdown
 from tasks.register import Version
+from tasks.registry.details import link_report
 from tasks.run import Run
 from tasks.step import make, stage
 from tasks.tokenizer import bytes_per_token
@@ -51,6 +52,7 @@ def report(run: Run, made: dict[str, Artifact], version: Version) -> str:
     url = artifact.store.url_of(artifact.shard("report").object(".html").name)
     show_markdown("report", text, f"report of {version.model}, version {version.version}")
     show_link("report-page", url, "the report as a page")
+    link_report(version.model, version.version, version.run_id, url)
     say(closing(run, made, version, url))
     return url
 
@@ -182,7 +184,9 @@ def _is_validation(name: str) -> bool:
 
 def _training(curve: list[dict[str, Any]]) -> str:
     """Return how the training went, in a few words."""
-    first, last = curve[0], curve[-1]
+    skipped = [record["step"] for record in curve if record.get("skipped")]
+    updates = [record for record in curve if not record.get("skipped")]
+    first, last = updates[0], updates[-1]
     said = f"{last['step']:,} steps, loss {first['loss']:.3f} to {last['loss']:.3f}"
     by_source = [f"{k.removeprefix(LOSS)} {v:.3f}" for k, v in last.items() if k.startswith(LOSS)]
     if by_source:
@@ -190,7 +194,11 @@ def _training(curve: list[dict[str, Any]]) -> str:
     said += f", {_median(curve, 'tokens_per_s'):,.0f} tokens/s"
     if last.get("mfu") is not None:
         said += f", MFU {_median(curve, 'mfu'):.1%} (PaLM), {_median(curve, 'mfu_causal'):.1%} (causal once)"
-    return f"{said} (median). Bits per byte of held-out text on the way:"
+    said += " (median)"
+    if skipped:
+        some = ", ".join(f"{n:,}" for n in skipped[:10]) + (" ..." if len(skipped) > 10 else "")
+        said += f"; {len(skipped):,} steps made no update, because they were not finite: {some}"
+    return f"{said}. Bits per byte of held-out text on the way:"
 
 
 def _profiles(run: Run, trained: Artifact) -> list[str]:
@@ -200,6 +208,7 @@ def _profiles(run: Run, trained: Artifact) -> list[str]:
 
 def drawn(records: list[dict[str, Any]], width: int = 1080, height: int = 260) -> str:
     """Draw the loss over tokens as SVG. `records`: those of `metrics`."""
+    records = [r for r in records if r["loss"] is not None]  # the other steps made no update
     losses = [r["loss"] for r in records]
     low, high = min(losses), max(losses)
     span = (high - low) or 1.0
@@ -242,11 +251,14 @@ def closing(run: Run, made: dict[str, Artifact], version: Version, url: str) -> 
     for sample in made["evaluate"].facts.get("samples", [])[:1]:
         shown = [x for x in (sample["prompt"] + sample["text"]).splitlines() if x.strip()][:6]
         lines += ["", "  a sample:", *(f"    {x[:100]}" for x in shown)]
+    uri = shlex.quote(f"models:/{version.model}@{version.alias}")
     lines += [
         "",
         "Next:",
-        f"  talk to it        .venv/bin/python -m llama_core.generate {shlex.quote(made['export'].url)}",
-        "  open the UIs      make stack",
+        f"  talk to it        .venv/bin/python -m llama_core.generate {uri}",
+        "  in the browser    make chat",
+        f"  what it is from   .venv/bin/python -m tasks.trace {uri}   (--snippet TEXT: its documents)",
+        "  browse it         make stack   (both UIs)",
         "  run it on S3      make pretrain STORE=s3://bucket/prefix   (with AWS_ENDPOINT_URL and keys set)",
     ]
     return "\n".join(lines)

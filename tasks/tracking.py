@@ -5,6 +5,7 @@ the training, and what it has missed is written when it is back.
 """
 
 import contextlib
+import math
 import posixpath
 import re
 import secrets
@@ -24,12 +25,12 @@ from sqlalchemy import make_url
 from infra.environment import variables
 from infra.machine import watched
 from llama_core.artifact import Artifact
-from llama_core.errors import LlamaError, ServiceError
+from llama_core.errors import ServiceError
 from llama_core.file_system import brief
 from llama_core.section import in_full
 from llama_core.train.metrics.record import records
-from llama_core.url import redact
 from tasks.observe import warn
+from tasks.registry.refusals import IN_A_FILE, refusals
 from tasks.run import Run
 
 V = TypeVar("V")
@@ -47,22 +48,6 @@ BATCH = 1000  # metrics that one call of MLflow takes
 # MLflow's client would try again for two minutes or, where a server is stopped, for a quarter of an hour.
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(REQUEST)}
 KEY_LENGTH = 250  # characters of the name of a param, a metric or a tag
-INSTEAD = (
-    "use a store that it can reach (store=s3://...), or set MLFLOW_REGISTRY_URI to the server's database"
-)
-IN_A_FILE = "such as sqlite:////home/me/mlflow.db"
-OTHERWISE = "see that {variable} names a server that runs, or a database that can be written to"
-ADVICE = (  # what to do, by words of MLflow's
-    ("Invalid model version source", f"it takes no models from a local folder: {INSTEAD}"),
-    ("maintenance mode", f"set {{variable}} to a database, {IN_A_FILE}, or to a server"),
-    ("supported", f"set {{variable}} to a server (http://...) or to a database, {IN_A_FILE}"),
-    ("No module named", "install what MLflow needs for this kind of database, or name another one"),
-    ("UNAUTHENTICATED", "see MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
-    ("PERMISSION_DENIED", "ask for the right to write, or log in as somebody who has it"),
-    ("readonly", "it can only be read: see who owns the file and its folder, and how the disk is mounted"),
-    ("read-only", "it can only be read: see who owns the file and its folder, and how the disk is mounted"),
-    ("disk is full", "make room on its disk"),
-)
 # What MLflow is told of each step is every number in its record, without these.
 NO_CURVES = ("step", "steps", "eta_s", "time")
 
@@ -147,31 +132,6 @@ def check_tag() -> str:
     return f"llama.check-{secrets.token_hex(4)}"
 
 
-@contextlib.contextmanager
-def refusals(what: str, uri: str, variable: str) -> Iterator[None]:
-    """Turn whatever MLflow raises in a block into a ServiceError with what to do.
-
-    `what`: what it is to keep. `variable`: the environment variable that names `uri`.
-    """
-    try:
-        yield
-    except LlamaError:
-        raise
-    except Exception as error:
-        said = reason(error)
-        advice = next((advice for words, advice in ADVICE if words in f"{said} {error}"), OTHERWISE)
-        raise ServiceError(
-            f"MLflow at {uri} cannot keep {what} of this run ({said}): {advice.format(variable=variable)}"
-        ) from error
-
-
-def reason(error: BaseException) -> str:
-    """Return what went wrong, in one line without passwords."""
-    text = redact(" ".join(str(error).partition("[SQL:")[0].split())) or type(error).__name__
-    code = getattr(error, "error_code", None)
-    return text[:300] if code in (None, "INTERNAL_ERROR") else f"{code}: {text}"[:300]
-
-
 def named(values: dict[str, V]) -> dict[str, V]:
     """Return values under keys that MLflow takes: it refuses some characters, long ones and such as `a//b`.
 
@@ -199,10 +159,14 @@ def _oldest(api: MlflowClient, experiment_id: str, step_name: str) -> str | None
 
 
 class Tracker:
-    """Buffers the metrics of a training, and writes them to its MLflow run: a context manager."""
+    """Buffers the metrics of a training, and writes them to its MLflow run: a context manager.
 
-    def __init__(self, run_id: str):
-        self._run_id = run_id
+    `seen`: the steps that the run has already. A training that goes on from a checkpoint does some steps
+    again, and a flow that adopts a job reads its log from the beginning: each step is written once.
+    """
+
+    def __init__(self, run_id: str, seen: Iterable[int] = ()):
+        self._run_id, self._seen = run_id, set(seen)
         self._buffer: list[Metric] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -227,7 +191,9 @@ class Tracker:
 
     def log(self, record: dict[str, Any]) -> None:
         """Take the metrics of one step. It never waits for the server and never raises."""
-        self._extend(_metrics(record))
+        if record["step"] not in self._seen:
+            self._seen.add(record["step"])
+            self._extend(_metrics(record))
 
     def watched(self) -> contextlib.AbstractContextManager[None]:
         """Return a block during which the metrics of this machine are taken, too.
@@ -283,7 +249,7 @@ def conclude(run_id: str, train: Artifact) -> None:
         with variables(**IMPATIENT):
             if missed := reconcile(run_id, train):
                 warn(f"      {missed} steps that MLflow had missed are written to it")
-            log_results(run_id, {}, {"llama.checkpoint": train.url, "llama.digest": train.digest})
+            set_tags(run_id, {"llama.checkpoint": train.url, "llama.digest": train.digest})
             set_status(run_id, "FINISHED")
     except mlflow.MlflowException as error:
         warn(
@@ -292,14 +258,17 @@ def conclude(run_id: str, train: Artifact) -> None:
         )
 
 
+def steps_of(run_id: str) -> set[int]:
+    """Return the steps whose metrics a run has."""
+    return {metric.step for metric in client().get_metric_history(run_id, "loss")}
+
+
 def reconcile(run_id: str, train: Artifact) -> int:
     """Write what MLflow has not seen of a finished training, and return the number of missing steps.
 
     The training's own record is complete. MLflow's is not if a flow was killed with metrics in its buffer.
     """
-    api = client()
-    seen = {m.step for m in api.get_metric_history(run_id, "loss")}
-    missing = 0
+    api, seen, missing = client(), steps_of(run_id), 0
     batch: list[Metric] = []
     for record in records(train):
         if record["step"] not in seen:
@@ -313,11 +282,9 @@ def reconcile(run_id: str, train: Artifact) -> int:
     return missing
 
 
-def log_results(run_id: str, results: dict[str, float], tags: dict[str, str]) -> None:
-    """Write results, as metrics, and tags to a run."""
-    now = int(time.time() * 1000)
-    metrics = [Metric(k, v, now, 0) for k, v in named(results).items()]
-    client().log_batch(run_id, metrics=metrics, tags=[RunTag(k, v) for k, v in named(tags).items()])
+def set_tags(run_id: str, tags: dict[str, str]) -> None:
+    """Set tags of a run."""
+    client().log_batch(run_id, tags=[RunTag(k, v) for k, v in named(tags).items()])
 
 
 @contextlib.contextmanager
@@ -325,12 +292,15 @@ def running(run_id: str) -> Iterator[None]:
     """Show a run as RUNNING during the block, which says itself when it is FINISHED.
 
     If the block raises, the run ends as FAILED, or as KILLED where somebody has interrupted or cancelled it.
+    It stays RUNNING where its job goes on without this flow.
     A server that does not take this is waited for PARTING seconds: the block's own error is the one to show.
     """
     set_status(run_id, "RUNNING")
     try:
         yield
     except BaseException as error:
+        if getattr(error, "job_goes_on", False):
+            raise
         wanted = not isinstance(error, Exception) or getattr(error, "cancelled", False)
         teller = threading.Thread(
             target=_try_to_set_status, args=(run_id, "KILLED" if wanted else "FAILED"), daemon=True
@@ -381,6 +351,8 @@ def _metrics(record: dict[str, Any]) -> Iterable[Metric]:
     """Return the metrics in the record of one step, the loss last: a step whose loss is there is whole."""
     now = int(record.get("time", time.time()) * 1000)
     numbers = {k: v for k, v in record.items() if k not in NO_CURVES and isinstance(v, int | float)}
+    if record.get("loss", 0.0) is None:
+        numbers["loss"] = math.nan  # a step that made no update
     curves = {k: numbers[k] for k in sorted(numbers, key="loss".__eq__)}
     return [Metric(name, float(value), now, record["step"]) for name, value in named(curves).items()]
 

@@ -12,7 +12,7 @@ from llama_core.train.metrics.names import VALIDATION as NAME
 from tasks import tracking
 from tasks.export import import_for_export
 from tasks.launch import launch
-from tasks.lineage import started_from
+from tasks.lineage import started_from, step_tags
 from tasks.observe import Progress, clock, live
 from tasks.run import Run
 from tasks.step import made, reused, stage
@@ -40,7 +40,7 @@ def train(run: Run, corpus: Artifact, tokenizer: Artifact, tokens: Artifact) -> 
         inputs |= {"start_from": Named(start.step)}
     step = Step(run.store, "train", REVISION, identity, inputs, recipe.execution())
     imported = _imported(run, tokenizer)
-    lineage = {"llama.tokens": tokens.name, "llama.tokenizer": tokenizer.name} | started_from(recipe)
+    lineage = step_tags({"tokens": tokens, "tokenizer": tokenizer}) | started_from(recipe)
     run_id = tracking.training_run(run, imported.name if imported else step.name, lineage)
     started = time.monotonic()
     artifact = imported or step.finished()
@@ -70,7 +70,8 @@ def _follow(job: Job, run_id: str) -> Artifact:
     every = job.recipe.run.log_every
     progress = Progress("train-progress", job.recipe.train.steps, "steps")
     here = job.recipe.launch.launcher == "local"
-    with tracking.Tracker(run_id) as tracker, tracker.watched() if here else nullcontext():
+    seen = tracking.steps_of(run_id)
+    with tracking.Tracker(run_id, seen) as tracker, tracker.watched() if here else nullcontext():
 
         def show(record: dict[str, Any]) -> None:
             tracker.log(record)
@@ -87,7 +88,7 @@ def headline(record: dict[str, Any]) -> str:
     """Return what a person looks for in the record of a step, in one line."""
     parts = [
         f"step {record['step']}/{record['steps']}",
-        f"loss {record['loss']:.4f}",
+        "no update" if record["loss"] is None or record.get("skipped") else f"loss {record['loss']:.4f}",
         f"{record['tokens_per_s']:,.0f} tokens/s",
     ]
     if record.get("mfu") is not None:

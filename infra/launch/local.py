@@ -34,6 +34,8 @@ class Child(Handle):
 class LocalLauncher:
     """A `Launcher` whose jobs are child processes on this machine."""
 
+    outlives = False
+
     def capacity(self) -> Capacity:
         """Return what this machine has, busy or not."""
         gpus = _gpu_memory()

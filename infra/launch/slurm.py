@@ -24,7 +24,6 @@ from llama_core.errors import LaunchError
 from llama_core.program import STOPPED
 from llama_core.recipes.time_limit import seconds
 
-PATIENCE = 600  # seconds that Slurm's controller may be away before a watched job is given up
 WARNING = 300  # seconds before its time limit at which a job is asked to save and end
 PHASES: dict[str, JobPhase] = {
     **dict.fromkeys(("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"), "pending"),
@@ -41,6 +40,8 @@ class SlurmLauncher:
 
     `partition`: None is the cluster's default. `every`: seconds between two looks at a job.
     """
+
+    outlives = True
 
     def __init__(self, partition: str | None = None, every: float = 5.0):
         self.partition, self.every = partition, every
@@ -78,17 +79,13 @@ class SlurmLauncher:
         return Handle(job.name, number, log)
 
     def poll(self, handle: Handle) -> State:
-        """Return the state of the job. Raises LaunchError where Slurm is away for PATIENCE seconds."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                return _state(_fields(handle.id))
-            except LaunchError as error:
-                if "Invalid job id" in str(error):
-                    return State("failed", f"Slurm has forgotten job {handle.id}")
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(self.every)
+        """Return the state of the job, which is unknown as long as Slurm's controller is away."""
+        try:
+            return _state(_fields(handle.id))
+        except LaunchError as error:
+            if "Invalid job id" in str(error):
+                return State("failed", f"Slurm has forgotten job {handle.id}")
+            return State("unknown", f"{error}; job {handle.id} goes on, and is looked for again")
 
     def cancel(self, handle: Handle) -> None:
         """End the job, and return when it has ended."""

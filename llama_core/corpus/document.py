@@ -1,12 +1,12 @@
 """A document: one row of Parquet, as every stage of the corpus reads and writes it.
 
 The modules of `sources/` yield an outcome for the raw records that they read: a `Document`, `NonContent`,
-`Dropped` or `Quarantined`.
+`Dropped` or `Quarantined`; and beside these what they have `Noted`.
 """
 
 import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -78,7 +78,14 @@ class Quarantined:
     """Name of the error; it is counted under this name."""
 
 
-Outcome = Document | NonContent | Dropped | Quarantined
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What a source counts beside raw records, such as bytes between them: added to the shard's counts."""
+
+    counts: Mapping[str, int]
+
+
+Outcome = Document | NonContent | Dropped | Quarantined | Noted
 
 SCHEMA = pa.schema([(f.name, pa.string()) for f in fields(Document) if f.type is str])
 DROPPED_SCHEMA = pa.schema([("reason", pa.string()), ("record", pa.string()), ("text", pa.string())])

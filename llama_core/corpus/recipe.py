@@ -15,8 +15,26 @@ LANGUAGES = "bg ca cs da de en es fr hr hu it nl pl pt ro ru sl sr sv uk".split(
 MOST_VALUES = 10_000  # of a MinHash signature; the longest that is published has 9,000
 
 
+class Limit(Section):
+    """How much of a source a trial reads: its first files by the order of their names, or documents."""
+
+    files: Identity[int | None] = Field(None, ge=1)
+    """Number of raw files (packages, checkouts) that are read; null: all."""
+    documents: Identity[int | None] = Field(None, ge=1)
+    """Number of documents after which reading ends; null: all. With it, files are read one after another."""
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> "Limit":
+        if self.files is None and self.documents is None:
+            raise ValueError("limit names neither files nor documents: set one of them, or limit to null")
+        return self
+
+
 class _Source(Section):
     """The settings that every kind of source has."""
+
+    limit: Identity[Limit | None] = None
+    """How much is read in a trial, before the recipe is let loose on all of the source; null: all of it."""
 
     min_chars: Identity[int] = Field(200, ge=1)
     """Smallest number of characters of a document: one with fewer is dropped. The paper names no limit."""

@@ -4,7 +4,9 @@ import contextlib
 import functools
 import hashlib
 import os
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +20,7 @@ from llama_core.objects import Object
 from llama_core.store import Store
 from llama_core.tokenizer.model import MODEL
 from llama_core.weights.checkpoint import TrainedWeights
-from llama_core.weights.meta import CHECKLIST, TOKENIZER_CHECKLIST
+from llama_core.weights.meta import CHECKLIST, TOKENIZER_CHECKLIST, MetaWeights
 from llama_core.weights.open import open_weights, store_of, whole
 from llama_core.weights.weights import Weights
 
@@ -48,11 +50,16 @@ def convert(
     if kind != "step":
         _check_free(place)
     weights = open_weights(source, tokenizer)
+    if tokenizer is not None and not isinstance(weights, MetaWeights):
+        raise InputError(
+            f"{weights.url} is not in Meta's format, and has a tokenizer of its own: leave out --tokenizer"
+        )
     chosen = DTYPES[dtype] if dtype else None
     with whole(store_of(source)):
         if kind == "step":
             return _import(weights, place, chosen, told)
         files = _files(weights, kind, chosen, shards)
+        _check_room(place, files.size)
         weights.check()
         return _write(files, place, kind, told)
 
@@ -66,6 +73,7 @@ def _files(weights: Weights, kind: str, dtype: torch.dtype | None, shards: int |
 def _import(weights: Weights, root: Store, dtype: torch.dtype | None, told: Told) -> str:
     if isinstance(weights, TrainedWeights):
         raise InputError(f"{weights.url} is a train step already")
+    _check_room(root, 4 * weights.model.n_params(weights.vocab_size))
     weights.check()
     total, done = sum(4 * torch.Size(weights.shape(name)).numel() for name in weights.names), 0
 
@@ -142,6 +150,18 @@ class _Counted:
 
     def flush(self) -> None:
         """Do nothing: the store decides when bytes leave."""
+
+
+def _check_room(place: Store, size: int) -> None:
+    """Raise StoreError where a disk of this machine has no room for so many bytes."""
+    if not place.is_local:
+        return
+    folder = Path(place.path())
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if (free := shutil.disk_usage(there).free) < size:
+        raise StoreError(
+            f"no space is left for {size / 1e9:.1f} GB at {place.url}: {free / 1e9:.1f} GB are free"
+        )
 
 
 def _check_free(place: Store) -> None:

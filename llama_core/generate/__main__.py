@@ -52,8 +52,7 @@ def main() -> int:
     from llama_core.generate.engine import Engine, Sampling
     from llama_core.generate.load import load
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    engine = Engine(*load(resolve(args.model), device))
+    engine = Engine(*load(resolve(args.model), "cuda" if torch.cuda.is_available() else "cpu"))
 
     def answer(prompt: str, seed: int) -> None:
         print(prompt, end="", flush=True)

@@ -21,7 +21,7 @@ from llama_core.recipes.plain import NULL, Plain, Refused, parse
 from llama_core.url import normal_url, refuse_secrets
 
 RECIPES = resources.files("llama_core") / "recipes"
-PRESETS = ("micro", "tiny", "7b", "13b", "33b", "65b", "llama-v1")
+PRESETS = ("micro", "tiny", "7b", "13b", "33b", "65b", "llama-v1", "llama-v1-trial")
 MAX_BYTES = 1 << 20  # of a recipe; the largest of ours has 16,000
 MAX_BASES = 20  # recipes that extend one another
 WEB = ("http://", "https://")
@@ -170,15 +170,24 @@ def _ask(url: str) -> bytes:
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """Return the values of `base` with those of `over` in their place, key by key.
 
-    `sources` and `mixture` are replaced as a whole. `holdout` and `choices` are about the sources: those of
-    `base` are left out where `over` names sources of its own.
+    `mixture` is replaced as a whole, and `sources` too, unless all that `over` names are changes of what
+    `base` has: sources without a `kind`. `holdout` and `choices` are about the sources: those of `base` are
+    left out where `over` names sources of its own.
     """
-    merged = {k: v for k, v in base.items() if not (k in ("holdout", "choices") and "sources" in over)}
+    others = "sources" in over and not _are_changes(base.get("sources"), over["sources"])
+    merged = {k: v for k, v in base.items() if not (k in ("holdout", "choices") and others)}
     for key, value in over.items():
         deep = isinstance(value, dict) and isinstance(base.get(key), dict)
-        whole = key in ("sources", "mixture")
+        whole = key == "mixture" or (key == "sources" and others)
         merged[key] = _merge(base[key], value) if deep and not whole else value
     return merged
+
+
+def _are_changes(base: Any, over: Any) -> bool:
+    """Tell whether sources are changes of those of `base`, and no sources of their own."""
+    if not (isinstance(base, dict) and isinstance(over, dict) and over):
+        return False
+    return all(name in base and isinstance(some, dict) and "kind" not in some for name, some in over.items())
 
 
 def _from_outside(override: tuple[str, Any]) -> tuple[int, bool]:

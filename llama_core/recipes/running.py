@@ -89,7 +89,8 @@ class Launch(Section):
     partition: Execution[str | None] = Field(None, pattern=r"^\w[\w.,@+-]*$", max_length=255)
     """Name of the Slurm partition, or several with commas between; null: the cluster's default."""
     max_restarts: Execution[int] = Field(2, ge=0)
-    """Number of times that a failed job is started again from its last checkpoint."""
+    """Number of times in a row that a job is started again although it came no further than before. A job
+    that failed further on than ever is always started again, from its last checkpoint."""
 
     @property
     def world_size(self) -> int:
@@ -110,6 +111,10 @@ class RunSection(Section):
     """Number of training steps between two checkpoints."""
     keep: Execution[int] = Field(2, ge=1)
     """Number of checkpoints that are kept besides the newest."""
+    hang_after: Execution[float] = Field(540.0, gt=0)
+    """Seconds without the end of a training step, a save or a validation after which a process writes its
+    stacks to the log and the store and ends, so that the job starts again. Processes wait for each other for
+    ten minutes."""
     log_every: Execution[int] = Field(10, ge=1)
     """Number of training steps between two lines of the log."""
     validate_every: Execution[int] = Field(1_000_000_000, ge=0)

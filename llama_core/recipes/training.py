@@ -119,6 +119,18 @@ class Train(Section):
     grad_clip: Identity[float] = Field(1.0, gt=0)
     """Largest global norm of the gradients; larger ones are scaled down to it. It is 1.0 in the paper
     (section 2.3)."""
+    spike_norm: Identity[float | None] = Field(10.0, gt=1)
+    """A step makes no update if the norm of its gradients, before they are clipped, is more than so many
+    times the rolling mean of the updates before it; null: however large it is. One that is not finite never
+    makes one."""
+    spike_window: Identity[int] = Field(100, ge=1)
+    """Number of updates of that rolling mean, and of those at the start that are not compared with it."""
+    most_skipped: Identity[int] = Field(10, ge=0)
+    """Number of steps in a row that may make no update. After one more, the training goes back to a
+    checkpoint before the first of them, and passes over the batches since (Chowdhery et al. 2022, section
+    5.1)."""
+    most_returns: Identity[int] = Field(3, ge=0)
+    """Number of times that a training goes back in this way; the next time, the run ends."""
     init_std: Identity[float] = Field(0.02, gt=0)
     """Standard deviation of the initial weights. The paper does not say; the default is GPT-2's."""
     document_mask: Identity[bool] = True

@@ -27,6 +27,7 @@ from llama_core.step import OpenShard, Step, committed_names
 from llama_core.store import Store, to_json
 from llama_core.train.distributed import World
 from llama_core.train.metrics import record
+from llama_core.train.stability.guard import NO_NORMS, Norms, Span
 from llama_core.train.storage import ShardReader, ShardWriter, read_metadata
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,9 @@ class Progress(BaseModel):
     """How often the moments were updated: not as often as the weights after a start without them."""
     loss: float | None = None
     record: Object | None = None
+    norms: Norms = NO_NORMS
+    passed_over: tuple[tuple[Count, Count], ...] = ()
+    returns: Count = 0
 
 
 PROGRESS = TypeAdapter(Progress)
@@ -66,11 +70,17 @@ class TrainState:
     """The loss of the last update's batch."""
     record: Object | None = None
     """The newest segment of the record (see `metrics.record`), on the process that saves."""
+    norms: Norms = NO_NORMS
+    """The norms of the gradients of the updates (see `guard`)."""
+    passed_over: tuple[Span, ...] = ()
+    """The batches that no step takes: spans (from, up to), counted from 0."""
+    returns: int = 0
+    """How often the training went back to a checkpoint."""
 
     def state(self) -> dict[str, Any]:
         """Return it as a JSON value."""
         record = self.record.as_dict() if self.record else None
-        return vars(self) | {"record": record}
+        return vars(self) | {"record": record, "norms": vars(self.norms)}
 
 
 def name_of(step: int) -> str:
@@ -105,7 +115,33 @@ def load(step: Step, model: nn.Module, optimizer: torch.optim.Optimizer, world: 
     All processes leave a damaged one for an older one, or none of them does. Its commit is deleted once the
     older one is loaded. Raises DamagedError where no whole one remains.
     """
-    failed: dict[str, Exception] = {}  # checkpoints that cannot be loaded; rank 0 chooses among the others
+    return _load(step, {}, model, optimizer, world)
+
+
+def go_back(
+    step: Step, before: int, model: nn.Module, optimizer: torch.optim.Optimizer, world: World
+) -> TrainState | None:
+    """Load the newest checkpoint that was saved before update `before`, and delete the later ones.
+
+    Returns None, with all of them deleted, where there is none. Raises DamagedError as `load` does.
+    """
+    names = world.agree(lambda: committed(step))
+    later = {name: LlamaError("the training goes back") for name in names if name >= name_of(before)}
+    if len(later) < len(names):
+        return _load(step, dict(later), model, optimizer, world)
+    if world.rank == 0:
+        _delete(step, names)
+    return None
+
+
+def _load(
+    step: Step,
+    failed: dict[str, Exception],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    world: World,
+) -> TrainState | None:
+    """Load the newest whole checkpoint but for those in `failed`, among which rank 0 does not choose."""
     while shard := world.agree(lambda: _newest(step, failed)):
         try:
             progress = load_shard(step.folder, shard, model, optimizer, world)
@@ -146,7 +182,7 @@ def finish(step: Step, progress: TrainState, keep: int, digest: str, facts: dict
     """
     with step.shard(record.SHARD) as shard:
         shard.objects += record.segments(step.folder, progress.record)
-        shard.counts |= {"steps": progress.step, "tokens": progress.tokens}
+        shard.counts.update({"steps": progress.step, "tokens": progress.tokens})  # zeros as well
     facts |= {"final": name_of(progress.step), "steps": progress.step, "tokens": progress.tokens}
     step.commit([*committed(step)[-(keep + 1) :], record.SHARD], digest, facts)
 
@@ -225,7 +261,8 @@ def read_progress(folder: Store, shard: Shard) -> tuple[TrainState, int]:
     """Return how far a training had come, and how often its moments were updated. Raises DamagedError."""
     state = shard.object(f"/{shard.name}/state.json")
     found = folder.read_as(PROGRESS, state.name, expect=state)
-    return TrainState(found.step, found.tokens, found.data, found.loss, found.record), found.updates
+    values = {name: getattr(found, name) for name in Progress.model_fields if name != "updates"}
+    return TrainState(**values), found.updates
 
 
 def _updates(optimizer: torch.optim.Optimizer) -> int:

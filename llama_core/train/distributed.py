@@ -84,6 +84,7 @@ def join(device: str) -> World:
             )
         place = torch.device("cuda", local_rank)
         torch.cuda.set_device(place)
+        os.environ.setdefault("TORCH_NCCL_TRACE_BUFFER_SIZE", "2000")  # what the watchdog writes of NCCL
     else:
         place = torch.device("cpu")  # the launchers set its number of threads, OMP_NUM_THREADS
     if size > 1:

@@ -4,6 +4,7 @@ import logging
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Protocol
 
 import torch
@@ -24,6 +25,9 @@ from llama_core.train.optimizer import clip, make_optimizer, update
 from llama_core.train.parallelize import build
 from llama_core.train.passes import backward
 from llama_core.train.profile import Profile
+from llama_core.train.stability.guard import Guard, batch_of
+from llama_core.train.stability.returns import Steps, check_returns, past
+from llama_core.train.stability.watchdog import Watchdog
 from llama_core.train.start import begin
 from llama_core.train.validation import Sample, Validation
 
@@ -60,8 +64,8 @@ def train(
     """Train from the newest checkpoint, or else from where `start.begin` says, to the step's manifest.
 
     `heldout`: what the model is validated on. Returns False where SIGTERM stopped it before the end, with its
-    progress saved. Raises DivergedError where the loss or the gradients are not finite, InputError where
-    `data` is not what the step was trained on, and StoreError.
+    progress saved. Raises DivergedError where too many steps make no update (see `stability.guard`),
+    InputError where `data` is not what the step was trained on, and StoreError.
     """
     cfg, run = recipe.train, recipe.run
     model = build(recipe, vocab_size, world)
@@ -70,42 +74,65 @@ def train(
         kind = world.device.type
         log.info("attention by %s on %s", backend_for(recipe.layout.attention, kind), kind)
     optimizer = make_optimizer(model, cfg)
+
+    def begun() -> TrainState:
+        return begin(step, recipe, vocab_size, model, optimizer, data.fingerprint, world)
+
+    def watching(at: TrainState) -> tuple[Metrics, Guard]:
+        metrics = Metrics(step, recipe, vocab_size, data.sources, mesh, at.record, at.passed_over)
+        return metrics, Guard(cfg, at.norms, world.device)
+
     progress = checkpoint.load(step, model, optimizer, world)
     if progress is None:
-        progress = begin(step, recipe, vocab_size, model, optimizer, data.fingerprint, world)
+        progress = begun()
     elif progress.data != data.fingerprint:
         raise InputError(f"{step.folder.url} was trained on other data: delete it to start anew")
     elif world.rank == 0:
         log.info("resuming after step %d of %d, on %d processes", progress.step, cfg.steps, world.size)
-    metrics = Metrics(step, recipe, vocab_size, data.sources, mesh, progress.record)
+    metrics, guard = watching(progress)
+    steps = Steps(progress.step, cfg.steps)
     validation = Validation(heldout, model, recipe, bos_id)
     profile = Profile(step, recipe, world)
 
-    with _sigterm() as asked_to_stop:
-        for n in collected_between(range(progress.step + 1, cfg.steps + 1)):
+    with _sigterm() as asked_to_stop, Watchdog(step, world, run.hang_after) as watchdog:
+        for n in collected_between(steps):
+            watchdog.beat(n)
             profile.begin(n)
             metrics.begin()
-            batch = data.batch(n - 1, mesh.data_rank, mesh.data_size)
+            batch = data.batch(batch_of(n, progress.passed_over), mesh.data_rank, mesh.data_size)
             metrics.lap("data")
             rows = backward(model, torch.from_numpy(batch.tokens), recipe, bos_id)
             metrics.lap("passes")
             grad_norm = clip(model.parameters(), cfg.grad_clip)
-            update(optimizer, n, cfg)
+            allowed = guard.allows(grad_norm)
+            update(optimizer, n, cfg, allowed)
             metrics.lap("optimizer")
             told = (bool(asked_to_stop), data.fetched_pages)
-            stopping = metrics.step(n, rows, batch.sources, grad_norm, *told)
-            if profile.ends(n):
+            stopping = metrics.step(n, rows, batch.sources, grad_norm, allowed, *told)
+            if profile.ends(n) or n == cfg.steps:
                 metrics.settle()
+            if bad := metrics.unstable:
+                metrics.settle()
+                check_returns(bad, progress, cfg)
+                back = checkpoint.go_back(step, bad[0], model, optimizer, world) or begun()
+                progress = past(bad, progress, back)
+                metrics, guard = watching(progress)
+                steps.go_on_after(progress.step)
+                continue
             if validation.due(n):
                 metrics.settle()
+                watchdog.beat(n)
                 metrics.add(validation.bits_per_byte())
             if n % run.save_every and n < cfg.steps and not stopping:
                 continue
-            metrics.settle()  # nothing that is not finite is saved
+            metrics.settle()
+            watchdog.beat(n)
             if world.agree(lambda: step.folder.exists(MANIFEST)):
                 return True  # another attempt has finished this step
-            tokens = cfg.tokens_before(n + 1)
-            progress = TrainState(n, tokens, data.fingerprint, metrics.loss, metrics.publish())
+            progress = replace(
+                progress, step=n, tokens=cfg.tokens_before(n + 1), loss=metrics.loss,
+                record=metrics.publish(), norms=guard.norms(),
+            )  # fmt: skip
             checkpoint.save(step, model, optimizer, progress, world)
             if world.rank == 0:
                 checkpoint.retain(step, run.keep)

@@ -32,6 +32,7 @@ MODULES = (
     "llama_core.artifact",
     "llama_core.objects",
     "llama_core.train.checkpoint",
+    "llama_core.train.stability.guard",
     "llama_core.train.storage",
     "torch.distributed.checkpoint.metadata",
     "torch.distributed.checkpoint.planner",

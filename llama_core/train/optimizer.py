@@ -52,8 +52,14 @@ def make_optimizer(model: nn.Module, cfg: Train) -> torch.optim.AdamW:
     return optimizer
 
 
-def update(optimizer: torch.optim.AdamW, step: int, cfg: Train) -> None:
-    """Make update `step` (1 is the first), and delete the gradients."""
+def update(optimizer: torch.optim.AdamW, step: int, cfg: Train, allowed: Tensor) -> None:
+    """Make update `step` (1 is the first), and delete the gradients.
+
+    `allowed`: bool (). Where it is false, the weights and the moments stay as they are; the device decides,
+    and nothing waits for it.
+    """
+    # What torch's own scaler of gradients tells the fused optimizer; its class does not declare it.
+    optimizer.found_inf = (~allowed).float()  # type: ignore[attr-defined]
     for group in optimizer.param_groups:
         group["lr"] = lr_at(step, cfg)
     optimizer.step()

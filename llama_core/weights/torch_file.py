@@ -24,7 +24,7 @@ from llama_core.weights.region import Region
 from llama_core.weights.torch_pickle import tensors_of
 
 ALIGNMENT = 64  # bytes: as torch writes it, so that a file can be mapped into memory
-MOST_DIRECTORY = 8 << 20  # bytes of a zip archive's directory, or of another part that is read at once
+MOST_DIRECTORY = 4 << 20  # bytes of a zip archive's directory, or of another part that is read at once
 LOCAL = struct.Struct("<4s5H3L2H")  # a member's own header, before its name and its extra field
 STORAGES = {
     torch.float32: torch.FloatStorage,

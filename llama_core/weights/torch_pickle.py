@@ -8,8 +8,9 @@ import pickletools
 from typing import Any, NamedTuple
 
 from llama_core.errors import DamagedError
-from llama_core.parse import MOST_BYTES, damaged, shown
+from llama_core.parse import damaged, shown
 
+MOST = 2 << 20  # bytes: a model of 1,024 layers has fewer, and a byte can make an object of a hundred
 TENSOR = "torch._utils _rebuild_tensor_v2"
 PARAMETER = "torch._utils _rebuild_parameter"
 EMPTY = "collections OrderedDict"
@@ -50,8 +51,8 @@ def tensors_of(data: bytes, what: str) -> dict[str, Any]:
 
     Raises DamagedError, which calls the file `what`, for anything but a dictionary of tensors and numbers.
     """
-    if len(data) > MOST_BYTES:
-        raise damaged(what, f"its list of tensors has {len(data):,} bytes, where {MOST_BYTES:,} is the most")
+    if len(data) > MOST:
+        raise damaged(what, f"its list of tensors has {len(data):,} bytes, where {MOST:,} is the most")
     try:
         value = _Machine().run(data)
     except DamagedError:
@@ -103,6 +104,8 @@ class _Machine:
             stack.append(Global(argument))
         elif name == "STACK_GLOBAL":
             module, inner = stack[-2:]
+            if not isinstance(module, str) or not isinstance(inner, str):
+                raise ValueError("it names what is no name")
             stack[-2:] = [Global(f"{module} {inner}")]
         else:
             self._build(name)
@@ -150,9 +153,11 @@ def _set(target: Any, key: Any, value: Any) -> None:
 
 def _storage(persistent: Any) -> Storage:
     kind, of, key, _, count = persistent
+    if kind != "storage" or not isinstance(of, Global) or not isinstance(key, str) or not _is_count(count):
+        raise ValueError("it refers to what is no storage")
     module, _, name = of.name.partition(" ")
-    if kind != "storage" or module != "torch" or not isinstance(key, str) or not _is_count(count):
-        raise ValueError(f"it refers to a {shown(kind)} {shown(of.name)}")
+    if module != "torch":
+        raise ValueError(f"it refers to a {shown(of.name)}")
     return Storage(name, key, count)
 
 

@@ -25,7 +25,7 @@ from llama_core.errors import DamagedError, InputError, LlamaError, ServiceError
 from llama_core.export.pyfunc_model import SUMS
 from llama_core.parse import shown
 from llama_core.store import Store
-from llama_core.url import redact
+from tasks.registry.refusals import reason
 
 VERSION_TAG = "llama.register"  # the tag of a version that holds the id of the step that made it
 EXPORT_TAG = "llama.export"  # the tag of a version that holds the URL of its export
@@ -69,9 +69,8 @@ def registry() -> Iterator[MlflowClient]:
         except LlamaError:
             raise
         except Exception as error:
-            said = redact(" ".join(str(error).split()) or type(error).__name__)[:300]
             raise ServiceError(
-                f"MLflow's registry at {mlflow.get_registry_uri()} cannot be read ({said}): see "
+                f"MLflow's registry at {mlflow.get_registry_uri()} cannot be read ({reason(error)}): see "
                 "MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI"
             ) from error
 

@@ -30,9 +30,7 @@ def ingested(store: Store) -> Callable[..., Artifact]:
         raws = ingest.raw_files(name, source)
         inputs = {raw.name: raw.digest for raw in raws}
         step = Step(store, "ingest", ingest.REVISION, ingest.identity(name, source), inputs)
-        for raw in raws:
-            ingest.ingest_shard(step, name, source, raw)
-        return step.commit([raw.name for raw in raws])
+        return execute(step, ingest.plan(step, name, source, raws))
 
     return run
 

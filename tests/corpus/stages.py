@@ -34,10 +34,10 @@ def recipe_of_files(folder: Path, sources: dict[str, list[dict[str, Any]]], **co
 
 
 def ingest_source(store: Store, name: str, source: Source) -> Artifact:
-    raws = {raw.name: raw for raw in ingest.raw_files(name, source)}
-    inputs = {raw.name: raw.digest for raw in raws.values()}
+    raws = ingest.raw_files(name, source)
+    inputs = {raw.name: raw.digest for raw in raws}
     step = Step(store, "ingest", ingest.REVISION, ingest.identity(name, source), inputs)
-    return execute(step, one_phase(raws, partial(ingest.ingest_shard, step, name, source)))
+    return execute(step, ingest.plan(step, name, source, raws))
 
 
 def ingest_recipe(store: Store, recipe: Recipe) -> dict[str, Documents]:

@@ -83,7 +83,7 @@ def train(
         rows = backward(parts, mine, recipe, BOS)
         assert rows.shape == mine.shape[:1] and rows.dtype == torch.float32
         norm = clip(parts.parameters(), recipe.train.grad_clip)
-        update(optimizer, n, recipe.train)
+        update(optimizer, n, recipe.train, norm.isfinite())
         total = world.sum(rows.double().sum().item())[0]
         curve.append((total / recipe.train.global_batch_tokens, norm.item()))
         seen.append(mine.tolist())

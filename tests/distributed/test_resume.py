@@ -116,12 +116,15 @@ def test_with_no_whole_checkpoint_left_nothing_is_trained(training):
     assert run.committed() == ["step-00000010", "step-00000020"], "nothing is deleted"
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_is_never_saved(training):
-    run = training(**{"train.lr": 1e20, "train.warmup_steps": 0, "run.save_every": 1})
+def test_losses_that_are_no_numbers_stop_the_run_and_none_is_in_the_weights(training):
+    few = {"train.most_skipped": 2, "train.most_returns": 1}
+    run = training(**{"train.lr": 1e20, "train.warmup_steps": 0, "run.save_every": 1, **few})
     output = run.run(1, expect=2)
-    assert "@final training diverged at step" in output
-    steps = [int(name.removeprefix("step-")) for name in run.committed()]
-    assert f"diverged at step {steps[-1] + 1}" in output
+    assert output.count(": back to the weights after step ") == 1
+    first = int(re.search(r"@final training diverged at step (\d+): 3 steps in a row", output)[1])
+    assert "though it went back past the batches" in output
+    assert run.committed()[-1] == f"step-{first + 2:08d}", "those that are passed over are saved"
+    assert f"step {first} made no update" in output
 
 
 @pytest.mark.parametrize("first, then", [(1, 2), (2, 1)])

@@ -197,7 +197,7 @@ def test_other_data_are_refused_before_the_first_step(training, other) -> None:
 
 
 def test_a_training_that_diverged_is_started_from_as_well(training, other, undisturbed) -> None:
-    bad = training(**from_(other, 10), **{"train.lr": 1e20})
+    bad = training(**from_(other, 10), **{"train.lr": 1e20, "train.most_skipped": 2, "train.most_returns": 0})
     assert "diverged at step" in bad.run(1, expect=2)
     assert bad.committed() == ["step-00000010"]
     good = training(**from_(bad, 10))

@@ -110,10 +110,52 @@ def test_a_crashed_job_is_started_again(job) -> None:
     assert sum("started again" in line for line in lines) == 2
 
 
-def test_a_job_is_not_started_more_often_than_the_recipe_says(job) -> None:
-    with pytest.raises(LaunchError, match="exit code 1"):
+def test_a_job_that_comes_no_further_is_not_started_more_often_than_the_recipe_says(job) -> None:
+    with pytest.raises(LaunchError, match=r"(?s)exit code 1.*\(2 starts in a row came no further"):
         list(run(job(CRASHES_TWICE, max_restarts=1)))
     assert Path("tries").read_text() == "xx"
+
+
+# Each start does again the last step of the one before, does as many more as it is told, and fails.
+CRASHES_FURTHER_ON = """
+    import pathlib, sys
+    tries = pathlib.Path("tries")
+    n = len(tries.read_text()) if tries.exists() else 0
+    tries.write_text("x" * (n + 1))
+    more = [int(word) for word in sys.argv[1].split(",")]
+    for step in range(sum(more[:n]), sum(more[: n + 1]) + 1):
+        sys.stdout.write(f'@{sys.argv[2]} {{"loss": 1.5, "%s": {step}, "what": "x"}}\\n' % sys.argv[3])
+    sys.exit(1 if n + 1 < len(more) else 0)
+"""
+
+
+@pytest.mark.parametrize("told", [("metrics", "step"), ("progress", "done")])
+def test_a_job_that_fails_further_on_each_time_is_always_started_again(job, told: tuple[str, str]) -> None:
+    lines = list(run(job(CRASHES_FURTHER_ON, "2,1,3,1,1", *told, max_restarts=0)))
+    assert sum("started again" in line for line in lines) == 4
+
+
+def test_failures_without_progress_count_only_if_nothing_lies_between(job, monkeypatch) -> None:
+    monkeypatch.setattr("infra.launch.run.REST", 0.1)
+    assert list(run(job(CRASHES_FURTHER_ON, "1,0,0,1,0,0,1", "metrics", "step", max_restarts=2)))
+    Path("tries").unlink()
+    with pytest.raises(LaunchError, match="3 starts in a row came no further"):
+        list(run(job(CRASHES_FURTHER_ON, "1,0,0,0,1", "metrics", "step", max_restarts=2)))
+    assert Path("tries").read_text() == "xxxx"
+
+
+def test_a_store_that_is_away_when_a_job_starts_again_ends_nothing(job) -> None:
+    """The error that a job explains before it has done anything is final only at its first start."""
+    program = """
+        import pathlib, sys
+        tries = pathlib.Path("tries")
+        n = len(tries.read_text()) if tries.exists() else 0
+        tries.write_text("x" * (n + 1))
+        sys.stdout.write('@error the store is away\\n' if n == 1 else '@metrics {"step": %d}\\n' % (n + 1))
+        sys.exit(2 if n < 2 else 0)
+    """
+    lines = list(run(job(program, max_restarts=1)))
+    assert lines[-1] == '@metrics {"step": 3}'
 
 
 DEVICES = pytest.mark.parametrize("device", ["cpu", "cuda"])

@@ -36,8 +36,8 @@ from tasks.train import train
 
 GOLDEN = {
     "micro": {
-        "ingest.code": "9cf4ed39e9beb7d0",
-        "ingest.docs": "c2ad188640210faf",
+        "ingest.code": "441bb90306aacf52",
+        "ingest.docs": "544f4227929e0a72",
         "dedup": "b3387175a4daee97",
         "corpus": "27cc8ea62659f1ec",
         "decontaminate": "891cda10474e898a",
@@ -48,8 +48,8 @@ GOLDEN = {
         "export": "6f8f54df8046194c",
     },
     "tiny": {
-        "ingest.code": "50ef7fd24e168217",
-        "ingest.docs": "a10a6c2977b37575",
+        "ingest.code": "50cd0b703520eddb",
+        "ingest.docs": "14bd81931d9ad45e",
         "dedup": "1ad5e9b05761c78f",
         "corpus": "629d06c3c4abbfc8",
         "decontaminate": "891cda10474e898a",
@@ -60,17 +60,17 @@ GOLDEN = {
         "export": "6f8f54df8046194c",
     },
     "llama-v1": {
-        "ingest.commoncrawl": "eabe3361941e6c9d",
+        "ingest.commoncrawl": "ee5d002beb83cc20",
         "lines.commoncrawl": "9f184df023a5e902",
         "quality.commoncrawl": "82253bcd7da5bc43",
         "language_models.commoncrawl": "3ebbe0109cbe9fd1",
         "perplexity.commoncrawl": "dba31da110c86569",
         "references.commoncrawl": "773e345ee8cf683e",
         "ingest.c4": "c34e85fec379b68c",
-        "ingest.github": "e4541949dc82219b",
-        "ingest.wikipedia": "8eb3f2c7bd4c0d49",
+        "ingest.github": "617b2be034dcdb55",
+        "ingest.wikipedia": "d7627984daa5d623",
         "ingest.books": "03a62e2192493ea2",
-        "ingest.arxiv": "ef947f24e9a366d4",
+        "ingest.arxiv": "c648afba9adf2d38",
         "ingest.stackexchange": "c660ca72cac0ea3e",
         "dedup": "719f2582d4606796",
         "corpus": "9f27915623d71881",

@@ -102,6 +102,18 @@ def test_a_mapping_is_merged_as_that_of_a_file(as_text: bool, tmp_path: Path) ->
     assert recipe.corpus.dedup == load_recipe("tiny").corpus.dedup
 
 
+def test_sources_without_a_kind_change_those_that_are_there(tmp_path: Path) -> None:
+    base = load_recipe("llama-v1")
+    (tmp_path / "my.yaml").write_text("extends: llama-v1\ncorpus: {sources: {c4: {min_chars: 7}}}\n")
+    recipe = load_recipe(str(tmp_path / "my.yaml"))
+    c4 = base.corpus.sources["c4"].model_copy(update={"min_chars": 7})
+    assert recipe.corpus.sources == base.corpus.sources | {"c4": c4}
+    assert recipe.corpus.choices == base.corpus.choices and recipe.mixture == base.mixture
+    (tmp_path / "my.yaml").write_text("extends: llama-v1\ncorpus: {sources: {c5: {min_chars: 7}}}\n")
+    with pytest.raises(RecipeError, match=r"corpus\.sources\.c5\.kind"):
+        load_recipe(str(tmp_path / "my.yaml"))
+
+
 def test_overrides_mean_the_same_in_any_order() -> None:
     over = {
         "corpus.sources.notes.data_files": "[a.json, 007.json]",

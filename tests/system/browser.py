@@ -1,5 +1,6 @@
 """A real headless Chromium, in which a page's scripts run for as long as they take."""
 
+import base64
 import contextlib
 import json
 import shutil
@@ -22,6 +23,7 @@ class Tab:
 
     def __init__(self, connection: ClientConnection):
         self._connection, self._number = connection, 0
+        self.events: list[tuple[str, dict[str, Any]]] = []
         target = self.command("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.command("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
 
@@ -38,6 +40,12 @@ class Tab:
             if answer.get("id") == self._number:
                 assert "error" not in answer, answer
                 return answer["result"]
+            if "method" in answer:
+                self.events.append((answer["method"], answer["params"]))
+
+    def screenshot(self, path: Path) -> None:
+        """Take a picture of what the window shows."""
+        path.write_bytes(base64.b64decode(self.command("Page.captureScreenshot")["data"]))
 
     def open(self, url: str) -> None:
         """Go to a page. A login in the URL is given where the page asks for one."""

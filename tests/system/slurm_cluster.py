@@ -4,6 +4,7 @@ Everything lies in one folder and listens on loopback. Needs the Debian packages
 slurmctld, slurmd, slurm-client and munge.
 """
 
+import contextlib
 import getpass
 import os
 import secrets
@@ -11,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 NODES = 2
@@ -92,6 +94,19 @@ class SlurmCluster:
         env = {"PATH": os.environ["PATH"]} | self.environment
         return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
 
+    @contextlib.contextmanager
+    def without_controller(self) -> Iterator[None]:
+        """Kill slurmctld for the length of the block."""
+        controller = self._daemons.pop(1)
+        controller.kill()
+        controller.wait()
+        try:
+            yield
+        finally:
+            self._daemon("slurmctld", "-D")
+            self._daemons.insert(1, self._daemons.pop())
+            self._wait(lambda: self.command("squeue") != "")
+
     def _start(self) -> None:
         folder, first = self.folder, _free_ports(NODES + 1)
         values = {
@@ -127,10 +142,14 @@ class SlurmCluster:
             )
 
     def _wait_until_idle(self) -> None:
+        idle = ("sinfo", "-h", "-p", "main", "-t", "idle", "-o", "%D")
+        self._wait(lambda: self.command(*idle).strip() == str(NODES))
+
+    def _wait(self, is_up: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 60
         while True:
             try:
-                if self.command("sinfo", "-h", "-p", "main", "-t", "idle", "-o", "%D").strip() == str(NODES):
+                if is_up():
                     return
             except subprocess.CalledProcessError:
                 pass

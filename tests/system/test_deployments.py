@@ -41,7 +41,7 @@ def test_every_size_and_every_stage_has_a_deployment_and_the_large_sizes_their_p
     pools = {f"{flows[d['flow_id']]}/{d['name']}": d["work_pool_name"] for d in stack.ask("deployments")}
     large = {f"pretrain/{size}": f"gpu-{size}" for size in ("7b", "13b", "33b", "65b")}
     small = ("pretrain", "corpus", "tokenizer", "tokens", "train", "evaluate", "register")
-    data = {"corpus/llama-v1": "local"}
+    data = {"corpus/llama-v1": "local", "corpus/llama-v1-trial": "local"}
     assert pools == large | data | {f"{flow}/tiny": "local" for flow in small}
 
 
@@ -122,7 +122,7 @@ def test_a_browser_shows_the_run_the_deployments_and_the_registered_model(
         for url, shown in {
             f"{prefect}/runs/flow-run/{run['id']}": ["Completed", "ingest code", "Artifacts"],
             f"{prefect}/deployments": ["65b", "tiny", "tokenizer"],
-            f"{mlflow}/models/llama-micro": ["candidate", "llama.corpus"],
+            f"{mlflow}/models/llama-micro": ["candidate", "step.corpus", "A base model"],
         }.items():
             tab.open(url)
             tab.shows(*shown)

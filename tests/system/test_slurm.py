@@ -169,9 +169,18 @@ def test_an_unexplained_failure_shows_in_the_log_which_rank_failed_first(slurm: 
 
 @needs_slurm
 @pytest.mark.slow
-def test_a_caller_who_stops_reading_cancels_the_job(slurm: SlurmLauncher, job) -> None:
+def test_a_caller_who_stops_reading_leaves_the_job_unless_its_end_is_asked_for(
+    slurm: SlurmLauncher, job
+) -> None:
     lines = run(job(SLEEPER), slurm)
     pids = _ranks(lines)
+    lines.close()
+    time.sleep(1)
+    assert all(psutil.pid_exists(pid) for pid in pids)
+
+    reasons: list[BaseException] = []
+    lines = run(job(SLEEPER), slurm, cancel_asked=lambda reason: not reasons.append(reason))
+    assert _ranks(lines) == pids, "not the same job"
     agents = {psutil.Process(pid).ppid() for pid in pids}
     found = [one for agent in agents for one in listening(agent)]
     assert len({port for _, port, _ in found}) == 1, "the store, at the address of the first node"
@@ -179,6 +188,31 @@ def test_a_caller_who_stops_reading_cancels_the_job(slurm: SlurmLauncher, job) -
     lines.close()
     _wait_until_gone(pids)
     assert slurm.adopt(job(SLEEPER).name) is None
+    assert [type(reason) for reason in reasons] == [GeneratorExit]
+
+
+@needs_slurm
+@pytest.mark.slow
+def test_a_job_goes_on_while_the_controller_is_away(slurm: SlurmLauncher, job, cluster: SlurmCluster) -> None:
+    """It is killed, and comes back: the job is not cancelled, and its log is read on."""
+    program = """
+        import pathlib, sys, time
+        for step in range(1, 10_000):
+            sys.stdout.write('@metrics {"step": %d}\\n' % step)
+            sys.stdout.flush()
+            time.sleep(0.1)
+            if pathlib.Path("finish").exists():
+                break
+    """
+    lines = run(job(program, **ALONE), slurm)
+    assert any(line.startswith("@metrics") for line in lines)
+    with cluster.without_controller():
+        away = next(line for line in lines if line.startswith("[launcher] unknown"))
+        assert "goes on" in away
+        assert any(line.startswith("@metrics") for line in lines), "its log is not read meanwhile"
+    Path("finish").touch()
+    rest = list(lines)
+    assert not any("started again" in line for line in rest)
 
 
 @needs_slurm

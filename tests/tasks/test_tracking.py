@@ -171,6 +171,17 @@ def test_every_number_of_a_step_is_a_curve(run: Run) -> None:
     assert set(MlflowClient().get_run(run_id).data.metrics) == {*names, "loss/a_b"} - {"loss/a?b"}
 
 
+def test_a_step_that_is_done_or_read_again_is_written_once(run: Run) -> None:
+    """A training goes on from its checkpoint; a second flow reads the log of a job from the beginning."""
+    run_id = tracking.training_run(run, "train/1111", {})
+    for n_flows, steps in enumerate(([1, 2, 3, 2, 3, 4], [1, 2, 3, 4, 5]), 1):
+        with tracking.Tracker(run_id, tracking.steps_of(run_id)) as tracker:
+            for n in steps:
+                tracker.log({"step": n, "loss": float(n), "tokens_per_s": float(n_flows)})
+    assert curve(run_id, "loss") == [(n, float(n)) for n in range(1, 6)]
+    assert [value for _, value in curve(run_id, "tokens_per_s")] == [1, 1, 1, 1, 2]
+
+
 def test_what_mlflow_has_missed_is_written_from_the_segments(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

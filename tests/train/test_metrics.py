@@ -1,13 +1,14 @@
 """The figures of a step are read when the next one is on its way, and say what happened."""
 
 import json
+import math
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from llama_core.errors import DivergedError, RecipeError
+from llama_core.errors import RecipeError
 from llama_core.recipe import Recipe
 from llama_core.recipes.load import load_recipe
 from llama_core.step import Step
@@ -20,6 +21,7 @@ from llama_core.train.metrics.record import SHARD, Record, records, segments
 from llama_core.train.metrics.utilization import Utilization, flops_per_token, peak_of
 from llama_core.train.parallel.mesh import Mesh
 from llama_core.train.profile import Profile, folder_of
+from llama_core.train.stability.guard import NO_NORMS, Guard
 
 CPU = torch.device("cpu")
 
@@ -45,7 +47,8 @@ def take(metrics: Metrics, n: int, losses: list[float], norm: float = 1.0, **mor
         metrics.lap(part)
     sources = np.arange(16) % 2
     rows = torch.tensor([64 * losses[s] for s in sources], dtype=torch.float32)
-    return metrics.step(n, rows, sources, torch.tensor(norm), **more)
+    gradients = torch.tensor(norm)
+    return metrics.step(n, rows, sources, gradients, gradients.isfinite(), **more)
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -74,13 +77,31 @@ def test_the_wish_to_stop_is_known_a_step_later(metrics: Metrics) -> None:
 
 
 @pytest.mark.parametrize(("losses", "norm"), [([float("nan"), 1.0], 1.0), ([1.0, 1.0], float("inf"))])
-def test_what_is_not_finite_is_met_before_anything_is_made_of_it(
-    metrics: Metrics, losses: list[float], norm: float
+def test_a_step_that_is_not_finite_is_told_and_passed_over(
+    losses: list[float], norm: float, store: Store, caplog: pytest.LogCaptureFixture, capsys: Any
 ) -> None:
-    take(metrics, 1, [1.0, 1.0])
-    take(metrics, 2, losses, norm)
-    with pytest.raises(DivergedError, match="diverged at step 2"):
-        metrics.settle()
+    recipe = load_recipe("micro", {"train.most_skipped": 2})
+    metrics = Metrics(Step(store, "train", 1, {}), recipe, 512, ["code", "docs"], mesh(recipe))
+    bad = (losses, norm if math.isinf(norm) else math.nan)
+    for n, (of_step, its_norm) in enumerate([([1.0, 3.0], 1.0), bad, bad, ([1.0, 1.0], 1.0), bad, bad], 1):
+        take(metrics, n, of_step, its_norm)
+    metrics.settle()
+    assert metrics.loss == 1.0, "that of the last step that made an update"
+    assert [r.getMessage().partition(":")[0] for r in caplog.records] == [
+        f"step {n} made no update" for n in (2, 3, 5, 6)
+    ]
+    assert "sequences 16 to 31" in caplog.records[0].getMessage()
+    assert ("on rank 0" in caplog.records[0].getMessage()) == math.isnan(losses[0])
+    metrics.publish()
+    steps = told(capsys)
+    assert [r["skipped"] for r in steps] == [0, 1, 1, 0, 1, 1]
+    assert steps[1]["grad_norm"] is None
+    assert steps[1]["loss"] == (None if math.isnan(losses[0]) else 1.0)
+
+    assert metrics.unstable is None
+    take(metrics, 7, *bad)
+    metrics.settle()
+    assert metrics.unstable == (5, 7)
 
 
 def test_pages_are_told_for_each_sequence(metrics: Metrics, capsys: Any) -> None:
@@ -219,6 +240,7 @@ def test_the_path_of_a_step_never_waits_for_the_device(store: Store) -> None:
     optimizer = make_optimizer(model, recipe.train)
     metrics = Metrics(Step(store, "train", 1, {}), recipe, 512, ["code", "docs"], model.mesh)
     batch, sources = torch.randint(3, 512, (16, 65)), np.arange(16) % 2
+    guard = Guard(recipe.train, NO_NORMS, torch.device("cuda"))
     try:
         for n in range(1, 6):
             torch.cuda.set_sync_debug_mode("error" if n > 2 else "default")  # the first ones allocate
@@ -227,9 +249,10 @@ def test_the_path_of_a_step_never_waits_for_the_device(store: Store) -> None:
             rows = backward(model, batch, recipe, 1)
             metrics.lap("passes")
             norm = clip(model.parameters(), 1.0)
-            update(optimizer, n, recipe.train)
+            allowed = guard.allows(norm)
+            update(optimizer, n, recipe.train, allowed)
             metrics.lap("optimizer")
-            metrics.step(n, rows, sources, norm)
+            metrics.step(n, rows, sources, norm, allowed)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     metrics.settle()

@@ -52,7 +52,7 @@ def train(parts: Parts, of: Recipe, steps: int) -> tuple[list[tuple[float, float
         batch = torch.randint(1, VOCAB, (16, of.train.seq_len + 1), generator=generator)
         rows = backward(parts, batch, of, 1)
         norm = clip(parts.parameters(), of.train.grad_clip)
-        update(optimizer, n, of.train)
+        update(optimizer, n, of.train, norm.isfinite())
         seen.append((rows.sum().item(), norm.item()))
     weights = {name: p.detach() for name, p in parts.named_parameters()}
     return seen, {n: w.full_tensor() if hasattr(w, "full_tensor") else w for n, w in weights.items()}

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from email.message import Message
 
+from llama_core.corpus.code.license_texts import is_shortened, licenses_in
+
 _SPDX = re.compile(
     r"0BSD|AFL-(2\.1|3\.0)|Apache-(1\.1|2\.0)(-WITH-LLVM-exception)?|Artistic-2\.0|BSD"
     r"|BSD-(1|2|3)-Clause(-Clear)?|BSL-1\.0|CC0-1\.0|CNRI-Python|HPND|ISC|MIT(-0|-CMU)?|NCSA|PSF(-2\.0)?"
@@ -25,8 +27,8 @@ _NAMES = [
     (r"historical permission notice and disclaimer \(hpnd\)", "HPND"),
 ]
 
-# For each licence the most words that its text has, and what the text says, as words in lower case.
-_TEXTS = [
+# Licences in short: the most words of such a text, and what it says, as words in lower case.
+_IN_SHORT = [
     (
         "Apache-2.0",
         2200,
@@ -34,8 +36,13 @@ _TEXTS = [
     ),
     (
         "Apache-2.0",
+        2200,
+        ["version 2 0 january 2004", "terms and conditions for use reproduction and distribution"],
+    ),
+    (
+        "Apache-2.0",
         400,
-        ["licensed under the apache license version 2 0", "may not use this file except in compliance"],
+        ["licensed under the apache license version 2 0", "not use this file except in compliance"],
     ),
     (
         "BSD",
@@ -57,7 +64,7 @@ _TEXTS = [
     ),
     ("ISC", 300, ["permission to use copy modify and or distribute this software for any purpose"]),
 ]
-# Terms that no licence above has: a text with one of them is another licence, or holds another one too.
+# Terms that none of them has: a text with one of these is another licence, or holds another one too.
 _OTHER_TERMS = re.compile(
     r"\b(?:gnu|general public|commons clause|non ?commercial|creative commons|mozilla public|eclipse public"
     r"|business source|elastic license|server side public|functional source|good not evil|research purposes"
@@ -82,18 +89,21 @@ def spdx(name: str) -> str:
 
 
 def license_of_text(text: str) -> str | None:
-    """Return the licence that the text of a LICENSE or COPYING file is.
+    """Return the licence that the text of a LICENSE or COPYING file is, or several of them joined by AND.
 
-    That is Apache-2.0, BSD-2-Clause, BSD-3-Clause, ISC, MIT or MIT-0, or several of them joined by AND; None
-    if it is another one or has further terms.
+    It is told by its overlap with the published texts (`license_texts`), or, if it is one of Apache, BSD, ISC
+    and MIT in short, by its phrases. None if it is none of these, or has further terms. Raises InputError.
     """
-    words = re.findall(r"[a-z0-9]+", text[: _MAX_TEXT + 1].lower())
-    joined = " ".join(words)
-    if len(text) > _MAX_TEXT or _OTHER_TERMS.search(joined):
+    if len(text) > _MAX_TEXT:
         return None
-    # In reverse, so that of the two Apache texts the longer, which comes first above, has the last word.
-    found = {name: most for name, most, phrases in _TEXTS[::-1] if all(p in joined for p in phrases)}
-    if not found or len(words) > sum(found.values()):
+    return " AND ".join(licenses_in(text)) or _license_in_short(text)
+
+
+def _license_in_short(text: str) -> str | None:
+    words = re.findall(r"[a-z0-9]+", text.lower())
+    joined = " ".join(words)
+    found = {name: most for name, most, phrases in _IN_SHORT[::-1] if all(p in joined for p in phrases)}
+    if not found or len(words) > sum(found.values()) or _OTHER_TERMS.search(joined) or not is_shortened(text):
         return None
     return " AND ".join(sorted(_variant(name, joined) for name in found))
 
@@ -135,7 +145,8 @@ def _named(text: str) -> str | None:
     for pattern, name in _NAMES:
         if re.fullmatch(pattern, text, re.IGNORECASE):
             return name
-    return license_of_text(text)
+    found = license_of_text(text)
+    return found if found and meets(found, _is_permissive) else None
 
 
 def _is_permissive(identifier: str) -> bool:

@@ -48,7 +48,7 @@ from llama_core.errors import InputError
 from llama_core.phases import Phase, Plan
 from llama_core.step import Step
 
-REVISION = 2
+REVISION = 3
 
 
 def identity(cfg: Corpus) -> dict[str, Any]:

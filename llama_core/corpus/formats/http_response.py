@@ -13,6 +13,7 @@ from llama_core.corpus.formats.warc import parse_headers
 _MAX_MEMBERS = 100  # members of a gzip stream that are read; servers send one
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)? (\d{3})")
 _CHARSET = re.compile(r"""charset\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
+_MEDIA_TYPE = re.compile(r"""[\s"',;]*([\w!#$&^.+*-]+)\s*/\s*([\w!#$&^.+*-]+)""")
 _CHUNK = re.compile(rb"\s*([0-9a-fA-F]{1,16})[^\n]*\n")
 
 
@@ -26,14 +27,23 @@ class Response:
 
     @property
     def media_type(self) -> str:
-        """The media type that the head states, such as `text/html`, in lower case; empty if there is none."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        """The media type that the head states, such as `text/html`, in lower case; empty if there is none.
+
+        Of several, as in `text/html, text/html`, it is the first.
+        """
+        return media_type(self.headers.get("content-type", ""))
 
     @property
     def charset(self) -> str:
         """The encoding that the head states for the text, as it is written there; empty if there is none."""
         found = _CHARSET.search(self.headers.get("content-type", ""))
         return found[1] if found else ""
+
+
+def media_type(stated: str) -> str:
+    """Return the first media type in a field of a head, in lower case and without parameters."""
+    found = _MEDIA_TYPE.match(stated)
+    return f"{found[1]}/{found[2]}".lower() if found else ""
 
 
 def parse_response(block: bytes) -> Response | None:

@@ -6,45 +6,27 @@ Content-Length are checked. After damage, reading goes on at the next record tha
 Our own code, not `warcio` or `FastWARC`: where a gzip file is cut, both end as if it were whole.
 """
 
+import base64
+import hashlib
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
-
-from zlib_ng import zlib_ng as zlib  # 1.3 times as fast as zlib
+from typing import BinaryIO
 
 from llama_core.corpus.formats.streams import CHUNK_BYTES
+from llama_core.corpus.formats.warc_members import GZIP, MARK, Damage, Piece, find_member, inflate, plain
 
-_DAMAGED: Any = zlib.error
-_FEED = 1 << 14  # compressed bytes that are inflated at a time: no more than some 16 MiB come out
-_HELD = 4 << 20  # compressed bytes of a member that are kept: if it is damaged, the next may begin in them
-_AGAIN = 8  # such searches may read a file so many times, all taken together
-_PROBE = 1 << 12  # compressed bytes that are enough to tell whether a record begins in them
 _MAX_HEADER = 1 << 16
-_GZIP = b"\x1f\x8b\x08"
-_MARK = b"WARC/"
 _NEXT = b"\nWARC/1."
 _AFTER = 64  # bytes after a record that are enough to tell whether another follows
 _NEWLINES = re.compile(rb"[\r\n]*")
-_ZEROS = re.compile(rb"\0*")
+_PADDING = re.compile(rb"[\r\n\0]*")
+_EMPTY_LINE = re.compile(rb"\r?\n\r?\n")  # what a record ends with
 _NEXT_HEADER = re.compile(rb"\n\r?\nWARC/1\.\d\r?\n[A-Za-z-]+: ")
+_FIRST_LINES = re.compile(rb"WARC/1\.\d\r?\n[A-Za-z-]+:")
+_LONGEST_FIRST_LINES = 64
 _HEADER_END = re.compile(rb"\n(?:\r?\n|(?P<mark>WARC/1\.))")
-
-# Decompressed bytes, with a place. If a member begins with them, that is its offset in the file if it begins
-# with a record, or else -1. It is None if no member begins there.
-_Bytes = tuple[bytes, int | None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Damage:
-    """A fault, after which the file goes on somewhere else. `is_fresh`: no bytes came from its member."""
-
-    error: str
-    is_fresh: bool
-
-
-_Piece = _Bytes | _Damage
 
 
 @dataclass(slots=True)
@@ -63,18 +45,33 @@ class Record:
     error: str = ""
 
 
-def records(file: BinaryIO, limit: int, types: frozenset[str]) -> Iterator[Record]:
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Bytes before, between or after records that are no line ends and belong to no record."""
+
+    offset: int
+    """Where they begin in the decompressed stream."""
+    size: int
+
+
+def records(file: BinaryIO, limit: int, types: frozenset[str]) -> Iterator[Record | Gap]:
     """Yield every record of a file. Only those of the `types` (WARC-Type, in lower case) have their body.
+
+    Bytes that belong to no record are skipped up to the next, and said as a `Gap`.
 
     A body of more than `limit` bytes is never held: its record has the error `too_long`.
     """
     block = file.read(CHUNK_BYTES)
-    is_plain = not block.startswith(_GZIP) and _find_member(block, 0) < 0
-    stream = _Stream(_plain(file, block) if is_plain else _inflate(file, block))
+    is_plain = not block.startswith(GZIP) and find_member(block, 0) < 0
+    padding: list[int] = []
+    stream = _Stream(plain(file, block) if is_plain else inflate(file, block, padding))
     is_empty = True
     while stream.open_segment():
         begin = stream.offset
         for record in _segment(stream, limit, types):
+            if isinstance(record, Gap):
+                yield record
+                continue
             if is_plain:
                 record.file_offset = record.offset
             elif record.offset == begin:
@@ -83,19 +80,32 @@ def records(file: BinaryIO, limit: int, types: frozenset[str]) -> Iterator[Recor
             yield record
     if is_empty:
         yield Record(0, error="empty_file")
+    if padding and not is_empty:
+        yield Gap(stream.offset, sum(padding))
 
 
-def _segment(stream: "_Stream", limit: int, types: frozenset[str]) -> Iterator[Record]:
+def _segment(stream: "_Stream", limit: int, types: frozenset[str]) -> Iterator[Record | Gap]:
     """Yield the records up to the next gzip member that begins with one, or to damage."""
     begin = stream.offset
     while stream.skip_newlines():
-        record = _record(stream, limit, types)
-        if not stream.skip_newlines() and (damage := stream.damage):
-            is_its_own = record.offset == begin and not damage.is_fresh
+        start = stream.offset
+        if stream.starts_with(MARK):
+            record = _record(stream, limit, types)
+        elif stream.skip_to_record():
+            yield Gap(start, stream.offset - start)
+            continue
+        else:
+            record = Record(start, error="not_warc")
+        end = stream.offset
+        gap = stream.skip_gap()
+        if not stream.has(1) and (damage := stream.damage):
+            is_its_own = record.offset == begin and not damage.is_fresh and not stream.has_member(end)
             if record.error or is_its_own:
                 record.error, record.body = damage.error, b""
                 stream.damage = None
         yield record
+        if gap:
+            yield gap
     if stream.damage:
         yield Record(stream.offset, error=stream.damage.error)
 
@@ -103,10 +113,6 @@ def _segment(stream: "_Stream", limit: int, types: frozenset[str]) -> Iterator[R
 def _record(stream: "_Stream", limit: int, types: frozenset[str]) -> Record:
     """Read the record that begins here. After an error the stream is at the next one that can be found."""
     record = Record(stream.offset)
-    if not stream.starts_with(_MARK):
-        record.error = "not_warc"
-        stream.resync()
-        return record
     head = stream.read_header()
     if isinstance(head, str):
         record.error = head
@@ -127,7 +133,7 @@ def _record(stream: "_Stream", limit: int, types: frozenset[str]) -> Record:
             return record
     elif not stream.has(length):
         record.error = "truncated_record"
-    elif not stream.ends_record(length):
+    elif not (stream.ends_record(length) or stream.has_digest(length, headers.get("warc-block-digest", ""))):
         record.error = "wrong_length"
     else:
         body = stream.read(length)
@@ -158,14 +164,14 @@ class _Stream:
     """Decompressed bytes in segments. A segment ends before a gzip member that begins with a record, or where
     the file is damaged, and no record goes on beyond it."""
 
-    def __init__(self, pieces: Iterator[_Piece]):
+    def __init__(self, pieces: Iterator[Piece]):
         self._pieces = pieces
         self._data, self._at, self._base = b"", 0, 0
         self._members: list[int] = []  # offsets of gzip members that do not begin with a record
-        self._next: _Piece | None = None  # the piece that the next segment begins with
+        self._next: Piece | None = None  # the piece that the next segment begins with
         self._is_ended = True  # whether all of the segment is held
         self.file_offset: int | None = None  # of the segment's start, if that is a member's or the file's
-        self.damage: _Damage | None = None  # the fault that ended the segment
+        self.damage: Damage | None = None  # the fault that ended the segment
 
     @property
     def offset(self) -> int:
@@ -178,7 +184,7 @@ class _Stream:
         self._base += len(self._data)
         self._data, self._at, self.file_offset = b"", 0, None
         self._is_ended, self.damage = False, None
-        if isinstance(piece, _Damage):
+        if isinstance(piece, Damage):
             self.damage, self._is_ended = piece, True
         elif piece is not None:
             self._data, where = piece
@@ -214,7 +220,7 @@ class _Stream:
             self._members.append(offset)
             return piece[0]
         self._is_ended = True
-        if isinstance(piece, _Damage):
+        if isinstance(piece, Damage):
             self.damage = piece
         else:
             self._next = piece
@@ -230,6 +236,10 @@ class _Stream:
             if self._at < len(self._data):
                 return True
         return False
+
+    def has_member(self, offset: int) -> bool:
+        """Tell whether a member that does not begin with a record begins at this offset or after it."""
+        return bisect_left(self._members, offset) < len(self._members)
 
     def read_header(self) -> bytes | str:
         """Return the lines up to the first empty one, or an error's name if another record comes first."""
@@ -247,13 +257,26 @@ class _Stream:
                 return "truncated_record"
 
     def ends_record(self, length: int) -> bool:
-        """Tell whether a record or member begins, or the segment ends, after `length` bytes that are held."""
+        """Tell whether a record seems to end after `length` bytes that are held.
+
+        An empty line follows it, or a record or member begins, or the segment ends.
+        """
         self.has(length + _AFTER)
-        after = _NEWLINES.match(self._data, self._at + length).end()  # type: ignore[union-attr]
-        if _MARK.startswith(self._data[after : after + len(_MARK)]):  # or a part of it, at the segment's end
+        if _EMPTY_LINE.match(self._data, self._at + length):
+            return True
+        after = _PADDING.match(self._data, self._at + length).end()  # type: ignore[union-attr]
+        if MARK.startswith(self._data[after : after + len(MARK)]):  # or a part of it, at the segment's end
             return True
         at = bisect_left(self._members, self.offset + length)
         return at < len(self._members) and self._members[at] <= self._base + after
+
+    def has_digest(self, length: int, stated: str) -> bool:
+        """Tell whether the next `length` bytes, which are held, have the SHA-1 that their header states."""
+        kind, _, value = stated.partition(":")
+        if kind.lower() != "sha1":
+            return False
+        digest = hashlib.sha1(self._data[self._at : self._at + length], usedforsecurity=False).digest()
+        return value.upper() in (base64.b32encode(digest).decode(), digest.hex().upper())
 
     def read(self, size: int) -> bytes:
         """Take the next `size` bytes, which are held."""
@@ -283,6 +306,27 @@ class _Stream:
                 self._at = len(self._data)
                 return "truncated_record"
 
+    def skip_gap(self) -> Gap | None:
+        """Go over what stands after a record, and return it if it is more than line ends."""
+        if not self.skip_newlines():
+            return None
+        start = self.offset
+        is_cut = not self.has(len(MARK)) and MARK.startswith(self._data[self._at :])
+        if is_cut or self.starts_with(MARK):
+            return None
+        self.skip_to_record()
+        return Gap(start, self.offset - start)
+
+    def skip_to_record(self) -> bool:
+        """Go to the next record of the segment, or to its end, and tell whether there is one."""
+        while not (found := _FIRST_LINES.search(self._data, self._at)):
+            self._at = max(self._at, len(self._data) - _LONGEST_FIRST_LINES)
+            if not self.has(len(self._data) - self._at + 1):
+                self._at = len(self._data)
+                return False
+        self._at = found.start()
+        return True
+
     def resync(self) -> None:
         """Go to the next line of the segment that begins a record, or to its end."""
         while (found := self._data.find(_NEXT, self._at)) < 0:
@@ -291,109 +335,3 @@ class _Stream:
                 self._at = len(self._data)
                 return
         self._at = found + 1
-
-
-# --- pieces of a file
-
-
-def _plain(file: BinaryIO, block: bytes) -> Iterator[_Piece]:
-    """Yield the bytes of a file that is not compressed, from `block` on, which has been read."""
-    yield block, 0
-    while block := file.read(CHUNK_BYTES):
-        yield block, None
-
-
-def _inflate(file: BinaryIO, block: bytes) -> Iterator[_Piece]:
-    """Yield the bytes of gzip members; after a damaged one, those of the next that begins with a record."""
-    base = at = 0  # offset of the block in the file, and of the next byte in the block
-    again = 0  # bytes that were looked through a second time
-    is_lost = False
-    while True:
-        if len(block) - at < _FEED * 4:  # so that most members are in one block
-            block, base, at = block[at:] + file.read(CHUNK_BYTES), base + at, 0
-        if is_lost:
-            found = _find_member(block, at)
-            at = max(at, len(block) - len(_GZIP) + 1) if found < 0 else found
-            if found < 0:
-                rest = file.read(CHUNK_BYTES)
-                if not rest:
-                    return
-                block, base, at = block[at:] + rest, base + at, 0
-                continue
-            is_lost = False
-        at = _ZEROS.match(block, at).end()  # type: ignore[union-attr]  # padding
-        if at == len(block):
-            block, base, at = file.read(CHUNK_BYTES), base + at, 0
-            if not block:
-                return
-            continue
-
-        begin, where = at, base + at
-        member = _member()
-        head: bytes | None = b""  # its first bytes, until they tell whether it begins with a record
-        error = ""
-        while not member.eof and not error:
-            if at == len(block):
-                kept = begin if begin >= 0 and at - begin < _HELD else at
-                rest = file.read(CHUNK_BYTES)
-                block, base, at, begin = block[kept:] + rest, base + kept, at - kept, begin - kept
-                if not rest:
-                    error = "truncated_stream"
-                    break
-            fed = block[at : at + _FEED]
-            before = member.copy() if at != begin else None
-            try:
-                out = member.decompress(fed)
-                at += len(fed) - len(member.unused_data)
-            except _DAMAGED:
-                out = _salvage(before or _member(), fed)
-                error = "damaged_stream"
-            if head is None:
-                if out:
-                    yield out, None
-                continue
-            head += out
-            if len(head) >= len(_MARK):
-                yield head, where if head.startswith(_MARK) else -1
-                head = None
-        if head:
-            yield head, -1
-        if error:
-            yield _Damage(error, is_fresh=head == b"")
-            is_lost = True
-            # The next member may begin inside this one. In a file full of such, `_AGAIN` bounds the search.
-            if begin >= 0 and again < _AGAIN * (_HELD + base + at):
-                again += at - begin
-                at = begin + 1
-
-
-def _member() -> Any:
-    """Return a decompressor for a gzip member. It can be copied."""
-    return zlib.decompressobj(wbits=31)
-
-
-def _find_member(block: bytes, at: int) -> int:
-    """Return where the next gzip member is that begins with a record, or -1."""
-    while (at := block.find(_GZIP, at)) >= 0:
-        try:
-            if _member().decompress(block[at : at + _PROBE], len(_MARK)) == _MARK:
-                return at
-        except _DAMAGED:
-            pass
-        at += 1
-    return at
-
-
-def _salvage(member: Any, data: bytes) -> bytes:
-    """Return what can be inflated of data in which some bytes are damaged."""
-    parts: list[bytes] = []
-    at, step = 0, len(data)
-    while step and at < len(data):
-        trial = member.copy()
-        try:
-            parts.append(trial.decompress(data[at : at + step]))
-        except _DAMAGED:
-            step //= 2
-            continue
-        member, at = trial, at + step
-    return b"".join(parts)

@@ -13,6 +13,14 @@ HEAD_BYTES = 1 << 20  # how much is kept of what stands before the first record
 _TOKEN_BYTES = 64  # no opening or closing tag is longer, so only so much of one can be cut by a piece's end
 _PIECE = 1 << 20
 _MAX_TAGS = 100_000  # in a record: bounds the memory of its tree
+# What XML 1.0 does not allow, and dumps hold all the same: control characters, U+FFFE and U+FFFF.
+_CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]+|\xef\xbf[\xbe\xbf]")
+_HOLE = b"\0" * 16  # so many zero bytes are no characters, but a part of the file that was not written
+# A reference to a character, as a number; a pair of surrogates counts as one.
+_REFERENCE = re.compile(
+    rb"&#x0*(?P<high>[Dd][89ABab][0-9A-Fa-f]{2});&#x0*(?P<low>[Dd][C-Fc-f][0-9A-Fa-f]{2});"
+    rb"|&#(?:x0*+(?P<hex>[0-9A-Fa-f]*+)|0*+(?P<decimal>[0-9]*+));"
+)
 
 Record = tuple[int, bytes | str]  # (byte offset, the record's bytes or an error's name)
 
@@ -93,20 +101,38 @@ class Elements:
 
 
 def parse(data: bytes) -> ElementTree.Element | str:
-    """Parse the bytes of a record, and return its element or the name of what is wrong with it."""
+    """Parse the bytes of a record, and return its element or the name of what is wrong with it.
+
+    Characters that XML does not allow are left out, as bytes and as references such as `&#x0E;`.
+    """
     if data.count(b"<") > _MAX_TAGS:
         return "too_many_elements"
-    try:
-        return ElementTree.fromstring(data)
-    except (ElementTree.ParseError, ValueError):
-        pass
-    if b"\0" in data:
+    if _HOLE in data:
         return "nul_byte"
+    for text in (data, _REFERENCE.sub(_allowed, _CONTROLS.sub(b"", data))):
+        try:
+            return ElementTree.fromstring(text)
+        except (ElementTree.ParseError, ValueError):
+            if text is data and b"&#" not in data and not _CONTROLS.search(data):
+                break
     try:
         data.decode()
     except UnicodeDecodeError:
         return "invalid_utf8"
     return "not_xml"
+
+
+def _allowed(reference: re.Match[bytes]) -> bytes:
+    """Return a reference to a character as it is, or nothing if XML does not allow the character."""
+    if reference["high"]:
+        high, low = int(reference["high"], 16), int(reference["low"], 16)
+        return chr(0x10000 + ((high - 0xD800) << 10) + low - 0xDC00).encode()
+    digits = reference["hex"] or reference["decimal"] or b""
+    code = int(digits or b"0", 16 if reference["hex"] else 10) if len(digits) < 9 else -1
+    is_allowed = (
+        code in (9, 10, 13) or 0x20 <= code < 0xD800 or 0xE000 <= code < 0xFFFE or 0xFFFF < code < 0x110000
+    )
+    return reference[0] if is_allowed else b""
 
 
 def _as_utf8(pieces: Iterator[bytes | str]) -> Iterator[bytes | str]:

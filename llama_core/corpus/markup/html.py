@@ -13,7 +13,8 @@ _TOKEN = re.compile(
 _SPACES = re.compile(r"[ \t\r\f\v]+")
 _PARAGRAPHS = frozenset({
     "p", "div", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "dl", "table", "hr", "section",
-    "article", "details", "summary", "figure",
+    "article", "details", "summary", "figure", "figcaption", "caption", "main", "header", "footer", "aside",
+    "nav", "address", "form", "fieldset", "center", "hgroup",
 })  # fmt: skip
 _LINES = frozenset(("br", "dt", "dd", "tr"))
 _HIDDEN = frozenset(("script", "style", "template", "noscript", "iframe", "object"))
@@ -32,19 +33,19 @@ _LONG_REFERENCE = re.compile(r"&#(?:\d{9,}|[xX][0-9a-fA-F]{9,});?")
 
 def to_text(markup: str) -> str:
     """Return the text of an HTML fragment, with an empty line between paragraphs."""
-    builder = _Builder()
+    builder = TextBuilder()
     at = 0
     for found in _TOKEN.finditer(markup):
         if found.start() < at:
             continue  # it stands inside a comment
-        builder.add(markup[at : found.start()])
+        builder.add(unescape(markup[at : found.start()]))
         at = found.end()
         if found[2]:
             builder.tag(found[2].lower(), found[1] == "", found[3])
         else:
             end = markup.find("-->", at)
             at = end + 3 if end >= 0 else len(markup)
-    builder.add(markup[at:])
+    builder.add(unescape(markup[at:]))
     return builder.text()
 
 
@@ -56,8 +57,8 @@ def unescape(text: str) -> str:
     return html.unescape(_LONG_REFERENCE.sub("\ufffd", text))
 
 
-class _Builder:
-    """The text of a fragment while its tags and its text are added in order."""
+class TextBuilder:
+    """The text of a fragment while its tags and its text, whose entities are decoded, are added in order."""
 
     def __init__(self) -> None:
         self._out: list[str] = []
@@ -74,7 +75,6 @@ class _Builder:
     def add(self, text: str) -> None:
         if not text or self._hidden:
             return
-        text = unescape(text)
         if self._depth:
             self._held.append(text.translate(_RESERVED))
             return

@@ -23,7 +23,7 @@ CARD = "README.md"
 SHOWN = 30  # entries of a list: licences, languages, domains, a setting's values
 NAME = 80  # characters of a licence, a language, a domain
 # Settings of a source that are told in another place than the table of how it was cleaned.
-ELSEWHERE = ("kind", "urls", "packages", "path", "data_files", "clean")
+ELSEWHERE = ("kind", "urls", "packages", "path", "data_files", "clean", "limit")
 
 
 def publish_card(recipe: Recipe, text: TrainingText, tokens: Artifact | None = None) -> None:
@@ -49,6 +49,7 @@ def dataset_card(recipe: Recipe, text: TrainingText, tokens: Artifact | None = N
         f"Made by the recipe {code(recipe.name)}; step `{corpus.name}`. Each row is a document: `id, text, "
         "source, url, license, language, date, meta`. The held-out split shares no exact and no "
         "near-duplicate document with the training split.",
+        escape(trial(recipe)),
         f"Decontamination: {decontamination(recipe, text, escape, code)}",
         _contents(corpus, recipe, tokens),
         *(
@@ -69,6 +70,18 @@ def dataset_card(recipe: Recipe, text: TrainingText, tokens: Artifact | None = N
     ]
     body = "\n\n".join(part for part in parts if part)
     return f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n{body}\n"
+
+
+def trial(recipe: Recipe) -> str:
+    """Say in a sentence that the corpus is a trial, and what of each source is in it; empty if it is none."""
+    limited = []
+    for source, cfg in sorted(recipe.corpus.sources.items()):
+        if limit := cfg.limit:
+            amounts = {"files": limit.files, "documents": limit.documents}
+            limited.append(f"{source} ({', '.join(f'{n:,} {what}' for what, n in amounts.items() if n)})")
+    if not limited:
+        return ""
+    return f"This is a trial, and not the whole corpus: only the first were read of {', '.join(limited)}."
 
 
 def _config(name: str, corpus: Artifact, sources: list[str]) -> dict[str, Any]:

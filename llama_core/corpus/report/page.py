@@ -6,7 +6,7 @@ from llama_core import html
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.report import picture
 from llama_core.corpus.report.balance import StageBalance, balance_rows, size, source_balances
-from llama_core.corpus.report.card import decontamination
+from llama_core.corpus.report.card import decontamination, trial
 from llama_core.corpus.report.excerpts import (
     Excerpt,
     Pair,
@@ -48,6 +48,7 @@ def page(recipe: Recipe, sources: Iterable[Documents], text: TrainingText) -> st
     parts = [
         f"<h1>{html.escape(recipe.name)} corpus</h1>",
         f"<p>{html.code(text.corpus.url)}</p>",
+        *([f"<p><b>{html.escape(told)}</b></p>"] if (told := trial(recipe)) else []),
         f"<p>Decontamination: {decontamination(recipe, text, html.escape, html.code)}</p>",
         html.table([_summary(source, of_it) for source, of_it in balances.items()]),
     ]

@@ -15,6 +15,7 @@ from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Q
 from llama_core.corpus.formats import archives
 from llama_core.corpus.markup.charsets import BYTEWISE, codec_of
 from llama_core.corpus.markup.gutenberg import declared_encoding, read_book
+from llama_core.corpus.markup.newlines import with_newlines
 from llama_core.corpus.recipe import Books
 from llama_core.corpus.sources import files, rules
 from llama_core.corpus.sources.raw import Raw, find_files, open_unchanged
@@ -121,7 +122,7 @@ def _outcome(
 ) -> Outcome:
     if error := rules.text_error(text):
         return Quarantined(place, offset, error)
-    book = read_book(text.replace("\r\n", "\n").replace("\r", "\n"))
+    book = read_book(with_newlines(text))
     if book.is_copyrighted:
         return Dropped("copyrighted", place, text)
     if reason := rules.text_reason(book.text, source.min_chars):

@@ -7,10 +7,20 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined, document_id
-from llama_core.corpus.formats.http_response import decode_payload, parse_response
-from llama_core.corpus.formats.warc import Record, records
-from llama_core.corpus.markup.webpage import extract
+from llama_core.corpus.document import (
+    Document,
+    Dropped,
+    NonContent,
+    Noted,
+    Outcome,
+    Quarantined,
+    document_id,
+)
+from llama_core.corpus.formats.http_response import decode_payload, media_type, parse_response
+from llama_core.corpus.formats.payload_type import is_binary, is_html
+from llama_core.corpus.formats.warc import Gap, Record, records
+from llama_core.corpus.markup.newlines import with_newlines
+from llama_core.corpus.markup.webpage.extract import extract
 from llama_core.corpus.recipe import CommonCrawl
 from llama_core.corpus.sources import rules
 from llama_core.corpus.sources.raw import Raw, find_files, open_unchanged
@@ -19,7 +29,20 @@ ENDINGS = (".warc.wet.gz", ".warc.wet", ".wet.gz", ".wet", ".warc.gz", ".warc")
 
 _TEXTS = frozenset({"conversion", "response"})
 _OTHERS = frozenset({"warcinfo", "request", "metadata", "resource", "revisit", "continuation"})
-_HTML = frozenset({"text/html", "application/xhtml+xml"})
+_HTML = frozenset({"text/html", "application/xhtml+xml", "text/xhtml", "application/vnd.wap.xhtml+xml"})
+# What servers state that do not know what they send: the payload says whether it is HTML.
+_NOTHING = frozenset(
+    {
+        "",
+        "unknown/unknown",
+        "application/unknown",
+        "content/unknown",
+        "text/unknown",
+        "*/*",
+        "text/*",
+        "none/none",
+    }
+)
 
 _Page = tuple[str, str]  # its title and its text
 
@@ -35,7 +58,12 @@ def read(source_name: str, source: CommonCrawl, raw: Raw) -> Iterator[Outcome]:
     Raises InputError, and StoreError where the file cannot be read on.
     """
     with open_unchanged(source, raw) as file:
-        for number, record in enumerate(records(file, source.max_record_bytes, _TEXTS)):
+        number = -1
+        for record in records(file, source.max_record_bytes, _TEXTS):
+            if isinstance(record, Gap):
+                yield Noted({"skipped_bytes": record.size})
+                continue
+            number += 1
             place = f"{raw.url}#{number}"
             found = _page(record, source.max_record_bytes)
             if isinstance(found, NonContent):
@@ -81,9 +109,7 @@ def _text(body: bytes, headers: dict[str, str]) -> _Page | NonContent | str:
         return "invalid_utf8"
     if "\0" in text:
         return "nul_byte"
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    title, _, text = "\n".join(map(str.strip, text.split("\n"))).partition("\n")
+    title, _, text = "\n".join(map(str.strip, with_newlines(text).split("\n"))).partition("\n")
     return title, text.strip("\n")
 
 
@@ -95,13 +121,19 @@ def _html(body: bytes, headers: dict[str, str], limit: int) -> _Page | NonConten
         return "bad_http"
     if response.status != 200:
         return NonContent("redirect" if 300 <= response.status < 400 else "http_error")
-    if (headers.get("warc-identified-payload-type", "").lower() or response.media_type) not in _HTML:
+    stated = media_type(headers.get("warc-identified-payload-type", "")) or response.media_type
+    is_stated = stated in _HTML
+    if not is_stated and stated not in _NOTHING:
         return NonContent("not_html")
     payload = decode_payload(response, limit, "warc-truncated" in headers)
     if isinstance(payload, str):
-        return payload
+        return payload if is_stated else NonContent("not_html")
+    if is_binary(payload) or not (is_stated or is_html(payload)):
+        return NonContent("not_html")
     found = extract(payload, response.charset)
-    return found if isinstance(found, str) else rules.text_error("".join(found)) or found
+    if isinstance(found, str):
+        return found
+    return rules.text_error("".join(found)) or (found[0], with_newlines(found[1]))
 
 
 def _document(

@@ -14,6 +14,7 @@ from llama_core.corpus.document import Document, Dropped, Outcome, Quarantined, 
 from llama_core.corpus.formats.json_lines import LineError, parse_line
 from llama_core.corpus.formats.parquet import ParquetRows, UnreadableError
 from llama_core.corpus.formats.streams import CHUNK_BYTES, chunks, lines
+from llama_core.corpus.markup.newlines import with_newlines
 from llama_core.corpus.recipe import C4, Dataset, Files, UrlSource
 from llama_core.corpus.sources import rules
 from llama_core.corpus.sources.raw import Raw, find_files, open_unchanged
@@ -79,6 +80,7 @@ def to_outcome(
         return Quarantined(place, offset, "no_text")
     if error := rules.text_error(text):
         return Quarantined(place, offset, error)
+    text = with_newlines(text)
     if reason := rules.text_reason(text, source.min_chars):
         return Dropped(reason)
     known = take_fields(fields)
@@ -117,7 +119,7 @@ def _read_text(file: BinaryIO, url: str, limit: int, columns: tuple[str, ...]) -
         yield 0, 0, "too_long"
         return
     try:
-        yield 0, 0, {"text": data.decode("utf-8-sig").replace("\r\n", "\n")}
+        yield 0, 0, {"text": data.decode("utf-8-sig")}
     except UnicodeDecodeError as error:
         yield 0, error.start, "invalid_utf8"
 

@@ -21,6 +21,7 @@ from llama_core.corpus.code.repository_license import Licenses
 from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined, document_id
 from llama_core.corpus.formats import archives
 from llama_core.corpus.formats.member import Member
+from llama_core.corpus.markup.newlines import code_with_newlines
 from llama_core.corpus.recipe import GitHub
 from llama_core.corpus.sources import files, rules
 from llama_core.corpus.sources.raw import Raw, find_files, open_raw, unchanged
@@ -113,7 +114,7 @@ class _Reader:
             return Dropped("license", _plain(found.place))
         if error := rules.text_error(text + found.path + found.repository + found.commit):
             return NonContent("binary") if error == "nul_byte" else self.fault(found, error)
-        text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+        text = code_with_newlines(text.removeprefix("\ufeff"))
         if not self.source.generated and _is_generated(text):
             return Dropped("generated", found.place, text)
         named = language_of(found.path)

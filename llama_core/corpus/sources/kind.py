@@ -1,7 +1,9 @@
 """What a kind of source offers: the module of `sources/` that has its name is a `SourceModule`."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+
+import pyarrow as pa
 
 from llama_core.corpus.document import Outcome
 from llama_core.corpus.sources.raw import Raw
@@ -26,6 +28,41 @@ class SourceModule(Protocol[S]):
 
         Raises InputError where the raw file has changed since `raw_files` returned it, and StoreError where
         it cannot be read on.
+        """
+        ...
+
+
+@runtime_checkable
+class CollectingModule(Protocol[S]):
+    """Reads its raw files twice: what the first reading collects of all of them serves the second.
+
+    Raw files belong to groups, such as languages; what is collected of one group is not seen by another.
+    """
+
+    COLLECTED_SCHEMA: pa.Schema
+    """The columns, all of strings, of what is collected."""
+
+    def raw_files(self, source: S, key: str) -> list[Raw]:
+        """Return the raw files of a source (see `SourceModule`)."""
+        ...
+
+    def collect(self, source: S, raw: Raw) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Yield rows of a raw file, each with the group that the file belongs to.
+
+        Raises InputError and StoreError as `read` does. What is wrong with a record, `read` says.
+        """
+        ...
+
+    def gathered(self, rows: Iterable[tuple[str, ...]]) -> Any:
+        """Return what `read` needs out of the rows of all files of a group."""
+        ...
+
+    def read(
+        self, source_name: str, source: S, raw: Raw, collected: Callable[[str], Any] | None = None
+    ) -> Iterator[Outcome]:
+        """Yield the outcomes of a raw file (see `SourceModule`).
+
+        `collected` returns what was gathered of a group; without it, nothing was.
         """
         ...
 
@@ -55,3 +92,4 @@ if TYPE_CHECKING:  # mypy compares each module with the protocol; some import li
     _packages: SourceModule[recipe.Packages] = packages
     _stackexchange: SourceModule[recipe.StackExchange] = stackexchange
     _wikipedia: SourceModule[recipe.Wikipedia] = wikipedia
+    _collecting: CollectingModule[recipe.Wikipedia] = wikipedia

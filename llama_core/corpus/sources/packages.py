@@ -19,6 +19,7 @@ from llama_core.artifact import digest_of
 from llama_core.corpus.code.docstrings import split_docstrings
 from llama_core.corpus.code.licenses import permissive_license
 from llama_core.corpus.document import Document, Dropped, Outcome, Quarantined, document_id
+from llama_core.corpus.markup.newlines import code_with_newlines, with_newlines
 from llama_core.corpus.recipe import Packages, canonical
 from llama_core.corpus.sources import rules
 from llama_core.corpus.sources.raw import Raw
@@ -157,7 +158,7 @@ def read(source_name: str, source: Packages, raw: Raw) -> Iterator[Outcome]:
         if error_name := rules.text_error(text):
             yield Quarantined(file.path, 0, error_name)
             continue
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        text = code_with_newlines(text)
         if file.path in forbidden or (file.path.endswith(".py") and rules.is_copyleft(text)):
             yield Dropped("license")
             continue
@@ -203,6 +204,7 @@ def _prose(path: str, text: str, source: Packages) -> str | Dropped:
         return Dropped("not_prose")
     else:
         prose = rules.strip_decoration(text)
+    prose = with_newlines(prose)
     reason = rules.text_reason(prose, source.min_chars) or rules.prose_reason(prose)
     return Dropped(reason) if reason else prose.strip("\n") + "\n"
 

@@ -24,6 +24,7 @@ from llama_core.corpus.formats.spill import Spill
 from llama_core.corpus.formats.streams import chunks
 from llama_core.corpus.formats.xml_stream import Elements, parse
 from llama_core.corpus.markup.html import to_text
+from llama_core.corpus.markup.newlines import with_newlines
 from llama_core.corpus.recipe import StackExchange
 from llama_core.corpus.sources import rules
 from llama_core.corpus.sources.raw import Raw, find_files, open_unchanged
@@ -55,6 +56,9 @@ _KINDS = {
     14: "announcement", 15: "collective_discussion", 17: "collective_collection",
 }  # fmt: skip
 _QUESTION, _ANSWER = 1, 2
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+# The licence of posts that were written before each date: https://stackoverflow.com/help/licensing
+_LICENSES = (("2011-04-08", "CC-BY-SA-2.5"), ("2018-05-02", "CC-BY-SA-3.0"), (":", "CC-BY-SA-4.0"))
 _ROW = rb"<row(?=[\s/>])"
 _ROW_END = rb"[\"']\s{0,8}/>|</row>|(?<=<row)\s{0,8}/>"  # a value may hold `/>`, not after a quote
 _MAX_INT = 1 << 62
@@ -251,7 +255,7 @@ def _add(
         return
     question.seen.add(post_id)
     post = Post.of(data, offset)
-    text = to_text(post.body)
+    text = with_newlines(to_text(post.body))
     if error := rules.text_error(text + post.title):
         yield Quarantined(record, offset, error)
     elif not text and (kind == _ANSWER or not post.title):
@@ -289,7 +293,7 @@ def _finish(question: _Question, place: _Place) -> Iterator[Outcome]:
         text=text,
         source=place.source_name,
         url=f"https://{place.site}/questions/{post.id}" if place.site else record,
-        license=_license(post.license) or place.source.license,
+        license=_license(post) or place.source.license,
         language=language_of(place.site),
         date=post.date,
         meta=json.dumps(meta, ensure_ascii=False),
@@ -297,6 +301,11 @@ def _finish(question: _Question, place: _Place) -> Iterator[Outcome]:
     )
 
 
-def _license(name: str) -> str:
-    """Return the SPDX name of a licence such as `CC BY-SA 4.0`."""
-    return name.replace(" ", "-")
+def _license(post: Post) -> str:
+    """Return the SPDX name of the licence that a post states, such as `CC BY-SA 4.0`, or else of its date's.
+
+    Dumps older than the attribute state none. The name is empty where there is no date either.
+    """
+    if post.license or not _DATE.match(post.date):
+        return post.license.replace(" ", "-")
+    return next(license for until, license in _LICENSES if post.date < until)

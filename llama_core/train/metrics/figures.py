@@ -18,7 +18,7 @@ from torch import Tensor
 from llama_core.train.metrics.clock import Laps
 from llama_core.train.parallel.mesh import Mesh
 
-FIRST = ("stopping", "joules", "fetches", "grad_norm")
+FIRST = ("stopping", "joules", "fetches", "grad_norm", "skipped", "bad", "bad_ranks")
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,12 @@ class StepFigures:
     """The energy that all devices took."""
     fetches: float
     """The number of pages that the loaders fetched."""
+    skipped: bool
+    """True if the step made no update."""
+    bad: int
+    """The number of processes whose own loss is not finite."""
+    bad_ranks: int
+    """The sum of the ranks of those: the rank, if there is one."""
     laps: Laps
     """The time of this process."""
 
@@ -65,6 +71,7 @@ class Figures:
         sources: NDArray[np.int64],
         seq_len: int,
         grad_norm: Tensor,
+        allowed: Tensor,
         laps: Laps,
         *,
         stopping: bool = False,
@@ -73,15 +80,19 @@ class Figures:
     ) -> None:
         """Send the figures of a step. `rows`: float32 (B,), as `passes.backward` returns them.
 
-        `sources`: (B,), the number of each sequence's source; `grad_norm`: (), the same on all processes.
+        `sources`: (B,), the number of each sequence's source; `grad_norm` and `allowed`, whether the step
+        makes an update: (), the same on all processes.
         """
         world = self._mesh.world
         of_source = torch.from_numpy(sources)[None, :] == torch.arange(len(self._sources))[:, None]
         tokens = of_source.sum(1) * (seq_len if self._counts else 0)
         told = torch.cat([torch.tensor([stopping, joules, fetches], dtype=torch.float64), tokens.double()])
         told, one_hot = self._to_device(told), self._to_device(of_source.double())
-        norm = grad_norm.double() if world.rank == 0 else torch.zeros_like(grad_norm, dtype=torch.float64)
-        vector = torch.cat([told[:3], norm[None], told[3:], one_hot @ rows.double()])
+        first = torch.stack([grad_norm.double(), (~allowed).double()])
+        first = first if world.rank == 0 else torch.zeros_like(first)
+        bad = (~rows.isfinite()).any().double()
+        bad = torch.stack([bad, bad * world.rank])
+        vector = torch.cat([told[:3], first, bad, told[3:], one_hot @ rows.double()])
         work = dist.all_reduce(vector, async_op=True) if world.size > 1 else None
         ready: Any = work
         if world.device.type == "cuda":
@@ -111,6 +122,9 @@ class Figures:
             dict(zip(self._sources, nats)),
             first["joules"],
             first["fetches"],
+            first["skipped"] > 0,
+            int(first["bad"]),
+            int(first["bad_ranks"]),
             laps,
         )
 

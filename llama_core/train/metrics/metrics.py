@@ -1,14 +1,15 @@
 """The metrics of a training: read a step late, printed for the flow, and kept by rank 0."""
 
+import logging
 import math
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from llama_core.errors import DivergedError
 from llama_core.objects import Object
 from llama_core.program import tell
 from llama_core.recipe import Recipe
@@ -21,14 +22,17 @@ from llama_core.train.metrics.record import Record
 from llama_core.train.metrics.utilization import Utilization, peak_of
 from llama_core.train.optimizer import lr_at
 from llama_core.train.parallel.mesh import Mesh
+from llama_core.train.stability.guard import Span, batch_of
 
+log = logging.getLogger(__name__)
 SMOOTHING = 0.9  # weight of the earlier steps in the mean time of a step, by which the end is estimated
 
 
 class Metrics:
     """Measures a training. All processes call each method at the same point; rank 0 keeps the record.
 
-    `newest`: the segment of the record that the checkpoint names from which the training goes on.
+    `newest`: the segment of the record that the checkpoint names from which the training goes on;
+    `passed_over`: the batches that no step takes.
     """
 
     def __init__(
@@ -39,8 +43,10 @@ class Metrics:
         sources: list[str],
         mesh: Mesh,
         newest: Object | None = None,
+        passed_over: Iterable[Span] = (),
     ):
-        self._cfg, self._mesh = recipe.train, mesh
+        self._cfg, self._mesh, self._passed_over = recipe.train, mesh, tuple(passed_over)
+        self._skipped = 0  # steps in a row
         self._figures = Figures(sources, mesh)
         self._energy = EnergyMeter(mesh.world.device)
         peak = peak_of(mesh.world.device, recipe.train.precision)
@@ -52,7 +58,9 @@ class Metrics:
         self._settled = True
         self._clock = Clock(mesh.world.device)
         self.loss = math.nan
-        """The loss of the newest step that was read."""
+        """The loss of the newest step that was read and made an update."""
+        self.unstable: Span | None = None
+        """The first and the last of the steps in a row that made no update, if they are too many."""
 
     def begin(self) -> None:
         """Begin a step: what was done since all steps were read is part of none."""
@@ -70,26 +78,24 @@ class Metrics:
         rows: Tensor,
         sources: NDArray[np.int64],
         grad_norm: Tensor,
+        allowed: Tensor,
         stopping: bool = False,
         fetches: int = 0,
     ) -> bool:
         """Take the figures of step `n` (1 is the first), and read those of the step before.
 
         Returns whether a process was asked to end, in the step before or earlier. `fetches`: the pages that
-        this process has fetched so far. Raises DivergedError where the step before is not finite.
+        this process has fetched so far.
         """
         fetched, self._fetches = fetches - self._fetches, fetches
         self._figures.send(
-            n, rows, sources, self._cfg.seq_len, grad_norm, self._clock.step(),
+            n, rows, sources, self._cfg.seq_len, grad_norm, allowed, self._clock.step(),
             stopping=stopping, joules=self._energy.joules(), fetches=fetched,
         )  # fmt: skip
         return self._read(keep=1)
 
     def settle(self) -> None:
-        """Read all steps. Call this before anything is made of the weights.
-
-        Raises DivergedError where a step is not finite.
-        """
+        """Read all steps. Call this before anything is made of the weights."""
         self._read(keep=0)
         self._settled = True
 
@@ -110,18 +116,34 @@ class Metrics:
             self._close()
             figures = self._figures.read()
             stopping = stopping or figures.stopping
-            self.loss = figures.loss
-            if not (math.isfinite(figures.loss) and math.isfinite(figures.grad_norm)):
-                raise DivergedError(
-                    f"training diverged at step {figures.step}: loss {figures.loss}, gradient norm "
-                    f"{figures.grad_norm}. Nothing of this step is saved: try a lower train.lr or a higher "
-                    "train.warmup_steps"
-                )
+            self._check(figures)
             if self._mesh.world.rank == 0:
                 self._open = self._record_of(figures)
         if keep:
             self._close()
         return stopping
+
+    def _check(self, figures: StepFigures) -> None:
+        """Tell of a step that made no update, and note whether there were too many of them in a row."""
+        if not figures.skipped:
+            self.loss, self._skipped = figures.loss, 0
+            return
+        self._skipped += 1
+        cfg, n = self._cfg, figures.step
+        batch = batch_of(n, self._passed_over)
+        first, end = (cfg.tokens_before(m) // cfg.seq_len for m in (batch + 1, batch + 2))
+        if figures.bad == 1:
+            where = f" on rank {figures.bad_ranks}"
+        else:
+            where = f" on {figures.bad} ranks" if figures.bad else ""
+        what = (
+            f"loss {figures.loss}{where}, gradient norm {figures.grad_norm}, "
+            f"sequences {first:,} to {end - 1:,}"
+        )
+        if self._skipped > cfg.most_skipped:
+            self.unstable = (n - self._skipped + 1, n)
+        if self._mesh.world.rank == 0:
+            log.warning("step %d made no update: %s", n, what)
 
     def _close(self) -> None:
         """Print the record that is open, and keep it."""
@@ -146,10 +168,11 @@ class Metrics:
             "step": n,
             "steps": cfg.steps,
             "tokens": seen,
-            "loss": figures.loss,
-            **{f"{LOSS}{source}": round(loss, 6) for source, loss in of_sources.items()},
+            "loss": _number(figures.loss),
+            **{f"{LOSS}{source}": _number(loss, 6) for source, loss in of_sources.items()},
             "lr": lr_at(n, cfg),
-            "grad_norm": figures.grad_norm,
+            "grad_norm": _number(figures.grad_norm),
+            "skipped": int(figures.skipped),
             "tokens_per_s": round(speed, 1),
             "tokens_per_s_per_device": round(each, 1),
             **self._utilization.at(each),
@@ -160,3 +183,10 @@ class Metrics:
             "eta_s": round(left * self._seconds, 1),
             "time": round(time.time(), 3),
         }
+
+
+def _number(value: float, digits: int | None = None) -> float | None:
+    """Return a value as JSON has it: None for what is no number, or infinite."""
+    if not math.isfinite(value):
+        return None
+    return value if digits is None else round(value, digits)

@@ -69,11 +69,16 @@ def test_pairs_share_a_band_as_often_as_the_theory_says() -> None:
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.text(st.characters(codec="utf-16-le", max_codepoint=0xFFFF)), max_size=6))
 def test_shingles_are_those_of_lower_case_words_whatever_stands_beside(texts: list[str]) -> None:
-    """Below U+10000 a word is what `\\w+` finds; U+0130, two characters in lower case, is `i`."""
+    """Below U+10000 a word is what `\\w+` finds; U+0130, two characters in lower case, is `i`.
+
+    In scripts without spaces a mark is a word as a letter is.
+    """
     minhash = MinHash(CFG)
 
     def plain(text: str) -> str:
-        return " ".join(re.findall(r"\w+", "".join("i" if c == "\u0130" else c.lower() for c in text)))
+        lower = "".join("i" if c == "\u0130" else c.lower() for c in text)
+        marks = "".join(c for c in lower if module._unspaced()[ord(c)] and not c.isalnum())
+        return " ".join(re.findall(rf"[\w{marks}]+", lower))
 
     together = minhash.sign(texts)
     for text, signature in zip(texts, together, strict=True):
@@ -92,6 +97,68 @@ def test_a_text_longer_than_what_is_worked_on_at_once_has_the_same_shingles(text
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_STRETCH", at_once)
         assert minhash.shingles(text).tolist() == expected.tolist()
+
+
+UNSPACED = {
+    "Chinese": "岛上的天气很温和冬天经常下雨夏天客人们来看古老的灯塔在海边散步傍晚港口响起音乐渔民们修补网",
+    "Japanese": "島の天気は穏やかで冬にはよく雨が降ります夏には古い灯台を見たりカフェで休んだりする人がやってくる",
+    "Thai": "อากาศบนเกาะนี้อบอุ่นและมีฝนตกบ่อยในฤดูหนาวแขกมาเยี่ยมชมประภาคารเก่าและเดินเล่นริมทะเล",
+    "Lao": "ອາກາດຢູ່ເກາະນີ້ອົບອຸ່ນແລະມີຝົນຕົກເລື້ອຍໃນລະດູໜາວແຂກມາຢ້ຽມຊົມ",
+    "Khmer": "អាកាសធាតុនៅលើកោះនេះត្រជាក់ហើយភ្លៀងញឹកញាប់ក្នុងរដូវរងា",
+    "Burmese": "ကျွန်းပေါ်ရှိရာသီဥတုသည်နွေးထွေးပြီးဆောင်းရာသီတွင်မိုးမကြာခဏရွာသည်",
+}
+
+
+@pytest.mark.parametrize("script", UNSPACED)
+def test_in_a_script_without_spaces_each_character_is_a_word(script: str) -> None:
+    letters, minhash = UNSPACED[script], MinHash(CFG)
+    assert len(minhash.shingles(letters)) == len(letters) - 4
+    assert set(minhash.shingles(letters[3:40])) < set(minhash.shingles(letters))
+    marked = "，".join(letters[i : i + 7] for i in range(0, len(letters), 7))
+    assert minhash.shingles(marked).tolist() == minhash.shingles(letters).tolist()
+    rng = random.Random(1)
+    long = [rng.choice(letters) for _ in range(600)]
+    changed = list(long)
+    for _ in range(6):
+        changed[rng.randrange(600)] = rng.choice(letters)
+    true = len(set(grams(long)) & set(grams(changed))) / len(set(grams(long)) | set(grams(changed)))
+    left, right = minhash.sign(["".join(long), "".join(changed)])
+    assert abs((left == right).mean() - true) < 0.12 and true > 0.85
+
+
+def grams(letters: list[str]) -> list[tuple[str, ...]]:
+    return [tuple(letters[i : i + 5]) for i in range(len(letters) - 4)]
+
+
+def test_words_with_spaces_between_them_are_what_they_were_beside_others_too() -> None:
+    minhash = MinHash(CFG)
+    spaced = "one two three four five six seven Два три čtyři 섬의 날씨는 온화하고 겨울에는"
+    alone = minhash.shingles(spaced).tolist()
+    assert len(alone) == len(spaced.split()) - 4
+    assert minhash.shingles(f"{spaced} 天气很温和").tolist()[: len(alone)] == alone
+    assert len(minhash.shingles("GPU4是x one two")) == 1  # gpu4, 是, x, one, two
+    assert (minhash.sign([spaced, UNSPACED["Thai"]])[0] == minhash.sign([spaced])[0]).all()
+
+
+def test_pairs_in_scripts_without_spaces_share_a_band_as_often_as_the_theory_says() -> None:
+    rng = random.Random(4)
+    texts, true = [], []
+    for _ in range(900):
+        letters = rng.choices(UNSPACED["Chinese"] + UNSPACED["Japanese"] + UNSPACED["Thai"], k=300)
+        share = rng.random() * 0.09
+        changed = [rng.choice(letters) if rng.random() < share else letter for letter in letters]
+        texts += ["".join(letters), "".join(changed)]
+        sets = [{"".join(gram) for gram in grams(some)} for some in (letters, changed)]
+        true.append(len(sets[0] & sets[1]) / len(sets[0] | sets[1]))
+    minhash = MinHash(CFG)
+    keys = minhash.keys(minhash.sign(texts))
+    found = (keys[::2] == keys[1::2]).any(axis=1)
+    similar = np.array(true)
+    theory = 1 - (1 - similar**CFG.rows) ** CFG.bands
+    for low in (0.6, 0.7, 0.8, 0.9):
+        chosen = (similar >= low) & (similar < low + 0.1)
+        scatter = np.sqrt((theory[chosen] * (1 - theory[chosen])).sum()) / chosen.sum()
+        assert abs(found[chosen].mean() - theory[chosen].mean()) < 4 * scatter + 0.02, low
 
 
 def test_one_endless_word_is_signed_too() -> None:

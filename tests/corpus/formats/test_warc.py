@@ -1,8 +1,11 @@
 """WARC and WET records: every readable one is read, what is lost is said, memory stays bounded."""
 
+import base64
 import gzip
+import hashlib
 import io
 import random
+import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 
@@ -11,7 +14,7 @@ from corpus import warcs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llama_core.corpus.formats.warc import Record, records
+from llama_core.corpus.formats.warc import Gap, Record, records
 
 TYPES = frozenset({"conversion", "response"})
 LIMIT = 1 << 16
@@ -20,7 +23,11 @@ PAGES = [warcs.page(i, text, warcs.OLD if i % 2 else warcs.NEW) for i, text in e
 
 
 def read(data: bytes, limit: int = LIMIT) -> list[Record]:
-    return [*records(io.BytesIO(data), limit, TYPES)]
+    return [r for r in records(io.BytesIO(data), limit, TYPES) if isinstance(r, Record)]
+
+
+def skipped(data: bytes) -> int:
+    return sum(r.size for r in records(io.BytesIO(data), LIMIT, TYPES) if isinstance(r, Gap))
 
 
 def texts(found: list[Record]) -> list[str]:
@@ -125,6 +132,80 @@ def test_junk_between_members_is_said_and_gone_over(junk: bytes) -> None:
 def test_padding_between_members_is_no_damage() -> None:
     data = (b"\0" * 70_000).join(warcs.members(p) for p in PAGES[:5])
     assert texts(read(data)) == TEXTS[:5] and not errors(read(data))
+    assert skipped(data) == 4 * 70_000
+
+
+GAPS = [
+    b"\0",
+    b"\0" * 3000,
+    b"\xef\xbb\xbf",
+    b"-- end --\r\n",
+    b"junk\0" * 20_000,
+    b" ",
+    b"<html>\n\nWARC\n",
+]
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+@pytest.mark.parametrize("gap", GAPS, ids=lambda gap: repr(gap[:12]))
+def test_bytes_between_records_are_skipped_up_to_the_next_and_counted(packing: str, gap: bytes) -> None:
+    """They stand behind the two line ends of a record; with each record its own member, inside the member."""
+    found = read(data := PACKINGS[packing]([page + gap for page in PAGES]))
+    assert texts(found) == TEXTS and not errors(found)
+    assert skipped(data) == len(PAGES) * len(gap)
+    assert skipped(PACKINGS[packing](PAGES)) == 0
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_bytes_before_the_first_record_and_before_line_ends_are_skipped(packing: str) -> None:
+    found = read(data := PACKINGS[packing]([b"\xef\xbb\xbf" + PAGES[0], *PAGES[1:]]))
+    assert texts(found) == TEXTS and not errors(found) and skipped(data) == 3
+    padded = [page.removesuffix(b"\r\n\r\n") + b"\0\0\r\n\r\n" for page in PAGES]
+    found = read(data := PACKINGS[packing](padded))
+    assert texts(found) == TEXTS and not errors(found)
+    assert skipped(data) == 6 * len(PAGES)  # with the line ends after them
+
+
+def test_a_record_is_found_again_by_its_own_digest_where_no_line_ends_follow_it() -> None:
+    body = TEXTS[3].encode()
+    for digest in (
+        base64.b32encode(hashlib.sha1(body).digest()).decode(),
+        hashlib.sha1(body).hexdigest(),
+    ):
+        record = warcs.record(
+            "conversion", body, "text/plain", "http://a/", WARC_Block_Digest=f"sha1:{digest}"
+        )
+        cut = record.removesuffix(b"\r\n\r\n") + b"no line ends"
+        assert texts(read(cut + PAGES[4])) == [TEXTS[3], TEXTS[4]]
+        wrong = cut.replace(digest[:8].encode(), b"A" * 8)
+        assert errors(read(wrong + PAGES[4])) == ["wrong_length"]
+
+
+def test_a_gap_of_many_bytes_takes_no_memory() -> None:
+    gap = 64 << 20
+    tracemalloc.start()
+    found = [*records(Filled(PAGES[0], gap, PAGES[1]), LIMIT, TYPES)]  # type: ignore[arg-type]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [r.size for r in found if isinstance(r, Gap)] == [gap] and len(found) == 3
+    assert peak < 16 << 20
+
+
+class Filled:
+    """A file of `start`, `gap` zero bytes and `end`."""
+
+    def __init__(self, start: bytes, gap: int, end: bytes):
+        self.start, self.left, self.end = start, gap, end
+
+    def read(self, size: int) -> bytes:
+        if self.start:
+            piece, self.start = self.start, b""
+        elif self.left:
+            piece = bytes(min(size, self.left))
+            self.left -= len(piece)
+        else:
+            piece, self.end = self.end, b""
+        return piece
 
 
 def test_a_wrong_checksum_in_the_trailer_is_damage() -> None:

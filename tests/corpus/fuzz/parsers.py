@@ -18,13 +18,16 @@ import py7zr
 import pyarrow as pa
 import pyarrow.parquet as pq
 from corpus import archives, dumps, papers, warcs
+from identify.vendor.licenses import LICENSES
 from pydantic import TypeAdapter
 
-from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined
+from llama_core.corpus.code.licenses import license_of_text
+from llama_core.corpus.document import Document, Dropped, NonContent, Noted, Outcome, Quarantined
 from llama_core.corpus.ingest import reader
 from llama_core.corpus.markup.html import to_text
-from llama_core.corpus.markup.wikitext.nesting import TooDeepError
+from llama_core.corpus.markup.webpage.extract import extract
 from llama_core.corpus.markup.wikitext.page import read_page
+from llama_core.corpus.markup.wikitext.tree import TooDeepError
 from llama_core.corpus.recipe import Source
 from llama_core.corpus.sources.listing import parse_listing
 from llama_core.corpus.sources.raw import raw_file
@@ -54,6 +57,24 @@ def _source(suffix: str, seeds: list[bytes], **source: Any) -> Parser:
     return suffix, seeds, parse
 
 
+_CHARSETS = ("", "utf-8", "iso-8859-1", "shift_jis", "gb2312", "iso-2022-jp", "utf-16", "windows-1251")
+
+
+def _page(seeds: list[bytes]) -> Parser:
+    """A page; the last byte of the data chooses the charset that its server declares."""
+
+    def parse(data: bytes) -> None:
+        found = extract(data[:-1], _CHARSETS[data[-1] % len(_CHARSETS)] if data else "")
+        if isinstance(found, str):
+            assert found.isidentifier()
+            return
+        title, text = found
+        assert len(title) + len(text) <= 64 * len(data) + 100
+        (title + text).encode("utf-8", "surrogatepass")
+
+    return "", seeds, parse
+
+
 def _listing(seeds: list[bytes]) -> Parser:
     def parse(data: bytes) -> None:
         try:
@@ -78,6 +99,8 @@ def check(outcome: Outcome, most: int) -> None:
         assert outcome.count >= 0 and outcome.kind.encode().isascii()
     elif isinstance(outcome, Dropped):
         assert outcome.reason.isidentifier() and (outcome.record + outcome.text).encode() is not None
+    elif isinstance(outcome, Noted):
+        assert all(count >= 0 for count in outcome.counts.values())
     else:
         assert isinstance(outcome, Quarantined)
         assert outcome.error.isidentifier() and outcome.record.encode() is not None
@@ -98,6 +121,13 @@ _WARC = [
         3, f"{len(_HTML):x}\r\n{_HTML}\r\n0\r\n\r\n", "Transfer-Encoding: chunked", "Content-Type: text/html"
     ),
 ]
+_FORMULAS = f"""<meta charset=windows-1251><body><nav>a</nav><article><h1>b</h1>{warcs.ARTICLE}
+<span class="katex"><math><semantics><mi>x</mi><annotation encoding="application/x-tex">x^2</annotation>
+</semantics></math><span aria-hidden=true>x</span></span><span class=MathJax_Preview>y</span>
+<script type="math/tex">y_1</script><mjx-container><mjx-assistive-mml><math><msup><mi>z</mi><mn>2</mn></msup>
+<mfrac><mi>a</mi><mi>b</mi></mfrac></math></mjx-assistive-mml></mjx-container><img class=tex alt="w">
+<table><tr><td>c<td>d</table><ol start=3><li>e</ol><pre>f
+ g</pre><figure><figcaption>h</figcaption></figure></article><div class=sidebar><a href=i>j</a></div>"""
 _JSONL = b'{"text":"A line of text.\\nAnother \\u00e9.","timestamp":"2019-04-25T12:57:54Z","url":"https://a.b/c"}\n'
 _BOOK = f"""\ufeffThe Project Gutenberg EBook of A Title, by A. Writer
 
@@ -215,6 +245,17 @@ def _wikitext(text: str) -> None:
         assert not set(page.text) & set(map(chr, range(1, 9)))
 
 
+_PACKAGES = r"""\documentclass[ngerman]{article}\usepackage{babel,siunitx,glossaries,natbib,etoolbox}
+\newacronym[longplural={a b}]{nn}{NN}{neural net}\DeclareAcronym{x}{short=X, long={y, z}}\newbool{on}
+\DeclareSIUnit\bushel{bu}\begin{document}\section{S}\gls{nn} \Acp{x}
+\SI[a=b]{5}[\$]{\kilo\metre\per\second\squared}
+\ifboolexpr{bool{on} and not (test {\ifdef{\x}} or toggle{a})}{a}{b}
+\ifthenelse{\NOT\equal{a}{b}}{c}{d}\begin{algorithm}
+\SetKwFunction{F}{Find}\SetKwIF{I}{E}{L}{if}{then}{else if}{else}{end}\eIf(x){$a$}{b\;}{c\;}
+\For{$i$ \KwTo $n$}{\F{$a$}\;}\tcc*[r]{no}\I{a}{b}\end{algorithm}\replaced[id=a]{b}{c}\item<2-|alert@3> x
+\href[page=1]{a.pdf}{link} $a\mathchoice{1}{\raisebox{1pt}{$2$}}{3}{4}\index{b}$ Gr"o"se "`x"' \citep{k}
+\begin{tabu} to \textwidth {X[l]>{\bf}S[a=1]}a&b\\\end{tabu}\write16{a}\hsize=5in\advance\count0 by -1
+\begin{thebibliography}{1}\bibitem[{Able et~al.()Able, Baker}]{k} x\end{thebibliography}\end{document}"""
 PARSERS: dict[str, Parser] = {
     "listing": _listing(_LISTS),
     "wet": _source(".warc.wet", [b"".join(_WET), b"".join(_WET[1:2])], kind="commoncrawl", min_chars=1),
@@ -224,6 +265,7 @@ PARSERS: dict[str, Parser] = {
         kind="commoncrawl",
         min_chars=1,
     ),
+    "page": _page([_HTML.encode() + b"\0", _FORMULAS.encode() + b"\1", _FORMULAS.encode("utf-16") + b"\0"]),
     "warc": _source(".warc", [b"".join(_WARC), *_WARC[2:]], kind="commoncrawl", min_chars=1),
     "jsonl": _source(".jsonl", [_JSONL * 2], kind="files", min_chars=1),
     "jsonl.gz": _source(".jsonl.gz", [gzip.compress(_JSONL * 2, mtime=0)], kind="files", min_chars=1),
@@ -240,7 +282,7 @@ PARSERS: dict[str, Parser] = {
     ),
     "arxiv.tex": _source(
         ".tex",
-        [source.encode() for source in (papers.LATEX, papers.PLAIN, papers.HARVMAC)],
+        [source.encode() for source in (papers.LATEX, papers.PLAIN, papers.HARVMAC, _PACKAGES)],
         kind="arxiv",
         min_chars=1,
     ),
@@ -285,4 +327,7 @@ PARSERS: dict[str, Parser] = {
         min_chars=1,
     ),
     "html_text": _text([HTML_POST], to_text),
+    "license": _text(
+        [text for name, text in LICENSES if name in ("MIT", "BSD-3-Clause", "ISC")], license_of_text
+    ),
 }

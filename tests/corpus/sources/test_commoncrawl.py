@@ -1,8 +1,11 @@
 """Common Crawl: every record ends in an outcome, WET text is CCNet's, memory does not follow the file."""
 
 import gzip
+import io
 import json
+import zlib
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,8 +13,15 @@ from corpus import warcs
 from corpus.helpers import SAMPLES, documents_of, is_conserved, needs_samples
 from corpus.sources.memory import read_apart
 
-from llama_core.corpus.document import Document, Dropped, NonContent, Outcome
-from llama_core.corpus.formats.warc import records
+from llama_core.corpus.document import (
+    Document,
+    Dropped,
+    NonContent,
+    Outcome,
+    Quarantined,
+    document_id,
+)
+from llama_core.corpus.formats.warc import Record, records
 from llama_core.corpus.recipe import CommonCrawl
 from llama_core.corpus.sources import commoncrawl
 from llama_core.corpus.sources.raw import raw_file
@@ -38,7 +48,9 @@ def named(outcomes: list[Outcome]) -> Counter[str]:
     def name(o: Outcome) -> str:
         if isinstance(o, Document):
             return "document"
-        return o.kind if isinstance(o, NonContent) else o.reason if isinstance(o, Dropped) else o.error
+        if isinstance(o, Quarantined):
+            return o.error
+        return o.kind if isinstance(o, NonContent) else o.reason if isinstance(o, Dropped) else "skipped"
 
     return Counter(map(name, outcomes))
 
@@ -96,6 +108,22 @@ def test_media_types_are_known_in_letters_of_either_case(tmp_path: Path, record:
         (warcs.record("response", b"SSH-2.0", "application/http", "http://a/"), "bad_http"),
         (warcs.response(1, "<p>Hello", WARC_Segment_Number="1"), "segmented_record"),
         (warcs.response(1, "GIF89a", "Content-Type: image/gif"), "not_html"),
+        (warcs.response(1, b"%PDF-1.4\n%\xe2\xe3\xcf\xd3 1 0 obj"), "not_html"),
+        (warcs.response(1, b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(range(200))), "not_html"),
+        (warcs.response(1, b"PK\3\4" + bytes(range(200))), "not_html"),
+        (warcs.response(1, gzip.compress(warcs.ARTICLE.encode())), "not_html"),
+        (warcs.response(1, b"%PDF-1.4", WARC_Identified_Payload_Type="text/html"), "not_html"),
+        (warcs.response(1, warcs.ARTICLE, WARC_Identified_Payload_Type="application/pdf"), "not_html"),
+        (warcs.response(1, warcs.ARTICLE, "Content-Type: text/plain"), "not_html"),
+        (warcs.response(1, "A text", "Server: a"), "not_html"),
+        (warcs.response(1, warcs.ARTICLE, "Server: a"), "document"),
+        (warcs.response(1, warcs.ARTICLE, "Content-Type: text/html, text/html"), "document"),
+        (warcs.response(1, warcs.ARTICLE, "Content-Type: Text/HTML;Charset=UTF-8;q=1"), "document"),
+        (warcs.response(1, warcs.ARTICLE, "Content-Type: text/html,text/html; charset=utf-8"), "document"),
+        (warcs.response(1, warcs.ARTICLE, "Content-Type:"), "document"),
+        (warcs.response(1, warcs.ARTICLE, "Content-Type: unknown/unknown"), "document"),
+        (warcs.response(1, warcs.ARTICLE, "Content-Type: image/png",
+                        WARC_Identified_Payload_Type="application/xhtml+xml"), "document"),
         (warcs.response(1, "<p>" + "x" * 400, "Content-Encoding: gzip, pack200", "Content-Type: text/html"),
          "document"),  # an encoding that was taken off before it was stored
         (warcs.response(1, "Hello", "Content-Encoding: pack200", "Content-Type: text/html"),
@@ -127,6 +155,22 @@ def test_a_source_of_crawls_is_conserved(tmp_path: Path, ingested, store) -> Non
     assert artifact.counts["documents"] + artifact.counts["quarantined.damaged_stream"] == 31
     ids = [d.id for d in documents_of(artifact)]
     assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_bytes_between_records_are_counted_and_are_no_records(
+    tmp_path: Path,
+    ingested,
+    packed: bool,  # type: ignore[no-untyped-def]
+) -> None:
+    records = [warcs.response(i, warcs.ARTICLE) + b"\0" * i for i in range(1, 4)]
+    data = warcs.members(*records) if packed else b"".join(records)
+    (tmp_path / ("a.warc.gz" if packed else "a.warc")).write_bytes(data)
+    artifact = ingested(source(urls=[f"{tmp_path}/a.*"]))
+    assert is_conserved(artifact.counts) and artifact.counts["documents"] == artifact.counts["raw"] == 3
+    assert artifact.counts["skipped_bytes"] == 6
+    ids = [document_id("web", f"{artifact.shards[0].facts['url']}#{number}") for number in range(3)]
+    assert [d.id for d in documents_of(artifact)] == ids
 
 
 def test_a_documents_raw_record_is_found_again(tmp_path: Path) -> None:
@@ -213,11 +257,46 @@ def test_real_files_give_the_documents_that_they_hold(name: str) -> None:
 
 
 @needs_samples
+@pytest.mark.parametrize("name", EXPECTED)
+def test_another_reader_counts_the_same_records(name: str) -> None:
+    """warcio says nothing of a file that is cut."""
+    warcio = pytest.importorskip("warcio")
+    path = SAMPLES / "commoncrawl" / name
+    if not path.exists():
+        pytest.skip(f"{name} is not here")
+    plain = io.BytesIO(b"".join(inflated(path.read_bytes())))
+    theirs: Counter[str] = Counter()
+    stopped = False
+    try:
+        for record in warcio.ArchiveIterator(plain):
+            record.content_stream().read()
+            theirs[record.rec_type] += 1
+    except warcio.exceptions.ArchiveLoadFailed:
+        stopped = True
+    with path.open("rb") as file:
+        ours = [r for r in records(file, 64 * MB, frozenset()) if isinstance(r, Record)]
+    kinds = Counter((r.headers or {}).get("warc-type", "") for r in ours)
+    if stopped or any(r.error for r in ours):
+        assert theirs <= kinds
+    else:
+        assert theirs == kinds
+
+
+def inflated(data: bytes) -> Iterator[bytes]:
+    """The bytes of all gzip members of a file, as far as it goes: warcio wants a member for each record."""
+    while data:
+        member = zlib.decompressobj(wbits=31)
+        yield member.decompress(data)
+        data = member.unused_data
+
+
+@needs_samples
 def test_real_text_is_read_whole() -> None:
     """The text has all bytes of the records, but for white space at the ends of lines."""
     path = SAMPLES / "commoncrawl" / "ccscala_filter_test_1.warc.wet.gz"
     found = [o for o in read(path) if isinstance(o, Document)]
     kept = sum(len((json.loads(o.meta)["title"] + "\n" + o.text).encode()) for o in found)
     with path.open("rb") as file:
-        stated = [int((r.headers or {})["content-length"]) for r in records(file, MB, frozenset())]
+        found_records = [r for r in records(file, MB, frozenset()) if isinstance(r, Record)]
+        stated = [int((r.headers or {})["content-length"]) for r in found_records]
     assert 0.99 * sum(stated[1:]) < kept <= sum(stated[1:])

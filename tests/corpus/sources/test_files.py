@@ -180,7 +180,7 @@ def test_each_odd_line_of_json_is_read_right_or_quarantined_by_itself(
     path.write_bytes(PACKERS[packing](whole) if packing in PACKERS else whole)
     artifact = ingested(Files(kind="files", urls=[str(path)], max_record_bytes=1 << 16))
     assert [d.text[len(text)] for d in documents_of(artifact)] == list("12345")
-    assert documents_of(artifact)[0].text == f"{text}1\u2028\u2029\u0085and more"
+    assert documents_of(artifact)[0].text == f"{text}1\n\n\nand more"
     expected = Counter(bad.values()) + Counter(invalid_utf8=1, not_json=2)
     assert {k: v for k, v in artifact.counts.items() if k.startswith("quarantined.")} == {
         f"quarantined.{name}": count for name, count in expected.items()

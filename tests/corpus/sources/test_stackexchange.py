@@ -97,15 +97,72 @@ def test_every_row_is_counted_once(read: Callable[..., list[Outcome]]) -> None:
         "  <row Title='no id' />\n",
         "  <row Id='14' PostTypeId='1' Body='&nope;' />\n",
         row(15, title="", body=""),
-        row(16, title="\x00", body="x").replace("\x00", "&#xD800;"),
     )
     assert names(read(data)) == {
         "members": 5, "empty": 3, "orphan_answer": 2, "repeated_post": 2, "tag_excerpt": 1, "tag_wiki": 1,
-        "other_post": 1, "bad_fields": 2, "not_xml": 2,
+        "other_post": 1, "bad_fields": 2, "not_xml": 1,
     }  # fmt: skip
     assert [d.text for d in documents_in(read(data))] == [
         "Q: T\n\nq\n\nA: a", "Q: No answers\n\nq", "Q: No body\n\nA: a"
     ]  # fmt: skip
+
+
+REFUSED = ["&#x0E;", "&#x1f;", "&#0;", "&#11;", "&#12;", "&#xFFFE;", "&#65535;", "&#xD800;", "&#57343;"]
+
+
+@pytest.mark.parametrize(
+    "character",
+    [
+        *REFUSED,
+        "&#x110000;",
+        "&#99999999999;",
+        "&#x001;",
+        "\x0e",
+        "\x01\x02",
+        "\x0b",
+        "\x00",
+        "\ufffe",
+        "\uffff",
+    ],
+)
+def test_a_character_that_xml_does_not_allow_is_lost_alone(
+    character: str, read: Callable[..., list[Outcome]]
+) -> None:
+    data = posts(
+        row(1, title="T@@itle", body="<p>Options: @@x &amp; y</p>"),
+        row(2, 2, parent=1, body="<p>Answer@@ one</p>"),
+    )
+    (found,) = documents_in(outcomes := read(data.replace(b"@@", character.encode())))
+    assert found.text == "Q: Title\n\nOptions: x & y\n\nA: Answer one"
+    assert names(outcomes) == {"members": 2}
+
+
+def test_a_pair_of_surrogates_is_the_character_that_it_stands_for(read: Callable[..., list[Outcome]]) -> None:
+    data = posts(row(1, title="T", body="<p>@@</p>")).replace(
+        b"@@", b"&#xD83D;&#xDE00; &#xDE00;&#x1F600;&#9;"
+    )
+    assert [d.text for d in documents_in(read(data))] == ["Q: T\n\n😀 😀"]
+
+
+@pytest.mark.parametrize(
+    ("date", "license"),
+    [
+        ("2008-07-31T21:42:52.667", "CC-BY-SA-2.5"),
+        ("2011-04-07T23:59:59.999", "CC-BY-SA-2.5"),
+        ("2011-04-08T00:00:00.000", "CC-BY-SA-3.0"),
+        ("2018-05-01T23:59:59.999", "CC-BY-SA-3.0"),
+        ("2018-05-02T00:00:00.000", "CC-BY-SA-4.0"),
+        ("2024-03-01T00:00:00.000", "CC-BY-SA-4.0"),
+        ("", "CC-BY-SA-4.0"),
+    ],
+)
+def test_a_post_that_states_no_licence_has_the_one_of_its_date(
+    date: str, license: str, read: Callable[..., list[Outcome]]
+) -> None:
+    (found,) = documents_in(read(posts(row(1, title="T", body="<p>q</p>", CreationDate=date))))
+    assert found.license == license
+    stated = row(1, title="T", body="<p>q</p>", CreationDate=date, ContentLicense="CC BY-SA 3.0")
+    assert documents_in(read(posts(stated)))[0].license == "CC-BY-SA-3.0"
 
 
 POSTS = st.lists(

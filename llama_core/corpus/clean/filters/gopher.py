@@ -1,6 +1,7 @@
 """Gopher's filters (Rae et al. 2021): repetition, after table A1, and quality, after appendix A.1.1.
 
 A word is what stands between white space, so "end." is one word. A repeat is every occurrence but the first.
+A line that shows nothing, such as one of spaces, is no line; it parts paragraphs as an empty one does.
 The characters of n-grams are compared with the characters of all words, those of lines and paragraphs with
 those of the whole text.
 """
@@ -25,7 +26,13 @@ STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 MIN_STOP_WORDS = 2
 _BULLETS = ("•", "‣", "-", "*")
 _ELLIPSES = ("...", "…")
-_PARAGRAPH = re.compile(r"\n{2,}")
+# Characters that show nothing: Unicode's white space but `\n`, and what it has beside that.
+_NOTHING = (
+    " \\t\\r\\v\\f\\x1c-\\x1f\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"
+    "\\xad\\u115f\\u1160\\u180e\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u2064\\u2800\\u3164\\ufeff\\uffa0"
+)
+_PARAGRAPH = re.compile(f"\\n(?:[{_NOTHING}]*\\n)+")
+_BLANK = re.compile(f"[{_NOTHING}]*")
 _LETTER = re.compile(r"[^\W\d_]")
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
@@ -113,12 +120,15 @@ def _duplicate_units(text: str) -> str | None:
         "paragraph": (MAX_DUPLICATE_PARAGRAPHS, MAX_DUPLICATE_PARAGRAPH_CHARS),
         "line": (MAX_DUPLICATE_LINES, MAX_DUPLICATE_LINE_CHARS),
     }
-    paragraphs = _PARAGRAPH.split(text) if "\n\n" in text else [text]
+    paragraphs = _PARAGRAPH.split(text)
     for name, units in (("paragraph", paragraphs), ("line", text.split("\n"))):
         units = [unit for unit in units if unit]
         different = set(units)
         if len(different) == len(units):
             continue
+        blank = {unit for unit in different if _BLANK.fullmatch(unit)}
+        if blank:  # neither lines nor paragraphs, however often they are repeated
+            units, different = [unit for unit in units if unit not in blank], different - blank
         max_units, max_chars = limits[name]
         if len(units) - len(different) > max_units * len(units):
             return f"gopher_dup_{name}"

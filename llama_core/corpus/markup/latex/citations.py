@@ -19,7 +19,7 @@ _MAX_ALIASES = 20
 _KEY = re.compile(r"\s*\{([^{}#\\]{1,200})\}")
 # The authors and the year of a label: `Smith et al.(1999)`.
 _AUTHOR_YEAR = re.compile(
-    r"\s*(?P<authors>[^()]{1,200}?)\s*\((?P<year>[^()]{0,20}\d[^()]{0,20}|n\.d\.|in press)\)"
+    r"\s*(?P<authors>[^()]{1,200}?)\s*\((?P<year>[^()]{0,20}\d[^()]{0,20}|[A-Za-z][^()\\]{0,30}|[?\s]*)\)"
 )
 # Commands in a label whose last two arguments are the authors and the year.
 _GROUPS = re.compile(r"(?:\\protect\s*)?\\(?:citeauthoryear|astroncite|citename|showciteauthoryear)\s*")
@@ -74,20 +74,25 @@ class Citations:
         entries = [e for key in keys.split(",") if (e := self._entry(key.strip()))]
         if not entries:
             return None
-        named = all(e.year for e in entries)
+        named = all(e.authors for e in entries)
         tail = [", ", *after] if after else []
         head = [*before, " "] if before else []
         if command in _YEAR and named:
-            years = ", ".join(e.year for e in entries)
+            years = ", ".join(e.year for e in entries if e.year)
+            if not years:
+                return None
             return tokens(f"({years})" if command == "\\citeyearpar" else years)
         if named and (command in _AUTHORS or not self._by_number):
             if command in _AUTHORS:
                 return tokens(" and ".join(e.authors for e in entries))
             if command in _TEXTUAL:
                 last = entries.pop()
-                first = "".join(f"{e.authors} ({e.year}), " for e in entries)
+                first = "".join(f"{e.authors} ({e.year}), " if e.year else f"{e.authors}, " for e in entries)
+                if not last.year:
+                    return [*head, *tokens(f"{first}{last.authors}"), *([" (", *after, ")"] if after else [])]
                 return [*head, *tokens(f"{first}{last.authors} ({last.year}"), *tail, ")"]
-            inner = [*head, *tokens("; ".join(f"{e.authors}, {e.year}" for e in entries)), *tail]
+            named_all = "; ".join(f"{e.authors}, {e.year}" if e.year else e.authors for e in entries)
+            inner = [*head, *tokens(named_all), *tail]
             return inner if command in _BARE else ["(", *inner, ")"]
         numbers = ", ".join(e.number for e in entries)
         authors = (
@@ -112,7 +117,7 @@ class Citations:
             if key and (name := key[1].strip()) not in self._entries:
                 authors, year = groups if groups else _author_year(label)
                 short = label if groups and label else authors
-                number = label if label and not year and "\\" not in label else str(len(self._entries) + 1)
+                number = label if label and not authors and "\\" not in label else str(len(self._entries) + 1)
                 self._entries[name] = _Entry(number, short.strip(), year.strip())
 
 
@@ -140,7 +145,7 @@ def _author_year(label: str) -> tuple[str, str]:
     found = _AUTHOR_YEAR.match(label)
     if found is None or _depth(found["authors"]) or "\\citenamefont" in label:
         return "", ""
-    return found["authors"], found["year"]
+    return found["authors"], found["year"].strip("? ")
 
 
 def _depth(text: str) -> int:

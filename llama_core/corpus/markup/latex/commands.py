@@ -25,7 +25,8 @@ def _table(lines: str) -> dict[str, str]:
 # Commands that are left out with the arguments that the letters say; what follows these stays.
 ARGUMENTS = _table(r"""
 *m: vspace hspace label inst tag
-m: pagestyle thispagestyle bibliographystyle addbibresource index glossary nocite graphicspath
+*om: index
+m: pagestyle thispagestyle bibliographystyle addbibresource glossary nocite graphicspath
 m: hypersetup lstset tikzset usetikzlibrary pgfplotsset sisetup hyphenation stepcounter refstepcounter
 *ommm: rowcolors
 m: phantom hphantom vphantom markright newsavebox newlength newdimen usebox pagenumbering theoremstyle date
@@ -37,18 +38,22 @@ m: revised published altaffilmark bibinfo corref cortext fnref tnoteref tnotetex
 m: linethickness bibliographyfont nobibliography TPMargin contentsname sethead
 om: color textcolor pagecolor includepdf captionsetup todo missingfigure marginpar sidenote
 om: thanks altaffiliation documentclass documentstyle
-om: rowcolor cellcolor columncolor fancyhead fancyfoot fancyhf acro
-m: psfig epsfig epsffile epsfbox plotone special href hyperlink
+om: rowcolor cellcolor columncolor fancyhead fancyfoot fancyhf
+m: psfig epsfig epsffile epsfbox plotone special hyperlink
 a*oom: includegraphics includesvg
 mm: setlength addtolength setcounter addtocounter settowidth fontsize markboth setbeamercolor
 mm: setbeamertemplate counterwithin plottwo DeclareUnicodeCharacter textblockcolour
-mm: fancypagestyle titleformat* SetKwInOut SetKwFunction SetKw SetKwData DeclareSIUnit newglossaryentry
+mm: fancypagestyle titleformat*
 m: usepgfplotslibrary arrayrulecolor
-mom: newcolumntype
+mom: newcolumntype NewColumnType
 mmm: specialrule
-mmm: definecolor addcontentsline contentsline titlespacing titlespacing* newacronym DeclareCaptionFormat
+mmm: definecolor addcontentsline contentsline titlespacing titlespacing* DeclareCaptionFormat
 mm: addtocontents colorlet hypercolor
-om: bookmark
+om: bookmark href comment fxnote fxwarning fxerror fxfatal pdfcomment deleted remove rowfont
+m: message errmessage wlog typeout showthe hhline Xhline cdashline DIFdel DIFdelFL addeditor
+m: setremarkmarkup setdeletedmarkup setaddedmarkup setauthormarkup
+mm: PackageWarning ClassWarning Xcline
+om: definechangesauthor SetRow SetCell SetTblrInner
 o: footnotemark linebreak nolinebreak nopagebreak allowdisplaybreaks
 o: hyperref twocolumn printindex listoftodos
 omm: rule pdfbookmark
@@ -75,7 +80,16 @@ d: marginparwidth overfullrule secnumdepth hyphenpenalty exhyphenpenalty predisp
 d: postdisplaypenalty pretolerance doublehyphendemerits finalhyphendemerits adjdemerits
 d: showboxdepth showboxbreadth lineskiplimit normalbaselineskip normallineskip
 d: advance multiply divide
-w: fontname skew write immediate openout message
+d: binoppenalty relpenalty linepenalty outputpenalty floatingpenalty mag maxdeadcycles
+d: interfootnotelinepenalty
+d: defaulthyphenchar defaultskewchar delimiterfactor endlinechar escapechar newlinechar errorcontextlines
+d: holdinginserts lefthyphenmin righthyphenmin globaldefs uchyph tracingmacros tracingonline tracingpages
+d: tracingparagraphs tracingstats tracingoutput hideskip splittopskip tabskip xspaceskip thinmuskip
+d: medmuskip thickmuskip boxmaxdepth maxdepth splitmaxdepth delimitershortfall nulldelimiterspace scriptspace
+d: displayindent displaywidth predisplaysize abovedisplayshortskip belowdisplayshortskip bigskipamount
+d: medskipamount smallskipamount interdisplaylinepenalty extrarowheight tabulinesep heavyrulewidth
+d: lightrulewidth cmidrulewidth aboverulesep belowrulesep
+w: fontname skew the
 p: put line vector setcoordinatesystem
 omomo: multirow
 opm: cmidrule
@@ -91,7 +105,7 @@ FONTS = words(
 # Boxes of plain TeX: their size is left out, and their text stays.
 BOXES = words("\\hbox \\vbox \\vtop")
 # Commands whose argument is a line of its own.
-LINES = words("\\centerline \\leftline \\rightline")
+LINES = words("\\centerline \\leftline \\rightline \\frametitle \\framesubtitle")
 
 # The level of each heading.
 HEADINGS = {
@@ -161,9 +175,23 @@ TABULAR = {
     "tabular*": "mom",
     "tabularx": "mom",
     "tabulary": "mom",
-    "tabu": "m",
+    "tabu": "tom",
+    "tabu*": "tom",
+    "longtabu": "tom",
+    "longtable*": "om",
+    "xltabular": "mom",
+    "xtabular": "om",
+    "mpxtabular": "om",
+    "mpsupertabular": "om",
+    "supertabular*": "mom",
+    "longtblr": "om",
+    "talltblr": "om",
+    "NiceTabular*": "momo",
+    "NiceTabularX": "momo",
+    "tabularht": "mom",
+    "tabularkv": "m",
     "longtable": "om",
-    "supertabular": "m",
+    "supertabular": "om",
     "array": "om",
     "deluxetable": "mo",
     "deluxetable*": "mo",
@@ -171,7 +199,7 @@ TABULAR = {
     "splitdeluxetable*": "mo",
     "tblr": "om",
     "tabbing": "",
-    "NiceTabular": "om",
+    "NiceTabular": "omo",
 }
 # What control symbols become in tabbing, where they set and take the stops of columns.
 TABBING = {"\\=": " ", "\\>": " ", "\\<": "", "\\+": "", "\\-": ""}
@@ -242,8 +270,11 @@ ENVIRONMENT_ARGUMENTS = {
     "xalignat": "m",
     "textblock": "mp",
     "column": "m",
-    "frame": "oo",
-    "block": "m",
+    "frame": "aoo",
+    "acronym": "o",
+    "block": "a",
+    "alertblock": "a",
+    "exampleblock": "a",
     "restatable": "omm",
 }
 # The titles of theorem-like environments, by the names that are usual for them; \newtheorem adds to them.
@@ -325,8 +356,8 @@ ALGORITHMIC = {
 }
 # Commands whose length may be a control word: `\hskip\parindent`.
 TAKES_WORD = words(
-    "\\hskip \\vskip \\kern \\mskip \\mkern \\raise \\lower \\moveleft \\moveright \\font \\catcode "
-    "\\advance \\multiply \\divide \\fontname \\write \\immediate \\openout"
+    "\\the \\hskip \\vskip \\kern \\mskip \\mkern \\raise \\lower \\moveleft \\moveright \\font \\catcode "
+    "\\advance \\multiply \\divide \\fontname"
 )
 # Commands that read a number without a unit, and no control word after it.
 TAKES_NUMBER = words(

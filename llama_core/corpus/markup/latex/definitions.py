@@ -55,6 +55,11 @@ class Definitions(TokenReader):
         super().__init__(chars)
         self.known = known
         self.macros: dict[str, Macro] = {}
+        self.flags: dict[str, bool] = {}  # \newif's, by \ifname
+        self.toggles: dict[str, bool] = {}  # etoolbox's, by name
+        self.units: dict[str, list[str]] = {}  # those that \DeclareSIUnit makes, by control word
+        self.packages: set[str] = set()  # the names of those that are loaded, and of the class
+        self.languages: set[str] = set()  # babel's names of the language of the paper
         self.environments: dict[str, tuple[Macro, list[str]]] = {}  # what \begin and \end become
 
     def _name(self) -> str:

@@ -4,6 +4,7 @@ import codecs
 import re
 
 from llama_core.corpus.markup.charsets import BYTEWISE
+from llama_core.corpus.markup.newlines import with_newlines
 
 # Where a file says how it is encoded: `\usepackage[latin1]{inputenc}` and `\begin{CJK}{GBK}{song}`.
 _INPUTENC = re.compile(
@@ -91,5 +92,5 @@ def decode_as(data: bytes, codec: str) -> str:
 
 def _tidy(text: str) -> str:
     """Return a text with `\\n` at the end of its lines and no control characters."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n\n").replace("\xa0", " ")
-    return _CONTROL.sub("", text)
+    text = with_newlines(text.replace("\f", "\n\n").replace("\u2029", "\n\n"))
+    return _CONTROL.sub("", text.replace("\xa0", " "))

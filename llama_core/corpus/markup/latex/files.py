@@ -10,8 +10,15 @@ _MAX_NAME = 500
 _PREAMBLE_CHARS = 50_000  # how far into a file its language is looked for
 _BABEL = re.compile(r"\\usepackage\s*\[([^]]{1,200})\]\s*\{babel\}")
 _POLYGLOSSIA = re.compile(r"\\set(?:main|default)language\s*(?:\[[^]]{0,80}\])?\{(\w{1,20})\}")
+# Babel without options of its own, which takes those of the class; and the packages that were before it.
+_BABEL_OF_CLASS = re.compile(r"\\usepackage\s*\{(?:[\w, ]*,)?\s*babel\s*(?:,[\w, ]*)?\}")
+_CLASS_OPTIONS = re.compile(r"\\documentclass\s*\[([^]]{1,400})\]")
+_BEFORE_BABEL = re.compile(
+    r"\\usepackage\s*\{(n?german)\}|\\documentstyle\s*\[(?:[^]]{0,200},)?\s*(n?german)\b[^]]{0,200}\]"
+)
 # The code of each language that babel or polyglossia loads by name; dialects are not told apart.
 _LANGUAGES = {
+    "austrian": "de", "naustrian": "de", "swissgerman": "de", "nswissgerman": "de",
     "french": "fr", "francais": "fr", "frenchb": "fr", "german": "de", "ngerman": "de", "spanish": "es",
     "italian": "it", "portuguese": "pt", "portuges": "pt", "brazil": "pt", "brazilian": "pt", "russian": "ru",
     "ukrainian": "uk", "polish": "pl", "czech": "cs", "dutch": "nl", "english": "en", "american": "en",
@@ -55,10 +62,17 @@ class BundleFiles(dict[str, str]):
         return None
 
 
+def _of_class(code: str) -> list[str]:
+    """Return the options of the class, where a package takes them: babel, or one of those before babel."""
+    if _BABEL_OF_CLASS.search(code):
+        return _CLASS_OPTIONS.findall(code)
+    return ["".join(found) for found in _BEFORE_BABEL.findall(code)]
+
+
 def language_of(text: str) -> str:
     """Return the code of the last language that babel or polyglossia loads; `en` if there is none."""
     code = _COMMENT.sub("", text[:_PREAMBLE_CHARS])
-    if found := _BABEL.findall(code) or _POLYGLOSSIA.findall(code):
+    if found := _BABEL.findall(code) or _POLYGLOSSIA.findall(code) or _of_class(code):
         options = [option.strip().partition("=")[-1] or option.strip() for option in found[-1].split(",")]
         for option in reversed(options):
             if option in _LANGUAGES:

@@ -34,13 +34,21 @@ _KNOWN = frozenset().union(
     (f"\\begin{{{name}}}" for name in _KNOWN_ENVIRONMENTS),
     commands.words(
         r"\\ \item \caption \par \title \label \maketitle \bibitem \appendix \multicolumn \multirow "
-        r"\includegraphics \bibliography \url \href \verb \newtheorem \ensuremath \xspace \begin \end \onedot"
+        r"\includegraphics \bibliography \url \href \verb \newtheorem \ensuremath \xspace \begin \end "
+        r"\onedot \DIFdel \DIFdelFL"
     ),
 )
 # In plain TeX, a paper may define the names of citations and references itself.
 _KNOWN_IN_PLAIN = _KNOWN - commands.CITATIONS - commands.REFERENCES - {"\\label", "\\bibitem"}
 # An argument of an unknown environment that is no text: a length, a number, or the columns of a table.
 _NO_TEXT = re.compile(r"[\s\d.,+-]*(?:\\[A-Za-z]+\s*)?(?:pt|cm|mm|em|ex|in)?\s*|[lcrpXbmt|@!<>{}*\d\s]{1,40}")
+
+# When beamer shows what follows.
+_OVERLAY = re.compile(
+    r"<(?:[\d+*.,|:@ -]|beamer|article|handout|presentation|trans|second|all|alert|visible|only)+>"
+)
+
+_TITLED = frozenset(("frame", "block", "alertblock", "exampleblock"))  # of beamer: their argument is a title
 
 _MAX_WRITERS = 30  # that are open at once
 
@@ -156,14 +164,27 @@ class PaperLayout:
                 self._tokens.option()
             elif letter == "a":
                 self._tokens.option("<", ">")
+            elif letter == "t":
+                self._tokens.box_size()
             elif letter == "p":
                 self._tokens.option("(", ")")
             else:
                 self._tokens.length(name)
 
+    def _eat_overlay(self) -> None:
+        """Leave out beamer's `<2->` after a command."""
+        token = self._tokens.peek()
+        found = _OVERLAY.match(token)
+        if found:
+            self._tokens.raw()
+            if rest := token[found.end() :]:
+                self._tokens.unread(rest)
+
     # --- environments
 
     def _begin(self, name: str) -> None:
+        if self._tokens.peek()[:1] == "<":
+            self._eat_overlay()
         environment = Environment(name, len(self._groups), len(self._writers))
         self._environments.append(environment)
         self._open[name] += 1
@@ -180,6 +201,9 @@ class PaperLayout:
         self._eat("o" if arguments is None else arguments)
         if arguments is None and name not in _KNOWN_ENVIRONMENTS:
             self._eat_lengths()
+        if name in _TITLED and self._tokens.peek() == "{":
+            title = self._tokens.argument()
+            self._tokens.put_back(["\\frametitle", "{", *title, "}"])
         if name in commands.FLOATS:
             self._float(environment, commands.FLOATS[name])
         elif name in commands.PARAGRAPHS:

@@ -36,6 +36,7 @@ _VERB_BODY = re.compile(
     r"\*?+(?:\[[^]\n]{0,200}\])?(?:\{([^{}\n]{0,1000})\}|([^\sA-Za-z{])([^\n]{0,1000}?)\2)"
 )
 _URL = frozenset(("\\url", "\\path", "\\nolinkurl", "\\href"))
+_HREF_OPTION = re.compile(r"[ \t]*+\[[^][{}\n]{0,300}\](?=\s*+\{)")
 _URL_BODY = re.compile(r"[ \t]*+\{((?:[^{}\\\n]|\\[%_#&~{}])*+)\}")
 _ESCAPED = re.compile(r"\\(.)")
 # Environments that are printed as they are.
@@ -121,7 +122,7 @@ class Lexer:
             if body := _VERB_BODY.match(self._text, at):
                 self._at = body.end()
                 return Verbatim(body[1] or body[3] or " ")
-        elif word in _URL and (body := _URL_BODY.match(self._text, self._at)):
+        elif word in _URL and (body := self._url(word)):
             if word == "\\href":
                 self._at = body.end()  # the text of the link follows
                 return ""
@@ -131,6 +132,11 @@ class Lexer:
         elif token == "\\":
             return ""  # the last character of the file
         return token
+
+    def _url(self, word: str) -> re.Match[str] | None:
+        """Match the argument of a command with a URL, after an option that \\href may have."""
+        option = _HREF_OPTION.match(self._text, self._at) if word == "\\href" else None
+        return _URL_BODY.match(self._text, option.end() if option else self._at)
 
     def _find(self, closing: str) -> int:
         """Return where a text comes next, or -1. One that does not come is not looked for again."""

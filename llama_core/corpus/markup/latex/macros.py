@@ -9,16 +9,20 @@ import posixpath
 from collections.abc import Callable, Collection, Mapping
 
 from llama_core.corpus.markup.latex.commands import BOXES, words
-from llama_core.corpus.markup.latex.definitions import NO_VALUE, Definitions, Frozen, Macro, fill
+from llama_core.corpus.markup.latex.definitions import Definitions, Frozen, Macro, fill
 from llama_core.corpus.markup.latex.files import BundleFiles
 from llama_core.corpus.markup.latex.lexer import COMMENTS, Lexer
+from llama_core.corpus.markup.latex.packages.acronym_list import Acronyms
+from llama_core.corpus.markup.latex.packages.conditions import CONDITIONS
+from llama_core.corpus.markup.latex.primitives import register
 
 # The commands that are obeyed here, by kind: `_OBEYED` says what is done for each. Prefixes are left out.
 _PREFIXES = words("\\long \\global \\outer \\protected \\relax \\expandafter \\noexpand \\protect")
 _DEFINES = words("\\def \\gdef \\edef \\xdef")
 _AMS_DEFINES = words("\\define \\redefine")
 _COMMANDS = words(
-    "\\newcommand \\renewcommand \\providecommand \\DeclareRobustCommand \\newrobustcmd \\renewrobustcmd"
+    "\\newcommand \\renewcommand \\providecommand \\DeclareRobustCommand \\newrobustcmd \\renewrobustcmd "
+    "\\algnewcommand \\algrenewcommand"
 )
 _DOCUMENT_COMMANDS = words(
     "\\NewDocumentCommand \\RenewDocumentCommand \\ProvideDocumentCommand \\DeclareDocumentCommand"
@@ -36,17 +40,6 @@ _CONDITIONS = words(
     "\\ifx \\ifeof \\iftrue \\iffalse \\ifcase \\ifdefined \\ifcsname \\ifpdf \\ifxetex \\ifluatex "
     "\\if@twocolumn \\if@compatibility"
 )
-# Names that begin with \if, of commands that no \fi ends.
-_NO_CONDITIONS = words(
-    "\\iff \\ifthenelse \\ifblank \\ifstrempty \\ifstrequal \\ifbool \\iftoggle \\ifdef \\ifundef \\ifcsdef"
-)
-# xparse's tests, such as \IfValueTF: what each tests, and the branches that follow.
-_VALUES = {
-    f"\\If{kind}{branches}": (kind, branches)
-    for kind in ("Value", "NoValue", "Boolean")
-    for branches in ("TF", "T", "F")
-}
-
 _MAX_COMMENTS = 50  # environments that are left out
 
 
@@ -64,11 +57,10 @@ class Expander(Definitions):
         self.used: dict[str, None] = {}  # the paths that were read, in order
         self.missing: list[str] = []
         self.math = False
+        self.acronyms = Acronyms.of(files)
         self._registers: set[str] = set()
         self._comments = set(COMMENTS)
-        self._flags: dict[str, bool] = {}  # \newif's, by \ifname
         self._setters: dict[str, tuple[str, bool]] = {}  # what \nametrue and \namefalse set
-        self._toggles: dict[str, bool] = {}  # etoolbox's, by name
         self._branches = 0  # open conditionals whose branch is being read
         self._main = main
         self._document = 0  # the number of files that were open where the document began
@@ -92,6 +84,12 @@ class Expander(Definitions):
         return None
 
     # --- uses of macros
+
+    def expand_ahead(self) -> None:
+        """Expand the macros that come next, where a number or a length is read."""
+        while (name := self.peek().rstrip()) in self.macros and name[:1] == "\\":
+            self.raw()
+            self._expand(self.macros[name])
 
     def _expand(self, macro: Macro) -> None:
         arguments: list[list[str]] = []
@@ -137,15 +135,15 @@ class Expander(Definitions):
     def _obey(self, name: str) -> bool:
         if obeyed := _OBEYED.get(name):
             obeyed(self, name)
-        elif name in self._flags:
+        elif name in self.flags:
             self._condition(name)
         elif name in self._setters:
             flag, value = self._setters[name]
-            self._flags[flag] = value
+            self.flags[flag] = value
         elif name in self._registers:
             self.length(name)
         elif name in BOXES and not self.math:
-            self._box()
+            self.box_size()
         elif name in ("\\begin", "\\end") and self.peek() == "{":
             self.put_back([f"{name}{{{self.word()}}}"])
         else:
@@ -158,12 +156,12 @@ class Expander(Definitions):
             self.macros.pop(register, None)
 
     def _advance(self, name: str) -> None:
-        self.argument()
+        self.word_ahead()
         if (token := self.solid()) is not None:
             self.put_back([token.removeprefix("by") if type(token) is str else token])
         self.length(name)
 
-    def _box(self) -> None:
+    def box_size(self) -> None:
         """Leave out the size of a box: `\\hbox to 3cm{...}`."""
         for word in ("to", "spread"):
             if type(token := self.peek()) is str and token.lstrip().startswith(word):
@@ -185,14 +183,40 @@ class Expander(Definitions):
         letters = self.until("\\endcsname")
         self.put_back(["\\" + "".join(letters).strip()] if letters and len(letters) == 1 else [])
 
-    def _value(self, name: str) -> None:
-        """Decide the test of an optional argument, or of a star, in the body of a \\NewDocumentCommand."""
-        kind, branches = _VALUES[name]
-        test = "".join(self.argument()).strip()
-        holds = test == "*" if kind == "Boolean" else (test != NO_VALUE) == (kind == "Value")
-        yes = self.argument() if "T" in branches else []
-        no = self.argument() if "F" in branches else []
-        self.put_back(yes if holds else no)
+    def _choose_form(self) -> None:
+        """Read \\mathchoice: of its four forms the one for text, without boxes and the formulas in them."""
+        forms = [self.argument() for _ in range(4)]
+        end = Frozen("\\relax ")
+        self.put_back([*forms[1], end])
+        form: list[str] = []
+        while (token := self.raw()) is not None and token is not end:
+            name = token.rstrip()
+            if name == "\\raisebox":
+                self.argument()
+                self.option()
+                self.option()
+                self.put_back(self.argument())
+            elif name in ("\\raise", "\\lower", "\\kern", "\\mkern"):
+                self.length(name)
+            elif name in BOXES or name in ("\\mbox", "\\vcenter"):
+                self.box_size()
+                self.put_back(self.argument())
+            elif name not in ("\\textstyle", "$"):
+                form.append(token)
+        self.put_back(form)
+
+    def _category(self) -> None:
+        """Obey ``\\catcode`\\@=11``, which makes `@` a letter, and its like; others are left out."""
+        token = self.raw() or ""
+        if not token.startswith("`"):
+            self.put_back([token])
+            register(self)
+            return
+        self.put_back([token[1:]])
+        character = self.single()
+        code = self.number()
+        if character.removeprefix("\\") == "@" and code is not None:
+            self.lexer.at_is_letter(code == "11")
 
     # --- files
 
@@ -262,22 +286,30 @@ class Expander(Definitions):
         self._input_file(f"{folder}/{file}")
 
     def _packages(self) -> None:
-        self.option()
-        for package in self.word().split(","):
-            self._open_style(package.strip())
+        options = "".join(self.option() or []).split(",")
+        for name in self.word().split(","):
+            self.packages.add(package := name.strip())
+            if package == "babel":
+                self.languages = {o.rpartition("=")[2].strip() for o in options[-1:]}
+            self._open_style(package)
+
+    def _class(self) -> None:
+        options = "".join(self.option() or []).split(",")
+        self.packages.add(self.word())
+        self.languages = {option.strip() for option in options}
 
     # --- conditionals
 
     def _new_if(self) -> None:
         name = self._name()
         if name.startswith("\\if"):
-            self._flags[name] = False
+            self.flags[name] = False
             self._setters["\\" + name[3:] + "true"] = (name, True)
             self._setters["\\" + name[3:] + "false"] = (name, False)
 
     def _condition(self, name: str) -> None:
-        if name in self._flags:
-            holds = self._flags[name]
+        if name in self.flags:
+            holds = self.flags[name]
         elif name == "\\ifx":
             holds = self._same(self.single(), self.single())
         elif name == "\\ifdefined":
@@ -297,29 +329,9 @@ class Expander(Definitions):
     def _fi(self) -> None:
         self._branches = max(0, self._branches - 1)
 
-    def _if_then_else(self) -> None:
-        test, yes, no = self.argument(), self.argument(), self.argument()
-        self.put_back(yes if self._is_true(test) else no)
-
-    def _set_toggle(self, value: bool | None = None) -> None:
-        name = self.word()
-        self._toggles[name] = self.word() == "true" if value is None else value
-
-    def _if_set(self, switches: Mapping[str, bool], prefix: str = "") -> None:
-        name, yes, no = prefix + self.word(), self.argument(), self.argument()
-        holds = switches.get(name, len(yes) >= len(no))  # a missing class may set it: the longer branch
-        self.put_back(yes if holds else no)
-
-    def _new_bool(self) -> None:
-        """Make a flag, as \\newif does: etoolbox's `\\newbool{name}`."""
-        if (name := "\\if" + self.word()) not in _CONDITIONS:
-            self._flags[name] = False
-
-    def _set_bool(self, value: bool | None = None) -> None:
-        name = "\\if" + self.word()
-        value = self.word() == "true" if value is None else value
-        if name in self._flags:
-            self._flags[name] = value
+    def _if_file(self) -> None:
+        name, yes, no = self.word(), self.argument(), self.argument()
+        self.put_back(yes if self._find(name) else no)
 
     def _same(self, first: str, second: str) -> bool:
         """Tell whether two tokens mean the same, as \\ifx does."""
@@ -343,17 +355,8 @@ class Expander(Definitions):
             elif name == "\\else" and depth == 0 and to_else:
                 self._branches += 1
                 return
-            elif name.startswith("\\if") and name not in _NO_CONDITIONS:
-                depth += name in self._flags or name in _CONDITIONS or name.startswith("\\if@")
-
-    def _is_true(self, test: list[str]) -> bool:
-        """Decide a test of \\ifthenelse: \\equal compares texts, \\boolean asks a flag. Others are false."""
-        if test and test[0].rstrip() == "\\equal":
-            a, _, b = "".join(t.strip() for t in test[1:]).removeprefix("{").removesuffix("}").partition("}{")
-            return a == b
-        if test and test[0].rstrip() == "\\boolean":
-            return self._flags.get("\\if" + "".join(test[1:]).strip("{} "), False)
-        return False
+            elif name.startswith("\\if") and name not in CONDITIONS:
+                depth += name in self.flags or name in _CONDITIONS or name.startswith("\\if@")
 
 
 # What is done for each command that TeX obeys while it reads.
@@ -365,24 +368,15 @@ _OBEYED: dict[str, Callable[[Expander, str], None]] = {
     **dict.fromkeys(_INPUTS, lambda e, name: e._input(name)),
     **dict.fromkeys(_IMPORTS, lambda e, name: e._import()),
     **dict.fromkeys(_PACKAGES, lambda e, name: e._packages()),
+    **dict.fromkeys(words("\\documentclass \\documentstyle"), lambda e, name: e._class()),
     **dict.fromkeys(_CONDITIONS, lambda e, name: e._condition(name)),
     **dict.fromkeys(_REGISTERS, lambda e, name: e._new_register()),
-    **dict.fromkeys(_VALUES, lambda e, name: e._value(name)),
     **dict.fromkeys(words("\\advance \\multiply \\divide"), lambda e, name: e._advance(name)),
     **dict.fromkeys(words("\\newenvironment \\renewenvironment"), lambda e, name: e._new_environment()),
     **dict.fromkeys(words("\\else \\or"), lambda e, name: e._else()),
-    **dict.fromkeys(words("\\ifthenelse \\IfFileExists"), lambda e, name: e._if_then_else()),
+    **CONDITIONS,
+    "\\IfFileExists": lambda e, name: e._if_file(),
     **dict.fromkeys(_AMS_DEFINES, lambda e, name: e._ams_define()),
-    "\\newtoggle": lambda e, name: e._set_toggle(False),
-    "\\toggletrue": lambda e, name: e._set_toggle(True),
-    "\\togglefalse": lambda e, name: e._set_toggle(False),
-    "\\settoggle": lambda e, name: e._set_toggle(),
-    "\\iftoggle": lambda e, name: e._if_set(e._toggles),
-    "\\newbool": lambda e, name: e._new_bool(),
-    "\\booltrue": lambda e, name: e._set_bool(True),
-    "\\boolfalse": lambda e, name: e._set_bool(False),
-    "\\setbool": lambda e, name: e._set_bool(),
-    "\\ifbool": lambda e, name: e._if_set(e._flags, "\\if"),
     "\\predefine": lambda e, name: e._predefine(),
     "\\let": lambda e, name: e._let(),
     "\\newif": lambda e, name: e._new_if(),
@@ -393,4 +387,6 @@ _OBEYED: dict[str, Callable[[Expander, str], None]] = {
     "\\excludecomment": lambda e, name: e._exclude(),
     "\\endinput": lambda e, name: e.lexer.stop(),
     "\\csname": lambda e, name: e._csname(),
+    "\\mathchoice": lambda e, name: e._choose_form(),
+    "\\catcode": lambda e, name: e._category(),
 }

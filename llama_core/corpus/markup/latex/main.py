@@ -24,6 +24,17 @@ _PLAIN = re.compile(
 _PROSE = re.compile(r"\\(?:section|chapter|maketitle|title|abstract)\b|\\begin\s*\{abstract\}")
 _END = re.compile(r"\\end\s*\{\s*document\s*\}")
 _COMMAND = re.compile(r"\\[A-Za-z]")
+_ENDS = re.compile(r"\\(?:bye|end)(?![A-Za-z])(?!\s*\{)")
+# A definition, as far as its body is balanced to a depth of four, or another command with its operands.
+_BODY = r"\{(?:[^{}]++|\{(?:[^{}]++|\{(?:[^{}]++|\{[^{}]*+\})*+\})*+\})*+\}"
+_DEFINITION = re.compile(
+    rf"\\(?:long|global|outer|protected)?\s*\\?(?:[egx]?def)\s*\\[^{{}}\n]{{1,100}}{_BODY}"
+    rf"|\\(?:re)?(?:new|provide)(?:command|environment|theorem)\*?\s*(?:\{{[^{{}}]{{1,60}}\}}|\\[A-Za-z@]+)"
+    rf"(?:\[[^]\n]{{0,60}}\])*\s*{_BODY}(?:\s*{_BODY})?"
+    r"|\\(?:let|font|new\w{2,6}|\w*chardef|catcode)[^\n]{0,80}"
+)
+_WORD = re.compile(r"(?<![\\A-Za-z@])[A-Za-z]{2,}")
+_FEW_WORDS = 0.2  # of a file's words, that are outside of definitions in one of macros
 _INPUT = re.compile(r"\\(?:input|include)\b\s*(?:\{([^{}\n]{1,500})\}|([^\s{}\\]{1,500}))")
 _MAX_INPUTS = 200  # that are followed in one file
 # The kinds of files that may be a paper, the likeliest last: part of one by its class, plain TeX, a document
@@ -66,12 +77,14 @@ class _Candidate:
     has_prose: bool = False
     has_bibliography: bool = False  # a .bbl of its own
     is_input: bool = False  # another file inputs it
+    ends: bool = False  # in plain TeX: with \\bye or \\end
+    is_macros: bool = False  # definitions, and no text beside them
     inputs: list[str] = field(default_factory=list)  # names as written, then paths (`_find_inputs`)
 
     @property
     def kind(self) -> int:
         """One of the kinds above; 1 for other files of TeX, and 0 for a file that is no paper at all."""
-        if self.is_ignored:
+        if self.is_ignored or (self.is_macros and not self.begins):
             return 1
         if self.declares and self.begins:
             return _PART if self.is_part else _DOCUMENT
@@ -82,7 +95,8 @@ class _Candidate:
     def key(self) -> tuple[list[int], str]:
         """Return what to sort by, likeliest first. A file that another one inputs is only a part of it."""
         kind = min(self.kind, 1) if self.is_input else self.kind
-        return [-n for n in (kind, *self.tie)], self.path
+        is_book = kind == _PLAIN_TEX and self.ends and bool(self.inputs)  # of parts that it inputs
+        return [-n for n in (kind, int(is_book), *self.tie)], self.path
 
     @property
     def stem(self) -> str:
@@ -177,10 +191,22 @@ def _candidate(files: Mapping[str, str], path: str) -> _Candidate:
         is_whole=declared is not None and begins and _END.search(code) is not None,
         chars=len(code),
         is_plain=_PLAIN.search(code) is not None,
+        ends=_ENDS.search(code) is not None,
+        is_macros=_is_macros(code),
         has_prose=has_prose,
         has_bibliography=has_bibliography,
         inputs=[*dict.fromkeys(m[1] or m[2] for m in islice(_INPUT.finditer(code), _MAX_INPUTS))],
     )
+
+
+def _is_macros(code: str) -> bool:
+    """Tell whether a file is one of macros by what it holds: definitions, and few words beside them."""
+    if "\\def" not in code and "\\newcommand" not in code:
+        return False
+    rest = _DEFINITION.sub(" ", code)
+    if len(rest) > 0.6 * len(code):
+        return False
+    return len(_WORD.findall(rest)) < _FEW_WORDS * len(_WORD.findall(code))
 
 
 def _find_inputs(found: Mapping[str, _Candidate], files: BundleFiles) -> None:

@@ -3,11 +3,19 @@
 from llama_core.corpus.markup.latex.commands import HEADINGS
 from llama_core.corpus.markup.latex.lexer import PAR
 from llama_core.corpus.markup.latex.macros import Expander
+from llama_core.corpus.markup.latex.packages.acronyms import ACRONYMS
+from llama_core.corpus.markup.latex.packages.algorithms import CALL, call
 
 # What closes each formula that is no environment.
 _CLOSING = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}
 _SILENT = frozenset(("\\ensuremath", "\\xspace", "\\relax"))  # are left out
+# What prints nothing in a formula, and is left out with its arguments (see `commands.ARGUMENTS`).
+_NOTES = frozenset(("\\index", "\\sindex", "\\glossary", "\\nocite", "\\todo", "\\marginpar", "\\marginnote"))
 _UNNUMBERED = frozenset(("\\nonumber", "\\notag"))  # stand in rows without a number
+
+
+# Commands of packages that print words.
+_OBEYED = ACRONYMS | {CALL.strip(): call}
 
 
 class Formula:
@@ -59,6 +67,14 @@ def read_formula(expander: Expander, opening: str) -> Formula:
             labels.append(expander.word())
             continue
         elif word in _SILENT:
+            continue
+        elif word in _NOTES:
+            expander.star()
+            expander.option()
+            expander.argument()
+            continue
+        elif obeyed := _OBEYED.get(word):
+            obeyed(expander)
             continue
         elif word in _UNNUMBERED:
             numbered = False

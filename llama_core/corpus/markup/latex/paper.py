@@ -19,18 +19,23 @@ from functools import partial
 
 from llama_core.corpus.markup.latex import commands, symbols
 from llama_core.corpus.markup.latex.citations import Citations
+from llama_core.corpus.markup.latex.files import language_of
 from llama_core.corpus.markup.latex.lexer import PAR, Listing, Verbatim
+from llama_core.corpus.markup.latex.macros import Expander
 from llama_core.corpus.markup.latex.math import read_formula
+from llama_core.corpus.markup.latex.packages import algorithms
+from llama_core.corpus.markup.latex.packages.obeyed import OBEYED
+from llama_core.corpus.markup.latex.packages.shorthands import Shorthands
 from llama_core.corpus.markup.latex.plain import PlainTex
-from llama_core.corpus.markup.latex.primitives import PRIMITIVES
-from llama_core.corpus.markup.latex.quantities import QUANTITIES
-from llama_core.corpus.markup.latex.reader import TokenReader
 from llama_core.corpus.markup.latex.text import accented, citation, reference, resolve, typed
 
 # The length in brackets that may follow the end of a line: `\\[2pt]`.
 _SKIP = re.compile(r"-?\s*+[\d.]*+\s*+(?:\\\w+\s*|pt|cm|mm|em|ex|in|bp|pc)?\s*")
 # A formula that only draws rules: the box at the end of a proof.
 _RULE = re.compile(r"\$\s*\\[hv]rule(?![A-Za-z])[^\\$]*\$")
+# What is assigned to a register that is not known here: `=5in`, `=12` or `=\\hsize`.
+_ASSIGNED = re.compile(r"\s*=\s*(?:-?[\d.]|['\"][0-9A-F]|$)")
+_HAVE_NOTES = frozenset(("trackchanges", "beamer"))  # packages and classes whose \\note is not printed
 # The options that say which lines of a file of code are printed.
 _LINES = re.compile(r"\b(first|last)line\s*=\s*\{?(\d{1,6})")
 
@@ -59,6 +64,7 @@ class _Renderer(PlainTex):
     def __init__(self, files: Mapping[str, str], main: str):
         super().__init__(files, main)
         self._citations = Citations(files, main)
+        self._shorthands = Shorthands(language_of(files[main]))
         self._title = ""
 
     def paper(self) -> Paper:
@@ -90,7 +96,10 @@ class _Renderer(PlainTex):
             elif first in "~\n":
                 self._out.write(" ")
             elif first != "#":
-                self._out.write(typed(token))
+                if token[-1] == '"' and self._shorthands.on and tokens.peek() == "~":
+                    tokens.raw()
+                    token = f"{token[:-1]}-"
+                self._out.write(typed(self._shorthands.typed(token)))
 
     # --- commands
 
@@ -98,6 +107,8 @@ class _Renderer(PlainTex):
         name = token.rstrip()
         if self._plain and self._obey_plain(name):
             return
+        if self._tokens.peek()[:1] == "<" and name[-1:].isalpha():
+            self._eat_overlay()
         if name in commands.TABBING and self._open["tabbing"]:
             self._out.write(commands.TABBING[name])
         elif name.endswith("}") and name.startswith("\\begin{"):
@@ -110,7 +121,9 @@ class _Renderer(PlainTex):
                 return
             self._eat(commands.ARGUMENTS[name], name)
             self._out.write(symbols.SYMBOLS.get(name, ""))
-        elif name == "\\;" and self._open["algorithm"] + self._open["algorithm2e"] + self._open["algorithm*"]:
+        elif name in algorithms.STEPS and self._in_algorithm():
+            algorithms.STEPS[name](self._tokens)
+        elif name == "\\;" and self._in_algorithm():
             self._out.end_line()  # the package algorithm2e ends a step so
         elif name in symbols.SYMBOLS:
             self._out.write(symbols.SYMBOLS[name])
@@ -128,15 +141,21 @@ class _Renderer(PlainTex):
         elif name in commands.FOOTNOTES:
             self._tokens.option()
             self._open_note()
-        elif name in commands.ALGORITHMIC and (self._open["algorithmic"] or self._open["algorithm"]):
+        elif name in commands.ALGORITHMIC and (self._open["algorithmic"] or self._in_algorithm()):
             self._out.end_line()
             self._out.write(commands.ALGORITHMIC[name])
+            if name in ("\\Procedure", "\\Function") and self._tokens.peek() == "{":
+                algorithms.call(self._tokens)
         elif name in commands.PLAIN_HEADINGS:
             self._plain_heading(name)
         elif name in _HANDLERS:
             _HANDLERS[name](self)
         elif name not in commands.FONTS:
             self._unknown(token)
+
+    def _in_algorithm(self) -> bool:
+        """Tell whether an algorithm of algorithm2e is open, and none of the packages with `algorithmic`."""
+        return not self._open["algorithmic"] and any(self._open[name] for name in algorithms.ENVIRONMENTS)
 
     def _unknown(self, token: str) -> None:
         """Leave out a command that is not known here, with its options; the text in its braces stays.
@@ -145,6 +164,12 @@ class _Renderer(PlainTex):
         """
         tokens = self._tokens
         following = tokens.peek()
+        if _ASSIGNED.match(following):
+            tokens.length(token.rstrip())
+            return
+        if token.rstrip() == "\\note" and tokens.packages & _HAVE_NOTES:
+            self._eat("om")
+            return
         if following.startswith("[") and token[-1:].isalpha():
             tokens.option()
             following = tokens.peek()
@@ -321,8 +346,8 @@ def _abbreviate(text: str, renderer: _Renderer) -> None:
     renderer._abbreviation(text)
 
 
-def _read(read: Callable[[TokenReader], None], renderer: _Renderer) -> None:
-    """Call a function of `primitives` or `quantities`."""
+def _read(read: Callable[[Expander], None], renderer: _Renderer) -> None:
+    """Call one of the functions of `OBEYED`."""
     read(renderer._tokens)
 
 
@@ -361,7 +386,7 @@ _HANDLERS: dict[str, Callable[[_Renderer], None]] = {
     "\\enquote": _Renderer._quote,
     "\\captionof": _Renderer._caption_of,
     **{name: partial(_abbreviate, text) for name, text in symbols.ABBREVIATIONS.items()},
-    **{name: partial(_read, read) for name, read in (QUANTITIES | PRIMITIVES).items()},
+    **{name: partial(_read, read) for name, read in OBEYED.items()},
     "\\References": _Renderer._references_of_iop,
     **dict.fromkeys(commands.CODE_FILES, _Renderer._code_file),
     **dict.fromkeys(("\\inputminted", "\\listinginput"), partial(_Renderer._code_file, arguments=1)),

@@ -15,6 +15,8 @@ from llama_core.corpus.markup.latex.reader import TokenReader
 _SIDE = re.compile(r"\s*(?:height|depth|width)(?![a-z])")
 _FILE = re.compile(r"\s*=\s*[\w./-]+(?:\s+(?P<size>scaled|at)\s*(?:[\d.]+\s*(?:true\s*)?(?:pt|cm|mm|in)?)?)?")
 _INDEX = re.compile(r"\s*\d*\s*")
+_FILE_NAME = re.compile(r"\s*=\s*[\w./-]+\s?")
+_TO = re.compile(r"to\s*")
 _CODE = re.compile(r"\s*(?:'(?P<octal>[0-7]{1,6})|\"(?P<hex>[0-9A-F]{1,6})|(?P<decimal>\d{1,6}))\s?")
 
 
@@ -43,13 +45,13 @@ def _font(tokens: TokenReader) -> None:
 
 
 def _character_code(tokens: TokenReader) -> None:
-    """Leave out the assignment of a code to a character: ``\\catcode`\\@=11`` and `\\catcode64=\\active`."""
+    """Leave out the assignment of a code to a character: ``\\lccode`\\@=11`` and `\\lccode64=11`."""
     if tokens.peek().startswith("`"):
         tokens.single()
         tokens.single()
         tokens.length("\\catcode")
     else:
-        _register(tokens)
+        register(tokens)
 
 
 def _name(tokens: TokenReader) -> str:
@@ -60,7 +62,7 @@ def _name(tokens: TokenReader) -> str:
     return found[0].strip() if found else ""
 
 
-def _register(tokens: TokenReader) -> None:
+def register(tokens: TokenReader) -> None:
     """Leave out a register and what it is set to: `\\count1=5`, `\\toks0={...}` or `\\textfont0=\\tenrm`."""
     _name(tokens)
     if tokens.peek().lstrip().startswith("="):
@@ -72,6 +74,34 @@ def _assigned(tokens: TokenReader) -> None:
     tokens.length("\\catcode")
     if tokens.peek() == "{":
         tokens.argument()
+
+
+def _define_code(tokens: TokenReader) -> None:
+    """Leave out the definition of a name for a code or a register: `\\mathchardef\\cut="1354`."""
+    tokens.word_ahead()
+    tokens.number()
+
+
+def _code_alone(tokens: TokenReader) -> None:
+    tokens.number()
+
+
+def _font_dimension(tokens: TokenReader) -> None:
+    """Leave out the assignment of a font's size or character: `\\fontdimen3\\tenrm=2pt`."""
+    _take(tokens, _INDEX)
+    tokens.word_ahead()
+    tokens.length("\\catcode")
+
+
+def _stream(tokens: TokenReader) -> None:
+    """Leave out what is written to a file, or opened: `\\write16{...}` and `\\openout1=name `."""
+    if tokens.number() is not None or tokens.peek()[:1] not in "\\{":
+        _take(tokens, _FILE_NAME)
+    if tokens.peek().lstrip()[:1] == "{":
+        tokens.argument()
+    elif tokens.peek().startswith("to"):
+        _take(tokens, _TO)
+        tokens.word_ahead()
 
 
 def _set_box(tokens: TokenReader) -> None:
@@ -120,12 +150,22 @@ def _character(tokens: TokenReader) -> None:
 # The function that takes the operands of each command.
 PRIMITIVES: dict[str, Callable[[TokenReader], None]] = {
     **dict.fromkeys(words("\\hrule \\vrule"), _rule),
-    **dict.fromkeys(words("\\catcode \\lccode \\uccode \\sfcode \\mathcode \\delcode"), _character_code),
-    **dict.fromkeys(words("\\count \\dimen \\skip \\muskip \\toks"), _register),
-    **dict.fromkeys(words("\\textfont \\scriptfont \\scriptscriptfont"), _register),
+    **dict.fromkeys(words("\\lccode \\uccode \\sfcode \\mathcode \\delcode"), _character_code),
+    **dict.fromkeys(words("\\mathchardef \\chardef \\countdef \\dimendef \\skipdef \\toksdef"), _define_code),
+    **dict.fromkeys(words("\\fontdimen \\hyphenchar \\skewchar \\fontcharwd"), _font_dimension),
+    **dict.fromkeys(words("\\write \\openout \\openin \\closeout \\closein \\read"), _stream),
+    **dict.fromkeys(words("\\mathaccent \\delimiter \\radical \\mathchar"), _code_alone),
+    **dict.fromkeys(words("\\count \\dimen \\skip \\muskip \\toks"), register),
+    **dict.fromkeys(words("\\textfont \\scriptfont \\scriptscriptfont"), register),
     **dict.fromkeys(words("\\box \\unhbox \\unvbox"), _box),
     **dict.fromkeys(words("\\copy \\unhcopy \\unvcopy"), _copy),
-    **dict.fromkeys(words("\\headline \\footline \\everypar \\everymath \\everydisplay \\output"), _assigned),
+    **dict.fromkeys(
+        words(
+            "\\errhelp \\headline \\footline \\everycr \\everyhbox \\everyvbox \\everypar \\everymath "
+            "\\everydisplay \\output"
+        ),
+        _assigned,
+    ),
     **dict.fromkeys(words("\\multispan \\magstep \\fam"), _number),
     "\\setbox": _set_box,
     "\\font": _font,

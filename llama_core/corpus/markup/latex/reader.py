@@ -6,15 +6,20 @@ This module knows how an argument, an option, a star or a length is read, and bo
 import re
 from collections.abc import Iterable
 
-from llama_core.corpus.markup.latex.commands import TAKES_NUMBER, TAKES_WORD
+from llama_core.corpus.markup.latex.commands import TAKES_NUMBER, TAKES_WORD, words
 from llama_core.corpus.markup.latex.lexer import PAR, Lexer
 
-# A length or a number as plain TeX writes it, any part of which may be left out.
+# A length or a number as plain TeX writes it: a sign, a number and a unit, any of which may be left out.
 _DIMENSION = re.compile(
-    r"[\s=]*+(?:[-+\s]*+(?P<number>\d+[.,]?\d*|[.,]\d+)\s*"
-    r"(?P<unit>(?:true\s*)?(?:pt|cm|mm|em|ex|in|pc|bp|dd|cc|sp|mu|fil+))?"
-    r"(?:\s*(?:plus|minus)\s*\d*[.,]?\d*\s*(?:pt|cm|mm|em|ex|in|fil+))*+|[-+])?"
+    r"[-+\s]*+(?:(?P<number>\d+[.,]?\d*|[.,]\d+|\"[0-9A-F]+|'[0-7]+)\s*"
+    r"(?P<unit>(?:true\s*)?(?:pt|cm|mm|em|ex|in|pc|bp|dd|cc|sp|mu|fil+))?)?"
 )
+_REGISTERS = words("\\count \\dimen \\skip \\muskip \\toks \\wd \\ht \\dp \\fontdimen")
+_INDEX = re.compile(r"\s*\d+ ?")
+_EQUALS = re.compile(r"\s*=?")
+_NUMBER = re.compile(r"\s*[-+]?(\d+|\"[0-9A-F]+|'[0-7]+)\s?")
+_STRETCH = re.compile(r"\s*(?:plus|minus)(?![a-z])\s*")
+_MAX_RUN = 80  # characters up to which tokens are joined, as macros part a length into several
 
 # Characters that may be paid for: those that any paper has, and more for each character of its files.
 _BUDGET, _BUDGET_PER_CHAR = 1 << 18, 4
@@ -227,21 +232,81 @@ class TokenReader:
         self.unread(token)
         return False
 
+    def expand_ahead(self) -> None:
+        """Expand the macros that come next. This reader knows none."""
+
+    def run(self) -> str:
+        """Return the characters that come next, up to a command, a group or another special character."""
+        pieces: list[str] = []
+        while sum(map(len, pieces)) < _MAX_RUN and (token := self.raw()) is not None:
+            if type(token) is not str or token == PAR or token[0] in "\\{}$&#^_~":
+                self.unread(token)
+                break
+            pieces.append(" " if token == "\n" else token)
+        return "".join(pieces)
+
+    def _take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        """Take what the pattern matches off the next characters, and return the match, if there is one."""
+        run = self.run()
+        found = pattern.match(run)
+        if rest := run[found.end() :] if found else run:
+            self.unread(rest)
+        return found
+
+    def number(self) -> str | None:
+        """Take a number, after a `=` or without, and return its digits; None if a word stands for it."""
+        self._take(_EQUALS)
+        self.expand_ahead()
+        if self.character_ahead():
+            return None
+        found = self._take(_NUMBER)
+        if found is None:
+            self.word_ahead()
+        return found[1] if found else None
+
+    def word_ahead(self) -> bool:
+        """Take a control word, if one comes next, and tell whether it did."""
+        name = self.peek().rstrip()
+        if name[:1] != "\\" or not name[-1:].isalpha():
+            return False
+        self.raw()
+        if name in _REGISTERS:
+            self._take(_INDEX)
+        return True
+
+    def character_ahead(self) -> bool:
+        """Take a character's code, such as `` `\\% ``, if one comes next, and tell whether it did."""
+        token = self.peek()
+        if not token.startswith("`"):
+            return False
+        self.raw()
+        self.put_back([token[1:]])
+        self.single()
+        return True
+
     def length(self, name: str) -> None:
         """Leave out what plain TeX reads after `name`: a length, a number or the target of an assignment."""
-        token = self.raw()
-        if token is None:
+        equals = self._take(_EQUALS)
+        assigns = equals is not None and "=" in equals[0]
+        if assigns and self.character_ahead():
             return
-        word_follows = name in TAKES_WORD
-        if type(token) is str and token[0] not in "\\{}$&#^_~" and token != PAR:
-            found = _DIMENSION.match(token)
-            assert found is not None, "every part may be empty"
-            rest = token[found.end() :]
-            word_follows = (
-                not rest and not found["unit"] and (word_follows or bool(found["number"] or "=" in found[0]))
-            )
-            word_follows &= name not in TAKES_NUMBER
-            self.put_back([rest])
-            token = self.raw() if word_follows else None
-        if token is not None and not (word_follows and token[0] == "\\" and token.rstrip()[-1:].isalpha()):
-            self.put_back([token])
+        word = (name in TAKES_WORD or assigns) and name not in TAKES_NUMBER
+        if not self._dimension(word) or name in TAKES_NUMBER:
+            return
+        while (found := self._take(_STRETCH)) is not None:
+            if not self._dimension(word=True):
+                self.put_back([found[0]])
+                return
+
+    def _dimension(self, word: bool) -> bool:
+        """Take a length, and tell whether there was one. `word`: a control word may stand for it."""
+        if word:
+            self.expand_ahead()
+        found = self._take(_DIMENSION)
+        if found is None or not found["number"]:
+            return word and self.word_ahead()
+        if word or not found["unit"]:
+            followed = not found["unit"] and not self.peek().startswith(" ") and found[0][-1:] != " "
+            if followed:
+                self.word_ahead()  # `2\baselineskip`
+        return True

@@ -93,6 +93,7 @@ class Sections(PaperLayout):
             self._headings.append(len(self._out.lines))
         if level <= 1 and self._first is None and not is_bibliography and not self._is_late(title):
             self._first = len(self._out.lines)
+            self._tokens.acronyms.used.clear()  # what was used in the abstract is not in the text
         if is_bibliography:
             self._divert(muted=True)
 

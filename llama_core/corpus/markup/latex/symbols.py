@@ -1,4 +1,4 @@
-"""Characters that LaTeX's commands stand for: tables for the layers of the renderer and for `quantities`."""
+"""Characters that LaTeX's commands stand for: tables for the layers of the renderer."""
 
 # What each command prints.
 SYMBOLS = {
@@ -83,6 +83,13 @@ SYMBOLS = {
     "\\guillemotright": "»",
     "\\og": "« ",
     "\\fg": " »",
+    "\\flqq": "«",
+    "\\frqq": "»",
+    "\\flq": "‹",
+    "\\frq": "›",
+    "\\glq": "‚",
+    "\\grq": "‘",
+    "\\dq": '"',
     "\\glqq": "„",
     "\\grqq": "“",
     "\\textbullet": "•",
@@ -167,16 +174,3 @@ ACCENTS = {
     "\\b": "\u0331",
     "\\t": "\u0361",
 }
-
-# What each unit and prefix of siunitx prints: `name=sign`.
-_UNITS = """
-meter=m metre=m second=s gram=g kilogram=kg kelvin=K ampere=A mole=mol candela=cd hertz=Hz newton=N
-pascal=Pa joule=J watt=W volt=V ohm=Ω tesla=T coulomb=C farad=F electronvolt=eV bar=bar degree=°
-celsius=°C degreeCelsius=°C percent=% minute=min hour=h day=d liter=L litre=L byte=B bit=bit kilo=k
-mega=M giga=G tera=T peta=P milli=m micro=µ nano=n pico=p femto=f centi=c deci=d per=/ square=^2
-squared=^2 cubic=^3 cubed=^3 um=µm nm=nm mm=mm cm=cm km=km ms=ms us=µs ns=ns GHz=GHz MHz=MHz kHz=kHz
-m=m dm=dm s=s ps=ps fs=fs g=g mg=mg ug=µg K=K A=A mA=mA uA=µA nA=nA V=V kV=kV W=W uW=µW kW=kW MW=MW GW=GW
-J=J kJ=kJ N=N kN=kN Pa=Pa kPa=kPa MPa=MPa GPa=GPa L=L l=l mL=mL ml=ml uL=µL ul=µl mmol=mmol kWh=kWh dB=dB
-THz=THz Hz=Hz GeV=GeV MeV=MeV TeV=TeV keV=keV eV=eV mW=mW mV=mV kg=kg angstrom=Å decibel=dB
-"""
-UNITS = {f"\\{name}": sign for name, _, sign in (pair.partition("=") for pair in _UNITS.split())}

@@ -4,11 +4,10 @@ import re
 from collections.abc import Iterable
 
 from llama_core.corpus.markup.wikitext.names import LINK_SECTIONS
-from llama_core.corpus.markup.wikitext.nesting import HOLE
+from llama_core.corpus.markup.wikitext.tree import HOLE
 
 _Section = tuple[int, str, list[str]]  # (level, title, lines)
 
-_QUOTES = re.compile(r"('{2,})")
 _LIST = re.compile(r"[*#:;]+")
 _MAX_INDENT = 20  # deeper lists are indented no further
 _RULE = re.compile(r"-{4,}")
@@ -38,7 +37,6 @@ def _clean(lines: Iterable[str]) -> Iterable[str]:
     for line in lines:
         if HOLE in line and not _words_left(line):
             continue
-        line = _unquote(line)
         if HOLE in line:
             line = fill_holes(line)
         yield line
@@ -152,32 +150,3 @@ def _line(line: str) -> str | None:
     if line.startswith(" ") and line.strip():
         return line[1:].rstrip()  # preformatted: its inner spaces stay
     return _SPACES.sub(" ", line).strip()
-
-
-def _unquote(line: str) -> str:
-    """Take the marks of bold and italics off a line, told from apostrophes as MediaWiki tells them."""
-    if "''" not in line:
-        return line
-    parts = _QUOTES.split(line)
-    runs = [len(part) for part in parts[1::2]]
-    bold = sum(n >= 3 for n in runs)  # four are an apostrophe and bold; five are bold and italic
-    italic = sum(n == 2 or n >= 5 for n in runs)
-    for i in range(1, len(parts), 2):
-        length = len(parts[i])
-        parts[i] = "'" if length == 4 else "'" * max(0, length - 5)
-    if bold % 2 and italic % 2 and (place := _apostrophe(parts, runs)) is not None:
-        parts[place] = "'"
-    return "".join(parts)
-
-
-def _apostrophe(parts: list[str], runs: list[int]) -> int | None:
-    """Return the place in `parts` of the run of three that is an apostrophe before italics.
-
-    That is the first one after a word of one letter, else the first after any word, else the first of all.
-    """
-    threes = [2 * i + 1 for i, length in enumerate(runs) if length == 3]
-    for place in threes:
-        before = parts[place - 1]
-        if before[-1:].strip() and not before[-2:-1].strip():
-            return place
-    return next((p for p in threes if parts[p - 1][-1:].strip()), threes[0] if threes else None)

@@ -15,6 +15,10 @@ archivo, imagen, medio, fichier, média, datoteka, slika, mediji, fájl, kép, i
 bestand, afbeelding, plik, grafika, ficheiro, imagem, arquivo, fișier, fişier, imagine, изображение, медиа,
 датотека, слика, медиј, медија, medija, зображення, медіа, mediafile, multimedia, multimédia
 """)
+TEMPLATES = _names("""
+template, шаблон, plantilla, šablona, skabelon, vorlage, modèle, modele, predložak, sablon, mall, predloga,
+format, predefinição, sjabloon, szablon, modello, šablon
+""")
 CATEGORIES = _names("""
 category, категория, categoria, kategorie, kategori, categoría, catégorie, kategorija, kategória,
 categorie, kategoria, категорија, категорія

@@ -1,27 +1,31 @@
-"""Templates, links and tables of wikitext, which stand in one another: one pass, no recursion.
-
-What is closed first is rendered first, so a caption or an argument holds plain text when its turn comes.
-What is never closed is given back as the text that it is. Time is linear in the page.
-"""
+"""What the tree of a page becomes: templates and links rendered, tables taken out."""
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Collection, Iterator
 
+from llama_core.corpus.markup.wikitext.call import Call
+from llama_core.corpus.markup.wikitext.elements import Aside
+from llama_core.corpus.markup.wikitext.expand.definitions import NONE, Definitions
+from llama_core.corpus.markup.wikitext.expand.expander import Expander
+from llama_core.corpus.markup.wikitext.expand.frame import UnknownError
+from llama_core.corpus.markup.wikitext.expand.functions import is_function
+from llama_core.corpus.markup.wikitext.expand.results import has_words, words_of
 from llama_core.corpus.markup.wikitext.names import CATEGORIES, LANGUAGE_CODES, MEDIA
+from llama_core.corpus.markup.wikitext.quotes import unquote
 from llama_core.corpus.markup.wikitext.templates import is_citation, render
-
-HOLE = "\x03"  # stands where something without words was taken out
-MAX_DEPTH = 100  # MediaWiki's own preprocessor has the same limit
-MAX_PARTS = 10_000  # the arguments of a template that are told apart: bounds memory where a page is all bars
-
-# Of three closing brackets the first closes an external link; of an odd number of braces after a bar the
-# first ends a table.
-_TOKENS = re.compile(
-    r"\{\{|\}\}|\[\[(?!\[)|\]\](?!\](?!\]))|\||\n[ \t:*#;]*+\{\||\{\|(?<=\|\{\|)(?=[^\n{}|]*+\n)"
-    r"|\n[ \t]*+\|\}(?=(?:\}\})*+(?!\}))"
+from llama_core.corpus.markup.wikitext.tree import (
+    APART,
+    CALL,
+    HOLE,
+    LINK,
+    TABLE,
+    Node,
+    Nodes,
+    TooDeepError,
+    parse,
 )
-_ROWS = re.compile(r"\n[ \t]*+[!|][^\n]*+")
+
 # Prefixes of links to other projects, as in [[wikt:word]].
 _PROJECTS = frozenset({
     "w", "s", "b", "q", "n", "v", "c", "d", "m", "wikt", "wikipedia", "wiktionary", "wikisource", "commons",
@@ -30,73 +34,124 @@ _PROJECTS = frozenset({
 _QUALIFIER = re.compile(r" ?\([^()]*\)$")
 
 
-class TooDeepError(ValueError):
-    """A page nests more, or leaves more open, than MediaWiki itself would read."""
-
-
-@dataclass
 class Nesting:
     """The pass over the text of one page, and what it finds beside the text.
 
-    `title`: the page's own. `hidden`: the namespaces, in lower case, whose links leave no words. `templates`:
-    the names of the templates found, in lower case. `citations`: the text of those that are citations.
+    `title`: the page's own. `language`: the code of its Wikipedia. `hidden`: the namespaces, in lower case,
+    whose links leave no words. `templates`: the names of the templates found, in lower case. `citations`: the
+    text of those that are citations. `outcomes`: how many calls came to what (see `_words`).
     """
 
-    title: str = ""
-    hidden: Collection[str] = MEDIA | CATEGORIES
-    templates: set[str] = field(default_factory=set)
-    citations: list[str] = field(default_factory=list)
+    def __init__(
+        self,
+        title: str = "",
+        language: str = "",
+        hidden: Collection[str] = MEDIA | CATEGORIES,
+        definitions: Definitions = NONE,
+        aside: Aside | None = None,
+    ):
+        self._title, self._language, self._hidden = title, language, hidden
+        self._definitions, self._aside = definitions, aside or Aside()
+        self._expander = Expander(definitions, title, language)
+        self.templates: set[str] = set()
+        self.citations: list[str] = []
+        self.outcomes: Counter[str] = Counter()
 
     def flatten(self, text: str) -> str:
         """Return `text` with templates and links rendered and tables taken out. Raises TooDeepError."""
-        stack: list[tuple[str, list[list[str]]]] = [("", [[]])]
-        text = "\n" + text
-        at = 0
-        for found in _TOKENS.finditer(text):
-            token = found[0]
-            stack[-1][1][-1].append(text[at : found.start()])
-            at = found.end()
-            if token == "|":
-                kind, parts = stack[-1]
-                if kind in ("{{", "[[") and len(parts) < MAX_PARTS:
-                    parts.append([])
-                else:
-                    parts[-1].append("|")
-            elif token in ("{{", "[[") or token.endswith("{|"):
-                if len(stack) > MAX_DEPTH:
-                    raise TooDeepError
-                stack.append((token[-2:], [[]]))
-            else:
-                self._close(stack, {"}}": "{{", "]]": "[["}.get(token, "{|"))
-        stack[-1][1][-1].append(text[at:])
-        return _left_open(stack)[1:]
+        tree = parse(text)
+        for call in _calls(tree):
+            name = _plain(call.parts[0])
+            name = " ".join(name.replace("_", " ").lower().split())
+            self.templates |= {name, self._definitions.title_of(self._definitions.bare(name)).lower()}
+            if is_citation(name):
+                self.citations.append("|".join(map(_plain, call.parts)))
+        return self._text(tree)
 
-    def _close(self, stack: list[tuple[str, list[list[str]]]], kind: str) -> None:
-        place = next((i for i in range(len(stack) - 1, 0, -1) if stack[i][0] == kind), None)
-        if place is None:  # nothing is open; but `]]` may close two external links
-            stack[-1][1][-1].append("]]" if kind == "[[" else "")
-            return
-        while len(stack) - 1 > place:  # what was opened inside and never closed is text
-            _, parts = stack.pop()
-            outer = stack[-1][1][-1]
-            for i, part in enumerate(parts):
-                if i > 0:
-                    outer.append("|")
-                outer += part
-        words = ["".join(part) for part in stack.pop()[1]]
-        stack[-1][1][-1].append(self._render(kind, words))
+    def _text(self, nodes: Nodes) -> str:
+        if len(nodes) == 1 and isinstance(nodes[0], str):
+            return nodes[0]
+        out: list[str] = []
+        after_lines = False  # whether a call that stands for whole lines has just ended
+        for node in nodes:
+            words = node if isinstance(node, str) else self._render(node)
+            if after_lines and words:
+                words = words.removeprefix("\n")
+                after_lines = False
+            if isinstance(node, Node) and node.kind == CALL and words.startswith("\n"):
+                words = words[1:] if not out or out[-1].endswith("\n") else words
+                after_lines = words.endswith("\n")
+            if words:
+                out.append(words)
+        return "".join(out)
 
-    def _render(self, kind: str, parts: list[str]) -> str:
-        if kind == "{|":
+    def _render(self, node: Node) -> str:
+        if node.kind == TABLE:
             return "\n" + HOLE
-        if kind == "[[":
-            return self._link(parts)
-        name = " ".join(parts[0].replace("_", " ").lower().split())
-        self.templates.add(name)
-        if is_citation(name):
-            self.citations.append("|".join(parts))
-        words = render(parts, self.title)
-        return HOLE if words is None else words
+        if node.kind == LINK:
+            return self._link("|".join(map(self._text, node.parts)).split("|"))
+        if node.kind == CALL:
+            words, outcome = self._words(node)
+            self.outcomes[outcome] += 1
+            return HOLE if words is None else words
+        return "|".join(map(self._text, node.parts[1:]))  # a parameter, on a template's own page
+
+    def _words(self, node: Node) -> tuple[str | None, str]:
+        """Return the words of a call, None if it has none, and how they were found.
+
+        That is by its `expanded` definition or `by_hand`. Without words it is `dropped` (a box, a notice, or
+        nothing), `unknown` (it takes a program or the day) or `undefined`.
+        """
+        name = self._definitions.bare(self._text(node.parts[0]))
+        title = self._definitions.title_of(name)
+        outcome = "undefined"
+        if is_function(name) or (self._definitions.find(title) is not None and not is_citation(name)):
+            try:
+                words = self._expansion(node)
+            except UnknownError:
+                outcome = "unknown"
+            else:
+                if words is not None:
+                    return (words, "expanded") if has_words(words) else (None, "dropped")
+                outcome = "dropped"
+        for known_as in (name, title) if title.lower() != name.lower() else (name,):  # a redirect's target
+            call = Call(known_as, node.parts[1:], self._text, self._title, self._language)
+            if (words := render(call)) is not None:
+                return words, "by_hand"
+        return None, outcome
+
+    def _expansion(self, node: Node) -> str | None:
+        """Return the words of a call's expansion, None if it is a box or a notice. Raises UnknownError."""
+        results, key = self._definitions.results, self._key(node)
+        if key is not None and key in results:
+            if isinstance(known := results[key], UnknownError):
+                raise known
+            return known
+        self._expander.knows_page = False
+        result: str | UnknownError | None
+        try:
+            result = words_of(self._aside.take(self._expander.expand(node)))
+            if result and ("[[" in result or "{|" in result):
+                result = self._text(parse(result))
+        except TooDeepError:
+            result = None
+        except UnknownError as error:
+            result = error.with_traceback(None)
+        if key is not None and not self._expander.knows_page:
+            results[key] = result
+        if isinstance(result, UnknownError):
+            raise result
+        return result
+
+    def _key(self, node: Node) -> tuple[str, ...] | None:
+        """Return what the result of a call depends on if all of it is plain text, else None."""
+        key = [self._language]
+        for part in node.parts:
+            text = part[0] if part else ""
+            if len(part) > 1 or isinstance(text, Node) or "\x01" in text:
+                return None
+            key.append(text)
+        return tuple(key)
 
     def _link(self, parts: list[str]) -> str:
         target = parts[0].strip()
@@ -104,29 +159,40 @@ class Nesting:
             return "|".join(parts)
         prefix, colon, rest = target.partition(":")
         prefix = prefix.strip().lower()
-        if colon and (prefix in self.hidden or prefix in LANGUAGE_CODES):
+        if colon and (prefix in self._hidden or prefix in LANGUAGE_CODES):
             return HOLE
         label = "|".join(parts[1:])
         if label.strip():
-            return label
+            return _apart(unquote(label))
         while colon and (prefix in _PROJECTS or prefix in LANGUAGE_CODES or not prefix):  # [[:de:Titel]]
             target = rest.strip() or target.strip(":")
             prefix, colon, rest = target.partition(":")
             prefix = prefix.strip().lower()
-        return _QUALIFIER.sub("", target) if len(parts) > 1 else target.removeprefix("#")
+        target = target.replace("''", f"'{APART}'")  # quotes in a target are its own
+        return _apart(_QUALIFIER.sub("", target) if len(parts) > 1 else target.removeprefix("#"))
 
 
-def _left_open(stack: list[tuple[str, list[list[str]]]]) -> str:
-    """Return the text of a page together with what it leaves open, which is text too.
+def _apart(label: str) -> str:
+    """Part the apostrophe at an end of a label from quotes outside of the link."""
+    label = APART + label if label.startswith("'") else label
+    return label + APART if label.endswith("'") else label
 
-    Only the first line of a template or table, and the rows of a table, are left out.
-    """
-    pieces = ["".join(stack[0][1][0])]
-    in_table = False
-    for kind, parts in stack[1:]:
-        left = "|".join(map("".join, parts))
-        in_table = in_table or kind == "{|"
-        if kind != "[[":
-            left = "\n" + left.partition("\n")[2]
-        pieces.append(_ROWS.sub("", left) if in_table else left)
-    return "".join(pieces)
+
+def _calls(nodes: Nodes) -> Iterator[Node]:
+    """Yield the calls of a tree, also those in the arguments of others."""
+    left: list[str | Node] = [*reversed(nodes)]
+    while left:
+        node = left.pop()
+        if isinstance(node, str):
+            continue
+        if node.kind == CALL:
+            yield node
+        for part in reversed(node.parts):
+            left += [inner for inner in reversed(part) if isinstance(inner, Node)]
+
+
+def _plain(nodes: Nodes) -> str:
+    """Return the text of a part, with a hole for each call in it."""
+    return "".join(
+        n if isinstance(n, str) else HOLE if n.kind == CALL else "|".join(map(_plain, n.parts)) for n in nodes
+    )

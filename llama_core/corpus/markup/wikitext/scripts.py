@@ -5,7 +5,7 @@ Of the paper's 20 languages no other has this markup: there it is text, as in na
 
 import re
 
-from llama_core.corpus.markup.wikitext.nesting import HOLE
+from llama_core.corpus.markup.wikitext.tree import HOLE
 
 _INSIDE = r"(?:[^{}|\[]++|\[(?!\[))*+"  # no link or template: its bar would pass for the one after the flags
 _MARKED = re.compile(rf"-\{{(?:({_INSIDE})\|)?({_INSIDE})\}}-")
@@ -14,7 +14,7 @@ _RULE = re.compile(r"\s*(sr(?:-ec|-el|-cyrl|-latn)?)\s*:(.*)", re.DOTALL)
 _OLD_CODES = {"sr-cyrl": "sr-ec", "sr-latn": "sr-el"}
 _NAMES = {"sr": "српски / srpski", "sr-ec": "српски (ћирилица)", "sr-el": "srpski (latinica)"}
 # No text holds this character. It parts `-{{{`, which is this markup around a template and no parameter.
-_APART = "\x04"
+_SPLIT = "\x04"
 
 
 def applies_to(language: str) -> bool:
@@ -24,12 +24,12 @@ def applies_to(language: str) -> bool:
 
 def before_templates(text: str) -> str:
     """Render the markup that holds no link or template, so that its bars do not pass for a template's."""
-    return in_one_script(text.replace("-{{{", f"-{{{_APART}{{{{"))
+    return in_one_script(text.replace("-{{{", f"-{{{_SPLIT}{{{{"))
 
 
 def after_templates(text: str) -> str:
     """Render what is left once the templates and links inside are plain text."""
-    return in_one_script(text.replace(_APART, ""))
+    return in_one_script(text.replace(_SPLIT, ""))
 
 
 def in_one_script(text: str) -> str:

@@ -6,6 +6,7 @@ is what stands in the call; nothing is looked up or expanded.
 
 import re
 
+from llama_core.corpus.markup.wikitext.call import Call
 from llama_core.corpus.markup.wikitext.names import (
     CITATIONS,
     FIRST,
@@ -16,7 +17,6 @@ from llama_core.corpus.markup.wikitext.names import (
     UNITS,
 )
 
-_NAME = re.compile(r"[\w .-]{1,40}")
 _NUMBER = re.compile(r"[\d.,+−-]*\d[\d.,/+]*(?:e[+-]?\d+)?")
 # French templates that write their own name: {{XIXe siècle}}, {{2e}}, {{Mme}}.
 _ITS_NAME = re.compile(
@@ -38,26 +38,16 @@ _CURRENCIES = {
 }  # fmt: skip
 
 
-def render(parts: list[str], title: str = "") -> str | None:
-    """Return the words of a template call, or None if it has none.
-
-    `parts`: what stood between its bars, the template's name first. `title`: of the page that it stands on.
-    """
-    name = " ".join(parts[0].replace("_", " ").split())
-    key = name.lower().removeprefix("template:")
-    if ":" in key:
-        return _function(key, name, parts)
-    if key in SPACED and len(parts) == 1:
+def render(call: Call) -> str | None:
+    """Return the words of a template call, or None if it has none."""
+    key = call.key
+    if key in SPACED and not call.n_parts:
         return SPACED[key]
-    if key == "pagename":
-        return title
-    if len(parts) == 1 and _ITS_NAME.fullmatch(name):
-        return name
-    args, named = _arguments(parts[1:])
-    first = args[0].strip() if args else named.get("text", named.get("quote", "")).strip()
-    if re.fullmatch(r"[a-z]{2,3}S", name):  # {{frS|mot}} in the German Wikipedia
-        return first or None
-    text = _known(key, args, named, first)
+    if not call.n_parts and _ITS_NAME.fullmatch(call.name):
+        return call.name
+    if re.fullmatch(r"[a-z]{2,3}S", call.name):  # {{frS|mot}} in the German Wikipedia
+        return call.first or None
+    text = _known(key, call)
     return text if text is None or text.strip() else None
 
 
@@ -66,60 +56,37 @@ def is_citation(name: str) -> bool:
     return name.strip().lower().startswith(CITATIONS)
 
 
-def _function(key: str, name: str, parts: list[str]) -> str | None:
-    """Return the words of a parser function, if it is one that only changes the look of its argument."""
-    function, _, value = key.partition(":")
-    if function in ("formatnum", "lc", "nowrap"):
-        return value.strip() or None
-    if function in ("uc", "ucfirst", "lcfirst"):
-        value = name.partition(":")[2].strip()
-        return (value.upper() if function == "uc" else value) or None
-    return None
-
-
-def _arguments(parts: list[str]) -> tuple[list[str], dict[str, str]]:
-    """Return the arguments of a call: those by position, in order, and those by name."""
-    places: dict[int, str] = {}
-    named: dict[str, str] = {}
-    count = 0
-    for part in parts:
-        key, equals, value = part.partition("=")
-        if equals and _NAME.fullmatch(key := key.strip()):
-            if key.isascii() and key.isdigit() and len(key) < 4:
-                places[int(key)] = value
-            else:
-                named[key.lower()] = value
-        else:
-            count += 1
-            places[count] = part
-    return [places[place] for place in sorted(places)], named
-
-
-def _known(key: str, args: list[str], named: dict[str, str], first: str) -> str | None:
+def _known(key: str, call: Call) -> str | None:
     """Return the words of a call by the tables of templates; None for one that stands in no table.
 
-    `key`: the template's name in lower case. `first`: its first argument.
+    `key`: the template's name in lower case.
     """
     if key in FIRST:
-        if key == "ipa" and len(args) > 1:
-            return args[1].strip()
-        return first
+        if key == "ipa" and len(call.args) > 1:
+            return call.args[1].strip()
+        return _as_lines(call.args[0]) if call.args and call.args[0][:1] == "\n" else call.first
     if key in SECOND:
-        return args[1] if len(args) > 1 else named.get("text", first)
+        return call.args[1] if len(call.args) > 1 else call.named.get("text")
     if key in LAST:
-        return args[-1] if args else None
+        return call.args[-1] if call.args else None
     if key in SPACED:  # {{space|2}}, {{circa|1900}}
-        return f"{SPACED[key]} {first}" if SPACED[key].endswith((".", "°")) else SPACED[key]
+        return f"{SPACED[key]} {call.first}" if SPACED[key].endswith((".", "°")) else SPACED[key]
     if key.startswith(("script/", '"-', "zitat-")):
-        return first
+        return call.first
     if key.startswith(("lang-", "ipa-", "јез-", "jez-")):
-        return f"[{first}]" if key.startswith("ipa-") else first
+        return f"[{call.first}]" if key.startswith("ipa-") else call.first
     if key in _CURRENCIES:
-        return f"{_CURRENCIES[key]}{first}" if first else _CURRENCIES[key]
+        return f"{_CURRENCIES[key]}{call.first}" if call.first else _CURRENCIES[key]
     if key in _SHIPS:
-        return f"{key.upper()} {first}"
+        return f"{key.upper()} {call.first}"
     reader = _READERS.get(key)
-    return reader(args, named) if reader and (args or named) else None
+    return reader(call.args, call.named) if reader and (call.args or call.named) else None
+
+
+def _as_lines(text: str) -> str:
+    """Give a list that is an argument its own lines."""
+    text = text.strip()
+    return f"\n{text}\n" if text.startswith(("*", "#", ":", ";")) else text
 
 
 def _convert(args: list[str], named: dict[str, str]) -> str | None:
@@ -328,7 +295,7 @@ def _russian_date(args: list[str], named: dict[str, str]) -> str | None:
 
 def _lines(args: list[str], named: dict[str, str]) -> str | None:
     """Read {{unbulleted list|one|two}}: a list item for each argument."""
-    return "\n".join(f"* {arg.strip()}" for arg in args if arg.strip())
+    return "".join(["\n", *(f"* {arg.strip()}\n" for arg in args if arg.strip())])
 
 
 _READERS = {

@@ -29,8 +29,8 @@ def repetition(text: str) -> str | None:
 
 def slow_repetition(text: str) -> str | None:
     """Table A1 of Rae et al. 2021, without a thought for speed."""
-    for name, units in (("paragraph", re.split(r"\n{2,}", text)), ("line", text.split("\n"))):
-        units = [unit for unit in units if unit]
+    for name, units in (("paragraph", re.split(r"\n(?:[^\S\n]*\n)+", text)), ("line", text.split("\n"))):
+        units = [unit for unit in units if unit.strip()]
         repeats = [unit for i, unit in enumerate(units) if unit in units[:i]]
         if len(repeats) > 0.3 * len(units):
             return f"gopher_dup_{name}"
@@ -96,6 +96,29 @@ def test_a_repeated_passage_is_judged_as_the_table_says(length: int, times: int,
 )
 def test_quality_is_refused_by_name(text: str, reason: str | None) -> None:
     assert quality(text) == reason
+
+
+@pytest.mark.parametrize(
+    "blank",
+    [
+        "\n",
+        " \n",
+        "\t \n",
+        "\r\n",
+        "\r\n\r\n",
+        "\xa0\n",
+        "\u3000\n \n",
+        "\u2003\u2009\n",
+        "\u200b\n",
+        "\ufeff\n",
+        "\x0c\n",
+    ],
+)
+def test_lines_that_show_nothing_are_no_repeated_lines(blank: str) -> None:
+    sentences = PROSE.split(". ")
+    assert repetition(f"\n{blank}".join(sentences)) is None
+    assert repetition(f"\n{blank}".join([*sentences, *sentences])) == "gopher_dup_paragraph"
+    assert repetition(f"\n{blank}{blank}".join([*sentences, sentences[0], sentences[1]])) is not None
 
 
 def test_a_hot_page_of_one_word_is_judged_at_once() -> None:

@@ -1,6 +1,8 @@
 """Masks for e-mail and IP addresses."""
 
+import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,6 +11,9 @@ from hypothesis import strategies as st
 from llama_core.corpus.clean.filters import pii
 from llama_core.corpus.clean.recipe import Pii
 from llama_core.corpus.decisions import apply_cuts
+
+MIN_PRECISION, MIN_RECALL = 0.98, 0.97
+LABELLED = Path(__file__).parent / "pii_lines.txt"  # an address stands between ⟦ and ⟧
 
 
 def masked(text: str, email: bool = True, ip: bool = True) -> str:
@@ -99,3 +104,38 @@ def test_addresses_that_overlap_give_way_to_one_mask(address: str, mask: str) ->
 def test_a_text_of_at_signs_takes_no_time() -> None:
     text = "a.b@" * 200_000 + "1.1.1.1" * 50_000 + "::" * 100_000
     masked(text)
+
+
+def test_precision_and_recall_on_labelled_lines() -> None:
+    right = wrong = missed = 0
+    for line in LABELLED.read_text(encoding="utf-8").split("\n"):
+        addresses: set[tuple[int, int]] = set()
+        text = ""
+        for number, part in enumerate(re.split("[⟦⟧]", line)):
+            if number % 2:
+                addresses.add((len(text), len(text) + len(part)))
+            text += part
+        found = {(cut.start, cut.end) for cut in pii.mask(text, Pii(email=True, ip=True))}
+        right, wrong = right + len(found & addresses), wrong + len(found - addresses)
+        missed += len(addresses - found)
+    precision, recall = right / (right + wrong), right / (right + missed)
+    print(f"precision {precision:.3f}, recall {recall:.3f} of {right + missed} addresses")
+    assert precision >= MIN_PRECISION and recall >= MIN_RECALL
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://mastodon.example.social/@ann.lee",
+        "https://www.threads.net/@ann.lee.dev/post/1",
+        "- uses: owner/action@v4.yaml",
+        "m = q@k.view(2, 3)",
+        "git clone git@gitlab.com:group/project.git",
+        "npm i typescript@5.4.dev",
+        "@bp.route('/')\ndef f(): ...",
+        "# Changes\n\n## 3.11.0.2 (2020-01-02)\n\n## [2.1.0.44]\n\n4.2.0.1\n-------\n",
+        "rsync -a x/ ann@files.corp.org:y/",
+    ],
+)
+def test_what_code_and_pages_write_like_an_address_stays(text: str) -> None:
+    assert masked(text) == text

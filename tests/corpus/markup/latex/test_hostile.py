@@ -25,6 +25,10 @@ BOMBS = [
 \def\a{\lstinputlisting{main.tex}\a}\a
 \def\a{\eqn\b{x}\a}\a
 \newcommand{\a}[1][\a]{\a}\a
+\def\a{\a}\hskip\a
+\acrodef{x}{\ac{x} \acf{x}\acf{x}}\ac{x}
+\DeclareSIUnit\a{\b}\def\a{\SI{1}{\b}\a}\a
+\SetKwFunction{A}{\A{\A}}\A{\A}
 """.strip().split("\n"),
     LAUGHS + "\\def\\a{lol}\\j",
 ]
@@ -42,6 +46,15 @@ PIECES = r"""
 \hrule~height \count \headline= \begin{tabbing}\= \kill \lstinputlisting{main} \comment
 \comment\endcomment \define\a{ \predefine \bibitem{ \Refs \beginsection \References \settoggle{
 \iftoggle{a}{ \newtoggle{ \head \section{Methods}
+\ifdefstring\a{ \ifboolexpr{( \ifthenelse{\not \ifthenelse{\equal{ \ifnumcomp{1}{ \IfSubStr{a}{
+\newacronym{a}{b}{c}\gls{a} \acro{a}{ \DeclareAcronym{a}{short=,long= \ac{a}[ \glsreset{ \begin{acronym}
+\begin{algorithm}\If{ \eIf{a}{ \SetKwFunction{a}{b}\a{ \SetKwIF{a}{b}{c} \SetKwProg{a}{b}{ \tcc*[ \lIf(
+\replaced[ \change{ \alt<1>{ \item<1- \only<1>{ \temporal{ \DIFdel{ \begin{frame}<1>[ \begin{block}{
+\qty{1}{\per \SI{1}[ \si{\kilo\tothe{ \unit{(\per \DeclareSIUnit\a{\a}\si{\a} \SIlist{ \num{
+$\mathchoice{ $\mathchoice{}{\raisebox{}{ $\index{ $\gls{ \href[a]{ \begin{tabu}~to\a{ \begin{longtabu}~to
+\vskip\a~plus \write16{ \immediate\write\a \openin\a=
+\mathchardef\a=" \fontdimen3\a= \count0=\count \read\a~to
+\advance\count0by \catcode`\@=11 \the\the \hskip`\a \def\a{\a}\hskip\a \x=\x=
 """.split()  # noqa: SIM905
 
 

@@ -7,8 +7,8 @@ from corpus.helpers import takes_linear_time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llama_core.corpus.markup.wikitext.nesting import TooDeepError
 from llama_core.corpus.markup.wikitext.page import MAX_REFERENCES, read_page
+from llama_core.corpus.markup.wikitext.tree import TooDeepError
 
 
 def text(wikitext: str, **named: str) -> str:
@@ -297,6 +297,8 @@ RUNS = [
      "\n*", ";", ":", "-{", "}}",
     "]]", "{{a|", "[[a|", "{{{", "}}}", "''", "(", "(;", "http://a", "<ref>http://a", "<b ", "[[File:",
     "{{a}}",
+    '<b "', '<b "<" ', "<tt>*", "{{{!}}", "\n{{{!}}", "\n{{!}}}", "{{{a\n|}}}", "[[a|''", "{{=}}", "{{a=",
+    "{{{{", "}}}}", "{{{1|", "{{{{{1}}", "http://a.b/(", "http://a.b/)", "http://a.b...",
     "{{a}}(", "({{a}}", "({{a}};", "{{a\n|", "<gallery>", "{{cite_a|http://", "__A", "\n==a=="
      "\n", "\x03", "\x01",
     " ", "\n", "\t", "<table>", "</table>", "<table ", "<table><tr><td>", "\n!", "\n! a !! b",

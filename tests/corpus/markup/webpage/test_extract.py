@@ -10,7 +10,7 @@ import pytest
 from corpus import warcs
 from corpus.helpers import SAMPLES, needs_samples
 
-from llama_core.corpus.markup.webpage import extract
+from llama_core.corpus.markup.webpage.extract import extract
 
 LIMIT = 4 << 20  # bytes of a page, as the recipe has it
 

@@ -13,12 +13,13 @@ Prefect has settings for this, which are not enough: CORS keeps a page from read
 sending the request, and CSRF tokens are handed to whoever asks. MLflow lets in every port of loopback.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any
 
-from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocketClose
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 POLICY_VIOLATION = 1008  # a websocket's code; before it is accepted, the server answers with HTTP 403 instead
@@ -39,17 +40,18 @@ class OwnOrigin:
         if fault is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
-            await WebSocketClose(POLICY_VIOLATION, fault)(scope, receive, send)
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": fault})
         else:
-            await PlainTextResponse(fault + "\n", status_code=403)(scope, receive, send)
+            await refuse(send, 403, fault)
 
     def _fault(self, scope: Scope) -> str | None:
         """Return what is wrong with a request, or None."""
-        headers = Headers(scope=scope)
-        hosts = headers.getlist("host")
+        sent = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
+        headers = dict(reversed(sent))
+        hosts = [value for name, value in sent if name == "host"]
         if len(hosts) != 1 or _name(hosts[0]) not in self._names:
             return f"Refused: this server is called {', '.join(sorted(self._names))} (see the Host header)."
-        for origin in headers.getlist("origin"):
+        for origin in (value for name, value in sent if name == "origin"):
             if origin.partition("://")[2].lower() != hosts[0].lower():
                 return "Refused: a page of another origin has asked (see the Origin header)."
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and not _is_link(
@@ -57,6 +59,13 @@ class OwnOrigin:
         ):
             return "Refused: a page of another origin has asked (see the Sec-Fetch-Site header)."
         return None
+
+
+async def refuse(send: Send, status: int, fault: str) -> None:
+    """Answer a request with an HTTP status and one line of plain text."""
+    head = [(b"content-type", b"text/plain; charset=utf-8")]
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": f"{fault}\n".encode()})
 
 
 def _name(host: str) -> str:

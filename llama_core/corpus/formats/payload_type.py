@@ -1,0 +1,56 @@
+"""What a payload is by its first bytes, whatever its server says that it is."""
+
+import codecs
+import re
+
+_LOOKED_AT = 4096
+# The bytes that files of other formats begin with, after white space where their readers allow it.
+_MAGIC = (
+    b"%PDF-", b"%!PS", b"{\\rtf", b"\xff\xd8\xff", b"\x89PNG", b"GIF87a", b"GIF89a", b"RIFF", b"8BPS",
+    b"II*\0", b"MM\0*", b"\0\0\1\0", b"\0\0\2\0", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP", b"AT&TFORM",
+    b"PK\3\4", b"PK\5\6", b"PK\7\10", b"\x1f\x8b", b"\x1f\x9d", b"BZh", b"7z\xbc\xaf\x27\x1c", b"\xfd7zXZ\0",
+    b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18", b"Rar!\x1a\7", b"MSCF", b"!<arch>\n", b"\xed\xab\xee\xdb",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"\x7fELF", b"MZ\x90", b"MZ\0", b"\xca\xfe\xba\xbe", b"\0asm",
+    b"SQLite format 3\0", b"wOFF", b"wOF2", b"OTTO\0", b"\0\1\0\0\0", b"true\0", b"ttcf\0", b"ID3", b"OggS",
+    b"dex\n", b"fLaC", b"MThd", b"#!AMR", b"FWS", b"CWS", b"ZWS", b"FLV\1", b"\0\0\1\xba",
+    b"\x1a\x45\xdf\xa3", b"\0\0\1\xb3",
+    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",
+)  # fmt: skip
+_BOXES = re.compile(rb".{4}(?:ftyp|moov|mdat|free|wide|skip)", re.DOTALL)  # MP4 and its kin
+_AUDIO = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\x10-\xee]")
+_SPACES = b" \t\r\n\f"
+_BINARY = bytes(b for b in range(32) if b not in b"\t\n\f\r\x1b")  # as in the MIME Sniffing standard
+_MOST_BINARY = 0.02  # share of such bytes up to which data is text with some damage
+_WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
+# The tags by which browsers know HTML that no media type is stated for, and those of parts of pages.
+_HTML = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*+(?:<\?xml\b[^>]*+>\s*+)?(?:<!--(?:[^-]++|-(?!->))*+-->\s*+)*+"
+    rb"(?:<!doctype\s+html|<(?:html|head|script|iframe|h[1-6]|div|font|table|a|style|title|b|body|br|p|meta"
+    rb"|link|span|center|ul|ol|section|article|main|header|nav|form|img|noscript|base|frameset)[\s/>])",
+    re.IGNORECASE,
+)
+
+
+def is_binary(data: bytes) -> bool:
+    """Tell whether data is no text: an image, an archive, a PDF and so on."""
+    start = data[:_LOOKED_AT]
+    trimmed = start.lstrip(_SPACES)
+    if start.startswith(_MAGIC) or trimmed.startswith(_MAGIC) or _BOXES.match(start) or _AUDIO.match(start):
+        return True
+    if start.startswith(_WIDE) or is_wide(start):
+        return False
+    return len(start) - len(start.translate(None, _BINARY)) > _MOST_BINARY * len(start)
+
+
+def is_html(data: bytes) -> bool:
+    """Tell whether data begins as a page of HTML does."""
+    start = data[:_LOOKED_AT]
+    if start.startswith(_WIDE) or is_wide(start):
+        start = start.translate(None, b"\0\xfe\xff")
+    return bool(_HTML.match(start))
+
+
+def is_wide(start: bytes) -> bool:
+    """Tell whether data without a byte order mark begins with markup in UTF-16."""
+    trimmed = start[:200].lstrip(b" \t\r\n\0")
+    return trimmed.startswith(b"<\0") or start[:200].lstrip(b" \t\r\n").startswith(b"\0<")

@@ -1,0 +1,170 @@
+"""A page's bytes as text: by the encoding that it is in, with only the bytes replaced that are bad in it.
+
+Bytes that are valid UTF-8, or nearly so, are UTF-8, whatever is declared: text in another encoding hardly
+ever is. Then what the server and the page declare is tried, and only where nothing that is declared fits, an
+encoding is guessed, by the detector of Mozilla's browsers.
+"""
+
+import codecs
+import re
+
+from resiliparse.parse.encoding import EncodingDetector, map_encoding_to_html5
+
+_BOMS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+}
+# What pages say, and what they mean: Python's name of the encoding that has all of its characters.
+_WIDER = {
+    "gbk": "gb18030", "gb2312": "gb18030", "hz-gb-2312": "hz", "shift_jis": "cp932", "x-sjis": "cp932",
+    "euc-kr": "cp949", "uhc": "cp949", "big5": "big5hkscs", "euc-tw": "big5hkscs",
+    "iso-8859-1": "cp1252", "ascii": "cp1252", "us-ascii": "cp1252", "iso-8859-9": "cp1254",
+    "iso-8859-11": "cp874", "tis-620": "cp874", "windows-874": "cp874", "iso-8859-8-i": "iso8859-8",
+    "iso-8859-8-e": "iso8859-8", "x-mac-cyrillic": "mac-cyrillic", "macintosh": "mac-roman",
+    "iso-2022-kr": "iso2022-kr", "ibm866": "cp866",
+    "unicode": "utf-16", "ucs-2": "utf-16", "iso-10646-ucs-2": "utf-16", "unicodefeff": "utf-16",
+    "unicodefffe": "utf-16-be",
+}  # fmt: skip
+# A page that declares one of these has given its text as bytes of ASCII; a guess would not find it.
+_NO_CHARSETS = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "utf-7", "undefined"})
+_SEVEN_BITS = ("iso2022", "iso-2022", "hz")
+_META = re.compile(rb"""<meta\b[^>]{0,300}?\bcharset\s*=\s*["']?\s*([\w.:()-]{2,40})""", re.IGNORECASE)
+_XML = re.compile(rb"""\s*<\?xml\b[^>]{0,200}?\bencoding\s*=\s*["']([\w.:()-]{2,40})""", re.IGNORECASE)
+_COMMENTS = re.compile(rb"<!--(?:[^-]++|-(?!->))*+(?:-->)?")
+_HEAD = (
+    1 << 16
+)  # bytes in which a page may declare its encoding: standards say 1,024, and pages do not keep to it
+_SAMPLE = 1 << 17  # bytes that a guess looks at
+_FEW = 3  # bad bytes that are no reason to doubt what both the server and the page declare
+_SHARE = 0.02  # of the characters beyond ASCII: so many bad ones may be among them in a declared encoding
+_REPLACED = "\ufffd"
+_UNDEFINED = re.compile(rb"[\x80-\x9f]")
+_PLAIN_TEXT = re.compile(rb"<(?:script|style)\b.*?</(?:script|style)\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+# Encodings of one letter form each, told apart by whether the bytes are used that only the second has.
+_TWINS = {
+    "iso8859-1": "cp1252", "iso8859-2": "cp1250", "iso8859-7": "cp1253", "iso8859-8": "cp1255",
+    "iso8859-9": "cp1254", "iso8859-15": "cp1252", "iso8859-16": "cp1250", "iso8859-4": "cp1257",
+    "iso8859-13": "cp1257",
+}  # fmt: skip
+
+
+def decode(data: bytes, charset: str) -> str:
+    """Return the text of a page.
+
+    `charset`: the encoding that its server declares, empty if it declares none.
+    """
+    for bom, name in _BOMS.items():
+        if data.startswith(bom):
+            return data[len(bom) :].decode(name, "replace")
+    header = _codec(charset)
+    if wide := _wide(data, header):
+        return data.decode(wide, "replace")
+    if (b"\x1b" in data or b"~{" in data) and (seven_bits := _seven_bits(data, header)):
+        return data.decode(seven_bits, "replace")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        if error.start >= len(data) - 3 and error.reason == "unexpected end of data":
+            return data.decode("utf-8", "replace")  # the page is cut
+    page = _codec(_declared(data))
+    text = data.decode("utf-8", "replace")
+    good, bad = _beyond_ascii(text)
+    if good > bad or (bad <= _FEW and header == page == "utf-8"):
+        return text
+    stated = [name for name in dict.fromkeys((header, page)) if not name.startswith(("utf-", *_SEVEN_BITS))]
+    return data.decode(
+        _best([name for name in stated if name and _fits(data, name)]) or _guess(data), "replace"
+    )
+
+
+def _seven_bits(data: bytes, header: str) -> str:
+    """Return the encoding in which a page of ASCII bytes, some of them escapes, stands for other letters."""
+    for name in (header, _codec(_declared(data))):
+        if name.startswith(_SEVEN_BITS):
+            return name
+    return "iso2022-jp-ext" if b"\x1b$" in data and data.isascii() else ""
+
+
+def _declared(data: bytes) -> str:
+    """Return the encoding that a page itself declares, as it is written there; empty if it declares none."""
+    head = data[:_HEAD]
+    if xml := _XML.match(head):
+        return xml[1].decode()
+    found = _META.search(_COMMENTS.sub(b"", head) if b"<!--" in head else head)
+    return found[1].decode() if found else ""
+
+
+def _codec(declared: str) -> str:
+    """Return Python's name of a declared encoding, or nothing where no such encoding is known."""
+    label = declared.strip("\"' \t").lower()
+    if not label or not label.isascii():
+        return ""
+    html5 = (map_encoding_to_html5(label, fallback_utf8=False) or "").lower()
+    for name in (_WIDER.get(label), _WIDER.get(html5), html5, label):
+        try:
+            if name and codecs.lookup(name).name not in _NO_CHARSETS:
+                b"a".decode(name)  # LookupError where it is no charset, as base64 is
+                return codecs.lookup(name).name
+        except (LookupError, ValueError):
+            continue
+    return ""
+
+
+def _wide(data: bytes, header: str) -> str:
+    """Return the form of UTF-16 that data without a byte order mark is in, or nothing where it is in none."""
+    start = data[:200]
+    if len(start) < 4 or start.count(0) < len(start) // 4:
+        # Text of other scripts than Latin has few zero bytes; its markup has them.
+        is_stated = header.startswith("utf-16")
+        return ("utf-16-be" if header == "utf-16-be" else "utf-16-le") if is_stated and b"<\0" in data else ""
+    even, odd = start[::2].count(0), start[1::2].count(0)
+    if even and odd and min(even, odd) * 2 > max(even, odd):
+        return ""  # zero bytes anywhere: no text
+    return "utf-16-be" if even > odd else "utf-16-le"
+
+
+def _beyond_ascii(text: str) -> tuple[int, int]:
+    """Return how many characters beyond ASCII there are, and how many bad bytes were replaced."""
+    bad = text.count(_REPLACED)
+    return sum(not c.isascii() for c in text) - bad, bad
+
+
+def _fits(data: bytes, name: str) -> bool:
+    """Tell whether all but a few bytes can be read in an encoding."""
+    text = data.decode(name, "replace")
+    good, bad = _beyond_ascii(text)
+    return bad <= max(_FEW, _SHARE * good) and bad <= good
+
+
+def _best(fitting: list[str]) -> str:
+    """Return which of the declared encodings that fit it is: the server's, which comes first, as a rule.
+
+    Latin-1 is what servers say that were told nothing, and every page fits it.
+    """
+    if len(fitting) > 1 and fitting[0] == "cp1252":
+        return fitting[1]
+    return fitting[0] if fitting else ""
+
+
+def _guess(data: bytes) -> str:
+    """Guess an encoding from the text of a page. The least that is answered is cp1252."""
+    text = _PLAIN_TEXT.sub(b" ", data[: 4 * _SAMPLE])
+    if text.isascii():
+        text = data
+    detector = EncodingDetector()
+    detector.update(text[:_SAMPLE])
+    try:
+        name = codecs.lookup(detector.encoding(html5_compatible=False) or "").name
+    except LookupError:
+        name = ""
+    name = "koi8-u" if name == "koi8-r" else _WIDER.get(name, name)
+    if _UNDEFINED.search(text):
+        name = _TWINS.get(name, name)
+    elif name in ("cp1250", "iso8859-16"):
+        name = "iso8859-2"
+    if name in ("", "ascii", "utf-8") or name.startswith("utf-") or not _fits(data, name):
+        return "cp1252"
+    return name

@@ -1,0 +1,84 @@
+"""What is left of a page as text: paragraphs, lists, tables and code, as `html` writes them."""
+
+from llama_core.corpus.markup.html import TextBuilder
+from llama_core.corpus.markup.webpage.page_tree import PageTree
+
+_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
+_BLOCKS = _HEADINGS | {"p", "div", "ul", "ol", "dl", "section", "blockquote", "pre"}
+_CELLS = frozenset({"td", "th"})
+
+
+def text_of(tree: PageTree) -> str:
+    """Return the text of the nodes that are not dropped."""
+    layout = _layout_tables(tree)
+    builder = TextBuilder()
+    open_: list[tuple[int, str]] = []  # where an element ends, and its name
+    preformatted = 0  # where the outermost open <pre> ends
+    places, last_break = 0, -1  # texts so far that are no white space, and those before the last line break
+    at = 0
+    while at < len(tree.tag):
+        while open_ and open_[-1][0] <= at:
+            builder.tag(open_.pop()[1], False)
+        if at in tree.dropped:
+            at = tree.end[at]
+            continue
+        name = tree.tag[at]
+        if not name:
+            words = tree.text[at]
+            places += not words.isspace()
+            builder.add(words if at < preformatted else words.replace("\n", " "))
+            at += 1
+            continue
+        if name == "pre":
+            preformatted = max(preformatted, tree.end[at])
+        elif at in layout:
+            name = "div"
+        if name == "br":
+            name, last_break = ("p" if last_break == places else "br"), places
+        start = tree.attributes[at].get("start") if name == "ol" and at in tree.attributes else None
+        builder.tag(name, True, f"start={start}" if start else "")
+        open_.append((tree.end[at], name))
+        at += 1
+    while open_:
+        builder.tag(open_.pop()[1], False)
+    return builder.text()
+
+
+def _layout_tables(tree: PageTree) -> set[int]:
+    """Return the rows and cells of the tables that lay a page out.
+
+    Such a table has one column, or a cell that holds another table, a heading or several blocks.
+    """
+    found: set[int] = set()
+    tables: list[list[int]] = []  # of the open ones: where it ends, its widest row, 1 if it is one, its parts
+    cells = 0  # in the row that is open
+    blocks = 0  # in the cell that is open
+    for at, name in enumerate(tree.tag):
+        while tables and tables[-1][0] <= at:
+            _close(tables.pop(), found)
+        if name == "table":
+            if tables:
+                tables[-1][2] = 1
+            tables.append([tree.end[at], 0, 0])
+        elif not tables:
+            continue
+        elif name == "tr":
+            cells = 0
+            tables[-1].append(at)
+        elif name in _CELLS:
+            cells, blocks = cells + 1, 0
+            tables[-1][1] = max(tables[-1][1], cells)
+            tables[-1].append(at)
+        elif name in _BLOCKS:
+            blocks += 1
+            if blocks > 1 or name in _HEADINGS:
+                tables[-1][2] = 1
+    for table in reversed(tables):
+        _close(table, found)
+    return found
+
+
+def _close(table: list[int], found: set[int]) -> None:
+    _, width, is_layout, *parts = table
+    if is_layout or width == 1:
+        found.update(parts)

@@ -1,0 +1,176 @@
+"""A parsed web page as flat lists in document order, so that what is said of its parts takes linear time.
+
+Node i is an element or a text. Its subtree is the nodes i to `end[i]` - 1. What never holds text to be read,
+such as scripts, is not among them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+from selectolax.lexbor import LexborNode
+
+from llama_core.corpus.markup.webpage.formulas import Formulas
+
+MAX_DEPTH = 512  # browsers cut there
+
+_NEVER = frozenset(
+    {"script", "style", "template", "noscript", "iframe", "frame", "frameset", "noframes", "object", "embed"}
+    | {"applet", "audio", "video", "source", "track", "param", "canvas", "svg", "map", "head", "link", "meta"}
+    | {
+        "base",
+        "nav",
+        "dialog",
+        "menu",
+        "button",
+        "select",
+        "input",
+        "textarea",
+        "option",
+        "datalist",
+        "label",
+    }
+    | {"progress", "meter"}
+)
+_NO_LANDMARKS = frozenset(
+    {"navigation", "search", "dialog", "alert", "menu", "menubar", "toolbar", "tooltip"}
+)
+_PROSE_CHARS = 25  # a text of fewer characters, such as a label or a date, says nothing about where prose is
+
+
+class TooDeepError(ValueError):
+    """The page's elements are nested more than MAX_DEPTH deep."""
+
+
+@dataclass(slots=True)
+class PageTree:
+    """The nodes of a page. `tag` is empty for a text, `text` for an element; node 0 has no parent."""
+
+    tag: list[str] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+    parent: list[int] = field(default_factory=list)
+    end: list[int] = field(default_factory=list)
+    attributes: dict[int, dict[str, str | None]] = field(default_factory=dict)
+    """Of the elements that have any."""
+    dropped: set[int] = field(default_factory=set)
+    """Nodes whose subtrees are left out."""
+    sums: tuple[list[int], list[int], list[int]] = ([], [], [])
+    """What `chars`, `linked` and `prose` count, each summed over the nodes before one."""
+    lost: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    """The same of what was dropped below an element."""
+
+    def chars(self, node: int) -> int:
+        """Return the number of characters of text below a node that are not dropped."""
+        return self._count(0, node)
+
+    def linked(self, node: int) -> int:
+        """Return how many of the characters are inside links."""
+        return self._count(1, node)
+
+    def prose(self, node: int) -> int:
+        """Return how many of the characters are outside links, in texts that are long enough to be prose."""
+        return self._count(2, node)
+
+    def _count(self, what: int, node: int) -> int:
+        counted = self.sums[what]
+        found = counted[self.end[node]] - counted[node]
+        return found - self.lost[node][what] if node in self.lost else found
+
+    def drop(self, node: int) -> None:
+        """Leave a subtree out, also of the counts of the elements around it."""
+        chars, linked, prose = self.chars(node), self.linked(node), self.prose(node)
+        self.dropped.add(node)
+        while chars and (node := self.parent[node]) >= 0:
+            before = self.lost.get(node, (0, 0, 0))
+            self.lost[node] = (before[0] + chars, before[1] + linked, before[2] + prose)
+
+    def children(self, node: int) -> Iterator[int]:
+        """Yield the nodes right below an element that are not dropped."""
+        at, end = node + 1, self.end[node]
+        while at < end:
+            if at not in self.dropped:
+                yield at
+            at = self.end[at]
+
+    def left(self) -> Iterator[int]:
+        """Yield the elements that are not dropped, in document order, but for the first."""
+        at, size = 1, len(self.tag)
+        while at < size:
+            if at in self.dropped:
+                at = self.end[at]
+                continue
+            if self.tag[at]:
+                yield at
+            at += 1
+
+
+def tree_of(body: LexborNode, formulas: Formulas | None) -> PageTree:
+    """Return the nodes below `body`, which is node 0. Each of the `formulas` is one text.
+
+    Raises TooDeepError.
+    """
+    tree = PageTree()
+    tags, texts, parents, ends, attributes = tree.tag, tree.text, tree.parent, tree.end, tree.attributes
+    chars: list[int] = []
+    linked: list[int] = []
+    prose: list[int] = []
+    places: dict[int, int] = {}  # of the elements, by their address
+    open_ = [-1]
+    link = -1  # the outermost open link
+    for node in body.traverse(include_text=True):
+        name = node.tag or ""
+        if name == "-comment" or (name in _NEVER and not (formulas and name == "script")):
+            continue
+        above = places.get(node.parent.mem_id, -1) if places and node.parent is not None else -1
+        if places and above < 0:
+            continue  # it stands inside what is left out
+        here = len(tags)
+        while open_[-1] != above:
+            ends[open_[-1]] = here
+            if open_.pop() == link:
+                link = -1
+        words = ""
+        if name == "-text":
+            name, words = "", node.text_content or ""
+            if len(words) == 1 and "\ue000" <= words <= "\uf8ff":
+                words = ""  # of a font of icons
+        else:
+            own = node.attributes
+            formula = formulas.of(node, name, own) if formulas else None
+            if formula is not None:
+                name, words = "", formula
+            elif name in _NEVER or (own and places and _is_hidden(own)):
+                continue
+            else:
+                if len(open_) > MAX_DEPTH:
+                    raise TooDeepError
+                places[node.mem_id] = here
+                if own:
+                    attributes[here] = own
+                open_.append(here)
+                if name == "a" and link < 0:
+                    link = here
+        size = len(words.strip())
+        tags.append(name)
+        texts.append(words)
+        parents.append(above)
+        ends.append(here + 1)
+        chars.append(size)
+        linked.append(size if link >= 0 else 0)
+        prose.append(size if size >= _PROSE_CHARS and link < 0 else 0)
+    for element in open_[1:]:
+        ends[element] = len(tags)
+    tree.sums = tuple([0, *accumulate(counted)] for counted in (chars, linked, prose))  # type: ignore[assignment]
+    return tree
+
+
+def _is_hidden(attributes: dict[str, str | None]) -> bool:
+    """Tell whether readers of the page do not see an element, or it has a role that is no content."""
+    if "hidden" in attributes or attributes.get("aria-hidden") == "true":
+        return True
+    style = attributes.get("style")
+    if style and ("none" in style or "hidden" in style):
+        plain = "".join(style.split()).lower()
+        if "display:none" in plain or "visibility:hidden" in plain:
+            return True
+    return attributes.get("role") in _NO_LANDMARKS

@@ -1,0 +1,1 @@
+"""Calls of templates become the wikitext that they stand for: definitions, parameters, parser functions."""

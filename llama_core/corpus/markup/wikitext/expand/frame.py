@@ -1,0 +1,65 @@
+"""What an expansion works with: the arguments of a call, what expands them, and what stops it."""
+
+from dataclasses import dataclass, field
+from typing import NoReturn, Protocol
+
+from llama_core.corpus.markup.wikitext.tree import HOLE, Nodes
+
+
+class UnknownError(Exception):
+    """What a call gives cannot be known from the dump."""
+
+
+class TooLargeError(UnknownError):
+    """A call takes more than its bounds: nothing that calls it is expanded."""
+
+
+@dataclass(slots=True)
+class Later:
+    """An argument that has not been expanded, and the frame in which it will be."""
+
+    nodes: Nodes
+    frame: "Frame"
+    is_named: bool
+
+
+@dataclass(slots=True)
+class Frame:
+    """The arguments of a call, which are expanded where they are used. The page's own frame has none.
+
+    `depth`: of how many calls in one another this is the innermost; 0 for the page's own.
+    """
+
+    depth: int = 0
+    arguments: dict[str, str | Later] = field(default_factory=dict)
+
+
+class Expands(Protocol):
+    """What parser functions ask of the expander."""
+
+    language: str
+
+    @property
+    def title(self) -> str:
+        """The page's title."""
+        ...
+
+    def text(self, nodes: Nodes, frame: Frame) -> str:
+        """Return the wikitext that nodes stand for in a frame. Raises UnknownError."""
+        ...
+
+    def known(self, nodes: Nodes, frame: Frame) -> str:
+        """Return what `text` does, without spaces at its ends. Raises UnknownError where it has a hole."""
+        ...
+
+
+def give_up() -> NoReturn:
+    """Raise UnknownError."""
+    raise UnknownError
+
+
+def sure(text: str) -> str:
+    """Return a text on which something depends. Raises UnknownError where it has a hole."""
+    if HOLE in text:
+        raise UnknownError
+    return text

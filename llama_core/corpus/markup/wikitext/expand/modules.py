@@ -1,0 +1,68 @@
+"""`#invoke`: modules are programs in Lua and are not run. Known are a few that say nothing or cut strings."""
+
+import re
+
+from llama_core.corpus.markup.wikitext.call import split_argument
+from llama_core.corpus.markup.wikitext.expand.frame import Expands, Frame, give_up, sure
+from llama_core.corpus.markup.wikitext.tree import Nodes
+
+# They check a call's arguments or add categories.
+_SILENT = frozenset({
+    "check for unknown parameters", "check for deprecated parameters", "check for conflicting parameters",
+    "category handler", "templatepar", "parameter validation", "tracking", "provjera parametara",
+    "controle params", "check isxn", "anchor", "parametri sconosciuti", "comprobación de parámetros",
+})  # fmt: skip
+_MAX_REPEATS = 100
+
+
+def invoked(expander: Expands, module: str, parts: list[Nodes], frame: Frame) -> str:
+    """Return what a function of a module gives. Raises UnknownError where it is not known."""
+    module = " ".join(module.replace("_", " ").lower().split())
+    if module in _SILENT:
+        return ""
+    function = expander.known(parts[0], frame).lower() if parts else ""
+    args: dict[str, str] = {}
+    for part in parts[1:]:
+        key, value = split_argument(part)
+        name = str(len(args) + 1) if key is None else expander.known(key, frame)
+        if module == "unsubst" and name not in ("$b", "$B"):
+            continue
+        args[name] = expander.text(value, frame)
+    if module == "unsubst":
+        return args.get("$B", args.get("$b", "")) if args else give_up()
+    if module in ("string", "cadena", "cadenes", "str", "string2") and function in _STRINGS:
+        return _string(function, {name: sure(value) for name, value in args.items()})
+    return give_up()
+
+
+_STRINGS = ("len", "sub", "rep", "replace", "trim", "upper", "lower", "ucfirst")
+
+
+def _string(function: str, args: dict[str, str]) -> str:
+    source = args.get("s", args.get("source", args.get("1", "")))
+    if function == "len":
+        return str(len(source))
+    if function == "rep":
+        return source * min(_MAX_REPEATS, max(0, _whole(args.get("count", args.get("2", "")), 0)))
+    if function == "replace":
+        pattern, new = args.get("pattern", args.get("2", "")), args.get("replace", args.get("3", ""))
+        is_plain = args.get("plain", args.get("5", "true")).strip().lower() not in ("false", "no", "0")
+        if not (is_plain or pattern.isalnum()):
+            give_up()
+        return source.replace(pattern, new) if pattern else source
+    if function == "sub":
+        first, last = (
+            _whole(args.get("i", args.get("2", "")), 1),
+            _whole(args.get("j", args.get("3", "")), -1),
+        )
+        start = first - 1 if first > 0 else max(0, len(source) + first)
+        end = last if last >= 0 else len(source) + last + 1
+        return source[start : max(start, end)]
+    source = source.strip()
+    changed = {"upper": source.upper(), "lower": source.lower(), "ucfirst": source[:1].upper() + source[1:]}
+    return changed.get(function, source)
+
+
+def _whole(text: str, otherwise: int) -> int:
+    text = text.strip()
+    return int(text) if re.fullmatch(r"-?\d{1,6}", text) else otherwise

@@ -1,0 +1,79 @@
+"""What of an expansion is words of the page: not what readers or printers do not see, and no box."""
+
+import re
+
+from llama_core.corpus.markup.html import unescape
+from llama_core.corpus.markup.wikitext.tree import HOLE
+
+_HIDDEN = re.compile(
+    r"""<(?P<name>span|sup|sub|small|div|i|b|em|strong|font|abbr|p|ul|li|style|table|cite|bdi|q|s|u)\b
+    (?=[^<>]*(?:
+        \bclass\s*=\s*["']?[^"'<>]*\b(?:noprint|inline-template|metadata|hatnote|navbox|[a-z]?mbox|sortkey|geo
+            |geo-default|coordinates|need_ref_tag|rellink|dablink|bandeau[\w-]*|navigation|stub|infobox|noexcerpt
+            |searchaux|reference|z3988)(?![\w-])
+        |\bstyle\s*=\s*["']?[^"'<>]*(?:display\s*:\s*none|visibility\s*:\s*hidden|speak\s*:\s*none)
+        |\baria-hidden\s*=\s*["']?true|\bid\s*=\s*["']?coordinates\b|\brole\s*=\s*["']?(?:note|navigation)\b
+    ))[^<>]*+>""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_BOX = re.compile(
+    r"(?:^|\n)[ \t:]*\{\||(?:^|\n)\|[-}]|(?:^|\n)!|(?:^|\n)={1,6}[^=\n]"
+    r"|<(?:table|tr|td|th|caption|gallery|hr|h[1-6]|form|imagemap)\b"
+    r"|<div\b(?![^<>]*display\s*:\s*inline)",
+    re.IGNORECASE,
+)
+_NOTE = re.compile(r"<sup\b[^<>]*>((?:[^<]|<(?!/?sup\b))*+)</sup\s*>", re.IGNORECASE)
+_HATNOTE = re.compile(r":+\s*(?:<[^<>]+>\s*)*''[^\n]*''[.\s]*(?:<[^<>]+>\s*)*")
+_TAG = re.compile(r"<[^<>]*>")
+_LINK = re.compile(r"\[\[(?:[^|\[\]]*\|)?([^|\[\]]*)\]\]")
+MAX_CHARS = 20_000  # more is a page of its own
+
+
+def words_of(expanded: str) -> str | None:
+    """Return the wikitext of an expansion that readers see within the text, None if it is a box or a notice.
+
+    References and comments are no longer in it.
+    """
+    if len(expanded) > MAX_CHARS or "{{" in expanded or "}}" in expanded or 'class="error"' in expanded:
+        return None
+    text = expanded
+    if "<" in text:
+        text = _NOTE.sub(_without_note, _without_hidden(text))
+    text = text.strip("\n")
+    if _BOX.search(text) or _HATNOTE.fullmatch(text.strip()):
+        return None
+    if text.startswith(("*", "#", ":", ";")):  # MediaWiki, too, begins a new line for these
+        return f"\n{text}\n"
+    return text
+
+
+def _without_hidden(text: str) -> str:
+    """Take out the elements that are hidden, not printed, or no part of the text, with what is in them."""
+    out: list[str] = []
+    at = 0
+    while found := _HIDDEN.search(text, at):
+        out.append(text[at : found.start()])
+        at = len(text)
+        depth = 0
+        tags = re.compile(rf"<(/?){found['name']}\b[^<>]*(?<!/)>", re.IGNORECASE)
+        for tag in tags.finditer(text, found.start()):
+            depth += -1 if tag[1] else 1
+            if depth == 0:
+                at = tag.end()
+                break
+        if found[0].endswith("/>"):
+            at = found.end()
+        if out[-1].endswith((" ", ";", "\n")):  # also after &nbsp;
+            out.append(HOLE)
+    return "".join([*out, text[at:]])
+
+
+def _without_note(found: re.Match[str]) -> str:
+    """Leave out a raised note in brackets, as templates put them: [citation needed]."""
+    seen = unescape(_TAG.sub("", _LINK.sub(r"\1", found[1]))).replace("'", "").strip()
+    return "" if seen.startswith("[") and seen.endswith("]") else found[0]
+
+
+def has_words(text: str) -> bool:
+    """Tell whether a text without links still says something."""
+    return bool(_TAG.sub("", text).replace("&nbsp;", " ").strip(f"{HOLE} \t\n'"))

@@ -1,0 +1,37 @@
+"""Numbers as the paper's 20 languages write them."""
+
+import re
+
+_NUMBER = re.compile(r"([-−+]?)(\d+)(?:\.(\d+))?")
+_NBSP, _NARROW = "\u00a0", "\u202f"
+# By language: what groups the digits, the decimal sign, and from how many digits on they are grouped.
+_STYLES = {
+    "en": (",", ".", 4), "de": (".", ",", 4), "nl": (".", ",", 4), "da": (".", ",", 4), "ro": (".", ",", 4),
+    "sl": (".", ",", 4), "hr": (".", ",", 4), "sr": (".", ",", 4), "ca": (".", ",", 4),
+    "fr": (_NARROW, ",", 4), "it": (_NBSP, ",", 4), "cs": (_NBSP, ",", 4), "ru": (_NBSP, ",", 4),
+    "uk": (_NBSP, ",", 4), "sv": (_NBSP, ",", 4), "es": (_NBSP, ",", 5), "pt": (_NBSP, ",", 5),
+    "pl": (_NBSP, ",", 5), "bg": (_NBSP, ",", 5), "hu": (_NBSP, ",", 5),
+}  # fmt: skip
+
+
+def formatted(number: str, language: str) -> str:
+    """Return a number, written with a decimal point, as its language writes it; other text as it is."""
+    number = number.strip()
+    found = _NUMBER.fullmatch(number)
+    if not found:
+        return number
+    group, point, least = _STYLES.get(language, _STYLES["en"])
+    sign, whole, fraction = found[1].replace("-", "−"), found[2], found[3]
+    if len(whole) >= least:
+        whole = f"{int(whole):,}".rjust(len(whole), "0") if whole[0] != "0" else whole
+        whole = whole.replace(",", group)
+    return f"{sign}{whole}{point}{fraction}" if fraction else sign + whole
+
+
+def plain(number: str, language: str) -> str:
+    """Return a number of a language with a decimal point and without groups."""
+    group, point, _ = _STYLES.get(language, _STYLES["en"])
+    number = number.strip().replace("−", "-").replace("&nbsp;", "").replace("&#160;", "")
+    for mark in {group, _NBSP, _NARROW, " "}:
+        number = number.replace(mark, "")
+    return number.replace(point, ".")

@@ -1,0 +1,61 @@
+"""How a training goes back to a checkpoint when too many steps in a row make no update (see `guard`)."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+
+from llama_core.errors import DivergedError
+from llama_core.recipes.training import Train
+from llama_core.train.checkpoint import TrainState
+from llama_core.train.stability.guard import Span, batch_of
+
+log = logging.getLogger(__name__)
+
+
+class Steps(Iterator[int]):
+    """The numbers of the steps after `done` of a training, up to `last`; it can be set back."""
+
+    def __init__(self, done: int, last: int):
+        self._done, self._last = done, last
+
+    def __next__(self) -> int:
+        if self._done >= self._last:
+            raise StopIteration
+        self._done += 1
+        return self._done
+
+    def go_on_after(self, done: int) -> None:
+        """Go on with the step after `done`."""
+        self._done = done
+
+
+def check_returns(bad: Span, progress: TrainState, cfg: Train) -> None:
+    """Raise DivergedError where the training went back as often as it may.
+
+    `bad`: the first and the last of the steps that made no update.
+    """
+    first, last = bad
+    if progress.returns < cfg.most_returns:
+        return
+    spans = [f"{start:,} to {end - 1:,}" for start, end in progress.passed_over]
+    often = f", though it went back past the batches {', '.join(spans)}" if spans else ""
+    raise DivergedError(
+        f"training diverged at step {first}: {last - first + 1} steps in a row made no update{often}. "
+        "Nothing of them is in the weights: try a lower train.lr or a higher train.warmup_steps, perhaps "
+        "from an earlier checkpoint (train.start_from)"
+    )
+
+
+def past(bad: Span, progress: TrainState, back: TrainState) -> TrainState:
+    """Return where the training goes on: after `back`, past the batches that it has taken since then.
+
+    `bad`: the first and the last step that made no update; `progress`: where the training was begun or saved
+    last before it goes back.
+    """
+    over = progress.passed_over
+    span = batch_of(back.step + 1, over), batch_of(bad[1], over) + 1
+    log.warning(
+        "steps %d to %d made no update: back to the weights after step %d, past batches %d to %d",
+        *bad, back.step, span[0], span[1] - 1,
+    )  # fmt: skip
+    return replace(back, passed_over=(*over, span), returns=progress.returns + 1)

@@ -1,0 +1,128 @@
+"""A formula is said once, as its TeX between dollars, in all the ways that pages hold one."""
+
+import html
+
+import pytest
+from corpus import warcs
+
+from llama_core.corpus.markup.webpage.extract import extract
+
+TEX = [
+    r"x^2",
+    r"\frac{a}{b} \le c",
+    r"\sum_{i=1}^n \alpha_i",
+    r"a < b \ \& \ c",
+    r"\text{if } x \in \mathbb{R}",
+]
+
+
+def text(body: str) -> str:
+    page = f"<!doctype html><title>T</title><body><article>{warcs.ARTICLE}<p>Let {body} be it.</p></article>"
+    found = extract(page.encode(), "")
+    assert isinstance(found, tuple)
+    return found[1].partition("Let")[2].lstrip()
+
+
+def mathml(tex: str, encoding: str = "application/x-tex") -> str:
+    return (
+        '<math xmlns="http://www.w3.org/1998/Math/MathML"><semantics><mrow><mi>SHOWN</mi></mrow>'
+        f'<annotation encoding="{encoding}">{html.escape(tex)}</annotation></semantics></math>'
+    )
+
+
+def katex(tex: str) -> str:
+    shown = '<span class="katex-html" aria-hidden="true"><span class="base"><span>SHOWN</span></span></span>'
+    return f'<span class="katex"><span class="katex-mathml">{mathml(tex)}</span>{shown}</span>'
+
+
+def mathjax2(tex: str, display: bool = False, kind: str = "MathJax") -> str:
+    mode = "; mode=display" if display else ""
+    shown = (
+        f'<span class="{kind}" id="MathJax-Element-1-Frame" tabindex="0" style="position: relative;" '
+        'data-mathml="&lt;math&gt;&lt;mi&gt;SHOWN&lt;/mi&gt;&lt;/math&gt;"><nobr>SHOWN</nobr>'
+        '<span class="MJX_Assistive_MathML" role="presentation"><math><mi>SHOWN</mi></math></span></span>'
+    )
+    shown = f'<div class="MathJax_Display">{shown}</div>' if display else shown
+    script = f'<script type="math/tex{mode}" id="MathJax-Element-1">{tex}</script>'
+    return f'<span class="MathJax_Preview" style="color: inherit;">SHOWN</span>{shown}\n{script}'
+
+
+def wikipedia(tex: str) -> str:
+    styled = html.escape(f"{{\\displaystyle {tex}}}")
+    return (
+        '<span class="mwe-math-element"><span class="mwe-math-mathml-inline" style="display: none;"><math '
+        f'alttext="{styled}"><semantics><mi>SHOWN</mi><annotation encoding="application/x-tex">{styled}'
+        "</annotation>"
+        '</semantics></math></span><img src="https://wikimedia.org/api/rest_v1/media/math/render/svg/0a" '
+        f'class="mwe-math-fallback-image-inline" aria-hidden="true" alt="{styled}"></span>'
+    )
+
+
+WAYS = {
+    "KaTeX": katex,
+    "KaTeX, displayed": lambda tex: f'<span class="katex-display">{katex(tex)}</span>',
+    "KaTeX, MathML alone": mathml,
+    "MathJax 2": mathjax2,
+    "MathJax 2, displayed": lambda tex: mathjax2(tex, display=True),
+    "MathJax 2, CommonHTML": lambda tex: mathjax2(tex, kind="mjx-chtml MathJax_CHTML"),
+    "MathJax 2, SVG": lambda tex: mathjax2(tex, kind="MathJax_SVG"),
+    "MathJax 2 before it ran": lambda tex: f'<script type="math/tex">{tex}</script>',
+    "MathJax 3 with an annotation": lambda tex: (
+        '<mjx-container class="MathJax" jax="SVG"><svg aria-hidden="true"><text>SHOWN</text></svg>'
+        f"<mjx-assistive-mml>{mathml(tex, 'TeX')}</mjx-assistive-mml></mjx-container>"
+    ),
+    "MathJax 4": lambda tex: (
+        f'<mjx-container data-latex="{html.escape(tex)}"><mjx-math>SHOWN</mjx-math></mjx-container>'
+    ),
+    "Wikipedia": wikipedia,
+    "an attribute of MathML": lambda tex: f'<math alttext="{html.escape(tex)}"><mi>SHOWN</mi></math>',
+    "Wikipedia's old pictures": lambda tex: (
+        f'<img class="tex" alt="{html.escape(tex)}" src="//a/math/b.png">'
+    ),
+    "WordPress": lambda tex: (
+        f'<img class="latex" src="//s0.wp.com/latex.php?latex=x" alt="{html.escape(tex)}">'
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("tex", TEX)
+def test_each_formula_is_its_tex_once(way: str, tex: str) -> None:
+    found = text(WAYS[way](tex))
+    assert " ".join(found.split()) == f"${tex}$ be it."
+
+
+def test_formulas_follow_one_another_in_their_order() -> None:
+    both = mathjax2("a") + " and " + mathjax2("b", display=True) + katex("c") + wikipedia("d")
+    found = text(both)
+    assert [found.count(f"${x}$") for x in "abcd"] == [1, 1, 1, 1] and "SHOWN" not in found
+    assert found.index("$a$") < found.index("$b$") < found.index("$c$") < found.index("$d$")
+
+
+@pytest.mark.parametrize(
+    ("mathml", "line"),
+    [
+        ("<mi>a</mi><mo>≤</mo><mi>b</mi><mo>−</mo><mi>c</mi>", "a≤b−c"),
+        ("<msup><mi>x</mi><mn>2</mn></msup><mo>+</mo><mn>1</mn>", "$x^2+1$"),
+        ("<mfrac><mrow><mi>a</mi><mo>+</mo><mn>1</mn></mrow><msqrt><mi>b</mi></msqrt></mfrac>",
+         r"$\frac{a+1}{\sqrt{b}}$"),
+        ("<munderover><mo>∑</mo><mrow><mi>i</mi><mo>=</mo><mn>1</mn></mrow><mi>n</mi></munderover>",
+         "$∑_{i=1}^n$"),
+        ("<mover><mi>x</mi><mo>¯</mo></mover>", r"$\bar{x}$"),
+        ("<mi>sin</mi><mo>\u2061</mo><mi>x</mi>", "sin x"),
+        ("<mtable><mtr><mtd><mn>1</mn></mtd><mtd><mn>0</mn></mtd></mtr></mtable>",
+         r"$\begin{matrix}1 & 0\end{matrix}$"),
+    ],
+)  # fmt: skip
+def test_mathml_without_tex_is_written_in_a_line(mathml: str, line: str) -> None:
+    assert text(f"<math>{mathml}</math>").startswith(line)
+    assistive = f"<mjx-assistive-mml><math>{mathml}</math></mjx-assistive-mml>"
+    shown = '<mjx-math aria-hidden="true"><mjx-c class="mjx-c1D465"></mjx-c></mjx-math>'
+    assert text(f'<mjx-container class="MathJax">{shown}{assistive}</mjx-container>').startswith(line)
+
+
+def test_other_pictures_and_scripts_are_no_formulas() -> None:
+    found = text(
+        '<img alt="A photo" src="math.png"><script>x = "katex"</script><span class="katexlike">x</span>'
+    )
+    assert found.split() == ["x", "be", "it."]

@@ -1,0 +1,153 @@
+"""What of a page is kept: its prose with every list, caption and glyph where it stands; and what is not."""
+
+import itertools
+import re
+
+import pytest
+from corpus import warcs
+
+from llama_core.corpus.markup.webpage.extract import extract
+
+PROSE = "<p>It is a small island, and a ferry goes there twice a day, but not in winter when storms come.</p>"
+
+
+def text(body: str) -> str:
+    found = extract(f"<!doctype html><title>T</title><body>{body}</body>".encode(), "")
+    assert isinstance(found, tuple), found
+    return found[1]
+
+
+@pytest.mark.parametrize("depth", range(5))
+@pytest.mark.parametrize(
+    ("markup", "lines"),
+    [
+        ("<ul><li>Flour</li><li>Two eggs</li></ul>", ["- Flour", "- Two eggs"]),
+        ("<ol start=3><li>Mix it.<li>Bake it.</ol>", ["3. Mix it.", "4. Bake it."]),
+        ("<ul><li>Fruit<ul><li>Plums<li>Pears</ul><li>Nuts</ul>",
+         ["- Fruit", "  - Plums", "  - Pears", "- Nuts"]),
+        ("<dl><dt>Ferry<dd>A ship.</dl>", ["Ferry", "A ship."]),
+        ("<figure><img src=a.png><figcaption>The harbour</figcaption></figure>", ["The harbour"]),
+        ("<table><tr><th>Day<th>Hour<tr><td>Monday<td>9</table>", ["Day | Hour", "Monday | 9"]),
+        ("<ul><li><a href=a>The timetable</a><li><a href=b>The fares</a></ul>",
+         ["- The timetable", "- The fares"]),
+        ("<pre>a = 1\n  b</pre>", ["a = 1", "  b"]),
+        ("<blockquote>Well said</blockquote>", ["Well said"]),
+    ],
+)  # fmt: skip
+def test_lists_captions_tables_and_code_stay_where_they_stand(
+    depth: int, markup: str, lines: list[str]
+) -> None:
+    body = f"{'<div>' * depth}<h1>How</h1>{PROSE}<p>You need:</p>{markup}{PROSE}{'</div>' * depth}"
+    found = [line for line in text(body).split("\n") if line]
+    assert found[1] == found[-1] == re.sub("<.*?>", "", PROSE)
+    assert found[0] == "How" and found[3:-1] == lines
+
+
+@pytest.mark.parametrize("markup", ["<ul><li>Flour<li>Eggs</ul>", "<table><tr><td>Flour<td>Eggs</table>"])
+def test_a_list_beside_the_prose_stays(markup: str) -> None:
+    for before, after in ((markup, ""), ("", markup)):
+        found = text(f"<div class=a>{before}</div><div class=b>{PROSE * 6}</div><div class=c>{after}</div>")
+        assert "Flour" in found and "Eggs" in found and found.count("small island") == 6
+
+
+@pytest.mark.parametrize(
+    "glyph", ["€", "≤", "−", "∈", "–", "“", "…", "✓", "漢", "ん", "한", "•", "™", "𝒳", "🙂", "ก"]
+)
+@pytest.mark.parametrize(
+    "element", ["span", "b", "i", "em", "code", "bdi", "sup", "td", "li", "mark", "font", "a"]
+)
+def test_an_element_that_holds_one_character_stays(glyph: str, element: str) -> None:
+    inner = f"<{element}>{glyph}</{element}>"
+    inner = f"<table><tr><td>Wifi</td>{inner}</tr></table>" if element == "td" else inner
+    inner = f"<ul>{inner}</ul>" if element == "li" else inner
+    assert glyph in text(f"{PROSE}<div>12{inner}34</div>{PROSE}")
+
+
+def test_characters_of_icon_fonts_and_anchors_of_headings_are_left_out() -> None:
+    found = text(f"<h2>Fares<a class=headerlink href=#a>¶</a></h2>{PROSE}<p>Call <i>\uf095</i> us.</p>")
+    assert "¶" not in found and "\uf095" not in found and found.startswith("Fares\n")
+
+
+LINKS = "".join(f"<li><a href=/{i}>Another story number {i} about ferries</a>" for i in range(8))
+
+
+@pytest.mark.parametrize(
+    "surrounding",
+    [
+        f"<nav><ul>{LINKS}</ul></nav>",
+        f"<div id=sidebar><h3>Read</h3><ul>{LINKS}</ul></div>",
+        f"<div class='related-posts'><p>{LINKS}</p></div>",
+        f"<aside>{PROSE}</aside>",
+        "<div class=cookie-consent>This site stores cookies to count its visitors</div>",
+        f"<section class=comments>{'<p>I agree with all that was said here before.</p>' * 3}</section>",
+        "<footer>All rights are reserved</footer>",
+        "<div class=shareButtons>Share this on your favourite network</div>",
+        f"<div><ul>{LINKS}</ul></div>",
+        "<div style='display: none'>A text that nobody sees</div>",
+        "<div hidden>A text that nobody sees</div>",
+        "<form><label>Your name</label><input value=name><button>Send it</button></form>",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("wrapper", ["div", "article", "main"])
+def test_what_surrounds_the_content_is_left_out(surrounding: str, wrapper: str) -> None:
+    content = f"<{wrapper}><h2>The island</h2>{PROSE * 8}</{wrapper}>"
+    for body in (
+        surrounding + content,
+        content + surrounding,
+        content.replace("</h2>", f"</h2>{surrounding}"),
+    ):
+        found = text(body)
+        assert found.count("small island") == 8
+        assert [line for line in found.split("\n") if line and "small island" not in line] in (
+            [],
+            ["The island"],
+        )
+
+
+def test_an_element_with_most_of_the_prose_is_kept_whatever_its_name() -> None:
+    for name in ("comments", "sidebar", "footer", "popup", "related"):
+        assert text(f"<div class={name}>{PROSE * 8}</div><div>{PROSE}</div>").count("small island") >= 8
+
+
+def test_prose_in_several_sections_is_kept() -> None:
+    sections = "".join(f"<section><h2>Part {i}</h2>{PROSE * n}</section>" for i, n in enumerate((3, 20, 3)))
+    found = text(sections)
+    assert found.count("small island") == 26 and "Part 0" in found and "Part 2" in found
+
+
+def test_tables_that_lay_a_page_out_give_paragraphs_and_others_rows() -> None:
+    found = text(f"<table><tr><td><h2>Head</h2>{PROSE * 2}</td><td>{PROSE * 2}</td></tr></table>")
+    assert " | " not in found and found.count("small island") == 4
+
+
+def test_breaks_and_spaces_are_those_that_a_reader_sees() -> None:
+    found = text(f"<div>{warcs.ARTICLE}One<br>two<br><br>three <b>four</b>\n  <i>five</i>,<b>six</b></div>")
+    assert found.endswith("One\ntwo\n\nthree four five,six")
+    assert "\n\n\n" not in found and not re.search("[ \t]\n", found)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "<div>" * 19_000,
+        "<ul><li>x" * 9_900,
+        "<div>" * 500 + "<p><a href=a>menu</a></p>" * 24_000,
+        "<div class=menu>" * 500 + "<ul class=nav><li><a>x</a></ul>" * 14_000,
+        "<math>" * 400 + "<mi>x</mi>" * 45_000,
+        "<span class=katex>" * 400 + "<annotation>x</annotation>" * 45_000,
+        '<span class="MathJax">x</span>' * 24_000 + "<script type='math/tex'>x</script>" * 24_000,
+        "<mjx-container></mjx-container>" * 49_000,
+        "<table><tr><td>" * 120 + "x<td>y" * 40_000,
+        "<article>" + "<p>" + "x" * 40 + "</p><article>" * 9_000,
+        "<br>" * 99_000,
+    ],
+    ids=lambda markup: markup[:30],
+)
+@pytest.mark.timeout(120)
+def test_hostile_markup_takes_seconds_at_most(hostile: str) -> None:
+    assert isinstance(extract(hostile.encode(), ""), tuple | str)
+
+
+def test_the_time_grows_with_the_length_of_a_page() -> None:
+    rows = list(itertools.repeat(f"<div class=row><p>{PROSE}</p><ul><li><a href=a>x</a></ul></div>", 9000))
+    assert text("".join(rows)).count("small island") == 9000

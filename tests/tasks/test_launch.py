@@ -1,0 +1,71 @@
+"""What ends a job that a flow watches, and what does not."""
+
+import os
+import signal
+import threading
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Cancelling, Running
+
+from tasks import launch, observe
+
+
+def test_an_error_of_a_listener_ends_nothing_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    heard = []
+
+    def listener(values: dict[str, int]) -> None:
+        heard.append(values["step"])
+        raise RuntimeError(f"no room for {values}")
+
+    with caplog.at_level("WARNING"):
+        for line in ('{"step": 1}', '{"step": 2', '{"step": 3}'):  # a full disk has cut the second
+            launch._listen(listener, line)
+    assert heard == [1, 3]
+    assert [r.getMessage() for r in caplog.records] == [
+        "      RuntimeError in watching: no room for {'step': 1}"
+    ]
+
+
+@pytest.mark.parametrize("noticed", [True, False])
+def test_ctrl_c_leaves_the_job_and_a_second_one_cancels_it(
+    noticed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first may come while the log is read, or while a listener works."""
+
+    def asked() -> launch.Asked:
+        one = launch.Asked("llama-train-1")
+        if noticed:
+            with pytest.raises(KeyboardInterrupt), one:
+                raise KeyboardInterrupt
+        return one
+
+    error = GeneratorExit() if noticed else KeyboardInterrupt()
+    monkeypatch.setattr(launch, "SECOND", 0.1)
+    alone = asked()
+    assert not alone.cancel(error) and alone.left
+
+    monkeypatch.setattr(launch, "SECOND", 30)
+    second = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    again = asked()
+    second.start()
+    assert again.cancel(error) and not again.left
+
+
+def test_a_flow_that_somebody_cancels_takes_its_job_along_and_one_that_crashes_does_not(
+    prefect_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.pretrain import pretrain
+
+    with temporary_settings({PREFECT_API_URL: prefect_url}), get_client(sync_client=True) as client:
+        run = client.create_flow_run(pretrain, state=Running())
+        monkeypatch.setenv("PREFECT__FLOW_RUN_ID", str(run.id))
+        assert not observe.is_cancelled()
+        crashed = launch.Asked("llama-train-1")
+        assert not crashed.cancel(SystemExit(1)) and crashed.left
+        client.set_flow_run_state(run.id, Cancelling(), force=True)
+        assert observe.is_cancelled()
+        assert launch.Asked("llama-train-1").cancel(SystemExit(1))
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        assert not observe.is_cancelled(), "a server that is away cancels nothing"
