@@ -84,14 +84,17 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     more.add_argument("--seed", type=int, default=1)
     more.add_argument("--dtype", choices=("auto", "float32", "float16", "bfloat16"), default="auto")
     more.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    found = parser.parse_args([_named(argument) for argument in arguments])
-    given = {name for argument in arguments if (name := _name(argument))}
-    names = [a.dest for a in order._group_actions if a.dest.replace("_", "-") not in given]
+    found = parser.parse_intermixed_args([_named(argument) for argument in arguments])
+    given = {_name(argument) for argument in arguments}
+    names = [name.replace("-", "_") for name, *_ in taken if name not in given]
     if len(found.places) > len(names):
         raise InputError(f"{found.places[len(names)]!r} is no argument (see --help)")
+    kinds = {name.replace("-", "_"): kind for name, kind, *_ in taken}
     for name, value in zip(names, found.places):
-        action = next(a for a in order._group_actions if a.dest == name)
-        setattr(found, name, parser._get_value(action, value))  # type: ignore[attr-defined]
+        try:
+            setattr(found, name, kinds[name](value))
+        except ValueError:
+            raise InputError(f"--{name} is {value!r}, which is no {kinds[name].__name__}") from None
     if found.ckpt_dir is None:
         raise InputError("--ckpt_dir is missing (see --help)")
     check_sampling(found.max_gen_len, found.temperature, found.top_p, found.seed)
