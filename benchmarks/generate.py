@@ -1,6 +1,6 @@
 """Our engine and transformers' `generate`: tokens a second in batches of 32, same weights and prompts.
 
-    python -m benchmarks.generate [--threads 2] [--repeat 3] [--device cuda --dtype bfloat16]
+    python -m benchmarks.generate [--threads 2] [--repeat 2] [--device cuda --dtype bfloat16]
 
 Both continue prompts whose lengths are spread evenly from 16 to 512 tokens, in turns, in one process:
 
@@ -10,8 +10,8 @@ Both continue prompts whose lengths are spread evenly from 16 to 512 tokens, in 
               takes them in two batches, each of which lasts as long as its longest text
     samples   one prompt of 512 tokens, 32 continuations
 
-The figures are medians over the rounds, after one that is not counted, of tokens that were asked for by wall
-clock; beside them those by the CPU time of the process, on a machine that others use as well.
+The figures are medians over the rounds, after a short one that is not counted, of tokens that were asked for
+by wall clock; beside them those by the CPU time of the process, for a machine that others use as well.
 """
 
 import argparse
@@ -53,7 +53,7 @@ class Case:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--repeat", type=int, default=2)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--dim", type=int, default=256)
@@ -129,13 +129,15 @@ def compare(case: Case, ours: Llama, theirs: Any, repeat: int) -> dict[str, Any]
         "ours": lambda: by_us(case, ours),
         "theirs": lambda: by_transformers(case, theirs),
     }
-    for turn in range(repeat + 1):
+    short = Case("warm-up", case.prompts[:2], [2, 2], case.temperature)
+    by_us(short, ours)
+    by_transformers(short, theirs)
+    for _ in range(repeat):
         for side, run in sides.items():
             start, start_cpu = time.perf_counter(), time.process_time()
             texts[side] = run()
-            if turn:
-                wall[side].append(time.perf_counter() - start)
-                cpu[side].append(time.process_time() - start_cpu)
+            wall[side].append(time.perf_counter() - start)
+            cpu[side].append(time.process_time() - start_cpu)
     if case.temperature == 0 and next(ours.parameters()).dtype == torch.float32:
         assert texts["ours"] == texts["theirs"], "the greedy tokens differ"
     rates = [

@@ -20,7 +20,7 @@ from llama_core.objects import Object
 from llama_core.store import Store
 from llama_core.tokenizer.model import MODEL
 from llama_core.weights.checkpoint import TrainedWeights
-from llama_core.weights.meta import CHECKLIST, TOKENIZER_CHECKLIST
+from llama_core.weights.meta import CHECKLIST, TOKENIZER_CHECKLIST, MetaWeights
 from llama_core.weights.open import open_weights, store_of, whole
 from llama_core.weights.weights import Weights
 
@@ -50,6 +50,10 @@ def convert(
     if kind != "step":
         _check_free(place)
     weights = open_weights(source, tokenizer)
+    if tokenizer is not None and not isinstance(weights, MetaWeights):
+        raise InputError(
+            f"{weights.url} is not in Meta's format, and has a tokenizer of its own: leave out --tokenizer"
+        )
     chosen = DTYPES[dtype] if dtype else None
     with whole(store_of(source)):
         if kind == "step":

@@ -4,7 +4,7 @@ It takes any number of prompts of any lengths, streams their continuations, and 
 Below it, `tokens` does the same with ids.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -75,7 +75,7 @@ class Engine:
         likely: int = 0,
         samples: int = 1,
         logprobs: bool = True,
-    ) -> Iterator[Piece]:
+    ) -> Generator[Piece, None, None]:
         """Yield the tokens of all continuations as they are made. Closing the iterator ends the work.
 
         `likely`: how many alternatives each piece tells. `samples`: the number of continuations of each
@@ -94,6 +94,7 @@ class Engine:
             key, request = (row, sample), requests[row]
             if (continued := texts.get(key)) is None:
                 continued = texts[key] = Continuation(self.tokenizer, request.ids, sampling.stop)
+            finish: str | None
             if token == self.tokenizer.eos_id:
                 text, finish = continued.flush(), "stop"
             else:

@@ -15,7 +15,7 @@ import re
 import sys
 import time
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from llama_core.errors import InputError, LlamaError
 from llama_core.exit import leave
@@ -66,14 +66,15 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the arguments. As the released program does, it takes `--a_b C`, `--a-b=C` and places alike."""
     parser = Parser(prog="example.py", description=__doc__.split("\n")[0], allow_abbrev=False)
     order = parser.add_argument_group("in this order, or by name")
-    for name, kind, default, said in (
+    taken: tuple[tuple[str, type, Any, str], ...] = (
         ("ckpt-dir", str, None, "the folder or URL of the model"),
         ("tokenizer-path", str, None, "its tokenizer.model; left out where it is beside or above the model"),
         ("temperature", float, 0.8, "0: always the most likely token"),
         ("top-p", float, 0.95, "draw from the tokens that hold this share"),
         ("max-seq-len", int, 512, "the longest text, with its prompt, in tokens"),
         ("max-batch-size", int, 32, "texts that are continued at once"),
-    ):
+    )
+    for name, kind, default, said in taken:
         order.add_argument(f"--{name}", type=kind, default=default, help=f"{said} (default: {default})")
     parser.add_argument("places", nargs="*", help=argparse.SUPPRESS)
     more = parser.add_argument_group("what the released program does not have")
@@ -83,14 +84,17 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     more.add_argument("--seed", type=int, default=1)
     more.add_argument("--dtype", choices=("auto", "float32", "float16", "bfloat16"), default="auto")
     more.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    found = parser.parse_args([_named(argument) for argument in arguments])
-    given = {name for argument in arguments if (name := _name(argument))}
-    names = [a.dest for a in order._group_actions if a.dest.replace("_", "-") not in given]
+    found = parser.parse_intermixed_args([_named(argument) for argument in arguments])
+    given = {_name(argument) for argument in arguments}
+    names = [name.replace("-", "_") for name, *_ in taken if name not in given]
     if len(found.places) > len(names):
         raise InputError(f"{found.places[len(names)]!r} is no argument (see --help)")
+    kinds = {name.replace("-", "_"): kind for name, kind, *_ in taken}
     for name, value in zip(names, found.places):
-        action = next(a for a in order._group_actions if a.dest == name)
-        setattr(found, name, parser._get_value(action, value))  # type: ignore[attr-defined]
+        try:
+            setattr(found, name, kinds[name](value))
+        except ValueError:
+            raise InputError(f"--{name} is {value!r}, which is no {kinds[name].__name__}") from None
     if found.ckpt_dir is None:
         raise InputError("--ckpt_dir is missing (see --help)")
     check_sampling(found.max_gen_len, found.temperature, found.top_p, found.seed)

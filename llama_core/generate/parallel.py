@@ -13,7 +13,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from llama_core.model.llama import Llama
+from llama_core.model.llama import Block, Llama
 from llama_core.recipes.training import Model
 from llama_core.train.distributed import World
 from llama_core.weights.weights import Part
@@ -48,8 +48,9 @@ def connect(model: Llama, world: World) -> None:
     model.tok_embeddings = _Embeddings(model.tok_embeddings.weight, *share(model.vocab_size, world))  # type: ignore[assignment]
     model.tok_embeddings.register_forward_hook(_sum)
     for layer in model.layers:
+        assert isinstance(layer, Block)
         if not layer.attention.wq.weight.numel():
-            layer.attention = _NoHeads()
+            layer.attention = _NoHeads()  # type: ignore[assignment]
         layer.attention.register_forward_hook(_sum)
         layer.feed_forward.register_forward_hook(_sum)
     borders = [model.vocab_size * rank // world.size for rank in range(world.size + 1)]

@@ -6,7 +6,7 @@ its prompt, its settings and its seed, and not on what else is in the batch.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from llama_core.errors import InputError
 from llama_core.generate import draw
-from llama_core.model.cache import Cache, Part
+from llama_core.model.cache import Cache, Span
 from llama_core.model.llama import Llama
 from llama_core.train.distributed import World
 
@@ -95,7 +95,7 @@ def generate(
     logprobs: bool = False,
     likely: int = 0,
     world: World | None = None,
-) -> Iterator[Token]:
+) -> Generator[Token, None, None]:
     """Yield the tokens of all continuations as they are made; closing the iterator ends the work.
 
     `requests` are taken when there is room for them: `rows` continuations at once. `ends(request, sample,
@@ -243,21 +243,21 @@ class _Batch:
 
         Returns the rows that a token of follows now, and the logits of that, (rows, V).
         """
-        taken: list[tuple[Part, Sequence[int], _Row]] = []
+        taken: list[tuple[Span, Sequence[int], _Row]] = []
         budget = READ_AT_ONCE
         for slot, row in enumerate(self.rows):
             tokens = row.next_tokens(budget) if row.unread > 0 or row.new else ()
             if tokens:
                 budget -= len(tokens) if row.unread > 0 else 0
-                taken.append((Part(slot, row.length, len(tokens)), tokens, row))
+                taken.append((Span(slot, row.length, len(tokens)), tokens, row))
         if not taken:
             return [], torch.empty(0, self.model.vocab_size, device=self.device)
-        taken.sort(key=lambda piece: piece[0].count > 1)
-        self.cache.prepare([part for part, _, _ in taken], max(self._most(row) for row in self.rows))
+        taken.sort(key=lambda piece: piece[0].length > 1)
+        self.cache.prepare([span for span, _, _ in taken], max(self._most(row) for row in self.rows))
         ready, last, end = [], [], 0
-        for part, _, row in taken:
-            end += part.count
-            row.length += part.count
+        for span, _, row in taken:
+            end += span.length
+            row.length += span.length
             if row.unread <= 0:
                 ready.append(row)
                 last.append(end - 1)

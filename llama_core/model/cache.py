@@ -5,6 +5,7 @@ many as each of them has, one after the other in a single sequence: no product o
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,16 +13,19 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from llama_core.errors import InputError
+
 GROUP = 8  # slots whose texts attend together, padded to the longest of them, where no kernel takes lengths
 GROWTH = 256  # positions that there is room for beyond those that are needed, as the slots grow
+FLASH_DIMS = range(8, 257, 8)  # the sizes of heads that PyTorch's flash attention takes
 
 
-class Part(NamedTuple):
-    """The next `count` tokens of the text in `slot`, of which `start` are in the cache already."""
+class Span(NamedTuple):
+    """The next `length` tokens of the text in `slot`, of which `start` are in the cache already."""
 
     slot: int
     start: int
-    count: int
+    length: int
 
 
 class Cache:
@@ -36,20 +40,20 @@ class Cache:
         self.slots = self.capacity = 0
         self.keys = self.values = torch.empty(layers, 0, 0, 0, 0)
 
-    def prepare(self, parts: Sequence[Part], most: int) -> None:
+    def prepare(self, spans: Sequence[Span], most: int) -> None:
         """Say what the next forward pass continues, in the order of its tokens: single tokens come first.
 
         `most`: the largest number of positions that a slot will ever hold.
         """
-        self._reserve(1 + max(p.slot for p in parts), max(p.start + p.count for p in parts), most)
-        singles = sorted(p for p in parts if p.count == 1)
-        self._longer = [p for p in parts if p.count > 1]
-        if list(parts) != singles + self._longer:
+        self._reserve(1 + max(p.slot for p in spans), max(p.start + p.length for p in spans), most)
+        singles = sorted(p for p in spans if p.length == 1)
+        self._longer = [p for p in spans if p.length > 1]
+        if list(spans) != singles + self._longer:
             raise ValueError("single tokens come first, in the order of their slots")
-        self._parts, self._n_singles = parts, len(singles)
-        positions = [position for p in parts for position in range(p.start, p.start + p.count)]
+        self._spans, self._n_singles = spans, len(singles)
+        positions = [position for p in spans for position in range(p.start, p.start + p.length)]
         self.positions = torch.tensor(positions, device=self.device)  # (N,)
-        slots = [p.slot for p in parts for _ in range(p.count)]
+        slots = [p.slot for p in spans for _ in range(p.length)]
         self._slots = torch.tensor(slots, device=self.device)  # (N,)
         self._ragged: _Ragged | None = None
         numbered = list(enumerate(singles))
@@ -66,19 +70,19 @@ class Cache:
         keys, values = self.keys[layer], self.values[layer]  # (slots, H, capacity, D)
         keys[self._slots, :, self.positions] = k[0]
         values[self._slots, :, self.positions] = v[0]
-        if q.device.type == "cuda" and q.dtype != torch.float32:
+        if q.device.type == "cuda" and q.dtype != torch.float32 and q.shape[3] in FLASH_DIMS:
             if self._ragged is None:
-                self._ragged = _Ragged(self._parts, keys)
+                self._ragged = _Ragged(self._spans, keys)
             return self._ragged.attend(q[0], keys, values)[None]
         out = torch.empty_like(q[0])
         for group in self._groups:
             group.attend(q[0], keys, values, out)
         at = self._n_singles
-        for slot, start, count in self._longer:
-            now, here, until = slice(at, at + count), slice(slot, slot + 1), start + count
+        for slot, start, length in self._longer:
+            now, here, until = slice(at, at + length), slice(slot, slot + 1), start + length
             heads = q[:, now].transpose(1, 2), keys[here, :, :until], values[here, :, :until]
             out[now] = _after(*heads, start)[0].transpose(0, 1)
-            at += count
+            at += length
         return out[None]
 
     def copy(self, source: int, target: int, length: int) -> None:
@@ -97,11 +101,18 @@ class Cache:
             self.capacity = max(length, min(most, length + max(GROWTH, length // 2)))
 
     def _allocate(self, heads: int, dim: int, dtype: torch.dtype) -> None:
-        """Take the memory that is reserved, and keep what is stored."""
+        """Take the memory that is reserved, and keep what is stored. Raises InputError where it lacks."""
         shape = (self.layers, self.slots, heads, self.capacity, dim)
         old = self.keys, self.values
-        # Not empty memory: what is hidden by a mask is multiplied by zero, and must be a number.
-        self.keys, self.values = (torch.zeros(shape, dtype=dtype, device=self.device) for _ in old)
+        try:
+            # Not empty memory: what is hidden by a mask is multiplied by zero, and must be a number.
+            self.keys, self.values = (torch.zeros(shape, dtype=dtype, device=self.device) for _ in old)
+        except RuntimeError as error:  # out of memory, on any device
+            size = 2 * math.prod(shape) * dtype.itemsize
+            raise InputError(
+                f"there is no memory for {size:,} bytes of keys and values, of {self.slots} texts of "
+                f"{self.capacity:,} tokens: continue fewer texts at once, or shorter ones"
+            ) from error
         for before, after in zip(old, (self.keys, self.values), strict=True):
             if before.numel():
                 after[:, : before.shape[1], :, : before.shape[3]] = before
@@ -110,8 +121,8 @@ class Cache:
 class _Group:
     """Single tokens of texts in neighbouring slots, which are computed together."""
 
-    def __init__(self, parts: Sequence[tuple[int, Part]], device: torch.device):
-        numbers, inside = [n for n, _ in parts], [p for _, p in parts]
+    def __init__(self, spans: Sequence[tuple[int, Span]], device: torch.device):
+        numbers, inside = [n for n, _ in spans], [p for _, p in spans]
         self.first, self.last = inside[0].slot, inside[-1].slot + 1
         self.queries = slice(numbers[0], numbers[-1] + 1)
         lengths = torch.ones(self.last - self.first, dtype=torch.int64)
@@ -136,10 +147,10 @@ class _Group:
 class _Ragged:
     """All tokens of a pass as PyTorch's flash attention takes them: by the lengths of their texts."""
 
-    def __init__(self, parts: Sequence[Part], keys: Tensor):
+    def __init__(self, spans: Sequence[Span], keys: Tensor):
         _, heads, capacity, _ = keys.shape
-        counts, used = [p.count for p in parts], [p.start + p.count for p in parts]
-        starts = [*(p.slot * heads * capacity for p in parts), 0]
+        counts, used = [p.length for p in spans], [p.start + p.length for p in spans]
+        starts = [*(p.slot * heads * capacity for p in spans), 0]
         told = [0, *itertools.accumulate(counts)], starts, used
         self.queries, self.starts, self.used = (
             torch.tensor(x, dtype=torch.int32, device=keys.device) for x in told

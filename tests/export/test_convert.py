@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import programs
@@ -199,12 +200,35 @@ def test_the_command_writes_a_trained_model_in_metas_format(trained: Trained, tm
         assert done.returncode == 2 and done.stdout.count("\n") == 1
 
 
-def test_both_ends_may_be_on_any_store(folder: Path) -> None:
-    store = Store("memory://formats")
+@pytest.fixture(params=["memory", "s3"])
+def root(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of a store that is no disk of this machine."""
+    if request.param == "memory":
+        yield "memory://formats"
+        return
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    _, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testaccess")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testsecretkey")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    store = Store("s3://formats/prefix")
+    store.fs.mkdir("formats")
+    yield store.url
+    server.stop()
+
+
+def test_both_ends_may_be_on_any_store(folder: Path, root: str) -> None:
+    store = Store(root)
     for path in folder.iterdir():
         store.publish_bytes(f"meta/{path.name}", path.read_bytes())
-    to("memory://formats/meta", "memory://formats/hf", "huggingface")
-    step = to("memory://formats/hf", "memory://formats/store", "step")
-    to(step, "memory://formats/last", "meta", shards=2)
-    first, last = open_weights("memory://formats/meta"), open_weights("memory://formats/last")
+    to(f"{root}/meta", f"{root}/hf", "huggingface")
+    step = to(f"{root}/hf", f"{root}/store", "step")
+    to(step, f"{root}/last", "meta", shards=2)
+    first, last = open_weights(f"{root}/meta"), open_weights(f"{root}/last")
     assert all(torch.equal(first.read(name), last.read(name)) for name in first.names)
+    with pytest.raises(InputError, match="nothing is written over"):
+        convert(step, f"{root}/last", "huggingface", lambda *_: None)

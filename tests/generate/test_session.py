@@ -44,7 +44,7 @@ def test_a_wrong_argument_is_one_line_and_exit_code_2(wrong: list[str], tmp_path
 def test_a_missing_url_is_one_line_and_exit_code_2() -> None:
     done = programs.run(*PROGRAM)
     assert (done.returncode, done.stdout.count("\n")) == (2, 1)
-    assert "required: url" in done.stdout
+    assert "required: model" in done.stdout
 
 
 @pytest.fixture(scope="module")
