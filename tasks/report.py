@@ -155,7 +155,8 @@ def title(version: Version) -> str:
 def page(version: Version, text: str, curve: list[dict[str, Any]]) -> str:
     """Return the report, of which `text` is the Markdown, as one HTML file, with the loss curve in it."""
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
-    body = body.replace("<h2>Evaluation</h2>", f"{drawn(curve)}<h2>Evaluation</h2>")
+    if curve:
+        body = body.replace("<h2>Evaluation</h2>", f"{drawn(curve)}<h2>Evaluation</h2>")
     return html.page(title(version), body)
 
 
@@ -184,6 +185,8 @@ def _is_validation(name: str) -> bool:
 
 def _training(curve: list[dict[str, Any]]) -> str:
     """Return how the training went, in a few words."""
+    if not curve:
+        return "The model was not trained here: it was imported."
     skipped = [record["step"] for record in curve if record.get("skipped")]
     updates = [record for record in curve if not record.get("skipped")]
     first, last = updates[0], updates[-1]
@@ -236,6 +239,7 @@ def drawn(records: list[dict[str, Any]], width: int = 1080, height: int = 260) -
 def closing(run: Run, made: dict[str, Artifact], version: Version, url: str) -> str:
     """Return the last screenful: what was made, where it is, a sample, and what to type next."""
     corpus, trained = made["corpus"].counts, made["train"]
+    loss = trained.facts.get("loss")
     lines = [
         "",
         f"{version.model} version {version.version} is registered: models:/{version.model}@{version.alias}",
@@ -243,7 +247,7 @@ def closing(run: Run, made: dict[str, Artifact], version: Version, url: str) -> 
         f"  corpus     {corpus.get('documents.train', 0):,} documents, "
         f"{corpus.get('bytes.train', 0) / 1e6:.1f} MB, and {corpus.get('documents.heldout', 0):,} held out",
         f"  model      {trained.facts['parameters'] / 1e6:.1f} M parameters, "
-        f"{trained.facts['tokens']:,} tokens, loss {trained.facts['loss']:.3f}",
+        + (f"{trained.facts['tokens']:,} tokens, loss {loss:.3f}" if loss is not None else "imported"),
     ]
     for row in evaluation_rows(made["evaluate"]):
         lines.append(f"  {row['what']:<22} {row['value']}  {row['note']}")

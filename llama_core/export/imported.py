@@ -18,7 +18,7 @@ from llama_core.step import OpenShard, Step
 from llama_core.store import Store, to_json
 from llama_core.tokenizer import train as tokenizers
 from llama_core.tokenizer.model import MODEL
-from llama_core.tokenizer.report import is_whitespace
+from llama_core.tokenizer.report import is_whitespace, report
 from llama_core.train import REVISION, checkpoint, digest
 from llama_core.train.checkpoint import TrainState
 from llama_core.train.storage import METADATA, raw_bytes
@@ -57,7 +57,8 @@ def import_model(
         shard.publish_bytes(f"{name}/state.json", to_json(progress.state() | {"updates": 0}))
         shard.facts |= {"step": 0, "tokens": 0, "tokenizer": step.parents["tokenizer"]}
     headers = {n: digest.header_of(n, torch.float32, weights.shape(n)) for n in weights.names}
-    checkpoint.finish(step, progress, 0, digest.combine([(headers, rows)]), {})
+    facts = {"parameters": weights.model.n_params(weights.vocab_size)}
+    checkpoint.finish(step, progress, 0, digest.combine([(headers, rows)]), facts)
     return Artifact.open(step.folder)
 
 
@@ -75,9 +76,9 @@ def _import_tokenizer(weights: Weights, root: Store) -> Artifact:
     with step.shard("tokenizer") as shard:
         shard.publish_bytes(MODEL, tokenizer.model)
         shard.digest = tokenizer.digest
-        words = tokenizer.segmentation.pieces
-        shard.facts = {"vocab": tokenizer.n_words, "whitespace_pieces": sum(map(is_whitespace, words))}
-        shard.facts |= {"sample": {}, "bytes_per_token": {}, "bytes_per_token_by_language": {}}
+        blank = sum(map(is_whitespace, tokenizer.segmentation.pieces))
+        shard.facts = {"vocab": tokenizer.n_words, "whitespace_pieces": blank, "sample": {}}
+        shard.facts |= report(tokenizer.segmentation, [])  # nobody knows what it was trained on
     return step.commit(["tokenizer"])
 
 

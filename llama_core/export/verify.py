@@ -21,6 +21,7 @@ from llama_core.export import is_small
 from llama_core.export.files import pieces
 from llama_core.model.llama import Block, Llama, RMSNorm, rotation
 from llama_core.parse import json_value
+from llama_core.recipes.training import Model
 from llama_core.store import CHUNK
 from llama_core.train.distributed import World
 from llama_core.weights import names
@@ -54,7 +55,7 @@ def verify(folder: Folder, ours: Weights, dtype: torch.dtype, world: World, told
         if is_small(ours.model.n_params(ours.vocab_size)):
             return world.agree(lambda: _whole(folder, ours, dtype, tokens))
         mine, theirs = _Ours(ours, dtype, world.device), _Theirs(folder, world.device)
-        last = [_through(side, ours.model.n_layers, tokens, world, told) for side in (mine, theirs)]
+        last = [_through(side, ours.model, tokens, world, told) for side in (mine, theirs)]
         return world.agree(lambda: _largest(mine.logits(last[0]), theirs.logits(last[1])))
 
 
@@ -76,16 +77,18 @@ class _Side(Protocol):
         ...
 
 
-def _through(side: _Side, n_layers: int, tokens: Tensor, world: World, told: Told) -> Tensor:
+def _through(side: _Side, model: Model, tokens: Tensor, world: World, told: Told) -> Tensor:
     """Return the last hidden states (B, S, dim), on every process."""
-    x = _shared(side.embed(tokens), 0, world)
-    for first in range(0, n_layers, world.size):
+    here = world.rank == 0
+    x = side.embed(tokens) if here else torch.empty(*tokens.shape, model.dim, device=world.device)
+    x = _shared(x, 0, world)
+    for first in range(0, model.n_layers, world.size):
         mine = first + world.rank
-        block = side.block(mine) if mine < n_layers else None
-        for layer in range(first, min(first + world.size, n_layers)):
+        block = side.block(mine) if mine < model.n_layers else None
+        for layer in range(first, min(first + world.size, model.n_layers)):
             x = _shared(block(x) if block and layer == mine else x, layer - first, world)
             if world.rank == 0:
-                told(side.name, layer + 1, n_layers)
+                told(side.name, layer + 1, model.n_layers)
         del block
     return x
 

@@ -40,7 +40,8 @@ PRECISIONS = {"bf16": torch.bfloat16, "fp32": torch.float32, "fp16": torch.float
 class TrainedWeights(Weights):
     """The weights of a train step, in float32. Every item that is read is checked by its digest.
 
-    The item that was read last is kept, since a tensor is mostly asked for part by part.
+    Items of the tensor that was read last are kept as far as it reaches beyond the rows that were asked for,
+    since a tensor is mostly asked for part by part.
     """
 
     def __init__(self, artifact: Artifact, words: Artifact | None = None):
@@ -59,7 +60,8 @@ class TrainedWeights(Weights):
         self._artifact, self._final = artifact, final
         self._metadata = read_metadata(artifact.store, final)
         self._reader = ShardReader(artifact.store, final, self._metadata)
-        self._last: tuple[MetadataIndex, Tensor] | None = None
+        self._name = ""  # of the tensor that was read last
+        self._kept: dict[torch.Size, Tensor] = {}  # items of it by their offsets
 
     @property
     def precision(self) -> torch.dtype:
@@ -85,6 +87,8 @@ class TrainedWeights(Weights):
         shape = list(self._shapes[name])
         shape[dim] = stop - start
         out = torch.empty(shape, dtype=stored.properties.dtype)
+        if name != self._name:
+            self._name, self._kept = name, {}
         for chunk in stored.chunks:
             at, length = chunk.offsets[dim], chunk.sizes[dim]
             first, last = max(start, at), min(stop, at + length)
@@ -94,15 +98,13 @@ class TrainedWeights(Weights):
             for other, (offset, size) in enumerate(zip(chunk.offsets, chunk.sizes)):
                 if other != dim:
                     into = into.narrow(other, offset, size)
-            item = self._item(MetadataIndex(f"model.{name}", chunk.offsets))
+            item = self._kept.pop(chunk.offsets, None)
+            if item is None:
+                item = self._reader.read_item(MetadataIndex(f"model.{name}", chunk.offsets))
             into.copy_(item.narrow(dim, first - at, last - first))
+            if at + length > stop:
+                self._kept[chunk.offsets] = item
         return out
-
-    def _item(self, index: MetadataIndex) -> Tensor:
-        if self._last is None or self._last[0] != index:
-            self._last = None  # first: only one is in memory
-            self._last = index, self._reader.read_item(index)
-        return self._last[1]
 
 
 def tokenizer_of(trained: Artifact) -> Artifact:

@@ -116,6 +116,8 @@ def version_card(
     `made`: the artifacts that went into it, by name, with `evaluate` and `export`. `found`: what `texts`
     returns of them. `uri`: the version's name in the registry. `places`: what it links to.
     """
+    if run.recipe.train.imported:
+        found = {}  # the run's own text is not what the model was trained on
     parts = [
         f"{escape(headline(run, made))}.",
         BASE,
@@ -199,6 +201,10 @@ def _model(run: Run, trained: Artifact) -> str:
         ("loss", _loss(told, trained)),
         ("energy", _energy(told)),
     ]
+    imported = trained.manifest["identity"].get("imported")
+    if isinstance(imported, dict):
+        rows = [row for row in rows if row[0] != "training"]
+        rows.append(("imported from", redact(str(imported.get("url")))))
     if train.start_from:
         rows.append(("starts from", redact(train.start_from.checkpoint)))
     return _table(("", ""), [row for row in rows if row[1]])
