@@ -18,8 +18,9 @@ from tasks.lineage import Lineage
 from tasks.run import Run
 
 LONGEST = 5000  # characters that MLflow's table has for a description
+ROOM = 400  # characters of it that are left for what comes later, such as the report's address
 LICENSES = 4  # that are named of a source at most
-SPACE = "\u2003"  # wide, and no white space to Markdown
+SPACE = "&nbsp;&nbsp; "  # what MLflow's page does not take off the end of a cell
 NAME = 40  # characters of a licence, which a page may give itself
 # What Touvron et al. 2023 reckon with in Table 15: the power of a data centre per that of its devices, and
 # the kilograms of CO2 equivalents per kilowatt-hour of the average in the US.
@@ -116,12 +117,8 @@ def version_card(
     `made`: the artifacts that went into it, by name, with `evaluate` and `export`. `found`: what `texts`
     returns of them. `uri`: the version's name in the registry. `places`: what it links to.
     """
-    parts = [
-        f"{escape(headline(run, made))}.",
-        BASE,
-        "## Model",
-        _model(run, made["train"]),
-        *(["## Data", _data(run, found), _decontamination(run, made)] if found else []),
+    head = [f"{escape(headline(run, made))}.", BASE, "## Model", _model(run, made["train"])]
+    rest = [
         "## Evaluation",
         _evaluation(made["evaluate"]),
         "## How to load it",
@@ -131,12 +128,12 @@ def version_card(
         "`--snippet TEXT` to the documents that hold a text.",
         " · ".join(place.shown() for place in places),
     ]
-    for most in (LICENSES, 1, 0):
-        licenses = ["## Licences of the data", _licenses(found, most)] if found and most else []
-        whole = "\n\n".join(filter(None, [*parts, *licenses]))
-        if len(whole) <= LONGEST:
+    for most in (LICENSES, 1, 0):  # as many as there is room for
+        data = ["## Data", _data(run, found), _decontamination(run, made), _licenses(found, most)]
+        whole = "\n\n".join(filter(None, [*head, *(data if found else []), *rest]))
+        if len(whole) <= LONGEST - ROOM:
             return whole
-    return f"{whole[: LONGEST - 2]} …"
+    return f"{whole[: LONGEST - ROOM - 2]} …"
 
 
 def model_card(name: str, recipe: str, alias: str) -> str:
@@ -253,11 +250,11 @@ def _evaluation(evaluation: Artifact) -> str:
 
 def _table(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     """Return a table that MLflow shows readably: it leaves no room between cells, nor below a table."""
-    return f"{table(columns, rows).replace(' |', f'{SPACE}|')}\n\n&nbsp;"
+    return f"{table(columns, rows).replace(' |', f' {SPACE}|')}\n\n&nbsp;"
 
 
 def _licenses(found: dict[str, SourceText], most: int) -> str:
-    """Return by source which licences its documents state, by number of documents."""
+    """Return by source which licences its documents state, by number of documents, and `most` of them."""
     told = []
     for source, text in sorted(found.items()):
         named = text.licenses.most_common()
@@ -266,7 +263,9 @@ def _licenses(found: dict[str, SourceText], most: int) -> str:
         ]
         more = [f"{len(named) - most} more"] if len(named) > most else []
         told.append(f"**{escape(source)}**: {', '.join(parts + more) or 'none stated'}")
-    return "Stated by the documents themselves, by number. " + "; ".join(told) + "."
+    if not most:
+        return "Licences: as the documents of the corpus state."
+    return f"Licences, as the documents state them, by number: {'; '.join(told)}."
 
 
 def _size(run: Run) -> int:
