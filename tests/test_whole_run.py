@@ -97,7 +97,7 @@ def test_a_version_leads_back_to_its_raw_files_and_a_snippet_to_its_documents(
 ) -> None:
     assert trace(["models:/llama-micro@candidate", "--json"]) == 0
     value = json.loads(capsys.readouterr().out)
-    assert value["version"]["aliases"] == ["candidate"]
+    assert value["version"]["aliases"] == ["candidate", "champion"], "the first with scores"
     stages = {step["stage"] for step in value["steps"]}
     assert {"export", "train", "tokens", "tokenizer", "corpus", "dedup", "ingest"} <= stages
     assert {link["state"] for step in value["steps"] for link in step["inputs"]} <= {"same", "implied"}

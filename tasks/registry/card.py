@@ -18,7 +18,7 @@ from tasks.lineage import Lineage
 from tasks.run import Run
 
 LONGEST = 5000  # characters that MLflow's table has for a description
-ROOM = 400  # characters of it that are left for what comes later, such as the report's address
+ROOM = 1200  # characters of it that are left for what comes later: the gate's verdict, the report's address
 LICENSES = 4  # that are named of a source at most
 SPACE = "&nbsp;&nbsp; "  # what MLflow's page does not take off the end of a cell
 NAME = 40  # characters of a licence, which a page may give itself
@@ -144,7 +144,8 @@ def model_card(name: str, recipe: str, alias: str) -> str:
             f"LLaMA (Touvron et al. 2023), pretrained from raw text by the recipe {code(recipe)}. Each "
             "version is one training with its scores: its page tells data, evaluation, energy and origin.",
             BASE,
-            f"`@{alias}` is the version that was registered last; `@champion` the best one so far.",
+            f"`@{alias}` is the version that was registered last; `@champion` the best one so far, as it "
+            "says there.",
             how_to_load(uri),
             f"{trace_it(uri)} leads back to the documents it was made from.",
         ]
@@ -198,7 +199,7 @@ def _model(run: Run, trained: Artifact) -> str:
     ]
     if train.start_from:
         rows.append(("starts from", redact(train.start_from.checkpoint)))
-    return _table(("", ""), [row for row in rows if row[1]])
+    return cells(("", ""), [row for row in rows if row[1]])
 
 
 def _loss(told: Training, trained: Artifact) -> str:
@@ -233,7 +234,7 @@ def _data(run: Run, found: dict[str, SourceText]) -> str:
             epochs,
         )
         rows.append(row)
-    return _table(("source", "kind", "share", "documents", "MB", "epochs"), rows)
+    return cells(("source", "kind", "share", "documents", "MB", "epochs"), rows)
 
 
 def _decontamination(run: Run, made: Lineage) -> str:
@@ -245,10 +246,10 @@ def _decontamination(run: Run, made: Lineage) -> str:
 
 def _evaluation(evaluation: Artifact) -> str:
     rows: list[dict[str, Any]] = evaluation_rows(evaluation)
-    return _table(("what", "value", ""), [row.values() for row in rows]) if rows else "Not evaluated."
+    return cells(("what", "value", ""), [row.values() for row in rows]) if rows else "Not evaluated."
 
 
-def _table(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+def cells(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     """Return a table that MLflow shows readably: it leaves no room between cells, nor below a table."""
     return f"{table(columns, rows).replace(' |', f' {SPACE}|')}\n\n&nbsp;"
 

@@ -89,7 +89,11 @@ def _log_datasets(api: MlflowClient, shown: Shown) -> None:
     sources = {name: name.removeprefix("ingest.") for name in made if name.startswith("ingest.")}
     found += [(source, made[name].digest, made[name]) for name, source in sources.items()]
     outside = made["evaluate"].manifest["inputs"].items()
-    sets = [(role, digest, made["evaluate"]) for role, digest in outside if role.startswith("data/")]
+    sets = [  # their digests are name:size:sha256, beside that of the program that asks
+        (role.removeprefix("data/"), digest.rpartition(":")[2], made["evaluate"])
+        for role, digest in outside
+        if role.startswith("data/") and ":" in digest
+    ]
     new = [_dataset(shown, *d) for d in (*found, *sets) if (d[0], d[1][:DIGEST]) not in there]
     if new:
         api.log_inputs(shown.run_id, new)

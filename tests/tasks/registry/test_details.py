@@ -34,7 +34,7 @@ FACTS = {
 @pytest.fixture
 def scored(model: Model, trained: Trained) -> Model:
     """A model with scores, and with the corpus and tokens that it was trained on."""
-    step = Step(model.run.store, "evaluate", 1, {"of": "a test"}, {"data/hellaswag": "a" * 64})
+    step = Step(model.run.store, "evaluate", 1, {"of": "a test"}, {"data/hellaswag": f"h.jsonl:9:{'a' * 64}"})
     model.evaluation = step.commit([], facts=FACTS)
     model.lineage = dict(trained.inputs)
     return model
@@ -77,7 +77,7 @@ def test_the_data_are_inputs_of_the_run_with_their_digests(scored: Model) -> Non
     inputs = MlflowClient().get_run(made.run_id).inputs.dataset_inputs
     found = {d.dataset.name: (d.dataset.digest, d.tags[0].value) for d in inputs}
     assert found["corpus"] == (scored.lineage["corpus"].digest[:36], "training")
-    assert found["data/hellaswag"] == ("a" * 36, "evaluation")
+    assert found["hellaswag"] == ("a" * 36, "evaluation")
 
 
 def state(run_id: str) -> dict[str, Any]:
@@ -159,4 +159,4 @@ def test_energy_is_told_by_the_papers_factors_or_not_at_all() -> None:
 
 def test_a_table_keeps_its_cells_apart_on_mlflows_page() -> None:
     rows = [("a", "b|c"), ("d", "e")]
-    assert card._table(("x", "y"), rows).replace("&nbsp;", "").split() == table(("x", "y"), rows).split()
+    assert card.cells(("x", "y"), rows).replace("&nbsp;", "").split() == table(("x", "y"), rows).split()
