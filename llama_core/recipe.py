@@ -107,6 +107,12 @@ class Register(Section):
     """Name of the registered model; null: `llama-<recipe name>`."""
     alias: Identity[Alias] = "candidate"
     """Alias that points at the version which the run registers."""
+    champion: Execution[Alias | None] = "champion"
+    """Alias of the best version so far. It moves to the version that the run registers where that is not
+    worse on what `gate` names; null: it never moves."""
+    gate: Execution[list[str] | None] = None
+    """Benchmarks of `evaluate.tasks` on which a version is compared with the champion, and `heldout` for the
+    bits per byte of held-out text; null: all that both were asked in the same way."""
 
 
 class Recipe(Section):
@@ -167,6 +173,13 @@ class Recipe(Section):
     def _profiled_steps_are_trained(self) -> "Recipe":
         if self.run.profile and self.run.profile[-1] > self.train.steps:
             raise ValueError(f"run.profile {self.run.profile}: the training has {self.train.steps} steps")
+        return self
+
+    @model_validator(mode="after")
+    def _gate_names_what_is_scored(self) -> "Recipe":
+        known = ["heldout", *self.evaluate.tasks]
+        if unknown := [name for name in self.register_.gate or [] if name not in known]:
+            raise ValueError(f"register.gate names {unknown[0]!r}: {', '.join(known)} are scored")
         return self
 
     @model_validator(mode="after")

@@ -24,9 +24,11 @@ def lineage(documents: dict[str, Documents], text: TrainingText, *later: Artifac
 def step_tags(made: Lineage) -> dict[str, str]:
     """Return tags with the folder of each step, `<stage>/<id>`, by stage.
 
-    Those of the stages that are made for each source are left out: the corpus's manifest names them.
+    Those of the stages that are made for each source are left out, as the corpus's manifest names them, and
+    so is the corpus page, which is only shown.
     """
-    return {f"step.{name}": artifact.name for name, artifact in made.items() if "." not in name}
+    left_out = [name for name in made if "." in name or name == "corpus_page"]
+    return {f"step.{name}": artifact.name for name, artifact in made.items() if name not in left_out}
 
 
 def started_from(recipe: Recipe) -> dict[str, str]:

@@ -28,6 +28,7 @@ from tasks.export import attempt_of, check_code
 from tasks.lineage import started_from, step_tags
 from tasks.observe import Progress, say, show_link, warn
 from tasks.registry.details import Shown, show
+from tasks.registry.gate import judge
 from tasks.registry.names import EXPORT_TAG, VERSION_TAG, quoted, source_of
 from tasks.registry.refusals import INSTEAD, reason, refusals
 from tasks.run import Run
@@ -114,7 +115,9 @@ def register(run: Run, lineage: dict[str, Artifact], evaluation: Artifact, expor
             _check_loads(api, name, version, exported, delete=not found)
             _point(api, name, alias, version)
         tracking.set_tags(run_id, tags)
-        show(Shown(run, made, name, version, run_id))
+        shown = Shown(run, made, name, version, run_id)
+        show(shown)
+        judge(shown)
     say(f"  {'register':<20} {'reused' if found else 'made':>8}  models:/{name}@{alias}, version {version}")
     show_link("registered-model", source, f"models:/{name}@{alias}, version {version}")
     return Version(name, version, alias, source, run_id)

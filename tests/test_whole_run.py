@@ -13,6 +13,7 @@ from mlflow.tracking import MlflowClient
 from pipeline import ROOT, Pipeline, how_made
 
 from llama_core.recipes.load import load_recipe
+from tasks.trace.__main__ import main as trace
 
 STAGES = "corpus corpus_page dedup evaluate export ingest report tokenizer tokens train".split()  # noqa: SIM905
 LABELS = (
@@ -89,6 +90,26 @@ def test_the_registered_version_points_at_the_store_and_knows_where_it_came_from
     assert version.tags["llama.digest"] == micro.artifact("train").digest
     history = registry.get_metric_history(version.run_id, "loss")
     assert sorted(m.step for m in history) == list(range(1, load_recipe("micro").train.steps + 1))
+
+
+def test_a_version_leads_back_to_its_raw_files_and_a_snippet_to_its_documents(
+    micro: Pipeline, registry: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert trace(["models:/llama-micro@candidate", "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert value["version"]["aliases"] == ["candidate", "champion"], "the first with scores"
+    stages = {step["stage"] for step in value["steps"]}
+    assert {"export", "train", "tokens", "tokenizer", "corpus", "dedup", "ingest"} <= stages
+    assert {link["state"] for step in value["steps"] for link in step["inputs"]} <= {"same", "implied"}
+    [first, *_] = [file for step in value["steps"] for file in step["files"]]
+    assert first["file"].startswith("pypi:") and len(first["digest"]) == 64
+    assert trace([micro.artifact("train").url, "--snippet", "import ", "--limit", "2", "--json"]) == 0
+    for document in json.loads(capsys.readouterr().out)["documents"]:
+        assert "import " in document["around"] and document["raw_file"].startswith("pypi:")
+        assert [decision["keep"] for decision in document["decisions"]] == [True]
+    assert trace(["models:/llama-micro/1", "--snippet", "import "]) == 0
+    assert "dedup/" in capsys.readouterr().out
+    assert trace(["models:/llama-micro/1", "--snippet", "no such text, surely \x00"]) == 1
 
 
 def test_the_model_loads_from_the_registry_where_this_project_is_not_installed_and_predicts(

@@ -18,8 +18,9 @@ from tasks.lineage import Lineage
 from tasks.run import Run
 
 LONGEST = 5000  # characters that MLflow's table has for a description
+ROOM = 1200  # characters of it that are left for what comes later: the gate's verdict, the report's address
 LICENSES = 4  # that are named of a source at most
-SPACE = "\u2003"  # wide, and no white space to Markdown
+SPACE = "&nbsp;&nbsp; "  # what MLflow's page does not take off the end of a cell
 NAME = 40  # characters of a licence, which a page may give itself
 # What Touvron et al. 2023 reckon with in Table 15: the power of a data centre per that of its devices, and
 # the kilograms of CO2 equivalents per kilowatt-hour of the average in the US.
@@ -118,12 +119,8 @@ def version_card(
     """
     if run.recipe.train.imported:
         found = {}  # the run's own text is not what the model was trained on
-    parts = [
-        f"{escape(headline(run, made))}.",
-        BASE,
-        "## Model",
-        _model(run, made["train"]),
-        *(["## Data", _data(run, found), _decontamination(run, made)] if found else []),
+    head = [f"{escape(headline(run, made))}.", BASE, "## Model", _model(run, made["train"])]
+    rest = [
         "## Evaluation",
         _evaluation(made["evaluate"]),
         "## How to load it",
@@ -133,12 +130,12 @@ def version_card(
         "`--snippet TEXT` to the documents that hold a text.",
         " · ".join(place.shown() for place in places),
     ]
-    for most in (LICENSES, 1, 0):
-        licenses = ["## Licences of the data", _licenses(found, most)] if found and most else []
-        whole = "\n\n".join(filter(None, [*parts, *licenses]))
-        if len(whole) <= LONGEST:
+    for most in (LICENSES, 1, 0):  # as many as there is room for
+        data = ["## Data", _data(run, found), _decontamination(run, made), _licenses(found, most)]
+        whole = "\n\n".join(filter(None, [*head, *(data if found else []), *rest]))
+        if len(whole) <= LONGEST - ROOM:
             return whole
-    return f"{whole[: LONGEST - 2]} …"
+    return f"{whole[: LONGEST - ROOM - 2]} …"
 
 
 def model_card(name: str, recipe: str, alias: str) -> str:
@@ -149,7 +146,8 @@ def model_card(name: str, recipe: str, alias: str) -> str:
             f"LLaMA (Touvron et al. 2023), pretrained from raw text by the recipe {code(recipe)}. Each "
             "version is one training with its scores: its page tells data, evaluation, energy and origin.",
             BASE,
-            f"`@{alias}` is the version that was registered last; `@champion` the best one so far.",
+            f"`@{alias}` is the version that was registered last; `@champion` the best one so far, as it "
+            "says there.",
             how_to_load(uri),
             f"{trace_it(uri)} leads back to the documents it was made from.",
         ]
@@ -207,7 +205,7 @@ def _model(run: Run, trained: Artifact) -> str:
         rows.append(("imported from", redact(str(imported.get("url")))))
     if train.start_from:
         rows.append(("starts from", redact(train.start_from.checkpoint)))
-    return _table(("", ""), [row for row in rows if row[1]])
+    return cells(("", ""), [row for row in rows if row[1]])
 
 
 def _loss(told: Training, trained: Artifact) -> str:
@@ -242,7 +240,7 @@ def _data(run: Run, found: dict[str, SourceText]) -> str:
             epochs,
         )
         rows.append(row)
-    return _table(("source", "kind", "share", "documents", "MB", "epochs"), rows)
+    return cells(("source", "kind", "share", "documents", "MB", "epochs"), rows)
 
 
 def _decontamination(run: Run, made: Lineage) -> str:
@@ -254,16 +252,16 @@ def _decontamination(run: Run, made: Lineage) -> str:
 
 def _evaluation(evaluation: Artifact) -> str:
     rows: list[dict[str, Any]] = evaluation_rows(evaluation)
-    return _table(("what", "value", ""), [row.values() for row in rows]) if rows else "Not evaluated."
+    return cells(("what", "value", ""), [row.values() for row in rows]) if rows else "Not evaluated."
 
 
-def _table(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+def cells(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     """Return a table that MLflow shows readably: it leaves no room between cells, nor below a table."""
-    return f"{table(columns, rows).replace(' |', f'{SPACE}|')}\n\n&nbsp;"
+    return f"{table(columns, rows).replace(' |', f' {SPACE}|')}\n\n&nbsp;"
 
 
 def _licenses(found: dict[str, SourceText], most: int) -> str:
-    """Return by source which licences its documents state, by number of documents."""
+    """Return by source which licences its documents state, by number of documents, and `most` of them."""
     told = []
     for source, text in sorted(found.items()):
         named = text.licenses.most_common()
@@ -272,7 +270,9 @@ def _licenses(found: dict[str, SourceText], most: int) -> str:
         ]
         more = [f"{len(named) - most} more"] if len(named) > most else []
         told.append(f"**{escape(source)}**: {', '.join(parts + more) or 'none stated'}")
-    return "Stated by the documents themselves, by number. " + "; ".join(told) + "."
+    if not most:
+        return "Licences: as the documents of the corpus state."
+    return f"Licences, as the documents state them, by number: {'; '.join(told)}."
 
 
 def _size(run: Run) -> int:

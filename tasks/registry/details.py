@@ -30,7 +30,6 @@ from tasks.run import Run
 from tasks.tracking import named
 
 MODEL_TAG = "llama.logged_model"  # the tag of a version that names the logged model with its metrics
-FLOW_TAG = "llama.flow_run"  # the tag of a version that names the Prefect run that has registered it
 REPORT_TAG = "llama.report"  # the tag of a version that names its report
 TRAINING = "?workflowType=machine_learning"  # or MLflow's pages would be those for agents
 DIGEST = 36  # characters of a dataset's digest, at most
@@ -90,7 +89,11 @@ def _log_datasets(api: MlflowClient, shown: Shown) -> None:
     sources = {name: name.removeprefix("ingest.") for name in made if name.startswith("ingest.")}
     found += [(source, made[name].digest, made[name]) for name, source in sources.items()]
     outside = made["evaluate"].manifest["inputs"].items()
-    sets = [(role, digest, made["evaluate"]) for role, digest in outside if role.startswith("data/")]
+    sets = [  # their digests are name:size:sha256, beside that of the program that asks
+        (role.removeprefix("data/"), digest.rpartition(":")[2], made["evaluate"])
+        for role, digest in outside
+        if role.startswith("data/") and ":" in digest
+    ]
     new = [_dataset(shown, *d) for d in (*found, *sets) if (d[0], d[1][:DIGEST]) not in there]
     if new:
         api.log_inputs(shown.run_id, new)
@@ -168,8 +171,6 @@ def _describe_version(api: MlflowClient, shown: Shown) -> None:
         shown.run, shown.made, shown.texts, f"models:/{shown.name}/{shown.version}", _places(api, shown)
     )
     api.update_model_version(shown.name, str(shown.version), text)
-    if flow_run.id:
-        api.set_model_version_tag(shown.name, str(shown.version), FLOW_TAG, flow_run.id)
 
 
 def _describe_model(api: MlflowClient, shown: Shown) -> None:

@@ -1,6 +1,5 @@
 """The registry: what it would refuse, what is checked before, and runs that register at the same moment."""
 
-import dataclasses
 import hashlib
 import importlib.metadata
 import os
@@ -13,95 +12,26 @@ import sys
 import threading
 import time
 import tomllib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
 import pytest
 from mlflow import MlflowClient
 from pipeline import ROOT
-from trained import Trained
-from unorchestrated import leave_prefect_out
+from registered import Model, rewrite
 
 from infra.checked_models import CheckedModels
 from infra.health import answers
-from llama_core.artifact import Artifact, write_index
+from llama_core.artifact import Artifact
 from llama_core.errors import DamagedError, InputError, ServiceError
-from llama_core.export import REVISION, huggingface
-from llama_core.export.pyfunc_model import SUMS
 from llama_core.recipes.load import load_recipe
-from llama_core.step import Step
 from llama_core.store import Store
 from tasks import register as module
 from tasks.export import attempt_of, mlflow_files
-from tasks.register import Version, _point, _version, check_registry, register
+from tasks.register import _point, _version, check_registry
 from tasks.registry.names import VERSION_TAG, source_of
 from tasks.run import Run
-
-
-@pytest.fixture
-def database(tmp_path: Path, shared: Path, once: Callable[[str, Callable[[Path], Path]], Path]) -> str:
-    """An empty database of MLflow's, named by nothing yet: its tables take a second to make."""
-
-    def make(folder: Path) -> Path:
-        MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
-        return folder / "mlflow.db"
-
-    copy = tmp_path / "mlflow.db"
-    copy.write_bytes(once("mlflow", make).read_bytes())
-    return f"sqlite:///{copy}"
-
-
-@dataclass
-class Model:
-    """A small model that was exported and scored, and can be registered."""
-
-    run: Run
-    lineage: dict[str, Artifact]
-    evaluation: Artifact
-    exported: Artifact
-
-    def register(self) -> Version:
-        return register.fn(self.run, self.lineage, self.evaluation, self.exported)
-
-    @property
-    def folder(self) -> Path:
-        return Path(self.exported.store.path(attempt_of(self.exported)))
-
-    def change(self, name: str) -> None:
-        """Change one byte in the middle of a file of the export."""
-        data = bytearray((self.folder / name).read_bytes())
-        data[len(data) // 2] ^= 1
-        (self.folder / name).write_bytes(data)
-
-
-@pytest.fixture(scope="module")
-def made(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A store with the scores and the export of a model."""
-    store = Store(str(tmp_path_factory.mktemp("made")))
-    Step(store, "evaluate", 1, {}).commit([], facts={"heldout": {}, "tasks": {}})
-    step = Step(store, "export", REVISION, {})
-    train, tokenizer = trained.inputs["train"], trained.inputs["tokenizer"]
-    huggingface.export(step, trained.recipe, train, tokenizer, extra=mlflow_files())
-    step.commit([huggingface.SHARD])
-    return store
-
-
-@pytest.fixture
-def model(
-    made: Store, trained: Trained, tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
-) -> Model:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", database)
-    leave_prefect_out(monkeypatch)
-    store = Store(str(tmp_path / "a #b?c;d 'e\" é&+"))
-    shutil.copytree(made.path(), store.path())
-    scored, exported = (Artifact.load(store, name) for name in sorted(made_steps(store)))
-    return Model(Run(trained.recipe, store), {"train": trained.inputs["train"]}, scored, exported)
-
-
-def made_steps(store: Store) -> set[str]:
-    return {name.removesuffix("/manifest.json") for name in store.list() if name.endswith("/manifest.json")}
 
 
 def test_a_model_on_a_store_with_an_odd_path_is_registered_once_and_loads(
@@ -136,23 +66,6 @@ def test_an_export_that_was_changed_after_it_was_registered_is_found(model: Mode
         model.register()
     with pytest.raises(ValueError, match="model.safetensors is damaged"):
         mlflow.pyfunc.load_model(model.folder.as_uri())
-
-
-def rewrite(model: Model, name: str, data: bytes) -> None:
-    """Change a file of the export, and its list and the step's index and manifest so that they fit."""
-    folder, start = model.exported.store, f"{model.folder.name}/"
-    entries = {entry.name: entry for entry in model.exported.shard("model").objects}
-    entries[start + name] = folder.publish_bytes(start + name, data)
-    plain = sorted((n.removeprefix(start), e.sha256) for n, e in entries.items() if not n.endswith(SUMS))
-    listed = "".join(f"{digest}  {n}\n" for n, digest in plain).encode()
-    entries[start + SUMS] = folder.publish_bytes(start + SUMS, listed)
-    shard = dataclasses.replace(model.exported.shard("model"), objects=tuple(entries.values()))
-    manifest = dict(model.exported.manifest)
-    with folder.publish(manifest["index"]["name"]) as file:
-        write_index(file, [shard])
-    assert file.object is not None
-    folder.publish_json("manifest.json", manifest | {"index": file.object.as_dict()})
-    model.exported = Artifact.load(model.run.store, model.exported.name)
 
 
 EVIL = {
@@ -340,26 +253,6 @@ def test_an_mlflow_that_keeps_nothing_is_one_error_at_the_start(
         with pytest.raises(ServiceError, match=says) as error:
             check_registry(Run(load_recipe("micro"), Store(str(tmp_path / "store"))))
         assert "secret" not in str(error.value)
-
-
-@pytest.fixture
-def bucket(model: Model, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """A store on S3 with the model, at a key that has to be quoted in most places."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "for-the-test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    store = Store("s3://bucket/a b%20c%2Fd;e'é+&")
-    store.fs.mkdir("bucket")
-    for name in model.run.store.list():
-        store.publish_bytes(name, model.run.store.read(name))
-    yield store
-    server.stop()
 
 
 def test_a_model_on_s3_at_an_odd_key_is_registered_and_checked(
