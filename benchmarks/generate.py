@@ -32,6 +32,7 @@ from llama_core.weights import names
 
 VOCAB, BATCH, NEW, SEED = 32000, 32, 128, 1
 SHORTEST, LONGEST = 16, 512
+WIDE = 0.25  # the weights' deviation: logits spread by about 4 then, as a trained model's do
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def models(
 
     cfg = Model(dim=dim, n_layers=layers, n_heads=heads, multiple_of=64)
     ours = Llama(cfg, VOCAB, attention="sdpa")
-    init_weights(ours, cfg, 0.1, SEED)
+    init_weights(ours, cfg, WIDE, SEED)
     config = LlamaConfig(
         hidden_size=dim,
         intermediate_size=cfg.ffn_dim,

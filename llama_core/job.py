@@ -2,14 +2,16 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from llama_core.artifact import Artifact, digest_of
 from llama_core.errors import DamagedError
-from llama_core.parse import MOST_BYTES, damaged, json_as, shaped
+from llama_core.objects import Name
+from llama_core.parse import MOST_BYTES, Text, damaged, json_as, shaped
 from llama_core.recipe import Recipe
 from llama_core.step import Step
 from llama_core.store import Store
@@ -17,6 +19,7 @@ from llama_core.store import Store
 NAME = "job.json"
 JOB = TypeAdapter(dict[str, dict[str, Any]])
 RECIPE = TypeAdapter(Recipe)
+TEXTS: TypeAdapter[Mapping[str, str]] = TypeAdapter(dict[Name, Text])
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class Job:
 
     step: Step
     recipe: Recipe
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """What the caller wants to be published beside the output, by name."""
 
     def input(self, role: str) -> Artifact:
         """Return the one artifact that the step reads in a role, such as "tokens" or "tokenizer".
@@ -43,6 +48,7 @@ class Job:
         return {
             "step": self.step.as_dict(),
             "recipe": self.recipe.model_dump(mode="json", by_alias=True),
+            "texts": dict(self.texts),
         }
 
     @property
@@ -71,7 +77,8 @@ class Job:
             raise damaged(url, "it is not the job that was submitted. Start the run again")
         value = json_as(JOB, data, url)
         step = Step.from_dict(value.get("step"), f"{url}, step,")
-        job = cls(step, shaped(RECIPE, value.get("recipe"), f"{url}, recipe,"))
+        recipe = shaped(RECIPE, value.get("recipe"), f"{url}, recipe,")
+        job = cls(step, recipe, shaped(TEXTS, value.get("texts", {}), f"{url}, texts,"))
         if Store(folder).url != step.folder.at(step.attempt).url:
             raise damaged(url, f"it is the job of {step.folder.url}/{step.attempt}, which lies elsewhere")
         return job

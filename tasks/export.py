@@ -3,6 +3,7 @@
 import hashlib
 import platform
 import tempfile
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,17 @@ from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schem
 
 from llama_core.artifact import Artifact
 from llama_core.errors import DamagedError
-from llama_core.export import REVISION, pyfunc_model
+from llama_core.export import REVISION, is_small, pyfunc_model
 from llama_core.export.pyfunc_model import DEFAULTS
-from llama_core.phases import one_phase
+from llama_core.job import Job
+from llama_core.recipes.running import Launch
 from llama_core.step import Step
+from tasks.launch import launch
+from tasks.observe import Progress
 from tasks.run import Run
-from tasks.step import make, stage
+from tasks.step import finished_elsewhere, made, reused, stage
 
+PROCESSES = 32  # that an export makes use of: 65B has 27 files and 80 blocks
 NEEDED = ("mlflow", "torch", "transformers", "tokenizers", "safetensors")  # what loads an export and runs it
 # Which code MLflow runs: the module, and the folder that it is in.
 MODULE = "code/llama_pyfunc.py"
@@ -35,21 +40,52 @@ def import_for_export() -> None:
     """
     import transformers  # noqa: F401
 
-    from llama_core.export import huggingface  # noqa: F401
+    from llama_core.export.job import run  # noqa: F401
 
 
 @stage("export")
 def export(run: Run, tokenizer: Artifact, trained: Artifact) -> Artifact:
-    """Export the model in the format of Hugging Face, with what MLflow needs to load it."""
+    """Export the model in the format of Hugging Face, with what MLflow needs to load it.
+
+    A small model is exported here (see `is_small`), any other by a job of the launcher.
+    """
     inputs = {"train": trained, "tokenizer": tokenizer}
     step = Step(run.store, "export", REVISION, {}, inputs)
+    started = time.monotonic()
+    if artifact := step.finished():
+        return reused(artifact)
+    job = Job(step, run.recipe, {name: data.decode() for name, data in mlflow_files().items()})
+    if is_small(run.recipe.model.n_params(run.recipe.tokenizer.vocab_size)):
+        artifact = _here(job)
+    else:
+        progress = Progress("export-progress", 1, "parts")
+        artifact = launch(
+            job,
+            "llama_core.export.job",
+            on_progress=lambda p: progress.update(p["done"] / p["total"], p["what"]),
+            on=few(run.recipe.launch),
+        )
+    return made(artifact, time.monotonic() - started)
 
-    def write(_: None) -> None:
-        from llama_core.export import huggingface
 
-        huggingface.export(step, run.recipe, trained, tokenizer, extra=mlflow_files())
+def _here(job: Job) -> Artifact:
+    """Make the export in this process."""
+    import torch
 
-    return make(run, step, one_phase({"model": None}, write))
+    from llama_core.export.job.run import run as export_job
+    from llama_core.train.distributed import World
+
+    try:
+        export_job(job, World(0, 1, torch.device("cpu")))
+    except Exception:
+        return finished_elsewhere(job.step)
+    return Artifact.open(job.step.folder)
+
+
+def few(launch: Launch) -> Launch:
+    """Return as much of the recipe's nodes as an export makes use of: about PROCESSES processes."""
+    nodes = max(1, PROCESSES // launch.procs_per_node)
+    return launch.model_copy(update={"nodes": min(launch.nodes, nodes)})
 
 
 def attempt_of(exported: Artifact) -> str:
@@ -111,8 +147,16 @@ def mlflow_files() -> dict[str, bytes]:
 
 def _mlmodel() -> bytes:
     """Return the file MLmodel, which says how `mlflow.pyfunc.load_model` loads the export."""
-    kinds = {int: DataType.long, float: DataType.double}
-    params = [ParamSpec(name, kinds[type(value)], value) for name, value in DEFAULTS.items()]
+    kinds: dict[type, tuple[DataType, tuple[int] | None]] = {
+        int: (DataType.long, None),
+        float: (DataType.double, None),
+        list: (DataType.string, (-1,)),
+    }
+    params = [
+        ParamSpec(name, kind, value, shape)
+        for name, value in DEFAULTS.items()
+        for kind, shape in [kinds[type(value)]]
+    ]
     signature = ModelSignature(
         inputs=Schema([ColSpec(DataType.string)]),
         outputs=Schema([ColSpec(DataType.string)]),
@@ -125,5 +169,4 @@ def _mlmodel() -> bytes:
         mlflow.pyfunc.add_to_model(model, **LOADER, conda_env=CONDA, python_env=PYTHON_ENV)
         path = f"{folder}/MLmodel"
         model.save(path)
-        with open(path, "rb") as file:
-            return file.read()
+        return Path(path).read_bytes()

@@ -11,6 +11,7 @@ from infra.launch.launcher import JobSpec
 from infra.launch.run import run as run_job
 from llama_core.artifact import Artifact
 from llama_core.job import Job
+from llama_core.recipes.running import Launch
 from tasks.observe import say
 from tasks.step import finished_elsewhere
 
@@ -27,17 +28,19 @@ def launch(
     on_metrics: Callable[[dict[str, Any]], None] | None = None,
     on_progress: Callable[[dict[str, Any]], None] | None = None,
     beside: Callable[[], object] | None = None,
+    on: Launch | None = None,
 ) -> Artifact:
     """Start `python -m MODULE JOB SHA256` by the recipe's launcher, follow it, and return its artifact.
 
-    `beside` is called in a thread meanwhile: it is for slow imports that later stages need. Raises
+    `beside` is called in a thread meanwhile: it is for slow imports that later stages need. `on`: the
+    nodes and processes, where they are not those of the recipe. Raises
     LaunchError, with the program's own message where it gave one.
     """
     listeners = {"metrics": on_metrics, "progress": on_progress}
     name = "llama-" + job.step.name.replace("/", "-")
     try:
         with _in_thread(beside):
-            spec = JobSpec(name, module, [job.publish(), job.sha256], job.recipe.launch, QUIET)
+            spec = JobSpec(name, module, [job.publish(), job.sha256], on or job.recipe.launch, QUIET)
             for line in run_job(spec):
                 if SHOWN.match(line):
                     say(f"      {line}")

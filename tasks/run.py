@@ -70,9 +70,11 @@ def open_run(
     opened.check()
     if trains:
         check_room(chosen, opened)
-        if chosen.train.start_from:
-            from llama_core.train import start  # torch is slow to import
+    if chosen.train.start_from or chosen.train.imported or chosen.tokenizer.imported:
+        from llama_core.train import start  # torch is slow to import
 
+        start.check_imported(opened, chosen)
+        if trains:
             start.check(opened, chosen)
     return Run(chosen, opened)
 

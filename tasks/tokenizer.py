@@ -9,13 +9,15 @@ from llama_core.step import Step
 from llama_core.tokenizer import train as core
 from tasks.observe import say, show_table
 from tasks.run import Run
-from tasks.step import make, stage
+from tasks.step import make, reused, stage
 
 
 @stage("tokenizer")
 def tokenizer(run: Run, text: TrainingText) -> Artifact:
-    """Train the recipe's tokenizer."""
+    """Train the recipe's tokenizer, or take the imported one that it names."""
     cfg, mixture = run.recipe.tokenizer, run.recipe.mixture
+    if cfg.imported:
+        return reused(Artifact.load(run.store, cfg.imported))
     step = Step(
         run.store, "tokenizer", core.REVISION, cfg.identity() | {"mixture": mixture}, {"corpus": text}
     )

@@ -20,7 +20,7 @@ from tasks.step import made, reused, stage
 
 @stage("train")
 def train(run: Run, corpus: Artifact, tokenizer: Artifact, tokens: Artifact) -> Artifact:
-    """Pretrain the recipe's model, and log it to its MLflow run.
+    """Pretrain the recipe's model, and log it to its MLflow run; or take the imported one that it names.
 
     `corpus`: what the tokens were made from; the training is validated on its held-out text.
     """
@@ -39,10 +39,11 @@ def train(run: Run, corpus: Artifact, tokenizer: Artifact, tokens: Artifact) -> 
     if start := recipe.train.start_from:
         inputs |= {"start_from": Named(start.step)}
     step = Step(run.store, "train", REVISION, identity, inputs, recipe.execution())
+    imported = _imported(run, tokenizer)
     lineage = step_tags({"tokens": tokens, "tokenizer": tokenizer}) | started_from(recipe)
-    run_id = tracking.training_run(run, step.name, lineage)
+    run_id = tracking.training_run(run, imported.name if imported else step.name, lineage)
     started = time.monotonic()
-    artifact = step.finished()
+    artifact = imported or step.finished()
     if artifact:
         reused(artifact)
     else:
@@ -50,6 +51,17 @@ def train(run: Run, corpus: Artifact, tokenizer: Artifact, tokens: Artifact) -> 
             artifact = _follow(Job(step, recipe), run_id)
         made(artifact, time.monotonic() - started)
     tracking.conclude(run_id, artifact)
+    return artifact
+
+
+def _imported(run: Run, tokenizer: Artifact) -> Artifact | None:
+    """Return the imported model that the recipe names in the place of a training, or None."""
+    if run.recipe.train.imported is None:
+        return None
+    from llama_core.train.start import check_tokenizer  # torch is slow to import
+
+    artifact = Artifact.load(run.store, run.recipe.train.imported)
+    check_tokenizer(artifact, tokenizer)
     return artifact
 
 

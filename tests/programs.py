@@ -26,6 +26,9 @@ PRELOADED = [
     "torch.distributed.tensor.parallel",
     "llama_core.train.run",
     "llama_core.evaluate.run",
+    "llama_core.export.job.run",
+    "transformers.models.auto.tokenization_auto",
+    "transformers.models.llama.modeling_llama",
 ]
 context.set_forkserver_preload(PRELOADED)
 

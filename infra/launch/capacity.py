@@ -10,6 +10,7 @@ from llama_core.recipe import Recipe
 
 OVERSUBSCRIBED = 4  # processes on each CPU core: more are not worth starting
 GIB = 2**30
+PROGRAM = 800 << 20  # bytes of a process with torch and transformers, and of what it reads at a time
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,9 @@ def check_capacity(recipe: Recipe, offered: Callable[[], Capacity], here: Callab
         memory = capacity.node_memory // launch.procs_per_node if capacity.node_memory else None
     if memory and memory_needed(recipe) > memory:
         missing.append("memory")
+    exported = launch.procs_per_node * export_memory_needed(recipe)
+    if "memory" not in missing and capacity.node_memory and exported > capacity.node_memory:
+        missing.append(f"memory of a node, {exported / GIB:.1f} GiB of which the export takes")
     if missing:
         why = f"Launcher {launch.launcher} offers {capacity}: too little in {' and '.join(missing)}"
         cluster = (
@@ -112,3 +116,14 @@ def memory_needed(recipe: Recipe) -> int:
     if recipe.train.precision == "fp32":
         activations *= 2
     return state + activations + 10 * tokens * vocab // (layout.tp if layout.loss_parallel else 1)
+
+
+def export_memory_needed(recipe: Recipe) -> int:
+    """Estimate the bytes of memory of its node that each process of the export needs, on any device.
+
+    It is one block and one matrix in float32, which are there at the same time when blocks are compared, and
+    the program itself.
+    """
+    model, vocab = recipe.model, recipe.tokenizer.vocab_size
+    block = (model.n_params(0) - model.dim) // model.n_layers
+    return 4 * (block + model.dim * max(vocab, model.ffn_dim)) + PROGRAM

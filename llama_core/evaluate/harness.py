@@ -7,13 +7,18 @@ lm-eval is imported only where there is a benchmark to run, because that takes s
 import logging
 import math
 import os
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 from llama_core import recipe
 from llama_core.errors import InputError
 from llama_core.evaluate.score import Scorer
 from llama_core.evaluate.tasks import NotRun, Question, harness_version, read_questions
+from llama_core.generate.engine import Engine, Sampling
+from llama_core.model.llama import Llama
 from llama_core.tokenizer.model import Tokenizer
+
+MOST_NEW_TOKENS = 256  # what lm-eval's own models take where a task does not say
 
 
 def run_tasks(scorer: Scorer, tokenizer: Tokenizer, cfg: recipe.Evaluate) -> dict[str, dict[str, Any]]:
@@ -81,8 +86,10 @@ def run_questions(model: Any, task: str, questions: list[Question]) -> dict[str,
 
 
 def language_model(scorer: Scorer, tokenizer: Tokenizer) -> Any:
-    """Return an lm-eval model that scores with `scorer`."""
+    """Return an lm-eval model that scores with `scorer`, and generates with the scorer's model."""
     from lm_eval.api.model import TemplateLM
+
+    engine = Engine(cast("Llama", scorer.model), tokenizer, scorer.seq_len, world=scorer.world)
 
     class LanguageModel(TemplateLM):
         """What lm-eval asks of a model, answered by `scorer` and `tokenizer`."""
@@ -110,6 +117,30 @@ def language_model(scorer: Scorer, tokenizer: Tokenizer) -> Any:
             return scorer.rolling(texts, tokenizer.bos_id)
 
         def generate_until(self, requests: list[Any], **_: Any) -> list[str]:
-            raise NotImplementedError("no benchmark of this project generates text")
+            asked: dict[Sampling, list[int]] = {}
+            for number, request in enumerate(requests):
+                asked.setdefault(sampling_of(request.args[1]), []).append(number)
+            texts = [""] * len(requests)
+            for sampling, numbers in asked.items():
+                contexts = [requests[number].args[0] for number in numbers]
+                for number, text in zip(numbers, engine.complete(contexts, sampling), strict=True):
+                    texts[number] = text
+            return texts
 
     return LanguageModel()
+
+
+def sampling_of(asked: Mapping[str, Any]) -> Sampling:
+    """Return the sampling that lm-eval's `gen_kwargs` of a task mean. Raises InputError for others."""
+    known = {"until", "max_gen_toks", "do_sample", "temperature", "top_p"}
+    if unknown := asked.keys() - known:
+        raise InputError(f"a benchmark asks for {sorted(unknown)}, and the engine knows {sorted(known)}")
+    until = asked.get("until") or ()
+    temperature = float(asked.get("temperature") or 0.0)
+    drawn = asked.get("do_sample", temperature > 0)
+    return Sampling(
+        max_new_tokens=int(asked.get("max_gen_toks", MOST_NEW_TOKENS)),
+        temperature=temperature if drawn else 0.0,
+        top_p=float(asked.get("top_p", 1.0)),
+        stop=(until,) if isinstance(until, str) else tuple(until),
+    )

@@ -14,7 +14,7 @@ from llama_core.artifact import Artifact
 from llama_core.export import huggingface_folder
 from llama_core.export.files import DTYPES, Files
 from llama_core.export.pyfunc_model import SUMS
-from llama_core.export.verify import verify
+from llama_core.export.verify import Told, verify
 from llama_core.objects import Object
 from llama_core.recipe import Recipe
 from llama_core.step import OpenShard, Step
@@ -36,21 +36,23 @@ def export(
     extra: Mapping[str, bytes] | None = None,
     file_bytes: int = safetensors_file.FILE_BYTES,
     world: World | None = None,
+    told: Told = lambda what, done, total: None,
 ) -> float:
     """Write the export as shard `model`, check it, and commit it only if it is right; all of `world` call it.
 
     Weights are float32 or bfloat16, as `train.precision` of the recipe says; files are split at `file_bytes`.
-    `extra`: further files beside them, by name. Returns the largest difference of a logit. Raises LlamaError
-    where the export differs from our model, and DamagedError where the checkpoint is damaged.
+    `extra`: further files beside them, by name. `told` is called on rank 0 with what is being done, and how
+    much of it is. Returns the largest difference of a logit. Raises LlamaError where the export differs from
+    our model, and DamagedError where the checkpoint is damaged.
     """
     world = world or World(0, 1, torch.device("cpu"))
     weights, dtype = TrainedWeights(train, tokenizer), DTYPES[recipe.train.precision]
     files = huggingface_folder.files(weights, dtype, recipe.train.init_std, file_bytes)
     with _draft(step, world) as shard:
-        _publish(shard, files, dict(extra or {}), world)
+        _publish(shard, files, dict(extra or {}), world, told)
         objects = world.agree(lambda: _inside(step, shard))
         folder = Folder(step.folder.at(step.attempt), {entry.name: entry for entry in objects})
-        difference = verify(folder, weights, dtype, world)
+        difference = verify(folder, weights, dtype, world, told)
         shard.counts["parameters"] = recipe.model.n_params(weights.vocab_size)
         shard.facts = {"checkpoint": train.facts["final"], "max_logit_difference": difference}
     return difference
@@ -66,11 +68,14 @@ def _draft(step: Step, world: World) -> Iterator[OpenShard]:
         yield shard
 
 
-def _publish(shard: OpenShard, files: Files, extra: dict[str, bytes], world: World) -> None:
+def _publish(shard: OpenShard, files: Files, extra: dict[str, bytes], world: World, told: Told) -> None:
     """Write this process's share of the files, and gather what all of them have written on rank 0."""
-    for name, write in list(files.weights.items())[world.rank :: world.size]:
+    mine = list(files.weights.items())[world.rank :: world.size]
+    for number, (name, write) in enumerate(mine, 1):
         with shard.publish(name) as file:
             write(file)
+        if world.rank == 0:
+            told("weights", number, len(mine))
     for part in world.gather(shard.objects)[1:]:
         shard.objects += part
     if world.rank:

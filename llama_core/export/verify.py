@@ -10,13 +10,14 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from llama_core.errors import LlamaError
+from llama_core.export import is_small
 from llama_core.export.files import pieces
 from llama_core.model.llama import Block, Llama, RMSNorm, rotation
 from llama_core.parse import json_value
@@ -28,17 +29,18 @@ from llama_core.weights.huggingface import CONFIG, HuggingFaceWeights
 from llama_core.weights.weights import Weights
 
 TOLERANCE = 1e-3  # largest difference of a logit, in float32; with a wrong layout it is whole units
-WHOLE = 128 << 20  # bytes of a model's weights in float32 up to which it is small
 # Texts on which the exported tokenizer must give the same ids.
 PROBES = (
     "def main():\n    return  0\n",
     "  The model’s text — 3.14 🙂\n\n\tand   more.",
     " a</s> <s>b<unk>",
 )
+Told = Callable[[str, int, int], Any]
+"""What is called with what is being done, how much of it is done, and how much there is."""
 EMBEDDINGS, NORM, OUTPUT = "tok_embeddings.weight", "norm.weight", "output.weight"
 
 
-def verify(folder: Folder, ours: Weights, dtype: torch.dtype, world: World) -> float:
+def verify(folder: Folder, ours: Weights, dtype: torch.dtype, world: World, told: Told) -> float:
     """Return the largest difference between our model's logits and those of transformers on `folder`.
 
     All of `world` call it. Both sides compute in float32 on weights that are rounded to `dtype`. Raises
@@ -52,17 +54,14 @@ def verify(folder: Folder, ours: Weights, dtype: torch.dtype, world: World) -> f
         if is_small(ours.model.n_params(ours.vocab_size)):
             return world.agree(lambda: _whole(folder, ours, dtype, tokens))
         mine, theirs = _Ours(ours, dtype, world.device), _Theirs(folder, world.device)
-        last = [_through(side, ours.model.n_layers, tokens, world) for side in (mine, theirs)]
+        last = [_through(side, ours.model.n_layers, tokens, world, told) for side in (mine, theirs)]
         return world.agree(lambda: _largest(mine.logits(last[0]), theirs.logits(last[1])))
-
-
-def is_small(parameters: int) -> bool:
-    """Tell whether a model is checked as a whole: then the export is no work for another machine either."""
-    return 4 * parameters <= WHOLE
 
 
 class _Side(Protocol):
     """A model in parts: ours, or that of transformers."""
+
+    name: str
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Return the embeddings (B, S, dim) of tokens, int64 (B, S)."""
@@ -77,7 +76,7 @@ class _Side(Protocol):
         ...
 
 
-def _through(side: _Side, n_layers: int, tokens: Tensor, world: World) -> Tensor:
+def _through(side: _Side, n_layers: int, tokens: Tensor, world: World, told: Told) -> Tensor:
     """Return the last hidden states (B, S, dim), on every process."""
     x = _shared(side.embed(tokens), 0, world)
     for first in range(0, n_layers, world.size):
@@ -85,6 +84,8 @@ def _through(side: _Side, n_layers: int, tokens: Tensor, world: World) -> Tensor
         block = side.block(mine) if mine < n_layers else None
         for layer in range(first, min(first + world.size, n_layers)):
             x = _shared(block(x) if block and layer == mine else x, layer - first, world)
+            if world.rank == 0:
+                told(side.name, layer + 1, n_layers)
         del block
     return x
 
@@ -112,6 +113,8 @@ def _largest(ours: Iterable[Tensor], theirs: Iterable[Tensor]) -> float:
 
 class _Ours:
     """Our model, with its weights rounded as those of the export are."""
+
+    name = "our blocks"
 
     def __init__(self, weights: Weights, dtype: torch.dtype, device: torch.device):
         self._weights, self._dtype, self._device = weights, dtype, device
@@ -145,6 +148,8 @@ class _Ours:
 
 class _Theirs:
     """The export, as the modules of transformers compute it. Its tensors are taken as they are stored."""
+
+    name = "blocks of the export"
 
     def __init__(self, folder: Folder, device: torch.device):
         from transformers.models.llama import modeling_llama as llama

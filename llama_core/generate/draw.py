@@ -7,9 +7,8 @@ the same whatever else is in the batch.
 import torch
 from torch import Tensor
 
-MOST_LIKELY = (
-    256  # a nucleus is looked for among so many tokens first: to sort all of them takes ten times as long
-)
+LOOKED_AT = 256, 4096
+"""In so many of the most likely tokens a nucleus is looked for first: to sort all takes ten times as long."""
 # The multipliers of SplitMix64 (Steele et al. 2014), as signed numbers.
 MULTIPLIERS = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 GOLDEN, FIRST, SECOND = (x - (1 << 64) for x in MULTIPLIERS)
@@ -22,13 +21,12 @@ def choose(logits: Tensor, temperatures: Tensor, top_ps: Tensor, seeds: Tensor, 
     token is taken. `seeds` and `steps` (which token of its text this is): int64 (R,).
     """
     best, ids = logits.max(-1)
-    if temperatures.any():
-        cold = temperatures.clamp_min(torch.finfo(torch.float32).tiny)[:, None]
-        p = ((logits - best[:, None]) / cold).softmax(-1)
-        p = torch.where(p >= least(p, top_ps)[:, None], p, 0.0)
-        sums = p.cumsum(-1)
-        drawn = torch.searchsorted(sums, uniform(seeds, steps)[:, None] * sums[:, -1:], right=True)[:, 0]
-        ids = torch.where(temperatures > 0, drawn.clamp_max(p.shape[-1] - 1), ids)
+    cold = temperatures.clamp_min(torch.finfo(torch.float32).tiny)[:, None]
+    p = ((logits - best[:, None]) / cold).softmax(-1)
+    p = torch.where(p >= least(p, top_ps)[:, None], p, 0.0)
+    sums = p.cumsum(-1)
+    drawn = torch.searchsorted(sums, uniform(seeds, steps)[:, None] * sums[:, -1:], right=True)[:, 0]
+    ids = torch.where(temperatures > 0, drawn.clamp_max(p.shape[-1] - 1), ids)
     return torch.where(best.isfinite(), ids, -1)
 
 
@@ -38,20 +36,18 @@ def least(p: Tensor, top_ps: Tensor) -> Tensor:
     `p`: (R, V), its sums 1. As in the released code, a token is in the nucleus if those before it hold at
     most `top_ps`. Whatever is as likely as the last one is in it too, so that no order of equals counts.
     """
-    found, whole = _least(p.topk(min(MOST_LIKELY, p.shape[-1])).values, top_ps)
-    if not whole.all():
-        rows = (~whole).nonzero()[:, 0]
-        found[rows] = _least(p[rows].sort(descending=True).values, top_ps[rows])[0]
-    return torch.where(top_ps < 1, found, 0.0)
-
-
-def _least(likely: Tensor, top_ps: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what `least` does by the likely tokens, best first, and whether the nucleus lies inside them."""
-    inside = likely.cumsum(-1) - likely <= top_ps[:, None]
-    inside[:, 0] = True
-    count = inside.sum(-1)
-    whole = (count < likely.shape[-1]) | (top_ps >= 1)
-    return likely.gather(-1, count[:, None] - 1)[:, 0], whole
+    found = torch.zeros_like(top_ps)
+    rows = (top_ps < 1).nonzero()[:, 0]  # those whose nucleus is not found yet
+    for count in (*LOOKED_AT, p.shape[-1]):
+        if not len(rows):
+            break
+        likely = p[rows].topk(min(count, p.shape[-1])).values
+        inside = likely.cumsum(-1) - likely <= top_ps[rows, None]
+        inside[:, 0] = True
+        size = inside.sum(-1)
+        found[rows] = likely.gather(-1, size[:, None] - 1)[:, 0]
+        rows = rows[size == count]
+    return found
 
 
 def uniform(seeds: Tensor, steps: Tensor) -> Tensor:

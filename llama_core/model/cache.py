@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 
 GROUP = 8  # slots whose texts attend together, padded to the longest of them, where no kernel takes lengths
-GROWTH = 256  # positions by which the slots grow at least
+GROWTH = 256  # positions that there is room for beyond those that are needed, as the slots grow
+FLASH_DIMS = range(8, 257, 8)  # the sizes of heads that PyTorch's flash attention takes
 
 
 class Part(NamedTuple):
@@ -24,7 +26,7 @@ class Part(NamedTuple):
 
 
 class Cache:
-    """The keys and values of texts, each (layers, slots, capacity, H, D).
+    """The keys and values of texts, each (layers, slots, H, capacity, D).
 
     Memory is taken when it is needed, in the precision and with the heads of the first keys that come: those
     of this process alone, where several share the heads.
@@ -33,7 +35,7 @@ class Cache:
     def __init__(self, layers: int, device: torch.device | str = "cpu"):
         self.layers, self.device = layers, torch.device(device)
         self.slots = self.capacity = 0
-        self.keys = self.values = torch.empty(0)
+        self.keys = self.values = torch.empty(layers, 0, 0, 0, 0)
 
     def prepare(self, parts: Sequence[Part], most: int) -> None:
         """Say what the next forward pass continues, in the order of its tokens: single tokens come first.
@@ -41,49 +43,42 @@ class Cache:
         `most`: the largest number of positions that a slot will ever hold.
         """
         self._reserve(1 + max(p.slot for p in parts), max(p.start + p.count for p in parts), most)
-        self.singles = sorted(p for p in parts if p.count == 1)
-        self.longer = [p for p in parts if p.count > 1]
-        if list(parts) != self.singles + self.longer:
+        singles = sorted(p for p in parts if p.count == 1)
+        self._longer = [p for p in parts if p.count > 1]
+        if list(parts) != singles + self._longer:
             raise ValueError("single tokens come first, in the order of their slots")
-        places = [torch.arange(p.start, p.start + p.count) for p in parts]
-        slots = torch.tensor([p.slot for p in parts]).repeat_interleave(
-            torch.tensor([p.count for p in parts])
-        )
-        positions = torch.cat(places)
-        self.positions = positions.to(self.device)  # (N,)
-        self._at = (slots * self.capacity + positions).to(self.device)  # (N,)
-        self._lengths = None
-        if self.device.type == "cuda":
-            counts = [0, *(p.count for p in parts)]
-            used = [p.start + p.count for p in parts]
-            places = [*(p.slot * self.capacity for p in parts), 0]
-            ragged = list(itertools.accumulate(counts)), places, used
-            tensors = [torch.tensor(x, dtype=torch.int32, device=self.device) for x in ragged]
-            self._lengths = tensors, max(counts), max(used)
-        self._groups = [self._group(first) for first in range(0, self.slots, GROUP)]
+        self._parts, self._n_singles = parts, len(singles)
+        positions = [position for p in parts for position in range(p.start, p.start + p.count)]
+        self.positions = torch.tensor(positions, device=self.device)  # (N,)
+        slots = [p.slot for p in parts for _ in range(p.count)]
+        self._slots = torch.tensor(slots, device=self.device)  # (N,)
+        self._ragged: _Ragged | None = None
+        numbered = list(enumerate(singles))
+        grouped = itertools.groupby(numbered, lambda single: single[1].slot // GROUP)
+        self._groups = [_Group(list(group), self.device) for _, group in grouped]
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Store `k` and `v` of one layer, and return what the queries take from their texts up to them.
 
         All are (1, N, H, D), of the tokens that `prepare` was told of.
         """
-        if self.keys.shape[1:3] != (self.slots, self.capacity) or self.keys.dtype != k.dtype:
-            self._allocate(k)
-        keys, values = self.keys[layer], self.values[layer]  # (slots, capacity, H, D)
-        keys.flatten(0, 1)[self._at] = k[0]
-        values.flatten(0, 1)[self._at] = v[0]
-        if self._lengths is not None and q.dtype != torch.float32:
-            return _flash(q[0], keys.flatten(0, 1), values.flatten(0, 1), *self._lengths)[None]
+        if self.keys.shape[1::2] != (self.slots, self.capacity):
+            self._allocate(k.shape[2], k.shape[3], k.dtype)
+        keys, values = self.keys[layer], self.values[layer]  # (slots, H, capacity, D)
+        keys[self._slots, :, self.positions] = k[0]
+        values[self._slots, :, self.positions] = v[0]
+        if q.device.type == "cuda" and q.dtype != torch.float32 and q.shape[3] in FLASH_DIMS:
+            if self._ragged is None:
+                self._ragged = _Ragged(self._parts, keys)
+            return self._ragged.attend(q[0], keys, values)[None]
         out = torch.empty_like(q[0])
         for group in self._groups:
-            if group is not None:
-                group.attend(q[0], keys, values, out)
-        at = len(self.singles)
-        for slot, start, count in self.longer:
-            end = start + count
-            out[at : at + count] = _sdpa(
-                q[:, at : at + count], keys[slot : slot + 1, :end], values[slot : slot + 1, :end], start
-            )[0]
+            group.attend(q[0], keys, values, out)
+        at = self._n_singles
+        for slot, start, count in self._longer:
+            now, here, until = slice(at, at + count), slice(slot, slot + 1), start + count
+            heads = q[:, now].transpose(1, 2), keys[here, :, :until], values[here, :, :until]
+            out[now] = _after(*heads, start)[0].transpose(0, 1)
             at += count
         return out[None]
 
@@ -92,30 +87,25 @@ class Cache:
         self._reserve(target + 1, self.capacity, self.capacity)
         if length and self.keys.numel():
             if self.slots > self.keys.shape[1]:
-                self._allocate(self.keys)
+                self._allocate(self.keys.shape[2], self.keys.shape[4], self.keys.dtype)
             for stored in (self.keys, self.values):
-                stored[:, target, :length] = stored[:, source, :length]
+                stored[:, target, :, :length] = stored[:, source, :, :length]
 
     def _reserve(self, slots: int, length: int, most: int) -> None:
         """Let there be so many slots, of at least `length` positions, from the next forward pass on."""
         self.slots = max(self.slots, slots)
         if length > self.capacity:
-            self.capacity = max(length, min(most, self.capacity + max(GROWTH, self.capacity // 2)))
+            self.capacity = max(length, min(most, length + max(GROWTH, length // 2)))
 
-    def _allocate(self, like: Tensor) -> None:
-        """Take the memory that is reserved, and keep what is stored. `like`: (.., H, D)."""
-        shape = (self.layers, self.slots, self.capacity, *like.shape[-2:])
+    def _allocate(self, heads: int, dim: int, dtype: torch.dtype) -> None:
+        """Take the memory that is reserved, and keep what is stored."""
+        shape = (self.layers, self.slots, heads, self.capacity, dim)
         old = self.keys, self.values
         # Not empty memory: what is hidden by a mask is multiplied by zero, and must be a number.
-        self.keys, self.values = (torch.zeros(shape, dtype=like.dtype, device=self.device) for _ in old)
+        self.keys, self.values = (torch.zeros(shape, dtype=dtype, device=self.device) for _ in old)
         for before, after in zip(old, (self.keys, self.values), strict=True):
             if before.numel():
-                after[:, : before.shape[1], : before.shape[2]] = before
-
-    def _group(self, first: int) -> "_Group | None":
-        """Return the single tokens of a group of slots, or None where it has none."""
-        inside = [(n, p) for n, p in enumerate(self.singles) if first <= p.slot < first + GROUP]
-        return _Group(inside, self.device) if inside else None
+                after[:, : before.shape[1], :, : before.shape[3]] = before
 
 
 class _Group:
@@ -134,33 +124,44 @@ class _Group:
         self.places = None if len(places) == len(lengths) else places.to(device)
 
     def attend(self, q: Tensor, keys: Tensor, values: Tensor, out: Tensor) -> None:
-        """Write attention of this group's tokens to `out`, both (N, H, D), as are the queries."""
+        """Write attention of this group's tokens to `out`, (N, H, D), as the queries are."""
         ours = q[self.queries]
         if self.places is not None:  # a slot between ours has no single token
             ours = q.new_zeros(self.last - self.first, *q.shape[1:]).index_copy_(0, self.places, ours)
-        slots = slice(self.first, self.last)
-        heads = [
-            x.transpose(1, 2)
-            for x in (ours[:, None], keys[slots, : self.length], values[slots, : self.length])
-        ]
-        found = torch.nn.functional.scaled_dot_product_attention(*heads, attn_mask=self.mask)[:, :, 0]
+        here = slice(self.first, self.last)
+        seen = keys[here, :, : self.length], values[here, :, : self.length]
+        found = scaled_dot_product_attention(ours[:, :, None], *seen, attn_mask=self.mask)[:, :, 0]
         out[self.queries] = found if self.places is None else found[self.places]
 
 
-def _sdpa(q: Tensor, k: Tensor, v: Tensor, start: int) -> Tensor:
-    """Return attention of queries (1, S, H, D), from position `start` on, to keys (1, T, H, D) up to them."""
-    heads = [x.transpose(1, 2) for x in (q, k, v)]
+class _Ragged:
+    """All tokens of a pass as PyTorch's flash attention takes them: by the lengths of their texts."""
+
+    def __init__(self, parts: Sequence[Part], keys: Tensor):
+        _, heads, capacity, _ = keys.shape
+        counts, used = [p.count for p in parts], [p.start + p.count for p in parts]
+        starts = [*(p.slot * heads * capacity for p in parts), 0]
+        told = [0, *itertools.accumulate(counts)], starts, used
+        self.queries, self.starts, self.used = (
+            torch.tensor(x, dtype=torch.int32, device=keys.device) for x in told
+        )
+        self.longest = max(counts), max(used)
+
+    def attend(self, q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Return attention of the queries, (N, H, D), to the keys and values, (slots, H, capacity, D)."""
+        slots, heads, capacity, dim = keys.shape
+        # The kernel wants all positions in one dimension, and goes from head to head by any stride.
+        shape, strides = ((slots * heads - heads + 1) * capacity, heads, dim), (dim, capacity * dim, 1)
+        flat = (x.as_strided(shape, strides, x.storage_offset()) for x in (keys, values))
+        lengths = self.queries, self.starts, *self.longest
+        return torch.ops.aten._flash_attention_forward(
+            q, *flat, *lengths, 0.0, True, False, seqused_k=self.used
+        )[0]
+
+
+def _after(q: Tensor, k: Tensor, v: Tensor, start: int) -> Tensor:
+    """Return attention of queries (1, H, S, D), from position `start` on, to keys (1, H, T, D) up to them."""
     if not start:
-        return torch.nn.functional.scaled_dot_product_attention(*heads, is_causal=True).transpose(1, 2)
-    mask = torch.ones(q.shape[1], k.shape[1], dtype=torch.bool, device=q.device).tril(start)
-    return torch.nn.functional.scaled_dot_product_attention(*heads, attn_mask=mask).transpose(1, 2)
-
-
-def _flash(
-    q: Tensor, k: Tensor, v: Tensor, lengths: Sequence[Tensor], longest_q: int, longest_k: int
-) -> Tensor:
-    """Return attention by PyTorch's flash attention, which takes the length of each text. `q`: (N, H, D)."""
-    queries, starts, used = lengths
-    return torch.ops.aten._flash_attention_forward(
-        q, k, v, queries, starts, longest_q, longest_k, 0.0, True, False, seqused_k=used
-    )[0]
+        return scaled_dot_product_attention(q, k, v, is_causal=True)
+    mask = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device).tril(start)
+    return scaled_dot_product_attention(q, k, v, attn_mask=mask)

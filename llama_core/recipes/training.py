@@ -134,6 +134,9 @@ class Train(Section):
     start_from: Identity[StartFrom | None] = None
     """Checkpoint of another training that this one starts from, for another learning rate after a spike, for
     more tokens, or on other data; null: from weights drawn by `seed`."""
+    imported: Identity[str | None] = Field(None, pattern=r"^train/[0-9a-f]{16}$")
+    """Folder on the store, train/ID, of an imported model, which is taken instead of training one, to be
+    evaluated and registered; null: one is trained."""
 
     @property
     def batch_sequences(self) -> int:

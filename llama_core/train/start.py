@@ -81,6 +81,48 @@ def check(root: Store, recipe: Recipe) -> None:
     _check_fits(root, recipe, recipe.tokenizer.vocab_size, shard)
 
 
+def check_imported(root: Store, recipe: Recipe) -> None:
+    """Check, before any work, the imported tokenizer and the imported model that the recipe takes.
+
+    Raises InputError where one is missing, or another one than the recipe has sizes for, and StoreError.
+    """
+    if recipe.tokenizer.imported:
+        words = _imported(root, recipe.tokenizer.imported, "tokenizer.imported")
+        if (found := words.shard("tokenizer").fact("vocab")) != recipe.tokenizer.vocab_size:
+            raise InputError(
+                f"tokenizer.imported: {words.url} has {found} pieces: set tokenizer.vocab_size to {found}"
+            )
+    if recipe.train.imported:
+        artifact = _imported(root, recipe.train.imported, "train.imported")
+        model, wanted = artifact.manifest["identity"].get("model"), in_full(recipe.model.identity())
+        if model != wanted:
+            raise InputError(
+                f"train.imported: the model of {artifact.url} is {model}, and `model` is {wanted}"
+            )
+        if recipe.tokenizer.imported:
+            check_tokenizer(artifact, words)
+
+
+def check_tokenizer(imported: Artifact, tokenizer: Artifact) -> None:
+    """Check that a tokenizer is that of an imported model. Raises InputError."""
+    if imported.manifest["inputs"].get("tokenizer") != tokenizer.digest:
+        theirs = ", ".join(imported.parents.get("tokenizer", [])) or "another one"
+        raise InputError(
+            f"train.imported: the tokenizer of {imported.name} is {theirs}, and not {tokenizer.name}: set "
+            "tokenizer.imported to it"
+        )
+
+
+def _imported(root: Store, folder: str, key: str) -> Artifact:
+    try:
+        return Artifact.load(root, folder)
+    except FileNotFoundError:
+        raise InputError(
+            f"{key}: {root.url_of(folder)} is no finished step: make it with "
+            f"`python -m llama_core.export MODEL {root.url} --format step`"
+        ) from None
+
+
 def _fitting(step: Step, recipe: Recipe, vocab_size: int, data: str) -> Shard:
     """Return the checkpoint that a step starts from, if it fits the step in all."""
     cfg = recipe.train.start_from

@@ -107,7 +107,7 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Artifact, A
     tokenizer = Step(store, "tokenizer", 1, {})
     train_tokenizer(tokenizer, TrainingText(corpus_artifact), recipe.tokenizer, recipe.mixture)
     tokenizer_artifact = tokenizer.commit(["tokenizer"])
-    step = Step(store, "tokens", 1, {})
+    step = Step(store, "tokens", 1, {}, {"tokenizer": tokenizer_artifact})
     plan = shards.plan(step, TrainingText(corpus_artifact), tokenizer_artifact, corpus_artifact.shards)
     return store, tokenizer_artifact, execute(step, plan)
 
@@ -120,6 +120,7 @@ def training(tokens: tuple[Store, Artifact, Artifact]) -> Callable[..., Training
     def make(**overrides: Any) -> Training:
         recipe = load_recipe("micro", SMALL | overrides)
         identity = {"test": secrets.token_hex(8), "train": recipe.train.identity()}
+        identity |= {"model": recipe.model.identity()}
         inputs = {"tokens": data, "tokenizer": Implied(tokenizer)}
         return Training(Job(Step(store, "train", REVISION, identity, inputs), recipe))
 

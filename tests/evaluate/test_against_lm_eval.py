@@ -55,3 +55,7 @@ def test_our_scores_are_those_of_lm_evals_own_model_on_the_export(trained: Train
     texts = [Instance("loglikelihood_rolling", {}, (words(n),), i) for i, n in enumerate((4, 60, 150))]
     expected = plain.loglikelihood_rolling(texts)
     assert ours.loglikelihood_rolling(texts) == pytest.approx(expected, rel=1e-4), json.dumps(expected)
+
+    asked = {"until": ["\n", "e "], "max_gen_toks": 16, "do_sample": False}
+    prompts = [Instance("generate_until", {}, (words(3 + 6 * i), asked), i) for i in range(12)]
+    assert ours.generate_until(prompts) == theirs.generate_until(prompts)

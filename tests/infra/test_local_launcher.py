@@ -369,6 +369,16 @@ def test_the_refusal_names_what_is_missing(overrides: dict, missing: str) -> Non
         check_capacity(load_recipe("micro", overrides | {"layout.micro_batch": 1}), here, here)
 
 
+def test_a_node_whose_memory_does_not_hold_the_export_is_found_before_the_training() -> None:
+    def with_memory(gib: int) -> partial[Capacity]:
+        memory = {"node_memory": gib << 30, "gpu_memory": 80 << 30}
+        return partial(Capacity, "slurm", nodes=256, cores=64, gpus=8, **memory)
+
+    check_capacity(load_recipe("65b"), with_memory(64), with_memory(64))
+    with pytest.raises(LaunchError, match=r"memory of a node, \d\d\.\d GiB of which the export takes"):
+        check_capacity(load_recipe("65b"), with_memory(32), with_memory(32))
+
+
 def test_the_estimate_of_memory_is_near_what_a_dry_run_of_one_rank_measured() -> None:
     """GiB at the peak under a memory tracker, FSDP over 8 GPUs with blocks recomputed, and with none."""
     one_server = load_recipe("7b", {"launch.nodes": 1})

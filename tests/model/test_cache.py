@@ -34,7 +34,7 @@ def test_texts_in_any_slots_and_pieces_give_their_logits(model: Llama, steps: li
             logits[row].append(found)
         start += count
     assert torch.allclose(torch.stack([torch.cat(row) for row in logits]), expected, atol=1e-5)
-    assert cache.keys.shape[2] <= 25
+    assert cache.keys.shape[3] <= 25
 
 
 @torch.no_grad()
@@ -51,6 +51,25 @@ def test_single_tokens_and_prompts_share_a_pass_and_a_copied_text_goes_on_alike(
     whole = model(texts)
     for row, expected in ((0, whole[0, 280:281]), (1, whole[0, 280:281]), (2, whole[1, :5]), (3, whole[2])):
         assert torch.allclose(found[row], expected, atol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@torch.no_grad()
+def test_flash_attention_by_lengths_gives_what_float32_gives(model: Llama) -> None:
+    texts = torch.randint(VOCAB, (3, 300), generator=torch.Generator().manual_seed(1)).cuda()
+    found = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        copied = Llama(CFG, VOCAB, attention="sdpa").to("cuda", dtype)
+        copied.load_state_dict(model.state_dict())
+        cache = Cache(CFG.n_layers, "cuda")
+        cache.prepare([Part(1, 0, 280), Part(3, 0, 7)], most=300)
+        copied(torch.cat([texts[0, :280], texts[1, :7]])[None], cache=cache)
+        cache.copy(1, 5, 280)
+        cache.prepare([Part(1, 280, 1), Part(5, 280, 1), Part(0, 0, 300), Part(3, 7, 20)], most=300)
+        tokens = torch.cat([texts[0, 280:281], texts[0, 280:281], texts[2], texts[1, 7:27]])
+        found[dtype] = copied(tokens[None], cache=cache).float()
+    assert (found[torch.float32] - found[torch.bfloat16]).abs().max() < 0.1 * found[torch.float32].std()
 
 
 def test_the_order_that_the_kernels_need_is_demanded() -> None:

@@ -45,7 +45,7 @@ GOLDEN = {
         "tokens": "14761f761a7d6e58",
         "train": "86e988afb3898826",
         "evaluate": "6d5b0ca574326622",
-        "export": "3075671f9b39c5ca",
+        "export": "6f8f54df8046194c",
     },
     "tiny": {
         "ingest.code": "50ef7fd24e168217",
@@ -57,7 +57,7 @@ GOLDEN = {
         "tokens": "14761f761a7d6e58",
         "train": "ccd0f351f9ef6ccc",
         "evaluate": "42d6d8e0a1b79e12",
-        "export": "3075671f9b39c5ca",
+        "export": "6f8f54df8046194c",
     },
     "llama-v1": {
         "ingest.commoncrawl": "eabe3361941e6c9d",
@@ -79,7 +79,7 @@ GOLDEN = {
         "tokens": "14761f761a7d6e58",
         "train": "3147ecdee299984a",
         "evaluate": "ced04f0d3e42d016",
-        "export": "3075671f9b39c5ca",
+        "export": "6f8f54df8046194c",
     },
 }
 TRAINED = {

@@ -1,0 +1,1 @@
+"""The export step as a program that a launcher starts."""
