@@ -23,6 +23,7 @@ from tasks.decontaminate import not_run, summary
 from tasks.evaluate import table as evaluation_rows
 from tasks.observe import say, show_link, show_markdown
 from tasks.register import Version
+from tasks.registry.details import link_report
 from tasks.run import Run
 from tasks.step import make, stage
 from tasks.tokenizer import bytes_per_token
@@ -51,6 +52,7 @@ def report(run: Run, made: dict[str, Artifact], version: Version) -> str:
     url = artifact.store.url_of(artifact.shard("report").object(".html").name)
     show_markdown("report", text, f"report of {version.model}, version {version.version}")
     show_link("report-page", url, "the report as a page")
+    link_report(version.model, version.version, version.run_id, url)
     say(closing(run, made, version, url))
     return url
 
@@ -242,12 +244,14 @@ def closing(run: Run, made: dict[str, Artifact], version: Version, url: str) -> 
     for sample in made["evaluate"].facts.get("samples", [])[:1]:
         shown = [x for x in (sample["prompt"] + sample["text"]).splitlines() if x.strip()][:6]
         lines += ["", "  a sample:", *(f"    {x[:100]}" for x in shown)]
+    uri = shlex.quote(f"models:/{version.model}@{version.alias}")
     lines += [
         "",
         "Next:",
-        f"  talk to it        .venv/bin/python -m llama_core.generate {shlex.quote(made['export'].url)}",
+        f"  talk to it        .venv/bin/python -m llama_core.generate {uri}",
         "  in the browser    make chat",
-        "  open the UIs      make stack",
+        f"  what it is from   .venv/bin/python -m tasks.trace {uri}   (--snippet TEXT: its documents)",
+        "  browse it         make stack   (both UIs)",
         "  run it on S3      make pretrain STORE=s3://bucket/prefix   (with AWS_ENDPOINT_URL and keys set)",
     ]
     return "\n".join(lines)

@@ -1,7 +1,9 @@
 """The model card: what MLflow shows as the description of a version, and of a registered model."""
 
+import json
+import shlex
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,14 +19,15 @@ from tasks.run import Run
 
 LONGEST = 5000  # characters that MLflow's table has for a description
 LICENSES = 4  # that are named of a source at most
+SPACE = "\u2003"  # wide, and no white space to Markdown
 NAME = 40  # characters of a licence, which a page may give itself
 # What Touvron et al. 2023 reckon with in Table 15: the power of a data centre per that of its devices, and
 # the kilograms of CO2 equivalents per kilowatt-hour of the average in the US.
 PUE, KG_PER_KWH = 1.1, 0.385
 BASE = (
     "**A base model**: it continues text. It has not been taught to answer, to follow instructions or to "
-    "refuse, it states what is false as fluently as what is true, and it repeats what its training text holds, "
-    "names and prejudices too. Look at its output before anybody relies on it."
+    "refuse, it states what is false as fluently as what is true, and it repeats what its training text "
+    "holds, names and prejudices too. Look at its output before anybody relies on it."
 )
 
 
@@ -59,7 +62,7 @@ class Place:
 
     def shown(self) -> str:
         """Return it as Markdown: a link where a browser can follow it from MLflow's page."""
-        if self.address.startswith(("http://", "https://", "#")):
+        if self.address.startswith(("http://", "https://", "#/")):
             return f"[{escape(self.what)}]({redact(self.address)})"
         return f"{escape(self.what)}: {code(redact(self.address))}"
 
@@ -124,7 +127,7 @@ def version_card(
         "## How to load it",
         how_to_load(uri),
         "## Where it came from",
-        f"`python -m tasks.trace {uri}` walks back to checkpoint, tokens, corpus and raw files, and with "
+        f"{trace_it(uri)} walks back to checkpoint, tokens, corpus and raw files, and with "
         "`--snippet TEXT` to the documents that hold a text.",
         " · ".join(place.shown() for place in places),
     ]
@@ -141,31 +144,37 @@ def model_card(name: str, recipe: str, alias: str) -> str:
     uri = f"models:/{name}@{alias}"
     return "\n\n".join(
         [
-            f"LLaMA (Touvron et al. 2023), pretrained from raw text by the recipe {code(recipe)}. Each version "
-            "is one training with its scores: its page tells its data, evaluation, energy and origin.",
+            f"LLaMA (Touvron et al. 2023), pretrained from raw text by the recipe {code(recipe)}. Each "
+            "version is one training with its scores: its page tells data, evaluation, energy and origin.",
             BASE,
             f"`@{alias}` is the version that was registered last; `@champion` the best one so far.",
             how_to_load(uri),
-            f"`python -m tasks.trace {uri}` leads back to the documents it was made from.",
+            f"{trace_it(uri)} leads back to the documents it was made from.",
         ]
     )
 
 
+def trace_it(uri: str) -> str:
+    """Return the command that shows where a model came from."""
+    return code(f"python -m tasks.trace {shlex.quote(uri)}")
+
+
 def how_to_load(uri: str) -> str:
     """Return three ways to load a model, as blocks of code."""
+    text = json.dumps(uri, ensure_ascii=False)  # as Python reads it too
     return "\n\n".join(
         [
             "With MLflow:",
             "```python\nimport mlflow\n"
-            f'model = mlflow.pyfunc.load_model("{uri}")\n'
+            f"model = mlflow.pyfunc.load_model({text})\n"
             'print(model.predict(["def main():"], {"max_new_tokens": 32}))\n```',
             "With transformers:",
             "```python\nimport mlflow\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n"
-            f'folder = mlflow.artifacts.download_artifacts("{uri}")\n'
+            f"folder = mlflow.artifacts.download_artifacts({text})\n"
             "model = AutoModelForCausalLM.from_pretrained(folder)\n"
             "tokenizer = AutoTokenizer.from_pretrained(folder)\n```",
             "In a terminal, with this project:",
-            f"```sh\npython -m llama_core.generate {uri} --prompt 'def main():'\n```",
+            f"```sh\npython -m llama_core.generate {shlex.quote(uri)} --prompt 'def main():'\n```",
         ]
     )
 
@@ -179,7 +188,8 @@ def _model(run: Run, trained: Artifact) -> str:
         (
             "shape",
             f"{model.n_layers} layers, dim {model.dim:,}, {model.n_heads} heads, "
-            f"feed-forward {model.ffn_dim:,}, vocabulary {recipe.tokenizer.vocab_size:,}, context {train.seq_len:,}",
+            f"feed-forward {model.ffn_dim:,}, vocabulary {recipe.tokenizer.vocab_size:,}, "
+            f"context {train.seq_len:,}",
         ),
         (
             "training",
@@ -191,7 +201,7 @@ def _model(run: Run, trained: Artifact) -> str:
     ]
     if train.start_from:
         rows.append(("starts from", redact(train.start_from.checkpoint)))
-    return table(("", ""), [row for row in rows if row[1]])
+    return _table(("", ""), [row for row in rows if row[1]])
 
 
 def _loss(told: Training, trained: Artifact) -> str:
@@ -226,7 +236,7 @@ def _data(run: Run, found: dict[str, SourceText]) -> str:
             epochs,
         )
         rows.append(row)
-    return table(("source", "kind", "share", "documents", "MB", "epochs"), rows, align="llrrrr")
+    return _table(("source", "kind", "share", "documents", "MB", "epochs"), rows)
 
 
 def _decontamination(run: Run, made: Lineage) -> str:
@@ -238,7 +248,12 @@ def _decontamination(run: Run, made: Lineage) -> str:
 
 def _evaluation(evaluation: Artifact) -> str:
     rows: list[dict[str, Any]] = evaluation_rows(evaluation)
-    return table(("what", "value", ""), [row.values() for row in rows]) if rows else "Not evaluated."
+    return _table(("what", "value", ""), [row.values() for row in rows]) if rows else "Not evaluated."
+
+
+def _table(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    """Return a table that MLflow shows readably: it leaves no room between cells, nor below a table."""
+    return f"{table(columns, rows).replace(' |', f'{SPACE}|')}\n\n&nbsp;"
 
 
 def _licenses(found: dict[str, SourceText], most: int) -> str:

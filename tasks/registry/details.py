@@ -25,12 +25,14 @@ from llama_core.url import redact
 from tasks.evaluate import scores
 from tasks.lineage import Lineage
 from tasks.observe import warn
-from tasks.registry.card import Place, SourceText, headline, model_card, texts, version_card
+from tasks.registry.card import LONGEST, Place, SourceText, headline, model_card, texts, version_card
 from tasks.run import Run
 from tasks.tracking import named
 
 MODEL_TAG = "llama.logged_model"  # the tag of a version that names the logged model with its metrics
 FLOW_TAG = "llama.flow_run"  # the tag of a version that names the Prefect run that has registered it
+REPORT_TAG = "llama.report"  # the tag of a version that names its report
+TRAINING = "?workflowType=machine_learning"  # or MLflow's pages would be those for agents
 DIGEST = 36  # characters of a dataset's digest, at most
 
 
@@ -180,7 +182,7 @@ def _describe_run(api: MlflowClient, shown: Shown) -> None:
     if MLFLOW_RUN_NOTE not in api.get_run(shown.run_id).data.tags:
         own = Place(
             f"{shown.name}, version {shown.version}",
-            f"#/models/{quote(shown.name, safe='')}/versions/{shown.version}",
+            f"#/models/{quote(shown.name, safe='')}/versions/{shown.version}{TRAINING}",
         )
         places = [own, *_places(api, shown)[1:]]
         text = f"{headline(shown.run, shown.made)}.\n\n{' · '.join(place.shown() for place in places)}"
@@ -188,14 +190,34 @@ def _describe_run(api: MlflowClient, shown: Shown) -> None:
 
 
 def _places(api: MlflowClient, shown: Shown) -> list[Place]:
-    """Return what a card links to: first the MLflow run."""
+    """Return what a card links to: first the curves of the run."""
     experiment = api.get_run(shown.run_id).info.experiment_id
-    places = [Place("MLflow run", f"#/experiments/{experiment}/runs/{shown.run_id}")]
+    inside = f"#/experiments/{experiment}"
+    places = [
+        Place("curves of the training", f"{inside}/runs/{shown.run_id}/model-metrics{TRAINING}"),
+        Place("scores of all models", f"{inside}/models{TRAINING}"),
+    ]
     if flow_run.id:
         places.append(Place(f"Prefect run {flow_run.name}", _flow_url()))
     if page := shown.made.get("corpus_page"):
         places.append(Place("corpus page", page.store.url_of(page.shard("page").object(".html").name)))
     return places
+
+
+def link_report(name: str, version: int, run_id: str, url: str) -> None:
+    """Name the report of a version in its card and among the tags of it and of its run, once."""
+    api, url = MlflowClient(), redact(url)
+    with _observed("the report"):
+        found = api.get_model_version(name, str(version))
+        if found.tags.get(REPORT_TAG) == url:
+            return
+        before = found.tags.get(REPORT_TAG)
+        text = found.description or ""
+        text = text.replace(before, url) if before else f"{text}\n\n{Place('report', url).shown()}"
+        if len(text) <= LONGEST:
+            api.update_model_version(name, str(version), text)
+        api.set_model_version_tag(name, str(version), REPORT_TAG, url)
+        api.set_tag(run_id, REPORT_TAG, url)
 
 
 def _flow_url() -> str:
