@@ -84,8 +84,15 @@ def look_at(tab: Tab, width: int) -> None:
 def begin(tab: Tab, server: tuple[str, psutil.Process], **query: str) -> None:
     """Open the page by a link, and wait until it has filled the page in."""
     link = "&".join(f"{name}={quote(value)}" for name, value in ({"seed": "7"} | query).items())
+    leave(tab)
     tab.open(f"{server[0]}/?{link}")
     tab.until("document.querySelector('#seed input')?.value === '7'")
+
+
+def leave(tab: Tab) -> None:
+    """Leave the page, so that what is waited for is none of it."""
+    tab.open("about:blank")
+    tab.until("!document.querySelector('gradio-app')")
 
 
 def write(tab: Tab, selector: str, text: str) -> None:
@@ -193,10 +200,10 @@ def test_a_link_holds_what_is_set_and_a_phone_shows_all_of_it(
         "(document.querySelector('#link textarea, #link input')?.value || '').match(/^http.*/)?.[0]"
     )
     look_at(tab, 390)
-    tab.open("about:blank")
+    leave(tab)
     tab.open(link)
     tab.until("document.querySelector('#text textarea')?.value === 'A & B + <c>\\n'")
     assert tab.value("document.querySelector('#temperature input').value") == "0.35"
     assert tab.value("document.querySelector('#mode input:checked').value") == "Summarise"
-    assert tab.value("document.querySelector('#summary textarea').value").startswith("{text}")
+    assert tab.until("document.querySelector('#summary textarea')?.value").startswith("{text}")
     assert tab.value("document.documentElement.scrollWidth") == 390

@@ -143,8 +143,12 @@ def page(models: Models, start: Settings) -> gr.Blocks:
             concurrency_id="engines",
         )
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
-        stop.click(lambda: show.notice("Stopped."), None, status, cancels=[running], **private)
-        anew.click(lambda: ("", "", "", "", [[], []]), None, shown[:5], cancels=[running], **private)
+        # First the work ends: what it has still sent would stand over what is said of its end.
+        for button, said, parts in (
+            (stop, lambda: show.notice("Stopped."), [status]),
+            (anew, lambda: ["", "", "", "", [[], []]], shown[:5]),
+        ):
+            button.click(None, cancels=[running], **private).then(said, None, parts, **private)
         for part in (mode, other):
             part.change(_fitting, [mode, other], [text, go, anew, conversation, summary, panel_b], **private)
         shade.change(None, shade, None, js="(on) => { document.body.classList.toggle('shaded', on) }")
@@ -201,7 +205,8 @@ def _panel(settings: Settings, answer: Answer, said: list[Turn]) -> Html:
     else:
         before = show.text_before(settings.text) if settings.mode == CONTINUE else ""
         body = before + show.tokens(answer.pieces)
-    return show.panel(answer.name, answer.url if answer.url != answer.name else "", Html(body))
+    place = f"{answer.url}, " if answer.url != answer.name else ""
+    return show.panel(answer.name, f"{place}seed {answer.seed}", Html(body))
 
 
 def _status(found: list[Answer], asked_for: int) -> Html:

@@ -34,7 +34,9 @@ class Page:
         said = self.program.output.readline()
         assert said.startswith("The page is at http://127.0.0.1:"), said + self.program.output.read()
         self.url = said.split()[-1]
-        self.settings = Settings(text="def main", model=str(folder), max_new_tokens=8, temperature=0.0)
+        self.settings = Settings(
+            text="def main", model=str(folder), max_new_tokens=8, temperature=0.0, seed=7
+        )
         config = httpx.get(f"{self.url}/config").json()
         self._write = next(d["id"] for d in config["dependencies"] if d["api_name"] == "write")
 
