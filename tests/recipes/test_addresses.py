@@ -67,7 +67,7 @@ GOLDEN = {
         "perplexity.commoncrawl": "dba31da110c86569",
         "references.commoncrawl": "773e345ee8cf683e",
         "ingest.c4": "e606ab1829c91dee",
-        "ingest.github": "e4541949dc82219b",
+        "ingest.github": "617b2be034dcdb55",
         "ingest.wikipedia": "d7627984daa5d623",
         "ingest.books": "3fce363db782edef",
         "ingest.arxiv": "c648afba9adf2d38",
