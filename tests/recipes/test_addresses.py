@@ -62,7 +62,7 @@ GOLDEN = {
     "llama-v1": {
         "ingest.commoncrawl": "ee5d002beb83cc20",
         "lines.commoncrawl": "9f184df023a5e902",
-        "quality.commoncrawl": "82253bcd7da5bc43",
+        "quality.commoncrawl": "dd868155d01526df",
         "language_models.commoncrawl": "3ebbe0109cbe9fd1",
         "perplexity.commoncrawl": "dba31da110c86569",
         "references.commoncrawl": "773e345ee8cf683e",

@@ -20,6 +20,7 @@ MIN_SHARE = 0.92  # of a licence's pairs of words that a text has: with fewer it
 MIN_DICE = 0.9  # licensee asks for 0.98 and looks at nothing else; here the words count, too, that differ
 MAX_RUN = 20  # words in a row between those of licences that are in none
 _WITHIN = 0.8  # of a licence's pairs, that another one has which is the same with more terms
+_PHRASE = 4  # words in a row that a licence has: a word of the text is the licence's in such a phrase alone
 MAX_AFTER = 50  # words after the last of a licence
 
 _TAG = re.compile(
@@ -33,8 +34,8 @@ _WORD = re.compile(r"[^\W_]{2,}")  # so numbers and letters of clauses do not co
 # A word that is parted at the end of a line, or has a hyphen.
 _HYPHEN = re.compile(r"(?<=[a-z])-(?:[ \t]*\n[\W_]*)?(?=[a-z])")
 _NAMES = r"(?:\w+ ){1,20}?"
-# The same in other spellings, the places where a licence names its owner, and what only adds to its rights:
-# the exceptions that LLVM, Swift and fmt make for compiled code.
+# The same in other spellings, the places where a licence names its owner, and what takes no right: FreeBSD's
+# sentence on views, and the exceptions that LLVM, Swift and fmt make for compiled code.
 _SPELLINGS = [
     (re.compile(pattern), put)
     for pattern, put in (
@@ -52,6 +53,12 @@ _SPELLINGS = [
         (rf"\bin no event (?:shall|will) {_NAMES}be (?:held )?liable\b", "in no event shall OWNER be liable"),
         (rf"\bas is and {_NAMES}disclaims? all\b", "as is and OWNER disclaims all"),
         (r"\bwith llvm exceptions\b", ""),
+        (
+            r"\bthe views and conclusions contained in the software and documentation are those of the"
+            r" authors and should not be interpreted as representing official policies"
+            r"(?: either expressed or implied)?(?: of (?:\w+ ){1,8}?project)?",
+            "",
+        ),
         (
             r"\b(?:(?:llvm|runtime library|optional) )?(?:exceptions? to the (?:apache )?license )?"
             r"as an exception if as result of your compiling your source code (?:\w+ ){1,40}?"
@@ -81,20 +88,20 @@ _RIGHTS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class _Licence:
-    """A published licence: its words, and their pairs and triples, also of what comes with it."""
+    """A published licence: its words, their pairs, and its phrases; also of what comes with it."""
 
     name: str
     words: tuple[str, ...]
     pairs: frozenset[tuple[str, str]]
     all_pairs: frozenset[tuple[str, str]]
-    triples: frozenset[tuple[str, ...]]
+    phrases: frozenset[tuple[str, ...]]
 
     @classmethod
     def of(cls, name: str, text: str, beside: str = "") -> "_Licence":
         words, more = _words(text), _words(beside)
         pairs = frozenset(pairwise(words))
-        triples = frozenset((*_triples(words), *_triples(more)))
-        return cls(name, tuple(words), pairs, pairs | frozenset(pairwise(more)), triples)
+        phrases = frozenset((*_phrases(words), *_phrases(more)))
+        return cls(name, tuple(words), pairs, pairs | frozenset(pairwise(more)), phrases)
 
 
 def licenses_in(text: str) -> list[str]:
@@ -121,18 +128,18 @@ def is_shortened(text: str) -> bool:
     known = _published()
     if any(len(licence.pairs & pairs) >= _NEARLY * len(licence.pairs) for licence in known):
         return False
-    triples = frozenset().union(*(licence.triples for licence in known))
-    return not any(_TERMS.search(run) for run, _ in _runs(words, triples))
+    phrases = frozenset().union(*(licence.phrases for licence in known))
+    return not any(_TERMS.search(run) for run, _ in _runs(words, phrases))
 
 
 def _is_whole(words: Sequence[str], pairs: frozenset[tuple[str, str]], found: Sequence[_Licence]) -> bool:
     """Tell whether a text is these licences and nothing else that matters."""
-    triples = frozenset(_triples(words))
+    phrases = frozenset(_phrases(words))
     for licence in found:
-        if any(_RIGHTS.search(run) for run, _ in _runs(licence.words, triples)):
+        if any(_RIGHTS.search(run) for run, _ in _runs(licence.words, phrases)):
             return False
     extra = 0
-    for run, at in _runs(words, frozenset().union(*(licence.triples for licence in found))):
+    for run, at in _runs(words, frozenset().union(*(licence.phrases for licence in found))):
         if _TERMS.search(run):
             return False
         size = run.count(" ") + 1
@@ -157,12 +164,12 @@ def _is_better(one: _Licence, other: _Licence, pairs: frozenset[tuple[str, str]]
     return (more if 2 * len(added & pairs) > len(added) else less) is one
 
 
-def _runs(words: Sequence[str], triples: frozenset[tuple[str, ...]]) -> Iterator[tuple[str, int]]:
-    """Yield the runs of words that are in none of the triples, each with the place where it begins."""
+def _runs(words: Sequence[str], phrases: frozenset[tuple[str, ...]]) -> Iterator[tuple[str, int]]:
+    """Yield the runs of words that are in none of the phrases, each with the place where it begins."""
     known = bytearray(len(words))
-    for at, triple in enumerate(_triples(words)):
-        if triple in triples:
-            known[at : at + 3] = b"\1\1\1"
+    for at, phrase in enumerate(_phrases(words)):
+        if phrase in phrases:
+            known[at : at + _PHRASE] = b"\1" * _PHRASE
     start = known.find(0)
     while start >= 0:
         end = known.find(1, start)
@@ -171,8 +178,8 @@ def _runs(words: Sequence[str], triples: frozenset[tuple[str, ...]]) -> Iterator
         start = known.find(0, end)
 
 
-def _triples(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    return zip(words, words[1:], words[2:], strict=False)
+def _phrases(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    return zip(*(words[at:] for at in range(_PHRASE)), strict=False)
 
 
 def _words(text: str) -> list[str]:

@@ -149,6 +149,8 @@ CLAUSES = [
     '"Commons Clause" License Condition v1.0',
     "The files in lib/ are under the GNU General Public License.",
     "No military use.",
+    "10. Use in the cloud. You may not offer the Work as a service.",
+    "You may not use the Software in any product of a competitor.",
     "Parts are proprietary and confidential.",
 ]
 

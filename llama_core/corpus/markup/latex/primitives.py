@@ -20,19 +20,9 @@ _TO = re.compile(r"to\s*")
 _CODE = re.compile(r"\s*(?:'(?P<octal>[0-7]{1,6})|\"(?P<hex>[0-9A-F]{1,6})|(?P<decimal>\d{1,6}))\s?")
 
 
-def _take(tokens: TokenReader, pattern: re.Pattern[str]) -> re.Match[str] | None:
-    """Take what the pattern matches off the next characters, and return the match; None if there is none."""
-    token = tokens.raw()
-    if token is None:
-        return None
-    found = pattern.match(token) if type(token) is str and token[0] not in "\\{}$\n" else None
-    tokens.put_back([token[found.end() :] if found else token])
-    return found
-
-
 def _rule(tokens: TokenReader) -> None:
     """Leave out the sides of a rule: `\\hrule height 1pt width 2cm`."""
-    while _take(tokens, _SIDE):
+    while tokens.take(_SIDE):
         tokens.length("\\hskip")
 
 
@@ -40,7 +30,7 @@ def _font(tokens: TokenReader) -> None:
     """Leave out the definition of a font: `\\font\\name=cmr10 scaled\\magstep1`."""
     if tokens.peek()[:1] == "\\":
         tokens.raw()
-        if (found := _take(tokens, _FILE)) and found["size"] and tokens.peek()[:1] == "\\":
+        if (found := tokens.take(_FILE)) and found["size"] and tokens.peek()[:1] == "\\":
             tokens.length(tokens.single())
 
 
@@ -58,7 +48,7 @@ def _name(tokens: TokenReader) -> str:
     """Return the number of a register, or the control word that stands for it."""
     if tokens.peek()[:1] == "\\":
         return (tokens.raw() or "").rstrip()
-    found = _take(tokens, _INDEX)
+    found = tokens.take(_INDEX)
     return found[0].strip() if found else ""
 
 
@@ -88,7 +78,7 @@ def _code_alone(tokens: TokenReader) -> None:
 
 def _font_dimension(tokens: TokenReader) -> None:
     """Leave out the assignment of a font's size or character: `\\fontdimen3\\tenrm=2pt`."""
-    _take(tokens, _INDEX)
+    tokens.take(_INDEX)
     tokens.word_ahead()
     tokens.length("\\catcode")
 
@@ -96,11 +86,11 @@ def _font_dimension(tokens: TokenReader) -> None:
 def _stream(tokens: TokenReader) -> None:
     """Leave out what is written to a file, or opened: `\\write16{...}` and `\\openout1=name `."""
     if tokens.number() is not None or tokens.peek()[:1] not in "\\{":
-        _take(tokens, _FILE_NAME)
+        tokens.take(_FILE_NAME)
     if tokens.peek().lstrip()[:1] == "{":
         tokens.argument()
     elif tokens.peek().startswith("to"):
-        _take(tokens, _TO)
+        tokens.take(_TO)
         tokens.word_ahead()
 
 
@@ -131,7 +121,7 @@ def _number(tokens: TokenReader) -> None:
     if tokens.peek() == "{":
         tokens.argument()
     else:
-        _take(tokens, _INDEX)
+        tokens.take(_INDEX)
 
 
 def _character(tokens: TokenReader) -> None:
@@ -139,7 +129,7 @@ def _character(tokens: TokenReader) -> None:
     if tokens.peek().startswith("`"):
         tokens.single()
         tokens.put_back([Verbatim(tokens.single().removeprefix("\\"))])
-    elif found := _take(tokens, _CODE):
+    elif found := tokens.take(_CODE):
         code = int(
             found["octal"] or found["hex"] or found["decimal"],
             {"octal": 8, "hex": 16}.get(found.lastgroup or "", 10),

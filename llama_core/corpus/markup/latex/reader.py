@@ -239,13 +239,13 @@ class TokenReader:
         """Return the characters that come next, up to a command, a group or another special character."""
         pieces: list[str] = []
         while sum(map(len, pieces)) < _MAX_RUN and (token := self.raw()) is not None:
-            if type(token) is not str or token == PAR or token[0] in "\\{}$&#^_~":
+            if type(token) is not str or token[0] in "\\{}$&#^_~\n":
                 self.unread(token)
                 break
-            pieces.append(" " if token == "\n" else token)
+            pieces.append(token)
         return "".join(pieces)
 
-    def _take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+    def take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
         """Take what the pattern matches off the next characters, and return the match, if there is one."""
         run = self.run()
         found = pattern.match(run)
@@ -255,11 +255,11 @@ class TokenReader:
 
     def number(self) -> str | None:
         """Take a number, after a `=` or without, and return its digits; None if a word stands for it."""
-        self._take(_EQUALS)
+        self.take(_EQUALS)
         self.expand_ahead()
         if self.character_ahead():
             return None
-        found = self._take(_NUMBER)
+        found = self.take(_NUMBER)
         if found is None:
             self.word_ahead()
         return found[1] if found else None
@@ -271,7 +271,7 @@ class TokenReader:
             return False
         self.raw()
         if name in _REGISTERS:
-            self._take(_INDEX)
+            self.take(_INDEX)
         return True
 
     def character_ahead(self) -> bool:
@@ -286,14 +286,14 @@ class TokenReader:
 
     def length(self, name: str) -> None:
         """Leave out what plain TeX reads after `name`: a length, a number or the target of an assignment."""
-        equals = self._take(_EQUALS)
+        equals = self.take(_EQUALS)
         assigns = equals is not None and "=" in equals[0]
         if assigns and self.character_ahead():
             return
         word = (name in TAKES_WORD or assigns) and name not in TAKES_NUMBER
         if not self._dimension(word) or name in TAKES_NUMBER:
             return
-        while (found := self._take(_STRETCH)) is not None:
+        while (found := self.take(_STRETCH)) is not None:
             if not self._dimension(word=True):
                 self.put_back([found[0]])
                 return
@@ -302,7 +302,7 @@ class TokenReader:
         """Take a length, and tell whether there was one. `word`: a control word may stand for it."""
         if word:
             self.expand_ahead()
-        found = self._take(_DIMENSION)
+        found = self.take(_DIMENSION)
         if found is None or not found["number"]:
             return word and self.word_ahead()
         if word or not found["unit"]:

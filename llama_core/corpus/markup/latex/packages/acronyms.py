@@ -63,9 +63,10 @@ def _forms() -> dict[str, Callable[[Expander], None]]:
     """Return what is done for each command that prints an acronym: also in its plural and capital forms."""
     stems = {
         "first": "gls ac",
-        "short": "acrshort acs acsu glsxtrshort glsentryshort glstext glsentrytext glsname glsentryname",
-        "long": "acrlong acl aclu glsxtrlong glsentrylong glsdesc",
-        "full": "acrfull acf acfi glsxtrfull glsentryfull glsfirst acflike",
+        "short": "acrshort acs acsu glsxtrshort glsentryshort glsfmtshort glsfmttext glstext glsentrytext "
+        "glsname glsentryname",
+        "long": "acrlong acl aclu glsxtrlong glsentrylong glsfmtlong glsdesc",
+        "full": "acrfull acf acfi glsxtrfull glsentryfull glsfmtfull glsfirst acflike",
     }
     found: dict[str, Callable[[Expander], None]] = {}
     for form, names in stems.items():

@@ -10,6 +10,7 @@ from llama_core.corpus.markup.latex.packages.units import unit
 _ROMAN = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII")
 _NO_SPACE = frozenset("°′″")  # signs that stand at their number
 _MAX_STEPS = 500  # tokens of a unit in which macros are expanded
+_EXPONENT = re.compile(r"(\d)\s*[eEdD]\s*\+?(-?\d+)")
 _SIGNS = re.compile(r"\+-|\\pm ?")
 
 
@@ -43,7 +44,9 @@ def _joined(value: Sequence[str], unit: Sequence[str], before: Sequence[str] = (
 
 
 def _value(reader: Definitions) -> list[str]:
-    return [_SIGNS.sub("±", t) if t[0] != "\\" or t.rstrip() == "\\pm" else t for t in reader.argument()]
+    """Return a number as it is printed: `1.5e-3` is 1.5 × 10^-3."""
+    value = [_SIGNS.sub("±", t) if t[0] != "\\" or t.rstrip() == "\\pm" else t for t in reader.argument()]
+    return [_EXPONENT.sub(r"\1 × 10^\2", t) for t in value]
 
 
 def _quantity(reader: Definitions) -> None:

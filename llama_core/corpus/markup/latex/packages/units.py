@@ -200,15 +200,15 @@ def _printed(parts: Sequence[_Part]) -> str:
     """Return a product of units: `J/(mol K)`. What stands for an exponent or a fraction in text stays."""
     above = _product([p for p in parts if not p.divides])
     below = [p for p in parts if p.divides]
-    if not below:
-        return above
     divisor = _product(below)
+    if not divisor:
+        return above
     return f"{above or '1'}/{divisor if len(below) == 1 else f'({divisor})'}"
 
 
 def _product(parts: Sequence[_Part]) -> str:
     text = ""
-    for part in map(str, parts):
+    for part in filter(None, map(str, parts)):
         glued = not text or part[0] in "^/_)" or text[-1] in "/("
         text += part if glued else f" {part}"
     return text
