@@ -49,6 +49,7 @@ _SUPERSCRIPT = re.compile(
     r"(?!&frasl;|⁄)",  # the upper half of a fraction
     re.IGNORECASE,
 )
+_NUMERO = re.compile(r"\b([nN])<sup\b[^<>]{0,200}>[oº]</sup>")
 _EXTERNAL = re.compile(
     r"\[(?:(?:https?|ftp|irc|news|gopher):)?//[^\s\[\]<>]*+((?:[^\[\]\n]++|\[[^\[\]\n]*+\])*+)\]"
     r"|\[mailto:[^\s\[\]]*+([^\[\]\n]*+)\]"
@@ -111,6 +112,7 @@ def read_page(
 
 def _inline(text: str) -> str:
     """Render what stands within lines: external links, HTML tags, magic words and entities."""
+    text = _NUMERO.sub(r"\1°", text)
     text = _QUOTED_LABEL.sub(r"\1 ", text)
     text = unquote(_SUPERSCRIPT.sub(_power, text)).replace(APART, "")
     text = _EXTERNAL.sub(lambda found: (found[1] or found[2] or "").strip() or HOLE, text)
@@ -139,10 +141,12 @@ def _power(found: re.Match[str]) -> str:
 
 def _address(found: str) -> str:
     """Return an address without the marks of the sentence after it: a bracket is one if it closes none."""
-    address = found
-    while address[-1:] in tuple(".,;:!?'") or (address.endswith(")") and "(" not in address):
-        address = address[:-1]
-    return address
+    unopened = found.count(")") - found.count("(")
+    end = len(found)
+    while end and (found[end - 1] in ".,;:!?'" or (found[end - 1] == ")" and unopened > 0)):
+        unopened -= found[end - 1] == ")"
+        end -= 1
+    return found[:end]
 
 
 def _addresses(cited: list[str]) -> list[str]:
