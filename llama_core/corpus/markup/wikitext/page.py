@@ -10,6 +10,7 @@ Our own code, not `mwparserfromhell`, which drops the words of templates and is 
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from llama_core.corpus.markup.html import unescape
@@ -93,7 +94,7 @@ def read_page(
     `language`: the code of the Wikipedia that the page is from. `definitions`: of its templates.
     """
     aside = Aside()
-    nesting = Nesting(title, language, MEDIA | CATEGORIES | set(hidden), definitions, aside)
+    nesting = Nesting(title, language, _hidden(frozenset(hidden)), definitions, aside)
     text = aside.take(RESERVED.sub("", wikitext.replace("\r", "")))
     in_scripts = scripts.applies_to(language)
     if in_scripts:
@@ -108,6 +109,12 @@ def read_page(
     disambiguates = DISAMBIGUATION_SWITCH.search(wikitext) is not None
     disambiguates = disambiguates or any(map(is_disambiguation, nesting.templates))
     return Page(text.strip(), addresses, disambiguates, nesting.outcomes)
+
+
+@lru_cache(maxsize=64)
+def _hidden(more: frozenset[str]) -> frozenset[str]:
+    """Return all namespaces whose links leave no words, the same object for the pages of a dump."""
+    return MEDIA | CATEGORIES | more
 
 
 def _inline(text: str) -> str:

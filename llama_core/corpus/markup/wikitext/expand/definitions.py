@@ -1,7 +1,7 @@
 """The templates that a dump defines: what of their pages is transcluded, and which page a name stands for."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,7 +114,7 @@ class Definitions:
             else:
                 self._texts.setdefault(definition.title, definition.text)
         self._parsed: dict[str, Nodes | None] = {}
-        self.results: dict[tuple[str, ...], Any] = _Bounded(_MAX_RESULTS)  # what callers found of calls
+        self.results: dict[tuple[Hashable, ...], Any] = _Bounded(_MAX_RESULTS)  # what callers found of calls
 
     def __len__(self) -> int:
         return len(self._texts) + len(self._redirects)
@@ -153,14 +153,14 @@ class Definitions:
         return tree
 
 
-class _Bounded(dict[tuple[str, ...], Any]):
+class _Bounded(dict[tuple[Hashable, ...], Any]):
     """A dictionary that is emptied when it is full."""
 
     def __init__(self, most: int):
         super().__init__()
         self._most = most
 
-    def __setitem__(self, key: tuple[str, ...], value: Any) -> None:
+    def __setitem__(self, key: tuple[Hashable, ...], value: Any) -> None:
         if len(self) >= self._most:
             self.clear()
         super().__setitem__(key, value)
