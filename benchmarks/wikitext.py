@@ -139,7 +139,7 @@ def show(wiki: Wiki, language: str, definitions: Definitions, n: int) -> None:
         pass
     known = [(key, value) for key, value in definitions.results.items() if isinstance(value, tuple)]
     for key, (words, outcome) in random.Random(0).sample(known, min(n, len(known))):
-        print(f"   {outcome:9}{{{{{'|'.join(key[1:])[:120]}}}}} => {words!r:.160}")
+        print(f"   {outcome:9}{{{{{'|'.join(map(str, key[2:]))[:120]}}}}} => {words!r:.160}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Hashable, Iterator
 
 from llama_core.corpus.markup.wikitext.call import Call
 from llama_core.corpus.markup.wikitext.elements import Aside
@@ -47,7 +47,7 @@ class Nesting:
         self,
         title: str = "",
         language: str = "",
-        hidden: Collection[str] = MEDIA | CATEGORIES,
+        hidden: frozenset[str] = MEDIA | CATEGORIES,
         definitions: Definitions = NONE,
         aside: Aside | None = None,
     ):
@@ -151,9 +151,9 @@ class Nesting:
             return error.with_traceback(None)
         return words, outcome
 
-    def _key(self, node: Node) -> tuple[str, ...] | None:
+    def _key(self, node: Node) -> tuple[Hashable, ...] | None:
         """Return what the result of a call depends on if all of it is plain text, else None."""
-        key = [self._language]
+        key: list[Hashable] = [self._language, self._hidden]
         for part in node.parts:
             text = part[0] if part else ""
             if len(part) > 1 or isinstance(text, Node) or "\x01" in text:

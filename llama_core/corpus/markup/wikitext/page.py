@@ -10,6 +10,7 @@ Our own code, not `mwparserfromhell`, which drops the words of templates and is 
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from llama_core.corpus.markup.html import unescape
@@ -49,6 +50,7 @@ _SUPERSCRIPT = re.compile(
     r"(?!&frasl;|⁄)",  # the upper half of a fraction
     re.IGNORECASE,
 )
+_NUMERO = re.compile(r"\b([nN])<sup\b[^<>]{0,200}>[oº]</sup>")
 _EXTERNAL = re.compile(
     r"\[(?:(?:https?|ftp|irc|news|gopher):)?//[^\s\[\]<>]*+((?:[^\[\]\n]++|\[[^\[\]\n]*+\])*+)\]"
     r"|\[mailto:[^\s\[\]]*+([^\[\]\n]*+)\]"
@@ -92,7 +94,7 @@ def read_page(
     `language`: the code of the Wikipedia that the page is from. `definitions`: of its templates.
     """
     aside = Aside()
-    nesting = Nesting(title, language, MEDIA | CATEGORIES | set(hidden), definitions, aside)
+    nesting = Nesting(title, language, _hidden(frozenset(hidden)), definitions, aside)
     text = aside.take(RESERVED.sub("", wikitext.replace("\r", "")))
     in_scripts = scripts.applies_to(language)
     if in_scripts:
@@ -109,8 +111,15 @@ def read_page(
     return Page(text.strip(), addresses, disambiguates, nesting.outcomes)
 
 
+@lru_cache(maxsize=64)
+def _hidden(more: frozenset[str]) -> frozenset[str]:
+    """Return all namespaces whose links leave no words, the same object for the pages of a dump."""
+    return MEDIA | CATEGORIES | more
+
+
 def _inline(text: str) -> str:
     """Render what stands within lines: external links, HTML tags, magic words and entities."""
+    text = _NUMERO.sub(r"\1°", text)
     text = _QUOTED_LABEL.sub(r"\1 ", text)
     text = unquote(_SUPERSCRIPT.sub(_power, text)).replace(APART, "")
     text = _EXTERNAL.sub(lambda found: (found[1] or found[2] or "").strip() or HOLE, text)
@@ -139,10 +148,12 @@ def _power(found: re.Match[str]) -> str:
 
 def _address(found: str) -> str:
     """Return an address without the marks of the sentence after it: a bracket is one if it closes none."""
-    address = found
-    while address[-1:] in tuple(".,;:!?'") or (address.endswith(")") and "(" not in address):
-        address = address[:-1]
-    return address
+    unopened = found.count(")") - found.count("(")
+    end = len(found)
+    while end and (found[end - 1] in ".,;:!?'" or (found[end - 1] == ")" and unopened > 0)):
+        unopened -= found[end - 1] == ")"
+        end -= 1
+    return found[:end]
 
 
 def _addresses(cited: list[str]) -> list[str]:

@@ -1,17 +1,18 @@
 """The templates that a dump defines: what of their pages is transcluded, and which page a name stands for."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from llama_core.corpus.markup.html import unescape
+from llama_core.corpus.markup.wikitext.elements import RESERVED
 from llama_core.corpus.markup.wikitext.names import TEMPLATES
 from llama_core.corpus.markup.wikitext.tree import APART, Nodes, TooDeepError, parse
 
 MAX_CHARS = 16_384  # of a definition; longer ones are boxes, or tables of data
 A_BOX = "{|"  # stands for a definition of which only this matters: it is a box
-MAX_TABLE_CHARS = 1 << 27  # of all definitions of a language; beyond it the longest are left out
+MAX_TABLE_CHARS = 1 << 26  # of all definitions of a language; beyond it the longest are left out
 _MAX_PARSED = 4096
 _MAX_RESULTS = 1 << 15
 _MAX_REDIRECTS = 3
@@ -62,7 +63,7 @@ def defined(title: str, target: str, wikitext: str) -> Definition | None:
     if target:
         other = normal(target.partition(":")[2].partition("#")[0])
         return Definition(name, other, "") if other else None
-    text = transcluded(wikitext)
+    text = transcluded(RESERVED.sub("", wikitext.replace("\r", "")))
     if _BOXES.match(text):
         return Definition(name, "", A_BOX)
     return Definition(name, "", text) if text.strip() and len(text) <= MAX_CHARS else None
@@ -113,7 +114,7 @@ class Definitions:
             else:
                 self._texts.setdefault(definition.title, definition.text)
         self._parsed: dict[str, Nodes | None] = {}
-        self.results: dict[tuple[str, ...], Any] = _Bounded(_MAX_RESULTS)  # what callers found of calls
+        self.results: dict[tuple[Hashable, ...], Any] = _Bounded(_MAX_RESULTS)  # what callers found of calls
 
     def __len__(self) -> int:
         return len(self._texts) + len(self._redirects)
@@ -152,14 +153,14 @@ class Definitions:
         return tree
 
 
-class _Bounded(dict[tuple[str, ...], Any]):
+class _Bounded(dict[tuple[Hashable, ...], Any]):
     """A dictionary that is emptied when it is full."""
 
     def __init__(self, most: int):
         super().__init__()
         self._most = most
 
-    def __setitem__(self, key: tuple[str, ...], value: Any) -> None:
+    def __setitem__(self, key: tuple[Hashable, ...], value: Any) -> None:
         if len(self) >= self._most:
             self.clear()
         super().__setitem__(key, value)

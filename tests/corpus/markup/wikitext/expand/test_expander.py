@@ -105,6 +105,10 @@ def test_a_call_becomes_what_its_definition_says(
     assert en(wikitext).text == expected
 
 
+def test_characters_that_the_reader_uses_itself_do_not_come_in_by_a_definition() -> None:
+    assert wiki("en", {"A": "x\x01\x000\x02\x03\x05y\r"})("{{a}}").text.replace("\0", "") == "x0y"
+
+
 def test_outcomes_of_calls_are_counted(en: Callable[[str], Page]) -> None:
     page = en(
         "{{nowrap|a {{ordinal|1}}}} {{convert|5|km}} {{box|b}} {{fact}} {{lua}} {{nothing of that name}}"
@@ -173,6 +177,8 @@ OTHERS = [
     ("es", {"Esd": "<span>{{{1}}}</span>",
             "Siglo": "siglo&nbsp;{{uc:{{{1}}}}}{{#if:{{{2|}}}|&nbsp;{{{2}}}}}"},
      "En el {{siglo|xix|a. C.}} y {{Plantilla:Esd|10 km}}.", "En el siglo XIX a. C. y 10 km."),
+    ("fr", {"N°": "<abbr title=\"numéro\">n<sup>o</sup></abbr>&nbsp;{{{1}}}", "1er": "1<sup>er</sup>"},
+     "Le {{n°|3}} et le {{1er}}.", "Le n° 3 et le 1er."),
     ("sr", {"Јез": "-{{{2}}}-"}, "Реч {{јез|en|word}}.", "Реч -word-."),
 ]  # fmt: skip
 
