@@ -7,7 +7,6 @@ those of the whole text.
 
 import functools
 import re
-import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -28,7 +27,7 @@ MIN_STOP_WORDS = 2
 _BULLETS = ("•", "‣", "-", "*")
 _ELLIPSES = ("...", "…")
 _PARAGRAPH = re.compile(r"\n{2,}")
-_LAST_SPACE = 0x3000
+_LAST_SPACE, _LAST_OF_PLANE = 0x3000, 0xFFFF
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 Keys = npt.NDArray[np.uint64]
@@ -65,7 +64,10 @@ class Words:
     def with_letters(self) -> int:
         """Return how many words have a letter."""
         letters = np.zeros(len(self._codes) + 1, np.int64)
-        np.cumsum(_letters().take(self._codes), out=letters[1:])
+        is_letter = _letters().take(np.minimum(self._codes, _LAST_OF_PLANE))
+        if len(rare := np.flatnonzero(self._codes > _LAST_OF_PLANE)):
+            is_letter[rare] = [_is_letter(chr(code)) for code in self._codes[rare].tolist()]
+        np.cumsum(is_letter, out=letters[1:])
         return int(np.count_nonzero(letters[self._stops] > letters[self._starts]))
 
     def as_strings(self) -> list[str]:
@@ -81,9 +83,13 @@ def _spaces() -> npt.NDArray[np.bool_]:
 
 @functools.cache
 def _letters() -> npt.NDArray[np.bool_]:
-    """Return which of all characters are letters: those of a word that are neither digits nor "_"."""
-    everything = map(chr, range(sys.maxunicode + 1))
-    return np.array([char.isalnum() and not char.isdecimal() for char in everything])
+    """Return which characters of Unicode's first plane are letters."""
+    return np.array([*map(_is_letter, map(chr, range(_LAST_OF_PLANE + 1)))])
+
+
+def _is_letter(char: str) -> bool:
+    """Tell whether a character is one of words, but neither a digit nor "_"."""
+    return char.isalnum() and not char.isdecimal()
 
 
 _held: list[Keys] = []
@@ -94,7 +100,8 @@ def _powers(n: int) -> tuple[Keys, Keys]:
     if not _held or len(_held[0]) < n:
         size = max(n, 1 << 16)
         bases = int(_MULTIPLIER), pow(int(_MULTIPLIER), -1, 1 << 64)
-        _held[:] = [np.cumprod(np.r_[np.uint64(1), np.full(size, base, np.uint64)]) for base in bases]
+        powers = (np.append(np.uint64(1), np.full(size, base, np.uint64)) for base in bases)
+        _held[:] = [np.cumprod(x, dtype=np.uint64) for x in powers]
     return _held[0], _held[1]
 
 
