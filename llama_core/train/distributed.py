@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 
 from llama_core.errors import LaunchError
+from llama_core.train.memory import keep_freed_memory
 from llama_core.train.network import LOOPBACK, open_store, restrict_messages, stay_on_loopback
 
 T = TypeVar("T")
@@ -87,6 +88,7 @@ def join(device: str) -> World:
         os.environ.setdefault("TORCH_NCCL_TRACE_BUFFER_SIZE", "2000")  # what the watchdog writes of NCCL
     else:
         place = torch.device("cpu")  # the launchers set its number of threads, OMP_NUM_THREADS
+        keep_freed_memory()
     if size > 1:
         address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         if os.environ.get("LOCAL_WORLD_SIZE") == str(size):  # all of them are here

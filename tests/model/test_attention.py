@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from llama_core.errors import RecipeError
+from llama_core.model import attention as attention_module
 from llama_core.model import kernels
 from llama_core.model.attention import DocMask, attention, backend_for
 
@@ -112,6 +113,20 @@ def test_documents_on_a_cpu_are_computed_as_under_the_dense_mask(monkeypatch, dt
     dense.prepare = lambda _: None  # so that attention takes the dense form
     expected = results("sdpa", dense)
     assert_near(results("sdpa", DocMask.from_tokens(TOKENS, BOS), dtype=dtype), expected, tolerance)
+
+
+@pytest.mark.parametrize("length", [5, 128, 300])
+def test_products_in_bf16_agree_with_float32_and_see_nothing_that_comes_later(monkeypatch, length):
+    size = (2, length, 2, 8)
+    by_flash = results("sdpa", None, size=size)
+    assert_near(results("sdpa", None, dtype=torch.bfloat16, size=size), by_flash, 1e-2)
+    monkeypatch.setattr(attention_module, "_is_short", lambda q: True)
+    assert_near(results("sdpa", None, size=size), by_flash, 1e-5)
+    q, k, v = qkv(*size)
+    out = attention(q, k, v, None, "sdpa")
+    for gradient in torch.autograd.grad(out[:, length // 2].sum(), (k, v)):
+        assert gradient[:, : length // 2 + 1].abs().sum((0, 2, 3)).all()
+        assert not gradient[:, length // 2 + 1 :].any()
 
 
 @pytest.mark.parametrize("together", [False, True])

@@ -6,6 +6,7 @@ The characters of n-grams are compared with the characters of all words, those o
 those of the whole text.
 """
 
+import functools
 import re
 from collections.abc import Iterator
 
@@ -33,28 +34,82 @@ _NOTHING = (
 )
 _PARAGRAPH = re.compile(f"\\n(?:[{_NOTHING}]*\\n)+")
 _BLANK = re.compile(f"[{_NOTHING}]*")
-_LETTER = re.compile(r"[^\W\d_]")
+_LAST_SPACE, _LAST_OF_PLANE = 0x3000, 0xFFFF
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 Keys = npt.NDArray[np.uint64]
 
 
 class Words:
-    """The words of a text, which both filters share.
+    """The words of a text, which both filters share. They are found and hashed without making strings.
 
-    `all`: the words, in order. `ends`: int64 (words + 1,), the characters of the words before each one, and
-    then of all words. `chars`: the characters of all words.
+    `n`: how many they are. `ends`: int64 (n + 1,), the characters of the words before each one, and then of
+    all words. `chars`: the characters of all words. `keys`: uint64 (n,), a hash of each word.
     """
 
     def __init__(self, text: str):
-        self.all = text.split()
-        self.ends = np.zeros(len(self.all) + 1, np.int64)
-        np.cumsum(np.fromiter(map(len, self.all), np.int64, len(self.all)), out=self.ends[1:])
+        self._text = text
+        self._codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+        is_word = np.zeros(len(text) + 2, np.bool_)
+        np.logical_not(_spaces().take(np.minimum(self._codes, _LAST_SPACE + 1)), out=is_word[1:-1])
+        bounds = np.flatnonzero(is_word[1:] != is_word[:-1])
+        self._starts, self._stops = bounds[::2], bounds[1::2]
+        self.n = len(self._starts)
+        self.ends = np.zeros(self.n + 1, np.int64)
+        np.cumsum(self._stops - self._starts, out=self.ends[1:])
         self.chars = int(self.ends[-1])
 
+    @functools.cached_property
     def keys(self) -> Keys:
-        """Hash each word: uint64 (words,). The hashes differ between processes; only compare them here."""
-        return np.fromiter(map(hash, self.all), np.int64, len(self.all)).view(np.uint64)
+        """Hash each word: a polynomial in its characters modulo 2**64."""
+        forth, back = _powers(len(self._codes))
+        sums = np.zeros(len(self._codes) + 1, np.uint64)
+        np.cumsum((self._codes + np.uint32(1)) * forth[: len(self._codes)], out=sums[1:])
+        found: Keys = (sums[self._stops] - sums[self._starts]) * back[self._starts]
+        return (found ^ (found >> np.uint64(32))) * _MULTIPLIER
+
+    def with_letters(self) -> int:
+        """Return how many words have a letter."""
+        letters = np.zeros(len(self._codes) + 1, np.int64)
+        is_letter = _letters().take(np.minimum(self._codes, _LAST_OF_PLANE))
+        if len(rare := np.flatnonzero(self._codes > _LAST_OF_PLANE)):
+            is_letter[rare] = [_is_letter(chr(code)) for code in self._codes[rare].tolist()]
+        np.cumsum(is_letter, out=letters[1:])
+        return int(np.count_nonzero(letters[self._stops] > letters[self._starts]))
+
+    def as_strings(self) -> list[str]:
+        """Return the words themselves."""
+        return self._text.split()
+
+
+@functools.cache
+def _spaces() -> npt.NDArray[np.bool_]:
+    """Return which characters are white space, up to the last one that is, and then False for all others."""
+    return np.array([chr(code).isspace() for code in range(_LAST_SPACE + 1)] + [False])
+
+
+@functools.cache
+def _letters() -> npt.NDArray[np.bool_]:
+    """Return which characters of Unicode's first plane are letters."""
+    return np.array([*map(_is_letter, map(chr, range(_LAST_OF_PLANE + 1)))])
+
+
+def _is_letter(char: str) -> bool:
+    """Tell whether a character is one of words, but neither a digit nor "_"."""
+    return char.isalnum() and not char.isdecimal()
+
+
+_held: list[Keys] = []
+
+
+def _powers(n: int) -> tuple[Keys, Keys]:
+    """Return the first powers, at least `n` of them, of an odd number and of its inverse modulo 2**64."""
+    if not _held or len(_held[0]) < n:
+        size = max(n, 1 << 16)
+        bases = int(_MULTIPLIER), pow(int(_MULTIPLIER), -1, 1 << 64)
+        powers = (np.append(np.uint64(1), np.full(size, base, np.uint64)) for base in bases)
+        _held[:] = [np.cumprod(x, dtype=np.uint64) for x in powers]
+    return _held[0], _held[1]
 
 
 def repetition_reason(text: str, words: Words) -> str | None:
@@ -70,7 +125,7 @@ def quality_reason(text: str, words: Words) -> str | None:
     The rules are of its length, the length of words, symbols, bullets, ellipses, words without letters, and
     stop words, which are English.
     """
-    n = len(words.all)
+    n = words.n
     if n < MIN_WORDS:
         return "gopher_short"
     if n > MAX_WORDS:
@@ -88,30 +143,37 @@ def quality_reason(text: str, words: Words) -> str | None:
         return "gopher_bullet_lines"
     if sum([line.endswith(_ELLIPSES) for line in lines]) > MAX_ELLIPSIS_LINES * len(lines):
         return "gopher_ellipsis_lines"
-    if not _have_letters(words.all, MIN_ALPHABETIC * n):
+    if not _have_letters(words, MIN_ALPHABETIC * n):
         return "gopher_few_letters"
-    if not _have_stop_words(words.all):
+    if not _have_stop_words(words):
         return "gopher_few_stop_words"
     return None
 
 
-def _have_stop_words(words: list[str]) -> bool:
+def _have_stop_words(words: Words) -> bool:
     """Tell whether enough of the stop words are among the words."""
     found = 0
-    for stop_word in STOP_WORDS:
-        if stop_word in words or stop_word.capitalize() in words:
+    for small, capital in _stop_words():
+        if ((words.keys == small) | (words.keys == capital)).any():
             found += 1
             if found == MIN_STOP_WORDS:  # each stop word that is looked for costs a search of all words
                 return True
     return False
 
 
-def _have_letters(words: list[str], enough: float) -> bool:
-    """Tell whether at least `enough` words have a letter."""
-    lower = sum(map(str.islower, words))  # with title case next, a quick proof for most texts
-    if lower >= enough or lower + sum(map(str.istitle, words)) >= enough:
+@functools.cache
+def _stop_words() -> list[tuple[np.uint64, np.uint64]]:
+    """Return the hashes of each stop word, with a small letter first and with a capital."""
+    return [(Words(w).keys[0], Words(w.capitalize()).keys[0]) for w in STOP_WORDS]
+
+
+def _have_letters(words: Words, enough: float) -> bool:
+    """Tell whether at least `enough` words have a letter, or are cased, as some symbols are."""
+    if words.with_letters() >= enough:
         return True
-    return sum([_LETTER.search(word) is not None for word in words]) >= enough
+    strings = words.as_strings()
+    lower = sum(map(str.islower, strings))
+    return lower >= enough or lower + sum(map(str.istitle, strings)) >= enough
 
 
 def _duplicate_units(text: str) -> str | None:
@@ -139,11 +201,15 @@ def _duplicate_units(text: str) -> str | None:
 
 def _repeated_ngrams(words: Words) -> Iterator[str]:
     """Yield the limits that repeated n-grams exceed, in the order of table A1."""
-    one = keys = words.keys()
+    one = keys = words.keys
+    pairs_are_rare = False  # and so is what begins with them
     for n in range(2, 1 + min(max(MAX_DUPLICATE_NGRAM), len(one))):
         keys = keys[:-1] * _MULTIPLIER + one[n - 1 :]  # those of (n-1)-grams become those of n-grams
+        if n == 2:
+            fewest = [_fewest(words, k) for k in MAX_TOP_NGRAM if k <= len(one)]
+            pairs_are_rare = not _occurs(np.sort(keys), min(fewest))
         if n in MAX_TOP_NGRAM:
-            if _top_ngram_is_over(words, keys, n):
+            if not pairs_are_rare and _top_ngram_is_over(words, keys, n):
                 yield f"gopher_top_{n}gram"
             continue
         repeated = _repeated_chars(words, keys, n)
@@ -158,15 +224,23 @@ def _longest(words: Words, n: int) -> int:
     return int((words.ends[n:] - words.ends[:-n]).max())
 
 
+def _fewest(words: Words, n: int) -> int:
+    """Return a number of occurrences below which the most frequent n-gram cannot exceed its limit."""
+    return max(2, int(MAX_TOP_NGRAM[n] * words.chars / _longest(words, n)))
+
+
+def _occurs(ordered: Keys, times: int) -> bool:
+    """Tell whether any of the sorted keys is there at least so many times."""
+    return bool((ordered[times - 1 :] == ordered[: max(0, len(ordered) - times + 1)]).any())
+
+
 def _top_ngram_is_over(words: Words, keys: Keys, n: int) -> bool:
     """Tell whether all occurrences of the most frequent n-gram have more characters than the limit.
 
     An n-gram that occurs once does not count. Of several that are equally frequent, the longest counts.
     """
     limit = MAX_TOP_NGRAM[n] * words.chars
-    enough = max(2, int(limit / _longest(words, n)))  # fewer occurrences cannot exceed the limit
-    ordered = np.sort(keys)
-    if not (ordered[enough - 1 :] == ordered[: max(0, len(keys) - enough + 1)]).any():
+    if not _occurs(np.sort(keys), _fewest(words, n)):
         return False
     _, first, counts = np.unique(keys, return_index=True, return_counts=True)
     most = int(counts.max())
@@ -183,8 +257,10 @@ def _repeated_chars(words: Words, keys: Keys, n: int) -> int:
     at_most = int(np.count_nonzero(ordered[1:] == ordered[:-1])) * _longest(words, n)
     if at_most <= LEAST_DUPLICATE_NGRAM * words.chars:
         return at_most
-    order = np.argsort(keys, kind="stable")
-    ordered = keys[order]
-    at = np.sort(order[1:][ordered[1:] == ordered[:-1]])
-    until = np.append(at[1:], len(words.all))  # a repeat counts up to the next one's start
+    order = np.argsort(keys)
+    groups = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    is_repeat = np.ones(len(keys), np.bool_)
+    is_repeat[np.minimum.reduceat(order, groups)] = False
+    at = np.flatnonzero(is_repeat)
+    until = np.append(at[1:], words.n)  # a repeat counts up to the next one's start
     return int((words.ends[np.minimum(at + n, until)] - words.ends[at]).sum())
