@@ -52,8 +52,8 @@ class Token(NamedTuple):
 
 
 @dataclass(eq=False)
-class _Job:
-    """A request in work."""
+class _Reading:
+    """A request in work: its prompt is read once for all of its continuations."""
 
     number: int
     request: Request
@@ -69,7 +69,7 @@ class _Job:
 class _Row:
     """A continuation that has a slot in the cache: its number in the list of rows."""
 
-    job: _Job
+    reading: _Reading
     sample: int
     length: int = 0  # tokens in the cache
     new: list[int] = field(default_factory=list)
@@ -77,12 +77,12 @@ class _Row:
 
     @property
     def unread(self) -> int:
-        return len(self.job.request.ids) - self.length
+        return len(self.reading.request.ids) - self.length
 
     def next_tokens(self, most: int) -> Sequence[int]:
         """Return the tokens that the next forward pass takes, of the prompt no more than `most`."""
         if self.unread > 0:
-            return self.job.request.ids[self.length : self.length + most]
+            return self.reading.request.ids[self.length : self.length + most]
         return self.new[-1:]
 
 
@@ -112,7 +112,7 @@ def generate(
         made = batch.step()
         for row, token in made:
             last = ends(token.request, token.sample, token.id)
-            row.done = last or len(row.new) == row.job.request.max_new_tokens
+            row.done = last or len(row.new) == row.reading.request.max_new_tokens
         try:
             yield from (token for _, token in made)
         except GeneratorExit:
@@ -136,7 +136,7 @@ class _Batch:
         self.world = world if world is not None and world.size > 1 else None
         self.device = world.device if world is not None else next(model.parameters()).device
         self.cache = Cache(len(model.layers), self.device)
-        self.jobs: deque[_Job] = deque()  # those with continuations that have no place yet
+        self.readings: deque[_Reading] = deque()  # those with continuations that have no place yet
         self.rows: list[_Row] = []
         self.taken = 0
 
@@ -151,36 +151,36 @@ class _Batch:
     def admit(self) -> bool:
         """Give free places to continuations, and return whether there is any work."""
         free = self.size - sum(not row.done for row in self.rows)
-        for job in self.jobs:
-            if job.first is not None:
-                for _ in range(min(free, job.pending)):
-                    self._fork(job)
+        for reading in self.readings:
+            if reading.first is not None:
+                for _ in range(min(free, reading.pending)):
+                    self._fork(reading)
                     free -= 1
             else:
-                free -= min(free, job.pending)  # the others follow when the prompt is read
+                free -= min(free, reading.pending)  # the others follow when the prompt is read
         new = []
         while free > 0 and (request := next(self.requests, None)) is not None:
             if not request.ids or request.max_new_tokens < 1:
                 raise ValueError("a request has a prompt of at least one token, and wants one or more")
-            job = _Job(self.taken, request)
+            reading = _Reading(self.taken, request)
             self.taken += 1
             if request.seeds:
-                new.append(job)
-                free -= min(free, job.pending)
+                new.append(reading)
+                free -= min(free, reading.pending)
         # Texts of like lengths lie side by side in the cache.
-        for job in sorted(new, key=lambda job: len(job.request.ids)):
-            self._place(_Row(job, 0))
-            job.started = 1
-        self.jobs = deque(job for job in [*self.jobs, *new] if job.pending)
+        for reading in sorted(new, key=lambda reading: len(reading.request.ids)):
+            self._place(_Row(reading, 0))
+            reading.started = 1
+        self.readings = deque(reading for reading in [*self.readings, *new] if reading.pending)
         self._close_ranks()
         return bool(self.rows)
 
-    def _fork(self, job: _Job) -> None:
+    def _fork(self, reading: _Reading) -> None:
         """Begin a further continuation of a prompt that is read: where one of them was, or with a copy."""
-        length = len(job.request.ids)
-        slots = [slot for slot, row in enumerate(self.rows) if row.job is job and row.unread <= 0]
-        row = _Row(job, job.started, length if slots else 0)
-        job.started += 1
+        length = len(reading.request.ids)
+        slots = [slot for slot, row in enumerate(self.rows) if row.reading is reading and row.unread <= 0]
+        row = _Row(reading, reading.started, length if slots else 0)
+        reading.started += 1
         if over := [slot for slot in slots if self.rows[slot].done]:
             self.rows[over[0]] = row
             return
@@ -191,7 +191,7 @@ class _Batch:
     def _place(self, row: _Row) -> int:
         """Give a row the slot of one that is done, or a new one. Return its number."""
         for slot, old in enumerate(self.rows):
-            if old.done and (not old.job.pending or old.job is row.job):
+            if old.done and (not old.reading.pending or old.reading is row.reading):
                 self.rows[slot] = row
                 return slot
         self.rows.append(row)
@@ -215,7 +215,7 @@ class _Batch:
         ready = following[0] + forked
         if not ready:
             return []
-        firsts = [row.job.first for row in forked if row.job.first is not None]
+        firsts = [row.reading.first for row in forked if row.reading.first is not None]
         logits = torch.cat([following[1], *firsts]).float()  # (R, V)
         ids = self._choose(ready, logits)
         if self.world is not None:
@@ -235,7 +235,7 @@ class _Batch:
                     "the model gives no probabilities: its weights hold infinities, or what is no number"
                 )
             row.new.append(token)
-            found.append((row, Token(row.job.number, row.sample, token, logprob, others)))
+            found.append((row, Token(row.reading.number, row.sample, token, logprob, others)))
         return found
 
     def _read(self) -> tuple[list[_Row], Tensor]:
@@ -270,20 +270,20 @@ class _Batch:
         with torch.no_grad():
             logits = self.model(ids, cache=self.cache, head=head)
         for place, row in enumerate(ready):
-            if row.job.pending and row.job.first is None:
-                row.job.first = logits[place : place + 1].clone()
+            if row.reading.pending and row.reading.first is None:
+                row.reading.first = logits[place : place + 1].clone()
         return ready, logits
 
     def _choose(self, ready: list[_Row], logits: Tensor) -> Tensor:
-        settings = [(r.job.request.temperature, r.job.request.top_p) for r in ready]
+        settings = [(r.reading.request.temperature, r.reading.request.top_p) for r in ready]
         if not any(temperature for temperature, _ in settings):
             best, ids = logits.max(-1)
             return torch.where(best.isfinite(), ids, -1)
         temperatures, top_ps = torch.tensor(settings, dtype=torch.float64).clamp_max(1e30).float().T
-        numbers = [(r.job.request.seeds[r.sample], len(r.new)) for r in ready]
+        numbers = [(r.reading.request.seeds[r.sample], len(r.new)) for r in ready]
         seeds, steps = torch.tensor(numbers, dtype=torch.int64).T
         return draw.choose(logits, *(x.to(self.device) for x in (temperatures, top_ps, seeds, steps)))
 
     @staticmethod
     def _most(row: _Row) -> int:
-        return len(row.job.request.ids) + row.job.request.max_new_tokens
+        return len(row.reading.request.ids) + row.reading.request.max_new_tokens
