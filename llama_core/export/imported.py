@@ -30,7 +30,10 @@ NAMES = {dtype: name for name, dtype in PRECISIONS.items()}
 
 
 def import_model(
-    weights: Weights, root: Store, dtype: torch.dtype | None = None, told: Callable[[int], Any] = id
+    weights: Weights,
+    root: Store,
+    dtype: torch.dtype | None = None,
+    told: Callable[[int], Any] = lambda size: None,
 ) -> Artifact:
     """Return the train step that a model becomes on a store, which is made unless it is there.
 

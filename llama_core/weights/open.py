@@ -57,7 +57,8 @@ def whole(store: Store) -> Iterator[None]:
     except FileNotFoundError as error:
         raise InputError(
             f"{store.url} is not whole, {error}: beside config.json belong tokenizer.model, the "
-            "SentencePiece file of LLaMA, and the weights as safetensors; beside a train step, its inputs"
+            "SentencePiece file of LLaMA, and the weights as safetensors; beside params.json, all "
+            "consolidated.NN.pth; beside a train step, its inputs"
         ) from error
     except MemoryError:
         raise InputError(f"the model at {store.url} does not fit into the memory of this machine") from None
