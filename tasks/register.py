@@ -117,8 +117,10 @@ def register(run: Run, lineage: dict[str, Artifact], evaluation: Artifact, expor
         tracking.set_tags(run_id, tags)
         shown = Shown(run, made, name, version, run_id)
         show(shown)
-        judge(shown)
+        judged = judge(shown)
     say(f"  {'register':<20} {'reused' if found else 'made':>8}  models:/{name}@{alias}, version {version}")
+    if judged:
+        say(f"      {judged}")
     show_link("registered-model", source, f"models:/{name}@{alias}, version {version}")
     return Version(name, version, alias, source, run_id)
 

@@ -15,6 +15,7 @@ from llama_core.train.metrics.record import records
 from llama_core.url import redact
 from tasks.evaluate import table as evaluation_rows
 from tasks.lineage import Lineage
+from tasks.observe import clock
 from tasks.run import Run
 
 LONGEST = 5000  # characters that MLflow's table has for a description
@@ -194,7 +195,7 @@ def _model(run: Run, trained: Artifact) -> str:
         (
             "training",
             f"{_tokens(trained, run):,} tokens in {trained.counts.get('steps', train.steps):,} steps, "
-            f"peak rate {train.lr:g}",
+            f"peak rate {train.lr:g}" + (f", {clock(told.seconds)} in steps" if told.seconds else ""),
         ),
         ("loss", _loss(told, trained)),
         ("energy", _energy(told)),

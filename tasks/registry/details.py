@@ -20,6 +20,7 @@ from prefect.runtime import flow_run
 
 from infra.prefect_server import HOST, STACK_PORT, announced
 from llama_core.artifact import Artifact
+from llama_core.errors import LlamaError
 from llama_core.file_system import brief
 from llama_core.url import redact
 from tasks.evaluate import scores
@@ -77,7 +78,7 @@ def show(shown: Shown) -> None:
 def _observed(what: str) -> Iterator[None]:
     try:
         yield
-    except mlflow.MlflowException as error:
+    except (mlflow.MlflowException, LlamaError) as error:
         warn(f"      MLflow does not show {what} ({brief(error)}): the version itself is whole")
 
 

@@ -16,7 +16,6 @@ from llama_core.artifact import Artifact
 from llama_core.errors import LlamaError
 from llama_core.markdown import escape
 from llama_core.store import Store
-from tasks.observe import say
 from tasks.registry.card import LONGEST, cells
 from tasks.registry.details import Shown
 from tasks.registry.names import EXPORT_TAG
@@ -110,15 +109,18 @@ def _shown(measure: Measure | None) -> str:
     return f"{100 * measure.value:.1f} ± {100 * measure.error:.1f}"
 
 
-def judge(shown: Shown) -> None:
-    """Compare a version with the champion, once, and let the alias point at it where it passes."""
+def judge(shown: Shown) -> str:
+    """Compare a version with the champion, once, and let the alias point at it where it passes.
+
+    Returns what was decided, in a sentence, or nothing where nothing was to be decided.
+    """
     cfg, api = shown.run.recipe.register_, MlflowClient()
     alias, number = cfg.champion, str(shown.version)
     if alias is None or alias == cfg.alias:
-        return
+        return ""
     version = api.get_model_version(shown.name, number)
     if GATE_TAG in version.tags:
-        return
+        return ""
     before = api.get_registered_model(shown.name).aliases.get(alias)
     ours = measures(shown.made["evaluate"])
     if before is None or str(before) == number:
@@ -137,7 +139,7 @@ def judge(shown: Shown) -> None:
     if len(text) <= LONGEST:
         api.update_model_version(shown.name, number, text)
     api.set_model_version_tag(shown.name, number, GATE_TAG, f"{said}{against}: {verdict.why}")
-    say(f"      version {number} {said}{against}: {verdict.why}")
+    return f"version {number} {said}{against}: {verdict.why}"
 
 
 def _scores_of(api: MlflowClient, name: str, version: str) -> dict[str, Measure]:

@@ -32,7 +32,7 @@ EXPORT_TAG = "llama.export"  # the tag of a version that holds the URL of its ex
 SHOWN = 10  # names that an error lists at most
 
 _NAME = re.compile(
-    r"models:/+(?P<name>[^/]+?) (@(?P<alias>[^/@]+) | /(?P<version>\d+|latest))? /?",
+    r"models:/(?P<name>[^/]+?) (@(?P<alias>[^/@]+) | /(?P<version>\d+|latest))? /?",
     re.IGNORECASE | re.VERBOSE,
 )
 

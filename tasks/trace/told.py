@@ -7,12 +7,13 @@ from typing import Any
 from llama_core.artifact import Artifact
 from llama_core.corpus.trace import Hit, Trace, record_number
 from llama_core.corpus.trace import told as document_told
+from llama_core.errors import LlamaError
 from llama_core.parse import shown
 from llama_core.url import redact
 from tasks.evaluate import table as evaluation_rows
 from tasks.registry.names import Registered
 from tasks.step import headline
-from tasks.trace.chain import CHANGED, GONE, IMPLIED, Chain, Node, straight
+from tasks.trace.chain import CHANGED, GONE, IMPLIED, Chain, Node, root_of, straight
 
 WIDTH = 96  # characters of a line of settings
 STATES = {
@@ -44,9 +45,20 @@ def _version(registered: Registered) -> Iterator[str]:
 def version_facts(registered: Registered) -> dict[str, str]:
     """Return what the registry says of a version, by label."""
     tags = registered.version.tags
-    named = {"evaluated": "llama.evaluate", "starts from": "llama.start_from", "report": "llama.report"}
+    named = {"starts from": "llama.start_from", "report": "llama.report", "gate": "llama.gate"}
     facts = {"run": str(registered.version.run_id), "source": str(registered.version.source)}
+    facts |= {"evaluated": _evaluated(registered)}
     return facts | {label: redact(tags[tag]) for label, tag in named.items() if tag in tags}
+
+
+def _evaluated(registered: Registered) -> str:
+    """Return the scores of a version, and the step that has them, if that is still there."""
+    name = registered.version.tags.get("step.evaluate", "")
+    try:
+        evaluation = Artifact.load(root_of(registered.export), name)
+    except (FileNotFoundError, LlamaError):
+        return f"{name or 'by no step'}, which is gone"
+    return f"{name}: {summary(evaluation)}"
 
 
 def _step(
@@ -86,9 +98,8 @@ def summary(artifact: Artifact) -> str:
     parts = [headline(artifact)]
     if "parameters" in facts:
         parts.append(f"{facts['parameters']:,} parameters")
-    if artifact.stage == "train":
-        parts += [f"{facts[key]:,} {key}" for key in ("tokens",) if key in facts]
-        parts += [f"loss {facts['loss']:.3f}"] if isinstance(facts.get("loss"), float) else []
+    if artifact.stage == "train" and isinstance(facts.get("loss"), float):
+        parts.append(f"loss {facts['loss']:.3f}")
     dropped = sum(count for name, count in artifact.counts.items() if name.startswith("dropped."))
     if dropped:
         parts.append(f"{dropped:,} dropped")

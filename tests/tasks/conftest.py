@@ -1,6 +1,7 @@
 """A model that can be registered, and an MLflow to register it in."""
 
 import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -58,8 +59,10 @@ def model(
 @pytest.fixture
 def bucket(model: Model, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A store on S3 with the model, at a key that has to be quoted in most places."""
+    from mlflow.store.artifact.s3_artifact_repo import _cached_get_s3_client
     from moto.server import ThreadedMotoServer
 
+    _cached_get_s3_client.cache_clear()  # MLflow would ask the server of the test before
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()
@@ -67,8 +70,9 @@ def bucket(model: Model, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "for-the-test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    store = Store("s3://bucket/a b%20c%2Fd;e'é+&")
-    store.fs.mkdir("bucket")
+    name = f"bucket-{uuid.uuid4().hex[:8]}"  # the servers of a process share their buckets
+    store = Store(f"s3://{name}/a b%20c%2Fd;e'é+&")
+    store.fs.mkdir(name)
     for name in model.run.store.list():
         store.publish_bytes(name, model.run.store.read(name))
     yield store

@@ -41,7 +41,7 @@ def test_what_is_not_there_is_answered_with_what_is(model: Model) -> None:
             names.resolve(f"models:/llama-micro{name}")
     with pytest.raises(InputError, match="has no model other: there are llama-micro"):
         names.resolve("models:/other/1")
-    for wrong in ("models:llama-micro", "models:/", "models:/a/b/c", "models:/a/Production"):
+    for wrong in ("models:llama-micro", "models:/", "models://a/1", "models:/a/b/c", "models:/a/Production"):
         with pytest.raises(InputError, match="models:/NAME@ALIAS"):
             names.resolve(wrong)
 

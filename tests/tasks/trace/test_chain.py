@@ -62,6 +62,18 @@ def test_what_is_gone_or_another_by_now_is_said_and_the_rest_is_shown(
     assert said.err.count("warning: ") == 2
 
 
+def test_a_store_on_s3_is_walked_as_one_on_a_disk(
+    train: Artifact, bucket: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(train.url.removesuffix(f"/{train.name}"))
+    for name in store.list():
+        bucket.publish_bytes(name, store.read(name))
+    assert main([train.url]) == 0
+    on_disk = capsys.readouterr().out
+    assert main([f"{bucket.url}/{train.name}"]) == 0
+    assert capsys.readouterr().out == on_disk.replace(store.url, bucket.url)
+
+
 def test_json_holds_what_the_tree_shows(train: Artifact, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([train.url, "--json"]) == 0
     value = json.loads(capsys.readouterr().out)
