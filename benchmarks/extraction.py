@@ -131,8 +131,8 @@ def rows(found: dict[str, tuple[Shares, float]]) -> list[dict[str, Any]]:
             ("HTML to main content, one core", my_speed, speed, "MB per CPU s"),
         ):
             ratio = round(own / other, 3)
-            row = {"what": what, "ours": round(own, 4), "peer": peer, "theirs": round(other, 4), "ratio": ratio}
-            results.append(row | {"unit": unit})
+            row = {"what": what, "ours": round(own, 4), "peer": peer, "theirs": round(other, 4)}
+            results.append(row | {"ratio": ratio, "unit": unit})
     return results
 
 

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import seven_sources
 from corpus import papers
-from corpus.fuzz.parsers import HTML_POST, WIKITEXT
+from corpus.fuzz.parsers import FORMULAS, HTML_POST, WIKITEXT
 from corpus.helpers import documents_of
 
 from llama_core.artifact import Artifact
 from llama_core.corpus import ingest
 from llama_core.corpus.markup.html import to_text
 from llama_core.corpus.markup.latex.paper import read_paper
+from llama_core.corpus.markup.webpage.extract import extract
 from llama_core.corpus.markup.wikitext.page import read_page
 from llama_core.recipes.load import load_recipe
 
@@ -30,6 +31,7 @@ MARKUP = {
     ("html", 5): "752c75671fda362d",
     ("latex", 5): "d3a579c80a6ff36f",
     ("plain", 5): "7790148dad499fa6",
+    ("webpage", 5): "512d336dbbc01c91",
     ("wikitext", 5): "3e5e9e53efce7e36",
     ("wikitext_sr", 5): "81519caf254d14e4",
 }
@@ -57,6 +59,7 @@ def test_what_each_markup_becomes_changes_only_with_the_revision() -> None:
         "wikitext": read_page(WIKITEXT, "A", language="en").text,
         "wikitext_sr": read_page(WIKITEXT, "A", language="sr").text,
         "html": to_text(HTML_POST),
+        "webpage": extract(FORMULAS.encode("cp1251"), "utf-8")[1],
     }
     assert all(texts.values())
     assert {(name, ingest.REVISION): _digest(text) for name, text in texts.items()} == MARKUP

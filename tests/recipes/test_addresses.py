@@ -38,7 +38,7 @@ GOLDEN = {
     "micro": {
         "ingest.code": "441bb90306aacf52",
         "ingest.docs": "544f4227929e0a72",
-        "dedup": "b3387175a4daee97",
+        "dedup": "8282bf173374f537",
         "corpus": "27cc8ea62659f1ec",
         "decontaminate": "891cda10474e898a",
         "tokenizer": "5d0d5dfa7a19a6ff",
@@ -50,7 +50,7 @@ GOLDEN = {
     "tiny": {
         "ingest.code": "50cd0b703520eddb",
         "ingest.docs": "14bd81931d9ad45e",
-        "dedup": "1ad5e9b05761c78f",
+        "dedup": "0977b4dec2ec259f",
         "corpus": "629d06c3c4abbfc8",
         "decontaminate": "891cda10474e898a",
         "tokenizer": "73a90d90fb85fb31",
@@ -72,7 +72,7 @@ GOLDEN = {
         "ingest.books": "3fce363db782edef",
         "ingest.arxiv": "c648afba9adf2d38",
         "ingest.stackexchange": "386253f72de975d2",
-        "dedup": "719f2582d4606796",
+        "dedup": "e38a52a3c2eb246c",
         "corpus": "9f27915623d71881",
         "decontaminate": "891cda10474e898a",
         "tokenizer": "8fd803933d647ff7",

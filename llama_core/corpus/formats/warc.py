@@ -133,7 +133,7 @@ def _record(stream: "_Stream", limit: int, types: frozenset[str]) -> Record:
             return record
     elif not stream.has(length):
         record.error = "truncated_record"
-    elif not (stream.ends_record(length) or stream.has_digest(length, headers.get("warc-block-digest", ""))):
+    elif not (stream.ends_record(length) or stream.is_whole(length, headers.get("warc-block-digest", ""))):
         record.error = "wrong_length"
     else:
         body = stream.read(length)
@@ -257,26 +257,24 @@ class _Stream:
                 return "truncated_record"
 
     def ends_record(self, length: int) -> bool:
-        """Tell whether a record seems to end after `length` bytes that are held.
-
-        An empty line follows it, or a record or member begins, or the segment ends.
-        """
+        """Tell whether a record or member begins, or the segment ends, after `length` bytes that are held."""
         self.has(length + _AFTER)
-        if _EMPTY_LINE.match(self._data, self._at + length):
-            return True
         after = _PADDING.match(self._data, self._at + length).end()  # type: ignore[union-attr]
         if MARK.startswith(self._data[after : after + len(MARK)]):  # or a part of it, at the segment's end
             return True
         at = bisect_left(self._members, self.offset + length)
         return at < len(self._members) and self._members[at] <= self._base + after
 
-    def has_digest(self, length: int, stated: str) -> bool:
-        """Tell whether the next `length` bytes, which are held, have the SHA-1 that their header states."""
-        kind, _, value = stated.partition(":")
-        if kind.lower() != "sha1":
-            return False
-        digest = hashlib.sha1(self._data[self._at : self._at + length], usedforsecurity=False).digest()
-        return value.upper() in (base64.b32encode(digest).decode(), digest.hex().upper())
+    def is_whole(self, length: int, digest: str) -> bool:
+        """Tell whether the next `length` bytes, which are held, are a body although no record follows them.
+
+        They have the SHA-1 that their header states; where it states none, an empty line follows.
+        """
+        kind, _, value = digest.upper().partition(":")
+        if kind == "SHA1" and len(value) in (32, 40):
+            found = hashlib.sha1(self._data[self._at : self._at + length], usedforsecurity=False)
+            return value in (base64.b32encode(found.digest()).decode(), found.hexdigest().upper())
+        return bool(_EMPTY_LINE.match(self._data, self._at + length))
 
     def read(self, size: int) -> bytes:
         """Take the next `size` bytes, which are held."""
@@ -298,7 +296,7 @@ class _Stream:
                 return "wrong_length"
             if end <= len(self._data):
                 self._at = end
-                return "" if self.ends_record(0) else "wrong_length"
+                return "" if self.ends_record(0) or self.is_whole(0, "") else "wrong_length"
             step = max(0, len(self._data) - self._at - _AFTER)
             self._at += step
             length -= step

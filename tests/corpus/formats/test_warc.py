@@ -179,6 +179,9 @@ def test_a_record_is_found_again_by_its_own_digest_where_no_line_ends_follow_it(
         assert texts(read(cut + PAGES[4])) == [TEXTS[3], TEXTS[4]]
         wrong = cut.replace(digest[:8].encode(), b"A" * 8)
         assert errors(read(wrong + PAGES[4])) == ["wrong_length"]
+        too_small = record.replace(b"Content-Length: %d" % len(body), b"Content-Length: 8")
+        too_small = too_small.replace(b"Title 3\n", b"Title 3\n\n\n")  # which looks like the end of a record
+        assert errors(read(too_small + PAGES[4])) == ["wrong_length"]
 
 
 def test_a_gap_of_many_bytes_takes_no_memory() -> None:

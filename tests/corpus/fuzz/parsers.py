@@ -122,7 +122,7 @@ _WARC = [
         3, f"{len(_HTML):x}\r\n{_HTML}\r\n0\r\n\r\n", "Transfer-Encoding: chunked", "Content-Type: text/html"
     ),
 ]
-_FORMULAS = f"""<meta charset=windows-1251><body><nav>a</nav><article><h1>b</h1>{warcs.ARTICLE}
+FORMULAS = f"""<meta charset=windows-1251><body><nav>a</nav><article><h1>b</h1>{warcs.ARTICLE}
 <span class="katex"><math><semantics><mi>x</mi><annotation encoding="application/x-tex">x^2</annotation>
 </semantics></math><span aria-hidden=true>x</span></span><span class=MathJax_Preview>y</span>
 <script type="math/tex">y_1</script><mjx-container><mjx-assistive-mml><math><msup><mi>z</mi><mn>2</mn></msup>
@@ -286,7 +286,7 @@ PARSERS: dict[str, Parser] = {
         kind="commoncrawl",
         min_chars=1,
     ),
-    "page": _page([_HTML.encode() + b"\0", _FORMULAS.encode() + b"\1", _FORMULAS.encode("utf-16") + b"\0"]),
+    "page": _page([_HTML.encode() + b"\0", FORMULAS.encode() + b"\1", FORMULAS.encode("utf-16") + b"\0"]),
     "warc": _source(".warc", [b"".join(_WARC), *_WARC[2:]], kind="commoncrawl", min_chars=1),
     "jsonl": _source(".jsonl", [_JSONL * 2], kind="files", min_chars=1),
     "jsonl.gz": _source(".jsonl.gz", [gzip.compress(_JSONL * 2, mtime=0)], kind="files", min_chars=1),

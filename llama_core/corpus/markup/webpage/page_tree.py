@@ -6,7 +6,6 @@ such as scripts, is not among them.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import accumulate
 
 from selectolax.lexbor import LexborNode
 
@@ -44,18 +43,18 @@ class TooDeepError(ValueError):
 
 @dataclass(slots=True)
 class PageTree:
-    """The nodes of a page. `tag` is empty for a text, `text` for an element; node 0 has no parent."""
+    """The nodes of a page. `tag` is empty for a text; node 0 has no parent."""
 
     tag: list[str] = field(default_factory=list)
-    text: list[str] = field(default_factory=list)
+    text: dict[int, str] = field(default_factory=dict)
     parent: list[int] = field(default_factory=list)
     end: list[int] = field(default_factory=list)
     attributes: dict[int, dict[str, str | None]] = field(default_factory=dict)
     """Of the elements that have any."""
     dropped: set[int] = field(default_factory=set)
     """Nodes whose subtrees are left out."""
-    sums: tuple[list[int], list[int], list[int]] = ([], [], [])
-    """What `chars`, `linked` and `prose` count, each summed over the nodes before one."""
+    sums: list[tuple[int, int, int]] = field(default_factory=lambda: [(0, 0, 0)])
+    """What `chars`, `linked` and `prose` count, summed over the nodes before one."""
     lost: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     """The same of what was dropped below an element."""
 
@@ -72,8 +71,7 @@ class PageTree:
         return self._count(2, node)
 
     def _count(self, what: int, node: int) -> int:
-        counted = self.sums[what]
-        found = counted[self.end[node]] - counted[node]
+        found = self.sums[self.end[node]][what] - self.sums[node][what]
         return found - self.lost[node][what] if node in self.lost else found
 
     def drop(self, node: int) -> None:
@@ -110,10 +108,8 @@ def tree_of(body: LexborNode, formulas: Formulas | None) -> PageTree:
     Raises TooDeepError.
     """
     tree = PageTree()
-    tags, texts, parents, ends, attributes = tree.tag, tree.text, tree.parent, tree.end, tree.attributes
-    chars: list[int] = []
-    linked: list[int] = []
-    prose: list[int] = []
+    tags, texts, parents, ends, sums = tree.tag, tree.text, tree.parent, tree.end, tree.sums
+    last = sums[0]
     places: dict[int, int] = {}  # of the elements, by their address
     open_ = [-1]
     link = -1  # the outermost open link
@@ -129,16 +125,15 @@ def tree_of(body: LexborNode, formulas: Formulas | None) -> PageTree:
             ends[open_[-1]] = here
             if open_.pop() == link:
                 link = -1
-        words = ""
+        words: str | None = None
         if name == "-text":
-            name, words = "", node.text_content or ""
+            words = node.text_content or ""
             if len(words) == 1 and "\ue000" <= words <= "\uf8ff":
-                words = ""  # of a font of icons
+                continue  # of a font of icons
         else:
             own = node.attributes
-            formula = formulas.of(node, name, own) if formulas else None
-            if formula is not None:
-                name, words = "", formula
+            if formulas and (words := formulas.of(node, name, own)) is not None:
+                pass
             elif name in _NEVER or (own and places and _is_hidden(own)):
                 continue
             else:
@@ -146,21 +141,25 @@ def tree_of(body: LexborNode, formulas: Formulas | None) -> PageTree:
                     raise TooDeepError
                 places[node.mem_id] = here
                 if own:
-                    attributes[here] = own
+                    tree.attributes[here] = own
                 open_.append(here)
                 if name == "a" and link < 0:
                     link = here
-        size = len(words.strip())
+        if words is not None:
+            name, texts[here] = "", words
+            if size := len(words.strip()):
+                chars, linked, prose = last
+                if link >= 0:
+                    linked += size
+                elif size >= _PROSE_CHARS:
+                    prose += size
+                last = (chars + size, linked, prose)
         tags.append(name)
-        texts.append(words)
         parents.append(above)
         ends.append(here + 1)
-        chars.append(size)
-        linked.append(size if link >= 0 else 0)
-        prose.append(size if size >= _PROSE_CHARS and link < 0 else 0)
+        sums.append(last)
     for element in open_[1:]:
         ends[element] = len(tags)
-    tree.sums = tuple([0, *accumulate(counted)] for counted in (chars, linked, prose))  # type: ignore[assignment]
     return tree
 
 
