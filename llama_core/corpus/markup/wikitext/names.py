@@ -191,7 +191,8 @@ CITATIONS = (
 FIRST = _names("""
 nowrap, nobr, nobreak, nobold, noitalic, nobreaks, small, smaller, big, large, larger, sc, sc2, small caps,
 smallcaps, allcaps, sub, em, strong, strike, u, underline, overline, abbr, abbrv, abbrlink, tooltip,
-hover title, vanchor, visible anchor, visibleanchor, mvar, math, mathbf, bigmath, var, varserif, tt, code, codes, mono,
+hover title, vanchor, visible anchor, visibleanchor, mvar, math, mathbf, bigmath, var, varserif, tt,
+code, codes, mono,
 kbd, samp, pre, quote, cquote, bquote, blockquote, quotation, block quote, blockindent,
 rquote, poemquote, poem quote, centered pull quote, center, indent, resize, font, sic, not a typo,
 as written, nts, number, num, formatnum, flag, flagcountry, flagu, nastaliq, semitic, unicode,
@@ -209,7 +210,8 @@ clarify span, citation needed span, cn-span, vague span, fact span, недост
 """)
 SECOND = _names("""
 lang, langx, langue, script, cizojazyčně, vjazyce2, foreign, jezik, rtl-lang, native name, color,
-font color, fontcolor, fgcolor, colore, cor, couleur, farbe, kolor, цвет, цвят, боја, boja, kleur, barva, culoare, színes, farve, färg,
+font color, fontcolor, fgcolor, colore, cor, couleur, farbe, kolor, цвет, цвят, боја, boja, kleur,
+barva, culoare, színes, farve, färg,
 sort, wikt-lang, wt, w języku, språk
 """)
 LAST = _names("transl, translit, transliteration, translation, tlit")
