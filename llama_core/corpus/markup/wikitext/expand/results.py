@@ -24,7 +24,7 @@ _BOX = re.compile(
     r"|<div\b(?![^<>]{0,400}display\s{0,3}:\s{0,3}inline)",
     re.IGNORECASE,
 )
-_NOTE = re.compile(r"<sup\b[^<>]*>((?:[^<]|<(?!/?sup\b))*+)</sup\s*>", re.IGNORECASE)
+_NOTE = re.compile(r"<sup\b([^<>]*)>((?:[^<]|<(?!/?sup\b))*+)</sup\s*>", re.IGNORECASE)
 _HATNOTE = re.compile(
     r":+\s*(?:<[^<>]+>\s*|\[\[[^\[\]|]+:[^\[\]]*\]\]\s*|&nbsp;)*+(?:''[^\n]*''|(?<=<i>)[^\n]*)"
     r"[.\s]*(?:<[^<>]+>\s*)*"
@@ -82,8 +82,10 @@ def _without_hidden(text: str) -> str:
 
 
 def _without_note(found: re.Match[str]) -> str:
-    """Leave out a raised note in brackets, as templates put them: [citation needed]."""
-    seen = unescape(_TAG.sub("", _LINK.sub(r"\1", found[1]))).replace("'", "").strip()
+    """Leave out a raised note, as templates put them: [citation needed], or one that leads to a footnote."""
+    if "[[#" in found[2] or re.search(r"\bid\s?=", found[1]):
+        return ""
+    seen = unescape(_TAG.sub("", _LINK.sub(r"\1", found[2]))).replace("'", "").strip()
     return "" if seen.startswith("[") and seen.endswith("]") else found[0]
 
 
