@@ -206,7 +206,11 @@ refnec, référence nécessaire, référence souhaitée, refsou, citazione neces
 abréviation, abréviation discrète, abrd, nombre romain, link-interwiki, ta, chiarire, cn, tutto attaccato,
 tuttoattaccato, chi?, quando?, dove?, senzafonte, da chiarire, fuente requerida, carece de fuentes,
 clarify span, citation needed span, cn-span, vague span, fact span, недостоверно, не ясно, нет источника,
-неясно 2, источник?, sic 2, sans retour à la ligne, incise, term, uvod, nowrap begin text, nobr2
+неясно 2, источник?, sic 2, sans retour à la ligne, incise,
+passage non neutre, non neutre, passage évasif, évasif, pas clair, à préciser, précision nécessaire,
+vérification nécessaire, référence à confirmer, référence insuffisante, source insuffisante,
+interprétation personnelle, quand, qui, où, lequel, pourquoi, nobl, nie łam, term, uvod,
+nowrap begin text, nobr2
 """)
 SECOND = _names("""
 lang, langx, langue, script, cizojazyčně, vjazyce2, foreign, jezik, rtl-lang, native name, color,

@@ -3,7 +3,7 @@
 import re
 
 from llama_core.corpus.markup.html import unescape
-from llama_core.corpus.markup.wikitext.tree import HOLE
+from llama_core.corpus.markup.wikitext.tree import APART, HOLE
 
 _HIDDEN = re.compile(
     r"""<(?P<name>span|sup|sub|small|div|i|b|em|strong|font|abbr|p|ul|li|style|table|cite|bdi|q|s|u)\b
@@ -93,7 +93,7 @@ def has_words(text: str) -> bool:
     """Tell whether a text without links still says something, if only a break or a space."""
     if "<br" in text:
         return True
-    text = _TAG.sub("", text)
+    text = _TAG.sub("", text).replace(APART, "")
     if HOLE in text:
         text = text.replace(HOLE, "").replace("&nbsp;", "").replace("\u00a0", "")
     return bool(text.strip(" \t\n'"))
