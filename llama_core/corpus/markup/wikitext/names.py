@@ -190,13 +190,14 @@ CITATIONS = (
 # that stand for a fixed text. Then the names that {{convert}} gives to units.
 FIRST = _names("""
 nowrap, nobr, nobreak, nobold, noitalic, nobreaks, small, smaller, big, large, larger, sc, sc2, small caps,
-smallcaps, allcaps, sub, em, strong, strike, u, underline, overline, abbr, abbrv, tooltip, hover title,
-vanchor, visible anchor, visibleanchor, mvar, math, mathbf, bigmath, var, varserif, tt, code, codes, mono,
-kbd, key, keypress, samp, pre, quote, cquote, bquote, blockquote, quotation, block quote, blockindent,
+smallcaps, allcaps, sub, em, strong, strike, u, underline, overline, abbr, abbrv, abbrlink, tooltip,
+hover title, vanchor, visible anchor, visibleanchor, mvar, math, mathbf, bigmath, var, varserif, tt,
+code, codes, mono,
+kbd, samp, pre, quote, cquote, bquote, blockquote, quotation, block quote, blockindent,
 rquote, poemquote, poem quote, centered pull quote, center, indent, resize, font, sic, not a typo,
-as written, nts, number, num, formatnum, flag, flagcountry, flagu, nastaliq, rtl-lang, semitic, unicode,
+as written, nts, number, num, formatnum, flag, flagcountry, flagu, nastaliq, semitic, unicode,
 polytonic, linktext, plainlist, flatlist, plain list, columns-list, usurped, ipa, ipa link, ipalink,
-ipaslink, ipa soft, music note, railgauge, track gauge, longitem, native name, zitat, citation bloc, cita,
+ipaslink, ipa soft, music note, railgauge, track gauge, longitem, zitat, citation bloc, cita,
 citazione, citação, citat, цитата, цитат, cytat, citát, comment, нобр, нет переносов, число,
 fmt, ind, szám, citaat, citació, idézet, navedek, versalita, versales, maiuscoletto,
 petites capitales, afi, api, esd, nq, midsize, vr, ruby, quote1, bq, tq, ié, nobel, hilite, highlight, kern,
@@ -205,12 +206,17 @@ refnec, référence nécessaire, référence souhaitée, refsou, citazione neces
 abréviation, abréviation discrète, abrd, nombre romain, link-interwiki, ta, chiarire, cn, tutto attaccato,
 tuttoattaccato, chi?, quando?, dove?, senzafonte, da chiarire, fuente requerida, carece de fuentes,
 clarify span, citation needed span, cn-span, vague span, fact span, недостоверно, не ясно, нет источника,
-неясно 2, источник?, sic 2, sans retour à la ligne, incise, term, uvod, nowrap begin text, nobr2
+неясно 2, источник?, sic 2, sans retour à la ligne, incise,
+passage non neutre, non neutre, passage évasif, évasif, pas clair, à préciser, précision nécessaire,
+vérification nécessaire, référence à confirmer, référence insuffisante, source insuffisante,
+interprétation personnelle, quand, qui, où, lequel, pourquoi, nobl, nie łam, term, uvod,
+nowrap begin text, nobr2
 """)
 SECOND = _names("""
-lang, langx, langue, script, cizojazyčně, vjazyce2, foreign, jezik, color, font color, fontcolor, fgcolor,
-colore, cor, couleur, farbe, kolor, цвет, цвят, боја, boja, kleur, barva, culoare, színes, farve, färg,
-sort, wikt-lang, wt, abbrlink, w języku, språk
+lang, langx, langue, script, cizojazyčně, vjazyce2, foreign, jezik, rtl-lang, native name, color,
+font color, fontcolor, fgcolor, colore, cor, couleur, farbe, kolor, цвет, цвят, боја, boja, kleur,
+barva, culoare, színes, farve, färg,
+sort, wikt-lang, wt, w języku, språk
 """)
 LAST = _names("transl, translit, transliteration, translation, tlit")
 SPACED = {
@@ -238,7 +244,10 @@ UNITS = {
     "cumi": "cu mi", "km2": "km²", "m2": "m²", "cm2": "cm²", "mm2": "mm²", "km3": "km³", "m3": "m³",
     "cm3": "cm³", "C": "°C", "F": "°F", "K": "K", "C-change": "°C", "F-change": "°F", "kn": "knots",
     "nmi": "nautical miles", "acre": "acres", "mi": "miles", "foot": "ft", "mile": "miles", "inch": "in",
-    "PD/sqmi": "per sq mi", "PD/km2": "per km²", "/sqmi": "per sq mi", "/km2": "per km²", "ha": "hectares",
+    "oilbbl": "barrels", "koilbbl": "thousand barrels", "Moilbbl": "million barrels",
+    "Goilbbl": "billion barrels", "oilbbl/d": "barrels per day", "koilbbl/d": "thousand barrels per day",
+    "Moilbbl/d": "million barrels per day", "PD/sqmi": "per sq mi", "PD/km2": "per km²",
+    "/sqmi": "per sq mi", "/km2": "per km²", "ha": "hectares",
     "LT": "long tons", "ST": "short tons", "t": "tonnes", "MT": "tonnes", "lbf": "lbf", "floz": "fl oz",
     "USgal": "US gallons", "impgal": "imp gallons", "m/s2": "m/s²", "ft2": "sq ft", "psi": "psi", "deg": "°",
 }  # fmt: skip

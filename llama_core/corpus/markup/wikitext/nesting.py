@@ -32,6 +32,7 @@ _PROJECTS = frozenset({
     "wikiquote", "wikibooks",
 })  # fmt: skip
 MAX_EXPANDED = 1 << 21  # characters that templates may add to a page; MediaWiki allows as many bytes
+_ITALIC_LINE = re.compile(r"''(?!')[^\n]{1,1000}''")
 _QUALIFIER = re.compile(r" ?\([^()]*\)$")
 
 
@@ -96,6 +97,8 @@ class Nesting:
             words, outcome = self._words(node)
             if within_line:
                 self.outcomes[outcome] += 1
+            elif outcome == "expanded" and words and _ITALIC_LINE.fullmatch(words.strip()):
+                return HOLE  # a line that leads to another page
             return HOLE if words is None else words
         return "".join(map(self._text, node.parts[1:2]))  # a parameter, on a template's own page
 

@@ -215,6 +215,7 @@ _READERS = {
     "unbulleted list": _lines, "ubl": _lines, "vunblist": _lines, "bulleted list": _lines,
     "ordered list": _lines,
     "hlist": lambda args, named: ", ".join(a.strip() for a in args if a.strip()),
+    **dict.fromkeys(("key", "keypress", "key press"), lambda args, named: "+".join(a.strip() for a in args)),
     "respell": lambda args, named: "-".join(a.strip() for a in args),
     "chem": lambda args, named: "".join(a.strip() for a in args),
     "chem2": lambda args, named: "".join(a.strip() for a in args),

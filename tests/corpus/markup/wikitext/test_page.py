@@ -11,8 +11,8 @@ from llama_core.corpus.markup.wikitext.page import MAX_REFERENCES, read_page
 from llama_core.corpus.markup.wikitext.tree import TooDeepError
 
 
-def text(wikitext: str, **named: str) -> str:
-    return read_page(wikitext, **named).text
+def text(wikitext: str, language: str = "") -> str:
+    return read_page(wikitext, language=language).text
 
 
 @pytest.mark.parametrize(

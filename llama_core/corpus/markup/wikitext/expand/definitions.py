@@ -1,7 +1,7 @@
 """The templates that a dump defines: what of their pages is transcluded, and which page a name stands for."""
 
 import re
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from llama_core.corpus.markup.wikitext.tree import APART, Nodes, TooDeepError, p
 MAX_CHARS = 16_384  # of a definition; longer ones are boxes, or tables of data
 A_BOX = "{|"  # stands for a definition of which only this matters: it is a box
 MAX_TABLE_CHARS = 1 << 26  # of all definitions of a language; beyond it the longest are left out
+_ENTRY_CHARS = 64  # what an entry of the table takes beside its text
 _MAX_PARSED = 4096
 _MAX_RESULTS = 1 << 15
 _MAX_REDIRECTS = 3
@@ -28,7 +29,7 @@ _REFERENCE = re.compile(
 )
 _NOWIKI = re.compile(r"<nowiki\s*>(.*?)</nowiki\s*>", re.IGNORECASE | re.DOTALL)
 _EMPTY_NOWIKI = re.compile(r"<nowiki\s*/\s*>", re.IGNORECASE)
-_PREFIXES = re.compile(r"(?:safesubst|subst|msg|msgnw|raw)\s*:\s*", re.IGNORECASE)
+_PREFIXES = re.compile(r"\A(?:safesubst|subst|msg|msgnw|raw)\s*:\s*", re.IGNORECASE)
 _MARKUP = re.compile(r"[{}\[\]|='<>*#:;!_-]")
 _SUBPAGES = re.compile(r"/(?:doc|dok|documentation|sandbox|testcases|tests?|bac à sable|doku|preload)$", re.I)
 # How definitions begin that are boxes whatever they are called with: they hold no words of the page.
@@ -169,14 +170,34 @@ class _Bounded(dict[tuple[Hashable, ...], Any]):
 NONE = Definitions(())
 
 
-def bounded(found: Iterable[Definition]) -> Iterator[Definition]:
-    """Yield definitions, the shortest first, as long as they fit into MAX_TABLE_CHARS."""
+def bounded(found: Iterable[Definition]) -> list[Definition]:
+    """Return definitions, the shortest first, as long as they fit into MAX_TABLE_CHARS.
+
+    Their order does not matter, nor does the memory grow with those that do not fit.
+    """
+    kept: list[Definition] = []
     size = 0
-    for definition in sorted(found, key=lambda d: (len(d.text), d.title)):
-        size += len(definition.text) + len(definition.title) + len(definition.target)
-        if size > MAX_TABLE_CHARS:
-            return
-        yield definition
+    for definition in found:
+        kept.append(definition)
+        size += _size(definition)
+        if size > 2 * MAX_TABLE_CHARS:
+            kept, size = _shortest(kept)
+    return _shortest(kept)[0]
+
+
+def _shortest(found: list[Definition]) -> tuple[list[Definition], int]:
+    """Return the shortest of these that fit, and their size."""
+    found = sorted(found, key=lambda d: (len(d.text), d.title, d.target, d.text))
+    size = 0
+    for place, definition in enumerate(found):
+        if size + _size(definition) > MAX_TABLE_CHARS:
+            return found[:place], size
+        size += _size(definition)
+    return found, size
+
+
+def _size(definition: Definition) -> int:
+    return _ENTRY_CHARS + len(definition.text) + len(definition.title) + len(definition.target)
 
 
 def _without_elements(text: str) -> str:

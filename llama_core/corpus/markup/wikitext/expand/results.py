@@ -3,7 +3,7 @@
 import re
 
 from llama_core.corpus.markup.html import unescape
-from llama_core.corpus.markup.wikitext.tree import HOLE
+from llama_core.corpus.markup.wikitext.tree import APART, HOLE
 
 _HIDDEN = re.compile(
     r"""<(?P<name>span|sup|sub|small|div|i|b|em|strong|font|abbr|p|ul|li|style|table|cite|bdi|q|s|u)\b
@@ -24,7 +24,7 @@ _BOX = re.compile(
     r"|<div\b(?![^<>]{0,400}display\s{0,3}:\s{0,3}inline)",
     re.IGNORECASE,
 )
-_NOTE = re.compile(r"<sup\b[^<>]*>((?:[^<]|<(?!/?sup\b))*+)</sup\s*>", re.IGNORECASE)
+_NOTE = re.compile(r"<sup\b([^<>]*)>((?:[^<]|<(?!/?sup\b))*+)</sup\s*>", re.IGNORECASE)
 _HATNOTE = re.compile(
     r":+\s*(?:<[^<>]+>\s*|\[\[[^\[\]|]+:[^\[\]]*\]\]\s*|&nbsp;)*+(?:''[^\n]*''|(?<=<i>)[^\n]*)"
     r"[.\s]*(?:<[^<>]+>\s*)*"
@@ -82,8 +82,10 @@ def _without_hidden(text: str) -> str:
 
 
 def _without_note(found: re.Match[str]) -> str:
-    """Leave out a raised note in brackets, as templates put them: [citation needed]."""
-    seen = unescape(_TAG.sub("", _LINK.sub(r"\1", found[1]))).replace("'", "").strip()
+    """Leave out a raised note, as templates put them: [citation needed], or one that leads to a footnote."""
+    if "[[#" in found[2] or re.search(r"\bid\s?=", found[1]):
+        return ""
+    seen = unescape(_TAG.sub("", _LINK.sub(r"\1", found[2]))).replace("'", "").strip()
     return "" if seen.startswith("[") and seen.endswith("]") else found[0]
 
 
@@ -91,7 +93,7 @@ def has_words(text: str) -> bool:
     """Tell whether a text without links still says something, if only a break or a space."""
     if "<br" in text:
         return True
-    text = _TAG.sub("", text)
+    text = _TAG.sub("", text).replace(APART, "")
     if HOLE in text:
         text = text.replace(HOLE, "").replace("&nbsp;", "").replace("\u00a0", "")
     return bool(text.strip(" \t\n'"))

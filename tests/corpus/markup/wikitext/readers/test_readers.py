@@ -38,7 +38,12 @@ from llama_core.corpus.markup.wikitext.page import read_page
         ("en", "{{currency|5|GBP}}, {{currency|7|SEK}}, {{INRConvert|3|c}}, {{JPY|40}}",
          "£5, 7 SEK, ₹3 crore, ¥40"),
         ("en", "{{dash year|1914|1918}}; {{née|Doe}}; {{rquote|left|Words|A.}}", "1914–1918; née Doe; Words"),
+        ("en", "{{convert|400|koilbbl/d}}, {{convert|2|Moilbbl}}",
+         "400 thousand barrels per day, 2 million barrels"),
         # words
+        ("en", "{{rtl-lang|ar|b}}, {{native name|fr|c}}, {{abbrlink|UK|Union}}, {{key press|Ctrl|C}}",
+         "b, c, UK, Ctrl+C"),
+        ("fr", "{{passage évasif|certains|date=mai}} le disent{{quand|date=mai}}.", "certains le disent."),
         ("it", "{{cn|testo}} {{chiarire|altro|chi?}} {{colore|blue|blu}}", "testo altro blu"),
     ],
 )  # fmt: skip
