@@ -116,6 +116,16 @@ class TokenReader:
         self.unread(token)
         return token
 
+    def group_ahead(self) -> bool:
+        """Tell whether a group comes next. White space before it is taken."""
+        token = self.raw()
+        if token is None:
+            return False
+        if token != PAR and token.isspace() and self.peek() == "{":
+            return True
+        self.unread(token)
+        return token == "{"
+
     def argument(self, long: bool = True) -> list[str]:
         """Return the tokens of `{...}` without the braces, or one token.
 
