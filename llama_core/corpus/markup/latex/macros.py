@@ -186,10 +186,10 @@ class Expander(Definitions):
     def _choose_form(self) -> None:
         """Read \\mathchoice: of its four forms the one for text, without boxes and the formulas in them."""
         forms = [self.argument() for _ in range(4)]
-        end = Frozen("\\relax ")
-        self.put_back([*forms[1], end])
+        before = self.waiting
+        self.put_back(forms[1])
         form: list[str] = []
-        while (token := self.raw()) is not None and token is not end:
+        while self.waiting > before and (token := self.raw()) is not None:
             name = token.rstrip()
             if name == "\\raisebox":
                 self.argument()

@@ -268,6 +268,8 @@ def test_quantities_print_as_siunitx_prints_them(body: str, printed: str) -> Non
         (r"\IfStrEq{a}{a}", True),
         (r"\IfSubStr{abc}{d}", False),
         (r"\IfFileExists{nowhere.tex}", False),
+        (r"\ifthenelse{\equal{a}}", False),
+        (r"\ifboolexpr{test{\ifnumcomp{1}} or bool}", False),
         (r"\ifdimgreater{2pt}{1pt}", False),  # it is not decided, and one branch is read
     ],
 )
