@@ -191,16 +191,16 @@ class Expander(Definitions):
         form: list[str] = []
         while self.waiting > before and (token := self.raw()) is not None:
             name = token.rstrip()
-            if name == "\\raisebox":
+            if name == "\\raisebox" and self.group_ahead():
                 self.argument()
                 self.option()
                 self.option()
-                self.put_back(self.argument())
+                self.put_back(self.argument() if self.group_ahead() else [])
             elif name in ("\\raise", "\\lower", "\\kern", "\\mkern"):
                 self.length(name)
             elif name in BOXES or name in ("\\mbox", "\\vcenter"):
                 self.box_size()
-                self.put_back(self.argument())
+                self.put_back(self.argument() if self.group_ahead() else [])
             elif name not in ("\\textstyle", "$"):
                 form.append(token)
         self.put_back(form)
