@@ -55,12 +55,35 @@ _OTHERS = (
     "productions marketing press pictures video film show"
 )
 _ENDS = frozenset(f"{_COUNTRIES} {_OTHERS}".split())
-_NUMBERS = re.compile(r"(?:v?\d+\.)+", re.IGNORECASE)  # of a version, where a domain would stand
+# A version where a domain would stand: `18.0.0-rc`, `7.0.dev`, `10.x`.
+_NUMBERS = re.compile(r"v?\d+\.(?:(?:\d|x\.)|(?P<end>\Z))", re.IGNORECASE)
 _MAIL_OF_NUMBERS = frozenset(("com", "net", "org", "cn"))  # 163.com, 126.com
 # What stands before the address of a program that is no mail: of a shell, and in Kotlin's and Java's code.
 _COMMAND = re.compile(r"(?:\b(?:ssh|scp|sftp|rsync|sshfs|mosh|autossh)\b[^\n@|;]{0,60}|://[^\s/@]{0,60})\Z")
 _NO_PERSON = frozenset(("git", "hg", "svn", "this", "super", "return"))
-_PLACE = re.compile(r":[~/]|:[\w.-]+/|\(|\[")  # what follows one: a path, or arguments
+_PLACE = re.compile(r":[~/]|:[\w.-]+/")  # what follows a place of scp: a path
+_CALL = re.compile(r"[(\[]")  # what follows `a@b.to` in code, where these ends of domains are no methods
+_NO_METHODS = frozenset(
+    (
+        "com",
+        "net",
+        "org",
+        "edu",
+        "gov",
+        "mil",
+        "de",
+        "uk",
+        "fr",
+        "ru",
+        "cn",
+        "jp",
+        "nl",
+        "eu",
+        "ch",
+        "br",
+        "au",
+    )
+)
 
 _IPV4 = re.compile(
     r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?!\d|\.\d|\w|[-_+](?:rc|alpha|beta|dev|pre|snapshot|final|ga|lts|build)\b|\.(?:tar|zip|exe|dll|jar|msi)\b)"
@@ -135,11 +158,15 @@ def _is_mail(text: str, local: re.Match[str], domain: re.Match[str]) -> bool:
     labels, ending = domain[1], domain[2]
     if ending.lower() not in _ENDS and not ending.lower().startswith("xn--") and ending.isascii():
         return False
-    if ending.istitle() or _DOCUMENTATION.fullmatch(domain[0]):  # `x@Model.Name` is code
+    is_plain = ending.lower() in _NO_METHODS
+    if (ending.istitle() and not is_plain) or _DOCUMENTATION.fullmatch(domain[0]):  # `x@Model.Name` is code
         return False
-    if _NUMBERS.fullmatch(labels) and (labels.count(".") > 1 or ending.lower() not in _MAIL_OF_NUMBERS):
+    numbers = _NUMBERS.match(labels)
+    if numbers and (numbers["end"] is None or ending.lower() not in _MAIL_OF_NUMBERS):
         return False
     if local[0].lower() in _NO_PERSON or _PLACE.match(text, domain.end()):
+        return False
+    if not is_plain and _CALL.match(text, domain.end()):
         return False
     return _COMMAND.search(text, max(0, local.start() - _LOCAL_CHARS), local.start()) is None
 

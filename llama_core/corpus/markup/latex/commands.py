@@ -37,7 +37,7 @@ m: acmYear acmConference acmISBN settopmatter listoffixmes DOI doi arxivnumber P
 m: revised published altaffilmark bibinfo corref cortext fnref tnoteref tnotetext graphicalabstract
 m: linethickness bibliographyfont nobibliography TPMargin contentsname sethead
 om: color textcolor pagecolor includepdf captionsetup todo missingfigure marginpar sidenote
-om: thanks altaffiliation documentclass documentstyle
+om: thanks altaffiliation
 om: rowcolor cellcolor columncolor fancyhead fancyfoot fancyhf
 m: psfig epsfig epsffile epsfbox plotone special hyperlink
 a*oom: includegraphics includesvg
@@ -51,6 +51,7 @@ mmm: definecolor addcontentsline contentsline titlespacing titlespacing* Declare
 mm: addtocontents colorlet hypercolor
 om: bookmark href comment fxnote fxwarning fxerror fxfatal pdfcomment deleted remove rowfont
 m: message errmessage wlog typeout showthe hhline Xhline cdashline DIFdel DIFdelFL addeditor
+m: shorthandoff shorthandon useshorthands languageshorthands value
 m: setremarkmarkup setdeletedmarkup setaddedmarkup setauthormarkup
 mm: PackageWarning ClassWarning Xcline
 om: definechangesauthor SetRow SetCell SetTblrInner

@@ -186,21 +186,21 @@ class Expander(Definitions):
     def _choose_form(self) -> None:
         """Read \\mathchoice: of its four forms the one for text, without boxes and the formulas in them."""
         forms = [self.argument() for _ in range(4)]
-        end = Frozen("\\relax ")
-        self.put_back([*forms[1], end])
+        before = self.waiting
+        self.put_back(forms[1])
         form: list[str] = []
-        while (token := self.raw()) is not None and token is not end:
+        while self.waiting > before and (token := self.raw()) is not None:
             name = token.rstrip()
-            if name == "\\raisebox":
+            if name == "\\raisebox" and self.group_ahead():
                 self.argument()
                 self.option()
                 self.option()
-                self.put_back(self.argument())
+                self.put_back(self.argument() if self.group_ahead() else [])
             elif name in ("\\raise", "\\lower", "\\kern", "\\mkern"):
                 self.length(name)
             elif name in BOXES or name in ("\\mbox", "\\vcenter"):
                 self.box_size()
-                self.put_back(self.argument())
+                self.put_back(self.argument() if self.group_ahead() else [])
             elif name not in ("\\textstyle", "$"):
                 form.append(token)
         self.put_back(form)

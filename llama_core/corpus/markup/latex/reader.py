@@ -116,6 +116,25 @@ class TokenReader:
         self.unread(token)
         return token
 
+    @property
+    def waiting(self) -> int:
+        """The number of tokens of the innermost file that were put back and are not read yet."""
+        return len(self._frames[-1][1])
+
+    def forget(self, tokens: int) -> None:
+        """Leave out so many of the tokens that were put back."""
+        del self._frames[-1][1][len(self._frames[-1][1]) - max(0, tokens) :]
+
+    def group_ahead(self) -> bool:
+        """Tell whether a group comes next. White space before it is taken."""
+        token = self.raw()
+        if token is None:
+            return False
+        if token != PAR and token.isspace() and self.peek() == "{":
+            return True
+        self.unread(token)
+        return token == "{"
+
     def argument(self, long: bool = True) -> list[str]:
         """Return the tokens of `{...}` without the braces, or one token.
 

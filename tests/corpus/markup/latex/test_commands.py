@@ -68,6 +68,7 @@ def test_entries_of_an_index_are_left_out_of_text_and_formulas(body: str, expect
     [
         (r"$a\mathchoice{1}{2}{3}{4}b$", "$a2b$"),
         (r"\[\mathchoice{1}{2}{3}{4}\]", "\\[2\\]"),
+        (r"$a\mathchoice{1}{\raisebox}{3}{4}b$ c", "$a\\raisebox b$ c"),
         (r"$a \x b$", "$a \\mathrel{\\sim}b$"),
         (r"$a \y b$", "$a \\mathbin{\\scriptstyle\\bullet}b$"),
     ],

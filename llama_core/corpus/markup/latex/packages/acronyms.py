@@ -16,6 +16,8 @@ def _use(reader: Expander, form: str, plural: bool = False, case: str = "", arti
     """Print an acronym: `\\gls[options]{key}[what follows it]`, with a star or without."""
     reader.star()
     reader.option()
+    if not reader.group_ahead():
+        return  # another command of this name
     key = reader.word()
     after = reader.option() if reader.peek().startswith("[") else None
     text = reader.acronyms.printed(key, form, plural)

@@ -22,11 +22,7 @@ CALL = "\\KwCall "  # stands before the name of a function or of data, which bra
 
 def _group(expander: Expander) -> list[str]:
     """Return the tokens of `{...}`; nothing if no group comes next."""
-    token = expander.solid()
-    if token is None:
-        return []
-    expander.unread(token)
-    return expander.argument() if token == "{" else []
+    return expander.argument() if expander.group_ahead() else []
 
 
 def _aside(expander: Expander) -> list[str]:

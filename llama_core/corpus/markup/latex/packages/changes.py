@@ -4,34 +4,23 @@ What was deleted is left out by `commands.ARGUMENTS`.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from llama_core.corpus.markup.latex.commands import words
 from llama_core.corpus.markup.latex.macros import Expander
 
 
-def _replaced(tokens: Expander) -> None:
-    """Print the first of the texts of `\\replaced[id=x]{new}{old}`, or of beamer's `\\alt{a}{b}`."""
+def _print(tokens: Expander, which: int, number: int) -> None:
+    """Print one of the texts, such as the first of `\\replaced[id=x]{new}{old}`."""
     tokens.option()
-    first, _ = tokens.argument(), tokens.argument()
-    tokens.put_back(first)
-
-
-def _second(tokens: Expander) -> None:
-    """Print the second of the texts of `\\change[editor]{old}{new}`."""
-    tokens.option()
-    tokens.argument()
-
-
-def _middle(tokens: Expander) -> None:
-    """Print the second of the three texts of beamer's `\\temporal<2>{before}{then}{after}`."""
-    tokens.argument()
-    then, _ = tokens.argument(), tokens.argument()
-    tokens.put_back(then)
+    if tokens.group_ahead():  # else another command has this name, such as REVTeX's \\alt
+        texts = [tokens.argument() for _ in range(number)]
+        tokens.put_back(texts[which])
 
 
 # What is done for each command.
 CHANGES: dict[str, Callable[[Expander], None]] = {
-    **dict.fromkeys(words("\\replaced \\alt \\annote"), _replaced),
-    **dict.fromkeys(words("\\change \\replace"), _second),
-    "\\temporal": _middle,
+    **dict.fromkeys(words("\\replaced \\alt \\annote"), partial(_print, which=0, number=2)),
+    **dict.fromkeys(words("\\change \\replace"), partial(_print, which=1, number=2)),
+    "\\temporal": partial(_print, which=1, number=3),
 }

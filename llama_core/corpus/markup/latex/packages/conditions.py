@@ -270,11 +270,11 @@ def _holds(reader: Definitions, test: Sequence[str]) -> bool:
 
 
 def _of_tokens(reader: Definitions, tokens: Sequence[str], read: Test) -> bool:
-    """Call a test whose operands are these tokens."""
-    reader.put_back([*tokens, "\\relax "])
+    """Call a test whose operands are these tokens; one that is missing is empty."""
+    before = reader.waiting
+    reader.put_back([*tokens, *"{}{}{}"])
     holds = read(reader)
-    while (token := reader.raw()) is not None and token.rstrip() != "\\relax":
-        pass
+    reader.forget(reader.waiting - before)
     return holds
 
 

@@ -155,10 +155,11 @@ def test_an_acronym_of_the_abstract_is_in_full_in_the_text_again() -> None:
 @pytest.mark.parametrize(
     ("preamble", "body", "expected"),
     [
-        ("changes", r"a \added[id=X]{b} \deleted[id=X,comment={no}]{c} \replaced[id=X]{d}{e} f", "a b d f"),
+        ("changes", r"a \added[id=X]{b} \deleted[id=X,comment={no}]{c} \replaced[id=X] {d} {e} f", "a b d f"),
         ("changes", r"\highlight[id=X]{a} \comment[id=X]{b}c \definechangesauthor[name={N}]{X}", "a c"),
         ("trackchanges", r"\add[E]{a} \remove[E]{b} \change[E]{c}{d} \note[E]{e}\annote[E]{f}{g}", "a d f"),
         ("easyReview", r"\add{a} \remove{b} \replace{c}{d} \alert{e}", "a d e"),
+        ("amsmath", r"a \alt b, \ac c, \change d \value{page}", "a b, c, d"),
         ("ulem", r"a \sout{b} \uline{c}", "a b c"),
     ],
 )
@@ -267,6 +268,8 @@ def test_quantities_print_as_siunitx_prints_them(body: str, printed: str) -> Non
         (r"\IfStrEq{a}{a}", True),
         (r"\IfSubStr{abc}{d}", False),
         (r"\IfFileExists{nowhere.tex}", False),
+        (r"\ifthenelse{\equal{a}}", False),
+        (r"\ifboolexpr{test{\ifnumcomp{1}} or bool}", False),
         (r"\ifdimgreater{2pt}{1pt}", False),  # it is not decided, and one branch is read
     ],
 )
