@@ -10,7 +10,7 @@ def keep_freed_memory() -> bool:
     """Let the C library keep memory that is freed, for the next tensor, and tell whether it does.
 
     It gives large pieces back to the system otherwise, and the system clears each page again when it is
-    touched next: some 67,000 pages in a step of a model of 17 M parameters, 4 to 7 % of the step's time.
+    touched next: some 67,000 pages in a step of a model of 17 M parameters, some 4 % of the step's time.
     Other C libraries than glibc do as they always do.
     """
     try:

@@ -44,7 +44,7 @@ GOLDEN = {
         "tokenizer": "5d0d5dfa7a19a6ff",
         "tokens": "14761f761a7d6e58",
         "train": "86e988afb3898826",
-        "evaluate": "6d5b0ca574326622",
+        "evaluate": "8b8891d660b1b5e7",
         "export": "6f8f54df8046194c",
     },
     "tiny": {
@@ -56,7 +56,7 @@ GOLDEN = {
         "tokenizer": "73a90d90fb85fb31",
         "tokens": "14761f761a7d6e58",
         "train": "ccd0f351f9ef6ccc",
-        "evaluate": "42d6d8e0a1b79e12",
+        "evaluate": "09b8fb26b03b61c0",
         "export": "6f8f54df8046194c",
     },
     "llama-v1": {
@@ -78,7 +78,7 @@ GOLDEN = {
         "tokenizer": "8fd803933d647ff7",
         "tokens": "14761f761a7d6e58",
         "train": "3147ecdee299984a",
-        "evaluate": "ced04f0d3e42d016",
+        "evaluate": "bba279bdc6013964",
         "export": "6f8f54df8046194c",
     },
 }
