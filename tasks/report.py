@@ -16,12 +16,13 @@ from llama_core.recipes.training import StartFrom
 from llama_core.step import Step
 from llama_core.tokens.histograms import HISTOGRAMS
 from llama_core.tokens.order import n_windows
+from llama_core.train.metrics.goodput import goodput
 from llama_core.train.metrics.names import LOSS, VALIDATION
 from llama_core.train.metrics.record import records
 from llama_core.train.profile import folder_of
 from tasks.decontaminate import not_run, summary
 from tasks.evaluate import table as evaluation_rows
-from tasks.observe import say, show_link, show_markdown
+from tasks.observe import clock, say, show_link, show_markdown
 from tasks.register import Version
 from tasks.registry.details import link_report
 from tasks.run import Run
@@ -200,7 +201,11 @@ def _training(curve: list[dict[str, Any]]) -> str:
     said += " (median)"
     if skipped:
         some = ", ".join(f"{n:,}" for n in skipped[:10]) + (" ..." if len(skipped) > 10 else "")
-        said += f"; {len(skipped):,} steps made no update, because they were not finite: {some}"
+        said += f"; {len(skipped):,} steps made no update (see train.spike_norm): {some}"
+    time = goodput(curve)
+    said += f". Steps that count took {time.share:.1%} of {clock(time.wall)}"
+    if pause := max(time.pauses, key=lambda pause: pause.seconds, default=None):
+        said += f"; the longest pause was before step {pause.step:,}, {clock(pause.seconds)}"
     return f"{said}. Bits per byte of held-out text on the way:"
 
 

@@ -28,6 +28,7 @@ from llama_core.artifact import Artifact
 from llama_core.errors import ServiceError
 from llama_core.file_system import brief
 from llama_core.section import in_full
+from llama_core.train.metrics.goodput import goodput
 from llama_core.train.metrics.record import records
 from tasks.observe import warn
 from tasks.registry.refusals import IN_A_FILE, refusals
@@ -250,6 +251,8 @@ def conclude(run_id: str, train: Artifact) -> None:
             if missed := reconcile(run_id, train):
                 warn(f"      {missed} steps that MLflow had missed are written to it")
             set_tags(run_id, {"llama.checkpoint": train.url, "llama.digest": train.digest})
+            if "goodput" not in client().get_run(run_id).data.metrics:
+                client().log_metric(run_id, "goodput", goodput(records(train)).share)
             set_status(run_id, "FINISHED")
     except mlflow.MlflowException as error:
         warn(

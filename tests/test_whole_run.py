@@ -40,6 +40,7 @@ def test_the_report_shows_that_the_sums_hold(micro: Pipeline) -> None:
     page = report.read(report.shard("report").object(".html")).decode()
     assert "<svg" in page and "<table>" in page
     assert "drawn with temperature 0.8, top-p 0.95 and seed 1" in page
+    assert re.search(r"Steps that count took \d+\.\d% of \d:\d\d", text)
 
 
 def test_the_report_shows_names_with_underscores_as_they_are(micro: Pipeline) -> None:
@@ -90,6 +91,7 @@ def test_the_registered_version_points_at_the_store_and_knows_where_it_came_from
     assert version.tags["llama.digest"] == micro.artifact("train").digest
     history = registry.get_metric_history(version.run_id, "loss")
     assert sorted(m.step for m in history) == list(range(1, load_recipe("micro").train.steps + 1))
+    assert 0 < registry.get_run(version.run_id).data.metrics["goodput"] <= 1
 
 
 def test_a_version_leads_back_to_its_raw_files_and_a_snippet_to_its_documents(

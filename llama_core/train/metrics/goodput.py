@@ -1,0 +1,49 @@
+"""How much of its time a training spent on steps that count, from its record."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+MOST = 10  # pauses that are kept
+
+
+@dataclass(frozen=True)
+class Pause:
+    """The time before a step in which no step that counts was made: a restart, a save, a validation."""
+
+    step: int
+    seconds: float
+
+
+@dataclass
+class Goodput:
+    """The time of a training from the beginning of its first step to the end of its last, in seconds."""
+
+    effective: float = 0.0
+    """Of the steps that count: those that were done again after a restart count once."""
+    wall: float = 0.0
+    pauses: list[Pause] = field(default_factory=list)
+    """The longest pauses, by step."""
+
+    @property
+    def share(self) -> float:
+        """The effective time's share of all: Llama 3's had more than 0.9 (Grattafiori et al. 2024)."""
+        return min(1.0, self.effective / self.wall) if self.wall > 0 else 1.0
+
+
+def goodput(records: Iterable[dict[str, Any]]) -> Goodput:
+    """Return what the record of a training tells, step by step."""
+    found, pauses, before = Goodput(), list[Pause](), None
+    for record in records:
+        seconds = sum(value for key, value in record.items() if key.startswith("seconds/"))
+        began = record["time"] - seconds
+        if before is not None:
+            pauses.append(Pause(record["step"], max(0.0, began - before)))
+            pauses = sorted(pauses, key=lambda pause: -pause.seconds)[:MOST]
+            found.wall += record["time"] - before
+        else:
+            found.wall += seconds
+        found.effective += seconds
+        before = record["time"]
+    found.pauses = sorted((p for p in pauses if p.seconds > 0), key=lambda pause: pause.step)
+    return found
