@@ -45,9 +45,9 @@ def undisturbed(training):
     "failures",
     [
         {"step-00000005/__1_0.distcp": 1},
-        {"step-00000005/state.json": 1},
+        pytest.param({"step-00000005/state.json": 1}, marks=pytest.mark.slow),
         {"shards/step-00000005.json": 1},
-        {"metrics/00000001-00000005.jsonl": 1},
+        pytest.param({"metrics/00000001-00000005.jsonl": 1}, marks=pytest.mark.slow),
     ],
     ids=["a rank's file", "the state", "the commit", "the record"],
 )
@@ -68,6 +68,7 @@ def test_the_last_save_is_tried_until_it_succeeds(training, undisturbed) -> None
     assert end_of(run) == end_of(undisturbed)
 
 
+@pytest.mark.slow
 def test_a_store_that_stays_away_ends_the_run_at_last(training) -> None:
     run = training(**{"run.save_every": 2, "run.most_failed_saves": 3})
     done = run_with(run, dict.fromkeys([f"shards/step-{n:08d}.json" for n in range(8, 21)], 99))
