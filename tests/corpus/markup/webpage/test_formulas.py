@@ -92,6 +92,12 @@ def test_each_formula_is_its_tex_once(way: str, tex: str) -> None:
     assert " ".join(found.split()) == f"${tex}$ be it."
 
 
+def test_comments_around_and_in_tex_are_no_part_of_it() -> None:
+    rows = "\\begin{align} a &= 5\\% \\\\ % first\n c &= d \\end{align}"
+    found = text(f'<script type="math/tex; mode=display">% <![CDATA[\n{rows} %]]></script>')
+    assert found.split("$")[1] == "\\begin{align} a &= 5\\% \\\\ c &= d \\end{align}"
+
+
 def test_formulas_follow_one_another_in_their_order() -> None:
     both = mathjax2("a") + " and " + mathjax2("b", display=True) + katex("c") + wikipedia("d")
     found = text(both)
