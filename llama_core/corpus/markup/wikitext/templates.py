@@ -25,6 +25,8 @@ _ITS_NAME = re.compile(
 _ROMAN = re.compile(r"[IVXLCivxlc]+")
 _IPA_WORDS = frozenset(("us", "uk", "en", "lang", "pron", "local", "also", "ipa", "audio"))
 _SIDES = ("left", "right", "center", "centre", "links", "rechts", "gauche", "droite")
+_CIRCA = ("circa", "c.", "ca.", "ca")
+_REIGNED = ("reign", "r.", "fl.", "floruit")
 _SHIPS = frozenset(
     ("uss", "hms", "ss", "ms", "mv", "rms", "hmas", "hmcs", "usat", "usns", "css", "sms", "rmv")
 )
@@ -61,6 +63,10 @@ def _known(key: str, call: Call) -> str | None:
         return call.args[1] if len(call.args) > 1 else call.named.get("text")
     if key in LAST:
         return call.args[-1] if call.args else None
+    if key in _CIRCA and len(call.words) > 1:
+        return f"c. {call.words[0]} – c. {call.words[1]}"
+    if key in _REIGNED:  # {{reign|1850|1860}}
+        return f"{BEFORE[key]} {'–'.join(call.words[:2])}".strip()
     if key in BEFORE:  # {{née|Kasner}}
         return f"{BEFORE[key]} {call.first}".strip()
     if key in SPACED:  # {{space|2}}, {{circa|1900}}
