@@ -56,8 +56,8 @@ def _known(key: str, call: Call) -> str | None:
     `key`: the template's name in lower case.
     """
     if key in FIRST:
-        if len(call.args) > 1 and (key == "ipa" or call.first.lower() in _SIDES):
-            return call.args[1].strip()  # {{rquote|right|words}}
+        if len(call.args) > 1 and (key in ("ipa", "resize") or call.first.lower() in _SIDES):
+            return call.args[1].strip()  # {{rquote|right|words}}, {{resize|90%|words}}
         return _as_lines(call.args[0]) if call.args and call.args[0][:1] == "\n" else call.first
     if key in SECOND:
         return call.args[1] if len(call.args) > 1 else call.named.get("text")

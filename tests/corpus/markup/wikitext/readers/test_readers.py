@@ -53,6 +53,7 @@ from llama_core.corpus.markup.wikitext.page import read_page
         # words
         ("en", "{{rtl-lang|ar|b}}, {{native name|fr|c}}, {{abbrlink|UK|Union}}, {{key press|Ctrl|C}}",
          "b, c, UK, Ctrl+C"),
+        ("en", "{{resize|80%|small}}, {{resize|less}}", "small, less"),
         ("fr", "{{passage évasif|certains|date=mai}} le disent{{quand|date=mai}}.", "certains le disent."),
         ("it", "{{cn|testo}} {{chiarire|altro|chi?}} {{colore|blue|blu}}", "testo altro blu"),
     ],
