@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 import seven_sources
+from corpus import dumps
 from corpus.helpers import documents_of, is_conserved, recipe_of, write_jsonl
 from corpus.report.made import make
 from corpus.stages import ingest_source
 
 from llama_core.artifact import Artifact
 from llama_core.corpus import ingest
-from llama_core.corpus.recipe import Files
+from llama_core.corpus.recipe import Files, Wikipedia
 from llama_core.corpus.report.card import dataset_card
 from llama_core.corpus.report.page import page
 from llama_core.errors import RecipeError
@@ -77,6 +78,17 @@ def test_a_trial_that_was_stopped_goes_on_where_it_was(store: Store, urls: list[
     step = Step(store, "ingest", ingest.REVISION, ingest.identity("web", source), inputs)
     ingest.ingest_shard(step, "web", source, raws[0], most=8)
     assert endings(ingest_source(store, "web", source)) == [f"a{i}" for i in range(5)] + ["b0", "b1", "b2"]
+
+
+def test_what_is_noted_of_wikipedia_is_counted_up_to_the_limit(store: Store, tmp_path: Path) -> None:
+    article = "Some {{nowrap|words}} {{missing}} here. " * 20
+    pages = [dumps.page(n, f"T{n}", article) for n in range(4)]
+    path = tmp_path / "enwiki.xml"
+    path.write_bytes(dumps.wiki(*pages, language="en"))
+    source = Wikipedia(kind="wikipedia", urls=[str(path)], limit={"documents": 2})  # type: ignore[arg-type]
+    counts = ingest_source(store, "wiki", source).counts
+    assert (counts["raw"], counts["documents"]) == (2, 2)
+    assert (counts["templates.by_hand"], counts["templates.undefined"]) == (40, 40)
 
 
 def test_every_source_of_the_paper_can_be_tried(store: Store, tmp_path: Path) -> None:

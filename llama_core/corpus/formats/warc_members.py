@@ -17,7 +17,7 @@ _FEED = 1 << 14  # compressed bytes that are inflated at a time: no more than so
 _HELD = 4 << 20  # compressed bytes of a member that are kept: if it is damaged, the next may begin in them
 _AGAIN = 8  # such searches may read a file so many times, all taken together
 _PROBE = 1 << 12  # compressed bytes that are enough to tell whether a record begins in them
-_ZEROS = re.compile(rb"\0*")
+_PADDING = re.compile(rb"[\0\t\n\r ]*")
 
 # Decompressed bytes, with a place. If a member begins with them, that is its offset in the file if it begins
 # with a record, or else -1. It is None if no member begins there.
@@ -45,7 +45,7 @@ def plain(file: BinaryIO, block: bytes) -> Iterator[Piece]:
 def inflate(file: BinaryIO, block: bytes, padding: list[int]) -> Iterator[Piece]:
     """Yield the bytes of gzip members; after a damaged one, those of the next that begins with a record.
 
-    `padding` gets the lengths of the runs of zero bytes between members.
+    `padding` gets the lengths of the runs of zero bytes and white space between members.
     """
     base = at = 0  # offset of the block in the file, and of the next byte in the block
     again = 0  # bytes that were looked through a second time
@@ -63,10 +63,10 @@ def inflate(file: BinaryIO, block: bytes, padding: list[int]) -> Iterator[Piece]
                 block, base, at = block[at:] + rest, base + at, 0
                 continue
             is_lost = False
-        zeros = _ZEROS.match(block, at).end() - at  # type: ignore[union-attr]
-        if zeros:
-            padding.append(zeros)
-        at += zeros
+        pad = _PADDING.match(block, at).end() - at  # type: ignore[union-attr]
+        if pad:
+            padding.append(pad)
+        at += pad
         if at == len(block):
             block, base, at = file.read(CHUNK_BYTES), base + at, 0
             if not block:

@@ -100,9 +100,11 @@ def read(
                 yield Quarantined(f"{raw.url}#{offset}", offset, data)
                 continue
             dump = dump or _Dump(source_name, source, raw.url, pages.head, collected)
-            yield dump.outcome(offset, data)
-        if dump and dump.calls:
-            yield Noted({f"templates.{outcome}": n for outcome, n in sorted(dump.calls.items())})
+            outcome = dump.outcome(offset, data)
+            if dump.calls:  # before the page: reading may end with it
+                yield Noted({f"templates.{became}": n for became, n in sorted(dump.calls.items())})
+                dump.calls.clear()
+            yield outcome
 
 
 def _pages(source: Wikipedia, raw: Raw, file: BinaryIO) -> Elements:
@@ -132,7 +134,7 @@ class _Dump:
         self._namespaces = {name.strip().lower(): number for number, name in names}
         self._hidden = frozenset(name for name, number in self._namespaces.items() if number in _HIDDEN)
         self._definitions = collected(self.language) if collected else NONE
-        self.calls: Counter[str] = Counter()  # of templates, by what became of them
+        self.calls: Counter[str] = Counter()  # of templates on a page, by what became of them
 
     def template(self, data: bytes) -> Definition | None:
         """Return the template that a page defines, None if it is no page of a template or cannot be read."""

@@ -155,6 +155,8 @@ def _emails(text: str) -> Iterator[Cut]:
 
 def _is_mail(text: str, local: re.Match[str], domain: re.Match[str]) -> bool:
     """Tell whether what stands around an `@` is the address of somebody."""
+    if local.start() and text[local.start() - 1] == "@":  # a handle on a server, @ann@server.social
+        return False
     labels, ending = domain[1], domain[2]
     if ending.lower() not in _ENDS and not ending.lower().startswith("xn--") and ending.isascii():
         return False

@@ -50,6 +50,7 @@ mmm: specialrule
 mmm: definecolor addcontentsline contentsline titlespacing titlespacing* DeclareCaptionFormat
 mm: addtocontents colorlet hypercolor
 om: bookmark href comment fxnote fxwarning fxerror fxfatal pdfcomment deleted remove rowfont
+om: chdeleted chcomment
 m: message errmessage wlog typeout showthe hhline Xhline cdashline DIFdel DIFdelFL addeditor
 m: shorthandoff shorthandon useshorthands languageshorthands value
 m: setremarkmarkup setdeletedmarkup setaddedmarkup setauthormarkup
@@ -351,10 +352,21 @@ ALGORITHMIC = {
         "OUTPUT Output KwOut KwResult": "Output: ",
         "PROCEDURE Procedure": "procedure ",
         "FUNCTION Function": "function ",
-        "EndProcedure EndFunction": "end",
+        "EndProcedure": "end procedure",
+        "EndFunction": "end function",
+        "PRINT": "print ",
+        "AND": "and ",
+        "OR": "or ",
+        "XOR": "xor ",
+        "NOT": "not ",
+        "TO": "to ",
+        "TRUE": "true",
+        "FALSE": "false",
     }.items()
     for name in names.split()
 }
+# Those of them that stand within a step.
+WITHIN_STEPS = words(r"\AND \OR \XOR \NOT \TO \TRUE \FALSE")
 # Commands whose length may be a control word: `\hskip\parindent`.
 TAKES_WORD = words(
     "\\the \\hskip \\vskip \\kern \\mskip \\mkern \\raise \\lower \\moveleft \\moveright \\font \\catcode "

@@ -9,8 +9,13 @@ from llama_core.corpus.markup.latex.packages.algorithms import CALL, call
 # What closes each formula that is no environment.
 _CLOSING = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}
 _SILENT = frozenset(("\\ensuremath", "\\xspace", "\\relax"))  # are left out
-# What prints nothing in a formula, and is left out with its arguments (see `commands.ARGUMENTS`).
-_NOTES = frozenset(("\\index", "\\sindex", "\\glossary", "\\nocite", "\\todo", "\\marginpar", "\\marginnote"))
+# What prints nothing in a formula, and is left out with its arguments, of which it has so many.
+_NOTES = {
+    **dict.fromkeys(
+        ("\\index", "\\sindex", "\\glossary", "\\nocite", "\\todo", "\\marginpar", "\\marginnote"), 1
+    ),
+    "\\nomenclature": 2,
+}
 _UNNUMBERED = frozenset(("\\nonumber", "\\notag"))  # stand in rows without a number
 
 
@@ -71,7 +76,8 @@ def read_formula(expander: Expander, opening: str) -> Formula:
         elif word in _NOTES:
             expander.star()
             expander.option()
-            expander.argument()
+            for _ in range(_NOTES[word]):
+                expander.argument()
             continue
         elif obeyed := _OBEYED.get(word):
             obeyed(expander)

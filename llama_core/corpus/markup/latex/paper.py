@@ -142,7 +142,8 @@ class _Renderer(PlainTex):
             self._tokens.option()
             self._open_note()
         elif name in commands.ALGORITHMIC and (self._open["algorithmic"] or self._in_algorithm()):
-            self._out.end_line()
+            if name not in commands.WITHIN_STEPS:
+                self._out.end_line()
             self._out.write(commands.ALGORITHMIC[name])
             if name in ("\\Procedure", "\\Function") and self._tokens.peek() == "{":
                 algorithms.call(self._tokens)

@@ -27,6 +27,9 @@ _TEX = re.compile(r"(?:application/|text/)?(?:x-)?(?:la)?tex", re.IGNORECASE)
 _ATTRIBUTES = ("data-latex", "data-tex", "alttext")
 _DISPLAYSTYLE = re.compile(r"\{\s*\\(?:display|text)style\b\s*(.*)\}", re.DOTALL)
 _FENCES = re.compile(r"\$\$(.*)\$\$|\$(.*)\$|\\\((.*)\\\)|\\\[(.*)\\\]", re.DOTALL)
+# What writers of pages put around TeX in a script for the sake of XHTML, and TeX's own comments.
+_CDATA = re.compile(r"(?:%\s*)?(?:<!\[CDATA\[|\]\]>)")
+_COMMENT = re.compile(r"(?<!\\)(?:\\\\)*+%")
 _MAX_DEPTH = 50  # of MathML that is written in a line; what is deeper is left out
 _ACCENTS = {
     "^": r"\hat", "ˆ": r"\hat", "¯": r"\bar", "‾": r"\bar", "→": r"\vec", "⃗": r"\vec", "~": r"\tilde",
@@ -77,12 +80,23 @@ def find_formulas(page: LexborHTMLParser, html: str) -> Formulas | None:
 
 
 def dollars(tex: str) -> str:
-    """Return TeX between dollars, without the delimiters and the style that it came with."""
-    tex = " ".join(tex.split())
+    """Return TeX between dollars, without the delimiters, the style and the comments that it came with."""
+    tex = " ".join(_without_comments(_CDATA.sub("", tex)).split())
     for pattern in (_FENCES, _DISPLAYSTYLE):
         if found := pattern.fullmatch(tex):
             tex = next(group for group in found.groups() if group is not None).strip()
     return f"${tex}$" if tex else ""
+
+
+def _without_comments(tex: str) -> str:
+    """Take out what stands behind a `%`, and the end of its line."""
+    if "%" not in tex or "\n" not in tex:
+        return tex
+    *lines, last = tex.split("\n")
+    for at, line in enumerate(lines):
+        found = _COMMENT.search(line)
+        lines[at] = line[: found.end() - 1] if found else line + " "
+    return "".join([*lines, last])
 
 
 def _shows(node: LexborNode) -> bool:

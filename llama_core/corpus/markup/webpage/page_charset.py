@@ -39,6 +39,10 @@ _HEAD = (
 )  # bytes in which a page may declare its encoding: standards say 1,024, and pages do not keep to it
 _SAMPLE = 1 << 17  # bytes that a guess looks at
 _FEW = 3  # bad bytes that are no reason to doubt what both the server and the page declare
+# Dashes, quotes and dots: the bytes of one in UTF-8 are next to never text in another encoding. So many bad
+# bytes for each are no reason to doubt.
+_SIGNS = re.compile(r"[\u2010-\u203a]")
+_BAD_OF_SIGN = 6
 _SHARE = 0.02  # of the characters beyond ASCII: so many bad ones may be among them in a declared encoding
 _REPLACED = "\ufffd"
 _UNDEFINED = re.compile(rb"[\x80-\x9f]")
@@ -71,13 +75,22 @@ def decode(data: bytes, charset: str) -> str:
             return data.decode("utf-8", "replace")  # the page is cut
     page = _codec(_declared(data))
     text = data.decode("utf-8", "replace")
-    good, bad = _beyond_ascii(text)
-    if good > bad or (bad <= _FEW and header == page == "utf-8"):
+    if _is_nearly_utf8(data, text, header == page == "utf-8"):
         return text
     stated = [name for name in dict.fromkeys((header, page)) if not name.startswith(("utf-", *_SEVEN_BITS))]
     return data.decode(
         _best([name for name in stated if name and _fits(data, name)]) or _guess(data), "replace"
     )
+
+
+def _is_nearly_utf8(data: bytes, text: str, is_declared: bool) -> bool:
+    """Tell whether bytes, of which `text` is what UTF-8 makes, are UTF-8 but for the bad ones.
+
+    `is_declared`: by the server and by the page.
+    """
+    good, bad = _beyond_ascii(text)
+    bad -= data.count(_REPLACED.encode())  # those that the page itself shows
+    return good > bad or (is_declared and bad <= _FEW) or _BAD_OF_SIGN * len(_SIGNS.findall(text)) >= bad > 0
 
 
 def _seven_bits(data: bytes, header: str) -> str:

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from llama_core.corpus.markup.wikitext.tree import Nodes
 
-_NAME = re.compile(r"[\w .-]{1,40}")
+_NAME = re.compile(r"[\w .-]{1,40}|[±×]")
 
 
 class Call:

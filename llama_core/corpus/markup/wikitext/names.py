@@ -195,7 +195,7 @@ hover title, vanchor, visible anchor, visibleanchor, mvar, math, mathbf, bigmath
 code, codes, mono,
 kbd, samp, pre, quote, cquote, bquote, blockquote, quotation, block quote, blockindent,
 rquote, poemquote, poem quote, centered pull quote, center, indent, resize, font, sic, not a typo,
-as written, nts, number, num, formatnum, flag, flagcountry, flagu, nastaliq, semitic, unicode,
+as written, nts, number, formatnum, flag, flagcountry, flagu, nastaliq, semitic, unicode,
 polytonic, linktext, plainlist, flatlist, plain list, columns-list, usurped, ipa, ipa link, ipalink,
 ipaslink, ipa soft, music note, railgauge, track gauge, longitem, zitat, citation bloc, cita,
 citazione, citação, citat, цитата, цитат, cytat, citát, comment, нобр, нет переносов, число,

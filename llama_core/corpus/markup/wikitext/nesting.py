@@ -124,7 +124,7 @@ class Nesting:
         for known_as in (name, title) if title.lower() != name.lower() else (name,):  # a redirect's target
             call = Call(known_as, node.parts[1:], self._text, self._language)
             if (words := render(call)) is not None:
-                return words, "by_hand"
+                return _apart(words), "by_hand"  # the template's own tags stand around the words
         return None, outcome
 
     def _expansion(self, node: Node) -> tuple[str | None, str]:
@@ -191,10 +191,10 @@ def _is_within_line(nodes: Nodes, place: int) -> bool:
     return not alone
 
 
-def _apart(label: str) -> str:
-    """Part the apostrophe at an end of a label from quotes outside of the link."""
-    label = APART + label if label.startswith("'") else label
-    return label + APART if label.endswith("'") else label
+def _apart(words: str) -> str:
+    """Part the apostrophe at an end of a link's or a template's words from quotes outside of it."""
+    words = APART + words if words.startswith("'") else words
+    return words + APART if words.endswith("'") else words
 
 
 def _calls(nodes: Nodes) -> Iterator[Node]:

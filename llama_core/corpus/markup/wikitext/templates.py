@@ -25,6 +25,8 @@ _ITS_NAME = re.compile(
 _ROMAN = re.compile(r"[IVXLCivxlc]+")
 _IPA_WORDS = frozenset(("us", "uk", "en", "lang", "pron", "local", "also", "ipa", "audio"))
 _SIDES = ("left", "right", "center", "centre", "links", "rechts", "gauche", "droite")
+_CIRCA = ("circa", "c.", "ca.", "ca")
+_REIGNED = ("reign", "r.", "fl.", "floruit")
 _SHIPS = frozenset(
     ("uss", "hms", "ss", "ms", "mv", "rms", "hmas", "hmcs", "usat", "usns", "css", "sms", "rmv")
 )
@@ -54,13 +56,17 @@ def _known(key: str, call: Call) -> str | None:
     `key`: the template's name in lower case.
     """
     if key in FIRST:
-        if len(call.args) > 1 and (key == "ipa" or call.first.lower() in _SIDES):
-            return call.args[1].strip()  # {{rquote|right|words}}
+        if len(call.args) > 1 and (key in ("ipa", "resize") or call.first.lower() in _SIDES):
+            return call.args[1].strip()  # {{rquote|right|words}}, {{resize|90%|words}}
         return _as_lines(call.args[0]) if call.args and call.args[0][:1] == "\n" else call.first
     if key in SECOND:
         return call.args[1] if len(call.args) > 1 else call.named.get("text")
     if key in LAST:
         return call.args[-1] if call.args else None
+    if key in _CIRCA and len(call.words) > 1:
+        return f"c. {call.words[0]} – c. {call.words[1]}"
+    if key in _REIGNED:  # {{reign|1850|1860}}
+        return f"{BEFORE[key]} {'–'.join(call.words[:2])}".strip()
     if key in BEFORE:  # {{née|Kasner}}
         return f"{BEFORE[key]} {call.first}".strip()
     if key in SPACED:  # {{space|2}}, {{circa|1900}}

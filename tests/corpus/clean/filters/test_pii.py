@@ -135,6 +135,7 @@ def test_precision_and_recall_on_labelled_lines() -> None:
         "@bp.route('/')\ndef f(): ...",
         "# Changes\n\n## 3.11.0.2 (2020-01-02)\n\n## [2.1.0.44]\n\n4.2.0.1\n-------\n",
         "rsync -a x/ ann@files.corp.org:y/",
+        "follow @ann@social.corp.org or https://social.corp.org/@bob.lee@other.net",
     ],
 )
 def test_what_code_and_pages_write_like_an_address_stays(text: str) -> None:

@@ -51,6 +51,7 @@ def test_the_options_and_the_target_of_a_link_are_no_text(body: str, expected: s
     ("body", "expected"),
     [
         (r"$x\index{a!b|see{c}}=y$", "$x=y$"),
+        (r"$v\nomenclature[a]{$v$}{speed}$ is small", "$v$ is small"),
         (
             r"\begin{align}a&=b\index[sym]{x}\\c&=d\glossary{e}\end{align}",
             "\\begin{align}\na&=b\\\\c&=d\n\\end{align}",

@@ -1,11 +1,13 @@
 """A formula is said once, as its TeX between dollars, in all the ways that pages hold one."""
 
 import html
+import time
 
 import pytest
 from corpus import warcs
 
 from llama_core.corpus.markup.webpage.extract import extract
+from llama_core.corpus.markup.webpage.formulas import dollars
 
 TEX = [
     r"x^2",
@@ -90,6 +92,19 @@ WAYS = {
 def test_each_formula_is_its_tex_once(way: str, tex: str) -> None:
     found = text(WAYS[way](tex))
     assert " ".join(found.split()) == f"${tex}$ be it."
+
+
+def test_comments_around_and_in_tex_are_no_part_of_it() -> None:
+    rows = "\\begin{align} a &= 5\\% \\\\ % first\n c &= d \\end{align}"
+    found = text(f'<script type="math/tex; mode=display">% <![CDATA[\n{rows} %]]></script>')
+    assert found.split("$")[1] == "\\begin{align} a &= 5\\% \\\\ c &= d \\end{align}"
+
+
+@pytest.mark.parametrize("piece", ["% ", "%", "\\", "\\%", "%\n", "]]>", "% <!"])
+def test_tex_of_many_marks_of_comments_takes_no_time(piece: str) -> None:
+    start = time.process_time()
+    dollars(piece * 100_000)
+    assert time.process_time() - start < 1
 
 
 def test_formulas_follow_one_another_in_their_order() -> None:

@@ -97,6 +97,19 @@ def test_a_page_that_declares_utf8_twice_is_believed_though_its_only_byte_beyond
     assert decode(html.encode("latin-1"), "UTF-8") == html.replace("£", "\ufffd")
 
 
+@pytest.mark.parametrize("header", ["", "utf-8"])
+def test_one_dash_or_quote_in_utf8_outweighs_some_bad_bytes(header: str) -> None:
+    start, end = page("It’s so: ").split("</p>", 1)
+    for bad in (b"\xa35, \xa36 \xe9t\xe9", b"\xed\xa0\xbd\xed\xb8\x80"):
+        found = decode(start.encode() + bad + f"</p>{end}".encode(), header)
+        assert found.startswith(start) and found.endswith(end)
+
+
+def test_signs_of_replacement_that_a_page_shows_are_not_bad_bytes() -> None:
+    html = page("It was d\ufffdj\ufffd vu, \ufffdt\ufffd: Straße, größer.")
+    assert decode(html.encode() + b"\xe9", "") == html + "\ufffd"
+
+
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_page_that_is_cut_inside_a_character_is_read_up_to_there(text: str) -> None:
     whole = page(text)

@@ -16,6 +16,7 @@ from llama_core.corpus.markup.wikitext.page import read_page
         ("[[a|l']]''amour'' ''[[b|'c]]''", "l'amour 'c"),
         ("[[l''eau]] et [[x|y ''z'']]", "l''eau et y z"),
         ("[http://e.example/a.htm''La muerte'' (1901)] y [//e.example b]", "La muerte (1901) y b"),
+        ("''a''{{lang|fr|''b''}}''c'' ''x''{{sub|''i''}}, {{nowrap|''d''{{small|''e''}}}}", "abc xi, de"),
         # four, and more than five
         ("l''''avion''' et ''''a''''", "l'avion et 'a'"),
         ("''''a''", "''a"),

@@ -99,6 +99,9 @@ _STEPS: dict[str, Callable[[Expander], None]] = {
     "Else uElse": partial(_alone, word="else"),
     "Other uOther": partial(_alone, word="otherwise"),
     "Loop": partial(_alone, word="loop"),
+    "Begin": partial(_alone, word="begin"),
+    "ForPar": partial(_block, word="for"),
+    "lForPar": partial(_block, word="for", inline=True),
     "eIf": _if_else,
     "leIf": partial(_if_else, inline=True),
     "lFor": partial(_block, word="for", inline=True),
@@ -170,14 +173,22 @@ def _if_kin(expander: Expander) -> None:
     for at, (name, head) in enumerate(zip(names, heads, strict=True)):
         if not name:
             continue
-        for prefix in ("", "u"):
+        for prefix, line in (("", _LINE), ("u", _LINE), ("l", " ")):
             body: list[str | int] = (
-                [_LINE, *_spaced(head), 1, _LINE, 2, _LINE] if at < 2 else [_LINE, *head, _LINE, 1, _LINE]
+                [_LINE, *_spaced(head), 1, line, 2, _LINE] if at < 2 else [_LINE, *head, line, 1, _LINE]
             )
             expander.learn(f"\\{prefix}{name}", Macro(("",) * (2 if at < 2 else 1), body))
     if names[0]:
         both: list[str | int] = [_LINE, *_spaced(heads[0]), 1, _LINE, 2, _LINE, *heads[2], _LINE, 3, _LINE]
         expander.learn(f"\\e{names[0]}", Macro(("", "", ""), both))
+
+
+def _loop_kin(expander: Expander) -> None:
+    """Read `\\SetKwFor{Loop}{loop}{do}{end}`: `\\Loop{head}{body}`, and `\\lLoop` on one line."""
+    expander.star()
+    name, head, *_ = expander.word().removeprefix("\\"), *(expander.argument() for _ in range(3))
+    for prefix, line in (("", _LINE), ("l", " ")) if name else ():
+        expander.learn(f"\\{prefix}{name}", Macro(("", ""), [_LINE, *_spaced(head), 1, line, 2, _LINE]))
 
 
 def _block_kin(expander: Expander) -> None:
@@ -199,9 +210,7 @@ KEYWORDS: dict[str, Callable[[Expander], None]] = {
     ),
     "\\SetKwComment": partial(_define, body=lambda t: ["\\tcc "], texts=2, arity=0),
     "\\SetKwProg": _block_kin,
-    "\\SetKwFor": partial(
-        _define, body=lambda t: [_LINE, *_spaced(t[0]), 1, _LINE, 2, _LINE], texts=3, arity=2
-    ),
+    "\\SetKwFor": _loop_kin,
     "\\SetKwRepeat": partial(
         _define, body=lambda t: [_LINE, *t[0], _LINE, 2, _LINE, *_spaced(t[1]), 1, _LINE], texts=2, arity=2
     ),

@@ -20,7 +20,7 @@ def _print(tokens: Expander, which: int, number: int) -> None:
 
 # What is done for each command.
 CHANGES: dict[str, Callable[[Expander], None]] = {
-    **dict.fromkeys(words("\\replaced \\alt \\annote"), partial(_print, which=0, number=2)),
+    **dict.fromkeys(words("\\replaced \\chreplaced \\alt \\annote"), partial(_print, which=0, number=2)),
     **dict.fromkeys(words("\\change \\replace"), partial(_print, which=1, number=2)),
     "\\temporal": partial(_print, which=1, number=3),
 }

@@ -42,7 +42,7 @@ def read(call: Call) -> str | None:
         words = [word for word in found.groups() if word]
     elif not words[0].isdecimal() and _WHOLE.fullmatch(words[0]):
         return words[0]
-    day_first = call.given("df").lower() in _YES
+    day_first = call.given("df").lower() in _YES or call.given("format").lower() == "dmy"
     first, second, third = [*words, "", "", ""][:3]
     if _YEAR.fullmatch(first) and int(first) > 31:
         return _from_year(call, first, second, third, day_first)

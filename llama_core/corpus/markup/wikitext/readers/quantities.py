@@ -17,6 +17,10 @@ _JOINTS = {
     "och": "och", "en": "en", "tot": "tot", "til": "til", "till": "till", "la": "la", "al": "al", "*": "×",
     "sau": "sau", "ou": "ou", "o": "o", "oder": "oder", "или": "или", "−": "–", "xx": "×",
 }  # fmt: skip
+# What joins a second number that has a name in {{unité}}.
+_NAMED_JOINTS = ("à", "et", "ou", "×", "x", "±")
+_DIVIDED = ("ft", "foot", "lb", "st", "mi", "yd")  # the units of which {{convert}} takes smaller ones, too
+_SMALLER = ("in", "ft", "foot", "yd", "oz", "lb", "chain", "rod", "furlong")
 _ONLY_COMPUTED = ("out", "output only", "output number only", "number", "unit", "unit2", "tablecen")
 _SYMBOLS = {
     "usd": "$", "us$": "US$", "eur": "€", "euro": "€", "€": "€", "gbp": "£", "£": "£", "jpy": "¥", "¥": "¥",
@@ -47,8 +51,8 @@ def convert(call: Call) -> str | None:
             out.append(_JOINTS[word])
         else:
             out.append(unit(word))
-            if not (follows and word in ("ft", "foot", "lb", "st", "mi", "yd")):
-                break
+            if not (follows and word in _DIVIDED and words[at + 2 : at + 3] and words[at + 2] in _SMALLER):
+                break  # a number that follows says how exact the conversion is
         at += 1
     return " ".join(out).replace(" – ", "–") or None
 
@@ -61,13 +65,18 @@ def unit(word: str) -> str:
     return UNITS.get(word, word)
 
 
+def _joined(first: str, joint: str, second: str) -> str:
+    """Return two numbers with what stands between them."""
+    between = _JOINTS[joint]
+    return f"{first}–{second}" if between == "–" else f"{first} {between} {second}"
+
+
 def value(call: Call) -> str | None:
     """Read {{val|1.2|0.3|e=6|u=km}} as `1.2±0.3×10^6 km`, and {{val|5|-|7|u=m}} as `5–7 m`."""
     words = call.words
     text = words[0] if words else ""
     if len(words) > 2 and words[1] in _JOINTS and _NUMBER.fullmatch(words[2]):
-        joint = _JOINTS[words[1]]
-        text += f"–{words[2]}" if joint == "–" else f" {joint} {words[2]}"
+        text = _joined(*words[:3])
     elif len(words) > 2 and all(_NUMBER.fullmatch(word.strip("+−-")) for word in words[1:3]):
         text += f" +{words[1].lstrip('+')} −{words[2].lstrip('−-')}"
     elif len(words) > 1:
@@ -86,6 +95,11 @@ def with_units(call: Call) -> str | None:
     if not call.args:
         return None
     first, *rest = (arg.strip() for arg in call.args)
+    while len(rest) > 1 and rest[0] in _JOINTS and _NUMBER.fullmatch(rest[1]):
+        first, rest = _joined(first, *rest[:2]), rest[2:]  # {{unité|2|à|4|kg}}
+    for joint in _NAMED_JOINTS:
+        if second := call.given(joint):
+            first = _joined(first, joint, second)
     if first and any(any(map(str.isdigit, w)) and not _EXPONENT.fullmatch(w) for w in rest):
         units = " ".join(rest).strip()  # {{unité|de 3|à 5|km}}, {{unité|5|km2}}
         return f"{first} {units}"
@@ -112,7 +126,7 @@ def measure(call: Call) -> str | None:
 def with_tolerance(call: Call, name: str) -> str | None:
     """Return the first argument, with the second as its tolerance, and a unit."""
     tolerance = call.args[1].strip()
-    text = call.args[0].strip() + (f"±{tolerance}" if tolerance else "")
+    text = call.args[0].strip() + (f"±{tolerance}" if _NUMBER.fullmatch(tolerance) else "")
     return f"{text} {name}".strip() or None
 
 
@@ -122,9 +136,9 @@ def _raised(exponent: str) -> str:
 
 def money(call: Call) -> str | None:
     """Read {{currency|13|USD}} as `$13`; a currency without a sign of its own keeps its code."""
-    if not call.words:
+    amount = call.words[0] if call.words else call.given("amount")
+    if not amount:
         return None
-    amount = call.words[0]
     code = (call.words[1] if len(call.words) > 1 else call.given("type", "code")) or "USD"
     sign = _SYMBOLS.get(code.lower())
     return f"{sign}{amount}" if sign else f"{amount} {code}"
@@ -176,7 +190,8 @@ def density(call: Call) -> str | None:
 READERS = {
     "val": value, "frac": fraction, "sfrac": fraction, "fraction": fraction, "pop density": density,
     "m": measure, "currency": money, "inrconvert": rupees, "dash year": years, "year range": years,
-    "yearrange": years, "nombre": with_units, "nb": with_units, "fmtn": with_units, "unité": with_units,
+    "yearrange": years, "nombre": with_units, "nb": with_units, "num": with_units,
+    "fmtn": with_units, "unité": with_units,
     "unidad": with_units, "unitats": with_units, "unid": with_units, "unitate": with_units,
     "unite": with_units,
     "unitat": with_units, "unit": with_units, "unità": with_units, "unité/2": with_units,

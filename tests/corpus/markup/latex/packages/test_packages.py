@@ -49,6 +49,9 @@ def text(body: str, preamble: str = "", options: str = "article") -> str:
         (r"\SetKwBlock{Init}{init}{end}\Init{y\;}z\;", "init|y|z"),
         (r"\SetKwComment{Hint}{// }{}x\;\Hint*[r]{so}", "x|so"),
         (r"\SetKwIF{Wenn}{S}{Sonst}{wenn}{}{s}{sonst}{}\Wenn{a}{b\;}\Sonst{c\;}", "wenn a|b|sonst|c"),
+        (r"\SetKwFor{Par}{parfor}{do}{end}\lPar{$i$}{y}\Begin{z\;}", "parfor $i$ y|begin|z"),
+        (r"\SetKwIF{Wenn}{S}{Sonst}{wenn}{}{s}{sonst}{}\lWenn{a}{b}\lSonst{c}", "wenn a b|sonst c"),
+        (r"\ForPar{rows}{sum\;}", "for rows|sum"),
         (r"\DontPrintSemicolon\SetAlgoLined\SetNlSty{textbf}{(}{)}\nllabel{l}x\;", "x"),
     ],
 )
@@ -64,7 +67,12 @@ def test_algorithms_keep_their_keywords_a_line_a_step(steps: str, lines: str, en
     [
         (r"\State $x$\While{$y$}\State z\EndWhile", "$x$|while $y$|z|end while"),
         (r"\IF{a}\STATE b\ELSE\STATE c\ENDIF", "if a|b|else|c|end if"),
-        (r"\Procedure{Gcd}{$a,b$}\State \Return $a$\EndProcedure", "procedure Gcd($a,b$)|return $a$|end"),
+        (
+            r"\Procedure{Gcd}{$a,b$}\State \Return $a$\EndProcedure",
+            "procedure Gcd($a,b$)|return $a$|end procedure",
+        ),
+        (r"\Function{F}{x}\State y\EndFunction", "function F(x)|y|end function"),
+        (r"\IF{a \AND \NOT b}\PRINT \TRUE\ENDIF", "if a and not b|print true|end if"),
         (r"\State \Call{Gcd}{$a$}", "Gcd($a$)"),
         (r"\Repeat\State x\Until{y}", "repeat|x|until y"),
     ],
@@ -157,6 +165,7 @@ def test_an_acronym_of_the_abstract_is_in_full_in_the_text_again() -> None:
     [
         ("changes", r"a \added[id=X]{b} \deleted[id=X,comment={no}]{c} \replaced[id=X] {d} {e} f", "a b d f"),
         ("changes", r"\highlight[id=X]{a} \comment[id=X]{b}c \definechangesauthor[name={N}]{X}", "a c"),
+        ("changes", r"\chadded{a} \chdeleted[id=X]{b} \chreplaced{c}{d} \chcomment{e}f", "a c f"),
         ("trackchanges", r"\add[E]{a} \remove[E]{b} \change[E]{c}{d} \note[E]{e}\annote[E]{f}{g}", "a d f"),
         ("easyReview", r"\add{a} \remove{b} \replace{c}{d} \alert{e}", "a d e"),
         ("amsmath", r"a \alt b, \ac c, \change d \value{page}", "a b, c, d"),
