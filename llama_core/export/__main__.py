@@ -6,13 +6,11 @@ empty or not there yet; for `step` it is a store, on which the model becomes a t
 exit code is 0, or 2 for an error that a user can mend, and 130 if the program was interrupted.
 """
 
-import argparse
 import logging
 import sys
 import time
-from typing import NoReturn
 
-from llama_core.errors import InputError, LlamaError
+from llama_core.errors import Arguments, InputError, LlamaError
 from llama_core.output import forgive
 from llama_core.resolve import resolve
 from llama_core.url import redact_logs
@@ -21,14 +19,6 @@ FAILED, INTERRUPTED = 2, 130
 FORMATS = ("huggingface", "meta", "step")
 DTYPES = ("fp32", "bf16", "fp16")
 EVERY = 2.0  # seconds between two lines of progress
-
-
-class _Arguments(argparse.ArgumentParser):
-    """A parser whose errors are those of this project: one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise InputError."""
-        raise InputError(f"{message} (see --help)")
 
 
 class _Progress:
@@ -47,7 +37,7 @@ class _Progress:
 
 def main() -> int:
     """Run the program, and return its exit code."""
-    parser = _Arguments(prog="python -m llama_core.export", description=(__doc__ or "").split("\n")[0])
+    parser = Arguments(prog="python -m llama_core.export", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("source", metavar="FROM", help="models:/NAME@ALIAS, or a path or URL of a model")
     parser.add_argument("target", metavar="TO", help="a path or URL of a folder; for `step`, of a store")
     parser.add_argument("--format", choices=FORMATS, required=True)
@@ -61,6 +51,8 @@ def main() -> int:
         "--tokenizer", metavar="FILE", help="tokenizer.model of a folder of Meta's, if it lies elsewhere"
     )
     args = parser.parse_args()
+    if args.target.lower().startswith("memory:"):
+        raise InputError(f"{args.target} ends with this command: name a folder on a disk or a store")
     from llama_core.export.convert import convert  # torch is slow to import
 
     made = convert(

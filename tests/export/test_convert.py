@@ -198,6 +198,8 @@ def test_the_command_writes_a_trained_model_in_metas_format(trained: Trained, tm
     for arguments in (("--format", "gguf"), (), ("--format", "meta", "--dtype", "int8")):
         done = programs.run("-m", "llama_core.export", train, str(tmp_path / "x"), *arguments)
         assert done.returncode == 2 and done.stdout.count("\n") == 1
+    done = programs.run("-m", "llama_core.export", train, "memory://x", "--format", "meta")
+    assert done.returncode == 2 and "ends with this command" in done.stdout
 
 
 @pytest.fixture(params=["memory", "s3"])
