@@ -35,8 +35,8 @@ log = logging.getLogger(__name__)
 PARAMS, CHECKLIST, TOKENIZER_CHECKLIST = "params.json", "checklist.chk", "tokenizer_checklist.chk"
 SHARD = re.compile(r"consolidated\.(\d{2,4})\.pth")
 ROPE = re.compile(r"(layers\.\d+\.attention\.inner_attention\.)?rope\.freqs")
-# The released code leaves out every tensor that it does not know. One in a block (an adapter's, a bias, a layer
-# more than there should be) would change what the model says: so that is an error here.
+# The released code leaves out every tensor that it does not know. One in a block (an adapter's, a bias, one
+# layer more than there should be) would change what the model says: so that is an error here.
 IN_A_BLOCK = re.compile(r"layers\.")
 SEQ_LEN = 2048  # the context of the released models, which no file names
 # The dimension in which a matrix is divided; vectors are whole in every file.
