@@ -3,19 +3,22 @@
 FROM is a name of MLflow's registry, such as models:/llama-tiny@candidate, or the path or URL of an export or
 train step, or of a folder of a LLaMA in Meta's format or in that of Hugging Face. TO is a folder that is
 empty or not there yet; for `step` it is a store, on which the model becomes a train step like any other. The
-exit code is 0, or 2 for an error that a user can mend, and 130 if the program was interrupted.
+exit code is 0, or 2 for an error that a user can mend, and 130 if the program was interrupted, or 143 if it
+was asked to end: then nothing is left of what it has written to a folder.
 """
 
 import logging
+import signal
 import sys
 import time
+from typing import Any, NoReturn
 
 from llama_core.errors import Arguments, InputError, LlamaError
 from llama_core.output import forgive
 from llama_core.resolve import resolve
 from llama_core.url import redact_logs
 
-FAILED, INTERRUPTED = 2, 130
+FAILED, INTERRUPTED, TERMINATED = 2, 130, 143
 FORMATS = ("huggingface", "meta", "step")
 DTYPES = ("fp32", "bf16", "fp16")
 EVERY = 2.0  # seconds between two lines of progress
@@ -62,10 +65,15 @@ def main() -> int:
     return 0
 
 
+def _end(*_: Any) -> NoReturn:
+    sys.exit(TERMINATED)
+
+
 def _run() -> int:
     """Run the program, and return its exit code. Errors that a user can mend are one line."""
     forgive()
     redact_logs()
+    signal.signal(signal.SIGTERM, _end)
     logging.basicConfig(level=logging.WARNING, format="warning: %(message)s", stream=sys.stderr)
     try:
         return main()
