@@ -239,5 +239,6 @@ def _check_sum(store: Store, name: str, sums: dict[str, str], checklist: str) ->
     """Compare a file with a checklist that may name it. Raises DamagedError."""
     if name in sums and digest(store, name, "md5") != sums[name]:
         raise DamagedError(
-            f"{store.url_of(name)} is damaged: its md5 is not that of {checklist}. Get the file again"
+            f"{store.url_of(name)} is damaged: its md5 is not that of {checklist}. Get the file again, "
+            f"or delete {checklist} if you have changed the file yourself"
         )
