@@ -122,6 +122,11 @@ def read_prompts(args: argparse.Namespace) -> list[str]:
         found += listed
     elif not found:
         return list(PROMPTS)
+    for prompt in found:
+        try:
+            prompt.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"the prompt {prompt[:40]!a} is not UTF-8") from None
     return found
 
 
