@@ -1,5 +1,8 @@
 """Errors that a user can mend, one class for each concern. The message says what, where and what to do."""
 
+import argparse
+from typing import NoReturn
+
 from llama_core.url import redact
 
 
@@ -41,3 +44,11 @@ class LaunchError(LlamaError):
 
 class ServiceError(LlamaError):
     """Prefect or MLflow cannot be reached before the launch."""
+
+
+class Arguments(argparse.ArgumentParser):
+    """A parser of a command's arguments whose errors are InputErrors, of one line as all others are."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise InputError."""
+        raise InputError(f"{message} (see --help)")

@@ -164,9 +164,13 @@ def find_text(corpus: Artifact, snippet: str, limit: int, source: str | None = N
     """Return at most `limit` documents of the corpus that hold a snippet, in the order of their shards.
 
     The snippet is looked for as it is. With `source`, only that source is searched. Raises InputError where
-    there is no such source.
+    there is no such source, and for a snippet that is not UTF-8.
     """
     names = chosen(corpus, source)
+    try:
+        snippet.encode()
+    except UnicodeEncodeError:
+        raise InputError("the snippet is not UTF-8, as the text of a corpus is") from None
     enough = Event()
 
     def hits_in(shard: Shard) -> list[Hit]:

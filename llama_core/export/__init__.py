@@ -1,6 +1,6 @@
 """Exports of a trained model, in the formats that others load."""
 
-REVISION = 3  # it is here so that reading it does not import torch
+REVISION = 4  # it is here so that reading it does not import torch
 SMALL = 128 << 20  # bytes of a model's weights in float32 up to which it is small
 
 

@@ -3,32 +3,25 @@
 FROM is a name of MLflow's registry, such as models:/llama-tiny@candidate, or the path or URL of an export or
 train step, or of a folder of a LLaMA in Meta's format or in that of Hugging Face. TO is a folder that is
 empty or not there yet; for `step` it is a store, on which the model becomes a train step like any other. The
-exit code is 0, or 2 for an error that a user can mend, and 130 if the program was interrupted.
+exit code is 0, or 2 for an error that a user can mend, and 130 if the program was interrupted, or 143 if it
+was asked to end: then nothing is left of what it has written to a folder.
 """
 
-import argparse
 import logging
+import signal
 import sys
 import time
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from llama_core.errors import InputError, LlamaError
+from llama_core.errors import Arguments, InputError, LlamaError
 from llama_core.output import forgive
 from llama_core.resolve import resolve
 from llama_core.url import redact_logs
 
-FAILED, INTERRUPTED = 2, 130
+FAILED, INTERRUPTED, TERMINATED = 2, 130, 143
 FORMATS = ("huggingface", "meta", "step")
 DTYPES = ("fp32", "bf16", "fp16")
 EVERY = 2.0  # seconds between two lines of progress
-
-
-class _Arguments(argparse.ArgumentParser):
-    """A parser whose errors are those of this project: one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise InputError."""
-        raise InputError(f"{message} (see --help)")
 
 
 class _Progress:
@@ -47,7 +40,7 @@ class _Progress:
 
 def main() -> int:
     """Run the program, and return its exit code."""
-    parser = _Arguments(prog="python -m llama_core.export", description=(__doc__ or "").split("\n")[0])
+    parser = Arguments(prog="python -m llama_core.export", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("source", metavar="FROM", help="models:/NAME@ALIAS, or a path or URL of a model")
     parser.add_argument("target", metavar="TO", help="a path or URL of a folder; for `step`, of a store")
     parser.add_argument("--format", choices=FORMATS, required=True)
@@ -61,6 +54,8 @@ def main() -> int:
         "--tokenizer", metavar="FILE", help="tokenizer.model of a folder of Meta's, if it lies elsewhere"
     )
     args = parser.parse_args()
+    if args.target.lower().startswith("memory:"):
+        raise InputError(f"{args.target} ends with this command: name a folder on a disk or a store")
     from llama_core.export.convert import convert  # torch is slow to import
 
     made = convert(
@@ -70,10 +65,15 @@ def main() -> int:
     return 0
 
 
+def _end(*_: Any) -> NoReturn:
+    sys.exit(TERMINATED)
+
+
 def _run() -> int:
     """Run the program, and return its exit code. Errors that a user can mend are one line."""
     forgive()
     redact_logs()
+    signal.signal(signal.SIGTERM, _end)
     logging.basicConfig(level=logging.WARNING, format="warning: %(message)s", stream=sys.stderr)
     try:
         return main()

@@ -224,9 +224,13 @@ def _check_params(max_new_tokens, temperature, top_p, stop, seed):
 
 def _rows(model_input):
     """Return the prompts, each a str, and the conversations, each a list of messages."""
+    one = True  # whether messages that are rows are one conversation
     if hasattr(model_input, "columns"):
         columns = list(model_input.columns)  # MLflow makes a list of str a DataFrame with one column
         named = [name for name in ("prompt", "messages") if name in columns]
+        if not named and ("role" in columns or "content" in columns):
+            raise ValueError('messages stand alone, and MLflow takes them apart: give {"messages": [...]}')
+        one = named == ["messages"]
         if not named and len(columns) != 1:
             raise ValueError(f"the DataFrame has no column 'prompt' and no column 'messages', only {columns}")
         model_input = model_input[named[0] if named else columns[0]].tolist()
@@ -238,7 +242,7 @@ def _rows(model_input):
             row = row.get("prompt", row.get("messages", row))
         row = row.tolist() if hasattr(row, "tolist") else row
         rows += row if isinstance(row, list) and row and all(isinstance(part, str) for part in row) else [row]
-    if rows and all(isinstance(row, dict) for row in rows):
+    if one and rows and all(isinstance(row, dict) for row in rows):
         rows = [rows]  # MLflow makes one conversation a DataFrame with a row for each message
     return rows
 

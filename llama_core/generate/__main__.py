@@ -7,13 +7,11 @@ ends nothing. A text ends where the model's context does. The exit code is 0, or
 can mend, and 130 if the program was interrupted.
 """
 
-import argparse
 import contextlib
 import sys
 from io import TextIOWrapper
-from typing import NoReturn
 
-from llama_core.errors import InputError, LlamaError
+from llama_core.errors import Arguments, InputError, LlamaError
 from llama_core.exit import leave
 from llama_core.generate.sampling import LARGEST_SEED, check_sampling
 from llama_core.resolve import resolve
@@ -22,17 +20,9 @@ FAILED, INTERRUPTED = 2, 130
 LONGEST = 1 << 20  # bytes of a line
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are those of this project: one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise InputError."""
-        raise InputError(f"{message} (see --help)")
-
-
 def main() -> int:
     """Run the program, and return its exit code."""
-    parser = Parser(prog="python -m llama_core.generate", description=__doc__.split("\n")[0])
+    parser = Arguments(prog="python -m llama_core.generate", description=__doc__.split("\n")[0])
     parser.add_argument(
         "model", help="models:/NAME@ALIAS, models:/NAME/VERSION, or a path or URL of an export or train step"
     )

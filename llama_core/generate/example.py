@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from llama_core.errors import InputError, LlamaError
+from llama_core.errors import Arguments, InputError, LlamaError
 from llama_core.exit import leave
 from llama_core.generate.sampling import check_sampling
 from llama_core.resolve import resolve
@@ -54,17 +54,9 @@ evening =>""",
 )
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are those of this project: one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise InputError."""
-        raise InputError(f"{message} (see --help)")
-
-
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the arguments. As the released program does, it takes `--a_b C`, `--a-b=C` and places alike."""
-    parser = Parser(prog="example.py", description=__doc__.split("\n")[0], allow_abbrev=False)
+    parser = Arguments(prog="example.py", description=__doc__.split("\n")[0], allow_abbrev=False)
     order = parser.add_argument_group("in this order, or by name")
     taken: tuple[tuple[str, type, Any, str], ...] = (
         ("ckpt-dir", str, None, "the folder or URL of the model"),
@@ -130,6 +122,11 @@ def read_prompts(args: argparse.Namespace) -> list[str]:
         found += listed
     elif not found:
         return list(PROMPTS)
+    for prompt in found:
+        try:
+            prompt.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"the prompt {prompt[:40]!a} is not UTF-8") from None
     return found
 
 
@@ -195,6 +192,8 @@ def run(arguments: Sequence[str]) -> NoReturn:
         code = FAILED
     except KeyboardInterrupt:
         code = INTERRUPTED
+    except BrokenPipeError:
+        leave(0, flush=False)  # nobody reads any more, as after `| head -1`
     leave(code)
 
 

@@ -19,6 +19,8 @@ from llama_core.weights.weights import PIECE, Part, Sizes, Weights
 
 CONFIG = "config.json"
 ONE_FILE = "model.safetensors"
+# What a folder from before safetensors has in its place, or the index of it: pickles.
+PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 # Older exports have stored the rotation's frequencies, which follow from the settings.
 COMPUTED = re.compile(r"model\.(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq")
 
@@ -29,6 +31,11 @@ class HuggingFaceWeights(Weights):
     def __init__(self, folder: Folder):
         store = folder.store
         sizes = describe(json_value(folder.read(CONFIG), store.url_of(CONFIG)), store.url)
+        if not folder.has(MODEL) and folder.has("tokenizer.json"):
+            raise InputError(
+                f"{store.url} holds a tokenizer.json, and not the {MODEL} that it was made from: "
+                "put that beside it"
+            )
         tokenizer = Tokenizer(folder.read(MODEL), store.url_of(MODEL))
         if tokenizer.n_words != sizes.vocab_size:
             raise InputError(
@@ -78,7 +85,14 @@ class HuggingFaceWeights(Weights):
 
 def _files(folder: Folder) -> list[str]:
     """Return the names of the files with weights; as transformers does, one file is taken first."""
-    if folder.has(ONE_FILE) or not folder.has(safetensors_file.INDEX):
+    if folder.has(ONE_FILE):
+        return [ONE_FILE]
+    if not folder.has(safetensors_file.INDEX):
+        if pickled := [name for name in PICKLED if folder.has(name)]:
+            raise InputError(
+                f"{folder.store.url} holds its weights as {pickled[0]} alone, and they are only read as "
+                "safetensors: load them with transformers and save_pretrained them"
+            )
         return [ONE_FILE]
     url = folder.store.url_of(safetensors_file.INDEX)
     value = json_value(folder.read(safetensors_file.INDEX), url)

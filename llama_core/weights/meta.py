@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 PARAMS, CHECKLIST, TOKENIZER_CHECKLIST = "params.json", "checklist.chk", "tokenizer_checklist.chk"
 SHARD = re.compile(r"consolidated\.(\d{2,4})\.pth")
 ROPE = re.compile(r"(layers\.\d+\.attention\.inner_attention\.)?rope\.freqs")
+# The released code leaves out every tensor that it does not know. One in a block (an adapter's, a bias, one
+# layer more than there should be) would change what the model says: so that is an error here.
+IN_A_BLOCK = re.compile(r"layers\.")
 SEQ_LEN = 2048  # the context of the released models, which no file names
 # The dimension in which a matrix is divided; vectors are whole in every file.
 ROWS = ("wq", "wk", "wv", "w1", "w3", "output")
@@ -72,6 +75,9 @@ class MetaWeights(Weights):
         self._files = [TorchFile(store, name) for name in _shards(store, self._sums)]
         wanted = names.shapes(sizes.model, sizes.vocab_size)
         dtypes = {dtype for file in self._files for dtype in self._dtypes(file, wanted)}
+        there = {name for file in self._files for name in file.tensors if not ROPE.fullmatch(name)}
+        if stray := ", ".join(sorted(there - wanted.keys())):
+            log.warning("%s holds %s, which is no part of a LLaMA: it is left", store.url, shown(stray))
         # Where a few tensors are more precise than the rest, the model is: a sum of both would fail.
         dtype = functools.reduce(torch.promote_types, dtypes)
         super().__init__(store.url, sizes, words, dtype)
@@ -97,7 +103,9 @@ class MetaWeights(Weights):
             if ROPE.fullmatch(name):
                 continue
             if name not in wanted:
-                raise InputError(f"{url} holds {shown(name)}, which is no part of a LLaMA of 2023")
+                if IN_A_BLOCK.match(name):
+                    raise InputError(f"{url} holds {shown(name)}, which is no part of the LLaMA of {PARAMS}")
+                continue
             if not isinstance(view, View) or view.storage.kind not in DTYPES:
                 kind = view.storage.kind if isinstance(view, View) else type(view).__name__
                 raise InputError(
@@ -192,6 +200,8 @@ def _place_of_tokenizer(store: Store, url: str | None) -> tuple[Store, str]:
     """
     if url is not None:
         folder, _, name = Store(url).url.rpartition("/")
+        if not Store(folder).exists(name):
+            raise InputError(f"there is no tokenizer at {Store(folder).url_of(name)}")
         return Store(folder), name
     above = store.url.rpartition("/")[0]
     places = [store, *([Store(above)] if above.partition("://")[2].strip("/") else [])]
@@ -229,5 +239,6 @@ def _check_sum(store: Store, name: str, sums: dict[str, str], checklist: str) ->
     """Compare a file with a checklist that may name it. Raises DamagedError."""
     if name in sums and digest(store, name, "md5") != sums[name]:
         raise DamagedError(
-            f"{store.url_of(name)} is damaged: its md5 is not that of {checklist}. Get the file again"
+            f"{store.url_of(name)} is damaged: its md5 is not that of {checklist}. Get the file again, "
+            f"or delete {checklist} if you have changed the file yourself"
         )

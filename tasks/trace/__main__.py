@@ -14,7 +14,7 @@ import os
 import sys
 
 from llama_core.corpus.trace import Hit, Trace, decontaminations, find_text, left_out, trace
-from llama_core.errors import DamagedError, InputError, LlamaError
+from llama_core.errors import Arguments, DamagedError, InputError, LlamaError
 from llama_core.url import redact
 from tasks.registry.names import Registered, find
 from tasks.trace import told
@@ -25,7 +25,7 @@ Found = list[tuple[Hit, list[str], Trace]]
 
 def main(argv: list[str] | None = None) -> int:
     """Print what was asked for, and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tasks.trace", description=__doc__, allow_abbrev=False)
+    parser = Arguments(prog="python -m tasks.trace", description=__doc__, allow_abbrev=False)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("model", help="models:/NAME@ALIAS, models:/NAME/VERSION, or the URL of a step")
     parser.add_argument("--snippet", metavar="TEXT", help="find the documents of the corpus that hold it")
@@ -33,9 +33,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--limit", type=int, default=5, help="documents that are shown at most (default: 5)")
     parser.add_argument("--files", type=int, default=3, help="raw files listed of a source (default: 3)")
     parser.add_argument("--json", action="store_true", help="print all of it as JSON")
-    options = parser.parse_args(argv)
     try:
-        return _run(options)
+        return _run(parser.parse_args(argv))
     except LlamaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -99,6 +99,8 @@ def test_a_snippet_leads_to_the_documents_of_the_corpus_that_hold_it(corpus: Art
     assert len(find_text(corpus, "kept", 1)) == 1
     assert find_text(corpus, "dropped again", 10) == [], "it was dropped"
     assert find_text(corpus, "k.pt", 10) == [], "no regular expression"
+    with pytest.raises(InputError, match="not UTF-8"):
+        find_text(corpus, "caf\udce9", 10)
 
 
 def test_the_command_takes_a_store_or_a_corpus(

@@ -1,7 +1,11 @@
 """A model goes from each format to each other one, and nothing of it changes."""
 
+import contextlib
 import json
+import os
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +24,7 @@ from llama_core.recipes.training import Model
 from llama_core.store import Store
 from llama_core.weights.open import open_weights
 
+ROOT = Path(__file__).parents[2]
 SIZES = {"dim": 64, "multiple_of": 32, "n_heads": 8, "n_layers": 2, "norm_eps": 1e-5}
 TOKENS = torch.tensor([[1, 40, 300, 7, 12]])
 
@@ -198,6 +203,29 @@ def test_the_command_writes_a_trained_model_in_metas_format(trained: Trained, tm
     for arguments in (("--format", "gguf"), (), ("--format", "meta", "--dtype", "int8")):
         done = programs.run("-m", "llama_core.export", train, str(tmp_path / "x"), *arguments)
         assert done.returncode == 2 and done.stdout.count("\n") == 1
+    done = programs.run("-m", "llama_core.export", train, "memory://x", "--format", "meta")
+    assert done.returncode == 2 and "ends with this command" in done.stdout
+
+
+def test_a_command_that_is_asked_to_end_leaves_nothing(folder: Path, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):  # it is full: the first line of progress waits
+        while True:
+            os.write(writing, b"." * 4096)
+    os.set_blocking(writing, True)
+    out = tmp_path / "out"
+    line = [sys.executable, "-m", "llama_core.export", str(folder), str(out), "--format", "huggingface"]
+    with subprocess.Popen(line, cwd=ROOT, env=programs.environment(), stderr=writing) as process:
+        deadline = time.monotonic() + 60
+        while not (out.exists() and any(out.iterdir())):
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait(30) == 143
+    os.close(reading)
+    os.close(writing)
+    assert list(out.iterdir()) == []
 
 
 @pytest.fixture(params=["memory", "s3"])

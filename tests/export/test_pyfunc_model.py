@@ -133,6 +133,10 @@ def test_what_mlflow_makes_of_input_and_params_by_the_signature_is_understood(
         assert model.predict(_enforce_schema(given, signature.inputs), params) == expected, given
         assert model.predict(given, params) == expected, given
     assert model.predict([], params) == []
+    # Of these MLflow leaves the roles alone, or the first message of each.
+    for lost in (SAID, [SAID[0]], [SAID, SAID[:1]], [SAID, SAID]):
+        with pytest.raises(ValueError, match="messages"):
+            model.predict(_enforce_schema(lost, signature.inputs), params)
 
 
 @pytest.mark.parametrize(

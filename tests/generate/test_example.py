@@ -219,6 +219,7 @@ def test_what_is_stray_is_told_and_left(folders: dict[int, Path], tmp_path: Path
         (["--max_seq_len", "3"], "max_seq_len"),
         (["--nonsense", "3"], "nonsense"),
         (["--prompts", "/nowhere"], "/nowhere"),
+        (["--prompt", "caf\udce9"], "is not UTF-8"),
         (["--ckpt_dir", "/nowhere"], "no model"),
     ],
 )

@@ -127,6 +127,19 @@ def test_what_later_models_have_is_refused_and_never_ignored(folder: Path, name:
         load(str(folder))
 
 
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "pytorch_model.bin.index.json"])
+def test_weights_that_are_pickles_alone_are_named(folder: Path, name: str) -> None:
+    (folder / "model.safetensors").rename(folder / name)
+    with pytest.raises(InputError, match=f"its weights as {name} alone, .* only read as safetensors"):
+        load(str(folder))
+
+
+def test_a_folder_with_the_fast_tokenizer_alone_is_told_what_it_lacks(folder: Path) -> None:
+    (folder / "tokenizer.model").rename(folder / "tokenizer.json")
+    with pytest.raises(InputError, match=r"holds a tokenizer\.json, and not the tokenizer\.model"):
+        load(str(folder))
+
+
 def test_code_that_a_folder_brings_is_not_run(folder: Path) -> None:
     edit(folder, auto_map={"AutoModelForCausalLM": "evil.Model", "AutoTokenizer": ["evil.Tokenizer", None]})
     (folder / "evil.py").write_text("raise SystemExit('run')\n")

@@ -45,7 +45,7 @@ GOLDEN = {
         "tokens": "14761f761a7d6e58",
         "train": "86e988afb3898826",
         "evaluate": "8b8891d660b1b5e7",
-        "export": "6f8f54df8046194c",
+        "export": "2df33a58957b22cf",
     },
     "tiny": {
         "ingest.code": "50cd0b703520eddb",
@@ -57,7 +57,7 @@ GOLDEN = {
         "tokens": "14761f761a7d6e58",
         "train": "ccd0f351f9ef6ccc",
         "evaluate": "09b8fb26b03b61c0",
-        "export": "6f8f54df8046194c",
+        "export": "2df33a58957b22cf",
     },
     "llama-v1": {
         "ingest.commoncrawl": "ee5d002beb83cc20",
@@ -79,7 +79,7 @@ GOLDEN = {
         "tokens": "14761f761a7d6e58",
         "train": "3147ecdee299984a",
         "evaluate": "bba279bdc6013964",
-        "export": "6f8f54df8046194c",
+        "export": "2df33a58957b22cf",
     },
 }
 TRAINED = {

@@ -111,6 +111,25 @@ def test_stray_files_and_keys_are_told_and_left(
     assert "optimizer.pth" in caplog.text and "max_seq_len" in caplog.text
 
 
+def test_tensors_that_the_released_code_leaves_out_are_told_and_left_but_not_those_of_a_block(
+    model: Llama, trained: Trained, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    state: dict[str, Any] = model.state_dict()
+    more = {"freqs_cis": torch.zeros(3, dtype=torch.complex64), "step": torch.tensor(3)}
+    folder = released.write(tmp_path / "7B", state | more, PARAMS, 1, trained.tokenizer.model)
+    with caplog.at_level(logging.WARNING):
+        weights = open_weights(str(folder))
+    assert all(torch.equal(weights.read(name), p) for name, p in model.named_parameters())
+    assert [r.getMessage().partition(" holds ")[2] for r in caplog.records] == [
+        "freqs_cis, step, which is no part of a LLaMA: it is left"
+    ]
+    for name in ("layers.2.attention.wq.weight", "layers.0.attention.wq.bias", "layers.0.attention.lora"):
+        other = released.write(tmp_path / name, state | {name: torch.zeros(2)}, PARAMS, 1)
+        (tmp_path / "tokenizer.model").write_bytes(trained.tokenizer.model)
+        with pytest.raises(InputError, match=f"holds {name}, which is no part of the LLaMA of params"):
+            open_weights(str(other))
+
+
 def test_missing_keys_have_the_released_codes_defaults_and_a_rotation_is_not_ignored(folder: Path) -> None:
     (folder / "checklist.chk").unlink()
     few = {k: v for k, v in PARAMS.items() if k not in ("norm_eps", "n_heads", "vocab_size")}
@@ -124,6 +143,8 @@ def test_the_tokenizer_may_lie_anywhere_if_it_is_named(folder: Path, tmp_path: P
     with pytest.raises(InputError, match=r"there is no tokenizer\.model at .*/7B or "):
         open_weights(str(folder))
     assert open_weights(str(folder), str(tmp_path / "words.model")).vocab_size == 512
+    with pytest.raises(InputError, match=r"there is no tokenizer at .*/other\.model$"):
+        open_weights(str(folder), str(tmp_path / "other.model"))
 
 
 def params(**changes: Any) -> Any:
@@ -209,7 +230,7 @@ WRONG = {
     "other words": (params(vocab_size=32000), "is for 32,000 ids"),
     "no json": (lambda f: (f / "params.json").write_text("{"), "params.json is damaged"),
     "a code": (state(lambda s: s.update(norm=Evil())), "it calls (posix|nt) system"),
-    "an extra tensor": (state(lambda s: s.update(extra=torch.ones(2))), "extra, which is no part"),
+    "a tensor of a block": (state(lambda s: s.update({"layers.0.x": torch.ones(2)})), "which is no part"),
     "a tensor less": (state(lambda s: s.pop("norm.weight")), "lacks the weights norm.weight"),
     "no tensor": (state(lambda s: s.update({"norm.weight": 3})), "norm.weight as int"),
     "integers": (state(lambda s: s.update({"norm.weight": torch.ones(64).int()})), "as IntStorage"),
@@ -229,7 +250,7 @@ WRONG = {
         ),
         "something else than a storage",
     ),
-    "nested": (state(lambda s: s.update(model=dict(s))), "model, which is no part"),
+    "nested": (lambda f: torch.save({"model": {}}, f / "consolidated.01.pth"), "lacks the weights"),
     "a list": (lambda f: torch.save([torch.ones(2)], f / "consolidated.01.pth"), "it holds list"),
     "transposed": (
         state(lambda s: s.update({"output.weight": s["output.weight"].T.contiguous().T})),

@@ -11,9 +11,8 @@ import os
 import sys
 from typing import NoReturn
 
-from llama_core.errors import InputError, LlamaError
+from llama_core.errors import Arguments, InputError, LlamaError
 from llama_core.exit import leave
-from llama_core.generate.__main__ import Parser
 from llama_core.output import forgive
 from llama_core.url import redact_logs
 
@@ -23,7 +22,7 @@ PORT = 7860
 
 def main(argv: list[str] | None = None) -> int:
     """Serve the page until a signal ends it. Return the exit code."""
-    parser = Parser(
+    parser = Arguments(
         prog="python -m llama_core.generate.page", description=__doc__.split("\n")[0], allow_abbrev=False
     )
     parser.add_argument("model", nargs="*", help="what to talk to; the first two are shown side by side")

@@ -62,8 +62,10 @@ def batch_of(step: int, passed_over: Iterable[Span]) -> int:
 
     `passed_over`: spans of batches (from, up to) that no step takes.
     """
-    batch = step - 1
+    batch, passed = step - 1, 0
     for start, end in sorted(passed_over):
+        # What two spans share is passed over once: a training may go back to before where it went back to.
+        start, passed = max(start, passed), max(end, passed)
         if batch >= start:
-            batch += end - start
+            batch += passed - start
     return batch

@@ -54,6 +54,8 @@ def test_batches_that_were_passed_over_are_taken_by_no_step() -> None:
     spans = [(5, 8), (10, 11)]
     assert [batch_of(n, spans) for n in range(1, 10)] == [0, 1, 2, 3, 4, 8, 9, 11, 12]
     assert [batch_of(n, ()) for n in (1, 2)] == [0, 1]
+    assert [batch_of(n, [(5, 8), (2, 10)]) for n in (2, 3, 4)] == [1, 10, 11]
+    assert [batch_of(n, [(2, 6), (4, 8)]) for n in (2, 3, 4)] == [1, 8, 9]
 
 
 def test_a_training_that_goes_back_twice_takes_other_batches_each_time() -> None:
