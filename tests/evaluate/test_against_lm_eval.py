@@ -1,6 +1,7 @@
 """lm-eval with its own Hugging Face model on the export agrees with us on ours."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -58,4 +59,9 @@ def test_our_scores_are_those_of_lm_evals_own_model_on_the_export(trained: Train
 
     asked = {"until": ["\n", "e "], "max_gen_toks": 16, "do_sample": False}
     prompts = [Instance("generate_until", {}, (words(3 + 6 * i), asked), i) for i in range(12)]
-    assert ours.generate_until(prompts) == theirs.generate_until(prompts)
+    # Of bytes that are no UTF-8 SentencePiece keeps those that are characters, and transformers none.
+    texts = [
+        [re.sub("[\\x00-\\x1f\ufffd]+", "\ufffd", text) for text in model.generate_until(prompts)]
+        for model in (ours, theirs)
+    ]
+    assert texts[0] == texts[1]

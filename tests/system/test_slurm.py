@@ -298,7 +298,7 @@ def test_a_job_at_its_time_limit_saves_and_goes_on_in_the_next(slurm: SlurmLaunc
             sys.exit(1)
         signal.signal(signal.SIGTERM, save)
         if os.environ["RANK"] == "0":
-            sys.stdout.write("@metrics {}\\n")
+            sys.stdout.write('@metrics {"step": 1}\\n')
         time.sleep(600)
     """
     lines = list(run(job(program, time_limit="1"), slurm))

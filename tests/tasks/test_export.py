@@ -94,7 +94,7 @@ def test_mlflows_own_commands_predict_and_serve(micro: Pipeline, tmp_path: Path)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGTERM)
-        server.wait(20)
+        server.wait(60)
     folder = micro.artifact("export")
     names = {o.name.removeprefix(f"{attempt_of(folder)}/") for o in folder.objects()}
     assert {"conda.yaml", "python_env.yaml", "requirements.txt", "SHA256SUMS"} <= names

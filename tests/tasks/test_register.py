@@ -305,7 +305,7 @@ def server(database: str, tmp_path: Path) -> Iterator[str]:
         time.sleep(0.1)
     yield f"http://127.0.0.1:{port}"
     os.killpg(process.pid, signal.SIGTERM)
-    process.wait(20)
+    process.wait(60)
 
 
 @pytest.mark.slow
