@@ -129,7 +129,8 @@ def compare(case: Case, ours: Llama, theirs: Any, repeat: int) -> dict[str, Any]
         "ours": lambda: by_us(case, ours),
         "theirs": lambda: by_transformers(case, theirs),
     }
-    short = Case("warm-up", case.prompts[:2], [2, 2], case.temperature)
+    few = case.prompts[:2]
+    short = Case("warm-up", few, [2] * len(few), case.temperature)
     by_us(short, ours)
     by_transformers(short, theirs)
     for _ in range(repeat):
