@@ -4,6 +4,7 @@ A fork is a process of its own: it has its own environment, output and exit code
 cannot show (the imports themselves, a GPU) is tested with a fresh interpreter.
 """
 
+import contextlib
 import multiprocessing
 import os
 import runpy
@@ -91,7 +92,8 @@ def run(*arguments: str, ranks: int = 1, timeout: float = 240) -> Done:
         for ended in wait(list(living), timeout=1):
             code = code or living.pop(ended).wait()
     for program in living.values():
-        program.send_signal(signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself meanwhile
+            program.send_signal(signal.SIGKILL)
         program.wait()
     reader.join()
     assert code or not living, f"not done in {timeout} s:\n{printed[0]}"
