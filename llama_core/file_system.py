@@ -93,6 +93,14 @@ for _protocol in ("http", "https"):
     fsspec.register_implementation(_protocol, "llama_core.protocols.web.WebFileSystem", clobber=True)
 
 
+def back_off(failures: int, first: float, longest: float, factor: float = 2.0) -> float:
+    """Return the seconds to wait after so many failures in a row: more each time, with jitter.
+
+    `first`: after one failure, at most; `factor`: how much longer each further wait is.
+    """
+    return min(first * factor ** (failures - 1), longest) * random.uniform(0.5, 1)
+
+
 class Tries:
     """The tries of one request that fails: how long to wait before the next one, by the policy above."""
 
@@ -110,7 +118,7 @@ class Tries:
         left = self._seconds - (time.monotonic() - self._begun)
         if self._made >= self._most or left <= 0:
             return None
-        ours = min(0.1 * 1.7 ** (self._made - 1), LONGEST_WAIT) * random.uniform(0.5, 1)
+        ours = back_off(self._made, 0.1, LONGEST_WAIT, 1.7)
         return min(max(ours, asked), left)
 
     def __str__(self) -> str:

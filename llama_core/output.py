@@ -5,7 +5,9 @@ started with a closed standard output. None of this is a reason to lose a traini
 """
 
 import contextlib
+import os
 import sys
+from collections.abc import Callable
 from typing import Any, TextIO, cast
 
 
@@ -45,3 +47,14 @@ def forgive() -> None:
         stream = getattr(sys, name)
         if not isinstance(stream, Forgiving):
             setattr(sys, name, cast(TextIO, Forgiving(stream)))
+
+
+def until_unread(main: Callable[[], int]) -> int:
+    """Run a program that prints. Returns its exit code, or 0 where its reader (`| head`) has seen enough."""
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    return code

@@ -30,6 +30,7 @@ from llama_core.file_system import brief
 from llama_core.section import in_full
 from llama_core.train.metrics.goodput import goodput
 from llama_core.train.metrics.record import records
+from tasks.launch import GOES_ON
 from tasks.observe import warn
 from tasks.registry.refusals import IN_A_FILE, refusals
 from tasks.run import Run
@@ -302,7 +303,7 @@ def running(run_id: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if getattr(error, "job_goes_on", False):
+        if getattr(error, GOES_ON, False):
             raise
         wanted = not isinstance(error, Exception) or getattr(error, "cancelled", False)
         teller = threading.Thread(

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import random
 import re
 import time
 from collections import deque
@@ -12,6 +11,7 @@ from infra.launch.launcher import Handle, JobSpec, Launcher, State
 from infra.launch.local import LocalLauncher
 from infra.launch.slurm import SlurmLauncher
 from llama_core.errors import LaunchError
+from llama_core.file_system import back_off
 from llama_core.recipes.running import Launch
 
 ERRORS = ("@error ", "@final ")
@@ -80,7 +80,7 @@ def run(
             raise _failure(job, handle, state, error, tail, stuck)
         yield f"[launcher] {job.name} {state}; it is started again from its last checkpoint"
         if stuck > 1:
-            time.sleep(min(LONGEST_REST, REST * 2 ** (stuck - 2)) * random.uniform(0.5, 1.0))
+            time.sleep(back_off(stuck - 1, REST, LONGEST_REST))
 
 
 def _note(furthest: dict[str, int], text: str) -> None:

@@ -10,7 +10,6 @@ a store, whose last corpus is taken, or of a corpus on it.
 import argparse
 import contextlib
 import json
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from llama_core.corpus.documents import Documents
 from llama_core.corpus.lookup import RowAddress, batches, find_id, read_row, side_by_side
 from llama_core.corpus.sources.places import take_place
 from llama_core.errors import InputError, LlamaError
+from llama_core.output import until_unread
 from llama_core.parse import json_fields
 from llama_core.store import Store
 
@@ -311,10 +311,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        code = main()
-        sys.stdout.flush()
-    except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    sys.exit(code)
+    sys.exit(until_unread(main))

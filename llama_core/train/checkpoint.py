@@ -33,9 +33,8 @@ from llama_core.train.storage import ShardReader, ShardWriter, read_metadata
 log = logging.getLogger(__name__)
 MOMENTS = ("exp_avg", "exp_avg_sq")
 PREFIX = "step-"
-IMPORTED = (
-    "imported"  # in the place of the data's fingerprint: a checkpoint of a model that was not trained here
-)
+# In the place of the data's fingerprint: a checkpoint of a model that was not trained here.
+IMPORTED = "imported"
 
 
 class Progress(BaseModel):

@@ -1,7 +1,6 @@
 """When a training saves; where the store is away or full, it goes on, and tries again."""
 
 import logging
-import random
 import time
 from dataclasses import replace
 
@@ -10,6 +9,7 @@ from torch import nn
 
 from llama_core.artifact import MANIFEST
 from llama_core.errors import StoreError
+from llama_core.file_system import back_off
 from llama_core.recipe import Recipe
 from llama_core.step import Step
 from llama_core.train import checkpoint
@@ -71,8 +71,7 @@ class Saver:
             if progress.step < self._last and not stopping:
                 self._again = progress.step + max(1, self._run.save_every // SHARE)
                 return progress
-            rest = min(LONGEST_REST, REST * 2 ** (self._failed - 1)) * random.uniform(0.5, 1.0)
-            time.sleep(rest)
+            time.sleep(back_off(self._failed, REST, LONGEST_REST))
             self._watchdog.beat(progress.step)
 
     def _try(self, progress: TrainState, metrics: Metrics) -> tuple[TrainState | None, StoreError | None]:

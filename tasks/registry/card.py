@@ -11,6 +11,7 @@ from llama_core.artifact import Artifact
 from llama_core.corpus.report.card import decontamination
 from llama_core.corpus.training_text import TrainingText
 from llama_core.markdown import code, escape, table
+from llama_core.train.metrics.goodput import seconds_of
 from llama_core.train.metrics.record import records
 from llama_core.url import redact
 from tasks.evaluate import table as evaluation_rows
@@ -92,7 +93,7 @@ def training(trained: Artifact) -> Training:
     knows = False
     for record in records(trained):
         first = record["loss"] if first is None else first
-        seconds += sum(v for k, v in record.items() if k.startswith("seconds/"))
+        seconds += seconds_of(record)
         if record.get("joules") is not None:
             joules, knows = joules + record["joules"], True
     return Training(first, seconds, joules if knows else None)

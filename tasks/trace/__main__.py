@@ -10,11 +10,11 @@ snippet, and 2 for an error that a user can mend.
 """
 
 import argparse
-import os
 import sys
 
 from llama_core.corpus.trace import Hit, Trace, decontaminations, find_text, left_out, trace
 from llama_core.errors import Arguments, DamagedError, InputError, LlamaError
+from llama_core.output import until_unread
 from llama_core.url import redact
 from tasks.registry.names import Registered, find
 from tasks.trace import told
@@ -88,10 +88,4 @@ def _documents(found: Chain, options: argparse.Namespace) -> Found:
 
 
 if __name__ == "__main__":
-    try:
-        code = main()
-        sys.stdout.flush()
-    except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    sys.exit(code)
+    sys.exit(until_unread(main))

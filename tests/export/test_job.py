@@ -152,7 +152,7 @@ def test_a_finished_step_is_left_and_a_damaged_checkpoint_is_one_line(tmp_path: 
 def test_killed_anywhere_on_two_processes_it_is_the_same_once_it_is_started_again(
     deep: Trained, at: str
 ) -> None:
-    """Of the files of weights rank 1 writes every second one; rank 0 writes the others, and what is last."""
+    """Rank 1 writes every second file of weights; rank 0 writes the others, and what is last."""
     job = job_of(deep, f"killed at {at}")
     for attempt in (None, job.step.attempt):  # a new flow's, and that of a launcher that starts it again
         again = Job(Step.from_dict(job.step.as_dict() | {"attempt": attempt}), job.recipe, job.texts)

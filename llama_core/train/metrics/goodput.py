@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from llama_core.train.metrics.names import SECONDS
+
 MOST = 10  # pauses that are kept
 
 
@@ -20,7 +22,7 @@ class Goodput:
     """The time of a training from the beginning of its first step to the end of its last, in seconds."""
 
     effective: float = 0.0
-    """Of the steps that count: those that were done again after a restart count once."""
+    """The time of the steps that count: those that were done again after a restart count once."""
     wall: float = 0.0
     pauses: list[Pause] = field(default_factory=list)
     """The longest pauses, by step."""
@@ -31,11 +33,16 @@ class Goodput:
         return min(1.0, self.effective / self.wall) if self.wall > 0 else 1.0
 
 
+def seconds_of(record: dict[str, Any]) -> float:
+    """Return how long the step of a record took."""
+    return sum(value for key, value in record.items() if key.startswith(SECONDS))
+
+
 def goodput(records: Iterable[dict[str, Any]]) -> Goodput:
     """Return what the record of a training tells, step by step."""
     found, pauses, before = Goodput(), list[Pause](), None
     for record in records:
-        seconds = sum(value for key, value in record.items() if key.startswith("seconds/"))
+        seconds = seconds_of(record)
         began = record["time"] - seconds
         if before is not None:
             pauses.append(Pause(record["step"], max(0.0, began - before)))

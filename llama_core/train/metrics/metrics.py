@@ -17,7 +17,7 @@ from llama_core.step import Step
 from llama_core.train.metrics.clock import Clock
 from llama_core.train.metrics.figures import Figures, StepFigures
 from llama_core.train.metrics.hardware import EnergyMeter, peak_memory
-from llama_core.train.metrics.names import LOSS
+from llama_core.train.metrics.names import LOSS, SECONDS
 from llama_core.train.metrics.record import Record
 from llama_core.train.metrics.utilization import Utilization, peak_of
 from llama_core.train.optimizer import lr_at
@@ -176,7 +176,7 @@ class Metrics:
             "tokens_per_s": round(speed, 1),
             "tokens_per_s_per_device": round(each, 1),
             **self._utilization.at(each),
-            **{f"seconds/{name}": round(value, 6) for name, value in laps.items()},
+            **{f"{SECONDS}{name}": round(value, 6) for name, value in laps.items()},
             **peak_memory(self._mesh.world.device),
             "joules": round(figures.joules, 3) if self._energy.knows else None,
             "page_fetches_per_sequence": round(figures.fetches / sequences, 6),

@@ -1,5 +1,7 @@
 """What groups of metrics begin with; the name of a source follows."""
 
 LOSS = "loss/"
+SECONDS = "seconds/"
+"""The time of a part of a step, by its name."""
 VALIDATION = "validation/bits_per_byte/"
 """Bits per byte of held-out text."""

@@ -1,4 +1,4 @@
-"""What of a page is its content: a menu, an advertisement or the list of what else to read is not.
+"""The content of a page, without menus, advertisements and lists of what else to read.
 
 Rules in turn, each of which leaves elements out: those whose `class` or `id` names a part of every page,
 those that are mostly links, and those beside the element that holds nearly all of the prose. What is left is

@@ -50,7 +50,7 @@ class PageTree:
     parent: list[int] = field(default_factory=list)
     end: list[int] = field(default_factory=list)
     attributes: dict[int, dict[str, str | None]] = field(default_factory=dict)
-    """Of the elements that have any."""
+    """The elements that have any are its keys."""
     dropped: set[int] = field(default_factory=set)
     """Nodes whose subtrees are left out."""
     sums: list[tuple[int, int, int]] = field(default_factory=lambda: [(0, 0, 0)])

@@ -1,4 +1,4 @@
-"""What of a page is kept: its prose with every list, caption and glyph where it stands; and what is not."""
+"""The prose of a page is kept with every list, caption and glyph where it stands, and the rest is not."""
 
 import itertools
 import re

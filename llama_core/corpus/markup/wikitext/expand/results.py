@@ -1,4 +1,4 @@
-"""What of an expansion is words of the page: not what readers or printers do not see, and no box."""
+"""The words that an expansion adds to a page, without boxes and what readers or printers do not see."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What of a template's page is transcluded, and a table of templates that has its bounds."""
+"""The part of a template's page that is transcluded, and the bounds of a table of templates."""
 
 import random
 
