@@ -24,15 +24,22 @@ Goal = Literal["corpus", "tokenizer", "tokens", "train", "evaluate", "register",
 
 
 @flow(name="pretrain", persist_result=False)
-def pretrain(recipe: str = "tiny", overrides: dict[str, Any] | None = None, store: str | None = None) -> str:
+def pretrain(
+    recipe: str = "tiny",
+    overrides: dict[str, Any] | None = None,
+    store: str | None = None,
+    refresh: bool = False,
+) -> str:
     """Pretrain a LLaMA by recipe, from raw text to the registry.
 
     Args:
         recipe: micro, tiny, llama-v1, 7b, 13b, 33b, 65b, or the path or URL of a YAML recipe.
         overrides: dotted keys and their values, such as {"train.lr": 0.001, "run.workers": 4}.
         store: fsspec URL of all artifacts, such as s3://bucket/prefix; default: the recipe's.
+        refresh: look anew at lists, checksums and versions of packages, and say what has changed since the
+            first start of this run; otherwise it is made from what it saw then.
     """
-    run = open_run(recipe, overrides, store)
+    run = open_run(recipe, overrides, store, refresh=refresh)
     check_registry(run)
     return until("report", run)
 

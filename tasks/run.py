@@ -30,6 +30,8 @@ class Run:
 
     recipe: Recipe
     store: Store
+    refresh: bool = False
+    """Whether it looks anew at what it has resolved of the outside world (see `corpus.pins`)."""
 
 
 @without_secrets
@@ -38,13 +40,15 @@ def open_run(
     overrides: Mapping[str, Any] | None = None,
     store: str | None = None,
     *,
+    refresh: bool = False,
     trains: bool = True,
 ) -> Run:
     """Load the recipe, and check all that can be checked before any work: libraries, launcher and store.
 
     `recipe`: the name of a preset, or the path or URL of a YAML file. `overrides`: values by dotted key.
-    `store`: a URL that replaces the recipe's. `trains`: false for a flow that ends before training, whose
-    machine need not hold the model. Raises RecipeError, InputError, LaunchError and StoreError.
+    `store`: a URL that replaces the recipe's. `refresh`: see `Run`. `trains`: false for a flow that ends
+    before training, whose machine need not hold the model. Raises RecipeError, InputError, LaunchError and
+    StoreError.
     """
     redact_logs()
     chosen = load_recipe(recipe, overrides)
@@ -76,7 +80,7 @@ def open_run(
         start.check_imported(opened, chosen)
         if trains:
             start.check(opened, chosen)
-    return Run(chosen, opened)
+    return Run(chosen, opened, refresh)
 
 
 def check_benchmarks(recipe: Recipe, evaluates: bool) -> None:

@@ -59,6 +59,7 @@ FLOORS = (
     ),
     ("corpus.sources",),
     ("corpus.ingest",),
+    ("corpus.pins",),
     ("corpus.clean",),
     ("corpus.dedup",),
     ("corpus.corpus",),
