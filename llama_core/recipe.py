@@ -74,8 +74,8 @@ class TokenizerSection(Section):
     threads: Identity[int] = Field(2, ge=1, le=1024)
     """Threads of SentencePiece's trainer. They enter the address, since its result may depend on them."""
     imported: Identity[str | None] = Field(None, pattern=r"^tokenizer/[0-9a-f]{16}$")
-    """Folder on the store, tokenizer/ID, of the tokenizer of an imported model, which is taken instead of
-    training one; null: one is trained."""
+    """Folder on the store, tokenizer/ID, of a tokenizer that is taken instead of training one, such as that
+    of an imported model; null: one is trained."""
     compare_with: Identity[UrlOrNothing] = ""
     """Path or URL of another SentencePiece model, such as the released one, that is reported beside this one;
     empty: none. It is part of this step's address and not of later ones, which know a tokenizer by its

@@ -17,6 +17,7 @@ from llama_core.evaluate.tasks import check as check_questions
 from llama_core.recipe import Recipe
 from llama_core.recipes.load import load_recipe
 from llama_core.store import Store
+from llama_core.tokens.given import given
 from llama_core.tokens.order import Order
 from llama_core.url import redact_logs, without_secrets
 from tasks.room import check_room
@@ -74,6 +75,7 @@ def open_run(
     opened.check()
     if trains:
         check_room(chosen, opened)
+    given(chosen, opened)
     if chosen.train.start_from or chosen.train.imported or chosen.tokenizer.imported:
         from llama_core.train import start  # torch is slow to import
 

@@ -101,6 +101,9 @@ class Launch(Section):
 class RunSection(Section):
     """How a run works: the processes of its data stages, its checkpoints and its log."""
 
+    use: Execution[str | None] = Field(None, pattern=r"^(corpus|tokens)/[0-9a-f]{16}$")
+    """Folder on the store, corpus/ID or tokens/ID, that is used instead of making one: what the recipe says
+    of its making counts no more; null: all is made. A tokenizer is named by `tokenizer.imported`."""
     engine: Execution[Literal["processes", "dask", "ray"]] = "processes"
     """Where the shards of the data stages are worked on: in processes of this machine, or on a cluster."""
     address: Execution[Address | None] = None
