@@ -5,9 +5,10 @@ subtracts the log-likelihood that the choice has after "Answer:" alone, as GPT-3
 section 3).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import TypeVar
 
 from llama_core.errors import InputError
 from llama_core.evaluate.benchmark import (
@@ -15,6 +16,7 @@ from llama_core.evaluate.benchmark import (
     Benchmark,
     Continuation,
     File,
+    Item,
     Likelihood,
     Request,
     Result,
@@ -23,6 +25,7 @@ from llama_core.evaluate.benchmark import (
     mean,
 )
 
+T = TypeVar("T", bound=Item)
 ALONE = "Answer:"  # what a choice stands behind where its likelihood without the question is asked for
 
 
@@ -36,7 +39,7 @@ class Rule(Enum):
     def best(self, characters: Sequence[int], nats: Sequence[float], alone: Sequence[float] = ()) -> int:
         """Return the number of the choice with the highest score, and of several the first.
 
-        `characters`: the length of each choice. `nats`: its log-likelihood after the question. `alone`: the one
+        `characters`: the length of each choice. `nats`: its log-likelihood after the question. `alone`: that
         after "Answer:", which only the ratio needs.
         """
         scores = list(nats)
@@ -110,12 +113,12 @@ def nats_of(answers: Sequence[Answer]) -> list[float]:
     return found
 
 
-def accuracy_by_group(judged: Sequence[tuple[Question, Verdict]]) -> dict[str, float]:
-    """Return the mean score of the items of each group, by the group's name."""
+def by_group(scores: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Return the mean of the scores of each group, of pairs (group, score), in the order of the names."""
     groups: dict[str, list[float]] = {}
-    for item, verdict in judged:
-        groups.setdefault(item.group, []).append(verdict.score)
-    return {name: mean(scores)[0] for name, scores in sorted(groups.items())}
+    for group, score in scores:
+        groups.setdefault(group, []).append(score)
+    return {group: mean(found)[0] for group, found in sorted(groups.items())}
 
 
 def only(files: Mapping[str, Sequence[File]], role: str = "items") -> Sequence[File]:
@@ -128,14 +131,15 @@ def only(files: Mapping[str, Sequence[File]], role: str = "items") -> Sequence[F
 
 
 def numbered(questions: Sequence[Question]) -> list[Question]:
-    """Return the questions, of which those without an id have their number, from 0.
+    """Return the questions, of which those without an id have their number, from 0. Raises InputError."""
+    return unique([replace(q, id=q.id or str(number)) for number, q in enumerate(questions)])
 
-    Raises InputError where two have the same id.
-    """
-    found = [replace(q, id=q.id or str(number)) for number, q in enumerate(questions)]
+
+def unique(items: list[T]) -> list[T]:
+    """Return the items. Raises InputError where two have the same id."""
     known: set[str] = set()
-    for question in found:
-        if question.id in known:
-            raise InputError(f"two questions have the id {question.id!r}: is a file there twice?")
-        known.add(question.id)
-    return found
+    for item in items:
+        if item.id in known:
+            raise InputError(f"two items have the id {item.id!r}: is a file there twice?")
+        known.add(item.id)
+    return items
