@@ -5,10 +5,10 @@ subtracts the log-likelihood that the choice has after "Answer:" alone, as GPT-3
 section 3).
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TypeVar
 
 from llama_core.errors import InputError
 from llama_core.evaluate.benchmark import (
@@ -16,7 +16,6 @@ from llama_core.evaluate.benchmark import (
     Benchmark,
     Continuation,
     File,
-    Item,
     Likelihood,
     Request,
     Result,
@@ -25,7 +24,6 @@ from llama_core.evaluate.benchmark import (
     mean,
 )
 
-T = TypeVar("T", bound=Item)
 ALONE = "Answer:"  # what a choice stands behind where its likelihood without the question is asked for
 
 
@@ -126,20 +124,25 @@ def only(files: Mapping[str, Sequence[File]], role: str = "items") -> Sequence[F
     found = files.get(role, ())
     if len(found) > 1:
         names = " and ".join(file.name for file in found)
-        raise InputError(f"{names} could both be the file that is meant: leave one of them in the folder")
+        raise InputError(f"{names} could each be the file that is meant: leave one of them in the folder")
     return found
 
 
+def distinct(files: Sequence[File]) -> Sequence[File]:
+    """Return files that are parts of one set. Raises InputError where two folders have a file of one name."""
+    known: dict[str, str] = {}
+    for file in files:
+        other = known.setdefault(file.name.rpartition("/")[2], file.name)
+        if other != file.name:
+            raise InputError(f"{other} and {file.name} are there: leave one of their folders")
+    return files
+
+
 def numbered(questions: Sequence[Question]) -> list[Question]:
-    """Return the questions, of which those without an id have their number, from 0. Raises InputError."""
-    return unique([replace(q, id=q.id or str(number)) for number, q in enumerate(questions)])
-
-
-def unique(items: list[T]) -> list[T]:
-    """Return the items. Raises InputError where two have the same id."""
-    known: set[str] = set()
-    for item in items:
-        if item.id in known:
-            raise InputError(f"two items have the id {item.id!r}: is a file there twice?")
-        known.add(item.id)
-    return items
+    """Return the questions, each with an id of its own: its row's, or the row's number, from 0."""
+    found, known = [], Counter[str]()
+    for number, question in enumerate(questions):
+        name = question.id or str(number)
+        known[name] += 1
+        found.append(replace(question, id=name if known[name] == 1 else f"{name}#{known[name]}"))
+    return found

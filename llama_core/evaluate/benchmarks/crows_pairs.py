@@ -19,7 +19,7 @@ from llama_core.evaluate.benchmark import (
     mean,
 )
 from llama_core.evaluate.benchmarks import rows
-from llama_core.evaluate.benchmarks.choices import by_group, only, unique
+from llama_core.evaluate.benchmarks.choices import by_group, only
 
 CATEGORIES = (
     *("race-color", "socioeconomic", "gender", "disability", "nationality", "sexual-orientation"),
@@ -53,7 +53,7 @@ class CrowSPairs(Benchmark[Pair]):
     def load(self, files: Mapping[str, Sequence[File]]) -> Dataset[Pair]:
         """Return the pairs of the publisher's table, or of lines of JSON as the hub has them."""
         reader = rows.table_rows if all(f.name.endswith(".csv") for f in files["items"]) else rows.json_rows
-        return Dataset(unique(rows.items(only(files), _pair, reader)))
+        return Dataset(rows.items(only(files), _pair, reader))
 
     def requests(self, item: Pair, shots: Sequence[Pair], variant: Variant) -> list[Request]:
         """Return both sentences."""

@@ -34,8 +34,7 @@ def _question(row: Any) -> Question:
     else:
         context = f"{label}: {rows.text(row, 'ctx')}"
     gold = rows.number(row, "label")
-    found = str(rows.number(row, "ind")) if "ind" in row else ""
-    return Question(found, context, rows.checked(endings, gold, "label"), gold)
+    return Question("", context, rows.checked(endings, gold, "label"), gold)
 
 
 def _unmarked(text: str) -> str:

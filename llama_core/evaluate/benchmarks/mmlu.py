@@ -17,7 +17,7 @@ from llama_core.evaluate.benchmark import (
     enough,
 )
 from llama_core.evaluate.benchmarks import rows
-from llama_core.evaluate.benchmarks.choices import MultipleChoice, Question, Rule, by_group
+from llama_core.evaluate.benchmarks.choices import MultipleChoice, Question, Rule, by_group, distinct
 
 LETTERS = "ABCD"
 SUBJECTS = {
@@ -96,7 +96,7 @@ def _asked(item: Question) -> str:
 def _read(files: Sequence[File]) -> list[Question]:
     """Return the questions, whose ids are the subject and the number of the question in it, from 0."""
     found: list[Question] = []
-    for file in files:
+    for file in distinct(files):
         found += rows.items([file], _question, _table if file.name.endswith(".csv") else rows.json_rows)
     counts: Counter[str] = Counter()
     for place, question in enumerate(found):

@@ -10,7 +10,7 @@ from typing import Any
 
 from llama_core.evaluate.benchmark import Dataset, File, Role
 from llama_core.evaluate.benchmarks import rows
-from llama_core.evaluate.benchmarks.choices import MultipleChoice, Question, Rule, numbered
+from llama_core.evaluate.benchmarks.choices import MultipleChoice, Question, Rule, distinct, numbered
 
 
 class RACE(MultipleChoice):
@@ -42,7 +42,7 @@ class RACE(MultipleChoice):
         A line is a passage as the publisher has it, or a question as the hub has it, next to those about the
         same passage.
         """
-        parts = rows.items(files["items"], _passage, rows.json_rows)
+        parts = rows.items(distinct(files["items"]), _passage, rows.json_rows)
         passages = []
         for (name, article), same in groupby(parts, key=lambda part: part[:2]):
             passages.append((name, article, [asked for part in same for asked in part[2]]))

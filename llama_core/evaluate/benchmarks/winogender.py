@@ -21,7 +21,7 @@ from llama_core.evaluate.benchmark import (
     mean,
 )
 from llama_core.evaluate.benchmarks import rows
-from llama_core.evaluate.benchmarks.choices import by_group, only, unique
+from llama_core.evaluate.benchmarks.choices import by_group, only
 
 PRONOUNS = {
     "female": {"$NOM_PRONOUN": "she", "$POSS_PRONOUN": "her", "$ACC_PRONOUN": "her"},
@@ -71,7 +71,7 @@ class WinoGender(Benchmark[Sentence]):
         Without the statistics of the occupations no sentence is known as a gotcha.
         """
         found = rows.items(only(files), _sentences, lambda file: rows.table_rows(file, "\t"))
-        sentences = unique([sentence for made in found for sentence in made])
+        sentences = [sentence for made in found for sentence in made]
         shares = dict(rows.items(only(files, "statistics"), _share, lambda file: rows.table_rows(file, "\t")))
         return Dataset([_with_gotcha(sentence, shares) for sentence in sentences] if shares else sentences)
 
@@ -137,7 +137,7 @@ def _made(row: Any) -> list[Sentence]:
             said = text
             for form, pronoun in PRONOUNS[gender].items():
                 said = said.replace(form, pronoun)
-            said = said.replace("hey was", "hey were") if gender == "neutral" else said
+            said = said.replace("they was", "they were") if gender == "neutral" else said
             found += _sentences({"sentid": f"{occupation}.{other}.{answer}.{gender}.txt", "sentence": said})
     return found
 
