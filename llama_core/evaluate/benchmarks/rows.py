@@ -9,7 +9,7 @@ from llama_core.corpus.formats import json_lines
 from llama_core.errors import InputError
 from llama_core.evaluate.benchmark import File
 
-MAX_FIELD = 1 << 27  # characters that a field of a table may have
+csv.field_size_limit(1 << 27)  # characters that a field of a table may have
 T = TypeVar("T")
 
 
@@ -45,6 +45,17 @@ def table_rows(file: File, delimiter: str = ",") -> Iterator[tuple[int, dict[str
             if None in row or None in row.values():
                 raise ValueError(f"it has not {len(reader.fieldnames or ())} fields, as the first row has")
             yield reader.line_num, row
+    except csv.Error as error:
+        raise ValueError(f"line {reader.line_num}: {error}") from error
+
+
+def bare_rows(file: File) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of a table that names no columns, with their lines. Raises ValueError."""
+    reader = csv.reader(io.StringIO(_decoded(file), newline=""), strict=True)
+    try:
+        for fields in reader:
+            if fields:
+                yield reader.line_num, fields
     except csv.Error as error:
         raise ValueError(f"line {reader.line_num}: {error}") from error
 
