@@ -3,22 +3,27 @@
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar, cast
 
 from llama_core.corpus.formats import json_lines
 from llama_core.errors import InputError
-from llama_core.evaluate.benchmark import File
+from llama_core.evaluate.benchmark import File, Item
 
 MAX_FIELD = 1 << 27  # characters that a field of a table may have
 T = TypeVar("T")
+Named = TypeVar("Named", bound=Item)
 
 
 def items(
-    files: Iterable[File], make: Callable[[Any], T], rows: Callable[[File], Iterator[tuple[int, Any]]]
+    files: Iterable[File],
+    make: Callable[[Any], T],
+    rows: Callable[[File], Iterator[tuple[int, Any]]],
+    unit: str = "line",
 ) -> list[T]:
     """Return what `make` makes of each row of the files; it raises ValueError where a row is none.
 
-    Raises InputError, which names the file and the line.
+    `unit`: what the numbers of the rows count. Raises InputError, which names the file and the line.
     """
     found = []
     for file in files:
@@ -27,14 +32,42 @@ def items(
             for line, row in rows(file):  # noqa: B007
                 found.append(make(row))
         except ValueError as error:
-            where = f"{file.name}, line {line}" if "line" not in str(error) else file.name
+            placed = not line or str(error).startswith("line ")
+            where = file.name if placed else f"{file.name}, {unit} {line}"
             raise InputError(f"{where}: {error}") from error
     return found
+
+
+def numbered(found: Iterable[Named]) -> list[Named]:
+    """Return the items, which are dataclasses: those with an empty id have their number as one, from 0.
+
+    Raises InputError where two have the same id.
+    """
+    ready = [one if one.id else replace(cast(Any, one), id=str(number)) for number, one in enumerate(found)]
+    known: set[str] = set()
+    for one in ready:
+        if one.id in known:
+            raise InputError(f"two items have the id {one.id!r}: is a file there twice?")
+        known.add(one.id)
+    return ready
 
 
 def json_rows(file: File) -> Iterator[tuple[int, Any]]:
     """Yield the values of lines of JSON with the lines' numbers, from 1. Raises ValueError."""
     yield from json_lines.values(file.content, file.name)
+
+
+def json_list(file: File, key: str) -> Iterator[tuple[int, Any]]:
+    """Yield the values of the list that a file's one JSON object has under a key, with their numbers, from 1.
+
+    Raises ValueError.
+    """
+    yield from enumerate(value(json_lines.parse_line(file.content), key, list), 1)
+
+
+def json_object(file: File) -> Iterator[tuple[int, Any]]:
+    """Yield the one JSON value of a file, with the number 1. Raises ValueError."""
+    yield 1, json_lines.parse_line(file.content)
 
 
 def table_rows(file: File, delimiter: str = ",") -> Iterator[tuple[int, dict[str, str]]]:
