@@ -123,7 +123,7 @@ class Result:
     metric: str
     """How the score is counted, such as `accuracy by characters` or `exact match`."""
     score: float | None
-    """The figure that the paper's table has, between 0 and 1; None where the answers are kept and not scored."""
+    """The figure that the paper's table has, between 0 and 1; None where answers are kept and not scored."""
     stderr: float | None
     """Its standard error over the items; None where there is no score."""
     n: int

@@ -155,7 +155,7 @@ class TriviaQa(ClosedBook):
 
 
 def cut(text: str) -> str:
-    """Return the answer in what a model has written: up to the first line break or comma, without a last dot."""
+    """Return the answer in a text: what stands before the first line break or comma, without a last dot."""
     return text.partition("\n")[0].partition(",")[0].strip().removesuffix(".")
 
 

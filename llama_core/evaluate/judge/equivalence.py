@@ -1,8 +1,8 @@
 """Equality of two answers as formulas: SymPy simplifies their difference, as in Minerva's evaluation.
 
-Models write what no algebra can take (`9^{9^{9^9}}`), so the work is done in a process of its own, with limits
-on its memory and on the processor's time that a pair may take. It stays for the pairs that follow, and ends
-with the process that asks. A pair that breaks a limit is not equal, and the next one gets a new process.
+Models write what no algebra can take (`9^{9^{9^9}}`), so a process of its own does the work, with limits on
+its memory and on the processor's time that a pair may take. It stays for the pairs that follow, and ends with
+the process that asks. A pair that breaks a limit is not equal, and the next one gets a new process.
 """
 
 import atexit

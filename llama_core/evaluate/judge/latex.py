@@ -74,7 +74,7 @@ def final_answer(solution: str) -> str | None:
 
 
 def boxed(solution: str) -> str | None:
-    r"""Return what stands in the last \boxed or \fbox of a solution, or None where there is none that ends."""
+    r"""Return what stands in the last \boxed or \fbox of a solution, or None where none has an end."""
     boxes = list(_BOX.finditer(solution))
     if not boxes:
         return None

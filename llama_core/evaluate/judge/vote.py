@@ -16,6 +16,6 @@ class Vote(NamedTuple):
 
 
 def vote(answers: Iterable[str | None]) -> Vote:
-    """Return the vote of answers in the order of their samples; None is an answer that is missing, and no vote."""
+    """Return the vote of answers, which are in the order of their texts; None is no answer, and no vote."""
     ranked = Counter(answer for answer in answers if answer is not None).most_common()
     return Vote(ranked[0][0] if ranked else None, dict(ranked))
