@@ -55,6 +55,11 @@ class Likelihood(NamedTuple):
     greedy: bool = False
     """True if the model's most likely tokens are the same text."""
 
+    @property
+    def per_token(self) -> float:
+        """What the logarithm of the perplexity is the negative of."""
+        return self.nats / self.tokens
+
 
 Request = Continuation | Whole | Generation
 Answer = Likelihood | list[str]

@@ -26,6 +26,7 @@ from llama_core.evaluate.benchmark import (
     texts_of,
 )
 from llama_core.evaluate.benchmarks import rows
+from llama_core.evaluate.benchmarks.choices import distinct, numbered
 
 HEADER = "Answer these questions:\n"
 MOST_NEW_TOKENS = 64  # an answer that is right has fewer
@@ -54,7 +55,7 @@ class ClosedBook(Benchmark[Question]):
 
     def load(self, files: Mapping[str, Sequence[File]]) -> Dataset[Question]:
         """Return the questions of the files, and of the examples those that are no item."""
-        asked = rows.numbered(self.read(files["items"]))
+        asked = numbered(self.read(distinct(files["items"])))
         known = {normalized(item.question) for item in asked}
         examples = [one for one in self.read(files["examples"]) if normalized(one.question) not in known]
         return Dataset(asked, examples)
@@ -103,7 +104,7 @@ class NaturalQuestions(ClosedBook):
         )
 
 
-class TriviaQa(ClosedBook):
+class TriviaQA(ClosedBook):
     """The development set: the 11,313 questions without filter or, where only these are there, the 17,944 of
     the reading task, of which the paper may mean either.
     """

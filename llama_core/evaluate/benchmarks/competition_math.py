@@ -4,18 +4,21 @@ Answers are normalised as Minerva normalises them (Lewkowycz et al. 2022), and t
 finds no difference between them.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from llama_core.errors import InputError
 from llama_core.evaluate.benchmark import Dataset, File, Role, Variant
 from llama_core.evaluate.benchmarks import rows
+from llama_core.evaluate.benchmarks.choices import numbered, only
 from llama_core.evaluate.benchmarks.worked import Problem, Worked, published_examples, variants
 from llama_core.evaluate.judge import equivalence
 from llama_core.evaluate.judge.latex import final_answer
 
 
-class CompetitionMath(Worked):
+class MATH(Worked):
     """The 5,000 problems of the test or, where only these are there, 500 of them."""
 
     name = "math"
@@ -33,14 +36,17 @@ class CompetitionMath(Worked):
     stop = ("Problem:",)
 
     def load(self, files: Mapping[str, Sequence[File]]) -> Dataset[Problem]:
-        items: list[Problem] = []
-        for file in files["items"]:
-            if file.name.endswith(".jsonl"):
-                items += rows.items([file], _problem, rows.json_rows)
-            else:
-                (problem,) = rows.items([file], _problem, rows.json_object)
-                items.append(replace(problem, id="/".join(file.name.removesuffix(".json").split("/")[-2:])))
-        return Dataset(rows.numbered(items), published_examples("math.yaml", "problem", "solution"))
+        if any(file.name.endswith(".jsonl") for file in files["items"]):
+            items = numbered(rows.items(only(files), _problem, rows.json_rows))
+        else:
+            items = [
+                replace(problem, id=_name(file))
+                for file in files["items"]
+                for problem in rows.items([file], _problem, rows.json_object)
+            ]
+        if twice := [name for name, n in Counter(item.id for item in items).items() if n > 1]:
+            raise InputError(f"the problem {twice[0]} is there twice: leave one folder of {self.title}")
+        return Dataset(items, published_examples("math.yaml", "problem", "solution"))
 
     def prompt(self, item: Problem, shots: Sequence[Problem]) -> str:
         examples = "".join(f"Problem:\n{one.problem}\n\nSolution: {one.solution}\n\n" for one in shots)
@@ -55,6 +61,11 @@ class CompetitionMath(Worked):
 
     def missing(self, variant: Variant) -> str | None:
         return equivalence.missing()
+
+
+def _name(file: File) -> str:
+    """Return the name of a problem that is a file: its subject and its number."""
+    return "/".join(file.name.removesuffix(".json").split("/")[-2:])
 
 
 def _problem(row: Any) -> Problem:

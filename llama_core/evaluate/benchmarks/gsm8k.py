@@ -6,6 +6,7 @@ from typing import Any
 
 from llama_core.evaluate.benchmark import Dataset, File, Role
 from llama_core.evaluate.benchmarks import rows
+from llama_core.evaluate.benchmarks.choices import numbered, only
 from llama_core.evaluate.benchmarks.worked import Problem, Worked, published_examples, variants
 
 _NUMBER = r"\s*([-$]*(?:\d[\d,]*(?:\.\d+)?|\.\d+))"
@@ -14,7 +15,7 @@ _MARKED = re.compile(rf"####{_NUMBER}")  # as the benchmark's own solutions end
 _PARTS = re.compile(r"(-?)0*(\d*)(?:\.(\d+))?")
 
 
-class Gsm8k(Worked):
+class GSM8k(Worked):
     """The 1,319 problems of the test."""
 
     name = "gsm8k"
@@ -25,7 +26,7 @@ class Gsm8k(Worked):
     stop = ("Q:",)
 
     def load(self, files: Mapping[str, Sequence[File]]) -> Dataset[Problem]:
-        items = rows.numbered(rows.items(files["items"], _problem, rows.json_rows))
+        items = numbered(rows.items(only(files), _problem, rows.json_rows))
         return Dataset(items, published_examples("gsm8k.yaml", "question", "answer"))
 
     def prompt(self, item: Problem, shots: Sequence[Problem]) -> str:

@@ -3,16 +3,14 @@
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from llama_core.corpus.formats import json_lines
 from llama_core.errors import InputError
-from llama_core.evaluate.benchmark import File, Item
+from llama_core.evaluate.benchmark import File
 
-MAX_FIELD = 1 << 27  # characters that a field of a table may have
+csv.field_size_limit(1 << 27)  # characters that a field of a table may have
 T = TypeVar("T")
-Named = TypeVar("Named", bound=Item)
 
 
 def items(
@@ -36,20 +34,6 @@ def items(
             where = file.name if placed else f"{file.name}, {unit} {line}"
             raise InputError(f"{where}: {error}") from error
     return found
-
-
-def numbered(found: Iterable[Named]) -> list[Named]:
-    """Return the items, which are dataclasses: those with an empty id have their number as one, from 0.
-
-    Raises InputError where two have the same id.
-    """
-    ready = [one if one.id else replace(cast(Any, one), id=str(number)) for number, one in enumerate(found)]
-    known: set[str] = set()
-    for one in ready:
-        if one.id in known:
-            raise InputError(f"two items have the id {one.id!r}: is a file there twice?")
-        known.add(one.id)
-    return ready
 
 
 def json_rows(file: File) -> Iterator[tuple[int, Any]]:
@@ -78,6 +62,17 @@ def table_rows(file: File, delimiter: str = ",") -> Iterator[tuple[int, dict[str
             if None in row or None in row.values():
                 raise ValueError(f"it has not {len(reader.fieldnames or ())} fields, as the first row has")
             yield reader.line_num, row
+    except csv.Error as error:
+        raise ValueError(f"line {reader.line_num}: {error}") from error
+
+
+def bare_rows(file: File) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of a table that names no columns, with their lines. Raises ValueError."""
+    reader = csv.reader(io.StringIO(_decoded(file), newline=""), strict=True)
+    try:
+        for fields in reader:
+            if fields:
+                yield reader.line_num, fields
     except csv.Error as error:
         raise ValueError(f"line {reader.line_num}: {error}") from error
 

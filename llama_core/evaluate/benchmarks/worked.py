@@ -23,6 +23,7 @@ from llama_core.evaluate.benchmark import (
     mean,
     texts_of,
 )
+from llama_core.evaluate.benchmarks.choices import by_group
 from llama_core.evaluate.judge.vote import vote
 
 EXAMPLES = resources.files("llama_core.evaluate.benchmarks") / "examples"
@@ -88,11 +89,7 @@ class Worked(Benchmark[Problem]):
     def figures(self, variant: Variant, judged: Sequence[tuple[Problem, Verdict]]) -> Result:
         """Return the share of problems that are solved, in all and in each group."""
         score, stderr = mean([verdict.score for _, verdict in judged])
-        groups: dict[str, list[float | None]] = {}
-        for item, verdict in judged:
-            for group in item.groups:
-                groups.setdefault(group, []).append(verdict.score)
-        figures = {group: mean(scores)[0] for group, scores in sorted(groups.items())}
+        figures = by_group((group, verdict.score) for item, verdict in judged for group in item.groups)
         figures["texts with an answer"] = mean([float(v.details["answered"]) for _, v in judged])[0]
         metric = f"maj1@{_votes(variant)}" if variant.temperature else "exact match"
         return Result(metric, score, stderr, len(judged), figures=figures)
