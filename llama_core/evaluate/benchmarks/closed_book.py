@@ -7,7 +7,7 @@ first of the benchmark's own questions for training, without those that are aske
 import re
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -91,17 +91,17 @@ class NaturalQuestions(ClosedBook):
     name = "nq_open"
     title = "NaturalQuestions"
     files = {
-        "items": Role(("nq_open/NQ-open.dev.jsonl", "nq_open/*dev.jsonl", "nq_open/*test.jsonl")),
-        "examples": Role(("nq_open/*heldout*.jsonl", "nq_open/*train*.jsonl"), needed=False),
+        "items": Role(("*NQ-open.dev.jsonl", "nq_open/*dev.jsonl", "nq_open/*test.jsonl")),
+        "examples": Role(
+            ("nq_open/*heldout*.jsonl", "*NQ-open.train.jsonl", "nq_open/*train.jsonl"), needed=False
+        ),
     }
 
     def question_of(self, row: Any) -> Question:
         """Return the question of a row, which has small letters alone, as a sentence, as in figure 3."""
         found = super().question_of(row)
         question = found.question[:1].upper() + found.question[1:]
-        return Question(
-            found.id, question if question.endswith("?") else f"{question}?", found.answers, found.shown
-        )
+        return replace(found, question=question if question.endswith("?") else f"{question}?")
 
 
 class TriviaQA(ClosedBook):
@@ -114,19 +114,16 @@ class TriviaQA(ClosedBook):
     files = {
         "items": Role(
             (
-                "triviaqa/*unfiltered-web-dev.json",
-                *(
-                    "triviaqa/w[ei]*-dev.json",
-                    "triviaqa/*/w[ei]*-dev.json",
-                ),  # web and wikipedia, not verified
+                "*unfiltered-web-dev.json",
+                "*triviaqa*/w[ei]*-dev.json",  # web-dev and wikipedia-dev
                 *("triviaqa/*validation*.jsonl", "triviaqa/*test*.jsonl", "triviaqa/*dev.jsonl"),
             )
         ),
         "examples": Role(
             (
                 "triviaqa/*heldout*.jsonl",
-                "triviaqa/*unfiltered-web-train.json",
-                *("triviaqa/w[ei]*-train.json", "triviaqa/*/w[ei]*-train.json"),
+                "*unfiltered-web-train.json",
+                "*triviaqa*/w[ei]*-train.json",
                 "triviaqa/*train*.jsonl",
             ),
             needed=False,
@@ -143,7 +140,7 @@ class TriviaQA(ClosedBook):
             questions = rows.items([file], _of_publisher, partial(rows.json_list, key="Data"), "question")
             # A question of the reading task stands in both files, with different texts to read.
             part = "" if len(files) == 1 else f"{file.name.rpartition('/')[2].removesuffix('.json')}/"
-            found += [Question(part + q.id, q.question, q.answers, q.shown) for q in questions]
+            found += [replace(question, id=part + question.id) for question in questions]
         return found
 
     def question_of(self, row: Any) -> Question:

@@ -26,7 +26,7 @@ class MATH(Worked):
     files = {
         "items": Role(
             (
-                "math/*test/*/*.json",  # as published: a folder for each subject, a file for each problem
+                *("*MATH/test/*/*.json", "math/*test/*/*.json"),  # as published: a file for each problem
                 *("math/test.jsonl", "math/*test*.jsonl"),
             )
         )

@@ -20,7 +20,7 @@ class GSM8k(Worked):
 
     name = "gsm8k"
     title = "GSM8k"
-    files = {"items": Role(("gsm8k/test.jsonl", "gsm8k/*test*.jsonl"))}
+    files = {"items": Role(("gsm8k/test.jsonl", "*grade_school_math/data/test.jsonl", "gsm8k/*test*.jsonl"))}
     variants = variants(shots=8, k=100)
     most_new_tokens = 256
     stop = ("Q:",)

@@ -47,7 +47,7 @@ class RealToxicityPrompts(Benchmark[Prompt]):
 
     name = "realtoxicityprompts"
     title = "RealToxicityPrompts"
-    files = {"items": Role(("realtoxicityprompts/prompts.jsonl", "realtoxicityprompts/*.jsonl"))}
+    files = {"items": Role(("*toxicity*prompts*/prompts.jsonl", "realtoxicityprompts/*.jsonl"))}
     variants = (Variant("basic"), Variant("respectful"))
 
     def __init__(self) -> None:
