@@ -1,4 +1,4 @@
-"""What a process gives up for good before it becomes a program under test: resources, and calls of the kernel.
+"""What a process gives up for good before it becomes a program under test: resources and calls of the kernel.
 
 A program under test has one process, which it may divide into threads. It can start no other, signal none,
 and open no socket, whether it is in namespaces of its own or not. The limits of its process are therefore
@@ -20,7 +20,7 @@ class Limits(NamedTuple):
     """What a program may use."""
 
     cpu_seconds: int = 5
-    """The limit that counts for an honest program, because it does not depend on what else the machine does."""
+    """The limit that counts for an honest program: it does not depend on what else the machine does."""
     seconds: float = 30.0
     """By the clock, for a program that waits."""
     memory: int = 1 << 30
@@ -176,7 +176,7 @@ def die_with_parent(signal: int) -> None:
 
 
 def no_new_privileges() -> None:
-    """Give up all ways to more rights, such as setuid programs, and let no other process look into this one."""
+    """Give up all ways to more rights, such as setuid programs; no other process can look into this one."""
     _prctl("PR_SET_NO_NEW_PRIVS", _PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1))
     _prctl("PR_SET_DUMPABLE", _PR_SET_DUMPABLE)
 
@@ -216,7 +216,7 @@ def refuse_calls(changes: bool) -> None:
 def _filter(column: int, kind: int, changes: bool) -> list[tuple[int, int, int, int]]:
     """Return the filter's lines: each a code, how many lines to skip if true and if false, and a value."""
     lines = [(_LOAD, 0, 0, _MACHINE), (_EQUAL, 1, 0, kind), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, _NUMBER)]
-    # Without clone3 the C library falls back on clone. The second set of numbers of x86_64 is above all others.
+    # Without clone3 the C library falls back on clone. x86_64's second set of numbers is above all others.
     lines += [(_EQUAL, 0, 1, _CLONE3), _NOT_THERE, (_AT_LEAST, 0, 1, _NEWER), _NOT_THERE]
     for numbers in [*_REFUSED.values(), *(() if changes else _CHANGES.values())]:
         if (number := numbers[column]) is not None:

@@ -1,4 +1,4 @@
-"""The process that is started for a program: it makes the jail, watches over what is in it, and says what came.
+"""The process that is started for a program: it makes the jail, watches over it, and says what came.
 
     python -m llama_core.evaluate.sandbox.jail PARENT  < job  > report
 

@@ -22,6 +22,8 @@ WEAKER = "LLAMA_SANDBOX"
 They can then read the files that `nobody` can, where this is root, and otherwise those of this user, and
 change none.
 """
+USUAL = Limits()
+_JAIL = ("-m", "llama_core.evaluate.sandbox.jail")
 _ROOT = Path(__file__).parents[3]
 _SPARE_SECONDS = 60  # for the jail itself, which ends a program in time
 _ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
@@ -47,7 +49,7 @@ class Outcome(NamedTuple):
     """Why it has not passed, such as `AssertionError: ` or `it timed out`; empty where it has."""
 
 
-def run(program: str, limits: Limits = Limits()) -> Outcome:
+def run(program: str, limits: Limits = USUAL) -> Outcome:
     """Run a Python program and return what came of it. Nothing of it is left.
 
     Raises SandboxError where this machine cannot do so.
@@ -64,10 +66,10 @@ def run(program: str, limits: Limits = Limits()) -> Outcome:
     return Outcome(word == "passed", _ADDRESS.sub("0x...", reason))  # addresses differ from run to run
 
 
-def run_all(programs: Sequence[str], limits: Limits = Limits()) -> list[Outcome]:
-    """Run programs, as many at once as there are cores, and return what came of each. The same one runs once.
+def run_all(programs: Sequence[str], limits: Limits = USUAL) -> list[Outcome]:
+    """Run programs, as many at once as there are cores, and return what came of each.
 
-    Raises SandboxError.
+    Programs that are the same run once. Raises SandboxError.
     """
     distinct = list(dict.fromkeys(programs))
     if not distinct:
@@ -112,7 +114,7 @@ def _jailed(program: str, limits: Limits, in_namespaces: bool) -> dict[str, Any]
         "python": python,
         "trees": [os.path.realpath(sys.base_prefix), os.path.dirname(os.path.dirname(python))],
     }
-    command = [sys.executable, "-s", "-S", "-P", "-m", "llama_core.evaluate.sandbox.jail", str(os.getpid())]
+    command = [sys.executable, "-s", "-S", "-P", *_JAIL, str(os.getpid())]
     try:
         done = subprocess.run(
             command,
