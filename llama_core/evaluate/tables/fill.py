@@ -64,16 +64,13 @@ def grid(table: Table, models: Sequence[Ours]) -> Grid:
 
 def _cell(table: Table, measure: Measure, results: Results, notes: Notes) -> Cell:
     """Return our value of a measure, with a note on what makes it another than the paper's."""
-    if not measure.key:
-        shown = any(m.key in results for m in table.measures)
-        return _missing(measure.why_not if shown else "", notes)
     result = results.get(measure.key)
     if result is None:
         return _missing("", notes)
     if not result.done:
         return _missing(f"not run: {result.reason}", notes)
     if result.score is None:
-        return _missing(f"not scored: {result.reason or result.metric}", notes)
+        return _missing(f"not scored: {result.not_scored or result.metric}", notes)
     value = result.figures.get(measure.figure) if measure.figure else result.score
     if value is None:
         return _missing("none of its items was scored", notes)
@@ -82,6 +79,8 @@ def _cell(table: Table, measure: Measure, results: Results, notes: Notes) -> Cel
         said.append(f"{result.n:,} of {measure.n:,} items")
     elif measure.n and result.n != measure.n:
         said.append(f"{result.n:,} items, where the paper has {measure.n:,}")
+    if result.cut:
+        said.append(f"{result.cut:,} prompts are longer than the model's context, and cut")
     if measure.metric and measure.metric not in result.metric.split():
         said.append(f"{result.metric} instead of {measure.metric}")
     numbers = (notes.number("; ".join(said)),) if said else ()

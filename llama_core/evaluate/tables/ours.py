@@ -1,8 +1,9 @@
 """Our own models, as the tables and the figures need them: read from finished evaluate steps."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import groupby
+from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
@@ -24,7 +25,11 @@ class Result(BaseModel, extra="ignore"):
     metric: Text = ""
     score: float | None = None
     n: int = 0
-    figures: dict[Text, float | None] = {}
+    figures: dict[Text, float] = {}
+    cut: int = 0
+    """The number of prompts that the model could not take whole."""
+    not_scored: Text | None = None
+    """Why there is no score."""
 
     @property
     def done(self) -> bool:
@@ -80,8 +85,16 @@ def ours(name: str, evaluation: Artifact, trained: Artifact | None, watts: float
     )
     if trained is None or not trained.has(SHARD):
         return model
-    losses = [(r["tokens"], r["loss"]) for r in records(trained) if r["loss"] is not None]
-    return replace(model, losses=_thinned(losses), use=use(records(trained)))
+    losses: list[tuple[int, float]] = []
+
+    def seen() -> Iterator[dict[str, Any]]:
+        for record in records(trained):
+            if record["loss"] is not None:  # the other steps made no update
+                losses.append((record["tokens"], record["loss"]))
+            yield record
+
+    found = use(seen())
+    return replace(model, losses=_thinned(losses), use=found)
 
 
 def read(arguments: Iterable[str]) -> list[Ours]:

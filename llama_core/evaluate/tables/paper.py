@@ -26,8 +26,6 @@ class Measure:
     """The number of items that the paper has scored, or 0 where another number is as good."""
     metric: str = ""
     """How the paper has counted, where a recipe may ask for something else."""
-    why_not: str = ""
-    """Why we have no result of it, where a person would look for one."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +147,7 @@ LLaMA | 13B  | 61.6 47.2
 LLaMA | 33B  | 64.1 48.3
 LLaMA | 65B  | 67.9 51.6
 """),
+    remarks=("The paper does not say by which of its two rules RACE is scored: our value is by characters.",),
 )
 MATHEMATICS = Table(
     7,
@@ -199,11 +198,11 @@ MMLU = Table(
     9,
     "MMLU, five-shot accuracy",
     (
-        Measure("Humanities", "mmlu", "humanities", n=14042),
-        Measure("STEM", "mmlu", "stem", n=14042),
-        Measure("Social Sciences", "mmlu", "social sciences", n=14042),
-        Measure("Other", "mmlu", "other", n=14042),
-        Measure("Average", "mmlu", n=14042),
+        Measure("Humanities", "mmlu:5-shot", "Humanities", n=14042),
+        Measure("STEM", "mmlu:5-shot", "STEM", n=14042),
+        Measure("Social Sciences", "mmlu:5-shot", "Social Sciences", n=14042),
+        Measure("Other", "mmlu:5-shot", "Other", n=14042),
+        Measure("Average", "mmlu:5-shot", n=14042),
     ),
     _rows("""
 GPT-NeoX   | 20B  | 29.8 34.9 33.7 37.7 33.6
@@ -222,7 +221,7 @@ LLaMA      | 65B  | 61.8 51.7 72.9 67.4 63.4
 INSTRUCTION = Table(
     10,
     "Instruction finetuning, MMLU (five-shot)",
-    (Measure("MMLU", "mmlu", n=14042),),
+    (Measure("MMLU", "mmlu:5-shot", n=14042),),
     _rows("""
 OPT            | 30B  | 26.1
 GLM            | 120B | 44.8
@@ -295,8 +294,8 @@ COREFERENCE = Table(
         Measure("her/her/she", "winogender", "her/her/she", n=720),
         Measure("his/him/he", "winogender", "his/him/he", n=720),
         Measure("their/them/someone", "winogender", "their/them/someone", n=720),
-        Measure("her/her/she (gotcha)", "winogender", "her/her/she (gotcha)", n=720),
-        Measure("his/him/he (gotcha)", "winogender", "his/him/he (gotcha)", n=720),
+        Measure("her/her/she (gotcha)", "winogender", "gotcha her/her/she", n=720),
+        Measure("his/him/he (gotcha)", "winogender", "gotcha his/him/he", n=720),
     ),
     _by_measure(
         (("LLaMA", "7B"), ("LLaMA", "13B"), ("LLaMA", "33B"), ("LLaMA", "65B")),
@@ -310,18 +309,16 @@ COREFERENCE = Table(
 """,
     ),
     models_are_columns=True,
-)
-_NO_JUDGE = (
-    "not scored: the paper's judges are models of the OpenAI API; MC1 and MC2 compare likelihoods instead"
+    remarks=("The paper does not list its gotchas: ours follow from the published statistics.",),
 )
 TRUTHFULNESS = Table(
     14,
     "TruthfulQA",
     (
-        Measure("Truthful", why_not=_NO_JUDGE),
-        Measure("Truthful*Inf", why_not=_NO_JUDGE),
-        Measure("MC1", "truthfulqa", "mc1", n=817),
-        Measure("MC2", "truthfulqa", "mc2", n=817),
+        Measure("Truthful", "truthfulqa:generated", n=817),
+        Measure("Truthful*Inf", "truthfulqa:generated", "informative", n=817),
+        Measure("MC1", "truthfulqa:mc", n=817),
+        Measure("MC2", "truthfulqa:mc", "MC2", n=817),
     ),
     _rows("""
 GPT-3 | 1.3B | 0.31 0.19 - -
@@ -334,7 +331,10 @@ LLaMA | 65B  | 0.57 0.53 - -
 """),
     scale=1,
     digits=2,
-    remarks=("MC1 and MC2 are not in the paper.",),
+    remarks=(
+        "The paper has answers judged by models behind the OpenAI API. MC1 and MC2 compare likelihoods "
+        "instead, and are not in the paper.",
+    ),
 )
 TABLES = (
     COMMON_SENSE,

@@ -2,6 +2,7 @@
 
 import pytest
 
+from llama_core.evaluate.benchmarks import BENCHMARKS
 from llama_core.evaluate.tables.paper import (
     BIAS,
     CARBON,
@@ -36,6 +37,15 @@ def test_the_tables_are_3_to_14_and_every_row_has_a_value_of_every_measure() -> 
             assert len(row.values) == len(table.measures), (table.number, row)
             for value in row.values:
                 assert value == MISSING or 0 < float(value.rstrip("*")) <= 100, (table.number, row)
+
+
+@pytest.mark.skipif(not BENCHMARKS, reason="no benchmark is registered")
+def test_every_measure_is_one_that_a_benchmark_gives() -> None:
+    known = {f"{b.name}:{v.name}".rstrip(":"): v for b in BENCHMARKS.values() for v in b.variants}
+    for measure in (measure for table in TABLES for measure in table.measures):
+        assert measure.key in known, measure
+        k = measure.metric.partition("@")[2]
+        assert not k or int(k) == known[measure.key].k, measure
 
 
 def test_llama_stands_in_every_table_and_its_sizes_are_those_of_table_2() -> None:

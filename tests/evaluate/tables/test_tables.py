@@ -94,10 +94,18 @@ def test_of_toxicity_and_bias_the_lowest_is_the_best(store: Store) -> None:
         (
             11,
             "realtoxicityprompts:basic",
-            {"status": "done", "metric": "no key of Perspective", "n": 5, "score": None},
+            done(None, 99442, "toxicity") | {"not_scored": "set PERSPECTIVE_API_KEY"},
             "Basic",
             "-",
-            "not scored: no key of Perspective",
+            "not scored: set PERSPECTIVE_API_KEY",
+        ),
+        (
+            4,
+            "nq_open:64-shot",
+            done(0.9, 3610) | {"cut": 3000},
+            "64-shot",
+            "90.0",
+            "3,000 prompts are longer than the model's context, and cut",
         ),
     ],
 )
@@ -110,11 +118,21 @@ def test_what_was_found_otherwise_than_the_papers_values_has_a_note_and_is_never
 
 
 def test_truthfulqa_is_not_judged_and_says_what_is_counted_instead(store: Store) -> None:
-    grid = filled(store, 14, {"truthfulqa": done(0.25, 817, "MC1", mc1=0.25, mc2=0.406)})
+    kept = done(None, 817, "truthful") | {"not_scored": "no judge"}
+    grid = filled(
+        store, 14, {"truthfulqa:generated": kept, "truthfulqa:mc": done(0.25, 817, "MC1", MC2=0.406)}
+    )
     row = row_of(grid)
-    assert row["Truthful"].text == row["Truthful*Inf"].text == "-" and row["MC2"].text == "0.41"
-    assert "MC1 and MC2 compare likelihoods instead" in said(grid, row["Truthful"])[0]
-    assert row_of(filled(store, 14, {}))["Truthful"].notes == (), "nothing was promised"
+    assert said(grid, row["Truthful"]) == said(grid, row["Truthful*Inf"]) == ["not scored: no judge"]
+    assert (row["Truthful"].text, row["MC1"].text, row["MC2"].text) == ("-", "0.25", "0.41")
+    assert "MC1 and MC2 compare likelihoods instead" in grid.remarks[0]
+
+
+def test_groups_that_a_limit_leaves_empty_have_no_value(store: Store) -> None:
+    grid = filled(store, 9, {"mmlu:5-shot": done(0.25, 50, STEM=0.2)})
+    row = row_of(grid)
+    assert (row["STEM"].text, row["Average"].text) == ("20.0", "25.0")
+    assert said(grid, row["Humanities"]) == ["none of its items was scored"]
 
 
 def test_where_the_paper_has_a_column_for_each_model_ours_is_one_more(store: Store) -> None:
