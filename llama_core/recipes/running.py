@@ -88,6 +88,9 @@ class Launch(Section):
     job goes on from the checkpoint that is saved before the limit."""
     partition: Execution[str | None] = Field(None, pattern=r"^\w[\w.,@+-]*$", max_length=255)
     """Name of the Slurm partition, or several with commas between; null: the cluster's default."""
+    device_watts: Execution[float | None] = Field(None, gt=0)
+    """Mean power of the device of a process, in watts, by which the report reckons energy and carbon dioxide
+    where the devices do not tell it: the paper takes 400 for an A100. null: not known."""
     max_restarts: Execution[int] = Field(2, ge=0)
     """Number of times in a row that a job is started again although it came no further than before. A job
     that failed further on than ever is always started again, from its last checkpoint."""
