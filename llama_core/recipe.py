@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from llama_core.corpus.recipe import Corpus
 from llama_core.recipes import layouts
+from llama_core.recipes.evaluation import MOST_HELDOUT
 from llama_core.recipes.running import Launch, Layout, RunSection
 from llama_core.recipes.training import Model, Train
 from llama_core.section import Execution, Identity, Section, Seed
@@ -85,7 +86,7 @@ class TokenizerSection(Section):
 class Evaluate(Section):
     """The evaluation: held-out text, benchmarks, and samples for the report."""
 
-    heldout_bytes: Identity[int] = Field(2_000_000, gt=0)
+    heldout_bytes: Identity[int] = Field(2_000_000, gt=0, le=MOST_HELDOUT)
     """Largest number of bytes of held-out text that is scored for each source."""
     tasks: Identity[list[Literal["hellaswag", "arc_easy"]]] = ["hellaswag", "arc_easy"]
     """Benchmarks that the model is scored on, of those in the paper's section 3.1."""

@@ -19,11 +19,8 @@ from tasks.step import made, reused, stage
 
 
 @stage("train")
-def train(run: Run, corpus: Artifact, tokenizer: Artifact, tokens: Artifact) -> Artifact:
-    """Pretrain the recipe's model, and log it to its MLflow run; or take the imported one that it names.
-
-    `corpus`: what the tokens were made from; the training is validated on its held-out text.
-    """
+def train(run: Run, tokenizer: Artifact, tokens: Artifact) -> Artifact:
+    """Pretrain the recipe's model, and log it to its MLflow run; or take the imported one that it names."""
     recipe = run.recipe
     identity = {
         "model": recipe.model.identity(),
@@ -34,7 +31,6 @@ def train(run: Run, corpus: Artifact, tokenizer: Artifact, tokens: Artifact) -> 
     inputs: dict[str, Input | str] = {
         "tokens": tokens,
         "tokenizer": Implied(tokenizer),
-        "corpus": Implied(corpus),
     }
     if start := recipe.train.start_from:
         inputs |= {"start_from": Named(start.step)}

@@ -42,7 +42,7 @@ GOLDEN = {
         "corpus": "27cc8ea62659f1ec",
         "decontaminate": "891cda10474e898a",
         "tokenizer": "5d0d5dfa7a19a6ff",
-        "tokens": "14761f761a7d6e58",
+        "tokens": "fef332975d1fc9d1",
         "train": "86e988afb3898826",
         "evaluate": "8b8891d660b1b5e7",
         "export": "2df33a58957b22cf",
@@ -54,7 +54,7 @@ GOLDEN = {
         "corpus": "629d06c3c4abbfc8",
         "decontaminate": "891cda10474e898a",
         "tokenizer": "73a90d90fb85fb31",
-        "tokens": "14761f761a7d6e58",
+        "tokens": "fef332975d1fc9d1",
         "train": "ccd0f351f9ef6ccc",
         "evaluate": "09b8fb26b03b61c0",
         "export": "2df33a58957b22cf",
@@ -76,7 +76,7 @@ GOLDEN = {
         "corpus": "9f27915623d71881",
         "decontaminate": "891cda10474e898a",
         "tokenizer": "8fd803933d647ff7",
-        "tokens": "14761f761a7d6e58",
+        "tokens": "fef332975d1fc9d1",
         "train": "3147ecdee299984a",
         "evaluate": "bba279bdc6013964",
         "export": "2df33a58957b22cf",
@@ -141,7 +141,7 @@ class Addresses:
         self.of("decontaminate", decontaminate, text.corpus)
         self.of("tokenizer", tokenizer, text)
         self.of("tokens", tokens, text, words)
-        self.of("train", train, text.corpus, words, ids)
+        self.of("train", train, words, ids)
         self.of("evaluate", evaluate, text.corpus, words, ids, model)
         self.of("export", export, words, model)
         return self.found
