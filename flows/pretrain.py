@@ -50,7 +50,7 @@ def stages(run: Run) -> Iterator[tuple[Goal, Any]]:
     yield "tokenizer", trained_tokenizer
     token_shards = tokens(run, text, trained_tokenizer)
     yield "tokens", token_shards
-    model = train(run, trained_tokenizer, token_shards)
+    model = train(run, text.corpus, trained_tokenizer, token_shards)
     yield "train", model
     scores = evaluate(run, text.corpus, trained_tokenizer, token_shards, model)
     yield "evaluate", scores

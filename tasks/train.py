@@ -19,8 +19,11 @@ from tasks.step import made, reused, stage
 
 
 @stage("train")
-def train(run: Run, tokenizer: Artifact, tokens: Artifact) -> Artifact:
-    """Pretrain the recipe's model, and log it to its MLflow run; or take the imported one that it names."""
+def train(run: Run, corpus: Artifact, tokenizer: Artifact, tokens: Artifact) -> Artifact:
+    """Pretrain the recipe's model, and log it to its MLflow run; or take the imported one that it names.
+
+    `corpus`: what the tokens were made from, which the evaluations of checkpoints name (see `during`).
+    """
     recipe = run.recipe
     identity = {
         "model": recipe.model.identity(),

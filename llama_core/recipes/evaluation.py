@@ -1,4 +1,4 @@
-"""The part of the section `evaluate` that says at which of a training's checkpoints a model is evaluated."""
+"""Where and when models are evaluated: the parts of the section `evaluate` that change no result."""
 
 from bisect import bisect_left
 
@@ -15,19 +15,20 @@ class At(Section):
     """The checkpoints that are evaluated while the training goes on (the paper's Figure 2)."""
 
     every: Execution[int] = Field(0, ge=0)
-    """Number of training tokens between two evaluations, such as 50e9: of the first checkpoint after each
-    multiple of it. The training saves these checkpoints and keeps them. 0: the trained model alone is
-    evaluated, which it is in any case. It changes nothing of the training or of the last evaluation."""
+    """Number of training tokens between two evaluations, such as 50e9: of the checkpoints after the first
+    update that reaches each multiple of it. The training saves these, and keeps them. 0: only the trained
+    model is evaluated, which it always is."""
 
     def steps(self, train: Train) -> list[int]:
         """Return after which updates of a training a checkpoint is evaluated, its last one left out."""
-        if not self.every:
-            return []
-        steps, found = range(1, train.steps), list[int]()
+        found: list[int] = []
         tokens = self.every
-        while (place := bisect_left(steps, tokens, key=lambda step: train.tokens_before(step + 1))) < len(
-            steps
-        ):
-            found.append(steps[place])
-            tokens = (train.tokens_before(steps[place] + 1) // self.every + 1) * self.every
+        while tokens and (step := step_at(train, tokens)) < train.steps:
+            found.append(step)
+            tokens = (train.tokens_before(step + 1) // self.every + 1) * self.every
         return found
+
+
+def step_at(train: Train, tokens: int) -> int:
+    """Return the first update of a training after which the model has seen so many tokens, or its last."""
+    return 1 + bisect_left(range(1, train.steps), tokens, key=lambda step: train.tokens_before(step + 1))

@@ -74,7 +74,7 @@ class Layout(Section):
 
 
 class Launch(Section):
-    """Where training and evaluation run."""
+    """Where a job of the training, its export or its evaluation runs."""
 
     launcher: Execution[Literal["local", "slurm"]] = "local"
     """What starts the processes: `local` on this machine, or `slurm` on a cluster."""

@@ -141,7 +141,7 @@ class Addresses:
         self.of("decontaminate", decontaminate, text.corpus)
         self.of("tokenizer", tokenizer, text)
         self.of("tokens", tokens, text, words)
-        self.of("train", train, words, ids)
+        self.of("train", train, text.corpus, words, ids)
         self.of("evaluate", evaluate, text.corpus, words, ids, model)
         self.of("export", export, words, model)
         return self.found
