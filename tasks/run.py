@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.home import home
-from infra.launch.capacity import check_capacity
+from infra.launch.capacity import check_capacity, check_evaluation
 from infra.launch.local import LocalLauncher
 from infra.launch.run import get_launcher
 from llama_core.corpus.clean import language
@@ -43,20 +43,24 @@ def open_run(
     *,
     refresh: bool = False,
     trains: bool = True,
+    evaluates: bool = False,
 ) -> Run:
     """Load the recipe, and check all that can be checked before any work: libraries, launcher and store.
 
     `recipe`: the name of a preset, or the path or URL of a YAML file. `overrides`: values by dotted key.
     `store`: a URL that replaces the recipe's. `refresh`: see `Run`. `trains`: false for a flow that ends
-    before training, whose machine need not hold the model. Raises RecipeError, InputError, LaunchError and
-    StoreError.
+    before training, whose machine need not hold the model, unless it `evaluates` one that is there. Raises
+    RecipeError, InputError, LaunchError and StoreError.
     """
     redact_logs()
     chosen = load_recipe(recipe, overrides)
     if trains:
         check_capacity(chosen, get_launcher(chosen.launch).capacity, LocalLauncher().capacity)
+    if trains or evaluates:
+        where = chosen.evaluation_launch
+        check_evaluation(chosen, get_launcher(where).capacity, LocalLauncher().capacity)
     check_libraries(chosen)
-    check_benchmarks(chosen, trains)
+    check_benchmarks(chosen, trains or evaluates)
     for name, source in chosen.corpus.sources.items():
         if source.clean.language:
             language.check(source.clean.language, f"corpus.sources.{name}.clean.language")

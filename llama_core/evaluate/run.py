@@ -15,7 +15,6 @@ from llama_core.program import tell
 from llama_core.recipe import Recipe
 from llama_core.store import to_json
 from llama_core.tokenizer.model import Tokenizer
-from llama_core.tokens.histograms import unigram
 from llama_core.train import checkpoint, distributed, parallelize
 from llama_core.train.distributed import World
 
@@ -38,7 +37,7 @@ def main(url: str, sha256: str | None = None) -> int:
 def run(job: Job, world: World) -> None:
     """Evaluate the model, and commit the job's step. A step that is finished already is left as it is.
 
-    The job's inputs are `train`, `tokenizer`, `corpus` and `tokens`. Raises LlamaError.
+    The job's inputs are `train`, `tokenizer` and `tokens`. Raises LlamaError.
     """
     step = job.step
     if world.agree(lambda: step.finished() is not None):
@@ -55,10 +54,9 @@ def evaluate(job: Job, world: World) -> dict[str, Any]:
     tokenizer = Tokenizer.load(job.input("tokenizer"))
     model = load(recipe, job, tokenizer, world)
     scorer = Scorer(model, recipe.train.seq_len, cfg.batch_tokens, world)
-    frequencies = unigram(job.input("tokens"), recipe.mixture)
 
     scorer.progress = _progress("held-out text", world)
-    bits = heldout(scorer, tokenizer, job.input("corpus"), frequencies, cfg.heldout_bytes)
+    bits = heldout(scorer, tokenizer, job.input("tokens"), recipe.mixture, cfg.heldout_bytes)
     scorer.progress = _progress("benchmarks", world)
     tasks = run_tasks(scorer, tokenizer, cfg)
     engine = Engine(model, tokenizer, recipe.train.seq_len, world=world)

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from llama_core.recipes.evaluation import MOST_HELDOUT
 from llama_core.recipes.time_limit import TimeLimit
 from llama_core.section import Execution, Section
 from llama_core.url import Address
@@ -73,7 +74,7 @@ class Layout(Section):
 
 
 class Launch(Section):
-    """Where training and evaluation run."""
+    """Where a job of the training, its export or its evaluation runs."""
 
     launcher: Execution[Literal["local", "slurm"]] = "local"
     """What starts the processes: `local` on this machine, or `slurm` on a cluster."""
@@ -128,8 +129,9 @@ class RunSection(Section):
     validate_every: Execution[int] = Field(1_000_000_000, ge=0)
     """Number of training tokens between two validations on held-out text, and after the last step; 0: none.
     They change nothing of the training."""
-    validate_bytes: Execution[int] = Field(200_000, gt=0)
-    """Largest number of bytes of held-out text of each source that a validation scores."""
+    validate_bytes: Execution[int] = Field(200_000, gt=0, le=MOST_HELDOUT)
+    """Largest number of bytes of held-out text of each source that a validation scores: the first of those
+    that the evaluation scores."""
     profile: Execution[list[int] | None] = None
     """First and last training step that PyTorch's profiler records, such as [10, 12]; null: none. The files
     lie on the store, under `profiles`."""

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from llama_core.artifact import Artifact, Shard
 from llama_core.errors import DamagedError, LlamaError
 from llama_core.objects import Object
 from llama_core.parse import Count, Text, damaged
-from llama_core.step import OpenShard, Step, committed_names
+from llama_core.step import OpenShard, Step, committed_names, committed_shard
 from llama_core.store import Store, to_json
 from llama_core.train.distributed import World
 from llama_core.train.metrics import record
@@ -174,7 +174,14 @@ def forget_moments(optimizer: torch.optim.Optimizer) -> None:
             state[name].zero_()
 
 
-def finish(step: Step, progress: TrainState, keep: int, digest: str, facts: dict[str, Any]) -> None:
+def finish(
+    step: Step,
+    progress: TrainState,
+    keep: int,
+    digest: str,
+    facts: dict[str, Any],
+    always: Collection[int] = (),
+) -> None:
     """Commit the step over the checkpoints that `retain` keeps. The newest is the result.
 
     Rank 0 calls it. A slower attempt may have committed an older one meanwhile, which it will delete itself.
@@ -183,7 +190,8 @@ def finish(step: Step, progress: TrainState, keep: int, digest: str, facts: dict
         shard.objects += record.segments(step.folder, progress.record)
         shard.counts.update({"steps": progress.step, "tokens": progress.tokens})  # zeros as well
     facts |= {"final": name_of(progress.step), "steps": progress.step, "tokens": progress.tokens}
-    step.commit([*committed(step)[-(keep + 1) :], record.SHARD], digest, facts)
+    old = _old(step, keep, always)
+    step.commit([*(name for name in committed(step) if name not in old), record.SHARD], digest, facts)
 
 
 def load_weights(folder: Store, shard: Shard, model: nn.Module, world: World | None = None) -> None:
@@ -226,9 +234,27 @@ def committed_in(folder: Store) -> list[str]:
     return sorted(n for n in committed_names(folder) if n.startswith(PREFIX))
 
 
-def retain(step: Step, keep: int) -> None:
-    """Delete all checkpoints but the newest and `keep` before it."""
-    _delete(step, committed(step)[: -(keep + 1)])
+def saved_in(folder: Store) -> list[Shard]:
+    """Return the committed checkpoints of the training in a folder, the oldest first.
+
+    Each one's facts tell its `step` and its `tokens`, and `load_weights` reads it. One that is deleted in the
+    meantime, or whose commit is damaged, is left out.
+    """
+    found = []
+    for name in committed_in(folder):
+        with contextlib.suppress(DamagedError, FileNotFoundError):
+            found.append(committed_shard(folder, name))
+    return found
+
+
+def retain(step: Step, keep: int, always: Collection[int] = ()) -> None:
+    """Delete all checkpoints but the newest and `keep` before it, and those after the updates in `always`."""
+    _delete(step, _old(step, keep, always))
+
+
+def _old(step: Step, keep: int, always: Collection[int]) -> list[str]:
+    kept = set(map(name_of, always))
+    return [name for name in committed(step)[: -(keep + 1)] if name not in kept]
 
 
 def _tensors(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> dict[str, Tensor]:
