@@ -72,14 +72,14 @@ def choose_together(world: World, corpus: Artifact, source: str, limit: int) -> 
             total += size
         return places
 
-    places = _gathered(world, sizes, first)
+    places = gathered(world, sizes, first)
     chosen = set(places)
 
     def in_order(found: list[tuple[Place, bytes]]) -> list[str]:
         texts = dict(found)
         return cut_texts([texts[place] for place in places], limit)
 
-    return _gathered(world, lambda: [(place, text) for place, text in mine if place in chosen], in_order)
+    return gathered(world, lambda: [(place, text) for place, text in mine if place in chosen], in_order)
 
 
 def _place(candidate: Candidate) -> Place:
@@ -88,7 +88,7 @@ def _place(candidate: Candidate) -> Place:
     return key, name, text[:64], hashlib.blake2b(text, digest_size=16).digest()
 
 
-def _gathered(world: World, tell: Callable[[], list[S]], use: Callable[[list[S]], T]) -> T:
+def gathered(world: World, tell: Callable[[], list[S]], use: Callable[[list[S]], T]) -> T:
     """Return on every rank what `use` makes of all that the ranks tell, or raise what one of them raises."""
     told: tuple[list[S], Exception | None]
     try:
