@@ -41,15 +41,8 @@ SUBJECTS = {
         "us_foreign_policy",
     ),
     "Other": (
-        *(
-            "anatomy",
-            "business_ethics",
-            "clinical_knowledge",
-            "college_medicine",
-            "global_facts",
-            "human_aging",
-        ),
-        *("management", "marketing", "medical_genetics", "miscellaneous", "nutrition"),
+        *("anatomy", "business_ethics", "clinical_knowledge", "college_medicine", "global_facts"),
+        *("human_aging", "management", "marketing", "medical_genetics", "miscellaneous", "nutrition"),
         *("professional_accounting", "professional_medicine", "virology"),
     ),
 }
