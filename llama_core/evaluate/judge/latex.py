@@ -57,6 +57,7 @@ _REWRITTEN = (
     (re.compile(r"sqrt(\[[^\]]*\])(\w)"), r"sqrt\1{\2}"),  # \sqrt[3]2
     (re.compile(r"sqrt(?!\[)([^{])"), r"sqrt{\1}"),  # \sqrt2
 )
+_WRAPPING = re.compile(r"\\text\{(.*?)\}|[\s$]")
 _THOUSANDS = re.compile(r"-?\d{1,3}(?:,\d{3})+")
 
 
@@ -70,7 +71,7 @@ def final_answer(solution: str) -> str | None:
     answer = sentence[1] if sentence else boxed(solution)
     if answer is None:
         return None
-    return normalized(answer) or re.sub(r"[\s$]", "", answer) or None  # an answer may be `square`
+    return normalized(answer) or _WRAPPING.sub(r"\1", answer) or None  # an answer may be `square` alone
 
 
 def boxed(solution: str) -> str | None:
