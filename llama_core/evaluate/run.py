@@ -5,17 +5,16 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from llama_core.evaluate import SAMPLING
+from llama_core.evaluate.checkpoints import load, of
 from llama_core.evaluate.harness import run_tasks
 from llama_core.evaluate.heldout import heldout
 from llama_core.evaluate.score import Scorer
 from llama_core.generate.engine import Engine, Sampling
 from llama_core.job import Job
-from llama_core.model.llama import Llama
 from llama_core.program import tell
-from llama_core.recipe import Recipe
 from llama_core.store import to_json
 from llama_core.tokenizer.model import Tokenizer
-from llama_core.train import checkpoint, distributed, parallelize
+from llama_core.train import distributed
 from llama_core.train.distributed import World
 
 SHARD = "evaluation"
@@ -52,7 +51,7 @@ def evaluate(job: Job, world: World) -> dict[str, Any]:
     """Return the results of the trained model: `heldout`, `tasks` and `samples`, the same on every rank."""
     recipe, cfg = job.recipe, job.recipe.evaluate
     tokenizer = Tokenizer.load(job.input("tokenizer"))
-    model = load(recipe, job, tokenizer, world)
+    model = load(job, tokenizer.n_words, world)
     scorer = Scorer(model, recipe.train.seq_len, cfg.batch_tokens, world)
 
     scorer.progress = _progress("held-out text", world)
@@ -65,16 +64,6 @@ def evaluate(job: Job, world: World) -> dict[str, Any]:
     return {"heldout": bits, "tasks": tasks, "samples": samples}
 
 
-def load(recipe: Recipe, job: Job, tokenizer: Tokenizer, world: World) -> Llama:
-    """Return the trained model, laid out over `world`, without what is of use in training only."""
-    plain = {"activation_checkpointing": "none", "compile": False, "pp": 1, "cp": 1, "tp": 1}
-    recipe = recipe.model_copy(update={"layout": recipe.layout.model_copy(update=plain)})
-    model = parallelize.build(recipe, tokenizer.n_words, world).whole
-    train = job.input("train")
-    checkpoint.load_weights(train.store, checkpoint.final(train), model, world)
-    return model.eval()
-
-
 def _publish(job: Job, results: dict[str, Any]) -> None:
     with job.step.shard(SHARD) as shard:
         shard.publish_bytes("results.json", to_json(results))
@@ -82,10 +71,11 @@ def _publish(job: Job, results: dict[str, Any]) -> None:
 
 def _commit(job: Job) -> None:
     """Commit the step. Its facts are read from the committed shard: another attempt may have been first."""
-    shard = job.step.committed(SHARD)
+    step = job.step
+    shard = step.committed(SHARD)
     assert shard is not None
     entry = shard.object("results.json")
-    job.step.commit([SHARD], facts=job.step.folder.read_as(RESULTS, entry.name, entry))
+    step.commit([SHARD], facts=step.folder.read_as(RESULTS, entry.name, entry) | of(step))
 
 
 def _progress(what: str, world: World) -> Any:
