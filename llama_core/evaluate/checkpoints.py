@@ -18,7 +18,7 @@ IDENTITY = "checkpoint"  # the key that says of which checkpoint an evaluation i
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A committed checkpoint of a training that may still go on: an input of an evaluation (see `step.Input`).
+    """A committed checkpoint of a training that may go on: an input of an evaluation (see `step.Input`).
 
     The evaluation's address is made from its digest, so one that the training saves anew, after it went back,
     is evaluated anew.
@@ -69,7 +69,7 @@ def find(root: Store, training: str, step: int) -> Checkpoint:
 
 
 def load(job: Job, n_words: int, world: World) -> Llama:
-    """Return the model of the job's checkpoint, laid out over `world`, without what is of use in training only.
+    """Return the model of the job's checkpoint, laid out over `world`, without what only training needs.
 
     All processes call it. Raises InputError where the checkpoint is no longer there, and DamagedError.
     """
@@ -85,8 +85,17 @@ def load(job: Job, n_words: int, world: World) -> Llama:
     return model.eval()
 
 
+def of(step: Step) -> dict[str, int]:
+    """Return the `step` and the `tokens` of the training after which the model of an evaluation was saved."""
+    at = step.identity.get(IDENTITY)
+    if at is None:
+        (training,) = step.parents["train"]
+        at = checkpoint.final(Artifact.load(step.root, training)).facts
+    return {"step": int(at["step"]), "tokens": int(at["tokens"])}
+
+
 def _shard_of(step: Step) -> tuple[Store, Shard]:
-    """Return the folder of the training that a step evaluates, and the checkpoint."""
+    """Return the folder of the training that a step evaluates, and the checkpoint. Raises InputError."""
     (training,) = step.parents["train"]
     of = step.identity.get(IDENTITY)
     if of is None:
@@ -106,6 +115,6 @@ def _laid_out(recipe: Recipe) -> Recipe:
     plain: dict[str, Any] = {"activation_checkpointing": "none", "compile": False, "pp": 1, "cp": 1, "tp": 1}
     if recipe.evaluate.launch is not None:
         plain |= {"dp_replicate": 1}  # the training's number need not divide these processes
-        if recipe.evaluate.launch.device != recipe.launch.device:
+        if recipe.evaluate.launch.device == "cpu":
             plain |= {"attention": "auto"}
     return recipe.model_copy(update={"layout": recipe.layout.model_copy(update=plain)})

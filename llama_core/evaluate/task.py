@@ -154,7 +154,8 @@ def run(step: Step, task: Task, model: TrainedModel, progress: Progress) -> None
         (lost,) = world.sum(model.cut - cut)
         result = world.agree(lambda: _commit(step, task, judged, int(lost), file))
     if world.rank == 0:
-        said = f"{100 * result['score']:.1f} {result['metric']}, {result['n']} items"
+        score = "not scored" if result["score"] is None else f"{100 * result['score']:.1f} {result['metric']}"
+        said = f"{score}, {result['n']} items"
         log.info("%s: %s, %.1f s", task.key, said, time.monotonic() - started)
 
 
