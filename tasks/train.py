@@ -22,7 +22,7 @@ from tasks.step import made, reused, stage
 def train(run: Run, corpus: Artifact, tokenizer: Artifact, tokens: Artifact) -> Artifact:
     """Pretrain the recipe's model, and log it to its MLflow run; or take the imported one that it names.
 
-    `corpus`: what the tokens were made from; the training is validated on its held-out text.
+    `corpus`: what the tokens were made from, which the evaluations of checkpoints name (see `during`).
     """
     recipe = run.recipe
     identity = {
@@ -34,7 +34,6 @@ def train(run: Run, corpus: Artifact, tokenizer: Artifact, tokens: Artifact) -> 
     inputs: dict[str, Input | str] = {
         "tokens": tokens,
         "tokenizer": Implied(tokenizer),
-        "corpus": Implied(corpus),
     }
     if start := recipe.train.start_from:
         inputs |= {"start_from": Named(start.step)}

@@ -60,6 +60,7 @@ FLOORS = (
     ),
     ("corpus.sources",),
     ("corpus.ingest",),
+    ("corpus.pins",),
     ("corpus.clean",),
     ("corpus.dedup",),
     ("corpus.corpus",),

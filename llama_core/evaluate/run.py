@@ -8,19 +8,17 @@ from pydantic import TypeAdapter
 
 from llama_core.evaluate import SAMPLING, names, planned, task
 from llama_core.evaluate.benchmarks import BENCHMARKS
+from llama_core.evaluate.checkpoints import load, of
 from llama_core.evaluate.heldout import heldout
 from llama_core.evaluate.model import TrainedModel
 from llama_core.evaluate.score import Scorer
 from llama_core.generate.engine import Engine, Sampling
 from llama_core.job import Job
-from llama_core.model.llama import Llama
 from llama_core.program import tell
-from llama_core.recipe import Recipe
 from llama_core.step import Step
 from llama_core.store import to_json
 from llama_core.tokenizer.model import Tokenizer
-from llama_core.tokens.histograms import unigram
-from llama_core.train import checkpoint, distributed, parallelize
+from llama_core.train import distributed
 from llama_core.train.distributed import World
 
 HELDOUT, SAMPLES = "heldout", "samples"  # shards beside those of the benchmarks
@@ -43,7 +41,7 @@ def main(url: str, sha256: str | None = None) -> int:
 def run(job: Job, world: World) -> None:
     """Evaluate the model, and commit the job's step. A step that is finished already is left as it is.
 
-    The job's inputs are `train`, `tokenizer`, `corpus` and `tokens`. Raises LlamaError.
+    The job's inputs are `train`, `tokenizer` and `tokens`. Raises LlamaError.
     """
     step, cfg = job.step, job.recipe.evaluate
     if world.agree(lambda: step.finished() is not None):
@@ -63,12 +61,11 @@ def _make(job: Job, world: World, todo: list[str], left: set[str], promised: dic
     step, recipe, cfg = job.step, job.recipe, job.recipe.evaluate
     task.check(todo, world)
     tokenizer = Tokenizer.load(job.input("tokenizer"))
-    model = load(recipe, job, tokenizer, world)
+    model = load(job, tokenizer.n_words, world)
     scorer = Scorer(model, recipe.train.seq_len, cfg.batch_tokens, world)
     if HELDOUT in left:
         scorer.progress = _progress("held-out text", world)
-        frequencies = unigram(job.input("tokens"), recipe.mixture)
-        bits = heldout(scorer, tokenizer, job.input("corpus"), frequencies, cfg.heldout_bytes)
+        bits = heldout(scorer, tokenizer, job.input("tokens"), recipe.mixture, cfg.heldout_bytes)
         world.agree(lambda: _publish(step, HELDOUT, bits))
     trained, sets = TrainedModel(scorer, tokenizer, cfg.rows), task.Sets(cfg, promised, world)
     for number, key in enumerate(todo, 1):
@@ -78,16 +75,6 @@ def _make(job: Job, world: World, todo: list[str], left: set[str], promised: dic
         texts = engine.complete(cfg.prompts, Sampling(SAMPLE_TOKENS, **SAMPLING))
         samples = [{"prompt": prompt, "text": text} for prompt, text in zip(cfg.prompts, texts, strict=True)]
         world.agree(lambda: _publish(step, SAMPLES, samples))
-
-
-def load(recipe: Recipe, job: Job, tokenizer: Tokenizer, world: World) -> Llama:
-    """Return the trained model, laid out over `world`, without what is of use in training only."""
-    plain = {"activation_checkpointing": "none", "compile": False, "pp": 1, "cp": 1, "tp": 1}
-    recipe = recipe.model_copy(update={"layout": recipe.layout.model_copy(update=plain)})
-    model = parallelize.build(recipe, tokenizer.n_words, world).whole
-    train = job.input("train")
-    checkpoint.load_weights(train.store, checkpoint.final(train), model, world)
-    return model.eval()
 
 
 def _publish(step: Step, name: str, result: Any) -> None:
@@ -111,7 +98,7 @@ def _commit(job: Job, keys: list[str], done: list[str]) -> None:
         else {"status": "not run", "reason": planned.why_not(BENCHMARKS[names.name_of(key)], data)}
         for key in keys
     }
-    facts = {"heldout": result(HELDOUT), "tasks": tasks, "samples": result(SAMPLES)}
+    facts = {"heldout": result(HELDOUT), "tasks": tasks, "samples": result(SAMPLES)} | of(step)
     step.commit([HELDOUT, SAMPLES, *map(task.shard_of, done)], facts=facts)
 
 

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,7 +29,6 @@ from llama_core.evaluate.benchmark import (
     Verdict,
 )
 from llama_core.evaluate.files import Folder, NotThere, digest
-from llama_core.evaluate.heldout import gathered
 from llama_core.evaluate.model import TrainedModel
 from llama_core.recipe import Evaluate
 from llama_core.step import Step
@@ -45,7 +44,9 @@ SCHEMA = pa.schema(
 )
 Progress = Callable[[int, int], None]
 Chunk = list[tuple[Any, list[Request]]]  # items with what is asked about them
-Row = tuple[int, float, str]  # the number of an item, its score and its details as JSON
+S = TypeVar("S")
+T = TypeVar("T")
+Row = tuple[int, float | None, str]  # the number of an item, its score and its details as JSON
 
 
 def shard_of(key: str) -> str:
@@ -135,7 +136,7 @@ def check(keys: Sequence[str], world: World) -> None:
         if said:
             raise InputError(said[0])
 
-    gathered(world, mine, refuse)
+    _gathered(world, mine, refuse)
 
 
 def run(step: Step, task: Task, model: TrainedModel, progress: Progress) -> None:
@@ -153,7 +154,8 @@ def run(step: Step, task: Task, model: TrainedModel, progress: Progress) -> None
         (lost,) = world.sum(model.cut - cut)
         result = world.agree(lambda: _commit(step, task, judged, int(lost), file))
     if world.rank == 0:
-        said = f"{100 * result['score']:.1f} {result['metric']}, {result['n']} items"
+        score = "not scored" if result["score"] is None else f"{100 * result['score']:.1f} {result['metric']}"
+        said = f"{score}, {result['n']} items"
         log.info("%s: %s, %.1f s", task.key, said, time.monotonic() - started)
 
 
@@ -181,8 +183,8 @@ def _judge(task: Task, chunk: Chunk, answers: Sequence[list[Answer]], world: Wor
             found.append((n, verdict.score, json.dumps(verdict.details, ensure_ascii=False)))
         return found
 
-    gathered(world, mine, rows.extend)
-    return sorted(rows)
+    _gathered(world, mine, rows.extend)
+    return sorted(rows, key=lambda row: row[0])
 
 
 def _chunks(task: Task) -> Iterator[tuple[int, Chunk]]:
@@ -236,3 +238,21 @@ def _commit(
             while data := file.read(1 << 20):
                 out.write(data)
     return result
+
+
+def _gathered(world: World, tell: Callable[[], list[S]], use: Callable[[list[S]], T]) -> T:
+    """Return on every rank what `use` makes of all that the ranks tell, or raise what one of them raises."""
+    told: tuple[list[S], Exception | None]
+    try:
+        told = tell(), None
+    except Exception as error:
+        told = [], error
+    ranks = world.gather(told)
+
+    def decide() -> T:
+        for _, error in ranks:
+            if error is not None:
+                raise error
+        return use([one for found, _ in ranks for one in found])
+
+    return world.agree(decide)

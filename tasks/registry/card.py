@@ -12,6 +12,7 @@ from llama_core.corpus.report.card import decontamination
 from llama_core.corpus.training_text import TrainingText
 from llama_core.evaluate.names import in_order
 from llama_core.markdown import code, escape, table
+from llama_core.train.metrics.energy import PUE, tonnes
 from llama_core.train.metrics.goodput import seconds_of
 from llama_core.train.metrics.record import records
 from llama_core.url import redact
@@ -27,9 +28,6 @@ SCORES = 16  # lines of the table of scores at most
 LICENSES = 4  # that are named of a source at most
 SPACE = "&nbsp;&nbsp; "  # what MLflow's page does not take off the end of a cell
 NAME = 40  # characters of a licence, which a page may give itself
-# What Touvron et al. 2023 reckon with in Table 15: the power of a data centre per that of its devices, and
-# the kilograms of CO2 equivalents per kilowatt-hour of the average in the US.
-PUE, KG_PER_KWH = 1.1, 0.385
 BASE = (
     "**A base model**: it continues text. It has not been taught to answer, to follow instructions or to "
     "refuse, it states what is false as fluently as what is true, and it repeats what its training text "
@@ -227,7 +225,7 @@ def _energy(told: Training) -> str:
     if told.joules is None:
         return "not measured: the devices tell none" if told.first_loss is not None else ""
     kwh = told.joules / 3.6e6
-    carbon = kwh * PUE * KG_PER_KWH
+    carbon = 1000 * tonnes(kwh * PUE / 1000)
     return f"{kwh:,.4g} kWh by the devices' own counters, {carbon:,.4g} kg CO2 eq. by the paper's factors"
 
 

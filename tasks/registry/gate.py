@@ -66,7 +66,7 @@ def measures(evaluation: Artifact) -> dict[str, Measure]:
         for source, result in facts["heldout"].items()
     }
     for task, result in facts["tasks"].items():
-        if result["status"] == "done":
+        if result["status"] == "done" and result["score"] is not None:
             files, most = inputs.get(ROLE + name_of(task)), identity.get("max_new_tokens")
             asked = f"{files} {result['metric']} {result['n']} {most}"
             found[task] = Measure(result["score"], result["stderr"], True, asked, task)

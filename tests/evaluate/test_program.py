@@ -253,7 +253,7 @@ def test_a_damaged_checkpoint_is_one_line_on_its_output(store: Store) -> None:
 
     trained = make_trained(store)
     train = trained.inputs["train"]
-    entry = next(o for o in train.shard(train.facts["final"]).objects if o.name.endswith(".distcp"))
+    entry = next(o for o in train.shard(train.facts["final"]).objects if o.name.endswith(".data"))
     data = bytearray(train.store.read(entry.name))
     data[100] ^= 1
     train.store.publish_bytes(entry.name, bytes(data))

@@ -14,11 +14,14 @@ T = TypeVar("T")
 
 
 def items(
-    files: Iterable[File], make: Callable[[Any], T], rows: Callable[[File], Iterator[tuple[int, Any]]]
+    files: Iterable[File],
+    make: Callable[[Any], T],
+    rows: Callable[[File], Iterator[tuple[int, Any]]],
+    unit: str = "line",
 ) -> list[T]:
     """Return what `make` makes of each row of the files; it raises ValueError where a row is none.
 
-    Raises InputError, which names the file and the line.
+    `unit`: what the numbers of the rows count. Raises InputError, which names the file and the line.
     """
     found = []
     for file in files:
@@ -27,7 +30,8 @@ def items(
             for line, row in rows(file):  # noqa: B007
                 found.append(make(row))
         except ValueError as error:
-            where = f"{file.name}, line {line}" if "line" not in str(error) else file.name
+            placed = not line or str(error).startswith("line ")
+            where = file.name if placed else f"{file.name}, {unit} {line}"
             raise InputError(f"{where}: {error}") from error
     return found
 
@@ -35,6 +39,19 @@ def items(
 def json_rows(file: File) -> Iterator[tuple[int, Any]]:
     """Yield the values of lines of JSON with the lines' numbers, from 1. Raises ValueError."""
     yield from json_lines.values(file.content, file.name)
+
+
+def json_list(file: File, key: str) -> Iterator[tuple[int, Any]]:
+    """Yield the values of the list that a file's one JSON object has under a key, with their numbers, from 1.
+
+    Raises ValueError.
+    """
+    yield from enumerate(value(json_lines.parse_line(file.content), key, list), 1)
+
+
+def json_object(file: File) -> Iterator[tuple[int, Any]]:
+    """Yield the one JSON value of a file, with the number 1. Raises ValueError."""
+    yield 1, json_lines.parse_line(file.content)
 
 
 def table_rows(file: File, delimiter: str = ",") -> Iterator[tuple[int, dict[str, str]]]:
