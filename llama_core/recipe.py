@@ -1,11 +1,12 @@
 """A recipe: everything about a run, as typed fields. Each size is a short YAML file that extends a base."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
 from llama_core.corpus.recipe import Corpus
+from llama_core.evaluate import names
 from llama_core.recipes import layouts
 from llama_core.recipes.evaluation import MOST_HELDOUT, At
 from llama_core.recipes.running import Launch, Layout, RunSection
@@ -54,7 +55,14 @@ def model_alias(alias: str) -> str:
     return alias
 
 
+def known_tasks(tasks: list[str]) -> list[str]:
+    """Return names of benchmarks. Raises ValueError where one is unknown."""
+    names.keys(tasks)
+    return tasks
+
+
 Prompt = Annotated[str, AfterValidator(_not_blank)]
+Tasks = Annotated[list[str], AfterValidator(known_tasks)]
 ModelName = Annotated[str, AfterValidator(model_name)]
 Alias = Annotated[str, AfterValidator(model_alias)]
 
@@ -88,17 +96,26 @@ class Evaluate(Section):
 
     heldout_bytes: Identity[int] = Field(2_000_000, gt=0, le=MOST_HELDOUT)
     """Largest number of bytes of held-out text that is scored for each source."""
-    tasks: Identity[list[Literal["hellaswag", "arc_easy"]]] = ["hellaswag", "arc_easy"]
-    """Benchmarks that the model is scored on, of those in the paper's section 3.1."""
+    tasks: Identity[Tasks] = [names.PAPER]
+    """Benchmarks that the model is scored on: `paper` for all of the paper's, a group of them (common_sense,
+    closed_book, reading, mathematics, code, knowledge, bias), one such as `gsm8k` in all its ways, or one in
+    one way, such as `nq_open:5-shot`."""
     data: Execution[Url | None] = None
     """Path or URL of the folder with the benchmarks' files; null: none is run. The address depends on what
     the files hold, not on where they are. Training text is compared with them (corpus.decontaminate)."""
     limit: Identity[int | None] = Field(None, ge=1)
-    """Largest number of questions of each benchmark, from the first on; null: all."""
+    """Largest number of items of each benchmark, evenly spread over all of them; null: all."""
+    samples: Identity[int | None] = Field(None, ge=1)
+    """Largest number of texts that are drawn for an item: the k of maj1@k and pass@k is no larger; null: as
+    many as the paper draws."""
+    max_new_tokens: Identity[int | None] = Field(None, ge=1)
+    """Largest number of tokens of a text that is an answer; null: what the benchmark needs."""
     prompts: Identity[list[Prompt]] = Field(["def main():", "The function returns"], min_length=1)
     """Texts that the model continues for the report."""
     batch_tokens: Execution[int] = Field(8192, gt=0)
     """Number of tokens, padding included, that a process scores in one forward pass."""
+    rows: Execution[int] = Field(32, ge=1)
+    """Number of texts that a process continues at once."""
     at: Execution[At] = At()
     """The checkpoints that are evaluated while the training goes on."""
     launch: Execution[Launch | None] = None
@@ -117,8 +134,9 @@ class Register(Section):
     """Alias of the best version so far. It moves to the version that the run registers where that is not
     worse on what `gate` names; null: it never moves."""
     gate: Execution[list[str] | None] = None
-    """Benchmarks of `evaluate.tasks` on which a version is compared with the champion, and `heldout` for the
-    bits per byte of held-out text; null: all that both were asked in the same way."""
+    """Benchmarks of `evaluate.tasks` on which a version is compared with the champion, by NAME or, for one of
+    several ways, NAME:VARIANT; `heldout` for the bits per byte of held-out text; null: all that both were
+    asked in the same way."""
 
 
 class Recipe(Section):
@@ -199,7 +217,8 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _gate_names_what_is_scored(self) -> "Recipe":
-        known = ["heldout", *self.evaluate.tasks]
+        keys = names.keys(self.evaluate.tasks)
+        known = list(dict.fromkeys(["heldout", *map(names.name_of, keys), *keys]))
         if unknown := [name for name in self.register_.gate or [] if name not in known]:
             raise ValueError(f"register.gate names {unknown[0]!r}: {', '.join(known)} are scored")
         return self

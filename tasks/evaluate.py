@@ -6,8 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from llama_core.artifact import Artifact
-from llama_core.evaluate import REVISION
-from llama_core.evaluate.tasks import data_digests
+from llama_core.evaluate import REVISION, names, planned
 from llama_core.job import Job
 from llama_core.step import Input, Inputs, Step
 from tasks.export import import_for_export
@@ -38,14 +37,14 @@ def evaluation(
     model: Input,
     more: Mapping[str, Any] = MappingProxyType({}),
 ) -> Step:
-    """Return the step that evaluates a model: a training's last checkpoint, or another with `more` identity."""
+    """Return the step that evaluates the last checkpoint of a training or, with `more` identity, another."""
     cfg = run.recipe.evaluate
     inputs: Inputs = {
         "corpus": corpus,
         "tokenizer": tokenizer,
         "tokens": tokens,
         "train": model,
-        **{f"data/{name}": digest for name, digest in data_digests(cfg.data, list(cfg.tasks)).items()},
+        **planned.digests(cfg.data, cfg.tasks),
     }
     identity = cfg.identity() | {"mixture": run.recipe.mixture} | dict(more)
     return Step(run.store, "evaluate", REVISION, identity, inputs, run.recipe.execution())
@@ -75,22 +74,32 @@ def table(evaluation: Artifact) -> list[dict[str, Any]]:
     for source, r in evaluation.facts["heldout"].items():
         note = f"bits per byte; unigram {r['unigram_bits_per_byte']:.3f}, ratio {r['ratio']:.3f}"
         rows.append({"what": f"held-out {source}", "value": f"{r['bits_per_byte']:.3f}", "note": note})
-    for task, r in evaluation.facts["tasks"].items():
+    tasks = evaluation.facts["tasks"]
+    left: dict[str, list[str]] = {}
+    for key in names.in_order(tasks):
+        r = tasks[key]
         if r["status"] == "done":
-            rows.append(
-                {
-                    "what": task,
-                    "value": f"{100 * r['score']:.1f}",
-                    "note": f"{r['metric']}, {r['n']} questions",
-                }
-            )
-        else:
-            rows.append({"what": task, "value": "not run", "note": r["reason"]})
+            cut = f", {r['cut']} prompts cut" if r.get("cut") else ""
+            note = f"{r['metric']}, {r['n']} items, ± {100 * r['stderr']:.1f}{cut}"
+            rows.append({"what": key, "value": f"{100 * r['score']:.1f}", "note": note})
+        elif names.name_of(key) not in left.setdefault(r["reason"], []):
+            left[r["reason"]].append(names.name_of(key))
+    for reason, benchmarks in left.items():
+        what, listed = benchmarks[0], ""
+        if len(benchmarks) > 1:
+            what, listed = f"{len(benchmarks)} benchmarks", f": {', '.join(benchmarks)}"
+        rows.append({"what": what, "value": "not run", "note": reason + listed})
     return rows
 
 
 def scores(evaluation: Artifact) -> dict[str, float]:
     """Return the results as metrics for MLflow, by name."""
     heldout, tasks = evaluation.facts["heldout"], evaluation.facts["tasks"]
-    held = {f"evaluation/bits_per_byte/{source}": r["bits_per_byte"] for source, r in heldout.items()}
-    return held | {f"evaluation/{task}": r["score"] for task, r in tasks.items() if r["status"] == "done"}
+    found = {f"evaluation/bits_per_byte/{source}": r["bits_per_byte"] for source, r in heldout.items()}
+    for key, r in tasks.items():
+        if r["status"] == "done":
+            place = key.replace(":", "/").replace("@", "_at_")
+            found[f"evaluation/{place}"] = r["score"]
+            figures = r.get("figures", {}).items()
+            found |= {f"evaluation_figures/{place}/{name}": value for name, value in figures}
+    return found

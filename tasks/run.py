@@ -13,7 +13,7 @@ from infra.launch.run import get_launcher
 from llama_core.corpus.clean import language
 from llama_core.corpus.decontaminate import evaluation_sets
 from llama_core.errors import RecipeError, StoreError
-from llama_core.evaluate.tasks import check as check_questions
+from llama_core.evaluate import planned
 from llama_core.recipe import Recipe
 from llama_core.recipes.load import load_recipe
 from llama_core.store import Store
@@ -97,7 +97,7 @@ def check_benchmarks(recipe: Recipe, evaluates: bool) -> None:
     if recipe.evaluate.data is None:
         return
     if evaluates:
-        check_questions(recipe.evaluate.data, recipe.evaluate.tasks)
+        planned.check(recipe.evaluate.data, recipe.evaluate.tasks, here=recipe.launch.launcher == "local")
     if recipe.corpus.decontaminate:
         evaluation_sets.check(recipe.evaluate.data)
 

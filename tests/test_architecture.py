@@ -46,6 +46,7 @@ FLOORS = (
     ("own_origin",),
     ("corpus.formats", "corpus.markup", "corpus.code"),
     ("file_system", "protocols", "objects", "store", "artifact", "step", "phases"),
+    ("evaluate.benchmark", "evaluate.benchmarks", "evaluate.names"),
     ("corpus.clean.recipe", "corpus.recipe", "recipe", "recipes"),
     ("job", "program"),
     (

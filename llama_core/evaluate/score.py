@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from llama_core.errors import InputError
+from llama_core.model.llama import Llama
 from llama_core.tokens.heldout import Pair, windows
 from llama_core.train.distributed import World
 
@@ -100,15 +101,24 @@ class Scorer:
     @torch.no_grad()
     def _forward(self, sequences: list[list[int]], scored: list[int]) -> Tensor:
         """Return (log-likelihood, greedy) of the last `scored` tokens of each sequence: float64 (B, 2)."""
-        width = max(len(s) for s in sequences)
-        rows = [s + [0] * (width - len(s)) for s in sequences]
-        padded = torch.tensor(rows, device=self.world.device)  # (B, S + 1)
-        logits = self.model(padded[:, :-1])  # (B, S, V); padding is to the right of what is scored
-        values = torch.zeros(len(sequences), 2, dtype=torch.float64, device=self.world.device)
-        for row, (sequence, n) in enumerate(zip(sequences, scored)):
-            end = len(sequence)
-            target = padded[row, end - n : end]
-            tail = logits[row, end - n - 1 : end - 1].float()  # (n, V)
-            values[row, 0] = -F.cross_entropy(tail, target, reduction="none").double().sum()
-            values[row, 1] = (tail.argmax(-1) == target).all()
-        return values.cpu()
+        width, device = max(len(s) for s in sequences), self.world.device
+        padded = torch.tensor([s + [0] * (width - len(s)) for s in sequences])  # (B, S + 1)
+        spans = [(row, len(s) - n, len(s)) for row, (s, n) in enumerate(zip(sequences, scored, strict=True))]
+        rows = torch.tensor([row for row, start, end in spans for _ in range(start, end)], dtype=torch.int64)
+        at = torch.tensor(
+            [i for _, start, end in spans for i in range(start, end)], dtype=torch.int64
+        )  # (N,)
+        targets, rows, before = padded[rows, at].to(device), rows.to(device), (at - 1).to(device)
+        seen = padded[:, :-1].to(device)  # (B, S); padding is to the right of what is scored
+        if isinstance(self.model, Llama):  # it need not make the logits of other tokens
+
+            def head(hidden: Tensor, output: nn.Linear) -> Tensor:
+                return output(hidden[rows, before])
+
+            logits = self.model(seen, head=head).float()  # (N, V)
+        else:
+            logits = self.model(seen)[rows, before].float()
+        nats = -F.cross_entropy(logits, targets, reduction="none").double().cpu()
+        hits = (logits.argmax(-1) == targets).cpu()
+        found = zip(nats.split(scored), hits.split(scored), strict=True)
+        return torch.tensor([[float(row.sum()), float(hit.all())] for row, hit in found], dtype=torch.float64)
