@@ -10,6 +10,7 @@ from llama_core.step import Implied, Input, Named, Step
 from llama_core.train import REVISION
 from llama_core.train.metrics.names import VALIDATION as NAME
 from tasks import tracking
+from tasks.evaluation import during
 from tasks.export import import_for_export
 from tasks.launch import launch
 from tasks.lineage import started_from, step_tags
@@ -46,7 +47,8 @@ def train(run: Run, corpus: Artifact, tokenizer: Artifact, tokens: Artifact) -> 
     if artifact:
         reused(artifact)
     else:
-        with tracking.running(run_id):
+        data = during.Data(corpus, tokenizer, tokens)
+        with tracking.running(run_id), during.evaluated(run, data, step):
             artifact = _follow(Job(step, recipe), run_id)
         made(artifact, time.monotonic() - started)
     tracking.conclude(run_id, artifact)
