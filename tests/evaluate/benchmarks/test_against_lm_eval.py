@@ -156,8 +156,9 @@ def test_race_is_scored_as_lm_eval_scores_our_prompt_of_a_passages_last_question
     """lm-eval's own prompt is another, so the one of GPT-3 is written in its language here."""
     template = (
         "Article:\n{{article}}\n\n"
-        "{% for q in questions[:-1] %}Q: {{q}}\nA: {{options[loop.index0]['ABCD'.index(answers[loop.index0])]}}\n"
-        "{% endfor %}Q: {{questions[-1]}}\nA:"
+        "{% for question in questions[:-1] %}Q: {{question}}\n"
+        "A: {{options[loop.index0]['ABCD'.index(answers[loop.index0])]}}\n{% endfor %}"
+        "Q: {{questions[-1]}}\nA:"
     )
     task = {
         "task": "race_last",
