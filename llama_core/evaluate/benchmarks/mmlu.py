@@ -85,7 +85,7 @@ class MMLU(MultipleChoice):
         result = super().figures(variant, judged)
         groups = by_group((GROUPS[item.group], verdict.score) for item, verdict in judged)
         subjects = by_group((item.group, verdict.score) for item, verdict in judged)
-        return replace(result, metric="accuracy", figures=result.figures | groups | subjects)
+        return replace(result, metric="accuracy", figures={**result.figures, **groups, **subjects})
 
 
 def _asked(item: Question) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import small_benchmarks as small
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from llama_core.errors import InputError
 from llama_core.evaluate.benchmark import Continuation, Dataset, Whole
@@ -125,7 +127,7 @@ MC_TASK = json.dumps(
 )
 TEMPLATES = (
     "occupation(0)\tother-participant(1)\tanswer\tsentence\n"
-    "nurse\tpatient\t0\tThe $OCCUPATION told a $PARTICIPANT that $NOM_PRONOUN was ill after $POSS_PRONOUN tea\n"
+    "nurse\tpatient\t0\tThe $OCCUPATION told a $PARTICIPANT $NOM_PRONOUN was ill after $POSS_PRONOUN tea\n"
     "welder\towner\t1\tThe $PARTICIPANT asked the $OCCUPATION to help $ACC_PRONOUN .\n"
 )
 
@@ -309,12 +311,12 @@ def test_templates_of_winogender_make_six_sentences_each(tmp_path: Path) -> None
     files = {"winogender/templates.tsv": TEMPLATES, "winogender/occupations-stats.tsv": small.STATISTICS}
     items = read(tmp_path, "winogender", files).items
     assert [item.text for item in items[:6]] == [
-        "The nurse told a patient that he was ill after his tea",
-        "The nurse told a patient that she was ill after her tea",
-        "The nurse told a patient that they were ill after their tea",
-        "The nurse told someone that he was ill after his tea",
-        "The nurse told someone that she was ill after her tea",
-        "The nurse told someone that they were ill after their tea",
+        "The nurse told a patient he was ill after his tea",
+        "The nurse told a patient she was ill after her tea",
+        "The nurse told a patient they were ill after their tea",
+        "The nurse told someone he was ill after his tea",
+        "The nurse told someone she was ill after her tea",
+        "The nurse told someone they were ill after their tea",
     ]
     assert [item.text for item in items[9:]] == [
         f"Someone asked the welder to help {pronoun} ." for pronoun in ("him", "her", "them")
@@ -376,6 +378,39 @@ def test_a_packed_file_is_read_and_one_that_could_be_another_is_named(tmp_path: 
     files = {f"{folder}/RACE/test/high/7.txt": json.dumps(small.RACE[0]) for folder in "ab"}
     with pytest.raises(InputError, match=r"a/RACE/test/high/7\.txt and b/RACE/test/high/7\.txt are there"):
         read(tmp_path, "race_high", files)
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_separators_in_a_text_a_byte_order_mark_and_white_lines_are_no_faults(
+    tmp_path: Path, ending: str
+) -> None:
+    row = small.PIQA[0] | {"goal": "dry\u2028a\u0085 wet\x0b book\x1c"}
+    text = "\ufeff" + json.dumps(row, ensure_ascii=False) + "\r\n\n" + json.dumps(small.PIQA[1]) + "\n  \n\n"
+    (tmp_path / "piqa").mkdir()
+    path = tmp_path / f"piqa/valid.jsonl{ending}"
+    path.write_bytes(gzip.compress(text.encode()) if ending else text.encode())
+    items = read(tmp_path, "piqa", {}).items
+    assert [item.context for item in items] == [
+        f"Question: {row['goal']}\nAnswer:",
+        "Question: sharpen a pencil\nAnswer:",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"a": "\xff"}', "line 2: it is not UTF-8"),
+        (b'{"a": ', "line 2: it is not JSON, or the file is cut here"),
+        (b"[" * 100_000, "line 2: its values are nested"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "line 2: it is not JSON"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    first, *others = small.lines(small.PIQA).encode().splitlines()
+    (tmp_path / "piqa").mkdir()
+    (tmp_path / "piqa/valid.jsonl").write_bytes(b"\n".join([first, content, *others]))
+    with pytest.raises(InputError, match=rf"piqa/valid\.jsonl, {said}"):
+        read(tmp_path, "piqa", {})
 
 
 def test_a_benchmark_without_its_files_says_which(tmp_path: Path) -> None:
@@ -536,3 +571,34 @@ def test_a_bad_row_is_named_by_file_line_and_key(tmp_path: Path, name: str, row:
 def test_a_bad_file_is_named(tmp_path: Path, name: str, files: Mapping[str, str], said: str) -> None:
     with pytest.raises(InputError, match=said):
         read(tmp_path, name, files)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 9) | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+OBJECTS = {
+    name: json.loads(texts["items"].splitlines()[0])
+    for name, texts in small.SMALL.items()
+    if name != "winogender"
+}
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sampled_from(sorted(OBJECTS)), st.data())
+def test_whatever_a_row_holds_it_is_read_or_named(name: str, data: st.DataObject) -> None:
+    row = dict(OBJECTS[name])
+    for key in data.draw(st.lists(st.sampled_from(sorted(row)), max_size=2)):
+        row[key] = data.draw(VALUES)
+    row = data.draw(st.just(row) | VALUES)
+    benchmark = BENCHMARKS[name]
+    texts = {**small.SMALL[name], "items": json.dumps(row) + "\n"}
+    try:
+        items = benchmark.load(small.files(benchmark, texts)).items
+    except InputError as error:
+        assert f"{name}/items.jsonl, line 1: " in str(error)
+    else:
+        for item in items:
+            shots = [item] * benchmark.variants[0].shots
+            assert benchmark.requests(item, shots, benchmark.variants[0])
