@@ -77,8 +77,8 @@ class Perspective:
                 reason, asked, passing = f"gives no answer ({type(error).__name__})", 0.0, True
             wait = tries.wait(asked) if passing else None
             if wait is None:
-                hint = "run again later" if passing else f"check {KEY} and {URL}"
-                raise ServiceError(f"the Perspective API {reason}, asked {tries}: {hint}") from None
+                hint = f", asked {tries}: run again later" if passing else f": check {KEY} and {URL}"
+                raise ServiceError(f"the Perspective API {reason}{hint}") from None
             time.sleep(wait)
 
     def _wait_for_turn(self) -> None:
