@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from llama_core.model.attention import DocMask, attention, backend_for
-from llama_core.model.cache import Cache
+from llama_core.model.cache import Past
 from llama_core.recipes.training import Model
 
 Rotation = tuple[Tensor, Tensor]  # cos and sin, float32 (S, D / 2)
@@ -62,7 +62,7 @@ class Attention(nn.Module):
         self.wo = nn.Linear(cfg.dim, cfg.dim, bias=False)
 
     def forward(
-        self, x: Tensor, by: Rotation, mask: DocMask | None, backend: str, cache: Cache | None
+        self, x: Tensor, by: Rotation, mask: DocMask | None, backend: str, cache: Past | None
     ) -> Tensor:
         """Return what each position takes from those before it. `x`: (B, S, dim)."""
         heads = (*x.shape[:2], -1, self.head_dim)
@@ -99,7 +99,7 @@ class Block(nn.Module):
         self.ffn_norm = RMSNorm(cfg.dim, cfg.norm_eps)
 
     def forward(
-        self, x: Tensor, by: Rotation, mask: DocMask | None, backend: str, cache: Cache | None
+        self, x: Tensor, by: Rotation, mask: DocMask | None, backend: str, cache: Past | None
     ) -> Tensor:
         """Return the residual stream after the block. `x`: (B, S, dim)."""
         x = x + self.attention(self.attention_norm(x), by, mask, backend, cache)
@@ -125,7 +125,7 @@ class Llama(nn.Module):
         self,
         tokens: Tensor,
         mask: DocMask | None = None,
-        cache: Cache | None = None,
+        cache: Past | None = None,
         head: Callable[[Tensor, nn.Linear], Tensor] | None = None,
         positions: Tensor | None = None,
     ) -> Tensor:
