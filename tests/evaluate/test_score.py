@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from trained import Trained
 
 from llama_core.evaluate.score import Scorer
+from llama_core.model.tree import Tree
 from llama_core.tokens.heldout import bits_per_byte, windows
 from llama_core.train.distributed import World
 
@@ -21,12 +23,14 @@ VOCAB = 16
 class Bigram(nn.Module):
     """A model whose log-likelihoods can be added up by hand: what comes next depends on one token."""
 
+    backend = "auto"
+
     def __init__(self) -> None:
         super().__init__()
         self.table = torch.randn(VOCAB, VOCAB, generator=torch.Generator().manual_seed(1)).log_softmax(-1)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        return self.table[tokens]
+    def forward(self, tokens: Tensor, cache: Tree, head: Callable[[Tensor, nn.Module], Tensor]) -> Tensor:
+        return head(self.table[tokens], nn.Identity())
 
     def loglikelihood(self, before: int, tokens: list[int]) -> float:
         pairs = zip([before, *tokens], tokens)
@@ -72,6 +76,31 @@ def test_a_continuation_scores_the_same_in_any_batch(trained: Trained) -> None:
         expected = logs.gather(1, torch.tensor(continuation)[:, None]).sum()
         assert score.loglikelihood == pytest.approx(float(expected), abs=1e-3)
         assert score.greedy == (logs.argmax(-1).tolist() == continuation)
+
+
+def test_choices_after_shared_examples_score_as_each_does_alone(trained: Trained) -> None:
+    model, rng = trained.model(), random.Random(2)
+
+    def draw(n: int) -> list[int]:
+        return rng.choices(range(3, 500), k=n)
+
+    examples = [1, *draw(30)]
+    questions = [examples + draw(rng.randrange(8, 20)) for _ in range(6)]
+    endings = [[7], [8], [7, 9], [7, 9, 11], draw(20), draw(20)[:1]]  # some have the others' beginnings
+    pairs = [(question, ending) for question in questions for ending in endings]
+    seen: list[int] = []
+    model.register_forward_pre_hook(lambda _, args: seen.append(args[0].numel()))
+    alone = [score for pair in pairs for score in Scorer(model, 64, 1, ALONE).score([pair])]
+    one_by_one = sum(seen)
+    for batch_tokens in (70, 200, 5000):
+        seen.clear()
+        together = Scorer(model, 64, batch_tokens, ALONE).score(pairs)
+        assert [s.loglikelihood for s in together] == pytest.approx(
+            [s.loglikelihood for s in alone], abs=1e-3
+        )
+        assert [s.greedy for s in together] == [s.greedy for s in alone]
+        assert max(seen) <= batch_tokens
+    assert sum(seen) < one_by_one / 3
 
 
 def test_greedy_is_said_of_what_the_model_would_write() -> None:
