@@ -42,8 +42,8 @@ $(FLOWS): $(INSTALLED)
 	  $(if $(value EVAL_DATA),evaluate.data=$(call quoted,EVAL_DATA))
 
 evaldata: $(INSTALLED) ## the benchmarks' files into DIR, for EVAL_DATA: go on, check, say what is missing
-	@$(if $(value DIR),,$(error DIR is missing: make evaldata DIR=/data/benchmarks))\
-	  $(BIN)/python -m llama_core.evaluate.evaldata $(call quoted,DIR) $(value ONLY)
+	@$(if $(value DIR),,$(error DIR is missing: make evaldata DIR=/data/benchmarks))
+	@$(BIN)/python -m llama_core.evaluate.evaldata $(call quoted,DIR) $(value ONLY)
 
 stack: $(INSTALLED) ## Prefect, MLflow and a worker for daily use; Ctrl-C stops them
 	@$(BIN)/python -m infra.stack $(if $(filter yes,$(AUTH)),--auth,$(if $(filter-out no,$(AUTH)),$(error AUTH is yes or no)))
