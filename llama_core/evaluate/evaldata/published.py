@@ -20,6 +20,20 @@ class Members:
     """Where they lie below the folder of the benchmarks."""
     sha256: str | None = None
     """The checksum of the only one, where it is known."""
+    excerpt: "Excerpt | None" = None
+    """What is kept of the only one, of a tar; None: all of it."""
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """What is kept of a JSON object with a long list, from which nothing else is needed."""
+
+    key: str
+    """The list's."""
+    keys: tuple[str, ...]
+    """The keys of each value that are kept."""
+    first: int | None = None
+    """How many values are kept; None: all."""
 
 
 @dataclass(frozen=True)
@@ -177,8 +191,22 @@ PUBLISHED = (
         "downloads/triviaqa-unfiltered.tar.gz",
         632_549_060,
         "7f0c94207fd0a1eb7bba3d52cdfe0735c98de850b9e5aa4e75f2776ef9a531d0",
-        (Members("triviaqa-unfiltered/", "unfiltered-web-dev.json", "triviaqa"),),
-        most=2 << 30,
+        # Gigabytes of what a search engine has found for each question are left out, and of the examples for
+        # prompts a thousand are enough.
+        (
+            Members(
+                "triviaqa-unfiltered/",
+                "unfiltered-web-dev.json",
+                "triviaqa",
+                excerpt=Excerpt("Data", ("Question", "QuestionId", "Answer")),
+            ),
+            Members(
+                "triviaqa-unfiltered/",
+                "unfiltered-web-train.json",
+                "triviaqa",
+                excerpt=Excerpt("Data", ("Question", "QuestionId", "Answer"), first=1000),
+            ),
+        ),
     ),
     Published(
         ("race_middle", "race_high"),

@@ -20,7 +20,7 @@ from llama_core import file_system
 from llama_core.evaluate.benchmarks import BENCHMARKS
 from llama_core.evaluate.evaldata import download
 from llama_core.evaluate.evaldata.__main__ import main
-from llama_core.evaluate.evaldata.published import PUBLISHED, Members, Published
+from llama_core.evaluate.evaldata.published import PUBLISHED, Excerpt, Members, Published
 
 TEXT = b'{"question": "Is it?", "answer": true}\n' * 1000
 
@@ -315,6 +315,38 @@ def test_an_archive_that_is_hostile_or_damaged_leaves_nothing_behind(
         assert not [n for n in files_of(folder) if not n.startswith("downloads/a.")], err
         assert [path.name for path in tmp_path.iterdir()] == ["deep"]
     assert not list(tmp_path.rglob("evil.txt")) and not list(tmp_path.rglob(".unpacking-*/*"))
+
+
+def test_of_a_long_list_only_what_is_needed_is_kept(server: str, tmp_path: Path) -> None:
+    rows = [{"Question": f"é{n}? ]", "Answer": {"Value": "a"}} for n in range(9)]
+    long = [row | {"SearchResults": [{"Description": "x" * 300_000}]} for row in rows]
+    whole = json.dumps({"Version": 1, "Data": long, "Split": "dev"}, indent=4, ensure_ascii=False).encode()
+    kept = tuple(
+        Members("a/", f"{name}.json", "triviaqa", excerpt=Excerpt("Data", ("Question", "Answer"), first))
+        for name, first in (("dev", None), ("train", 3))
+    )
+    one = packed(server, tar(("a/dev.json", whole), ("a/train.json", whole)), *kept)
+    assert main([str(tmp_path)], [one]) == 0
+    assert json.loads((tmp_path / "triviaqa/dev.json").read_bytes()) == {"Data": rows}
+    assert json.loads((tmp_path / "triviaqa/train.json").read_bytes()) == {"Data": rows[:3]}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"Data": [{"a": 1}, {"a": 2}', "is cut, or no JSON"),
+        (b'{"Data": [{"a": 1}, {"a": 2}]}', "has 2 values"),
+        (b'{"Data": [{"a": 1}, 2, 3]}', "a value that is no object"),
+        (b'{"Other": []}', 'it has no "Data"'),
+        (b'{"Data": [{"a": "\xff"}]}', "utf-8"),
+    ],
+)
+def test_a_list_that_is_none_is_refused(
+    server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, said: str
+) -> None:
+    members = Members("a/", "dev.json", "triviaqa", excerpt=Excerpt("Data", ("a",), 3))
+    assert main([str(tmp_path)], [packed(server, tar(("a/dev.json", content)), members)]) == 2
+    assert said in capsys.readouterr().err and not (tmp_path / "triviaqa").exists()
 
 
 def test_what_a_person_must_fetch_is_told_with_the_reason_and_unpacked_once_it_is_there(
