@@ -94,7 +94,7 @@ def train(
     validation = Validation(heldout, model, recipe, bos_id)
     profile = Profile(step, recipe, world)
     watchdog = Watchdog(step, world, run.hang_after)
-    saver = Saver(step, recipe, model, optimizer, world, watchdog)
+    saver = Saver(step, recipe, model, optimizer, world, watchdog, progress)
 
     with _sigterm() as asked_to_stop, watchdog:
         for n in collected_between(steps):
@@ -109,39 +109,44 @@ def train(
             allowed = guard.allows(grad_norm)
             update(optimizer, n, cfg, allowed)
             metrics.lap("optimizer")
-            told = (bool(asked_to_stop), data.fetched_pages)
+            told = (bool(asked_to_stop), data.fetched_pages, saver.ended, saver.wants)
             stopping = metrics.step(n, rows, batch.sources, grad_norm, allowed, *told)
+            if saver.hear(metrics.saves, n):
+                return True  # another attempt has finished this step
             if profile.ends(n) or n == cfg.steps:
                 metrics.settle()
             if bad := metrics.unstable:
                 metrics.settle()
+                if saver.settle(n):
+                    return True
                 check_returns(bad, progress, cfg)
                 back = checkpoint.go_back(step, bad[0], model, optimizer, world) or begun()
                 progress = past(bad, progress, back)
                 metrics, guard = watching(progress)
+                saver.go_on_after(progress)
                 steps.go_on_after(progress.step)
                 continue
             if validation.due(n):
                 metrics.settle()
                 watchdog.beat(n)
                 metrics.add(validation.bits_per_byte())
-            if not (saver.due(n) or stopping):
+            if not (saver.due(n, metrics.wants_save) or stopping):
                 continue
             metrics.settle()
+            metrics.wants_save = False
             watchdog.beat(n)
             seen = cfg.tokens_before(n + 1)
             here = replace(progress, step=n, tokens=seen, loss=metrics.loss, norms=guard.norms())
             saved = saver.save(here, metrics, stopping)
             if saved is None:
-                return True  # another attempt has finished this step
+                return True
             progress = saved
             if stopping and n < cfg.steps:
                 return False
 
     digest = model_digest(model, world)
-    evaluated = recipe.evaluate.at.steps(cfg)
     facts = {"parameters": recipe.model.n_params(vocab_size), "loss": progress.loss}
-    world.agree(lambda: checkpoint.finish(step, progress, run.keep, digest, facts, evaluated))
+    world.agree(lambda: checkpoint.finish(step, progress, run.keep, digest, facts))
     return True
 
 

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,10 @@ class Metrics:
         self._clock = Clock(mesh.world.device)
         self.loss = math.nan
         """The loss of the newest step that was read and made an update."""
+        self.saves = 0
+        """What the savers of all processes have told together."""
+        self.wants_save = False
+        """True once a process wants a save; whoever saves sets it back."""
         self.unstable: Span | None = None
         """The first and the last of the steps in a row that made no update, if they are too many."""
 
@@ -81,16 +85,19 @@ class Metrics:
         allowed: Tensor,
         stopping: bool = False,
         fetches: int = 0,
+        saves: int = 0,
+        wants_save: bool = False,
     ) -> bool:
         """Take the figures of step `n` (1 is the first), and read those of the step before.
 
         Returns whether a process was asked to end, in the step before or earlier. `fetches`: the pages that
-        this process has fetched so far.
+        this process has fetched so far; `saves`, `wants_save`: what its `Saver` tells.
         """
         fetched, self._fetches = fetches - self._fetches, fetches
         self._figures.send(
             n, rows, sources, self._cfg.seq_len, grad_norm, allowed, self._clock.step(),
-            stopping=stopping, joules=self._energy.joules(), fetches=fetched,
+            stopping=stopping, joules=self._energy.joules(), fetches=fetched, saves=saves,
+            wants_save=wants_save,
         )  # fmt: skip
         return self._read(keep=1)
 
@@ -104,10 +111,14 @@ class Metrics:
         if self._open:
             self._open |= values
 
-    def publish(self) -> Object | None:
-        """Publish the record of all steps that were read, and return its newest segment, on rank 0."""
+    def seal(self) -> Callable[[], Object | None]:
+        """End a segment of the record after all steps that were read, on rank 0.
+
+        Returns what publishes it, in a thread if need be, and returns the newest segment.
+        """
         self._close()
-        return self._record.publish() if self._mesh.world.rank == 0 else None
+        self._record.seal()
+        return self._record.publish
 
     def _read(self, keep: int) -> bool:
         """Read all steps but the newest `keep`."""
@@ -116,6 +127,7 @@ class Metrics:
             self._close()
             figures = self._figures.read()
             stopping = stopping or figures.stopping
+            self.saves, self.wants_save = figures.saves, self.wants_save or figures.wants_save
             self._check(figures)
             if self._mesh.world.rank == 0:
                 self._open = self._record_of(figures)
