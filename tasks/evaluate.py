@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from llama_core.artifact import Artifact
-from llama_core.evaluate import REVISION, names
+from llama_core.evaluate import REVISION, names, planned
 from llama_core.job import Job
 from llama_core.step import Input, Inputs, Step
 from tasks.export import import_for_export
@@ -37,7 +37,7 @@ def evaluation(
     model: Input,
     more: Mapping[str, Any] = MappingProxyType({}),
 ) -> Step:
-    """Return the step that evaluates a model: a training's last checkpoint, or another with `more` identity."""
+    """Return the step that evaluates a training's last checkpoint, or another that has `more` identity."""
     cfg = run.recipe.evaluate
     inputs: Inputs = {
         "corpus": corpus,

@@ -73,7 +73,8 @@ def load(job: Job, n_words: int, world: World) -> Llama:
 
     All processes call it. Raises InputError where the checkpoint is no longer there, and DamagedError.
     """
-    folder, shard = world.agree(lambda: _shard_of(job.step))
+    folder = job.step.root.at(_training(job.step))
+    shard = world.agree(lambda: _shard_of(job.step))
     model = parallelize.build(_laid_out(job.recipe), n_words, world).whole
     try:
         checkpoint.load_weights(folder, shard, model, world)
@@ -87,27 +88,28 @@ def load(job: Job, n_words: int, world: World) -> Llama:
 
 def of(step: Step) -> dict[str, int]:
     """Return the `step` and the `tokens` of the training after which the model of an evaluation was saved."""
-    at = step.identity.get(IDENTITY)
-    if at is None:
-        (training,) = step.parents["train"]
-        at = checkpoint.final(Artifact.load(step.root, training)).facts
+    at = step.identity.get(IDENTITY) or _shard_of(step).facts
     return {"step": int(at["step"]), "tokens": int(at["tokens"])}
 
 
-def _shard_of(step: Step) -> tuple[Store, Shard]:
-    """Return the folder of the training that a step evaluates, and the checkpoint. Raises InputError."""
-    (training,) = step.parents["train"]
-    of = step.identity.get(IDENTITY)
-    if of is None:
-        trained = Artifact.load(step.root, training)
-        return trained.store, checkpoint.final(trained)
-    found = find(step.root, training, of["step"])
+def _shard_of(step: Step) -> Shard:
+    """Return the checkpoint that a step evaluates. Raises InputError where it is no longer there."""
+    training, at = _training(step), step.identity.get(IDENTITY)
+    if at is None:
+        return checkpoint.final(Artifact.load(step.root, training))
+    found = find(step.root, training, at["step"])
     if found.shard.digest != step.digests["train"]:
         raise InputError(
             f"{step.root.url_of(training)} has saved {found.shard.name} anew since its evaluation was asked "
             "for: ask for it again"
         )
-    return step.root.at(training), found.shard
+    return found.shard
+
+
+def _training(step: Step) -> str:
+    """Return the folder of the training that a step evaluates."""
+    (training,) = step.parents["train"]
+    return training
 
 
 def _laid_out(recipe: Recipe) -> Recipe:
