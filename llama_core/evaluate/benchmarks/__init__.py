@@ -9,7 +9,9 @@ from llama_core.evaluate.benchmarks.competition_math import MATH
 from llama_core.evaluate.benchmarks.crows_pairs import CrowSPairs
 from llama_core.evaluate.benchmarks.gsm8k import GSM8k
 from llama_core.evaluate.benchmarks.hellaswag import HellaSwag
+from llama_core.evaluate.benchmarks.humaneval import HumanEval
 from llama_core.evaluate.benchmarks.labelled import PIQA, SIQA, WinoGrande
+from llama_core.evaluate.benchmarks.mbpp import MBPP
 from llama_core.evaluate.benchmarks.mmlu import MMLU
 from llama_core.evaluate.benchmarks.race import RACE
 from llama_core.evaluate.benchmarks.realtoxicityprompts import RealToxicityPrompts
@@ -36,6 +38,8 @@ ALL: tuple[Benchmark[Any], ...] = (
     TriviaQA(),
     GSM8k(),
     MATH(),
+    HumanEval(),
+    MBPP(),
     RealToxicityPrompts(),
 )
 BENCHMARKS: dict[str, Benchmark[Any]] = {benchmark.name: benchmark for benchmark in ALL}

@@ -35,7 +35,7 @@ class Rule(Enum):
     """How a choice's score follows from its log-likelihood. Its value is what the result calls it."""
 
     CHARACTERS = "accuracy by characters"
-    RATIO = 'accuracy by the ratio to "Answer:"'
+    RATIO = "accuracy by ratio to Answer"
     PLAIN = "accuracy by plain likelihood"
 
     def best(self, characters: Sequence[int], nats: Sequence[float], alone: Sequence[float] = ()) -> int:
@@ -95,15 +95,13 @@ class MultipleChoice(Benchmark[Question]):
 
     def figures(self, variant: Variant, judged: Sequence[tuple[Question, Verdict]]) -> Result:
         """Return the accuracy by each rule."""
-        accuracy = {
-            rule.value: mean([float(v.details["chosen"][rule.value] == item.gold) for item, v in judged])
-            for rule in self.rules
-        }
-        metric = self.rules[0].value
-        score, stderr = accuracy.pop(metric)
+        score, stderr = mean([verdict.score for _, verdict in judged])
         chance, _ = mean([1 / len(item.choices) for item, _ in judged])
-        others = {name: value for name, (value, _) in accuracy.items()}
-        return Result(metric, score, stderr, len(judged), chance, others)
+        others = {
+            rule.value: mean([float(v.details["chosen"][rule.value] == item.gold) for item, v in judged])[0]
+            for rule in self.rules[1:]
+        }
+        return Result(self.rules[0].value, score, stderr, len(judged), chance, others)
 
 
 def nats_of(answers: Sequence[Answer]) -> list[float]:
