@@ -1,14 +1,10 @@
 """Models of which a test says what they write, and the small files that they are asked about."""
 
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from llama_core.evaluate.benchmark import Answer, File, Generation, Request
-
-EVALDATA = Path(os.environ.get("LLAMA_EVALDATA") or Path(__file__).parents[2] / "shared" / "evaldata")
 
 
 class Writer:

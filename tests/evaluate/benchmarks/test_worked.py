@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
-from written_answers import EVALDATA, Writer, lines, rendered
+from small_benchmarks import EVALDATA
+from written_answers import Writer, lines, rendered
 
 from llama_core.errors import InputError
 from llama_core.evaluate.benchmark import Benchmark, Dataset, File, run
