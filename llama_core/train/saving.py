@@ -16,6 +16,7 @@ from llama_core.train import checkpoint
 from llama_core.train.checkpoint import TrainState
 from llama_core.train.distributed import World
 from llama_core.train.metrics.metrics import Metrics
+from llama_core.train.metrics.names import SAVING
 from llama_core.train.stability.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,11 @@ class Saver:
         self._failed = 0  # saves in a row
         self._again: int | None = None  # the step after which the next of them is tried
 
+    @property
+    def failed(self) -> bool:
+        """Whether the last save has failed."""
+        return self._failed > 0
+
     def due(self, n: int) -> bool:
         """Tell whether the training is saved after step `n`."""
         return n % self._run.save_every == 0 or n == self._last or n == self._again
@@ -56,9 +62,11 @@ class Saver:
         `run.most_failed_saves` tries in a row.
         """
         while True:
+            began = time.monotonic()
             saved, error = self._try(progress, metrics)
             if not self._world.sum(error is not None)[0]:
                 self._failed, self._again = 0, None
+                metrics.add_to_next({SAVING: round(time.monotonic() - began, 3)})
                 return saved
             self._failed += 1
             if self._world.rank == 0:

@@ -1,6 +1,6 @@
 """The figures of a step, which are summed over all processes while the next step is computed.
 
-They are one small vector: the wish to stop, what the process has used, and the tokens and the loss of each
+They are one small vector: what the process has used, and the tokens and the loss of each
 source. Nothing waits for the device or for another process until a step is read, and by then the device has
 the next one to do.
 """
@@ -18,7 +18,7 @@ from torch import Tensor
 from llama_core.train.metrics.clock import Laps
 from llama_core.train.parallel.mesh import Mesh
 
-FIRST = ("stopping", "joules", "fetches", "grad_norm", "skipped", "bad", "bad_ranks")
+FIRST = ("joules", "fetches", "grad_norm", "skipped", "bad", "bad_ranks")
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,6 @@ class StepFigures:
     """What all processes together tell of one step."""
 
     step: int
-    stopping: bool
-    """True if a process was asked to end."""
     grad_norm: float
     tokens: dict[str, int]
     """The number of targets of each source."""
@@ -74,7 +72,6 @@ class Figures:
         allowed: Tensor,
         laps: Laps,
         *,
-        stopping: bool = False,
         joules: float = 0.0,
         fetches: float = 0.0,
     ) -> None:
@@ -86,13 +83,13 @@ class Figures:
         world = self._mesh.world
         of_source = torch.from_numpy(sources)[None, :] == torch.arange(len(self._sources))[:, None]
         tokens = of_source.sum(1) * (seq_len if self._counts else 0)
-        told = torch.cat([torch.tensor([stopping, joules, fetches], dtype=torch.float64), tokens.double()])
+        told = torch.cat([torch.tensor([joules, fetches], dtype=torch.float64), tokens.double()])
         told, one_hot = self._to_device(told), self._to_device(of_source.double())
         first = torch.stack([grad_norm.double(), (~allowed).double()])
         first = first if world.rank == 0 else torch.zeros_like(first)
         bad = (~rows.isfinite()).any().double()
         bad = torch.stack([bad, bad * world.rank])
-        vector = torch.cat([told[:3], first, bad, told[3:], one_hot @ rows.double()])
+        vector = torch.cat([told[:2], first, bad, told[2:], one_hot @ rows.double()])
         work = dist.all_reduce(vector, async_op=True) if world.size > 1 else None
         ready: Any = work
         if world.device.type == "cuda":
@@ -116,7 +113,6 @@ class Figures:
         tokens, nats = values[len(FIRST) : len(FIRST) + k], values[len(FIRST) + k :]
         return StepFigures(
             step,
-            first["stopping"] > 0,
             first["grad_norm"],
             {name: int(n) for name, n in zip(self._sources, tokens)},
             dict(zip(self._sources, nats)),
