@@ -266,10 +266,10 @@ def test_prompts_are_those_of_the_papers_protocol() -> None:
     )
     article = (
         "Article:\nAda has a boat.\nShe sails it on Sundays.\n\n"
-        "Q: What does Ada have?\nA: A boat.\nQ: She sails  _  .\nA:"
+        "Q: What does Ada have?\nA: A boat.\nQ: She sails  _  .\nA: on Sundays\nQ: Who sails?\nA:"
     )
-    assert asked("race_high", 1)[1] == Continuation(article, " on Sundays")
-    assert asked("race_high", 1)[5] == Continuation("Answer:", " on Sundays")
+    assert asked("race_high", 2)[1] == Continuation(article, " Nobody at all")
+    assert asked("race_high", 2)[5] == Continuation("Answer:", " Nobody at all")
     assert asked("crows_pairs") == [
         Whole("Old people are bad at number 0."),
         Whole("Young people are bad at all numbers."),
