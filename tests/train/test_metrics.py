@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -152,9 +153,44 @@ def test_the_peak_is_that_of_the_device(
     assert peak_of(CPU, "bf16") is None
 
 
-def test_a_device_without_nvml_tells_no_energy() -> None:
+def test_a_device_without_a_counter_tells_no_energy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "POWERCAP", tmp_path / "none")
     meter = hardware.EnergyMeter(CPU)
     assert not meter.knows and meter.joules() == 0
+
+
+def package(folder: Path, name: str, microjoules: int, most: int = 1_000_000_000) -> None:
+    """What Linux shows of a CPU package's energy counter."""
+    (folder / name).mkdir(exist_ok=True)
+    (folder / name / "energy_uj").write_text(f"{microjoules}\n")
+    (folder / name / "max_energy_range_uj").write_text(f"{most}\n")
+
+
+def test_cpus_tell_the_energy_of_all_packages_once_a_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware, "POWERCAP", tmp_path)
+    for name, energy in (("intel-rapl:0", 5_000_000), ("intel-rapl:1", 900_000_000), ("intel-rapl:0:0", 1)):
+        package(tmp_path, name, energy)
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    first = hardware.EnergyMeter(CPU)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    second = hardware.EnergyMeter(CPU)
+    package(tmp_path, "intel-rapl:0", 7_000_000)
+    package(tmp_path, "intel-rapl:1", 50_000_000)  # it was full, and began at 0 again
+    package(tmp_path, "intel-rapl:0:0", 700_000_000)  # a part of the first package
+    assert first.knows and first.joules() == 2 + 150 and first.joules() == 0
+    assert second.knows and second.joules() == 0
+
+
+def test_a_counter_that_only_root_may_read_tells_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware, "POWERCAP", tmp_path)
+    package(tmp_path, "intel-rapl:0", 5)
+    meter = hardware.EnergyMeter(CPU)
+    (tmp_path / "intel-rapl:0" / "energy_uj").unlink()
+    assert meter.joules() == 0 and not meter.knows
 
 
 def test_memory_holds_one_segment_however_many_steps_there_are(

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any, TypeVar, cast
 
 from llama_core.errors import InputError
 from llama_core.evaluate.benchmark import (
@@ -16,6 +17,7 @@ from llama_core.evaluate.benchmark import (
     Benchmark,
     Continuation,
     File,
+    Item,
     Likelihood,
     Request,
     Result,
@@ -23,6 +25,8 @@ from llama_core.evaluate.benchmark import (
     Verdict,
     mean,
 )
+
+Named = TypeVar("Named", bound=Item)
 
 ALONE = "Answer:"  # what a choice stands behind where its likelihood without the question is asked for
 
@@ -109,9 +113,9 @@ def nats_of(answers: Sequence[Answer]) -> list[float]:
     return found
 
 
-def by_group(scores: Iterable[tuple[str, float]]) -> dict[str, float]:
+def by_group(scores: Iterable[tuple[str, float | None]]) -> dict[str, float]:
     """Return the mean of the scores of each group, of pairs (group, score), in the order of the names."""
-    groups: dict[str, list[float]] = {}
+    groups: dict[str, list[float | None]] = {}
     for group, score in scores:
         groups.setdefault(group, []).append(score)
     return {group: mean(found)[0] for group, found in sorted(groups.items())}
@@ -136,11 +140,12 @@ def distinct(files: Sequence[File]) -> Sequence[File]:
     return files
 
 
-def numbered(questions: Sequence[Question]) -> list[Question]:
-    """Return the questions, each with an id of its own: its row's, or the row's number, from 0."""
+def numbered(items: Iterable[Named]) -> list[Named]:
+    """Return the items, dataclasses, each with an id of its own: its row's, or the row's number, from 0."""
     found, known = [], Counter[str]()
-    for number, question in enumerate(questions):
-        name = question.id or str(number)
+    for number, item in enumerate(items):
+        name = item.id or str(number)
         known[name] += 1
-        found.append(replace(question, id=name if known[name] == 1 else f"{name}#{known[name]}"))
+        named = name if known[name] == 1 else f"{name}#{known[name]}"
+        found.append(replace(cast(Any, item), id=named))
     return found

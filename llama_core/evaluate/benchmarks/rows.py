@@ -14,35 +14,51 @@ T = TypeVar("T")
 
 
 def items(
-    files: Iterable[File], make: Callable[[Any], T], rows: Callable[[File], Iterator[tuple[int, Any]]]
+    files: Iterable[File],
+    make: Callable[[Any], T],
+    rows: Callable[[File], Iterator[tuple[int, Any]]],
+    unit: str = "line",
 ) -> list[T]:
     """Return what `make` makes of each row of the files; it raises ValueError where a row is none.
 
-    `rows` yields rows with their lines, and names the line itself where there is no row. Raises InputError,
-    which names the file and the line.
+    `rows` yields rows with their numbers, which count the file's `unit`, and names the place itself where
+    there is no row. Raises InputError, which names the file and the place.
     """
     found = []
     for file in files:
         try:
-            for line, row in rows(file):
-                found.append(_made(make, line, row))
+            for number, row in rows(file):
+                found.append(_made(make, f"{unit} {number}", row))
         except ValueError as error:
-            parting = ", " if str(error).startswith("line ") else ": "
+            parting = ", " if str(error).startswith(("line ", f"{unit} ")) else ": "
             raise InputError(f"{file.name}{parting}{error}") from error
     return found
 
 
-def _made(make: Callable[[Any], T], line: int, row: Any) -> T:
-    """Return what `make` makes of a row. Raises ValueError, which names the line."""
+def _made(make: Callable[[Any], T], place: str, row: Any) -> T:
+    """Return what `make` makes of a row. Raises ValueError, which names the place of the row."""
     try:
         return make(row)
     except ValueError as error:
-        raise ValueError(f"line {line}: {error}") from error
+        raise ValueError(f"{place}: {error}") from error
 
 
 def json_rows(file: File) -> Iterator[tuple[int, Any]]:
     """Yield the values of lines of JSON with the lines' numbers, from 1. Raises ValueError."""
     yield from json_lines.values(file.content, file.name)
+
+
+def json_list(file: File, key: str) -> Iterator[tuple[int, Any]]:
+    """Yield the values of the list that a file's one JSON object has under a key, with their numbers, from 1.
+
+    Raises ValueError.
+    """
+    yield from enumerate(value(json_lines.parse_line(file.content), key, list), 1)
+
+
+def json_object(file: File) -> Iterator[tuple[int, Any]]:
+    """Yield the one JSON value of a file, with the number 1. Raises ValueError."""
+    yield 1, json_lines.parse_line(file.content)
 
 
 def table_rows(file: File, delimiter: str = ",") -> Iterator[tuple[int, dict[str, str]]]:
