@@ -433,7 +433,7 @@ MMLU, CROWS, TRUTH = small.MMLU_TEST[0], small.CROWS[0], small.TRUTHFULQA[0]
     [
         ("boolq", [], "no object with a key `passage`"),
         ("boolq", BOOLQ | {"answer": "yes"}, "`answer` is 'yes', and not true or false"),
-        ("boolq", BOOLQ | {"answer": 2}, "`answer` is -1"),
+        ("boolq", BOOLQ | {"answer": 2}, "`answer` is 2, and neither true nor false"),
         ("boolq", {"question": "q", "passage": "p"}, "the key `answer` is missing"),
         ("piqa", {key: PIQA[key] for key in ("goal", "sol1", "sol2")}, "the key `label` is missing"),
         ("piqa", PIQA | {"label": 2}, "`label` is 2, and there are 2 choices"),
@@ -482,6 +482,12 @@ MMLU, CROWS, TRUTH = small.MMLU_TEST[0], small.CROWS[0], small.TRUTHFULQA[0]
             "`mc2_targets` has an answer that is neither",
         ),
         ("truthfulqa", TRUTH | {"mc2_targets": {"a": 1, "b": 1}}, "no false one"),
+        ("truthfulqa", TRUTH | {"mc2_targets": {"a": 1, "\ud800": 0}}, r"`mc2_targets\.1` is no text"),
+        (
+            "truthfulqa",
+            TRUTH | {"mc2_targets": {"choices": ["a", "b"], "labels": [1]}},
+            "`mc2_targets` has 2 choices and 1 labels",
+        ),
     ],
 )
 def test_a_bad_row_is_named_by_file_line_and_key(tmp_path: Path, name: str, row: object, said: str) -> None:
