@@ -235,6 +235,30 @@ def test_each_layout_holds_the_same_items(tmp_path: Path, name: str, files: Mapp
     assert len({item.id for item in found.items}) == len(found.items)
 
 
+@pytest.mark.parametrize(
+    ("text", "stem", "choices"),
+    [
+        (
+            "Who eats? (A) owls (B) bees (C) both (A) and (B)",
+            "Who eats?",
+            ("owls", "bees", "both (A) and (B)"),
+        ),
+        ("What does vitamin (A) do? (A) much (B) none", "What does vitamin (A) do?", ("much", "none")),
+        ("Is it (1) or (A)? (1) yes (2) no (3) both", "Is it (1) or (A)?", ("yes", "no", "both")),
+    ],
+)
+def test_labels_in_the_text_of_arcs_table_are_no_choices(
+    tmp_path: Path, text: str, stem: str, choices: tuple[str, ...]
+) -> None:
+    answer = "2" if "(2)" in text else "B"
+    (item,) = read(
+        tmp_path,
+        "arc_easy",
+        {"ARC-Easy-Test.csv": table([["questionID", "AnswerKey", "question"], ["x", answer, text]])},
+    ).items
+    assert (item.context, item.choices) == (f"Question: {stem}\nAnswer:", choices)
+
+
 def asked(name: str, number: int = 0) -> list[Any]:
     benchmark = BENCHMARKS[name]
     dataset, variant = small.load(benchmark), benchmark.variants[0]
