@@ -114,9 +114,8 @@ def _answered(
 def _lettered(row: Any, key: str) -> tuple[str, list[str], list[str]]:
     """Return what stands before "(A) ... (B) ..." or "(1) ... (2) ...", the choices, and their labels.
 
-    Where the first label is there several times, that counts which the most others follow, and of several such
-    the last.
-    Raises ValueError where there are no choices.
+    Where the first label is there several times, that counts which the most others follow, or of such the
+    last. Raises ValueError where there are no choices.
     """
     text = rows.text(row, key)
     found: tuple[str, list[str], list[str]] = ("", [], [])
