@@ -66,7 +66,9 @@ class _Save:
     progress: TrainState
     share: Share
     permanent: bool
+    metrics: Metrics
     publish_record: Callable[[], Object | None]
+    began: float
     uploaded: bool = False
     """True when the shares of all processes are on the store, and rank 0 commits them."""
 
@@ -99,10 +101,13 @@ class Saver:
         self._failed = 0  # saves in a row
         self._again: int | None = None  # the step after which the next of them is tried
         self._saved_at = time.monotonic()
-        self._known: dict[
-            str, bool
-        ] = {}  # checkpoints that rank 0 has looked at, and whether they are permanent
+        self._known: dict[str, bool] = {}  # checkpoints that rank 0 has seen: whether they are permanent
         self.go_on_after(start)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the last save has failed."""
+        return self._failed > 0
 
     @property
     def ended(self) -> int:
@@ -173,6 +178,7 @@ class Saver:
             self._save = None
             self._note_failure(save.progress.step, n, error)
             return False
+        save.metrics.add_to_next({SAVING: round(time.monotonic() - save.began, 3)})
         self._save, self._failed, self._again = None, 0, None
         self._periods = max(self._periods, self._periods_of(save.progress.tokens))
         return finished
@@ -192,7 +198,7 @@ class Saver:
             share = self._host.of(share)
         periods = self._periods_of(progress.tokens)
         permanent = periods > self._periods or progress.step in self._evaluated
-        self._save = _Save(progress, share, permanent, metrics.seal())
+        self._save = _Save(progress, share, permanent, metrics, metrics.seal(), time.monotonic())
         self._again = None
         self._saved_at = time.monotonic()
         shard = OpenShard(self._step, checkpoint.name_of(progress.step))

@@ -41,7 +41,7 @@ def mesh(recipe: Recipe) -> Mesh:
     return Mesh.of(recipe.layout, World(0, 1, CPU))
 
 
-def take(metrics: Metrics, n: int, losses: list[float], norm: float = 1.0, **more: Any) -> bool:
+def take(metrics: Metrics, n: int, losses: list[float], norm: float = 1.0, **more: Any) -> None:
     """A step whose batch is 16 sequences of 64 tokens, in turn of each source, with a mean loss for each."""
     metrics.begin()
     for part in ("data", "passes", "optimizer"):
@@ -49,7 +49,7 @@ def take(metrics: Metrics, n: int, losses: list[float], norm: float = 1.0, **mor
     sources = np.arange(16) % 2
     rows = torch.tensor([64 * losses[s] for s in sources], dtype=torch.float32)
     gradients = torch.tensor(norm)
-    return metrics.step(n, rows, sources, gradients, gradients.isfinite(), **more)
+    metrics.step(n, rows, sources, gradients, gradients.isfinite(), **more)
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -70,11 +70,6 @@ def test_a_step_is_told_when_the_next_one_is_sent(metrics: Metrics, capsys: Any)
     metrics.seal()()
     [second] = told(capsys)
     assert second["step"] == 2 and second["validation/bits_per_byte/code"] == 1.5
-
-
-def test_the_wish_to_stop_is_known_a_step_later(metrics: Metrics) -> None:
-    assert take(metrics, 1, [1.0, 1.0], stopping=True) is False
-    assert take(metrics, 2, [1.0, 1.0], stopping=True) is True
 
 
 @pytest.mark.parametrize(("losses", "norm"), [([float("nan"), 1.0], 1.0), ([1.0, 1.0], float("inf"))])

@@ -1,6 +1,6 @@
 """The figures of a step, which are summed over all processes while the next step is computed.
 
-They are one small vector: the wish to stop, what the process has used, and the tokens and the loss of each
+They are one small vector: what the process has used, and the tokens and the loss of each
 source. Nothing waits for the device or for another process until a step is read, and by then the device has
 the next one to do.
 """
@@ -18,7 +18,7 @@ from torch import Tensor
 from llama_core.train.metrics.clock import Laps
 from llama_core.train.parallel.mesh import Mesh
 
-OWN = ("stopping", "joules", "fetches", "saves", "wants_save")
+OWN = ("joules", "fetches", "saves", "wants_save")
 FIRST = (*OWN, "grad_norm", "skipped", "bad", "bad_ranks")
 
 
@@ -27,8 +27,6 @@ class StepFigures:
     """What all processes together tell of one step."""
 
     step: int
-    stopping: bool
-    """True if a process was asked to end."""
     grad_norm: float
     tokens: dict[str, int]
     """The number of targets of each source."""
@@ -79,7 +77,6 @@ class Figures:
         allowed: Tensor,
         laps: Laps,
         *,
-        stopping: bool = False,
         joules: float = 0.0,
         fetches: float = 0.0,
         saves: int = 0,
@@ -93,7 +90,7 @@ class Figures:
         world = self._mesh.world
         of_source = torch.from_numpy(sources)[None, :] == torch.arange(len(self._sources))[:, None]
         tokens = of_source.sum(1) * (seq_len if self._counts else 0)
-        own = torch.tensor([stopping, joules, fetches, saves, wants_save], dtype=torch.float64)
+        own = torch.tensor([joules, fetches, saves, wants_save], dtype=torch.float64)
         told = torch.cat([own, tokens.double()])
         told, one_hot = self._to_device(told), self._to_device(of_source.double())
         first = torch.stack([grad_norm.double(), (~allowed).double()])
@@ -124,7 +121,6 @@ class Figures:
         tokens, nats = values[len(FIRST) : len(FIRST) + k], values[len(FIRST) + k :]
         return StepFigures(
             step,
-            first["stopping"] > 0,
             first["grad_norm"],
             {name: int(n) for name, n in zip(self._sources, tokens)},
             dict(zip(self._sources, nats)),
