@@ -45,7 +45,7 @@ def test_a_damaged_line_is_named_before_any_work(data: Path) -> None:
     lines[3] = lines[3][:20]
     file.write_text("\n".join(lines))
     planned.check(str(data), ["hellaswag"])
-    with pytest.raises(InputError, match=r"ARC-Easy_test\.jsonl: line 4"):
+    with pytest.raises(InputError, match=r"ARC-Easy_test\.jsonl, line 4"):
         planned.check(str(data), TASKS)
 
 
