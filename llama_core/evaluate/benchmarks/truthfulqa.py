@@ -46,7 +46,7 @@ SOLVED = (
 """The questions that stand before each one (Ouyang et al. 2022)."""
 MOST_NEW_TOKENS = 50  # as the benchmark's authors generate
 NO_JUDGE = (
-    "the answers are kept, and not scored: the models that the paper has them judged by are not offered"
+    "the answers are kept, and not scored: the paper's judges are fine-tuned models behind OpenAI's API"
 )
 
 
