@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         with services.run_services(meanwhile=lambda: _flow(options.flow)):
             _log_to(log)
             try:
-                _flow(options.flow)(options.recipe, overrides, options.store)
+                _flow(options.flow)(options.recipe, overrides, options.store, options.refresh)
             finally:
                 with contextlib.suppress(Exception):  # the flow's own error is the one to show
                     _flush()
@@ -67,6 +67,11 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--flow", choices=FLOWS, default="pretrain", help="how far to go (default: all the way)"
     )
     parser.add_argument("--store", help="fsspec URL of all artifacts, such as s3://bucket/prefix")
+    parser.add_argument(
+        "--refresh",
+        action="store_true",
+        help="look anew at lists, checksums and packages that the first start of this run has seen",
+    )
     return parser.parse_intermixed_args(argv)
 
 

@@ -11,9 +11,12 @@ from tasks.tracking import check_tracking
 
 @flow(name="evaluate", persist_result=False)
 def evaluate(
-    recipe: str = "tiny", overrides: dict[str, Any] | None = None, store: str | None = None
+    recipe: str = "tiny",
+    overrides: dict[str, Any] | None = None,
+    store: str | None = None,
+    refresh: bool = False,
 ) -> dict[str, Any]:
     """Evaluate the recipe's model. Stages that are not made yet are made first."""
-    run = open_run(recipe, overrides, store)
+    run = open_run(recipe, overrides, store, refresh=refresh)
     check_tracking(run)
     return until("evaluate", run).facts

@@ -12,7 +12,7 @@ from tasks.dedup import dedup
 from tasks.evaluate import evaluate
 from tasks.export import export
 from tasks.ingest import ingest, raw_files
-from tasks.lineage import lineage
+from tasks.lineage import lineage, used
 from tasks.register import check_registry, register
 from tasks.report import report
 from tasks.run import Run, open_run
@@ -24,31 +24,37 @@ Goal = Literal["corpus", "tokenizer", "tokens", "train", "evaluate", "register",
 
 
 @flow(name="pretrain", persist_result=False)
-def pretrain(recipe: str = "tiny", overrides: dict[str, Any] | None = None, store: str | None = None) -> str:
+def pretrain(
+    recipe: str = "tiny",
+    overrides: dict[str, Any] | None = None,
+    store: str | None = None,
+    refresh: bool = False,
+) -> str:
     """Pretrain a LLaMA by recipe, from raw text to the registry.
 
     Args:
         recipe: micro, tiny, llama-v1, 7b, 13b, 33b, 65b, or the path or URL of a YAML recipe.
         overrides: dotted keys and their values, such as {"train.lr": 0.001, "run.workers": 4}.
         store: fsspec URL of all artifacts, such as s3://bucket/prefix; default: the recipe's.
+        refresh: look anew at lists, checksums and versions of packages, and say what has changed since the
+            first start of this run; otherwise it is made from what it saw then.
     """
-    run = open_run(recipe, overrides, store)
+    run = open_run(recipe, overrides, store, refresh=refresh)
     check_registry(run)
     return until("report", run)
 
 
 def stages(run: Run) -> Iterator[tuple[Goal, Any]]:
     """Make every stage in its order, and yield its result by name where a flow may end."""
-    ingested = ingest(run, raw_files(run))
-    cleaned = clean(run, ingested)
-    documents = dedup(run, cleaned)
-    text = decontaminate(run, corpus(run, documents))
+    made = used(run)
+    documents = made.documents or dedup(run, clean(run, ingest(run, raw_files(run))))
+    text = made.text or decontaminate(run, made.corpus or corpus(run, documents))
     page = corpus_page(run, documents, text)
     yield "corpus", text.corpus
 
-    trained_tokenizer = tokenizer(run, text)
+    trained_tokenizer = made.tokenizer or tokenizer(run, text)
     yield "tokenizer", trained_tokenizer
-    token_shards = tokens(run, text, trained_tokenizer)
+    token_shards = made.tokens or tokens(run, text, trained_tokenizer)
     yield "tokens", token_shards
     model = train(run, text.corpus, trained_tokenizer, token_shards)
     yield "train", model
@@ -56,10 +62,10 @@ def stages(run: Run) -> Iterator[tuple[Goal, Any]]:
     yield "evaluate", scores
 
     exported = export(run, trained_tokenizer, model)
-    made = lineage(documents, text, page, trained_tokenizer, token_shards, model)
-    version = register(run, made, scores, exported)
+    whole = lineage(documents, text, page, trained_tokenizer, token_shards, model)
+    version = register(run, whole, scores, exported)
     yield "register", version
-    yield "report", report(run, made | {"evaluate": scores, "export": exported}, version)
+    yield "report", report(run, whole | {"evaluate": scores, "export": exported}, version)
 
 
 def until(goal: Goal, run: Run) -> Any:

@@ -18,8 +18,8 @@ from llama_core.markdown import code, code_block, escape, table
 from llama_core.phases import one_phase
 from llama_core.recipes.training import StartFrom
 from llama_core.step import Step
-from llama_core.tokens.histograms import HISTOGRAMS
 from llama_core.tokens.order import n_windows
+from llama_core.tokens.shards import BESIDE
 from llama_core.train.metrics.goodput import goodput
 from llama_core.train.metrics.names import LOSS, VALIDATION
 from llama_core.train.metrics.record import records
@@ -100,7 +100,7 @@ def _balance_row(name: str, b: StageBalance) -> dict[str, Any]:
 def _tokens_row(artifact: Artifact, seq_len: int, passed_on: int) -> dict[str, Any]:
     counts = artifact.counts
     # As many ids as the files hold, not as the shards say that they wrote.
-    shards = [s for s in artifact.shards if s.name != HISTOGRAMS]
+    shards = [s for s in artifact.shards if s.name not in BESIDE]
     sizes = [s.object(".bin").size // (2 if s.facts["dtype"] == "uint16" else 4) for s in shards]
     windows = sum(n_windows(size, seq_len) for size in sizes)
     tails = sum(sizes) - windows * seq_len

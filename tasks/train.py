@@ -10,6 +10,7 @@ from llama_core.step import Implied, Input, Named, Step
 from llama_core.train import REVISION
 from llama_core.train.metrics.names import VALIDATION as NAME
 from tasks import tracking
+from tasks.evaluation import during
 from tasks.export import import_for_export
 from tasks.launch import launch
 from tasks.lineage import started_from, step_tags
@@ -22,7 +23,7 @@ from tasks.step import made, reused, stage
 def train(run: Run, corpus: Artifact, tokenizer: Artifact, tokens: Artifact) -> Artifact:
     """Pretrain the recipe's model, and log it to its MLflow run; or take the imported one that it names.
 
-    `corpus`: what the tokens were made from; the training is validated on its held-out text.
+    `corpus`: what the tokens were made from, which the evaluations of checkpoints name (see `during`).
     """
     recipe = run.recipe
     identity = {
@@ -34,7 +35,6 @@ def train(run: Run, corpus: Artifact, tokenizer: Artifact, tokens: Artifact) -> 
     inputs: dict[str, Input | str] = {
         "tokens": tokens,
         "tokenizer": Implied(tokenizer),
-        "corpus": Implied(corpus),
     }
     if start := recipe.train.start_from:
         inputs |= {"start_from": Named(start.step)}
@@ -47,7 +47,8 @@ def train(run: Run, corpus: Artifact, tokenizer: Artifact, tokens: Artifact) -> 
     if artifact:
         reused(artifact)
     else:
-        with tracking.running(run_id):
+        data = during.Data(corpus, tokenizer, tokens)
+        with tracking.running(run_id), during.evaluated(run, data, step):
             artifact = _follow(Job(step, recipe), run_id)
         made(artifact, time.monotonic() - started)
     tracking.conclude(run_id, artifact)

@@ -139,8 +139,9 @@ def train(
                 return False
 
     digest = model_digest(model, world)
+    evaluated = recipe.evaluate.at.steps(cfg)
     facts = {"parameters": recipe.model.n_params(vocab_size), "loss": progress.loss}
-    world.agree(lambda: checkpoint.finish(step, progress, run.keep, digest, facts))
+    world.agree(lambda: checkpoint.finish(step, progress, run.keep, digest, facts, evaluated))
     return True
 
 

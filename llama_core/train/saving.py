@@ -40,12 +40,13 @@ class Saver:
     ):
         self._step, self._model, self._optimizer, self._world = step, model, optimizer, world
         self._run, self._last, self._watchdog = recipe.run, recipe.train.steps, watchdog
+        self._evaluated = frozenset(recipe.evaluate.at.steps(recipe.train))
         self._failed = 0  # saves in a row
         self._again: int | None = None  # the step after which the next of them is tried
 
     def due(self, n: int) -> bool:
         """Tell whether the training is saved after step `n`."""
-        return n % self._run.save_every == 0 or n == self._last or n == self._again
+        return n % self._run.save_every == 0 or n in {self._last, self._again} | self._evaluated
 
     def save(self, progress: TrainState, metrics: Metrics, stopping: bool = False) -> TrainState | None:
         """Save after a step, and delete what is too old. Returns what was saved, with the record.
@@ -89,7 +90,7 @@ class Saver:
             return progress, error
         if world.rank == 0:
             try:
-                checkpoint.retain(self._step, self._run.keep)
+                checkpoint.retain(self._step, self._run.keep, self._evaluated)
             except StoreError as error:
                 log.warning("old checkpoints stay until the next save (%s)", error)
         return progress, None

@@ -44,7 +44,7 @@ def undisturbed(training):
 @pytest.mark.parametrize(
     "failures",
     [
-        {"step-00000005/__1_0.distcp": 1},
+        {"step-00000005/00001.data": 1},
         pytest.param({"step-00000005/state.json": 1}, marks=pytest.mark.slow),
         {"shards/step-00000005.json": 1},
         pytest.param({"metrics/00000001-00000005.jsonl": 1}, marks=pytest.mark.slow),
@@ -62,7 +62,7 @@ def test_a_save_that_fails_is_made_soon_after(training, undisturbed, failures) -
 
 def test_the_last_save_is_tried_until_it_succeeds(training, undisturbed) -> None:
     run = training(**{"run.save_every": 5})
-    done = run_with(run, {"shards/step-00000020.json": 2, "step-00000020/__1_0.distcp": 2})
+    done = run_with(run, {"shards/step-00000020.json": 2, "step-00000020/00001.data": 2})
     assert done.returncode == 0, done.stdout
     assert done.stdout.count("the save after step 20 has failed") == 4
     assert end_of(run) == end_of(undisturbed)

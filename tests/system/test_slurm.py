@@ -23,6 +23,7 @@ from llama_core.recipes.load import load_recipe
 from llama_core.recipes.running import Launch
 
 needs_slurm = pytest.mark.skipif(bool(missing()), reason=f"Slurm is not installed: no {', '.join(missing())}")
+pytestmark = pytest.mark.timeout(180)  # a job that Slurm never starts again is waited for without end
 REDUCE = """
     import os, sys, time, torch, torch.distributed as dist
     dist.init_process_group("gloo")
@@ -84,7 +85,7 @@ def slurm(cluster: SlurmCluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("LLAMA_LOGS", str(tmp_path / LOGS))
     monkeypatch.chdir(tmp_path)
     yield SlurmLauncher(every=0.3)
-    cluster.command("scancel", "--full", "--user", str(os.getuid()))
+    cluster.end_jobs()
 
 
 @pytest.fixture

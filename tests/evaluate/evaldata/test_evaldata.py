@@ -446,7 +446,6 @@ def test_the_list_is_sound() -> None:
     assert unknown == {"winogender/all_sentences.tsv", "winogender/occupations-stats.tsv"}
 
 
-@pytest.mark.skipif(not BENCHMARKS, reason="no benchmark is registered")
 def test_every_benchmark_finds_its_files_where_the_list_puts_them(tmp_path: Path) -> None:
     from llama_core.evaluate.files import Folder
 

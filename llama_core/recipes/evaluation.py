@@ -1,0 +1,34 @@
+"""Where and when models are evaluated: the parts of the section `evaluate` that change no result."""
+
+from bisect import bisect_left
+
+from pydantic import Field
+
+from llama_core.recipes.training import Train
+from llama_core.section import Execution, Section
+
+MOST_HELDOUT = 32_000_000
+"""Bytes of held-out text of each source that the tokens step gathers, and so the most that can be scored."""
+
+
+class At(Section):
+    """The checkpoints that are evaluated while the training goes on (the paper's Figure 2)."""
+
+    every: Execution[int] = Field(0, ge=0)
+    """Number of training tokens between two evaluations, such as 50e9: of the checkpoints after the first
+    update that reaches each multiple of it. The training saves these, and keeps them. 0: only the trained
+    model is evaluated, which it always is."""
+
+    def steps(self, train: Train) -> list[int]:
+        """Return after which updates of a training a checkpoint is evaluated, its last one left out."""
+        found: list[int] = []
+        tokens = self.every
+        while tokens and (step := step_at(train, tokens)) < train.steps:
+            found.append(step)
+            tokens = (train.tokens_before(step + 1) // self.every + 1) * self.every
+        return found
+
+
+def step_at(train: Train, tokens: int) -> int:
+    """Return the first update of a training after which the model has seen so many tokens, or its last."""
+    return 1 + bisect_left(range(1, train.steps), tokens, key=lambda step: train.tokens_before(step + 1))
