@@ -20,12 +20,12 @@ class Members:
     """Where they lie below the folder of the benchmarks."""
     sha256: str | None = None
     """The checksum of the only one, where it is known."""
-    excerpt: "Excerpt | None" = None
+    shortened: "Shortened | None" = None
     """What is kept of the only one, of a tar; None: all of it."""
 
 
 @dataclass(frozen=True)
-class Excerpt:
+class Shortened:
     """What is kept of a JSON object with a long list, from which nothing else is needed."""
 
     key: str
@@ -198,13 +198,13 @@ PUBLISHED = (
                 "triviaqa-unfiltered/",
                 "unfiltered-web-dev.json",
                 "triviaqa",
-                excerpt=Excerpt("Data", ("Question", "QuestionId", "Answer")),
+                shortened=Shortened("Data", ("Question", "QuestionId", "Answer")),
             ),
             Members(
                 "triviaqa-unfiltered/",
                 "unfiltered-web-train.json",
                 "triviaqa",
-                excerpt=Excerpt("Data", ("Question", "QuestionId", "Answer"), first=1000),
+                shortened=Shortened("Data", ("Question", "QuestionId", "Answer"), first=1000),
             ),
         ),
     ),

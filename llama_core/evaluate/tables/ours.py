@@ -17,7 +17,7 @@ from llama_core.train.metrics.record import SHARD, records
 POINTS = 1000  # of a curve
 
 
-class Result(BaseModel, extra="ignore"):
+class Finding(BaseModel, extra="ignore"):
     """What an evaluate step tells of one benchmark."""
 
     status: Text
@@ -37,8 +37,8 @@ class Result(BaseModel, extra="ignore"):
         return self.status == "done"
 
 
-Results = Mapping[str, Result]
-RESULTS = TypeAdapter(dict[Text, Result])
+Findings = Mapping[str, Finding]
+FINDINGS = TypeAdapter(dict[Text, Finding])
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Ours:
     name: str
     size: str = ""
     """The number of its parameters, as the paper writes it."""
-    results: tuple[tuple[int, Results], ...] = ()
+    results: tuple[tuple[int, Findings], ...] = ()
     """What was found after so many tokens of training, from the first to the last."""
     losses: tuple[tuple[int, float], ...] = ()
     """The training loss after so many tokens."""
@@ -60,7 +60,7 @@ class Ours:
     """The power of a device, as a recipe states it."""
 
     @property
-    def final(self) -> Results:
+    def final(self) -> Findings:
         """What was found after the last token."""
         return self.results[-1][1] if self.results else {}
 
@@ -71,7 +71,7 @@ def ours(name: str, evaluation: Artifact, trained: Artifact | None, watts: float
     `watts`: the power of a device; None: what the recipe of the training, or of the evaluation, states.
     """
     what = evaluation.store.url
-    results = shaped(RESULTS, evaluation.facts.get("tasks"), f"{what}, tasks,")
+    results = shaped(FINDINGS, evaluation.facts.get("tasks"), f"{what}, tasks,")
     facts = trained.facts if trained else {}
     tokens = int(evaluation.facts.get("tokens") or facts.get("tokens") or 0)
     launches = [a.manifest.get("execution", {}).get("launch", {}) for a in (trained, evaluation) if a]
@@ -143,9 +143,9 @@ def _open(folder: str) -> Artifact:
 def _merged(models: list[Ours]) -> Ours:
     """Return one model of its evaluations, which may be of different benchmarks after as many tokens."""
     points = sorted((point for model in models for point in model.results), key=lambda point: point[0])
-    results: list[tuple[int, Results]] = []
+    results: list[tuple[int, Findings]] = []
     for tokens, some in groupby(points, key=lambda point: point[0]):
-        all_of_it: dict[str, Result] = {}
+        all_of_it: dict[str, Finding] = {}
         for _, found in some:
             all_of_it |= {k: r for k, r in found.items() if r.done or k not in all_of_it}
         results.append((tokens, all_of_it))
