@@ -72,7 +72,7 @@ def _cell(table: Table, quantity: Quantity, results: Findings, notes: Notes) -> 
     if not result.done:
         return _missing(f"not run: {result.reason}", notes)
     if result.score is None:
-        return _missing(f"not scored: {result.not_scored or result.metric}", notes)
+        return _missing(result.not_scored or f"not scored: {result.metric}", notes)
     value = result.figures.get(quantity.figure) if quantity.figure else result.score
     if value is None:
         return _missing("none of its items was scored", notes)
@@ -82,7 +82,7 @@ def _cell(table: Table, quantity: Quantity, results: Findings, notes: Notes) -> 
     elif quantity.n and result.n != quantity.n:
         said.append(f"{result.n:,} items, where the paper has {quantity.n:,}")
     if result.cut:
-        said.append(f"{result.cut:,} prompts are longer than the model's context, and cut")
+        said.append(f"{result.cut:,} prompts were cut to the model's context")
     if quantity.metric and quantity.metric not in result.metric.split():
         said.append(f"{result.metric} instead of {quantity.metric}")
     numbers = (notes.number("; ".join(said)),) if said else ()
