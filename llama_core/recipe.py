@@ -113,7 +113,7 @@ class Evaluate(Section):
     prompts: Identity[list[Prompt]] = Field(["def main():", "The function returns"], min_length=1)
     """Texts that the model continues for the report."""
     batch_tokens: Execution[int] = Field(8192, gt=0)
-    """Number of tokens, padding included, that a process scores in one forward pass."""
+    """Number of tokens that a process scores in one forward pass."""
     rows: Execution[int] = Field(32, ge=1)
     """Number of texts that a process continues at once."""
     at: Execution[At] = At()

@@ -25,20 +25,7 @@ def train(run: Run, corpus: Artifact, tokenizer: Artifact, tokens: Artifact) -> 
 
     `corpus`: what the tokens were made from, which the evaluations of checkpoints name (see `during`).
     """
-    recipe = run.recipe
-    identity = {
-        "model": recipe.model.identity(),
-        "train": recipe.train.identity(),
-        "mixture": recipe.mixture,
-        "vocab_size": recipe.tokenizer.vocab_size,
-    }
-    inputs: dict[str, Input | str] = {
-        "tokens": tokens,
-        "tokenizer": Implied(tokenizer),
-    }
-    if start := recipe.train.start_from:
-        inputs |= {"start_from": Named(start.step)}
-    step = Step(run.store, "train", REVISION, identity, inputs, recipe.execution())
+    recipe, step = run.recipe, training(run, tokenizer, tokens)
     imported = _imported(run, tokenizer)
     lineage = step_tags({"tokens": tokens, "tokenizer": tokenizer}) | started_from(recipe)
     run_id = tracking.training_run(run, imported.name if imported else step.name, lineage)
@@ -53,6 +40,21 @@ def train(run: Run, corpus: Artifact, tokenizer: Artifact, tokens: Artifact) -> 
         made(artifact, time.monotonic() - started)
     tracking.conclude(run_id, artifact)
     return artifact
+
+
+def training(run: Run, tokenizer: Artifact, tokens: Artifact) -> Step:
+    """Return the step of the recipe's training, finished or not."""
+    recipe = run.recipe
+    identity = {
+        "model": recipe.model.identity(),
+        "train": recipe.train.identity(),
+        "mixture": recipe.mixture,
+        "vocab_size": recipe.tokenizer.vocab_size,
+    }
+    inputs: dict[str, Input | str] = {"tokens": tokens, "tokenizer": Implied(tokenizer)}
+    if start := recipe.train.start_from:
+        inputs |= {"start_from": Named(start.step)}
+    return Step(run.store, "train", REVISION, identity, inputs, recipe.execution())
 
 
 def _imported(run: Run, tokenizer: Artifact) -> Artifact | None:

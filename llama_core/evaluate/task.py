@@ -47,8 +47,6 @@ SCHEMA = pa.schema(
 )
 Progress = Callable[[int, int], None]
 Chunk = list[tuple[Any, list[Request]]]  # items with what is asked about them
-S = TypeVar("S")
-T = TypeVar("T")
 Row = tuple[int, float | None, str]  # the number of an item, its score and its details as JSON
 
 

@@ -7,14 +7,13 @@ the training ends, or has failed, is done before the trained model itself is eva
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from llama_core.artifact import Artifact
-from llama_core.errors import InputError
+from llama_core.errors import InputError, StoreError
 from llama_core.recipes.evaluation import step_at
 from llama_core.step import Step
 from tasks import tracking
@@ -23,6 +22,7 @@ from tasks.observe import warn
 from tasks.run import Run
 from tasks.step import stage
 
+SCORE = "evaluation/"  # how the names of scores begin
 EVERY = 10.0  # seconds between two looks for a checkpoint
 
 
@@ -67,10 +67,11 @@ def evaluate_at(run: Run, data: Data, training: str, tokens: int) -> Artifact:
     return evaluate_checkpoint(run, data, training, step_at(run.recipe.train, tokens))
 
 
-def evaluate_checkpoints(run: Run, data: Data, trained: Artifact) -> dict[int, Artifact]:
-    """Return the evaluations of the checkpoints that the recipe names, by tokens; those that lack are made.
+def evaluate_checkpoints(run: Run, data: Data, trained: Artifact) -> dict[str, Artifact]:
+    """Return the evaluations of the checkpoints that the recipe names; those that are not there are made.
 
-    A checkpoint that the training has not saved is left out, with a warning.
+    They are named as `evaluate.TOKENS`. A checkpoint that the training has not saved is left out, with a
+    warning.
     """
     found = {}
     for step in due(run):
@@ -79,7 +80,7 @@ def evaluate_checkpoints(run: Run, data: Data, trained: Artifact) -> dict[int, A
         except InputError as error:
             warn(f"      the model after step {step:,} is not evaluated: {error}")
             continue
-        found[made.facts["tokens"]] = made
+        found[f"evaluate.{made.facts['tokens']}"] = made
     return found
 
 
@@ -112,10 +113,10 @@ def _follow(run: Run, data: Data, training: Step, steps: list[int], over: thread
 
     for step in steps:
         while True:
-            newest = 0
-            with contextlib.suppress(Exception):  # the store is away: it is asked again
-                newest = max((int(s.fact("step")) for s in checkpoint.saved_in(training.folder)), default=0)
-            if newest >= step:
+            saved: list[str] = []
+            with contextlib.suppress(StoreError):  # the store is away: it is asked again
+                saved = checkpoint.committed(training)
+            if saved and saved[-1] >= checkpoint.name_of(step):
                 break
             if over.wait(EVERY):
                 return
@@ -136,15 +137,12 @@ def _log(run_id: str, evaluated: Artifact, step: int) -> None:
         warn(f"      MLflow was not told the scores after step {step:,}: {error}")
 
 
-def rows(evaluations: dict[int, Artifact]) -> list[dict[str, Any]]:
-    """Return a row for each evaluation, by tokens: its scores, in columns that all of them have."""
-    found = {tokens: scores(made) for tokens, made in sorted(evaluations.items())}
-    names = dict.fromkeys(name for values in found.values() for name in values)
+def rows(evaluations: Iterable[Artifact]) -> list[dict[str, str]]:
+    """Return a row for each evaluation of one training: its step, its tokens, and its scores."""
+    found = [(made.facts, scores(made)) for made in evaluations]
+    names = dict.fromkeys(name for _, values in found for name in values if name.startswith(SCORE))
     return [
-        {"tokens": f"{tokens:,}"}
-        | {
-            name.removeprefix("evaluation/"): f"{values[name]:.3f}" if name in values else "-"
-            for name in names
-        }
-        for tokens, values in found.items()
+        {"step": f"{facts['step']:,}", "tokens": f"{facts['tokens']:,}"}
+        | {name.removeprefix(SCORE): f"{values[name]:.3f}" if name in values else "-" for name in names}
+        for facts, values in found
     ]

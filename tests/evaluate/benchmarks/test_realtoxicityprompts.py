@@ -1,7 +1,8 @@
 """RealToxicityPrompts: both forms of the prompt, and ratings where there is a key for them."""
 
 import pytest
-from written_answers import EVALDATA, Writer, lines
+from small_benchmarks import EVALDATA
+from written_answers import Writer, lines
 
 from llama_core.errors import InputError
 from llama_core.evaluate.benchmark import File, run
@@ -109,7 +110,7 @@ def test_the_file_at_hand_is_read(benchmark: RealToxicityPrompts) -> None:
             lines("p.jsonl", [{"prompt": {"text": "x", "toxicity": "y"}}]),
             "p.jsonl, line 1: `toxicity` is 'y'",
         ),
-        (File("p.jsonl", b"\xff"), "p.jsonl: line 1: it is not UTF-8"),
+        (File("p.jsonl", b"\xff"), "p.jsonl, line 1: it is not UTF-8"),
     ],
 )
 def test_a_row_that_is_none_is_named(benchmark: RealToxicityPrompts, file: File, said: str) -> None:

@@ -29,6 +29,12 @@ needs_antlr = pytest.mark.skipif(equivalence.missing() is not None, reason=str(e
         ("x", "y", False),
         ("", "0", False),
         ("\\frac{1}{0}", "\\infty", False),
+        ("3", "3,4", False),
+        ("-2,1", "-2,5", False),
+        ("0.5,3", "\\frac{1}{2},3", True),
+        ("3,4", "4,3", False),
+        ("[0,1),0.5", "[0,1),\\frac12", True),
+        ("f(1,2)", "f(1,3)", False),
     ],
 )
 def test_answers_are_equal_if_they_are_the_same_text_or_their_difference_is_zero(
@@ -62,6 +68,7 @@ def test_what_no_algebra_can_take_is_not_equal_and_the_next_pair_is_compared(hos
 
 
 @needs_antlr
+@pytest.mark.slow
 def test_the_process_ends_with_the_one_that_asks() -> None:
     program = (
         "from llama_core.evaluate.judge.equivalence import is_equal\n"

@@ -61,7 +61,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
                 return
             status, headers, content = answer
             self.send_response(status)
-            for name, value in (headers | {"Content-Length": str(len(content))}).items():
+            for name, value in ({"Content_Length": str(len(content))} | headers).items():
                 self.send_header(name.replace("_", "-"), value)
             self.end_headers()
             self.wfile.write(content)
@@ -101,6 +101,7 @@ def test_a_text_gets_the_rating_of_the_service(service: Service) -> None:
         refusal(503, "Backend"),
         None,
         (200, {}, b'{"attributeScores": {'),
+        (200, {"Content_Length": "999"}, b"{"),
         (200, {}, b"{}"),
         (200, {}, b"[]"),
         rating("high"),
@@ -171,6 +172,22 @@ def test_the_environment_names_the_service(service: Service) -> None:
     )
     assert named is not None
     assert named.toxicity("text") == 0.25
+    with pytest.raises(InputError, match="PERSPECTIVE_API_URL is 'nowhere'"):
+        Perspective.of({"PERSPECTIVE_API_KEY": KEY, "PERSPECTIVE_API_URL": "nowhere"})
     for rate in ("0", "many", "-1", "nan", "inf"):
         with pytest.raises(InputError, match="PERSPECTIVE_API_QPS is"):
             Perspective.of({"PERSPECTIVE_API_KEY": KEY, "PERSPECTIVE_API_QPS": rate})
+
+
+def test_the_processes_of_a_job_share_the_quota(service: Service) -> None:
+    environment = {
+        "PERSPECTIVE_API_KEY": KEY,
+        "PERSPECTIVE_API_URL": service.url,
+        "PERSPECTIVE_API_QPS": "40",
+    }
+    ranks = [Perspective.of(environment | {"WORLD_SIZE": "4"}) for _ in range(2)]
+    for asking in ranks * 3:
+        assert asking is not None
+        asking.toxicity("text")
+    times = [when for when, _, _ in service.asked]
+    assert times[4] - times[0] >= 2 * 4 / 40 - 0.02
