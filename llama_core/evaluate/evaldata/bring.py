@@ -100,7 +100,8 @@ class Bringer:
         known = {place: entry for place, entry in self._entries.items() if entry.url == published.url}
         known.pop(published.target, None)
         same = [p for p, entry in known.items() if self._is_as_expected(p, entry.sha256, published.url)]
-        if known and len(same) == len(known):
+        complete = all(any(map(members.has, known)) for members in published.members)
+        if complete and len(same) == len(known):
             self._say(f"{_named(known)}: is there")
             return
         archive = self._folder / published.target
@@ -108,9 +109,9 @@ class Bringer:
         self._bring_file(published)
         with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=archive.parent) as scratch:
             entries = self._unpacked(published, Path(scratch))
-            for place in entries:
+            for place, entry in entries.items():
                 target = self._folder / place
-                if target.exists() and place not in same:
+                if target.exists() and not self._is_as_expected(place, entry.sha256, published.url):
                     self._keep_aside(place, f"differs from what is in {published.url}")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(Path(scratch) / place, target)

@@ -1,11 +1,13 @@
 """The list of what the publishers of the benchmarks offer: addresses, sizes, checksums, licences.
 
-Sizes and checksums are those of the list of TensorFlow Datasets (url_checksums, checksums.tsv), of copies in
-public repositories at the commits that the addresses name, or, where two sources agree, of others who have
-fetched the same file. None is a size or a checksum that nobody states.
+Sizes and checksums are those of the list of TensorFlow Datasets (url_checksums, checksums.tsv), or of copies
+in the publishers' repositories at the commits that the addresses name, or, for SIQA, MMLU, MATH, HumanEval
+and what is in the archives of ARC and WinoGrande, those that other projects state of the same files. None is
+one that nobody states.
 """
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,10 @@ class Members:
     """The checksum of the only one, where it is known."""
     shortened: "Shortened | None" = None
     """What is kept of the only one, of a tar; None: all of it."""
+
+    def has(self, place: str) -> bool:
+        """Tell whether a file at this place, below the folder of the benchmarks, is one of them."""
+        return fnmatchcase(place, f"{self.folder}/{self.pattern}")
 
 
 @dataclass(frozen=True)

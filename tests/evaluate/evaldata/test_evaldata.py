@@ -295,6 +295,19 @@ def test_a_member_that_was_changed_is_named_kept_aside_and_unpacked_again(
     assert (tmp_path / "race/2.txt").read_bytes() == b"two"
 
 
+def test_what_the_list_wants_in_addition_is_unpacked_later_and_what_is_the_same_stays(
+    server: str, tmp_path: Path
+) -> None:
+    content = zipped(("a/1.txt", b"one"), ("b/2.txt", b"two"))
+    one = packed(server, content, name="a.zip")
+    assert main([str(tmp_path)], [one]) == 0 and files_of(tmp_path) == ["race/1.txt"]
+    more = replace(one, members=(*one.members, Members("b/", "*.txt", "math")))
+    assert main([str(tmp_path)], [more]) == 0
+    Server.files["/moved.zip"] = content
+    assert main([str(tmp_path)], [replace(more, url=f"{server}/moved.zip")]) == 0
+    assert files_of(tmp_path) == ["math/2.txt", "race/1.txt"], "nothing is kept aside that is the same"
+
+
 def test_an_archive_that_is_packed_anew_counts_as_long_as_what_is_in_it_stays(
     server: str, tmp_path: Path
 ) -> None:

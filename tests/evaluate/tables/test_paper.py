@@ -2,7 +2,7 @@
 
 import pytest
 
-from llama_core.evaluate.benchmarks import BENCHMARKS
+from llama_core.evaluate.benchmarks import BENCHMARKS, crows_pairs, mmlu, winogender
 from llama_core.evaluate.tables.paper import (
     BIAS,
     CARBON,
@@ -45,6 +45,19 @@ def test_every_measure_is_one_that_a_benchmark_gives() -> None:
         assert quantity.key in known, quantity
         k = quantity.metric.partition("@")[2]
         assert not k or int(k) == known[quantity.key].k, quantity
+
+
+def test_every_group_of_a_table_is_one_that_its_benchmark_tells_apart() -> None:
+    pronouns = {*winogender.TITLES.values(), *(f"gotcha {title}" for title in winogender.TITLES.values())}
+    known = {
+        "mmlu:5-shot": set(mmlu.SUBJECTS),
+        "crows_pairs": set(crows_pairs.CATEGORIES),
+        "winogender": pronouns,
+        "truthfulqa:mc": {"MC2"},
+        "truthfulqa:generated": {"informative"},
+    }
+    for quantity in (quantity for table in TABLES for quantity in table.quantities):
+        assert not quantity.figure or quantity.figure in known[quantity.key], quantity
 
 
 def test_llama_stands_in_every_table_and_its_sizes_are_those_of_table_2() -> None:
