@@ -106,7 +106,7 @@ class Evaluate(Section):
     prompts: Identity[list[Prompt]] = Field(["def main():", "The function returns"], min_length=1)
     """Texts that the model continues for the report."""
     batch_tokens: Execution[int] = Field(8192, gt=0)
-    """Number of tokens, padding included, that a process scores in one forward pass."""
+    """Number of tokens that a process scores in one forward pass."""
     rows: Execution[int] = Field(32, ge=1)
     """Number of texts that a process continues at once."""
     at: Execution[At] = At()
@@ -177,10 +177,10 @@ class Recipe(Section):
         if not isinstance(values, dict):
             return values
         evaluate, launch = values.get("evaluate"), values.get("launch", {})
-        own = evaluate.get("launch") if isinstance(evaluate, dict) else None
-        if not isinstance(own, dict) or not isinstance(launch, dict):
+        if not isinstance(evaluate, dict) or not isinstance(launch, dict):
             return values
-        return values | {"evaluate": evaluate | {"launch": launch | own}}
+        own = evaluate.get("launch")
+        return values | {"evaluate": evaluate | {"launch": launch | own}} if isinstance(own, dict) else values
 
     @model_validator(mode="after")
     def _mixture_names_the_sources(self) -> "Recipe":

@@ -78,7 +78,9 @@ def table(evaluation: Artifact) -> list[dict[str, Any]]:
     left: dict[str, list[str]] = {}
     for key in names.in_order(tasks):
         r = tasks[key]
-        if r["status"] == "done":
+        if r["status"] == "done" and r["score"] is None:
+            rows.append({"what": key, "value": "not scored", "note": f"{r['n']} items, {r['not_scored']}"})
+        elif r["status"] == "done":
             cut = f", {r['cut']} prompts cut" if r.get("cut") else ""
             note = f"{r['metric']}, {r['n']} items, ± {100 * r['stderr']:.1f}{cut}"
             rows.append({"what": key, "value": f"{100 * r['score']:.1f}", "note": note})
@@ -99,7 +101,7 @@ def scores(evaluation: Artifact) -> dict[str, float]:
     for key, r in tasks.items():
         if r["status"] == "done":
             place = key.replace(":", "/").replace("@", "_at_")
-            found[f"evaluation/{place}"] = r["score"]
+            found |= {} if r["score"] is None else {f"evaluation/{place}": r["score"]}
             figures = r.get("figures", {}).items()
             found |= {f"evaluation_figures/{place}/{name}": value for name, value in figures}
     return found

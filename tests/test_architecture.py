@@ -46,7 +46,7 @@ FLOORS = (
     ("own_origin",),
     ("corpus.formats", "corpus.markup", "corpus.code"),
     ("file_system", "protocols", "objects", "store", "artifact", "step", "phases"),
-    ("evaluate.benchmark", "evaluate.benchmarks", "evaluate.names"),
+    tuple(f"evaluate.{room}" for room in ("benchmark", "benchmarks", "judge", "names", "sandbox")),
     ("corpus.clean.recipe", "corpus.recipe", "recipe", "recipes"),
     ("job", "program"),
     (

@@ -21,6 +21,10 @@ GROUPS = {
 """The paper's groups of benchmarks, as its sections 3 and 5 have them."""
 
 
+LESS_IS_BETTER = ("realtoxicityprompts", "crows_pairs")
+"""Benchmarks that measure a fault: how toxic texts are, and how often the stereotype is preferred."""
+
+
 def keys(named: Iterable[str]) -> list[str]:
     """Return the keys of what a recipe names, each once, in its order. Raises ValueError for other names."""
     found: dict[str, None] = {}
@@ -31,7 +35,7 @@ def keys(named: Iterable[str]) -> list[str]:
             chosen = list(GROUPS.get(name, [name.partition(":")[0]]))
         of_these = [key for b in chosen if b in BENCHMARKS for key in keys_of(BENCHMARKS[b])]
         wanted = [key for key in of_these if ":" not in name or key == name]
-        if not wanted and name not in GROUPS and name != PAPER:
+        if not wanted:
             raise ValueError(f"there is no benchmark {name!r}: {_known(name)} are known")
         found |= dict.fromkeys(wanted)
     return list(found)

@@ -47,7 +47,7 @@ SCHEMA = pa.schema(
 )
 Progress = Callable[[int, int], None]
 Chunk = list[tuple[Any, list[Request]]]  # items with what is asked about them
-Row = tuple[int, float, str]  # the number of an item, its score and its details as JSON
+Row = tuple[int, float | None, str]  # the number of an item, its score and its details as JSON
 
 
 def shard_of(key: str) -> str:
@@ -155,7 +155,8 @@ def run(step: Step, task: Task, model: TrainedModel, progress: Progress) -> None
         (lost,) = world.sum(model.cut - cut)
         result = world.agree(lambda: _commit(step, task, judged, int(lost), file))
     if world.rank == 0:
-        said = f"{100 * result['score']:.1f} {result['metric']}, {result['n']} items"
+        score = "not scored" if result["score"] is None else f"{100 * result['score']:.1f} {result['metric']}"
+        said = f"{score}, {result['n']} items"
         log.info("%s: %s, %.1f s", task.key, said, time.monotonic() - started)
 
 
@@ -184,7 +185,7 @@ def _judge(task: Task, chunk: Chunk, answers: Sequence[list[Answer]], world: Wor
         return found
 
     _gathered(world, mine, rows.extend)
-    return sorted(rows)
+    return sorted(rows, key=lambda row: row[0])
 
 
 def _chunks(task: Task) -> Iterator[tuple[int, Chunk]]:

@@ -108,7 +108,7 @@ def headline(run: Run, made: Lineage) -> str:
         bits = ", ".join(f"{source} {result['bits_per_byte']:.3f}" for source, result in held_out.items())
         parts.append(f"held-out bits per byte: {bits}")
     tasks = made["evaluate"].facts["tasks"]
-    done = [key for key in in_order(tasks) if tasks[key]["status"] == "done"]
+    done = [key for key in in_order(tasks) if tasks[key].get("score") is not None]
     parts += [f"{key} {100 * tasks[key]['score']:.1f}" for key in done[:HEADLINE]]
     parts += [f"and {len(done) - HEADLINE} more benchmarks"] if len(done) > HEADLINE else []
     return "; ".join(parts)

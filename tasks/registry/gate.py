@@ -14,7 +14,7 @@ from mlflow.tracking import MlflowClient
 
 from llama_core.artifact import Artifact
 from llama_core.errors import LlamaError
-from llama_core.evaluate.names import name_of
+from llama_core.evaluate.names import LESS_IS_BETTER, name_of
 from llama_core.evaluate.planned import ROLE
 from llama_core.markdown import escape
 from llama_core.store import Store
@@ -66,10 +66,11 @@ def measures(evaluation: Artifact) -> dict[str, Measure]:
         for source, result in facts["heldout"].items()
     }
     for task, result in facts["tasks"].items():
-        if result["status"] == "done":
+        if result["status"] == "done" and result["score"] is not None:
             files, most = inputs.get(ROLE + name_of(task)), identity.get("max_new_tokens")
             asked = f"{files} {result['metric']} {result['n']} {most}"
-            found[task] = Measure(result["score"], result["stderr"], True, asked, task)
+            larger_is_better = name_of(task) not in LESS_IS_BETTER
+            found[task] = Measure(result["score"], result["stderr"], larger_is_better, asked, task)
     return found
 
 
@@ -110,7 +111,7 @@ def compare(
 def _shown(measure: Measure | None) -> str:
     if measure is None:
         return "none"
-    if not measure.larger_is_better:
+    if measure.name == HELD_OUT:
         return f"{measure.value:.3f}"
     return f"{100 * measure.value:.1f} ± {100 * measure.error:.1f}"
 

@@ -160,11 +160,12 @@ def cut(text: str) -> str:
 def normalized(answer: str) -> str:
     """Return an answer in small letters without articles, punctuation and superfluous spaces.
 
-    Of one that is nothing else ("---"), only the spaces go: it is not the same as no answer.
+    What would leave nothing of it stays: "A+" is "a", and "---" is not the same as no answer.
     """
     small = answer.lower()
-    words = " ".join(_ARTICLES.sub(" ", small.translate(_NO_PUNCTUATION)).split())
-    return words or " ".join(small.split())
+    words = small.translate(_NO_PUNCTUATION)
+    kept = (" ".join(text.split()) for text in (_ARTICLES.sub(" ", words), words, small))
+    return next(filter(None, kept), "")
 
 
 def _of_publisher(row: Any) -> Question:

@@ -1,4 +1,4 @@
-"""Benchmarks whose answers are programs: each is run with an item's tests, and pass@k counts those that pass."""
+"""Benchmarks whose answers are programs: each is run with an item's tests, and pass@k counts what passes."""
 
 import abc
 from collections.abc import Sequence

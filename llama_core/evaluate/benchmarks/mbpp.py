@@ -1,6 +1,6 @@
 """MBPP: short functions from a sentence and three tests (Austin et al. 2021), after three examples.
 
-The test set is the tasks 11 to 510, and the examples are the tasks 2, 3 and 4, with the line ends of the file.
+The test set is the tasks 11 to 510, and the examples are the tasks 2, 3 and 4, with the file's line ends.
 The paper does not say how many samples it draws. pass@80 needs 80; 100 are drawn here.
 """
 

@@ -57,6 +57,7 @@ _REWRITTEN = (
     (re.compile(r"sqrt(\[[^\]]*\])(\w)"), r"sqrt\1{\2}"),  # \sqrt[3]2
     (re.compile(r"sqrt(?!\[)([^{])"), r"sqrt{\1}"),  # \sqrt2
 )
+_WRAPPING = re.compile(r"\\text\{(.*?)\}|[\s$]")
 _THOUSANDS = re.compile(r"-?\d{1,3}(?:,\d{3})+")
 
 
@@ -70,7 +71,7 @@ def final_answer(solution: str) -> str | None:
     answer = sentence[1] if sentence else boxed(solution)
     if answer is None:
         return None
-    return normalized(answer) or re.sub(r"[\s$]", "", answer) or None  # an answer may be `square`
+    return normalized(answer) or _WRAPPING.sub(r"\1", answer) or None  # an answer may be `square` alone
 
 
 def boxed(solution: str) -> str | None:
@@ -94,9 +95,10 @@ def normalized(answer: str) -> str:
     text = _WHOLE_WORD.sub("", answer.rpartition("=")[2])
     for before, after in _SPELLINGS:
         text = text.replace(before, after)
+    pieces = _COMMAND.split(text)  # every second one is a command
     for word in _WORDS:
-        pieces = _COMMAND.split(text)
-        text = "".join(piece if i % 2 else piece.replace(word, "") for i, piece in enumerate(pieces))
+        pieces[::2] = [piece.replace(word, "") for piece in pieces[::2]]
+    text = "".join(pieces)
     for mark in _MARKS:
         text = text.replace(mark, "")
     for pattern, spelling in _REWRITTEN:

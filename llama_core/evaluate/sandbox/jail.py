@@ -22,15 +22,15 @@ from llama_core.evaluate.sandbox.confine import Limits
 
 _PROGRAM, _REPORT = 3, 4  # descriptors of the process that runs the program
 _TIMED_OUT = 124
-_MOST_REPORTED = 1000
+_MOST_REPORTED = 500  # characters
 
 # A program has passed when it has reached its end: one that ends itself before has not run its tests. It is
 # run as the publisher of HumanEval does it, in an empty namespace. The word that it has passed is one that it
 # cannot guess.
 RUNNER = f"""
 def main():
-    import os, sys
-    write, leave, flush = os.write, os._exit, sys.stdout.flush
+    import os
+    write, leave = os.write, os._exit
     with open({_PROGRAM}, "rb") as file:
         passed, _, program = file.read().partition(b"\\n")
     try:
@@ -48,7 +48,6 @@ ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "PYTHONHASHSEED": "0",  # the same program does the same again
     "PYTHONDONTWRITEBYTECODE": "1",
-    "OPENBLAS_NUM_THREADS": "1",
 }
 
 
@@ -90,14 +89,14 @@ def _run(job: dict[str, Any], limits: Limits) -> dict[str, str]:
     for descriptor in (nothing, into_output, into_report, into_trouble, program):
         os.close(descriptor)
     said = _watch(first, output, limits)
-    if broken := os.read(trouble, _MOST_REPORTED):
+    if broken := os.read(trouble, 4 * _MOST_REPORTED):
         return {"broken": broken.decode(errors="replace")}
     os.set_blocking(reported, False)
     try:
-        report = os.read(reported, _MOST_REPORTED + 1)
+        report = os.read(reported, 4 * _MOST_REPORTED)
     except BlockingIOError:
         report = b""
-    if report == passed:
+    if report == passed and not said:
         return {"passed": ""}
     return {"failed": said or report.decode(errors="replace") or "it ended itself before its end"}
 
@@ -108,20 +107,20 @@ def _watch(first: int, output: int, limits: Limits) -> str:
     It is killed when the time is over, and where more is written than is allowed. When it has been waited
     for, all processes of its namespace are gone.
     """
+    os.set_blocking(output, False)
     watched = select.poll()
     watched.register(end := os.pidfd_open(first), select.POLLIN)
     watched.register(output, select.POLLIN)
     until, room, said = time.monotonic() + limits.seconds, limits.output, ""
     while not said:
         ready = dict(watched.poll(max(0, until - time.monotonic()) * 1000))
-        if output in ready:
-            got = len(os.read(output, 1 << 16))
-            room -= got
-            if not got:
-                watched.unregister(output)
+        got = len(os.read(output, 1 << 20)) if output in ready else 0  # a pipe holds less
+        room -= got
         if room < 0:
             said = f"it wrote more than {limits.output:,} bytes"
-        elif end in ready:
+        elif output in ready and not got:
+            watched.unregister(output)
+        elif output not in ready and end in ready:
             break
         elif time.monotonic() >= until:
             said = "it timed out"

@@ -46,7 +46,7 @@ def _panel(title: str, table: Table, models: Sequence[Ours]) -> Panel:
 
 
 def _points(model: Ours, measure: Measure) -> list[tuple[float, float]]:
-    found = []
+    found: list[tuple[float, float]] = []
     for tokens, results in model.results:
         result = results.get(measure.key)
         if tokens and result is not None and result.done and result.score is not None:

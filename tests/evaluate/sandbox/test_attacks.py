@@ -1,9 +1,10 @@
 """Whatever a program does, it reaches nothing, nothing of it is left, and the next one runs.
 
-Each attack is run in the jail as it is, in its namespaces alone without the filter of calls, and in the weaker
-one without namespaces, so that no layer hides that another one leaks.
+Each attack is run in the jail as it is, in its namespaces alone without the filter of calls, and in the
+weaker one without namespaces, so that no layer hides that another one leaks.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -22,7 +23,7 @@ from llama_core.evaluate.sandbox.programs import WEAKER, Limits, Outcome, run
 if sys.platform != "linux":
     pytest.skip("programs of models are run on Linux alone", allow_module_level=True)
 
-LIMITS = Limits(cpu_seconds=1, seconds=6)
+LIMITS = Limits(cpu_seconds=1, seconds=4)
 NO_FILTER = (
     "from llama_core.evaluate.sandbox import confine, jail; confine.refuse_calls = lambda changes: None; "
     "jail.main()"
@@ -48,7 +49,11 @@ SPAWN = "import subprocess; subprocess.Popen(['/usr/bin/sleep', '1000'], start_n
 KILL_PARENT = "import os; os.kill(os.getppid(), 9)"
 KILL_FIRST = "import os; os.kill(1, 9)"
 KILL_ALL = "import os; os.kill(-1, 9)"
-IGNORE = "import signal\nfor n in range(1, 65):\n    try: signal.signal(n, signal.SIG_IGN)\n    except Exception: pass\n"
+IGNORE = """
+import signal
+for n in set(range(1, 65)) - {9, 19, 32, 33}:
+    signal.signal(n, signal.SIG_IGN)
+"""
 DEAF_LOOP = IGNORE + "while True: pass"
 DEAF_SLEEP = IGNORE + "import time\nwhile True: time.sleep(1)"
 LOOP = "while True: pass"
@@ -83,7 +88,10 @@ ATTACKS = {name: value for name, value in ATTACKS.items() if name not in ("NO_FI
 HARMLESS_IN_NAMESPACES = {"DAEMON", "SPAWN", "SHARED_MEMORY", "NAMESPACES", "KILL_FIRST", "KILL_PARENT"}
 
 
-@pytest.fixture(params=["whole", "namespaces alone", "weaker"])
+OTHER_LAYERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("namespaces alone", "weaker")]
+
+
+@pytest.fixture(params=["whole", *OTHER_LAYERS])
 def layer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "namespaces alone":
         monkeypatch.setattr(programs, "_JAIL", ("-c", NO_FILTER))
@@ -187,7 +195,8 @@ def test_a_program_sees_python_and_an_empty_scratch_alone(tmp_path: Path) -> Non
 import os
 assert os.getcwd() == "/tmp" and not os.listdir("/tmp")
 assert set(os.listdir("/etc")) <= {{"ld.so.cache"}} and os.listdir("/dev") == ["null"]
-for path in ({str(secret)!r}, {str(Path(__file__))!r}, "/proc", "/sys", "/etc/passwd", "/home", "/var", "/run"):
+hidden = {str(secret)!r}, {str(Path(__file__))!r}, "/proc", "/sys", "/etc/passwd", "/home", "/var", "/run"
+for path in hidden:
     assert not os.path.exists(path), path
 assert (os.getpid(), os.getppid(), os.getuid(), os.getgid(), os.getgroups()) in (
     (2, 1, 65534, 65534, []), (2, 1, 65534, 65534, [65534])
@@ -219,7 +228,8 @@ def test_a_program_ends_with_the_process_that_asked_for_it() -> None:
 
     def ended() -> bool:
         for process in descendants() - before:  # they were given to this process
-            os.waitpid(process, os.WNOHANG)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(process, os.WNOHANG)
         return descendants() == before
 
     wait_for(ended)
