@@ -5,7 +5,7 @@ agent is asked to end. Each comes at a moment of its own: at the start, in a ste
 checkpoints are deleted. `LLAMA_FAULT_SEEDS=40` takes more seeds than the ten.
 """
 
-import fcntl
+import contextlib
 import os
 import random
 import re
@@ -26,7 +26,7 @@ RANKS, EVERY, STEPS = 4, 3, 16
 RECIPE = {
     "run.save_every": EVERY,
     "run.keep": 1,
-    "run.hang_after": 5.0,
+    "run.hang_after": 8.0,
     "train.tokens": STEPS * 1024,
     "layout.micro_batch": 1,
 }
@@ -65,6 +65,10 @@ class Flow:
         code = self._program.wait()
         self._reader.join(5)
         return code
+
+    def jobs(self) -> list[int]:
+        """The process groups of its jobs, each an agent and its ranks."""
+        return [p.pid for p in _children(psutil.Process(self.pid))] if self.alive else []
 
     def agent(self) -> psutil.Process | None:
         with_ranks = [p for p in _children(psutil.Process(self.pid)) if _children(p)]
@@ -106,10 +110,11 @@ def test_a_training_meets_faults_and_ends_with_the_same_bits(
                 time.sleep(0.002)
             if when in ("start", "step"):
                 time.sleep(rng.uniform(0, 0.2))
+            jobs = flow.jobs()
             if flow.alive and _strike(flow, who, rng) and who == "flow":
                 flow.wait()
                 logs.append(flow.lines)
-                _wait_until_nobody_runs(tmp_path)
+                _wait_until_gone(jobs)
                 flow = Flow(run, tmp_path)  # as the automation for crashed flows does
         while flow.alive and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -161,18 +166,15 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-def _wait_until_nobody_runs(folder: Path) -> None:
-    """What a killed flow leaves behind ends by itself: the locks of its ranks are free."""
-    deadline = time.monotonic() + 45  # a stopped rank is killed by the agent, after it was asked
-    for path in folder.glob("rank-*"):
-        with path.open("a") as lock:
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    assert time.monotonic() < deadline, f"{path.name} outlives its flow"
-                    time.sleep(0.05)
+def _wait_until_gone(jobs: list[int]) -> None:
+    """Wait until what a killed flow has left behind has ended by itself."""
+    deadline = time.monotonic() + 45  # a stopped rank is killed by the agent, some time after it was asked
+    for group in jobs:
+        with contextlib.suppress(ProcessLookupError):
+            while time.monotonic() < deadline:
+                os.killpg(group, 0)
+                time.sleep(0.02)
+            raise AssertionError(f"{group} outlives its flow")
 
 
 def _lost(lines: list[str]) -> int:
