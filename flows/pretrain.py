@@ -10,6 +10,7 @@ from tasks.corpus import corpus, corpus_page
 from tasks.decontaminate import decontaminate
 from tasks.dedup import dedup
 from tasks.evaluate import evaluate
+from tasks.evaluation.during import Data, evaluate_checkpoints
 from tasks.export import export
 from tasks.ingest import ingest, raw_files
 from tasks.lineage import lineage, used
@@ -58,6 +59,8 @@ def stages(run: Run) -> Iterator[tuple[Goal, Any]]:
     yield "tokens", token_shards
     model = train(run, text.corpus, trained_tokenizer, token_shards)
     yield "train", model
+    data = Data(text.corpus, trained_tokenizer, token_shards)
+    earlier = evaluate_checkpoints(run, data, model)
     scores = evaluate(run, text.corpus, trained_tokenizer, token_shards, model)
     yield "evaluate", scores
 
@@ -65,12 +68,19 @@ def stages(run: Run) -> Iterator[tuple[Goal, Any]]:
     whole = lineage(documents, text, page, trained_tokenizer, token_shards, model)
     version = register(run, whole, scores, exported)
     yield "register", version
-    yield "report", report(run, whole | {"evaluate": scores, "export": exported}, version)
+    yield "report", report(run, whole | earlier | {"evaluate": scores, "export": exported}, version)
 
 
 def until(goal: Goal, run: Run) -> Any:
     """Make every stage up to the goal, and return the goal's result."""
+    return all_until(goal, run)[goal]
+
+
+def all_until(goal: Goal, run: Run) -> dict[Goal, Any]:
+    """Make every stage up to the goal, and return their results by name."""
+    made: dict[Goal, Any] = {}
     for name, result in stages(run):
+        made[name] = result
         if name == goal:
-            return result
+            return made
     raise AssertionError(f"no stage ends at {goal}")

@@ -114,13 +114,13 @@ class Evaluate(Section):
     """Texts that the model continues for the report."""
     batch_tokens: Execution[int] = Field(8192, gt=0)
     """Number of tokens that a process scores in one forward pass."""
+    rows: Execution[int] = Field(32, ge=1)
+    """Number of texts that a process continues at once."""
     at: Execution[At] = At()
     """The checkpoints that are evaluated while the training goes on."""
     launch: Execution[Launch | None] = None
     """Where evaluations run, in the keys of the section `launch`; those that are not given are as they are
     there. null: where the training runs. The model is spread over all processes of an evaluation (FSDP)."""
-    rows: Execution[int] = Field(32, ge=1)
-    """Number of texts that a process continues at once."""
 
 
 class Register(Section):

@@ -37,7 +37,7 @@ def evaluation(
     model: Input,
     more: Mapping[str, Any] = MappingProxyType({}),
 ) -> Step:
-    """Return the step that evaluates a training's last checkpoint, or another that has `more` identity."""
+    """Return the step that evaluates the last checkpoint of a training or, with `more` identity, another."""
     cfg = run.recipe.evaluate
     inputs: Inputs = {
         "corpus": corpus,

@@ -10,9 +10,9 @@ from llama_core import html
 from llama_core.artifact import Artifact, digest_of
 from llama_core.corpus.report.balance import StageBalance, in_words, named, stage_balance
 from llama_core.evaluate import SAMPLING
-from llama_core.evaluate.tables.figures import loss
+from llama_core.evaluate.tables.figures import loss, scores
 from llama_core.evaluate.tables.formats import STYLE
-from llama_core.evaluate.tables.ours import Ours, ours
+from llama_core.evaluate.tables.ours import Ours, merged, ours
 from llama_core.evaluate.tables.report import with_ours, without_ours
 from llama_core.markdown import code, code_block, escape, table
 from llama_core.phases import one_phase
@@ -26,6 +26,7 @@ from llama_core.train.metrics.record import records
 from llama_core.train.profile import folder_of
 from tasks.decontaminate import not_run, summary
 from tasks.evaluate import table as evaluation_rows
+from tasks.evaluation.during import rows
 from tasks.observe import clock, say, show_link, show_markdown
 from tasks.register import Version
 from tasks.registry.details import link_report
@@ -45,6 +46,7 @@ def report(run: Run, made: dict[str, Artifact], version: Version) -> str:
     identity = {"model": version.model, "version": version.version}
     step = Step(run.store, "report", REVISION, identity, made)
     model = ours(version.model, made["evaluate"], made["train"], run.recipe.launch.device_watts)
+    model = merged([model, *(ours(version.model, earlier, None) for earlier in checkpoints(made))])
     text = markdown(run, made, version, metrics(made["train"]), model)
 
     def write(name: str) -> None:
@@ -138,6 +140,7 @@ def markdown(
         *_start(recipe.train.start_from),
         "## Evaluation",
         _table(evaluation_rows(made["evaluate"])),
+        *_on_the_way(checkpoints(made)),
         "The paper's tables (Touvron et al. 2023) with this model in them, where it has a value:",
         with_ours([model]),
         *_samples(made["evaluate"].facts.get("samples", [])),
@@ -156,6 +159,15 @@ def markdown(
     return "\n\n".join(parts) + "\n"
 
 
+def checkpoints(made: dict[str, Artifact]) -> list[Artifact]:
+    """Return the evaluations of earlier checkpoints of the training, in their order."""
+    return [artifact for name, artifact in made.items() if name.startswith("evaluate.")]
+
+
+def _on_the_way(evaluations: list[Artifact]) -> list[str]:
+    return ["Checkpoints on the way:", _table(rows(evaluations))] if evaluations else []
+
+
 def title(version: Version) -> str:
     """Return the report's title as plain text."""
     return f"{version.model}, version {version.version}"
@@ -164,10 +176,12 @@ def title(version: Version) -> str:
 def page(version: Version, text: str, model: Ours) -> str:
     """Return the report, of which `text` is the Markdown, as one HTML file.
 
-    It also has the loss curve, and the paper's tables in which there is no value of ours.
+    It also has the loss curve, that of the scores if checkpoints were evaluated on the way, and the paper's
+    tables in which there is no value of ours.
     """
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
-    drawn, folded = loss([model]) or "", without_ours([model])
+    folded = without_ours([model])
+    drawn = (loss([model]) or "") + ((len(model.results) > 1 and scores([model])) or "")
     body = body.replace("<h2>Evaluation</h2>", f"{drawn}<h2>Evaluation</h2>")
     body = body.replace("<h2>Samples</h2>", f"{folded}<h2>Samples</h2>")
     return html.page(title(version), body, STYLE)

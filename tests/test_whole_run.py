@@ -54,6 +54,18 @@ def test_the_report_shows_names_with_underscores_as_they_are(micro: Pipeline) ->
     assert "hellaswag, winogrande, arc_easy, arc_challenge" in page, "the benchmarks that are not run"
 
 
+def test_the_report_has_the_papers_tables_with_this_model(micro: Pipeline) -> None:
+    report = micro.artifact("report")
+    text = report.read(report.shard("report").object(".md")).decode()
+    page = report.read(report.shard("report").object(".html")).decode()
+    evaluation = text.split("## Evaluation")[1].split("## Samples")[0]
+    assert re.search(r"^\| llama-micro \| CPU \| .* \|$", evaluation, re.MULTILINE), "Table 15"
+    assert "Without a value: Table 3" in evaluation and "### Table 3" not in evaluation
+    folded = page.split("<details>")[1].split("</details>")[0]
+    assert "Table 3: " in folded and "llama-micro" in folded
+    assert page.index('aria-label="training loss"') < page.index("<h2>Evaluation</h2>")
+
+
 def test_the_report_links_to_the_corpus_page(micro: Pipeline) -> None:
     report = micro.artifact("report")
     entry = report.shard("report").object(".html")

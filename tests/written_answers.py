@@ -1,13 +1,10 @@
 """Models of which a test says what they write, and the small files that they are asked about."""
 
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from typing import Any
 
 from llama_core.evaluate.benchmark import Answer, File, Generation, Request
-
-EVALDATA = Path(os.environ.get("LLAMA_EVALDATA") or Path(__file__).parents[2] / "shared" / "evaldata")
 
 
 class Writer:
@@ -25,3 +22,16 @@ class Writer:
 
 def lines(name: str, rows: Iterable[object]) -> File:
     return File(name, "".join(json.dumps(row) + "\n" for row in rows).encode())
+
+
+def rendered(config: dict[str, Any], docs: list[dict[str, Any]]) -> list[str]:
+    """The prompts that a task of lm-eval, which is the configuration, makes of documents."""
+    import datasets
+    from lm_eval.tasks import TaskManager
+
+    kept = {key: value for key, value in config.items() if key not in ("dataset_path", "dataset_name")}
+    split = kept["test_split"] or kept["validation_split"]
+    kept["custom_dataset"] = lambda **_: {split: datasets.Dataset.from_list(docs)}
+    task = TaskManager(include_defaults=False).load([kept])["tasks"][kept["task"]]
+    task.build_all_requests()
+    return [instance.args[0] for instance in task.instances]

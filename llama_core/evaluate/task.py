@@ -35,6 +35,9 @@ from llama_core.step import Step
 from llama_core.store import to_json
 from llama_core.train.distributed import World
 
+S = TypeVar("S")
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 AT_ONCE = 8192  # answers that are in memory at once
 RESULT, ITEMS = "result.json", "items.parquet"
@@ -44,8 +47,6 @@ SCHEMA = pa.schema(
 )
 Progress = Callable[[int, int], None]
 Chunk = list[tuple[Any, list[Request]]]  # items with what is asked about them
-S = TypeVar("S")
-T = TypeVar("T")
 Row = tuple[int, float | None, str]  # the number of an item, its score and its details as JSON
 
 

@@ -116,10 +116,15 @@ class RunSection(Section):
     """Number of processes of the data stages on this machine."""
     save_every: Execution[int] = Field(1000, ge=1)
     """Number of training steps between two checkpoints."""
+    save_minutes: Execution[float | None] = Field(None, gt=0)
+    """Minutes after the last checkpoint at which another one is saved, however few the steps; null: none."""
     most_failed_saves: Execution[int] = Field(10, ge=0)
     """Number of saves in a row that may fail because the store is away or full; one more ends the run."""
     keep: Execution[int] = Field(2, ge=1)
-    """Number of checkpoints that are kept besides the newest."""
+    """Number of checkpoints that are kept besides the newest and the permanent ones."""
+    keep_every: Execution[int] = Field(0, ge=0)
+    """Number of training tokens between two permanent checkpoints, which are never deleted; 0: there are
+    none."""
     hang_after: Execution[float] = Field(540.0, gt=0)
     """Seconds without the end of a training step, a save or a validation after which a process writes its
     stacks to the log and the store and ends, so that the job starts again. Processes wait for each other for

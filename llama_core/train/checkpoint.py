@@ -7,7 +7,6 @@ at any point leaves the previous checkpoint valid. A checkpoint loads on any num
 import contextlib
 import logging
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,17 +93,19 @@ def save(
     world.agree(lambda: commit(step, share, uploads, progress))
 
 
-def commit(step: Step, share: Share, uploads: list[Uploaded], progress: TrainState) -> None:
+def commit(
+    step: Step, share: Share, uploads: list[Uploaded], progress: TrainState, permanent: bool = False
+) -> None:
     """Commit a checkpoint of which all processes have uploaded their shares; rank 0 calls it.
 
-    Raises StoreError.
+    `permanent`: `retain` never deletes it. Raises StoreError.
     """
     with step.shard(name_of(progress.step)) as draft:
         describe(draft, share.layout, uploads)
         state = progress.state() | {"updates": share.updates}
         draft.publish_bytes(f"{draft.name}/state.json", to_json(state))
         draft.facts |= {"step": progress.step, "tokens": progress.tokens}
-        draft.facts |= {"tokenizer": step.parents.get("tokenizer", [])}
+        draft.facts |= {"tokenizer": step.parents.get("tokenizer", []), "permanent": permanent}
 
 
 def load(step: Step, model: nn.Module, optimizer: torch.optim.Optimizer, world: World) -> TrainState | None:
@@ -179,7 +180,6 @@ def finish(
     keep: int,
     digest: str,
     facts: dict[str, Any],
-    always: Collection[int] = (),
 ) -> None:
     """Commit the step over the checkpoints that `retain` keeps. The newest is the result.
 
@@ -189,8 +189,7 @@ def finish(
         shard.objects += record.segments(step.folder, progress.record)
         shard.counts.update({"steps": progress.step, "tokens": progress.tokens})  # zeros as well
     facts |= {"final": name_of(progress.step), "steps": progress.step, "tokens": progress.tokens}
-    old = _old(step, keep, always)
-    step.commit([*(name for name in committed(step) if name not in old), record.SHARD], digest, facts)
+    step.commit([*_kept(step, keep, {}), record.SHARD], digest, facts)
 
 
 def load_weights(folder: Store, shard: Shard, model: nn.Module, world: World | None = None) -> None:
@@ -252,14 +251,24 @@ def saved_in(folder: Store) -> list[Shard]:
     return found
 
 
-def retain(step: Step, keep: int, always: Collection[int] = ()) -> None:
-    """Delete all checkpoints but the newest and `keep` before it, and those after the updates in `always`."""
-    _delete(step, _old(step, keep, always))
+def retain(step: Step, keep: int, known: dict[str, bool] | None = None) -> None:
+    """Delete all checkpoints but the permanent ones, the newest, and `keep` before it.
+
+    `known`: which of the checkpoints are permanent, as far as an earlier call has found it out.
+    """
+    kept = _kept(step, keep, {} if known is None else known)
+    _delete(step, [name for name in committed(step) if name not in kept])
 
 
-def _old(step: Step, keep: int, always: Collection[int]) -> list[str]:
-    kept = set(map(name_of, always))
-    return [name for name in committed(step)[: -(keep + 1)] if name not in kept]
+def _kept(step: Step, keep: int, known: dict[str, bool]) -> list[str]:
+    """Return the names of the checkpoints that `retain` keeps, the oldest first."""
+    names = committed(step)
+    for name in names:
+        if name not in known:
+            with contextlib.suppress(DamagedError):  # no one can load it
+                shard = step.committed(name)
+                known[name] = bool(shard and shard.facts.get("permanent"))
+    return [n for n in names if known.get(n) or n in [n for n in names if not known.get(n)][-(keep + 1) :]]
 
 
 def _tensors(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> dict[Key, Tensor]:

@@ -1,6 +1,7 @@
 """The processes of a training: which of them this one is, and what they tell one another."""
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +15,11 @@ from llama_core.train.memory import keep_freed_memory
 from llama_core.train.network import LOOPBACK, open_store, restrict_messages, stay_on_loopback
 
 T = TypeVar("T")
+# How gloo and NCCL say that the process at the other end is gone.
+GONE = re.compile(
+    r"closed by peer|reset by peer|refused|Broken pipe|[Tt]imed out|remote process (exited|has terminated)"
+    r"|remote error|Socket (Timeout|Closed)|failed to (recv|send)"
+)
 TIMEOUT = timedelta(minutes=10)  # how long a process waits for the others
 
 
@@ -124,6 +130,11 @@ def join(device: str) -> World:
 
 def _backend(device: torch.device) -> str:
     return "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+
+
+def is_left_alone(error: RuntimeError) -> bool:
+    """Tell whether an error means that another process of the group is gone, rather than a fault here."""
+    return GONE.search(str(error)) is not None
 
 
 def close_group() -> None:

@@ -184,7 +184,7 @@ def test_a_caller_who_stops_reading_leaves_the_job_unless_its_end_is_asked_for(
     assert _ranks(lines) == pids, "not the same job"
     agents = {psutil.Process(pid).ppid() for pid in pids}
     found = [one for agent in agents for one in listening(agent)]
-    assert len({port for _, port, _ in found}) == 1, "the store, at the address of the first node"
+    assert len({port for _, port, _ in found}) == 2, "the stores of the agents and of the ranks"
     assert beyond_loopback(found) == []
     lines.close()
     _wait_until_gone(pids)

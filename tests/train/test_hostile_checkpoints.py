@@ -220,6 +220,7 @@ def test_a_segment_that_names_no_segment_ends_the_record_there(store: Store, fir
     damaged = step.folder.publish_bytes(step.place_of("metrics/00000001-00000001.jsonl"), first + b"\n")
     record = Record(step, damaged)
     record.add({"step": 2})
+    record.seal()
     newest = record.publish()
     assert segments(step.folder, newest) == [newest]
 

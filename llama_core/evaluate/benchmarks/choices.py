@@ -35,7 +35,7 @@ class Rule(Enum):
     """How a choice's score follows from its log-likelihood. Its value is what the result calls it."""
 
     CHARACTERS = "accuracy by characters"
-    RATIO = 'accuracy by the ratio to "Answer:"'
+    RATIO = "accuracy by ratio to Answer"
     PLAIN = "accuracy by plain likelihood"
 
     def best(self, characters: Sequence[int], nats: Sequence[float], alone: Sequence[float] = ()) -> int:

@@ -14,11 +14,7 @@ class HellaSwag(MultipleChoice):
 
     name = "hellaswag"
     title = "HellaSwag"
-    files = {
-        "items": Role(
-            ("*hellaswag_val.jsonl", "*hellaswag_val*.jsonl", "*hellaswag/val*.jsonl", "*hellaswag/*.jsonl")
-        )
-    }
+    files = {"items": Role(("*hellaswag_val.jsonl", "*hellaswag_val*.jsonl", "*hellaswag/val*.jsonl"))}
 
     def load(self, files: Mapping[str, Sequence[File]]) -> Dataset[Question]:
         """Return the questions of the validation set."""

@@ -21,19 +21,26 @@ def items(
 ) -> list[T]:
     """Return what `make` makes of each row of the files; it raises ValueError where a row is none.
 
-    `unit`: what the numbers of the rows count. Raises InputError, which names the file and the line.
+    `rows` yields rows with their numbers, which count the file's `unit`, and names the place itself where
+    there is no row. Raises InputError, which names the file and the place.
     """
     found = []
     for file in files:
-        line = 0
         try:
-            for line, row in rows(file):  # noqa: B007
-                found.append(make(row))
+            for number, row in rows(file):
+                found.append(_made(make, f"{unit} {number}", row))
         except ValueError as error:
-            placed = not line or str(error).startswith("line ")
-            where = file.name if placed else f"{file.name}, {unit} {line}"
-            raise InputError(f"{where}: {error}") from error
+            parting = ", " if str(error).startswith(("line ", f"{unit} ")) else ": "
+            raise InputError(f"{file.name}{parting}{error}") from error
     return found
+
+
+def _made(make: Callable[[Any], T], place: str, row: Any) -> T:
+    """Return what `make` makes of a row. Raises ValueError, which names the place of the row."""
+    try:
+        return make(row)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error
 
 
 def json_rows(file: File) -> Iterator[tuple[int, Any]]:
@@ -60,7 +67,8 @@ def table_rows(file: File, delimiter: str = ",") -> Iterator[tuple[int, dict[str
     try:
         for row in reader:
             if None in row or None in row.values():
-                raise ValueError(f"it has not {len(reader.fieldnames or ())} fields, as the first row has")
+                fields = len(reader.fieldnames or ())
+                raise ValueError(f"line {reader.line_num}: it has not {fields} fields, as the first row has")
             yield reader.line_num, row
     except csv.Error as error:
         raise ValueError(f"line {reader.line_num}: {error}") from error

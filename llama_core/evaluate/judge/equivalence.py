@@ -15,6 +15,7 @@ import resource
 import subprocess
 import sys
 import threading
+from itertools import zip_longest
 from typing import Any
 
 from llama_core.errors import InputError
@@ -42,13 +43,31 @@ def is_equal(first: str, second: str) -> bool:
     """
     if first == second:
         return True
-    if not first or not second or max(len(first), len(second)) > LONGEST:
+    if max(len(first), len(second)) > LONGEST:
         return False
-    return _comparer().is_equal(first, second)
+    # SymPy reads a list up to its first comma, so its parts are compared one by one.
+    pairs = list(zip_longest(_parts(first), _parts(second), fillvalue=""))
+    if not all(one and other for one, other in pairs):
+        return False
+    comparer = _comparer(os.getpid())
+    return all(one == other or comparer.is_equal(one, other) for one, other in pairs)
+
+
+def _parts(text: str) -> list[str]:
+    """Return what stands between the commas of a text that are outside of all brackets."""
+    depth, parts = 0, [""]
+    for sign in text:
+        depth += (sign in "([{") - (sign in ")]}")
+        if sign == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += sign
+    return parts
 
 
 @functools.cache
-def _comparer() -> "_Comparer":
+def _comparer(pid: int) -> "_Comparer":
+    """Return what compares for this process, of which a fork has none yet."""
     if reason := missing():
         raise InputError(reason)
     return _Comparer()
@@ -59,9 +78,14 @@ class _Comparer:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
         atexit.register(self._end)
 
     def is_equal(self, first: str, second: str) -> bool:
+        with self._lock:
+            return self._ask(first, second)
+
+    def _ask(self, first: str, second: str) -> bool:
         process = self._process or self._start()
         assert process.stdin and process.stdout
         timer = threading.Timer(WALL_SECONDS, process.kill)

@@ -95,9 +95,10 @@ def normalized(answer: str) -> str:
     text = _WHOLE_WORD.sub("", answer.rpartition("=")[2])
     for before, after in _SPELLINGS:
         text = text.replace(before, after)
+    pieces = _COMMAND.split(text)  # every second one is a command
     for word in _WORDS:
-        pieces = _COMMAND.split(text)
-        text = "".join(piece if i % 2 else piece.replace(word, "") for i, piece in enumerate(pieces))
+        pieces[::2] = [piece.replace(word, "") for piece in pieces[::2]]
+    text = "".join(pieces)
     for mark in _MARKS:
         text = text.replace(mark, "")
     for pattern, spelling in _REWRITTEN:

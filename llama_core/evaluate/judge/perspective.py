@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlencode
 
@@ -36,7 +37,7 @@ class Perspective:
     def of(cls, environment: Mapping[str, str] = os.environ) -> "Perspective | None":
         """Return the service that the environment names, or None where it holds no key.
 
-        Raises InputError where the number of requests in a second is none.
+        The processes of a job share the number of requests in a second that it names. Raises InputError.
         """
         if not (key := environment.get(KEY)):
             return None
@@ -47,7 +48,10 @@ class Perspective:
             rate = 0.0
         if not 0 < rate < 1e6:
             raise InputError(f"{RATE} is {asked!r}, and not a number of requests in a second")
-        return cls(key, environment.get(URL, GOOGLE), rate)
+        url = environment.get(URL) or GOOGLE
+        if not url.startswith(("http://", "https://")):
+            raise InputError(f"{URL} is {url!r}, and no address that begins with https:// or http://")
+        return cls(key, url, rate / int(environment.get("WORLD_SIZE", "1")))
 
     def toxicity(self, text: str) -> float:
         """Return the probability that a reader finds an English text toxic.
@@ -73,12 +77,16 @@ class Perspective:
                 if error.code == 400 and "API key" not in said and "API_KEY" not in said:
                     raise NotRated(f"the Perspective API {reason}") from None
                 passing = may_pass(error.code)
-            except (OSError, ValueError) as error:  # no connection, or an answer that is cut or is none
+            except (
+                OSError,
+                HTTPException,
+                ValueError,
+            ) as error:  # no connection, or an answer that is cut or is none
                 reason, asked, passing = f"gives no answer ({type(error).__name__})", 0.0, True
             wait = tries.wait(asked) if passing else None
             if wait is None:
-                hint = "run again later" if passing else f"check {KEY} and {URL}"
-                raise ServiceError(f"the Perspective API {reason}, asked {tries}: {hint}") from None
+                hint = f", asked {tries}: run again later" if passing else f": check {KEY} and {URL}"
+                raise ServiceError(f"the Perspective API {reason}{hint}") from None
             time.sleep(wait)
 
     def _wait_for_turn(self) -> None:

@@ -117,7 +117,7 @@ def read(arguments: Iterable[str]) -> list[Ours]:
         model = ours(name or name_of_recipe, evaluation, trained)
         key = (model.name, "" if name else root.url_of(training or evaluation.name))
         found.setdefault(key, []).append(model)
-    return _told_apart([_merged(models) for models in found.values()])
+    return _told_apart([merged(models) for models in found.values()])
 
 
 def _parts(argument: str) -> tuple[str, str]:
@@ -140,7 +140,7 @@ def _open(folder: str) -> Artifact:
     return found
 
 
-def _merged(models: list[Ours]) -> Ours:
+def merged(models: list[Ours]) -> Ours:
     """Return one model of its evaluations, which may be of different benchmarks after as many tokens."""
     points = sorted((point for model in models for point in model.results), key=lambda point: point[0])
     results: list[tuple[int, Results]] = []

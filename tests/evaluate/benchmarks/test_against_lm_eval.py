@@ -1,5 +1,6 @@
 """lm-eval, with its own tasks and its own Hugging Face model, agrees with our benchmarks on ours."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from trained import Trained
 from llama_core.evaluate.benchmark import (
     Answer,
     Continuation,
+    Dataset,
     Likelihood,
     Request,
     Result,
@@ -21,6 +23,7 @@ from llama_core.evaluate.benchmark import (
 )
 from llama_core.evaluate.benchmarks import BENCHMARKS
 from llama_core.evaluate.benchmarks.choices import Rule
+from llama_core.evaluate.files import Folder
 from llama_core.evaluate.score import Scorer
 from llama_core.export import REVISION, huggingface
 from llama_core.step import Step
@@ -71,10 +74,10 @@ def theirs(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Any:
     return HFLM(pretrained=str(folder), device="cpu", batch_size=4, dtype="float32", max_length=SEQ_LEN)
 
 
-def run_ours(name: str, model: Ours) -> tuple[Result, list[Verdict]]:
+def run_ours(name: str, model: Ours, dataset: Dataset[Any] | None = None) -> tuple[Result, list[Verdict]]:
     verdicts: list[Verdict] = []
     benchmark = BENCHMARKS[name]
-    dataset = small.load(benchmark)
+    dataset = dataset or small.load(benchmark)
     result = run(benchmark, benchmark.variants[0], dataset, model, lambda *told: verdicts.append(told[3]))
     return result, verdicts
 
@@ -135,6 +138,30 @@ def test_likelihoods_and_accuracies_are_those_of_lm_evals_task(name: str, ours: 
         assert metrics["acc_norm"] == pytest.approx(accuracies[CHARACTERS])
 
 
+PUBLISHED = {
+    "boolq": "boolq/validation.jsonl",
+    "piqa": "piqa/valid.jsonl",
+    "siqa": "siqa/validation.jsonl",
+    "winogrande": "winogrande/dev.jsonl",
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_rows_are_scored_as_lm_eval_scores_them(name: str, ours: Ours, theirs: Any) -> None:
+    path = small.EVALDATA / PUBLISHED[name]
+    if not path.exists():
+        pytest.skip(f"{path} is not there")
+    items = Folder(str(small.EVALDATA)).load(BENCHMARKS[name]).items[:24]
+    rows = [json.loads(line) for line in path.read_text().splitlines()[:24]]
+    for row, item in zip(rows, items):
+        row["label"] = {"siqa": item.gold + 1}.get(name, item.gold)
+    metrics, likelihoods = run_theirs(theirs, rows, TASKS[name][0])
+    result, verdicts = run_ours(name, ours, Dataset(items))
+    assert_same(verdicts, likelihoods)
+    accuracies = result.figures | {result.metric: result.score}
+    assert metrics["acc"] == pytest.approx(accuracies[PLAIN])
+
+
 def test_mmlu_is_that_of_lm_eval_with_five_examples(ours: Ours, theirs: Any) -> None:
     result, verdicts = run_ours("mmlu", ours)
     for number, subject in enumerate(small.SUBJECTS):
@@ -156,8 +183,9 @@ def test_race_is_scored_as_lm_eval_scores_our_prompt_of_a_passages_last_question
     """lm-eval's own prompt is another, so the one of GPT-3 is written in its language here."""
     template = (
         "Article:\n{{article}}\n\n"
-        "{% for q in questions[:-1] %}Q: {{q}}\nA: {{options[loop.index0]['ABCD'.index(answers[loop.index0])]}}\n"
-        "{% endfor %}Q: {{questions[-1]}}\nA:"
+        "{% for question in questions[:-1] %}Q: {{question}}\n"
+        "A: {{options[loop.index0]['ABCD'.index(answers[loop.index0])]}}\n{% endfor %}"
+        "Q: {{questions[-1]}}\nA:"
     )
     task = {
         "task": "race_last",

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 
 import pytest
-from written_answers import EVALDATA, Writer, lines
+from small_benchmarks import EVALDATA
+from written_answers import Writer, lines
 
 from llama_core.errors import InputError
 from llama_core.evaluate.benchmark import Benchmark, Dataset, File, Generation, Variant, run
@@ -221,7 +222,7 @@ def test_both_files_of_the_reading_task_are_one_set() -> None:
             lines("d.jsonl", [{"question": "who", "answer": []}]),
             "d.jsonl, line 1: .*a text and an answer",
         ),
-        (NQ, File("d.jsonl", b'{"question": \n'), "d.jsonl: line 1: it is not JSON"),
+        (NQ, File("d.jsonl", b'{"question": \n'), "d.jsonl, line 1: it is not JSON"),
         (TRIVIA, File("t/dev.json", b'{"Data": [1'), "t/dev.json: it is not JSON"),
         (TRIVIA, File("t/dev.json", b'{"data": []}'), "t/dev.json: the key `Data` is missing"),
         (

@@ -101,7 +101,9 @@ def check(name: str, dataset: Dataset[Question], row: tuple[int, int, int, int])
     assert accuracies(name, dataset, gold, reads=True) == {PLAIN: n, RATIO: n, CHARACTERS: n}
 
 
-@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "mmlu" else ()) for name in TABLE]
+)
 def test_scripted_models_have_the_scores_of_the_published_sets(name: str) -> None:
     try:
         dataset = Folder(str(EVALDATA)).load(BENCHMARKS[name])

@@ -6,13 +6,15 @@ import math
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
-from written_answers import EVALDATA, Writer, lines
+from small_benchmarks import EVALDATA
+from written_answers import Writer, lines, rendered
 
 from llama_core.errors import InputError
 from llama_core.evaluate.benchmark import Benchmark, Dataset, File, run
@@ -84,17 +86,6 @@ def lm_eval_tasks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sys.modules.pop("lm_eval.tasks.minerva_math.utils", None)
 
 
-def rendered(config: dict[str, Any], docs: list[dict[str, Any]]) -> list[str]:
-    """What lm-eval's task makes of documents: the prompts."""
-    import datasets
-    from lm_eval.tasks import TaskManager
-
-    config["custom_dataset"] = lambda **_: {config["test_split"]: datasets.Dataset.from_list(docs)}
-    task = TaskManager(include_defaults=False).load([config])["tasks"][config["task"]]
-    task.build_all_requests()
-    return [instance.args[0] for instance in task.instances]
-
-
 def prompts(benchmark: Benchmark[Problem], dataset: Dataset[Problem]) -> list[str]:
     writer = Writer(lambda *_: "")
     run(benchmark, benchmark.variants[0], dataset, writer)
@@ -103,7 +94,6 @@ def prompts(benchmark: Benchmark[Problem], dataset: Dataset[Problem]) -> list[st
 
 def test_the_prompt_of_gsm8k_is_lm_evals_letter_by_letter(lm_eval_tasks: Path) -> None:
     config = yaml.safe_load((lm_eval_tasks / "gsm8k/gsm8k-cot.yaml").read_text())
-    del config["dataset_path"], config["dataset_name"]
     assert prompts(GSM8K, gsm8k()) == rendered(config, APPLES)
 
 
@@ -343,3 +333,40 @@ def test_an_answer_may_be_another_form_of_the_same_formula() -> None:
     written = ["Final Answer: The final answer is $\\frac22$. I hope it is correct.", "\\boxed{2^{\\frac12}}"]
     assert run(MATH, MATH.variants[0], sums(), Writer(lambda n, _: written[n])).score == 1.0
     assert run(MATH, MATH.variants[0], sums(), Writer(lambda n, _: written[1 - n])).score == 0.0
+
+
+@needs_antlr
+@pytest.mark.slow
+def test_formulas_are_as_equal_as_lm_eval_finds_them(lm_eval_tasks: Path) -> None:
+    from lm_eval.tasks.minerva_math.utils import is_equiv
+
+    forms = [
+        *(
+            "\\frac{1}{2}",
+            "0.5",
+            "\\frac{2}{4}",
+            "2^{-1}",
+            "\\sqrt{8}",
+            "2\\sqrt{2}",
+            "x+1",
+            "1+x",
+            "(x+1)^2",
+        ),
+        *(
+            "x^2+2x+1",
+            "\\frac{\\pi}{2}",
+            "90",
+            "\\infty",
+            "(3,\\frac{\\pi}{2})",
+            "p-q",
+            "q-p",
+            "10101_2",
+            "10101",
+        ),
+    ]
+    for start, one in enumerate(forms):
+        for other in forms[start + 1 : start + 4]:
+            assert equivalence.is_equal(one, other) == is_equiv(one, other), (one, other)
+    answers = [item.answer for item in real(MATH).items[:60] if "," not in item.answer]
+    for one, other in pairwise(answers):
+        assert equivalence.is_equal(one, other) == is_equiv(one, other), (one, other)
