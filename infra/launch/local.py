@@ -97,6 +97,7 @@ def _command(job: JobSpec) -> list[str]:
     if job.launch.world_size == 1:
         return [sys.executable, "-m", job.module, *job.args]
     agent = [sys.executable, "-m", "infra.launch.agent", f"--start-method={start_method(job.launch)}"]
+    agent.append(f"--max-restarts={job.launch.max_restarts}")
     return [*agent, f"--nproc-per-node={job.launch.procs_per_node}", "-m", job.module, *job.args]
 
 

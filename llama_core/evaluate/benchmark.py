@@ -55,6 +55,11 @@ class Likelihood(NamedTuple):
     greedy: bool = False
     """True if the model's most likely tokens are the same text."""
 
+    @property
+    def per_token(self) -> float:
+        """What the logarithm of the perplexity is the negative of."""
+        return self.nats / self.tokens
+
 
 Request = Continuation | Whole | Generation
 Answer = Likelihood | list[str]
@@ -110,8 +115,8 @@ class Variant:
 class Verdict:
     """What a benchmark makes of the answers about one item."""
 
-    score: float
-    """What the item adds to the benchmark's score: 0 or 1 in most."""
+    score: float | None
+    """What the item adds to the benchmark's score: 0 or 1 in most; None where nothing could score it."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """JSON values that a person wants to read beside it, or that `figures` needs."""
 
@@ -122,16 +127,18 @@ class Result:
 
     metric: str
     """How the score is counted, such as `accuracy by characters` or `exact match`."""
-    score: float
-    """The figure that the paper's table has, between 0 and 1."""
-    stderr: float
-    """Its standard error over the items."""
+    score: float | None
+    """The figure that the paper's table has, between 0 and 1; None where answers are kept and not scored."""
+    stderr: float | None
+    """Its standard error over the items; None where there is no score."""
     n: int
     """The number of items, or of what the score is the mean of."""
     chance: float | None = None
     """What guessing gives; None where that is nothing."""
     figures: Mapping[str, float] = field(default_factory=dict)
     """Further figures, between 0 and 1 unless their names say otherwise: groups, other metrics."""
+    not_scored: str | None = None
+    """Why there is no score, as a sentence that says what to do; None where there is one."""
 
 
 class Item(Protocol):
@@ -190,6 +197,13 @@ class Benchmark(abc.ABC, Generic[T]):
     def figures(self, variant: Variant, judged: Sequence[tuple[T, Verdict]]) -> Result:
         """Return the result over all items, of which there is at least one."""
 
+    def service(self) -> str | None:
+        """Return the name of the service that scores the answers, where the environment holds its key.
+
+        With another service, or with one where there was none, it is another evaluation.
+        """
+        return None
+
     def missing(self, variant: Variant) -> str | None:
         """Return why this machine cannot run it, as a sentence that says what to do, or None."""
         return None
@@ -202,8 +216,15 @@ def enough(examples: Sequence[T], k: int, name: str) -> Sequence[T]:
     return examples[:k]
 
 
-def mean(scores: Sequence[float]) -> tuple[float, float]:
-    """Return the mean of scores and its standard error."""
+def texts_of(answer: Answer) -> list[str]:
+    """Return the texts of the answer to a generation."""
+    assert isinstance(answer, list)
+    return answer
+
+
+def mean(scores: Sequence[float | None]) -> tuple[float, float]:
+    """Return the mean of scores, of which none is missing, and its standard error."""
+    assert None not in scores
     values = np.asarray(scores, np.float64)
     return float(values.mean()), float(values.std() / math.sqrt(len(values)))
 

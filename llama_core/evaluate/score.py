@@ -2,23 +2,30 @@
 
 Every rank holds the same list of requests and works through the same number of batches, so a model that
 is sharded over the ranks runs its collectives in lockstep. Each rank scores its share, and then all ranks get
-all scores. What texts of a batch have in common at their beginnings is computed once, be it the context of
-several continuations or the examples before several questions, and logits for what is scored alone.
+all scores. What requests have in common, the context of some choices or the examples before some questions,
+passes the model once.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from llama_core.errors import InputError
 from llama_core.model.llama import Llama
-from llama_core.model.tree import SHORTEST, Tree, shared
+from llama_core.model.trees import Branch, Tree, Trees
 from llama_core.tokens.heldout import Pair, windows
 from llama_core.train.distributed import World
+
+LOGITS = 1024  # tokens whose logits are in memory at once
+BESIDE = 256  # tokens of texts after one context, of which each attends to a place for every other
+ALIKE = 48  # tokens that contexts have in common where that is worth an attention of its own
+
+Ids = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -29,10 +36,6 @@ class Score:
     """In nats, summed over the continuation."""
     greedy: bool
     """True if the model's most likely tokens are the same continuation."""
-
-
-LOSSES = 1024  # tokens whose losses are computed together, in float32
-Text = tuple[int, ...]
 
 
 class Scorer:
@@ -61,24 +64,27 @@ class Scorer:
         """
         if (longest := max((len(continuation) for _, continuation in pairs), default=0)) > self.seq_len:
             raise InputError(f"an answer has {longest} tokens, the model sees {self.seq_len} (train.seq_len)")
-        sequences = [(context + continuation)[-(self.seq_len + 1) :] for context, continuation in pairs]
-        targets = [continuation for _, continuation in pairs]
-        assert all(len(t) < len(s) for t, s in zip(targets, sequences)), "a continuation has no context"
-        scored_by = defaultdict[Text, list[int]](list)  # the pairs that differ in their last token alone
-        for i, sequence in enumerate(sequences):
-            scored_by[tuple(sequence[:-1])].append(i)
-        batches = self._batches(sorted(scored_by))
-        results = torch.zeros(len(pairs), 2, dtype=torch.float64)
-        for first in range(0, len(batches), self.world.size):
-            if texts := batches[first + self.world.rank]:
-                rows = [i for text in texts for i in scored_by[text]]
-                ends = [targets[i] for i in rows]
-                results[rows] = self._forward(texts, [len(scored_by[text]) for text in texts], ends)
-            else:  # the other ranks need this one in their collectives
-                self._forward([(0,)], [1], [[0]])
-            self.progress(first + self.world.size, len(batches))
+        seen = [self._seen(context, tuple(continuation)) for context, continuation in pairs]
+        texts: dict[Ids, list[Ids]] = {}
+        for context, continuation in dict.fromkeys(seen):
+            assert context, "a continuation has no context"
+            texts.setdefault(context, []).append(continuation)
+        batches = list(_batches(list(_branches(texts)), self.batch_tokens))
+        batches += [[] for _ in range(-len(batches) % self.world.size)]
+        places = _numbered(batches)
+        results = torch.zeros(len(places), 2, dtype=torch.float64)
+        first = 0
+        for number, batch in enumerate(batches):
+            count = sum(len(branch.texts) for tree in batch for branch in tree.branches)
+            if number % self.world.size == self.world.rank:
+                # The other ranks need this one in their collectives.
+                found = self._forward(batch or [Tree((), [Branch((0,), [(0,)])])])
+                results[first : first + count] = found[:count]
+                self.progress(number + 1, len(batches))
+            first += count
         flat = self.world.sum(*results.flatten().tolist())  # each row was filled by one rank
-        return [Score(value, bool(greedy)) for value, greedy in zip(flat[::2], flat[1::2])]
+        scores = [Score(value, bool(greedy)) for value, greedy in zip(flat[::2], flat[1::2], strict=True)]
+        return [scores[places[pair]] for pair in seen]
 
     def rolling(self, texts: Sequence[list[int]], bos_id: int) -> list[float]:
         """Return the log-likelihood of each whole text, in nats: every token is predicted once, BOS never.
@@ -91,49 +97,97 @@ class Scorer:
                 pairs.append(pair)
                 owners.append(owner)
         sums = [0.0] * len(texts)
-        for owner, score in zip(owners, self.score(pairs)):
+        for owner, score in zip(owners, self.score(pairs), strict=True):
             sums[owner] += score.loglikelihood
         return sums
 
-    def _batches(self, texts: list[Text]) -> list[list[Text]]:
-        """Return batches of texts, which are sorted.
-
-        Empty batches at the end give every rank the same number of batches.
-        """
-        batches: list[list[Text]] = []
-        room = 0
-        for text in texts:
-            common = shared(batches[-1][-1], text) if batches else 0
-            needed = len(text) - max(0, common - SHORTEST + 1)  # no fewer are shared
-            if not batches or needed > room:
-                batches.append([])
-                room, needed = self.batch_tokens, len(text)
-            batches[-1].append(text)
-            room -= needed
-        return batches + [[] for _ in range(-len(batches) % self.world.size)]
+    def _seen(self, context: Sequence[int], continuation: Ids) -> tuple[Ids, Ids]:
+        """Return what the model sees of a context, and the continuation."""
+        room = self.seq_len + 1 - len(continuation)
+        return tuple(context[-room:]), continuation
 
     @torch.no_grad()
-    def _forward(self, texts: list[Text], counts: list[int], ends: list[list[int]]) -> Tensor:
-        """Return (log-likelihood, greedy) of each of `ends`: float64 (N, 2).
-
-        The first so many as `counts` says are ends of the first text, each without its last token there.
-        """
-        tree = Tree(texts, self.model.backend, self.world.device)
-        places = [place for place, count in zip(tree.places, counts) for _ in range(count)]
-        at = [i for place, end in zip(places, ends) for i in place[len(place) - len(end) :]]
-        chosen = torch.tensor(at, device=self.world.device)
-        wanted = torch.tensor([token for end in ends for token in end], device=self.world.device)
+    def _forward(self, batch: Sequence[Tree]) -> Tensor:
+        """Return (log-likelihood, greedy) of each text of the trees: float64 (texts, 2)."""
+        trees = Trees(batch, self.world.device)
+        ids = [i for tree in batch for branch in tree.branches for text in branch.texts for i in text]
+        targets = torch.tensor(ids, dtype=torch.int64, device=self.world.device)  # (T,)
+        at = [place for places in trees.places for place in places]
+        before = torch.tensor(at, dtype=torch.int64, device=self.world.device)
 
         def head(hidden: Tensor, output: nn.Linear) -> Tensor:
-            return output(hidden[0, chosen])
+            """Return the log-likelihoods of the targets, and which of them are the most likely: (T, 2)."""
+            found = [torch.empty(0, 2, device=hidden.device)]
+            for some, wanted in zip(before.split(LOGITS), targets.split(LOGITS), strict=True):
+                logits = output(hidden[0, some]).float()  # (LOGITS, V)
+                nats = -F.cross_entropy(logits, wanted, reduction="none")
+                found.append(torch.stack([nats, (logits.argmax(-1) == wanted).float()], 1))
+            return torch.cat(found)
 
-        logits = self.model(tree.tokens, cache=tree, head=head)  # (N, V)
-        found = [
-            (-F.cross_entropy(some.float(), right, reduction="none").double(), some.argmax(-1) == right)
-            for some, right in zip(logits.split(LOSSES), wanted.split(LOSSES))
-        ]
-        lengths = [len(end) for end in ends]
-        nats, greedy = (torch.cat(column).cpu().split(lengths) for column in zip(*found))
-        return torch.tensor(
-            [[float(n.sum()), float(g.all())] for n, g in zip(nats, greedy)], dtype=torch.float64
-        )
+        found = self.model(trees.ids, cache=trees, head=head).double().cpu()
+        lengths = [len(places) for places in trees.places]
+        rows = [(float(part[:, 0].sum()), float(part[:, 1].all())) for part in found.split(lengths)]
+        return torch.tensor(rows, dtype=torch.float64)
+
+
+def _branches(texts: dict[Ids, list[Ids]]) -> Iterator[Branch]:
+    """Yield contexts in the order of their tokens, each with as many of its texts as attend together."""
+    for context in sorted(texts):
+        some: list[Ids] = []
+        for text in texts[context]:
+            if some and sum(map(len, some)) + len(text) > BESIDE:
+                yield Branch(context, some)
+                some = []
+            some.append(text)
+        yield Branch(context, some)
+
+
+def _batches(branches: Sequence[Branch], size: int) -> Iterator[list[Tree]]:
+    """Yield trees that have at most `size` tokens together, unless a single branch has more."""
+    batch: list[Tree] = []
+    for run in _runs(branches):
+        alike = min((_alike(a.context, b.context) for a, b in pairwise(run)), default=0)
+        head = run[0].context[: min(alike, *(len(branch.context) - 1 for branch in run))]
+        used, some = sum(tree.size for tree in batch), list[Branch]()
+        for branch in run:
+            new = Branch(branch.context[len(head) :], branch.texts)
+            if used + (len(head) if not some else 0) + new.size > size and (batch or some):
+                yield [*batch, *([Tree(head, some)] if some else [])]
+                batch, some, used = [], [], 0
+            used += new.size + (len(head) if not some else 0)
+            some.append(new)
+        batch.append(Tree(head, some))
+    if batch:
+        yield batch
+
+
+def _runs(branches: Sequence[Branch]) -> Iterator[list[Branch]]:
+    """Yield branches one after the other whose contexts begin alike."""
+    run: list[Branch] = []
+    for branch in branches:
+        if run and _alike(run[-1].context, branch.context) < ALIKE:
+            yield run
+            run = []
+        run.append(branch)
+    if run:
+        yield run
+
+
+def _alike(a: Sequence[int], b: Sequence[int]) -> int:
+    """Return how many tokens two contexts begin with that are the same, or 0 where there are few."""
+    if a[:ALIKE] != b[:ALIKE]:
+        return 0
+    size = min(len(a), len(b))
+    other = np.asarray(a[:size]) != np.asarray(b[:size])
+    return int(other.argmax()) if other.any() else size
+
+
+def _numbered(batches: Sequence[Sequence[Tree]]) -> dict[tuple[Ids, Ids], int]:
+    """Return the number of each text after its context, in the order of the batches."""
+    found: dict[tuple[Ids, Ids], int] = {}
+    for batch in batches:
+        for tree in batch:
+            for branch in tree.branches:
+                for text in branch.texts:
+                    found[(*tree.head, *branch.context), tuple(text)] = len(found)
+    return found

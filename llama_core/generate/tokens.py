@@ -22,6 +22,7 @@ from llama_core.train.distributed import World
 
 ROWS = 32  # texts that are continued at once
 READ_AT_ONCE = 2048  # tokens of prompts in one forward pass
+NO_PROBABILITIES = "the model gives no probabilities: its weights hold infinities, or what is no number"
 
 
 @dataclass(frozen=True)
@@ -231,9 +232,7 @@ class _Batch:
         found = []
         for row, token, logprob, others in zip(ready, ids.tolist(), logprobs, likely, strict=True):
             if token < 0:
-                raise InputError(
-                    "the model gives no probabilities: its weights hold infinities, or what is no number"
-                )
+                raise InputError(NO_PROBABILITIES)
             row.new.append(token)
             found.append((row, Token(row.reading.number, row.sample, token, logprob, others)))
         return found

@@ -7,7 +7,7 @@ many as each of them has, one after the other in a single sequence: no product o
 import itertools
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,17 +18,6 @@ from llama_core.errors import InputError
 GROUP = 8  # slots whose texts attend together, padded to the longest of them, where no kernel takes lengths
 GROWTH = 256  # positions that there is room for beyond those that are needed, as the slots grow
 FLASH_DIMS = range(8, 257, 8)  # the sizes of heads that PyTorch's flash attention takes
-
-
-class Past(Protocol):
-    """What the tokens of a forward pass continue, each in its own place of its own text."""
-
-    positions: Tensor
-    """The place of each token in its text: int64 (N,)."""
-
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Return what the queries of one layer take from their texts up to them. All are (1, N, H, D)."""
-        ...
 
 
 class Span(NamedTuple):

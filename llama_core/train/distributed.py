@@ -1,6 +1,7 @@
 """The processes of a training: which of them this one is, and what they tell one another."""
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,11 +10,16 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
-from llama_core.errors import LaunchError
+from llama_core.errors import LaunchError, LlamaError
 from llama_core.train.memory import keep_freed_memory
 from llama_core.train.network import LOOPBACK, open_store, restrict_messages, stay_on_loopback
 
 T = TypeVar("T")
+# How gloo and NCCL say that the process at the other end is gone.
+GONE = re.compile(
+    r"closed by peer|reset by peer|refused|Broken pipe|[Tt]imed out|remote process (exited|has terminated)"
+    r"|remote error|Socket (Timeout|Closed)|failed to (recv|send)"
+)
 TIMEOUT = timedelta(minutes=10)  # how long a process waits for the others
 
 
@@ -53,6 +59,27 @@ class World:
         if said[1] is not None:
             raise said[1]
         return said[0]
+
+    def all_of(self, do: Callable[[], T]) -> list[T]:
+        """Call `do` on every rank, and return by rank, on rank 0, what it returns; nothing on the others.
+
+        Raises on every rank the first of the errors of the project, or of missing files, if there are any.
+        """
+        value: Any = None
+        error: Exception | None = None
+        try:
+            value = do()
+        except (LlamaError, FileNotFoundError) as caught:
+            error = caught
+        said = self.gather((error, value))
+
+        def check() -> None:
+            for failed, _ in said:
+                if failed is not None:
+                    raise failed
+
+        self.agree(check)
+        return [value for _, value in said]
 
     def ensure_group(self) -> None:
         """Make a process group of one if this process is alone, for a library that needs a group."""
@@ -103,6 +130,11 @@ def join(device: str) -> World:
 
 def _backend(device: torch.device) -> str:
     return "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+
+
+def is_left_alone(error: RuntimeError) -> bool:
+    """Tell whether an error means that another process of the group is gone, rather than a fault here."""
+    return GONE.search(str(error)) is not None
 
 
 def close_group() -> None:

@@ -1,9 +1,6 @@
 """The training loop: fetch a batch, forward and backward in micro-batches, clip, update, log, save."""
 
 import logging
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
 
@@ -27,6 +24,7 @@ from llama_core.train.profile import Profile
 from llama_core.train.saving import Saver
 from llama_core.train.stability.guard import Guard, batch_of
 from llama_core.train.stability.returns import Steps, check_returns, past
+from llama_core.train.stability.stop import Stop
 from llama_core.train.stability.watchdog import Watchdog
 from llama_core.train.start import begin
 from llama_core.train.validation import Sample, Validation
@@ -63,9 +61,10 @@ def train(
 ) -> bool:
     """Train from the newest checkpoint, or else from where `start.begin` says, to the step's manifest.
 
-    `heldout`: what the model is validated on. Returns False where SIGTERM stopped it before the end, with its
-    progress saved. Raises DivergedError where too many steps make no update (see `stability.guard`),
-    InputError where `data` is not what the step was trained on, and StoreError.
+    `heldout`: what the model is validated on. Returns False where SIGTERM or SIGUSR1 stopped it before the
+    end, with its progress saved; of the step that it was in nothing is kept. Raises DivergedError where too
+    many steps make no update (see `stability.guard`), InputError where `data` is not what the step was
+    trained on, and StoreError.
     """
     cfg, run = recipe.train, recipe.run
     model = build(recipe, vocab_size, world)
@@ -82,6 +81,10 @@ def train(
         metrics = Metrics(step, recipe, vocab_size, data.sources, mesh, at.record, at.passed_over)
         return metrics, Guard(cfg, at.norms, world.device)
 
+    def here(n: int) -> TrainState:
+        seen = cfg.tokens_before(n + 1)
+        return replace(progress, step=n, tokens=seen, loss=metrics.loss, norms=guard.norms())
+
     progress = checkpoint.load(step, model, optimizer, world)
     if progress is None:
         progress = begun()
@@ -94,62 +97,61 @@ def train(
     validation = Validation(heldout, model, recipe, bos_id)
     profile = Profile(step, recipe, world)
     watchdog = Watchdog(step, world, run.hang_after)
-    saver = Saver(step, recipe, model, optimizer, world, watchdog)
+    saver = Saver(step, recipe, model, optimizer, world, watchdog, progress)
 
-    with _sigterm() as asked_to_stop, watchdog:
+    with Stop(world) as stop, watchdog:
         for n in collected_between(steps):
             watchdog.beat(n)
             profile.begin(n)
             metrics.begin()
             batch = data.batch(batch_of(n, progress.passed_over), mesh.data_rank, mesh.data_size)
             metrics.lap("data")
-            rows = backward(model, torch.from_numpy(batch.tokens), recipe, bos_id)
+            rows = backward(model, torch.from_numpy(batch.tokens), recipe, bos_id, stop.now)
+            if rows is None:
+                metrics.settle()
+                watchdog.beat(n)
+                if saver.settle(n - 1):
+                    return True
+                if progress.step < n - 1 or saver.failed:
+                    saver.save(here(n - 1), metrics, stopping=True)
+                return False
             metrics.lap("passes")
             grad_norm = clip(model.parameters(), cfg.grad_clip)
             allowed = guard.allows(grad_norm)
             update(optimizer, n, cfg, allowed)
             metrics.lap("optimizer")
-            told = (bool(asked_to_stop), data.fetched_pages)
-            stopping = metrics.step(n, rows, batch.sources, grad_norm, allowed, *told)
+            told = (data.fetched_pages, saver.ended, saver.wants)
+            metrics.step(n, rows, batch.sources, grad_norm, allowed, *told)
+            if saver.hear(metrics.saves, n):
+                return True  # another attempt has finished this step
             if profile.ends(n) or n == cfg.steps:
                 metrics.settle()
             if bad := metrics.unstable:
                 metrics.settle()
+                if saver.settle(n):
+                    return True
                 check_returns(bad, progress, cfg)
                 back = checkpoint.go_back(step, bad[0], model, optimizer, world) or begun()
                 progress = past(bad, progress, back)
                 metrics, guard = watching(progress)
+                saver.go_on_after(progress)
                 steps.go_on_after(progress.step)
                 continue
-            if validation.due(n):
+            if validation.due(n) and (n == cfg.steps or not stop.now()):
                 metrics.settle()
                 watchdog.beat(n)
                 metrics.add(validation.bits_per_byte())
-            if not (saver.due(n) or stopping):
+            if not saver.due(n, metrics.wants_save):
                 continue
             metrics.settle()
+            metrics.wants_save = False
             watchdog.beat(n)
-            seen = cfg.tokens_before(n + 1)
-            here = replace(progress, step=n, tokens=seen, loss=metrics.loss, norms=guard.norms())
-            saved = saver.save(here, metrics, stopping)
+            saved = saver.save(here(n), metrics)
             if saved is None:
-                return True  # another attempt has finished this step
+                return True
             progress = saved
-            if stopping and n < cfg.steps:
-                return False
 
     digest = model_digest(model, world)
     facts = {"parameters": recipe.model.n_params(vocab_size), "loss": progress.loss}
     world.agree(lambda: checkpoint.finish(step, progress, run.keep, digest, facts))
     return True
-
-
-@contextmanager
-def _sigterm() -> Iterator[list[int]]:
-    """Return a list that gets an item as soon as the process is asked to end, instead of ending it."""
-    asked: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -1,5 +1,7 @@
 """The training of a job's step: from its inputs on the store to its manifest."""
 
+import logging
+
 from llama_core import program
 from llama_core.job import Job
 from llama_core.tokenizer.model import Tokenizer
@@ -8,12 +10,24 @@ from llama_core.train import distributed, loop
 from llama_core.train.parallel.mesh import Mesh
 from llama_core.train.validation import sample_of
 
+log = logging.getLogger(__name__)
+
 
 def main(url: str, sha256: str | None = None) -> int:
     """Train the step of the job at `url`, and return the exit code (see `program`).
 
     `sha256`: the job's digest.
     """
+    try:
+        return _train(url, sha256)
+    except RuntimeError as error:
+        if not distributed.is_left_alone(error):
+            raise
+        log.exception("another process of the job is gone")
+        return program.LEFT_ALONE
+
+
+def _train(url: str, sha256: str | None) -> int:
     job = Job.load(url, sha256)
     recipe = job.recipe
     world = distributed.join(recipe.launch.device)
@@ -21,9 +35,9 @@ def main(url: str, sha256: str | None = None) -> int:
         return 0
     tokenizer = Tokenizer.load(job.input("tokenizer"))
     node = Mesh.of(recipe.layout, world).data_ranks_of_node
-    data = Loader(job.input("tokens"), recipe.train, recipe.mixture, tokenizer.n_words, node)
-    corpus = job.input("corpus") if "corpus" in job.step.parents else None
-    heldout = sample_of(recipe, corpus, tokenizer, world)
+    tokens = job.input("tokens")
+    data = Loader(tokens, recipe.train, recipe.mixture, tokenizer.n_words, node)
+    heldout = sample_of(recipe, tokens, tokenizer, world)
     done = loop.train(job.step, recipe, data, tokenizer.n_words, tokenizer.bos_id, world, heldout)
     data.close()
     distributed.close_group()

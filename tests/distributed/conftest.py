@@ -10,6 +10,7 @@ from typing import Any
 
 import programs
 import pytest
+from trainings import HELD_OUT
 
 from llama_core.artifact import Artifact
 from llama_core.corpus.document import Document, document_id, write_documents
@@ -18,7 +19,7 @@ from llama_core.job import Job
 from llama_core.phases import execute
 from llama_core.recipe import Recipe
 from llama_core.recipes.load import load_recipe
-from llama_core.step import Implied, Step
+from llama_core.step import Implied, Inputs, Step
 from llama_core.store import Store
 from llama_core.tokenizer.train import train_tokenizer
 from llama_core.tokens import shards
@@ -123,5 +124,44 @@ def training(tokens: tuple[Store, Artifact, Artifact]) -> Callable[..., Training
         identity |= {"model": recipe.model.identity()}
         inputs = {"tokens": data, "tokenizer": Implied(tokenizer)}
         return Training(Job(Step(store, "train", REVISION, identity, inputs), recipe))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def prepared(tokens: tuple[Store, Artifact, Artifact]) -> Artifact:
+    """Tokens with held-out text beside them: short documents, and one that is longer than a sequence."""
+    store, tokenizer, _ = tokens
+    step = Step(store, "corpus", 1, {"heldout": True})
+    for source in ("code", "docs"):
+        with step.shard(f"{source}.one") as shard:
+            for split, texts in (("heldout", HELD_OUT), ("train", [f"{i} of them" * 20 for i in range(300)])):
+                rows = [
+                    Document(
+                        document_id(source, f"{split} {i}"), f"{source} {t}", source, "", "", "", "", "{}"
+                    )
+                    for i, t in enumerate(texts)
+                ]
+                with shard.publish(f"{source}.one/{split}.parquet") as file:
+                    write_documents(file, rows)
+                shard.counts[f"documents.{split}"] = len(rows)
+            shard.facts = {"source": source, "group": "one"}
+    text = TrainingText(step.commit([f"{source}.one" for source in ("code", "docs")]))
+    made = Step(store, "tokens", 1, {}, {"corpus": text})
+    return execute(made, shards.plan(made, text, tokenizer, text.shards))
+
+
+@pytest.fixture
+def validated(training: Callable[..., Any], prepared: Artifact) -> Callable[..., Any]:
+    """As `training`, with held-out text."""
+
+    def make(**overrides: Any) -> Any:
+        made = training(**overrides)
+        old = made.step
+        tokenizer = Implied(Artifact.load(old.root, old.parents["tokenizer"][0]))
+        inputs: Inputs = {"tokens": prepared, "tokenizer": tokenizer}
+        step = Step(old.root, "train", REVISION, {"test": secrets.token_hex(8)}, inputs)
+        made.job = Job(step, made.job.recipe)
+        return made
 
     return make

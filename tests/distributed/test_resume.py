@@ -41,7 +41,7 @@ def test_bf16_goes_on_to_the_same_bits(training):
 @pytest.mark.parametrize(
     "at",
     [
-        "step-00000010/__0_0.distcp",
+        "step-00000010/00000.data",
         "shards/step-00000010.json",
         pytest.param("step-00000010/state.json", marks=pytest.mark.slow),
         pytest.param("manifest.json", marks=pytest.mark.slow),
@@ -93,12 +93,12 @@ def test_sigterm_saves_and_another_layout_goes_on(training, undisturbed):
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(training, undisturbed):
     run = training(**EVERY_5)
     run_and_die(run, "manifest.json")
-    damage(run, "step-00000015", "/__0_0.distcp")
+    damage(run, "step-00000015", "/00000.data")
     damage(run, "step-00000020", at=0)
     output = run.run(2)
     assert "step-00000020 cannot be used" in output and "shards/step-00000020.json is damaged" in output
     assert re.search(
-        r"step-00000015 cannot be used.* (model|optimizer)\.\S+@0\S* of \S+__0_0.distcp is damaged", output
+        r"step-00000015 cannot be used.* (model|optimizer)\.\S+@0\S* of \S+00000.data is damaged", output
     )
     assert '"step": 11,' in output and '"step": 10,' not in output
     for (step, loss, _), (_, expected, _) in zip(end_of(run)[1], end_of(undisturbed)[1], strict=True):
@@ -108,8 +108,8 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(training, und
 def test_with_no_whole_checkpoint_left_nothing_is_trained(training):
     run = training(**{"run.save_every": 10, "run.keep": 1})
     run_and_die(run, "manifest.json")
-    damage(run, "step-00000010", "/metadata.json")
-    damage(run, "step-00000020", "/__0_0.distcp", at=-1)
+    damage(run, "step-00000010", "/layout.json")
+    damage(run, "step-00000020", "/00000.data", at=-1)
     output = run.run(1, expect=2)
     assert "@error no checkpoint of" in output and "step-00000010" in output
     assert "@metrics" not in output

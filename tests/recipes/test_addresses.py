@@ -42,7 +42,7 @@ GOLDEN = {
         "corpus": "27cc8ea62659f1ec",
         "decontaminate": "891cda10474e898a",
         "tokenizer": "5d0d5dfa7a19a6ff",
-        "tokens": "14761f761a7d6e58",
+        "tokens": "fef332975d1fc9d1",
         "train": "86e988afb3898826",
         "evaluate": "8b8891d660b1b5e7",
         "export": "2df33a58957b22cf",
@@ -54,7 +54,7 @@ GOLDEN = {
         "corpus": "629d06c3c4abbfc8",
         "decontaminate": "891cda10474e898a",
         "tokenizer": "73a90d90fb85fb31",
-        "tokens": "14761f761a7d6e58",
+        "tokens": "fef332975d1fc9d1",
         "train": "ccd0f351f9ef6ccc",
         "evaluate": "09b8fb26b03b61c0",
         "export": "2df33a58957b22cf",
@@ -76,7 +76,7 @@ GOLDEN = {
         "corpus": "9f27915623d71881",
         "decontaminate": "891cda10474e898a",
         "tokenizer": "8fd803933d647ff7",
-        "tokens": "14761f761a7d6e58",
+        "tokens": "fef332975d1fc9d1",
         "train": "3147ecdee299984a",
         "evaluate": "bba279bdc6013964",
         "export": "2df33a58957b22cf",
@@ -172,6 +172,7 @@ def test_the_sizes_differ_in_their_training_alone(addresses: Any, name: str) -> 
 
 def test_where_work_is_done_is_part_of_no_address(addresses: Any) -> None:
     elsewhere = {"launch.procs_per_node": 4, "layout.micro_batch": 4, "run.workers": 7, "name": "other"}
+    elsewhere |= {"evaluate.launch.nodes": 3, "evaluate.at": "{every: 5000, tasks: [piqa]}"}
     assert addresses("micro", **elsewhere) == GOLDEN["micro"]
 
 

@@ -9,32 +9,56 @@ from llama_core.corpus.formats import json_lines
 from llama_core.errors import InputError
 from llama_core.evaluate.benchmark import File
 
-MAX_FIELD = 1 << 27  # characters that a field of a table may have
+csv.field_size_limit(1 << 27)  # characters that a field of a table may have
 T = TypeVar("T")
 
 
 def items(
-    files: Iterable[File], make: Callable[[Any], T], rows: Callable[[File], Iterator[tuple[int, Any]]]
+    files: Iterable[File],
+    make: Callable[[Any], T],
+    rows: Callable[[File], Iterator[tuple[int, Any]]],
+    unit: str = "line",
 ) -> list[T]:
     """Return what `make` makes of each row of the files; it raises ValueError where a row is none.
 
-    Raises InputError, which names the file and the line.
+    `rows` yields rows with their numbers, which count the file's `unit`, and names the place itself where
+    there is no row. Raises InputError, which names the file and the place.
     """
     found = []
     for file in files:
-        line = 0
         try:
-            for line, row in rows(file):  # noqa: B007
-                found.append(make(row))
+            for number, row in rows(file):
+                found.append(_made(make, f"{unit} {number}", row))
         except ValueError as error:
-            where = f"{file.name}, line {line}" if "line" not in str(error) else file.name
-            raise InputError(f"{where}: {error}") from error
+            parting = ", " if str(error).startswith(("line ", f"{unit} ")) else ": "
+            raise InputError(f"{file.name}{parting}{error}") from error
     return found
+
+
+def _made(make: Callable[[Any], T], place: str, row: Any) -> T:
+    """Return what `make` makes of a row. Raises ValueError, which names the place of the row."""
+    try:
+        return make(row)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error
 
 
 def json_rows(file: File) -> Iterator[tuple[int, Any]]:
     """Yield the values of lines of JSON with the lines' numbers, from 1. Raises ValueError."""
     yield from json_lines.values(file.content, file.name)
+
+
+def json_list(file: File, key: str) -> Iterator[tuple[int, Any]]:
+    """Yield the values of the list that a file's one JSON object has under a key, with their numbers, from 1.
+
+    Raises ValueError.
+    """
+    yield from enumerate(value(json_lines.parse_line(file.content), key, list), 1)
+
+
+def json_object(file: File) -> Iterator[tuple[int, Any]]:
+    """Yield the one JSON value of a file, with the number 1. Raises ValueError."""
+    yield 1, json_lines.parse_line(file.content)
 
 
 def table_rows(file: File, delimiter: str = ",") -> Iterator[tuple[int, dict[str, str]]]:
@@ -43,8 +67,20 @@ def table_rows(file: File, delimiter: str = ",") -> Iterator[tuple[int, dict[str
     try:
         for row in reader:
             if None in row or None in row.values():
-                raise ValueError(f"it has not {len(reader.fieldnames or ())} fields, as the first row has")
+                fields = len(reader.fieldnames or ())
+                raise ValueError(f"line {reader.line_num}: it has not {fields} fields, as the first row has")
             yield reader.line_num, row
+    except csv.Error as error:
+        raise ValueError(f"line {reader.line_num}: {error}") from error
+
+
+def bare_rows(file: File) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of a table that names no columns, with their lines. Raises ValueError."""
+    reader = csv.reader(io.StringIO(_decoded(file), newline=""), strict=True)
+    try:
+        for fields in reader:
+            if fields:
+                yield reader.line_num, fields
     except csv.Error as error:
         raise ValueError(f"line {reader.line_num}: {error}") from error
 

@@ -1,6 +1,6 @@
 """The figures of a step, which are summed over all processes while the next step is computed.
 
-They are one small vector: the wish to stop, what the process has used, and the tokens and the loss of each
+They are one small vector: what the process has used, and the tokens and the loss of each
 source. Nothing waits for the device or for another process until a step is read, and by then the device has
 the next one to do.
 """
@@ -18,7 +18,8 @@ from torch import Tensor
 from llama_core.train.metrics.clock import Laps
 from llama_core.train.parallel.mesh import Mesh
 
-FIRST = ("stopping", "joules", "fetches", "grad_norm", "skipped", "bad", "bad_ranks")
+OWN = ("joules", "fetches", "saves", "wants_save")
+FIRST = (*OWN, "grad_norm", "skipped", "bad", "bad_ranks")
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,6 @@ class StepFigures:
     """What all processes together tell of one step."""
 
     step: int
-    stopping: bool
-    """True if a process was asked to end."""
     grad_norm: float
     tokens: dict[str, int]
     """The number of targets of each source."""
@@ -37,6 +36,10 @@ class StepFigures:
     """The energy that all devices took."""
     fetches: float
     """The number of pages that the loaders fetched."""
+    saves: int
+    """How many tasks of saves have ended, since the training has begun (see `saving.Saver`)."""
+    wants_save: bool
+    """True if a process wants a save."""
     skipped: bool
     """True if the step made no update."""
     bad: int
@@ -74,9 +77,10 @@ class Figures:
         allowed: Tensor,
         laps: Laps,
         *,
-        stopping: bool = False,
         joules: float = 0.0,
         fetches: float = 0.0,
+        saves: int = 0,
+        wants_save: bool = False,
     ) -> None:
         """Send the figures of a step. `rows`: float32 (B,), as `passes.backward` returns them.
 
@@ -86,13 +90,14 @@ class Figures:
         world = self._mesh.world
         of_source = torch.from_numpy(sources)[None, :] == torch.arange(len(self._sources))[:, None]
         tokens = of_source.sum(1) * (seq_len if self._counts else 0)
-        told = torch.cat([torch.tensor([stopping, joules, fetches], dtype=torch.float64), tokens.double()])
+        own = torch.tensor([joules, fetches, saves, wants_save], dtype=torch.float64)
+        told = torch.cat([own, tokens.double()])
         told, one_hot = self._to_device(told), self._to_device(of_source.double())
         first = torch.stack([grad_norm.double(), (~allowed).double()])
         first = first if world.rank == 0 else torch.zeros_like(first)
         bad = (~rows.isfinite()).any().double()
         bad = torch.stack([bad, bad * world.rank])
-        vector = torch.cat([told[:3], first, bad, told[3:], one_hot @ rows.double()])
+        vector = torch.cat([told[: len(OWN)], first, bad, told[len(OWN) :], one_hot @ rows.double()])
         work = dist.all_reduce(vector, async_op=True) if world.size > 1 else None
         ready: Any = work
         if world.device.type == "cuda":
@@ -116,12 +121,13 @@ class Figures:
         tokens, nats = values[len(FIRST) : len(FIRST) + k], values[len(FIRST) + k :]
         return StepFigures(
             step,
-            first["stopping"] > 0,
             first["grad_norm"],
             {name: int(n) for name, n in zip(self._sources, tokens)},
             dict(zip(self._sources, nats)),
             first["joules"],
             first["fetches"],
+            int(first["saves"]),
+            first["wants_save"] > 0,
             first["skipped"] > 0,
             int(first["bad"]),
             int(first["bad_ranks"]),

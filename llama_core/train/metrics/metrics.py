@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -53,12 +53,17 @@ class Metrics:
         self._utilization = Utilization(recipe, vocab_size, peak)
         self._record = Record(step, newest)
         self._open: dict[str, Any] = {}  # the record of the newest step that was read
+        self._next: dict[str, Any] = {}  # what the record after it has besides
         self._seconds: float | None = None  # that a step takes, smoothed
         self._fetches = 0
         self._settled = True
         self._clock = Clock(mesh.world.device)
         self.loss = math.nan
         """The loss of the newest step that was read and made an update."""
+        self.saves = 0
+        """What the savers of all processes have told together."""
+        self.wants_save = False
+        """True once a process wants a save; whoever saves sets it back."""
         self.unstable: Span | None = None
         """The first and the last of the steps in a row that made no update, if they are too many."""
 
@@ -79,20 +84,21 @@ class Metrics:
         sources: NDArray[np.int64],
         grad_norm: Tensor,
         allowed: Tensor,
-        stopping: bool = False,
         fetches: int = 0,
-    ) -> bool:
+        saves: int = 0,
+        wants_save: bool = False,
+    ) -> None:
         """Take the figures of step `n` (1 is the first), and read those of the step before.
 
-        Returns whether a process was asked to end, in the step before or earlier. `fetches`: the pages that
-        this process has fetched so far.
+        `fetches`: the pages that this process has fetched so far; `saves`, `wants_save`: what its `Saver`
+        tells.
         """
         fetched, self._fetches = fetches - self._fetches, fetches
         self._figures.send(
             n, rows, sources, self._cfg.seq_len, grad_norm, allowed, self._clock.step(),
-            stopping=stopping, joules=self._energy.joules(), fetches=fetched,
+            joules=self._energy.joules(), fetches=fetched, saves=saves, wants_save=wants_save,
         )  # fmt: skip
-        return self._read(keep=1)
+        self._read(keep=1)
 
     def settle(self) -> None:
         """Read all steps. Call this before anything is made of the weights."""
@@ -104,24 +110,31 @@ class Metrics:
         if self._open:
             self._open |= values
 
-    def publish(self) -> Object | None:
-        """Publish the record of all steps that were read, and return its newest segment, on rank 0."""
-        self._close()
-        return self._record.publish() if self._mesh.world.rank == 0 else None
+    def add_to_next(self, values: dict[str, Any]) -> None:
+        """Add to the record of the next step: what was done before it began."""
+        self._next |= values
 
-    def _read(self, keep: int) -> bool:
+    def seal(self) -> Callable[[], Object | None]:
+        """End a segment of the record after all steps that were read, on rank 0.
+
+        Returns what publishes it, in a thread if need be, and returns the newest segment.
+        """
+        self._close()
+        self._record.seal()
+        return self._record.publish
+
+    def _read(self, keep: int) -> None:
         """Read all steps but the newest `keep`."""
-        stopping = False
         while len(self._figures) > keep:
             self._close()
             figures = self._figures.read()
-            stopping = stopping or figures.stopping
+            self.saves, self.wants_save = figures.saves, self.wants_save or figures.wants_save
             self._check(figures)
             if self._mesh.world.rank == 0:
-                self._open = self._record_of(figures)
+                self._open = self._record_of(figures) | self._next
+                self._next = {}
         if keep:
             self._close()
-        return stopping
 
     def _check(self, figures: StepFigures) -> None:
         """Tell of a step that made no update, and note whether there were too many of them in a row."""
