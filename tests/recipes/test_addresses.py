@@ -172,6 +172,7 @@ def test_the_sizes_differ_in_their_training_alone(addresses: Any, name: str) -> 
 
 def test_where_work_is_done_is_part_of_no_address(addresses: Any) -> None:
     elsewhere = {"launch.procs_per_node": 4, "layout.micro_batch": 4, "run.workers": 7, "name": "other"}
+    elsewhere |= {"evaluate.launch.nodes": 3, "evaluate.at": "{every: 5000, tasks: [piqa]}"}
     assert addresses("micro", **elsewhere) == GOLDEN["micro"]
 
 
