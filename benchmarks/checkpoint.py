@@ -1,6 +1,6 @@
 """What does a checkpoint of 65B cost rank 0 at 2,048 ranks, what a resume, and how long does a save stall?
 
-    python -m benchmarks.checkpoint [--ranks 512 1024 2048] [--dcp 64 128 256] [--megabytes 1100]
+    python -m benchmarks.checkpoint [--ranks 512 1024 2048] [--dcp 64 256] [--megabytes 1100]
 
 The ranks are simulated: one process has the real shapes and splits of the recipe `65b` on a grid of so many
 ranks, as DTensors without values, and runs the project's own code on them. `save`: rank 0's work beside its
@@ -12,7 +12,8 @@ The peer is torch's DCP on the same shapes: `create_global_plan` of its planner,
 save, and unpickling its metadata, as a resume does. Its cost is quadratic, so it runs with fewer ranks.
 
 The stall is that of real saves of one process to the local disk: of a save that is waited for, and of one
-beside which training goes on. Medians of several turns. The last line is JSON.
+beside which training goes on. Medians of several turns; the other figures are CPU seconds. The last line is
+JSON.
 """
 
 import argparse
@@ -20,7 +21,6 @@ import json
 import pickle
 import resource
 import secrets
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -30,8 +30,10 @@ from io import BytesIO
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from torch.distributed.checkpoint import metadata, planner
 from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
 from torch.testing._internal.distributed.fake_pg import FakeStore
@@ -67,7 +69,7 @@ WITHOUT_TP = {"tp": 1, "loss_parallel": False, "micro_batch": 1}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--ranks", type=int, nargs="+", default=[512, 1024, 2048])
-    parser.add_argument("--dcp", type=int, nargs="*", default=[64, 128, 256])
+    parser.add_argument("--dcp", type=int, nargs="*", default=[64, 256])
     parser.add_argument(
         "--megabytes", type=int, default=1100, help="size of the save whose stall is measured"
     )
@@ -79,21 +81,20 @@ def main() -> None:
         return
     results = []
     for ranks in sorted({*options.ranks, *options.dcp}):
-        ours = dcp = None
-        if ranks in options.ranks or ranks in options.dcp:
-            with tempfile.TemporaryDirectory(prefix="llama-checkpoint-") as folder:
-                ours = run("save", ranks, folder)
-                ours |= {"same": run("resume", ranks, folder, "same")}
-                ours |= {"other": run("resume", ranks, folder, "other")}
-        if ranks in options.dcp:
-            dcp = run("dcp", ranks)
-        results += told(ranks, ours, dcp)
+        with tempfile.TemporaryDirectory(prefix="llama-checkpoint-") as folder:
+            ours = run("save", ranks, folder)
+            ours |= {which: run("resume", ranks, folder, which) for which in ("same", "other")}
+        results += told(ranks, ours, run("dcp", ranks) if ranks in options.dcp else None)
     stall = run("stall", options.megabytes)
     print(
         f"\na save of {stall['bytes'] / 1e9:.2f} GB: {stall['blocking']:.2f} s if it is waited for, "
-        f"a stall of {stall['stall']:.3f} s otherwise ({stall['stall'] / stall['blocking']:.1%})"
+        f"{stall['blocking_cpu']:.2f} of them on the CPU; otherwise a stall of {stall['stall']:.2f} s, "
+        f"{stall['stall_cpu']:.2f} on the CPU: {stall['stall'] / stall['blocking']:.1%} of the time, "
+        f"{stall['stall_cpu'] / stall['blocking_cpu']:.1%} of the CPU's"
     )
-    results.append(row("stall of a save", stall["stall"], "a save that is waited for", stall["blocking"]))
+    for what, unit in (("stall", "s"), ("stall_cpu", "CPU-s")):
+        theirs = stall[what.replace("stall", "blocking")]
+        results.append(row("stall of a save", stall[what], "a save that is waited for", theirs, unit))
     print(json.dumps({"name": "checkpoint", "results": results}))
 
 
@@ -260,6 +261,7 @@ def dcp(ranks: str) -> dict[str, Any]:
 
 def stall(megabytes: str) -> dict[str, Any]:
     """Measure real saves of one process: those that are waited for, and those beside the training."""
+    torch.set_num_threads(1)
     dim = 1024
     layers = round(int(megabytes) * 1e6 / 12 / (12 * dim * dim))
     sizes = {"model.dim": dim, "model.n_heads": 16, "model.n_layers": layers, "run.keep": 1}
@@ -272,24 +274,29 @@ def stall(megabytes: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="llama-checkpoint-", dir=".") as folder:
         step = Step(Store(folder), "train", 1, {"made": "up"})
         saver = Saver(step, recipe, model, optimizer, world, watchdog, PROGRESS)
-        blocking, stalls = [], []
+        waited, beside = [], []
         for n in range(TURNS + 1):
-            start = time.perf_counter()
+            start = _clocks()
             checkpoint.save(step, model, optimizer, TrainState(2 * n + 1, 0, ""), world)
-            blocking.append(time.perf_counter() - start)
-            start = time.perf_counter()
+            waited.append(_clocks() - start)
+            start = _clocks()
             saver.save(TrainState(2 * n + 2, 0, ""), metrics)
-            stalls.append(time.perf_counter() - start)
+            beside.append(_clocks() - start)
             saver.settle(2 * n + 2)
             checkpoint.retain(step, 1)
         shard = checkpoint.saved_in(step.folder)[-1]
     size = sum(entry.size for entry in shard.objects)
     # The first turn takes the memory that the others use again.
+    (blocking, of_blocking), (stall, of_stall) = (np.median(of[1:], 0).tolist() for of in (waited, beside))
     return {
-        "bytes": size,
-        "blocking": statistics.median(blocking[1:]),
-        "stall": statistics.median(stalls[1:]),
-    }
+        "bytes": size, "blocking": blocking, "blocking_cpu": of_blocking,
+        "stall": stall, "stall_cpu": of_stall,
+    }  # fmt: skip
+
+
+def _clocks() -> NDArray[np.float64]:
+    """Return the wall clock and the CPU seconds of this thread: (2,)."""
+    return np.array([time.perf_counter(), time.thread_time()])
 
 
 def _resident() -> int:
