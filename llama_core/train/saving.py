@@ -16,7 +16,7 @@ from llama_core.train import checkpoint
 from llama_core.train.checkpoint import TrainState
 from llama_core.train.distributed import World
 from llama_core.train.metrics.metrics import Metrics
-from llama_core.train.metrics.names import SAVING
+from llama_core.train.metrics.names import INTERRUPTION, SAVING
 from llama_core.train.stability.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -69,6 +69,7 @@ class Saver:
                 metrics.add_to_next({SAVING: round(time.monotonic() - began, 3)})
                 return saved
             self._failed += 1
+            metrics.add_to_next({INTERRUPTION: "a save has failed"})
             if self._world.rank == 0:
                 log.warning(
                     "the save after step %d has failed (%s): failure %d in a row, up to %d end nothing",
