@@ -162,7 +162,10 @@ def train(
 
     watchdog.beat(cfg.steps)
     digest = model_digest(model, world)
-    facts = {"parameters": recipe.model.n_params(vocab_size), "loss": progress.loss}
-    facts |= {"device": name_of(world.device)}
+    facts = {
+        "parameters": recipe.model.n_params(vocab_size),
+        "loss": progress.loss,
+        "device": name_of(world.device),
+    }
     world.agree(lambda: checkpoint.finish(step, progress, run.keep, digest, facts))
     return True
