@@ -15,7 +15,9 @@ def test_tables_with_a_value_are_shown_and_the_others_folded_up(store: Store) ->
         "### Table 6",
         "### Table 15",
     ]
-    assert "| llama-mine | 6.74B | - | 20.0 |" in shown and "| llama-mine | CPU \\[1\\] | 250 \\[2\\] |" in shown
+    assert (
+        "| llama-mine | 6.74B | - | 20.0 |" in shown and "| llama-mine | CPU \\[1\\] | 250 \\[2\\] |" in shown
+    )
     assert shown.endswith(
         "Without a value: " + ", ".join(f"Table {n}" for n in (3, 4, 5, *range(7, 15))) + "."
     )
