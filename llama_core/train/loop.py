@@ -18,6 +18,7 @@ from llama_core.train.checkpoint import TrainState
 from llama_core.train.digest import model_digest
 from llama_core.train.distributed import World
 from llama_core.train.garbage import collected_between
+from llama_core.train.metrics.hardware import name_of
 from llama_core.train.metrics.metrics import Metrics
 from llama_core.train.metrics.names import INTERRUPTION
 from llama_core.train.optimizer import clip, make_optimizer, update
@@ -167,6 +168,10 @@ def train(
 
     watchdog.beat(cfg.steps)
     digest = model_digest(model, world)
-    facts = {"parameters": recipe.model.n_params(vocab_size), "loss": progress.loss}
+    facts = {
+        "parameters": recipe.model.n_params(vocab_size),
+        "loss": progress.loss,
+        "device": name_of(world.device),
+    }
     world.agree(lambda: checkpoint.finish(step, progress, run.keep, digest, facts))
     return True
