@@ -97,7 +97,8 @@ def check_benchmarks(recipe: Recipe, evaluates: bool) -> None:
     if recipe.evaluate.data is None:
         return
     if evaluates:
-        planned.check(recipe.evaluate.data, recipe.evaluate.tasks, here=recipe.launch.launcher == "local")
+        here = recipe.evaluation_launch.launcher == "local"
+        planned.check(recipe.evaluate.data, recipe.evaluate.tasks, here=here)
     if recipe.corpus.decontaminate:
         evaluation_sets.check(recipe.evaluate.data)
 

@@ -149,7 +149,7 @@ def test_a_benchmark_whose_file_is_not_on_the_node_is_an_error_that_another_star
     whole = (data / "toy/items.jsonl").read_text()
     (data / "toy/items.jsonl").unlink()
     done = programs.run("-c", PROGRAM, url)
-    assert done.returncode == 2 and step.finished() is None
+    assert done.returncode == 2 and step.committed_names() == set()
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("@final ")]
     assert "toy was promised and cannot be run here" in line and "evaluate.data" in line
     (data / "toy/items.jsonl").write_text(whole + whole.splitlines()[0].replace("r0", "r99") + "\n")
