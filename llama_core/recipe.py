@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 from llama_core.corpus.recipe import Corpus
 from llama_core.evaluate import names
 from llama_core.recipes import layouts
-from llama_core.recipes.evaluation import MOST_HELDOUT, At
+from llama_core.recipes.evaluation import MOST_HELDOUT, At, Tasks
 from llama_core.recipes.running import Launch, Layout, RunSection
 from llama_core.recipes.training import Model, Train
 from llama_core.section import Execution, Identity, Section, Seed
@@ -55,14 +55,7 @@ def model_alias(alias: str) -> str:
     return alias
 
 
-def known_tasks(tasks: list[str]) -> list[str]:
-    """Return names of benchmarks. Raises ValueError where one is unknown."""
-    names.keys(tasks)
-    return tasks
-
-
 Prompt = Annotated[str, AfterValidator(_not_blank)]
-Tasks = Annotated[list[str], AfterValidator(known_tasks)]
 ModelName = Annotated[str, AfterValidator(model_name)]
 Alias = Annotated[str, AfterValidator(model_alias)]
 

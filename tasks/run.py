@@ -97,8 +97,8 @@ def check_benchmarks(recipe: Recipe, evaluates: bool) -> None:
     if recipe.evaluate.data is None:
         return
     if evaluates:
-        here = recipe.evaluation_launch.launcher == "local"
-        planned.check(recipe.evaluate.data, recipe.evaluate.tasks, here=here)
+        wanted = [*recipe.evaluate.tasks, *(recipe.evaluate.at.tasks or [])]
+        planned.check(recipe.evaluate.data, wanted, here=recipe.evaluation_launch.launcher == "local")
     if recipe.corpus.decontaminate:
         evaluation_sets.check(recipe.evaluate.data)
 

@@ -1,14 +1,25 @@
 """Where and when models are evaluated: the parts of the section `evaluate` that change no result."""
 
 from bisect import bisect_left
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from llama_core.evaluate import names
 from llama_core.recipes.training import Train
 from llama_core.section import Execution, Section
 
 MOST_HELDOUT = 32_000_000
 """Bytes of held-out text of each source that the tokens step gathers, and so the most that can be scored."""
+
+
+def known_tasks(tasks: list[str]) -> list[str]:
+    """Return names of benchmarks. Raises ValueError where one is unknown."""
+    names.keys(tasks)
+    return tasks
+
+
+Tasks = Annotated[list[str], AfterValidator(known_tasks)]
 
 
 class At(Section):
@@ -18,6 +29,9 @@ class At(Section):
     """Number of training tokens between two evaluations, such as 50e9: of the checkpoints after the first
     update that reaches each multiple of it. The training saves these, and keeps them. 0: only the trained
     model is evaluated, which it always is."""
+    tasks: Execution[Tasks | None] = None
+    """Benchmarks that the model is scored on then, as in `evaluate.tasks`; null: those. The curves of the
+    paper's Figure 2 are of triviaqa, hellaswag, nq_open, siqa, winogrande and piqa."""
 
     def steps(self, train: Train) -> list[int]:
         """Return after which updates of a training a checkpoint is evaluated, its last one left out."""

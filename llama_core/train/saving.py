@@ -28,6 +28,7 @@ from llama_core.train.checkpoint import TrainState
 from llama_core.train.checkpoints.share import HostCopy, Share, Uploaded, share_of
 from llama_core.train.distributed import World
 from llama_core.train.metrics.metrics import Metrics
+from llama_core.train.metrics.names import SAVING
 from llama_core.train.stability.watchdog import Watchdog
 
 log = logging.getLogger(__name__)

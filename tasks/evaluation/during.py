@@ -9,7 +9,7 @@ import contextlib
 import threading
 from collections.abc import Iterable, Iterator
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from llama_core.artifact import Artifact
@@ -23,7 +23,7 @@ from tasks.run import Run
 from tasks.step import stage
 
 SCORE = "evaluation/"  # how the names of scores begin
-EVERY = 10.0  # seconds between two looks for a checkpoint
+EVERY = 5.0  # seconds between two looks for a checkpoint
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,15 @@ class Data:
     corpus: Artifact
     tokenizer: Artifact
     tokens: Artifact
+
+
+def on_the_way(run: Run) -> Run:
+    """Return a run whose recipe asks, of any model, what it asks of checkpoints on the way."""
+    cfg = run.recipe.evaluate
+    if cfg.at.tasks is None:
+        return run
+    fewer = cfg.model_copy(update={"tasks": cfg.at.tasks})
+    return replace(run, recipe=run.recipe.model_copy(update={"evaluate": fewer}))
 
 
 def due(run: Run) -> list[int]:
@@ -76,7 +85,7 @@ def evaluate_checkpoints(run: Run, data: Data, trained: Artifact) -> dict[str, A
     found = {}
     for step in due(run):
         try:
-            made = evaluate_checkpoint(run, data, trained.name, step)
+            made = evaluate_checkpoint(on_the_way(run), data, trained.name, step)
         except InputError as error:
             warn(f"      the model after step {step:,} is not evaluated: {error}")
             continue
@@ -123,7 +132,7 @@ def _follow(run: Run, data: Data, training: Step, steps: list[int], over: thread
         if over.is_set():
             return
         try:
-            evaluate_checkpoint(run, data, training.name, step)
+            evaluate_checkpoint(on_the_way(run), data, training.name, step)
         except Exception as error:
             warn(f"      the model after step {step:,} is not evaluated now: {error}")
 

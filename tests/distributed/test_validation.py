@@ -1,6 +1,5 @@
 """Validation in the loop scores as `evaluate` does, on every layout, and moves no bit of the training."""
 
-import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -9,20 +8,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from programs import run as run_program
+from trainings import HELD_OUT
 
 from llama_core.artifact import Artifact
-from llama_core.corpus.document import Document, document_id, write_documents
-from llama_core.corpus.training_text import TrainingText
 from llama_core.evaluate.score import Scorer
-from llama_core.job import Job
-from llama_core.phases import execute
 from llama_core.recipes.load import load_recipe
-from llama_core.step import Implied, Inputs, Step
-from llama_core.store import Store
 from llama_core.tokenizer.model import Tokenizer
-from llama_core.tokens import shards
 from llama_core.tokens.heldout import bits_per_byte, texts, windows
-from llama_core.train import REVISION, checkpoint
+from llama_core.train import checkpoint
 from llama_core.train.distributed import World
 from llama_core.train.metrics.names import VALIDATION
 from llama_core.train.parallelize import build
@@ -30,47 +23,7 @@ from llama_core.train.passes import IGNORED
 from llama_core.train.validation import rows_of
 
 SOURCES = ("code", "docs")
-TEXTS = ["a short text", "one two three four five six seven " * 40, "abc def " * 25, "the last one"]
 BOS = 1
-
-
-@pytest.fixture(scope="session")
-def prepared(tokens: tuple[Store, Artifact, Artifact]) -> Artifact:
-    """Tokens with held-out text beside them: short documents, and one that is longer than a sequence."""
-    store, tokenizer, _ = tokens
-    step = Step(store, "corpus", 1, {"heldout": True})
-    for source in SOURCES:
-        with step.shard(f"{source}.one") as shard:
-            for split, texts in (("heldout", TEXTS), ("train", [f"{i} of them" * 20 for i in range(300)])):
-                rows = [
-                    Document(
-                        document_id(source, f"{split} {i}"), f"{source} {t}", source, "", "", "", "", "{}"
-                    )
-                    for i, t in enumerate(texts)
-                ]
-                with shard.publish(f"{source}.one/{split}.parquet") as file:
-                    write_documents(file, rows)
-                shard.counts[f"documents.{split}"] = len(rows)
-            shard.facts = {"source": source, "group": "one"}
-    text = TrainingText(step.commit([f"{source}.one" for source in SOURCES]))
-    made = Step(store, "tokens", 1, {}, {"corpus": text})
-    return execute(made, shards.plan(made, text, tokenizer, text.shards))
-
-
-@pytest.fixture
-def validated(training: Callable[..., Any], prepared: Artifact) -> Callable[..., Any]:
-    """As `training`, with held-out text."""
-
-    def make(**overrides: Any) -> Any:
-        made = training(**overrides)
-        old = made.step
-        tokenizer = Implied(Artifact.load(old.root, old.parents["tokenizer"][0]))
-        inputs: Inputs = {"tokens": prepared, "tokenizer": tokenizer}
-        step = Step(old.root, "train", REVISION, {"test": secrets.token_hex(8)}, inputs)
-        made.job = Job(step, made.job.recipe)
-        return made
-
-    return make
 
 
 def scores(training: Any) -> dict[int, dict[str, float]]:
@@ -116,7 +69,7 @@ def test_it_gives_the_bits_per_byte_that_evaluate_gives(
     scorer = Scorer(model.whole, recipe.train.seq_len, 4096, world)
     for source, found in scores(run)[20].items():
         chosen = texts(prepared, source, 10_000)
-        assert sorted(chosen) == sorted(f"{source} {text}" for text in TEXTS)
+        assert sorted(chosen) == sorted(f"{source} {text}" for text in HELD_OUT)
         expected = sum(scorer.rolling([tokenizer.encode(text) for text in chosen], tokenizer.bos_id))
         n_bytes = sum(len(text.encode()) for text in chosen)
         assert found == pytest.approx(bits_per_byte(expected, n_bytes), abs=2e-5)
