@@ -4,10 +4,12 @@
 <shard>/items.parquet   each item: what it was asked, what the model answered, and the verdict
 """
 
+import contextlib
 import hashlib
 import json
 import logging
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -40,6 +42,7 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 AT_ONCE = 4096  # answers that are in memory at once
+BEAT = 1.0  # seconds
 RESULT, ITEMS = "result.json", "items.parquet"
 TEXT = pa.string()  # answers and details are JSON
 SCHEMA = pa.schema(
@@ -191,13 +194,34 @@ def _judge(task: Task, chunk: Chunk, answers: Sequence[list[Answer]], world: Wor
 
     def mine() -> list[Row]:
         found = []
-        for n in range(world.rank, len(chunk), world.size):
-            verdict = task.benchmark.judge(chunk[n][0], task.variant, answers[n])
-            found.append((n, verdict.score, json.dumps(verdict.details, ensure_ascii=False)))
+        with _patience(world):
+            for n in range(world.rank, len(chunk), world.size):
+                verdict = task.benchmark.judge(chunk[n][0], task.variant, answers[n])
+                found.append((n, verdict.score, json.dumps(verdict.details, ensure_ascii=False)))
         return found
 
     _gathered(world, mine, rows.extend)
     return sorted(rows, key=lambda row: row[0])
+
+
+@contextlib.contextmanager
+def _patience(world: World) -> Iterator[None]:
+    """Let the ranks take any time in the block, and leave it together: a collective alone would time out."""
+    done = threading.Event()
+
+    def beat() -> None:
+        while world.sum(not done.wait(BEAT))[0]:
+            pass
+
+    beats = threading.Thread(target=beat, daemon=True)
+    if world.size > 1:
+        beats.start()
+    try:
+        yield
+    finally:
+        done.set()
+        if world.size > 1:
+            beats.join()
 
 
 def _chunks(task: Task) -> Iterator[tuple[int, Chunk]]:
