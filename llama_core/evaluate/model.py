@@ -99,14 +99,15 @@ class TrainedModel:
         """
         contexts = {r.context: r.context.rstrip() for r in requests}
         encode = self.tokenizer.encode_batch
-        befores = dict(zip(contexts, encode(list(contexts.values()), bos=True), strict=True))
+        found = encode(list(contexts.values()), bos=True)
+        befores = {context: ids.tolist() for context, ids in zip(contexts, found, strict=True)}
         wholes = encode([r.context + r.text for r in requests], bos=True)
         pairs = []
         for request, whole in zip(requests, wholes, strict=True):
             before = befores[request.context]
             # A text that joins the last token of its context is scored with it.
             at = max(1, min(len(before), len(whole) - 1)) if request.text else len(before)
-            pairs.append((before[:at].tolist(), whole[at:].tolist()))
+            pairs.append((before[:at], whole[at:].tolist()))
         return pairs
 
     def _texts(self, requests: Sequence[Generation], ids: Sequence[str], progress: Shown) -> list[list[str]]:

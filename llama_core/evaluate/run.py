@@ -61,6 +61,7 @@ def _make(job: Job, world: World, todo: list[str], left: set[str], promised: dic
     step, recipe, cfg = job.step, job.recipe, job.recipe.evaluate
     world.all_of(lambda: planned.check_services(step.digests))
     task.check(todo, world)
+    sets = task.Sets(cfg, promised, todo, world)
     tokenizer = Tokenizer.load(job.input("tokenizer"))
     model = load(job, tokenizer.n_words, world)
     scorer = Scorer(model, recipe.train.seq_len, cfg.batch_tokens, world)
@@ -68,7 +69,7 @@ def _make(job: Job, world: World, todo: list[str], left: set[str], promised: dic
         scorer.progress = _progress("held-out text", world)
         bits = heldout(scorer, tokenizer, job.input("tokens"), recipe.mixture, cfg.heldout_bytes)
         world.agree(lambda: _publish(step, HELDOUT, bits))
-    trained, sets = TrainedModel(scorer, tokenizer, cfg.rows), task.Sets(cfg, promised, world)
+    trained = TrainedModel(scorer, tokenizer, cfg.rows)
     for number, key in enumerate(todo, 1):
         task.run(step, sets.task(key), trained, _progress(f"{key}, {number} of {len(todo)}", world))
     if SAMPLES in left:

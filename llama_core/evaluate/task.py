@@ -4,10 +4,12 @@
 <shard>/items.parquet   each item: what it was asked, what the model answered, and the verdict
 """
 
+import contextlib
 import hashlib
 import json
 import logging
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -39,7 +41,8 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
-AT_ONCE = 8192  # answers that are in memory at once
+AT_ONCE = 4096  # answers that are in memory at once
+BEAT = 1.0  # seconds
 RESULT, ITEMS = "result.json", "items.parquet"
 TEXT = pa.string()  # answers and details are JSON
 SCHEMA = pa.schema(
@@ -80,11 +83,16 @@ class Task:
 
 
 class Sets:
-    """The benchmarks' files, which rank 0 reads, each once while its variants follow one another."""
+    """The benchmarks' files, which rank 0 reads, each once while its variants follow one another.
 
-    def __init__(self, cfg: Evaluate, promised: dict[str, str], world: World):
+    `promised`: their digests by the benchmarks' names. Raises InputError where some of the files that `keys`
+    need are not there.
+    """
+
+    def __init__(self, cfg: Evaluate, promised: dict[str, str], keys: Sequence[str], world: World):
         self._cfg, self._promised, self._world = cfg, promised, world
         self._last: tuple[str, Dataset[Any]] | None = None
+        world.agree(lambda: self._look(keys))
 
     def task(self, key: str) -> Task:
         """Return what is asked under a key that was promised. Raises InputError where that cannot be kept."""
@@ -98,19 +106,26 @@ class Sets:
         dataset = replace(whole, items=spread(whole.items, cfg.limit))
         return Task(key, benchmark, variant, dataset, self._promised[benchmark.name], cfg.max_new_tokens)
 
-    def _load(self, benchmark: Benchmark[Any]) -> Dataset[Any]:
-        name = benchmark.name
-
-        def read() -> dict[str, list[tuple[str, bytes]]]:
+    def _look(self, keys: Sequence[str]) -> None:
+        """Look for all files: what is missing is said before hours of work."""
+        self._folder = Folder(self._cfg.data if keys else None)
+        for key in keys:
+            benchmark, _ = names.find(key)
             try:
-                found = Folder(self._cfg.data).read(benchmark)
+                self._folder.names(benchmark)
             except NotThere as error:
                 raise InputError(
-                    f"{name} was promised and cannot be run here: {error}. Let every node see the files that "
-                    "the flow sees (evaluate.data), or leave it out (evaluate.tasks)"
+                    f"{benchmark.name} was promised and cannot be run here: {error}. Let every node see the "
+                    "files that the flow sees (evaluate.data), or leave it out (evaluate.tasks)"
                 ) from error
-            if digest(found) != self._promised[name]:
-                raise InputError(f"the files of {name} have changed since the run began: start it again")
+
+    def _load(self, benchmark: Benchmark[Any]) -> Dataset[Any]:
+        def read() -> dict[str, list[tuple[str, bytes]]]:
+            found = self._folder.read(benchmark)
+            if digest(found) != self._promised[benchmark.name]:
+                raise InputError(
+                    f"the files of {benchmark.name} have changed since the run began: start it again"
+                )
             return {role: [(file.name, file.content) for file in files] for role, files in found.items()}
 
         told = self._world.agree(read)
@@ -179,13 +194,34 @@ def _judge(task: Task, chunk: Chunk, answers: Sequence[list[Answer]], world: Wor
 
     def mine() -> list[Row]:
         found = []
-        for n in range(world.rank, len(chunk), world.size):
-            verdict = task.benchmark.judge(chunk[n][0], task.variant, answers[n])
-            found.append((n, verdict.score, json.dumps(verdict.details, ensure_ascii=False)))
+        with _patience(world):
+            for n in range(world.rank, len(chunk), world.size):
+                verdict = task.benchmark.judge(chunk[n][0], task.variant, answers[n])
+                found.append((n, verdict.score, json.dumps(verdict.details, ensure_ascii=False)))
         return found
 
     _gathered(world, mine, rows.extend)
     return sorted(rows, key=lambda row: row[0])
+
+
+@contextlib.contextmanager
+def _patience(world: World) -> Iterator[None]:
+    """Let the ranks take any time in the block, and leave it together: a collective alone would time out."""
+    done = threading.Event()
+
+    def beat() -> None:
+        while world.sum(not done.wait(BEAT))[0]:
+            pass
+
+    beats = threading.Thread(target=beat, daemon=True)
+    if world.size > 1:
+        beats.start()
+    try:
+        yield
+    finally:
+        done.set()
+        if world.size > 1:
+            beats.join()
 
 
 def _chunks(task: Task) -> Iterator[tuple[int, Chunk]]:

@@ -149,7 +149,7 @@ def test_a_benchmark_whose_file_is_not_on_the_node_is_an_error_that_another_star
     whole = (data / "toy/items.jsonl").read_text()
     (data / "toy/items.jsonl").unlink()
     done = programs.run("-c", PROGRAM, url)
-    assert done.returncode == 2 and step.finished() is None
+    assert done.returncode == 2 and step.committed_names() == set()
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("@final ")]
     assert "toy was promised and cannot be run here" in line and "evaluate.data" in line
     (data / "toy/items.jsonl").write_text(whole + whole.splitlines()[0].replace("r0", "r99") + "\n")
@@ -168,6 +168,26 @@ def test_what_a_rank_lacks_is_an_error_before_anything_is_run(
     done = programs.run("-c", lacking + PROGRAM, url, ranks=2)
     assert done.returncode == 2 and step.committed_names() == set()
     assert "@final toy:greedy was promised and cannot be run here: install it" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_rank_may_judge_for_longer_than_the_others_would_wait_for_a_message(
+    trained: Trained, store: Store, data: Path
+) -> None:
+    url, step = publish(trained, store, data=str(data), tasks=["toy:choices"])
+    slow = """
+import os, time
+from datetime import timedelta
+from toy_benchmark import Toy
+from llama_core.train import distributed
+distributed.TIMEOUT = timedelta(seconds=20)
+judge = Toy.judge
+def slowly(self, item, variant, answers):
+    time.sleep(35 if item.id == "r1" else 0)
+    return judge(self, item, variant, answers)
+Toy.judge = slowly
+"""
+    assert results(programs.run("-c", slow + PROGRAM, url, ranks=2), step)["tasks"]["toy:choices"]["n"] == 20
 
 
 def digests(step: Step) -> dict[str, str]:
