@@ -69,7 +69,7 @@ def run(program: str, limits: Limits = USUAL) -> Outcome:
 
 
 def run_all(programs: Sequence[str], limits: Limits = USUAL) -> list[Outcome]:
-    """Run programs, as many at once as there are cores, and return what came of each.
+    """Run programs, as many at once as this process has cores, and return what came of each.
 
     Programs that are the same run once. Raises SandboxError.
     """
@@ -77,7 +77,8 @@ def run_all(programs: Sequence[str], limits: Limits = USUAL) -> list[Outcome]:
     if not distinct:
         return []
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    with ThreadPoolExecutor(min(cores, len(distinct))) as pool:
+    mine = max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))  # the ranks of a machine share them
+    with ThreadPoolExecutor(min(mine, len(distinct))) as pool:
         outcomes = dict(zip(distinct, pool.map(lambda program: run(program, limits), distinct)))
     return [outcomes[program] for program in programs]
 
