@@ -1,4 +1,4 @@
-"""Namespaces of a process's own: it sees no other process, no network, and no files but those of Python.
+"""Namespaces of a process's own: it sees no other process, no network, and no files but Python's and /usr.
 
 A user namespace comes first, because it lets a plain user have the others. Root goes the same way: what it
 starts becomes the user `nobody` of the machine.
@@ -88,7 +88,7 @@ def build_root(python: Sequence[str], limits: Limits) -> None:
             os.symlink(os.readlink(tree), _ROOM + tree)
         elif os.path.isdir(tree):
             _show(tree)
-    for tree in sorted(python):
+    for tree in python:
         if not os.path.exists(_ROOM + tree):
             _show(tree)
     for file in _FILES:

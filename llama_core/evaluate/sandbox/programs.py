@@ -115,7 +115,7 @@ def _jailed(program: str, limits: Limits, in_namespaces: bool) -> dict[str, Any]
         "limits": limits,
         "namespaces": in_namespaces,
         "python": python,
-        "trees": [os.path.realpath(sys.base_prefix), os.path.dirname(os.path.dirname(python))],
+        "trees": _trees(python),
     }
     command = [sys.executable, "-s", "-S", "-P", *_JAIL, str(os.getpid())]
     try:
@@ -137,6 +137,13 @@ def _jailed(program: str, limits: Limits, in_namespaces: bool) -> dict[str, Any]
     except ValueError:
         return {"broken": f"the jail has ended with {done.returncode}: {done.stderr.strip()[-300:]}"}
     return report
+
+
+def _trees(python: str) -> list[str]:
+    """Return the folders that an interpreter needs: not all of its prefix, which may be a person's home."""
+    prefixes = {os.path.realpath(sys.base_prefix), os.path.dirname(os.path.dirname(python))}
+    found = [os.path.join(prefix, name) for prefix in prefixes for name in ("bin", "lib", "lib64")]
+    return sorted(tree for tree in found if os.path.isdir(tree))
 
 
 def _interpreter() -> str:
