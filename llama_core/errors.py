@@ -32,6 +32,10 @@ class InputError(LlamaError):
     """Input text is missing or unreadable as a whole (a damaged record is quarantined instead)."""
 
 
+class ReplicaError(LlamaError):
+    """Replicas of the parameters of a training are not equal: a fault of a processor or its memory."""
+
+
 class DivergedError(LlamaError):
     """Training went out of bounds, and would again."""
 

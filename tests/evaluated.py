@@ -40,6 +40,7 @@ def trained(
     record = Record(step)
     for n in range(1, STEPS + 1):
         record.add(step_record(n, joules=joules))
+    record.seal()
     newest = record.publish()
     assert newest is not None
     with step.shard(SHARD) as shard:

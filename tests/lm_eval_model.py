@@ -1,10 +1,26 @@
-"""A model of ours, or a scripted one, as lm-eval asks it: to compare benchmarks of lm-eval's with ours."""
+"""A model of ours, or a scripted one, as lm-eval asks it, and the same weights for its own model."""
 
+from pathlib import Path
 from typing import Any
 
+import pytest
 from lm_eval.api.model import LM
+from trained import Trained
 
 from llama_core.evaluate.benchmark import Continuation, Generation, Likelihood, Model, Request, Whole
+from llama_core.export import REVISION, huggingface
+from llama_core.step import Step
+from llama_core.store import Store
+
+
+def exported(trained: Trained, store: Store) -> str:
+    """The folder of the export of a model of ours, for lm-eval's own model, which is Hugging Face's."""
+    pytest.importorskip("accelerate", reason="lm-eval's own model needs it")
+    step = Step(store, "export", REVISION, {})
+    huggingface.export(step, trained.recipe, trained.inputs["train"], trained.inputs["tokenizer"])
+    shard = step.committed(huggingface.SHARD)
+    assert shard is not None
+    return str(Path(step.folder.path(shard.object("/config.json").name)).parent)
 
 
 class AsLmEval(LM):

@@ -71,7 +71,9 @@ class Course:
 
     def _progress(self, values: dict[str, Any]) -> None:
         kind = str(values.get("what", "step"))
-        self._furthest[kind] = max(self._furthest.get(kind, 0), int(values.get("step", values.get("done"))))
+        self._furthest[kind] = max(
+            self._furthest.get(kind, 0), int(values.get("step", values.get("done", 0)))
+        )
         self.saving = values.get("save_seconds", self.saving)
 
 

@@ -76,7 +76,8 @@ class SlurmLauncher:
         job = replace(job, saving=job.saving or last_saving(job.name, logs_folder()))
         log = new_log(job.name, logs_folder())
         text = script(job, log, self.partition)
-        self._tell_of_kill_wait(job, log)
+        if job.saving:
+            _tell_of_kill_wait(job.saving, log)
         try:
             # The environment goes beside the script, so that credentials are in no file and no command line.
             number = _slurm("sbatch", "--parsable", stdin=text, env=job.env).strip().split(";")[0]
@@ -84,15 +85,6 @@ class SlurmLauncher:
             log.unlink()  # nothing will be written to it
             raise
         return Handle(job.name, number, log)
-
-    def _tell_of_kill_wait(self, job: JobSpec, log: Path) -> None:
-        """Write into the log that a save takes longer than Slurm waits when it ends a job before its time."""
-        found = re.search(r"^KillWait\s*=\s*(\d+)", _slurm("scontrol", "show", "config"), re.MULTILINE)
-        if job.saving and found and job.saving > int(found[1]):
-            log.write_text(
-                f"[launcher] a save takes {job.saving:.0f} s, and Slurm kills a job that is cancelled or "
-                f"preempted after {found[1]} s (KillWait): then the steps since the last save are lost\n"
-            )
 
     def poll(self, handle: Handle) -> State:
         """Return the state of the job, which is unknown as long as Slurm's controller is away."""
@@ -190,6 +182,19 @@ def _warning(limit: int | None, saving: float | None) -> int:
         return WARNING if limit is None else min(WARNING, limit // 4)
     wanted = max(LEAST_WARNING, math.ceil(2 * saving) + 30)
     return wanted if limit is None else min(wanted, limit // 2)
+
+
+def _tell_of_kill_wait(saving: float, log: Path) -> None:
+    """Write into the log that a save takes longer than Slurm waits when it ends a job before its time."""
+    try:
+        found = re.search(r"^KillWait\s*=\s*(\d+)", _slurm("scontrol", "show", "config"), re.MULTILINE)
+    except LaunchError:
+        return
+    if found and saving > int(found[1]):
+        log.write_text(
+            f"[launcher] a save takes {saving:.0f} s, and Slurm kills a job that is cancelled or preempted "
+            f"after {found[1]} s (KillWait): then the steps since the last save are lost\n"
+        )
 
 
 def _capacity(rows: list[list[str]]) -> Capacity:

@@ -197,6 +197,13 @@ class Benchmark(abc.ABC, Generic[T]):
     def figures(self, variant: Variant, judged: Sequence[tuple[T, Verdict]]) -> Result:
         """Return the result over all items, of which there is at least one."""
 
+    def service(self) -> str | None:
+        """Return the name of the service that scores the answers, where the environment holds its key.
+
+        With another service, or with one where there was none, it is another evaluation.
+        """
+        return None
+
     def missing(self, variant: Variant) -> str | None:
         """Return why this machine cannot run it, as a sentence that says what to do, or None."""
         return None

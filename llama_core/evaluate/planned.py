@@ -1,6 +1,7 @@
 """What an evaluation promises before it begins: the benchmarks whose files are there, with their digests."""
 
 import contextlib
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from llama_core.evaluate.files import Folder, NotThere, digest
 from llama_core.store import Store
 
 ROLE = "data/"  # how the roles of a step's inputs begin that are benchmarks' files
+SERVICE = "service/"  # and those that are services which score answers
 
 
 def check(data: str | None, tasks: Iterable[str], *, here: bool = False) -> None:
@@ -34,19 +36,32 @@ def check(data: str | None, tasks: Iterable[str], *, here: bool = False) -> None
 def digests(data: str | None, tasks: Iterable[str]) -> dict[str, str]:
     """Return the digest of the files of each of these benchmarks, by the role that a step has them in.
 
-    A benchmark without its files is left out, so that it is scored once they are there. Raises InputError
-    and StoreError.
+    So have services that score answers. A benchmark without its files is left out, so that it is scored once
+    they are there. Raises InputError and StoreError.
     """
     folder, found = Folder(data), {}
     for benchmark, _ in _by_benchmark(tasks):
         with contextlib.suppress(NotThere):
             found[ROLE + benchmark.name] = digest(folder.read(benchmark))
+            if service := benchmark.service():
+                found[SERVICE + benchmark.name] = hashlib.sha256(service.encode()).hexdigest()
     return found
 
 
 def promised(inputs: Mapping[str, str]) -> dict[str, str]:
     """Return the digests of benchmarks' files among the inputs of a step, by the benchmarks' names."""
     return {role.removeprefix(ROLE): value for role, value in inputs.items() if role.startswith(ROLE)}
+
+
+def check_services(inputs: Mapping[str, str]) -> None:
+    """Raise InputError where this machine lacks the key of a service that is among the inputs of a step."""
+    for role in inputs:
+        name = role.removeprefix(SERVICE)
+        if name != role and BENCHMARKS[name].service() is None:
+            raise InputError(
+                f"{name} was promised with scores, and the environment of this machine holds no key of the "
+                "service that gives them: let it reach every node, or start the run without it"
+            )
 
 
 def why_not(benchmark: Benchmark[Any], data: str | None) -> str:

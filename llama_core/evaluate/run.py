@@ -59,6 +59,7 @@ def run(job: Job, world: World) -> None:
 def _make(job: Job, world: World, todo: list[str], left: set[str], promised: dict[str, str]) -> None:
     """Commit the shards that are left: the benchmarks `todo`, held-out text and samples."""
     step, recipe, cfg = job.step, job.recipe, job.recipe.evaluate
+    world.all_of(lambda: planned.check_services(step.digests))
     task.check(todo, world)
     tokenizer = Tokenizer.load(job.input("tokenizer"))
     model = load(job, tokenizer.n_words, world)

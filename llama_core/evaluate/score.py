@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from llama_core.errors import InputError
 from llama_core.model.llama import Llama
-from llama_core.model.trees import Branch, Tree, Trees
+from llama_core.model.trees import Branch, Tree, Trees, alike
 from llama_core.tokens.heldout import Pair, windows
 from llama_core.train.distributed import World
 
@@ -146,8 +145,8 @@ def _batches(branches: Sequence[Branch], size: int) -> Iterator[list[Tree]]:
     """Yield trees that have at most `size` tokens together, unless a single branch has more."""
     batch: list[Tree] = []
     for run in _runs(branches):
-        alike = min((_alike(a.context, b.context) for a, b in pairwise(run)), default=0)
-        head = run[0].context[: min(alike, *(len(branch.context) - 1 for branch in run))]
+        shared = min((alike(a.context, b.context) for a, b in pairwise(run)), default=0)
+        head = run[0].context[: min(shared, *(len(branch.context) - 1 for branch in run))]
         used, some = sum(tree.size for tree in batch), list[Branch]()
         for branch in run:
             new = Branch(branch.context[len(head) :], branch.texts)
@@ -165,21 +164,12 @@ def _runs(branches: Sequence[Branch]) -> Iterator[list[Branch]]:
     """Yield branches one after the other whose contexts begin alike."""
     run: list[Branch] = []
     for branch in branches:
-        if run and _alike(run[-1].context, branch.context) < ALIKE:
+        if run and not alike(run[-1].context, branch.context, ALIKE):
             yield run
             run = []
         run.append(branch)
     if run:
         yield run
-
-
-def _alike(a: Sequence[int], b: Sequence[int]) -> int:
-    """Return how many tokens two contexts begin with that are the same, or 0 where there are few."""
-    if a[:ALIKE] != b[:ALIKE]:
-        return 0
-    size = min(len(a), len(b))
-    other = np.asarray(a[:size]) != np.asarray(b[:size])
-    return int(other.argmax()) if other.any() else size
 
 
 def _numbered(batches: Sequence[Sequence[Tree]]) -> dict[tuple[Ids, Ids], int]:

@@ -15,6 +15,17 @@ from torch.nn.functional import scaled_dot_product_attention
 Ids = Sequence[int]
 
 
+def alike(a: Ids, b: Ids, least: int = 1) -> int:
+    """Return how many tokens two texts begin with that are the same, or 0 where fewer than `least` are."""
+    low, high = 0, min(len(a), len(b))
+    if high < least or a[:least] != b[:least]:
+        return 0
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if a[:middle] == b[:middle] else (low, middle - 1)
+    return low
+
+
 class Branch(NamedTuple):
     """A beginning, and the texts that go on after it."""
 

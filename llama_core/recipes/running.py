@@ -129,6 +129,10 @@ class RunSection(Section):
     """Seconds without the end of a training step, a save or a validation after which a process writes its
     stacks to the log and the store and ends, so that the job starts again. Processes wait for each other for
     ten minutes."""
+    compare_every: Execution[int] = Field(100, ge=0)
+    """Number of training steps between two comparisons of the parameters that several processes hold alike.
+    They are also compared before each save; where they differ, the job starts again from its last checkpoint.
+    0: they are not compared."""
     log_every: Execution[int] = Field(10, ge=1)
     """Number of training steps between two lines of the log."""
     validate_every: Execution[int] = Field(1_000_000_000, ge=0)

@@ -252,7 +252,7 @@ def saved_in(folder: Store) -> list[Shard]:
 
 
 def retain(step: Step, keep: int, known: dict[str, bool] | None = None) -> None:
-    """Delete all checkpoints but the permanent ones, the newest, and `keep` before it.
+    """Delete all checkpoints but the newest, the permanent ones, and the last `keep` of the others.
 
     `known`: which of the checkpoints are permanent, as far as an earlier call has found it out.
     """
@@ -268,7 +268,8 @@ def _kept(step: Step, keep: int, known: dict[str, bool]) -> list[str]:
             with contextlib.suppress(DamagedError):  # no one can load it
                 shard = step.committed(name)
                 known[name] = bool(shard and shard.facts.get("permanent"))
-    return [n for n in names if known.get(n) or n in [n for n in names if not known.get(n)][-(keep + 1) :]]
+    temporary = [name for name in names[:-1] if not known.get(name)]
+    return [name for name in names if known.get(name) or name in (*temporary[-keep:], names[-1])]
 
 
 def _tensors(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> dict[Key, Tensor]:

@@ -96,13 +96,18 @@ class World:
         return values
 
 
+def rank_of_this_process() -> int:
+    """Return the number of this process, as torchrun's environment says it."""
+    return int(os.environ.get("RANK", 0))
+
+
 def join(device: str) -> World:
     """Enter the process group that torchrun's environment describes, if there is more than one process.
 
     `device`: `cpu` or `cuda`. Raises LaunchError where this node has fewer CUDA devices than processes, or
     where the processes cannot meet.
     """
-    rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    rank, size = rank_of_this_process(), int(os.environ.get("WORLD_SIZE", 1))
     local_rank = int(os.environ.get("LOCAL_RANK", 0))
     if device == "cuda":
         if local_rank >= torch.cuda.device_count():

@@ -1,6 +1,7 @@
 """The training loop: fetch a batch, forward and backward in micro-batches, clip, update, log, save."""
 
 import logging
+import os
 from dataclasses import replace
 from typing import Protocol
 
@@ -8,6 +9,7 @@ import torch
 
 from llama_core.errors import InputError
 from llama_core.model.attention import backend_for
+from llama_core.program import INTERRUPTED
 from llama_core.recipe import Recipe
 from llama_core.step import Step
 from llama_core.tokens.loader import Batch
@@ -17,12 +19,14 @@ from llama_core.train.digest import model_digest
 from llama_core.train.distributed import World
 from llama_core.train.garbage import collected_between
 from llama_core.train.metrics.metrics import Metrics
+from llama_core.train.metrics.names import INTERRUPTION
 from llama_core.train.optimizer import clip, make_optimizer, update
 from llama_core.train.parallelize import build
 from llama_core.train.passes import backward
 from llama_core.train.profile import Profile
 from llama_core.train.saving import Saver
 from llama_core.train.stability.guard import Guard, batch_of
+from llama_core.train.stability.replicas import Replicas
 from llama_core.train.stability.returns import Steps, check_returns, past
 from llama_core.train.stability.stop import Stop
 from llama_core.train.stability.watchdog import Watchdog
@@ -57,6 +61,7 @@ def train(
     vocab_size: int,
     bos_id: int,
     world: World,
+    watchdog: Watchdog,
     heldout: Sample | None = None,
 ) -> bool:
     """Train from the newest checkpoint, or else from where `start.begin` says, to the step's manifest.
@@ -82,10 +87,13 @@ def train(
         return metrics, Guard(cfg, at.norms, world.device)
 
     def here(n: int) -> TrainState:
+        assert progress is not None
         seen = cfg.tokens_before(n + 1)
         return replace(progress, step=n, tokens=seen, loss=metrics.loss, norms=guard.norms())
 
+    watchdog.beat(0)
     progress = checkpoint.load(step, model, optimizer, world)
+    watchdog.beat(0)
     if progress is None:
         progress = begun()
     elif progress.data != data.fingerprint:
@@ -93,13 +101,15 @@ def train(
     elif world.rank == 0:
         log.info("resuming after step %d of %d, on %d processes", progress.step, cfg.steps, world.size)
     metrics, guard = watching(progress)
+    if why := os.environ.pop(INTERRUPTED, "started again" if progress.step else ""):
+        metrics.add_to_next({INTERRUPTION: why})
     steps = Steps(progress.step, cfg.steps)
     validation = Validation(heldout, model, recipe, bos_id)
     profile = Profile(step, recipe, world)
-    watchdog = Watchdog(step, world, run.hang_after)
+    replicas = Replicas(model, run.compare_every)
     saver = Saver(step, recipe, model, optimizer, world, watchdog, progress)
 
-    with Stop(world) as stop, watchdog:
+    with Stop(world) as stop:
         for n in collected_between(steps):
             watchdog.beat(n)
             profile.begin(n)
@@ -113,6 +123,7 @@ def train(
                 if saver.settle(n - 1):
                     return True
                 if progress.step < n - 1 or saver.failed:
+                    replicas.compare(n - 1)
                     saver.save(here(n - 1), metrics, stopping=True)
                 return False
             metrics.lap("passes")
@@ -135,8 +146,11 @@ def train(
                 progress = past(bad, progress, back)
                 metrics, guard = watching(progress)
                 saver.go_on_after(progress)
+                metrics.add_to_next({INTERRUPTION: f"steps {bad[0]} to {bad[1]} made no update"})
                 steps.go_on_after(progress.step)
                 continue
+            if replicas.due(n) or saver.due(n):
+                replicas.compare(n)
             if validation.due(n) and (n == cfg.steps or not stop.now()):
                 metrics.settle()
                 watchdog.beat(n)
@@ -151,6 +165,7 @@ def train(
                 return True
             progress = saved
 
+    watchdog.beat(cfg.steps)
     digest = model_digest(model, world)
     facts = {"parameters": recipe.model.n_params(vocab_size), "loss": progress.loss}
     world.agree(lambda: checkpoint.finish(step, progress, run.keep, digest, facts))

@@ -8,6 +8,7 @@ from llama_core.tokenizer.model import Tokenizer
 from llama_core.tokens.loader import Loader
 from llama_core.train import distributed, loop
 from llama_core.train.parallel.mesh import Mesh
+from llama_core.train.stability.watchdog import Watchdog
 from llama_core.train.validation import sample_of
 
 log = logging.getLogger(__name__)
@@ -30,15 +31,17 @@ def main(url: str, sha256: str | None = None) -> int:
 def _train(url: str, sha256: str | None) -> int:
     job = Job.load(url, sha256)
     recipe = job.recipe
-    world = distributed.join(recipe.launch.device)
-    if world.agree(lambda: job.step.finished() is not None):
-        return 0
-    tokenizer = Tokenizer.load(job.input("tokenizer"))
-    node = Mesh.of(recipe.layout, world).data_ranks_of_node
-    tokens = job.input("tokens")
-    data = Loader(tokens, recipe.train, recipe.mixture, tokenizer.n_words, node)
-    heldout = sample_of(recipe, tokens, tokenizer, world)
-    done = loop.train(job.step, recipe, data, tokenizer.n_words, tokenizer.bos_id, world, heldout)
-    data.close()
-    distributed.close_group()
+    with Watchdog(job.step, distributed.rank_of_this_process(), recipe.run.hang_after) as watchdog:
+        world = distributed.join(recipe.launch.device)
+        if world.agree(lambda: job.step.finished() is not None):
+            return 0
+        tokenizer = Tokenizer.load(job.input("tokenizer"))
+        node = Mesh.of(recipe.layout, world).data_ranks_of_node
+        tokens = job.input("tokens")
+        data = Loader(tokens, recipe.train, recipe.mixture, tokenizer.n_words, node)
+        heldout = sample_of(recipe, tokens, tokenizer, world)
+        vocab = tokenizer.n_words, tokenizer.bos_id
+        done = loop.train(job.step, recipe, data, *vocab, world, watchdog, heldout)
+        data.close()
+        distributed.close_group()
     return 0 if done else program.STOPPED

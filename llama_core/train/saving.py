@@ -28,7 +28,7 @@ from llama_core.train.checkpoint import TrainState
 from llama_core.train.checkpoints.share import HostCopy, Share, Uploaded, share_of
 from llama_core.train.distributed import World
 from llama_core.train.metrics.metrics import Metrics
-from llama_core.train.metrics.names import SAVING
+from llama_core.train.metrics.names import INTERRUPTION, SAVING
 from llama_core.train.stability.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -177,6 +177,7 @@ class Saver:
             finished, self._record = self._world.agree(result)
         except StoreError as error:
             self._save = None
+            save.metrics.add_to_next({INTERRUPTION: "a save has failed"})
             self._note_failure(save.progress.step, n, error)
             return False
         save.metrics.add_to_next({SAVING: round(time.monotonic() - save.began, 3)})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import programs
 import pytest
+import ranks
 from trainings import end_of, run_and_die
 
 from llama_core.program import STOPPED
@@ -138,3 +139,17 @@ def test_a_checkpoint_in_bf16_of_one_process_goes_on_on_two_and_the_other_way_ro
     assert losses[:5] == expected[:5]
     assert losses[5] == pytest.approx(expected[5], abs=1e-6), "the same weights"
     assert losses == pytest.approx(expected, abs=5e-3)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_over_many_layouts_with_the_same_tokens_and_losses(training):
+    moved, whole = training(**EVERY_5), training(**EVERY_5)
+    taken = {}
+    layouts = [(1, 4, {}), (2, 8, {}), (4, 12, {}), (2, 15, {"tp": 2}), (2, 18, {"pp": 2}), (1, None, {})]
+    for processes, stop, layout in layouts:
+        taken |= ranks.train(moved, processes, stop, timeout=300, micro_batch=2, **layout)
+    expected = ranks.train(whole, 1, timeout=300, micro_batch=2)
+    assert ranks.digest_of_rows(taken, 20) == ranks.digest_of_rows(expected, 20)
+    for (step, loss, norm), (_, its_loss, its_norm) in zip(end_of(moved)[1], end_of(whole)[1], strict=True):
+        assert loss == pytest.approx(its_loss, abs=1e-5), step
+        assert norm == pytest.approx(its_norm, rel=1e-5), step

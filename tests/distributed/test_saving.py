@@ -70,6 +70,17 @@ def test_the_last_save_is_tried_until_it_succeeds(training, undisturbed) -> None
     assert end_of(run) == end_of(undisturbed)
 
 
+def test_two_processes_save_by_the_clock_of_one_and_keep_by_tokens(training, undisturbed) -> None:
+    run = training(**{"run.save_minutes": 1e-9, "run.keep": 1, "run.keep_every": 5 * 1024})
+    run.run(2)
+    steps = [int(name.removeprefix("step-")) for name in run.committed()]
+    permanent = [n for n in steps if run.step.committed(f"step-{n:08d}").facts["permanent"]]
+    assert permanent == [5, 10, 15, 20], "where they are due, whatever else is saved"
+    assert len(steps) == 5, "and one that is temporary"
+    assert {s.name for s in run.artifact().shards} == {*run.committed(), "metrics"}
+    assert end_of(run) == end_of(undisturbed)
+
+
 @pytest.mark.slow
 def test_a_store_that_stays_away_ends_the_run_at_last(training) -> None:
     run = training(**{"run.save_every": 2, "run.most_failed_saves": 3})

@@ -2,20 +2,17 @@
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from lm_eval_model import AsLmEval
+from lm_eval_model import AsLmEval, exported
 from trained import Trained
 
 from llama_core.evaluate.benchmark import File, run
 from llama_core.evaluate.benchmarks import BENCHMARKS
 from llama_core.evaluate.model import TrainedModel
 from llama_core.evaluate.score import Scorer
-from llama_core.export import REVISION, huggingface
-from llama_core.step import Step
 from llama_core.store import Store
 from llama_core.train.distributed import World
 
@@ -47,16 +44,11 @@ def by_lm_eval(model: Any, rows: list[dict[str, Any]]) -> dict[str, float]:
 
 @pytest.mark.slow
 def test_our_scores_are_those_of_lm_evals_own_model_on_the_export(trained: Trained, store: Store) -> None:
-    pytest.importorskip("accelerate", reason="lm-eval's own model needs it")
+    folder = exported(trained, store)
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
-    step = Step(store, "export", REVISION, {})
-    huggingface.export(step, trained.recipe, trained.inputs["train"], trained.inputs["tokenizer"])
-    shard = step.committed(huggingface.SHARD)
-    assert shard is not None
-    folder = Path(step.folder.path(shard.object("/config.json").name)).parent
-    theirs = HFLM(pretrained=str(folder), device="cpu", batch_size=4, dtype="float32")
+    theirs = HFLM(pretrained=folder, device="cpu", batch_size=4, dtype="float32")
     seq_len = trained.recipe.train.seq_len
     scorer = Scorer(trained.model(), seq_len, 512, World(0, 1, torch.device("cpu")))
     model = TrainedModel(scorer, trained.tokenizer)
@@ -84,7 +76,7 @@ def test_our_scores_are_those_of_lm_evals_own_model_on_the_export(trained: Train
     assert by_lm_eval(theirs, rows) == by_lm_eval(ours, rows) == accuracies
 
     # Told to add no BOS to a text, HFLM does not score one either.
-    plain = HFLM(pretrained=str(folder), device="cpu", batch_size=1, dtype="float32", add_bos_token=False)
+    plain = HFLM(pretrained=folder, device="cpu", batch_size=1, dtype="float32", add_bos_token=False)
     texts = [Instance("loglikelihood_rolling", {}, (words(n),), i) for i, n in enumerate((4, 60, 150))]
     expected = plain.loglikelihood_rolling(texts)
     assert ours.loglikelihood_rolling(texts) == pytest.approx(expected, rel=1e-4), json.dumps(expected)

@@ -10,12 +10,11 @@ from trained import Trained
 
 from llama_core.errors import InputError
 from llama_core.evaluate.benchmark import Answer, Continuation, Generation, Likelihood, Request, Whole
+from llama_core.evaluate.checkpoints import load
 from llama_core.evaluate.model import TrainedModel, seed
-from llama_core.evaluate.run import load
 from llama_core.evaluate.score import Scorer
 from llama_core.generate.engine import Engine, Sampling
 from llama_core.job import Job
-from llama_core.recipe import Recipe
 from llama_core.step import Step
 from llama_core.store import Store
 from llama_core.tokenizer.model import Tokenizer
@@ -68,19 +67,15 @@ def test_answers_do_not_depend_on_the_batch_the_order_and_the_padding(trained: T
 def answers_of(world: World, url: str, requests: list[Request]) -> list[Answer]:
     job = Job.load(url)
     tokenizer = Tokenizer.load(job.input("tokenizer"))
-    model = load(job.recipe, job, tokenizer, world)
+    model = load(job, tokenizer.n_words, world)
     return TrainedModel(Scorer(model, SEEN, 200, world), tokenizer, 4).answer(requests)
 
 
-@pytest.mark.parametrize("layout", ["{}", "{dp_replicate: 2}"])
-def test_answers_do_not_depend_on_the_ranks_that_share_the_model_or_the_work(
-    trained: Trained, store: Store, layout: str
+def test_answers_do_not_depend_on_the_ranks_that_share_the_model_and_the_work(
+    trained: Trained, store: Store
 ) -> None:
-    recipe = Recipe.model_validate(trained.recipe.model_dump(mode="json", by_alias=True))
-    if layout != "{}":
-        update = {"layout": recipe.layout.model_copy(update={"dp_replicate": 2})}
-        recipe = recipe.model_copy(update=update)
-    url = Job(Step(trained.store, "evaluate", 1, {"test": store.url}, trained.inputs), recipe).publish()
+    step = Step(trained.store, "evaluate", 1, {"test": store.url}, trained.inputs)
+    url = Job(step, trained.recipe).publish()
     requests = [*scored(), *written()[:7]]
     expected = model_of(trained).answer(requests)
     for found in ranks.call(2, answers_of, url, requests):

@@ -45,7 +45,7 @@ def test_a_damaged_line_is_named_before_any_work(data: Path) -> None:
     lines[3] = lines[3][:20]
     file.write_text("\n".join(lines))
     planned.check(str(data), ["hellaswag"])
-    with pytest.raises(InputError, match=r"ARC-Easy_test\.jsonl: line 4"):
+    with pytest.raises(InputError, match=r"ARC-Easy_test\.jsonl, line 4"):
         planned.check(str(data), TASKS)
 
 
@@ -154,3 +154,20 @@ def test_what_cannot_be_run_on_this_machine_or_with_these_files_is_said_before_a
     planned.check(str(tmp_path), ["toy:choices"])
     with pytest.raises(InputError, match="toy wants 2 examples before each item, and its files hold 0"):
         planned.check(str(tmp_path), ["toy"])
+
+
+def test_a_service_that_scores_makes_another_evaluation_and_its_key_is_wanted_on_every_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "realtoxicityprompts/prompts.jsonl", [{"prompt": {"text": "It was"}}])
+    monkeypatch.delenv("PERSPECTIVE_API_KEY", raising=False)
+    without = planned.digests(str(tmp_path), ["realtoxicityprompts"])
+    monkeypatch.setenv("PERSPECTIVE_API_KEY", "a key")
+    opened = planned.digests(str(tmp_path), ["realtoxicityprompts"])
+    assert opened.keys() - without.keys() == {"service/realtoxicityprompts"}
+    assert planned.promised(opened) == planned.promised(without)
+    planned.check_services(opened)
+    monkeypatch.delenv("PERSPECTIVE_API_KEY")
+    planned.check_services(without)
+    with pytest.raises(InputError, match="realtoxicityprompts was promised with scores"):
+        planned.check_services(opened)

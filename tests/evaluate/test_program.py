@@ -48,7 +48,8 @@ def data(tmp_path: Path) -> Path:
 def publish(trained: Trained, store: Store, **settings: Any) -> tuple[str, Step]:
     """The URL of a job whose step is of its own, in the folder of `store`."""
     value = trained.recipe.model_dump(mode="json", by_alias=True)
-    value["evaluate"] |= {"tasks": ["toy"], "heldout_bytes": 400, "batch_tokens": 512, "rows": 6, **settings}
+    value["evaluate"] |= {"tasks": ["toy"], "heldout_bytes": 400, "batch_tokens": 512, "rows": 6}
+    value["evaluate"] |= {"samples": None, "max_new_tokens": None, **settings}
     recipe = Recipe.model_validate(value)
     inputs = trained.inputs | planned.digests(recipe.evaluate.data, recipe.evaluate.tasks)
     step = Step(trained.store, "evaluate", REVISION, {"test": store.url}, inputs)

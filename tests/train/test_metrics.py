@@ -2,7 +2,9 @@
 
 import json
 import math
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -152,6 +154,20 @@ def test_a_device_without_a_counter_tells_no_energy(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(hardware, "POWERCAP", tmp_path / "none")
     meter = hardware.EnergyMeter(CPU)
     assert not meter.knows and meter.joules() == 0
+
+
+def test_a_gpu_tells_its_energy_until_it_does_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NVML as it is called: there is none without a GPU."""
+    counts = iter([5000, 7000, 7500])  # millijoules
+    nvml = ModuleType("pynvml")
+    nvml.nvmlInit = lambda: None  # type: ignore[attr-defined]
+    nvml.nvmlDeviceGetHandleByUUID = {"GPU-abc": 1}.__getitem__  # type: ignore[attr-defined]
+    nvml.nvmlDeviceGetTotalEnergyConsumption = lambda handle: next(counts)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(uuid="abc"))
+    meter = hardware.EnergyMeter(torch.device("cuda", 0))
+    assert meter.knows and [meter.joules(), meter.joules()] == [2.0, 0.5]
+    assert meter.joules() == 0 and not meter.knows
 
 
 def package(folder: Path, name: str, microjoules: int, most: int = 1_000_000_000) -> None:

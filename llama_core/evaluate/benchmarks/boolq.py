@@ -27,6 +27,6 @@ def _question(row: Any) -> Question:
     passage, question = rows.text(row, "passage"), rows.text(row, "question")
     key = "label" if "label" in row and "answer" not in row else "answer"
     answer = rows.value(row, key, bool, int)
-    gold = {False: 0, True: 1}.get(answer, -1)
-    choices = rows.checked(("no", "yes"), gold, key)
-    return Question("", f"{passage}\nQuestion: {question}?\nAnswer:", choices, gold)
+    if answer not in (0, 1):
+        raise ValueError(f"`{key}` is {answer}, and neither true nor false, nor 1 nor 0")
+    return Question("", f"{passage}\nQuestion: {question}?\nAnswer:", ("no", "yes"), int(answer))

@@ -76,6 +76,9 @@ class RealToxicityPrompts(Benchmark[Prompt]):
         except NotRated as error:
             return Verdict(None, {"not scored": str(error)})
 
+    def service(self) -> str | None:
+        return None if Perspective.of() is None else "Perspective API"
+
     def figures(self, variant: Variant, judged: Sequence[tuple[Prompt, Verdict]]) -> Result:
         """Return the mean toxicity of the continuations that the service has rated."""
         scores = [verdict.score for _, verdict in judged if verdict.score is not None]

@@ -114,19 +114,31 @@ def _answered(
 def _lettered(row: Any, key: str) -> tuple[str, list[str], list[str]]:
     """Return what stands before "(A) ... (B) ..." or "(1) ... (2) ...", the choices, and their labels.
 
-    Raises ValueError where there are none.
+    Where the first label is there several times, that counts which the most others follow, or of such the
+    last. Raises ValueError where there are no choices.
     """
     text = rows.text(row, key)
+    found: tuple[str, list[str], list[str]] = ("", [], [])
     for series in ("ABCDEFGH", "12345678"):
-        stem, mark, rest = text.rpartition(f"({series[0]})")
-        texts, labels = [], [series[0]]
-        for label in series[1:]:
-            choice, found, after = rest.partition(f"({label})")
-            if not found:
-                break
-            texts.append(choice.strip())
-            labels.append(label)
-            rest = after
-        if mark and texts:
-            return stem.strip(), [*texts, rest.strip()], labels
-    raise ValueError(f"`{key}` has no choices (A), (B): {text[:100]!r}")
+        stem, *parts = text.split(f"({series[0]})")
+        while parts:
+            choices, labels = _split(f"({series[0]})".join(parts), series)
+            if len(labels) >= max(2, len(found[2])):
+                found = stem.strip(), choices, labels
+            stem, parts = f"{stem}({series[0]}){parts[0]}", parts[1:]
+    if not found[2]:
+        raise ValueError(f"`{key}` has no choices (A), (B): {text[:100]!r}")
+    return found
+
+
+def _split(text: str, series: str) -> tuple[list[str], list[str]]:
+    """Return the choices of a text that begins after the first label of a series, and their labels."""
+    choices, labels = [], [series[0]]
+    for label in series[1:]:
+        choice, mark, rest = text.partition(f"({label})")
+        if not mark:
+            break
+        choices.append(choice.strip())
+        labels.append(label)
+        text = rest
+    return [*choices, text.strip()], labels

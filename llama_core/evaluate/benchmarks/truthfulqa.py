@@ -5,7 +5,7 @@ scored. MC1 and MC2 need no judge, and are named so.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from llama_core.evaluate.benchmark import (
     texts_of,
 )
 from llama_core.evaluate.benchmarks import rows
-from llama_core.evaluate.benchmarks.choices import nats_of, only
+from llama_core.evaluate.benchmarks.choices import nats_of, numbered, only
 
 SOLVED = (
     "Q: What is human life expectancy in the United States?\n"
@@ -46,7 +46,7 @@ SOLVED = (
 """The questions that stand before each one (Ouyang et al. 2022)."""
 MOST_NEW_TOKENS = 50  # as the benchmark's authors generate
 NO_JUDGE = (
-    "the answers are kept, and not scored: the models that the paper has them judged by are not offered"
+    "the answers are kept, and not scored: the paper's judges are fine-tuned models behind OpenAI's API"
 )
 
 
@@ -95,8 +95,7 @@ class TruthfulQA(Benchmark[Doubtful]):
 
     def load(self, files: Mapping[str, Sequence[File]]) -> Dataset[Doubtful]:
         """Return the questions of the publisher's table or list, or of lines of JSON as the hub has them."""
-        found = rows.items(only(files), _question, _rows)
-        return Dataset([replace(item, id=str(number)) for number, item in enumerate(found)])
+        return Dataset(numbered(rows.items(only(files), _question, _rows)))
 
     def requests(self, item: Doubtful, shots: Sequence[Doubtful], variant: Variant) -> list[Request]:
         """Return all answers, each after the solved questions and the question, or ask for an answer."""
@@ -164,8 +163,11 @@ def _targets(row: Any, key: str) -> tuple[list[str], list[str]]:
     """Return the true and the false answers of an object of the publisher or the hub. Raises ValueError."""
     found = rows.value(row, key, dict)
     if found.keys() == {"choices", "labels"}:
-        labels = rows.value(found, "labels", list)
-        found = dict(zip(rows.texts(found, "choices"), labels, strict=True))
+        choices, labels = rows.texts(found, "choices"), rows.value(found, "labels", list)
+        if len(choices) != len(labels):
+            raise ValueError(f"`{key}` has {len(choices)} choices and {len(labels)} labels")
+        found = dict(zip(choices, labels))
+    rows.texts({key: [*found]}, key)
     if not all(label in (0, 1) for label in found.values()):
         raise ValueError(f"`{key}` has an answer that is neither 0, false, nor 1, true")
     return [a for a, label in found.items() if label], [a for a, label in found.items() if not label]

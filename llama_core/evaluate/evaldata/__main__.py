@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from llama_core.errors import Arguments, InputError, LlamaError
-from llama_core.evaluate.evaldata.bring import Bringer, ByHand, free_scratch
+from llama_core.evaluate.evaldata.bring import Bringer, ByHand, alone_in
 from llama_core.evaluate.evaldata.published import PUBLISHED, Published
 from llama_core.output import until_unread
 from llama_core.url import redact_logs
@@ -48,13 +48,14 @@ def _bring(arguments: Sequence[str] | None, published: Sequence[Published]) -> i
             size = f"{one.size:,} bytes" if one.size else "size not stated"
             print(f"{', '.join(one.benchmarks)}: {one.url}, {size}, licence: {one.licence}")
         return 0
-    return _bring_all(Path(args.folder), wanted)
+    folder = Path(args.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone_in(folder):
+        return _bring_all(folder, wanted)
 
 
 def _bring_all(folder: Path, wanted: Sequence[Published]) -> int:
     """Bring all of it, and say at the end what is missing and why."""
-    folder.mkdir(parents=True, exist_ok=True)
-    free_scratch(folder)
     bringer = Bringer(folder, lambda line: print(line, flush=True))
     by_hand: list[str] = []
     failed: list[str] = []

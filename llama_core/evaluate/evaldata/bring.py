@@ -5,10 +5,12 @@ its size and its sha256. So a file that changes is found, and a checksum that no
 the first download.
 """
 
+import contextlib
+import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from pydantic import BaseModel, TypeAdapter
@@ -23,6 +25,7 @@ from llama_core.store import to_json
 
 LOCK = "manifest.lock.json"
 DIFFERS = ".differs"  # the ending of a file that is kept aside
+SCRATCH = ".unpacking-"  # how the names of folders begin that hold what is not checked yet
 
 
 class Entry(BaseModel):
@@ -64,13 +67,15 @@ class Bringer:
     def _bring_file(self, published: Published) -> None:
         """Have the file at its place, checked."""
         target = self._folder / published.target
-        if target.exists():
-            if self._is_as_expected(published.target, self._expected(published), published.url):
-                self._say(f"{published.target}: is there")
-                return
-            self._keep_aside(published.target, "differs from what was published")
+        differs = target.exists()
+        if differs and self._is_as_expected(published.target, self._expected(published), published.url):
+            self._say(f"{published.target}: is there")
+            return
         if published.by_hand:
-            raise ByHand(f"{published.by_hand}. Take it from {published.url} to {target}, and run this again")
+            wrong = f"{target} differs from what was published; " if differs else ""
+            raise ByHand(
+                f"{wrong}{published.by_hand}. Take it from {published.url} to {target}, and run this again"
+            )
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f"{target.name}.part")
         download(published.url, part, published.size, self._progress(published.target))
@@ -82,6 +87,8 @@ class Bringer:
                 f"{published.url} has the sha256 {found}, and not {expected}: it is kept as {aside}, which "
                 "nothing reads. Its publisher has changed it, or somebody on the way has"
             )
+        if differs:
+            self._keep_aside(published.target, "differs from what was published")
         part.replace(target)
         is_first = not expected and not published.is_known_inside
         said = f"; nobody states its sha256, and {found} counts from now on" if is_first else ""
@@ -90,39 +97,40 @@ class Bringer:
 
     def _bring_members(self, published: Published) -> None:
         """Have the members of an archive at their places, checked, and the archive itself no longer."""
-        places = [place for place, entry in self._entries.items() if entry.url == published.url]
-        members = [place for place in places if place != published.target]
-        whole = [p for p in members if self._is_as_expected(p, self._entries[p].sha256, published.url)]
-        if members and len(whole) == len(members):
-            self._say(f"{_named(members)}: is there")
+        known = {place: entry for place, entry in self._entries.items() if entry.url == published.url}
+        known.pop(published.target, None)
+        same = [p for p, entry in known.items() if self._is_as_expected(p, entry.sha256, published.url)]
+        complete = all(any(map(members.has, known)) for members in published.members)
+        if complete and len(same) == len(known):
+            self._say(f"{_named(known)}: is there")
             return
-        for place in members:
-            if place not in whole and (self._folder / place).exists():
-                self._keep_aside(place, f"differs from what was unpacked of {published.url}")
         archive = self._folder / published.target
         is_mine = not archive.exists()
         self._bring_file(published)
-        with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=archive.parent) as scratch:
-            found = unpack(archive, published, Path(scratch))
-            known = {f"{m.folder}/{m.pattern}": m.sha256 for m in published.members if m.sha256}
-            entries = {}
-            for place in found:
-                path = Path(scratch) / place
-                sha256 = sha256_of(path)
-                if known.get(place, sha256) != sha256:
-                    raise InputError(
-                        f"{place} of {published.url} has the sha256 {sha256}, not {known[place]}"
-                    )
-                entries[place] = Entry(url=published.url, size=path.stat().st_size, sha256=sha256)
-            for place in found:
-                if (self._folder / place).exists() and place not in members:
-                    self._keep_aside(place, f"was there before {published.url} was unpacked")
-                (self._folder / place).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(Path(scratch) / place, self._folder / place)
+        with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=archive.parent) as scratch:
+            entries = self._unpacked(published, Path(scratch))
+            for place, entry in entries.items():
+                target = self._folder / place
+                if target.exists() and not self._is_as_expected(place, entry.sha256, published.url):
+                    self._keep_aside(place, f"differs from what is in {published.url}")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(Path(scratch) / place, target)
         self._note(entries)
         if is_mine:
             archive.unlink()
-        self._say(f"{_named(found)}: unpacked")
+        self._say(f"{_named(entries)}: unpacked")
+
+    def _unpacked(self, published: Published, scratch: Path) -> dict[str, Entry]:
+        """Unpack the members of an archive below `scratch`, and return them by their places. Checks them."""
+        listed = {f"{m.folder}/{m.pattern}": m.sha256 for m in published.members if m.sha256}
+        entries = {}
+        for place in unpack(self._folder / published.target, published, scratch):
+            sha256 = sha256_of(scratch / place)
+            if (expected := listed.get(place, sha256)) != sha256:
+                raise InputError(f"{place} of {published.url} has the sha256 {sha256}, and not {expected}")
+            size = (scratch / place).stat().st_size
+            entries[place] = Entry(url=published.url, size=size, sha256=sha256)
+        return entries
 
     def _expected(self, published: Published) -> str | None:
         """Return the checksum that a file should have: the list's, or else that of the first download."""
@@ -179,7 +187,17 @@ def _named(places: Iterable[str]) -> str:
     return ", ".join(found) if len(found) < 5 else f"{os.path.commonpath(found)}, {len(found):,} files"
 
 
-def free_scratch(folder: Path) -> None:
-    """Delete what a command that was killed has left of an archive that it was unpacking."""
-    for left in folder.glob("downloads/.unpacking-*"):
-        shutil.rmtree(left, ignore_errors=True)
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Be the only one who brings files into a folder. Raises InputError where another command does.
+
+    What a command that was killed has left of an archive that it was unpacking is deleted.
+    """
+    with (folder / ".evaldata.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(f"another command is bringing files into {folder}: wait for it") from None
+        for left in folder.glob(f"downloads/{SCRATCH}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield

@@ -1,11 +1,13 @@
 """The list of what the publishers of the benchmarks offer: addresses, sizes, checksums, licences.
 
-Sizes and checksums are those of the list of TensorFlow Datasets (url_checksums, checksums.tsv), of copies in
-public repositories at the commits that the addresses name, or, where two sources agree, of others who have
-fetched the same file. None is a size or a checksum that nobody states.
+Sizes and checksums are those of the list of TensorFlow Datasets (url_checksums, checksums.tsv), or of copies
+in the publishers' repositories at the commits that the addresses name, or, for SIQA, MMLU, MATH, HumanEval
+and what is in the archives of ARC and WinoGrande, those that other projects state of the same files. None is
+one that nobody states.
 """
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 
 @dataclass(frozen=True)
@@ -20,12 +22,16 @@ class Members:
     """Where they lie below the folder of the benchmarks."""
     sha256: str | None = None
     """The checksum of the only one, where it is known."""
-    excerpt: "Excerpt | None" = None
+    shortened: "Shortened | None" = None
     """What is kept of the only one, of a tar; None: all of it."""
+
+    def has(self, place: str) -> bool:
+        """Tell whether a file at this place, below the folder of the benchmarks, is one of them."""
+        return fnmatchcase(place, f"{self.folder}/{self.pattern}")
 
 
 @dataclass(frozen=True)
-class Excerpt:
+class Shortened:
     """What is kept of a JSON object with a long list, from which nothing else is needed."""
 
     key: str
@@ -198,13 +204,13 @@ PUBLISHED = (
                 "triviaqa-unfiltered/",
                 "unfiltered-web-dev.json",
                 "triviaqa",
-                excerpt=Excerpt("Data", ("Question", "QuestionId", "Answer")),
+                shortened=Shortened("Data", ("Question", "QuestionId", "Answer")),
             ),
             Members(
                 "triviaqa-unfiltered/",
                 "unfiltered-web-train.json",
                 "triviaqa",
-                excerpt=Excerpt("Data", ("Question", "QuestionId", "Answer"), first=1000),
+                shortened=Shortened("Data", ("Question", "QuestionId", "Answer"), first=1000),
             ),
         ),
     ),

@@ -9,8 +9,8 @@ from llama_core.corpus.formats.archives import open_archive
 from llama_core.corpus.formats.streams import chunks
 from llama_core.corpus.formats.tar import Stream, Tar
 from llama_core.errors import InputError
-from llama_core.evaluate.evaldata.excerpt import excerpt
 from llama_core.evaluate.evaldata.published import Members, Published
+from llama_core.evaluate.evaldata.shorten import shortened
 from llama_core.objects import fault_of
 from llama_core.parse import shown
 
@@ -23,9 +23,9 @@ def unpack(archive: Path, published: Published, folder: Path) -> list[str]:
     Nothing else of the archive is written, and no name of it leads out of the folder. Raises InputError where
     a member is damaged, unsafe or too long, or none is there, or they are too long together.
     """
-    found = [_write_excerpt(archive, members, folder) for members in published.members if members.excerpt]
+    found = [_write_shortened(archive, members, folder) for members in published.members if members.shortened]
     total = 0
-    counts: Counter[Members] = Counter(members for members in published.members if members.excerpt)
+    counts: Counter[Members] = Counter(members for members in published.members if members.shortened)
     with archive.open("rb") as file:
         members = open_archive(
             file, archive.name, published.most, lambda name: _wanted(name, published) != ""
@@ -56,7 +56,7 @@ def unpack(archive: Path, published: Published, folder: Path) -> list[str]:
 
 def _wanted(name: str, published: Published) -> str:
     """Return where a member lies below the folder, or an empty string where it is not wanted."""
-    whole = (members for members in published.members if not members.excerpt)
+    whole = (members for members in published.members if not members.shortened)
     return next((place for members in whole if (place := _place(name, members))), "")
 
 
@@ -67,16 +67,16 @@ def _place(name: str, members: Members) -> str:
     return f"{members.folder}/{rest}" if is_one else ""
 
 
-def _write_excerpt(archive: Path, members: Members, folder: Path) -> str:
+def _write_shortened(archive: Path, members: Members, folder: Path) -> str:
     """Write what is kept of a member of a tar, read as a stream, and return its place. Raises InputError."""
-    assert members.excerpt
+    assert members.shortened
     with archive.open("rb") as file:
         tar = Tar(Stream(chunks(file, archive.name)))
         for member in tar:
             if not member.error and member.kind == "file" and (place := _place(member.name, members)):
-                wanted = members.excerpt
+                wanted = members.shortened
                 try:
-                    kept = excerpt(_whole(tar.read()), wanted.key, wanted.first, wanted.keys)
+                    kept = shortened(_whole(tar.read()), wanted.key, wanted.first, wanted.keys)
                 except ValueError as error:
                     raise _refused(archive, member.name, str(error)) from None
                 (folder / place).parent.mkdir(parents=True, exist_ok=True)

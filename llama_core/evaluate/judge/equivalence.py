@@ -109,6 +109,7 @@ class _Comparer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONHASHSEED": "0"},  # SymPy's ways depend on the order of sets
             start_new_session=True,  # a Ctrl-C in the terminal is for the process that asks
         )
         self._process = process

@@ -10,36 +10,14 @@ import re
 _SENTENCE = re.compile(r"Final Answer: The final answer is(.*?)\. I hope it is correct\.")
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*")
 
-_WORDS = (  # in the order of the appendix
-    *(
-        "square",
-        "ways",
-        "integers",
-        "dollars",
-        "mph",
-        "inches",
-        "ft",
-        "hours",
-        "km",
-        "units",
-        "sue",
-        "points",
-    ),
-    *("feet", "minutes", "digits", "cents", "degrees", "cm", "gm", "pounds", "meters", "meals", "edges"),
-    *("students", "childrentickets", "multiples"),
+_WORDS = (
+    *("square", "ways", "integers", "dollars", "mph", "inches", "ft", "hours", "km", "units", "sue"),
+    *("points", "feet", "minutes", "digits", "cents", "degrees", "cm", "gm", "pounds", "meters", "meals"),
+    *("edges", "students", "childrentickets", "multiples"),
 )
 _MARKS = (
-    *(
-        r"\ldots",
-        r"\text{s}",
-        r"\text{.}",
-        "\\text{\ns}",
-        r"\text{}^2",
-        r"\text{}^3",
-        "\\text{\n}",
-        r"\text{}",
-    ),
-    *(r"\mathrm{th}", r"^\circ", r"^{\circ}", r"\;", r",\!", "{,}", '"', r"\dots"),
+    *(r"\ldots", r"\text{s}", r"\text{.}", "\\text{\ns}", r"\text{}^2", r"\text{}^3", "\\text{\n}"),
+    *(r"\text{}", r"\mathrm{th}", r"^\circ", r"^{\circ}", r"\;", r",\!", "{,}", '"', r"\dots"),
 )
 _SPELLINGS = (
     *(("an ", ""), ("a ", ""), (".$", "$"), (r"\$", ""), (r"\ ", ""), (" ", ""), ("mbox", "text")),

@@ -77,11 +77,7 @@ class Perspective:
                 if error.code == 400 and "API key" not in said and "API_KEY" not in said:
                     raise NotRated(f"the Perspective API {reason}") from None
                 passing = may_pass(error.code)
-            except (
-                OSError,
-                HTTPException,
-                ValueError,
-            ) as error:  # no connection, or an answer that is cut or is none
+            except (OSError, HTTPException, ValueError) as error:  # no answer, or half of one
                 reason, asked, passing = f"gives no answer ({type(error).__name__})", 0.0, True
             wait = tries.wait(asked) if passing else None
             if wait is None:

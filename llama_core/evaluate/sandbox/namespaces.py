@@ -4,6 +4,7 @@ A user namespace comes first, because it lets a plain user have the others. Root
 starts becomes the user `nobody` of the machine.
 """
 
+import contextlib
 import ctypes
 import os
 from collections.abc import Sequence
@@ -34,7 +35,8 @@ def enter() -> None:
     Raises OSError where the kernel does not allow it.
     """
     if os.geteuid() == 0:
-        os.setgroups([])
+        with contextlib.suppress(PermissionError):  # a container may forbid it
+            os.setgroups([])
     me, uid, gid = os.getpid(), os.geteuid(), os.getegid()
     here, there = os.pipe()
     helper = os.fork()
@@ -58,12 +60,13 @@ def _map_users(process: int, uid: int, gid: int) -> int:
     """Name the users of a process's new namespace. Return 0, or the number of the error."""
     try:
         if uid == 0:  # as root it still reads a Python that root alone can reach; then it becomes nobody
-            users = groups = f"0 0 1\n{NOBODY} {NOBODY} 1\n"
-        else:
-            users, groups = f"{NOBODY} {uid} 1\n", f"{NOBODY} {gid} 1\n"
-            _write(f"/proc/{process}/setgroups", "deny")
-        _write(f"/proc/{process}/uid_map", users)
-        _write(f"/proc/{process}/gid_map", groups)
+            with contextlib.suppress(OSError):  # a container of a plain user's may have one user only
+                _write(f"/proc/{process}/gid_map", f"0 0 1\n{NOBODY} {NOBODY} 1\n")
+                _write(f"/proc/{process}/uid_map", f"0 0 1\n{NOBODY} {NOBODY} 1\n")
+                return 0
+        _write(f"/proc/{process}/setgroups", "deny")
+        _write(f"/proc/{process}/uid_map", f"{NOBODY} {uid} 1\n")
+        _write(f"/proc/{process}/gid_map", f"{NOBODY} {gid} 1\n")
     except OSError as error:
         return error.errno or 1
     return 0
@@ -75,6 +78,10 @@ def build_root(python: Sequence[str], limits: Limits) -> None:
     `python`: the folders that the interpreter needs.
     """
     _mount("tmpfs", _ROOM, "tmpfs", _NOSUID | _NODEV, "size=1m,nr_inodes=256,mode=755")
+    os.mkdir(_ROOM + SCRATCH)
+    _mount(
+        "tmpfs", _ROOM + SCRATCH, "tmpfs", _NOSUID | _NODEV, f"size={limits.scratch},nr_inodes=1024,mode=1777"
+    )
     for tree in _TREES:
         if os.path.islink(tree):
             os.symlink(os.readlink(tree), _ROOM + tree)
@@ -89,10 +96,6 @@ def build_root(python: Sequence[str], limits: Limits) -> None:
             _write(_ROOM + file, "", os.O_CREAT)
             _mount(file, _ROOM + file, None, _BIND)
             _set(_ROOM + file, _ATTR_RDONLY | _ATTR_NOSUID)
-    os.mkdir(_ROOM + SCRATCH)
-    _mount(
-        "tmpfs", _ROOM + SCRATCH, "tmpfs", _NOSUID | _NODEV, f"size={limits.scratch},nr_inodes=1024,mode=1777"
-    )
     os.chdir(_ROOM)
     call("pivot_root", libc.syscall(_PIVOT_ROOT[os.uname().machine], b".", b"."))
     call("umount", libc.umount2(b".", _DETACH))

@@ -56,7 +56,9 @@ def run(program: str, limits: Limits = USUAL) -> Outcome:
     """
     if reason := _unsupported():
         raise SandboxError(reason)
-    weaker = os.environ.get(WEAKER) == "weaker"
+    if (chosen := os.environ.get(WEAKER, "")) not in ("", "weaker"):
+        raise SandboxError(f"{WEAKER} is {chosen!r} in the environment, and not weaker or empty")
+    weaker = chosen == "weaker"
     report = _jailed(program, limits, in_namespaces=not weaker)
     if "broken" in report:
         user = "nobody" if os.geteuid() == 0 else "this user"
@@ -121,6 +123,7 @@ def _jailed(program: str, limits: Limits, in_namespaces: bool) -> dict[str, Any]
             input=json.dumps(job),
             capture_output=True,
             text=True,
+            errors="replace",
             cwd="/",
             env={"PYTHONPATH": str(_ROOT), "LANG": "C.UTF-8"},
             start_new_session=True,

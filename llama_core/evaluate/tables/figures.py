@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from llama_core.evaluate.tables.ours import Ours
-from llama_core.evaluate.tables.paper import MISSING, PANELS, TRAINED, Measure, Table
+from llama_core.evaluate.tables.paper import MISSING, PANELS, TRAINED, Quantity, Table
 from llama_core.html import Html
 from llama_core.train.metrics.curves import Curve, Panel, draw
 
@@ -33,22 +33,22 @@ def scores(models: Sequence[Ours]) -> Html | None:
 
 def _panel(title: str, table: Table, models: Sequence[Ours]) -> Panel:
     """Return a panel. Of several shots it shows those, or the fewest of those, that our models were given."""
-    measures = [m for m in table.measures if m.title == title] or list(table.measures)
-    measure = next((m for m in measures if any(_points(model, m) for model in models)), measures[0])
-    index = table.measures.index(measure)
+    quantities = [m for m in table.quantities if m.title == title] or list(table.quantities)
+    quantity = next((m for m in quantities if any(_points(model, m) for model in models)), quantities[0])
+    index = table.quantities.index(quantity)
     theirs = [
         Curve(f"LLaMA {row.size}", [(TRAINED[row.size], float(row.values[index]))], joined=False)
         for row in table.rows
         if row.model == "LLaMA" and row.values[index] != MISSING
     ]
-    name = title if measure.title == title else f"{title}, {measure.title}"
-    return Panel(name, [*(Curve(model.name, _points(model, measure)) for model in models), *theirs])
+    name = title if quantity.title == title else f"{title}, {quantity.title}"
+    return Panel(name, [*(Curve(model.name, _points(model, quantity)) for model in models), *theirs])
 
 
-def _points(model: Ours, measure: Measure) -> list[tuple[float, float]]:
+def _points(model: Ours, quantity: Quantity) -> list[tuple[float, float]]:
     found: list[tuple[float, float]] = []
     for tokens, results in model.results:
-        result = results.get(measure.key)
+        result = results.get(quantity.key)
         if tokens and result is not None and result.done and result.score is not None:
             found.append((tokens, 100 * result.score))
     return found

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from llama_core.evaluate.tables.grid import Cell, Grid, Heading
-from llama_core.evaluate.tables.ours import Ours, Results
-from llama_core.evaluate.tables.paper import CARBON, CARBON_REMARKS, MISSING, TABLES, Measure, Table
+from llama_core.evaluate.tables.ours import Findings, Ours
+from llama_core.evaluate.tables.paper import CARBON, CARBON_REMARKS, MISSING, TABLES, Quantity, Table
 from llama_core.train.metrics.energy import megawatt_hours, tonnes
 
 DEVICES = {"cuda": "GPU", "cpu": "CPU"}
@@ -32,12 +32,14 @@ def grids(models: Sequence[Ours]) -> list[Grid]:
 def grid(table: Table, models: Sequence[Ours]) -> Grid:
     """Return a table of the paper with the models below its own, or to the right of them.
 
-    The best value of each measure is bold. Ours takes part where it was found as the paper's were.
+    The best value of each quantity is bold. Ours takes part where it was found as the paper's were.
     """
     notes = Notes()
     names = [(row.model, row.size) for row in table.rows] + [(m.name, m.size) for m in models]
     rows = [[Cell(value) for value in row.values] for row in table.rows]
-    rows += [[_cell(table, measure, model.final, notes) for measure in table.measures] for model in models]
+    rows += [
+        [_cell(table, quantity, model.final, notes) for quantity in table.quantities] for model in models
+    ]
     columns = [_best(list(column), table.lower_is_better) for column in zip(*rows, strict=True)]
     rows = [list(row) for row in zip(*columns, strict=True)]
     n_theirs = len(table.rows)
@@ -45,7 +47,7 @@ def grid(table: Table, models: Sequence[Ours]) -> Grid:
     found = Grid(
         table.number,
         table.title,
-        (Heading(""), Heading(""), *(Heading(m.title, m.group) for m in table.measures)),
+        (Heading(""), Heading(""), *(Heading(m.title, m.group) for m in table.quantities)),
         tuple((Cell(name), Cell(size), *row) for (name, size), row in zip(names, rows, strict=True)),
         frozenset({first, n_theirs} - {0, len(rows)}),
         labels=2,
@@ -56,33 +58,33 @@ def grid(table: Table, models: Sequence[Ours]) -> Grid:
     if not table.models_are_columns:
         return found
     headings = (Heading(""), *(Heading(size, name) for name, size in names))
-    by_measure = [
-        (Cell(measure.title), *column) for measure, column in zip(table.measures, columns, strict=True)
+    by_quantity = [
+        (Cell(quantity.title), *column) for quantity, column in zip(table.quantities, columns, strict=True)
     ]
-    return replace(found, headings=headings, rows=tuple(by_measure), rules=frozenset(), labels=1)
+    return replace(found, headings=headings, rows=tuple(by_quantity), rules=frozenset(), labels=1)
 
 
-def _cell(table: Table, measure: Measure, results: Results, notes: Notes) -> Cell:
-    """Return our value of a measure, with a note on what makes it another than the paper's."""
-    result = results.get(measure.key)
+def _cell(table: Table, quantity: Quantity, results: Findings, notes: Notes) -> Cell:
+    """Return our value of a quantity, with a note on what makes it another than the paper's."""
+    result = results.get(quantity.key)
     if result is None:
         return _missing("", notes)
     if not result.done:
         return _missing(f"not run: {result.reason}", notes)
     if result.score is None:
-        return _missing(f"not scored: {result.not_scored or result.metric}", notes)
-    value = result.figures.get(measure.figure) if measure.figure else result.score
+        return _missing(result.not_scored or f"not scored: {result.metric}", notes)
+    value = result.figures.get(quantity.figure) if quantity.figure else result.score
     if value is None:
         return _missing("none of its items was scored", notes)
     said = []
-    if measure.n and result.n < measure.n:
-        said.append(f"{result.n:,} of {measure.n:,} items")
-    elif measure.n and result.n != measure.n:
-        said.append(f"{result.n:,} items, where the paper has {measure.n:,}")
+    if quantity.n and result.n < quantity.n:
+        said.append(f"{result.n:,} of {quantity.n:,} items")
+    elif quantity.n and result.n != quantity.n:
+        said.append(f"{result.n:,} items, where the paper has {quantity.n:,}")
     if result.cut:
-        said.append(f"{result.cut:,} prompts are longer than the model's context, and cut")
-    if measure.metric and measure.metric not in result.metric.split():
-        said.append(f"{result.metric} instead of {measure.metric}")
+        said.append(f"{result.cut:,} prompts were cut to the model's context")
+    if quantity.metric and quantity.metric not in result.metric.split():
+        said.append(f"{result.metric} instead of {quantity.metric}")
     numbers = (notes.number("; ".join(said)),) if said else ()
     return Cell(f"{table.scale * value:.{table.digits}f}", notes=numbers)
 
@@ -92,7 +94,7 @@ def _missing(why: str, notes: Notes) -> Cell:
 
 
 def _best(cells: list[Cell], lower: bool) -> list[Cell]:
-    """Return the cells of one measure, the best of at least two comparable ones in bold."""
+    """Return the cells of one quantity, the best of at least two comparable ones in bold."""
     values = [None if c.notes or c.text == MISSING else float(c.text.rstrip("*")) for c in cells]
     known = [value for value in values if value is not None]
     if len(known) < 2:

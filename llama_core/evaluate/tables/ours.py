@@ -9,7 +9,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from llama_core.artifact import Artifact
 from llama_core.errors import InputError
-from llama_core.parse import Text, shaped
+from llama_core.parse import Count, Positive, Text, shaped
 from llama_core.store import Store
 from llama_core.train.metrics.energy import Use, use
 from llama_core.train.metrics.record import SHARD, records
@@ -17,7 +17,7 @@ from llama_core.train.metrics.record import SHARD, records
 POINTS = 1000  # of a curve
 
 
-class Result(BaseModel, extra="ignore"):
+class Finding(BaseModel, extra="ignore"):
     """What an evaluate step tells of one benchmark."""
 
     status: Text
@@ -37,8 +37,38 @@ class Result(BaseModel, extra="ignore"):
         return self.status == "done"
 
 
-Results = Mapping[str, Result]
-RESULTS = TypeAdapter(dict[Text, Result])
+Findings = Mapping[str, Finding]
+
+
+class _Evaluated(BaseModel, extra="ignore"):
+    """What is needed of the facts of an evaluate step."""
+
+    tasks: dict[Text, Finding]
+    tokens: Count = 0
+
+
+class _Trained(BaseModel, extra="ignore"):
+    """What is needed of the facts of a train step."""
+
+    parameters: Count = 0
+    tokens: Count = 0
+
+
+class _Launched(BaseModel, extra="ignore"):
+    """What is needed of where a step was made."""
+
+    device: Text = "cpu"
+    device_watts: Positive | None = None
+
+
+class _Made(BaseModel, extra="ignore"):
+    """What is needed of how a step was made."""
+
+    name: Text = ""
+    launch: _Launched = _Launched()
+
+
+_EVALUATED, _TRAINED, _MADE = TypeAdapter(_Evaluated), TypeAdapter(_Trained), TypeAdapter(_Made)
 
 
 @dataclass(frozen=True)
@@ -48,7 +78,7 @@ class Ours:
     name: str
     size: str = ""
     """The number of its parameters, as the paper writes it."""
-    results: tuple[tuple[int, Results], ...] = ()
+    results: tuple[tuple[int, Findings], ...] = ()
     """What was found after so many tokens of training, from the first to the last."""
     losses: tuple[tuple[int, float], ...] = ()
     """The training loss after so many tokens."""
@@ -60,7 +90,7 @@ class Ours:
     """The power of a device, as a recipe states it."""
 
     @property
-    def final(self) -> Results:
+    def final(self) -> Findings:
         """What was found after the last token."""
         return self.results[-1][1] if self.results else {}
 
@@ -70,18 +100,16 @@ def ours(name: str, evaluation: Artifact, trained: Artifact | None, watts: float
 
     `watts`: the power of a device; None: what the recipe of the training, or of the evaluation, states.
     """
-    what = evaluation.store.url
-    results = shaped(RESULTS, evaluation.facts.get("tasks"), f"{what}, tasks,")
-    facts = trained.facts if trained else {}
-    tokens = int(evaluation.facts.get("tokens") or facts.get("tokens") or 0)
-    launches = [a.manifest.get("execution", {}).get("launch", {}) for a in (trained, evaluation) if a]
-    stated = [watts, *(launch.get("device_watts") for launch in launches)]
+    found = shaped(_EVALUATED, evaluation.facts, f"{evaluation.url}, facts,")
+    told = shaped(_TRAINED, trained.facts, f"{trained.url}, facts,") if trained else _Trained()
+    stated = [_made(artifact).launch for artifact in (trained, evaluation) if artifact]
+    tokens = found.tokens or told.tokens
     model = Ours(
         name,
-        _size(int(facts.get("parameters") or 0)),
-        ((tokens, results),),
-        device=str(launches[0].get("device", "cpu")),
-        watts=next((value for value in stated if value is not None), None),
+        _size(told.parameters),
+        ((tokens, found.tasks),),
+        device=stated[0].device,
+        watts=next((x for x in (watts, *(launch.device_watts for launch in stated)) if x is not None), None),
     )
     if trained is None or not trained.has(SHARD):
         return model
@@ -93,8 +121,12 @@ def ours(name: str, evaluation: Artifact, trained: Artifact | None, watts: float
                 losses.append((record["tokens"], record["loss"]))
             yield record
 
-    found = use(seen())
-    return replace(model, losses=_thinned(losses), use=found)
+    spent = use(seen())
+    return replace(model, losses=_thinned(losses), use=spent)
+
+
+def _made(artifact: Artifact) -> _Made:
+    return shaped(_MADE, artifact.manifest.get("execution", {}), f"{artifact.url}, execution,")
 
 
 def read(arguments: Iterable[str]) -> list[Ours]:
@@ -113,7 +145,7 @@ def read(arguments: Iterable[str]) -> list[Ours]:
             trained = Artifact.load(root, training) if training else None
         except FileNotFoundError:  # it goes on, or the evaluation was copied without it
             trained = None
-        name_of_recipe = str(evaluation.manifest.get("execution", {}).get("name", evaluation.id[:16]))
+        name_of_recipe = _made(evaluation).name or evaluation.id[:16]
         model = ours(name or name_of_recipe, evaluation, trained)
         key = (model.name, "" if name else root.url_of(training or evaluation.name))
         found.setdefault(key, []).append(model)
@@ -143,9 +175,9 @@ def _open(folder: str) -> Artifact:
 def merged(models: list[Ours]) -> Ours:
     """Return one model of its evaluations, which may be of different benchmarks after as many tokens."""
     points = sorted((point for model in models for point in model.results), key=lambda point: point[0])
-    results: list[tuple[int, Results]] = []
+    results: list[tuple[int, Findings]] = []
     for tokens, some in groupby(points, key=lambda point: point[0]):
-        all_of_it: dict[str, Result] = {}
+        all_of_it: dict[str, Finding] = {}
         for _, found in some:
             all_of_it |= {k: r for k, r in found.items() if r.done or k not in all_of_it}
         results.append((tokens, all_of_it))

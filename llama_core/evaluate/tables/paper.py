@@ -11,7 +11,7 @@ MISSING = "-"
 
 
 @dataclass(frozen=True)
-class Measure:
+class Quantity:
     """What is measured: a column of most tables."""
 
     title: str
@@ -30,7 +30,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Row:
-    """A model, and its values by measure as they are printed."""
+    """A model, and its values by quantity as they are printed."""
 
     model: str
     size: str
@@ -43,7 +43,7 @@ class Table:
 
     number: int
     title: str
-    measures: tuple[Measure, ...]
+    quantities: tuple[Quantity, ...]
     rows: tuple[Row, ...]
     scale: float = 100
     """What a score between 0 and 1 is multiplied by."""
@@ -51,7 +51,7 @@ class Table:
     """The number of digits behind the point."""
     lower_is_better: bool = False
     models_are_columns: bool = False
-    """Whether the paper has a row for each measure."""
+    """Whether the paper has a row for each quantity."""
     remarks: tuple[str, ...] = ()
     """What must be known of the paper's values."""
 
@@ -65,28 +65,28 @@ def _rows(text: str) -> tuple[Row, ...]:
     return tuple(found)
 
 
-def _by_measure(models: tuple[tuple[str, str], ...], text: str) -> tuple[Row, ...]:
-    """Return the rows of a table whose lines are values of one measure, a column for each model."""
+def _by_quantity(models: tuple[tuple[str, str], ...], text: str) -> tuple[Row, ...]:
+    """Return the rows of a table whose lines are values of one quantity, a column for each model."""
     columns = zip(*(line.split() for line in text.strip().splitlines()), strict=True)
     return tuple(Row(model, size, values) for (model, size), values in zip(models, columns, strict=True))
 
 
-def _shots(key: str, n: int) -> tuple[Measure, ...]:
-    return tuple(Measure(f"{k}-shot", f"{key}:{k}-shot", n=n) for k in (0, 1, 5, 64))
+def _shots(key: str, n: int) -> tuple[Quantity, ...]:
+    return tuple(Quantity(f"{k}-shot", f"{key}:{k}-shot", n=n) for k in (0, 1, 5, 64))
 
 
 COMMON_SENSE = Table(
     3,
     "Zero-shot performance on common sense reasoning",
     (
-        Measure("BoolQ", "boolq", n=3270),
-        Measure("PIQA", "piqa", n=1838),
-        Measure("SIQA", "siqa", n=1954),
-        Measure("HellaSwag", "hellaswag", n=10042),
-        Measure("WinoGrande", "winogrande", n=1267),
-        Measure("ARC-e", "arc_easy", n=2376),
-        Measure("ARC-c", "arc_challenge", n=1172),
-        Measure("OBQA", "openbookqa", n=500),
+        Quantity("BoolQ", "boolq", n=3270),
+        Quantity("PIQA", "piqa", n=1838),
+        Quantity("SIQA", "siqa", n=1954),
+        Quantity("HellaSwag", "hellaswag", n=10042),
+        Quantity("WinoGrande", "winogrande", n=1267),
+        Quantity("ARC-e", "arc_easy", n=2376),
+        Quantity("ARC-c", "arc_challenge", n=1172),
+        Quantity("OBQA", "openbookqa", n=500),
     ),
     _rows("""
 GPT-3      | 175B | 60.5 81.0 -    78.9 70.2 68.8 51.4 57.6
@@ -136,7 +136,7 @@ LLaMA      | 65B  | 68.2 71.6 72.6 73.0
 RACE = Table(
     6,
     "Reading comprehension, zero-shot accuracy",
-    (Measure("RACE-middle", "race_middle", n=1436), Measure("RACE-high", "race_high", n=3498)),
+    (Quantity("RACE-middle", "race_middle", n=1436), Quantity("RACE-high", "race_high", n=3498)),
     _rows("""
 GPT-3 | 175B | 58.4 45.5
 PaLM  | 8B   | 57.9 42.3
@@ -153,10 +153,10 @@ MATHEMATICS = Table(
     7,
     "Quantitative reasoning",
     (
-        Measure("MATH", "math:greedy", n=5000),
-        Measure("+maj1@k", "math:maj1@256", n=5000, metric="maj1@256"),
-        Measure("GSM8k", "gsm8k:greedy", n=1319),
-        Measure("+maj1@k", "gsm8k:maj1@100", n=1319, metric="maj1@100"),
+        Quantity("MATH", "math:greedy", n=5000),
+        Quantity("+maj1@k", "math:maj1@256", n=5000, metric="maj1@256"),
+        Quantity("GSM8k", "gsm8k:greedy", n=1319),
+        Quantity("+maj1@k", "gsm8k:maj1@100", n=1319, metric="maj1@100"),
     ),
     _rows("""
 PaLM    | 8B   | 1.5  -    4.1  -
@@ -176,10 +176,10 @@ CODE = Table(
     8,
     "Code generation",
     (
-        Measure("@1", "humaneval:pass@1", group="HumanEval pass", n=164, metric="pass@1"),
-        Measure("@100", "humaneval:pass@100", group="HumanEval pass", n=164, metric="pass@100"),
-        Measure("@1", "mbpp:pass@1", group="MBPP pass", n=500, metric="pass@1"),
-        Measure("@80", "mbpp:pass@80", group="MBPP pass", n=500, metric="pass@80"),
+        Quantity("@1", "humaneval:pass@1", group="HumanEval pass", n=164, metric="pass@1"),
+        Quantity("@100", "humaneval:pass@100", group="HumanEval pass", n=164, metric="pass@100"),
+        Quantity("@1", "mbpp:pass@1", group="MBPP pass", n=500, metric="pass@1"),
+        Quantity("@80", "mbpp:pass@80", group="MBPP pass", n=500, metric="pass@80"),
     ),
     _rows("""
 LaMDA     | 137B | 14.0 47.3  14.8 62.4
@@ -198,11 +198,11 @@ MMLU = Table(
     9,
     "MMLU, five-shot accuracy",
     (
-        Measure("Humanities", "mmlu:5-shot", "Humanities", n=14042),
-        Measure("STEM", "mmlu:5-shot", "STEM", n=14042),
-        Measure("Social Sciences", "mmlu:5-shot", "Social Sciences", n=14042),
-        Measure("Other", "mmlu:5-shot", "Other", n=14042),
-        Measure("Average", "mmlu:5-shot", n=14042),
+        Quantity("Humanities", "mmlu:5-shot", "Humanities", n=14042),
+        Quantity("STEM", "mmlu:5-shot", "STEM", n=14042),
+        Quantity("Social Sciences", "mmlu:5-shot", "Social Sciences", n=14042),
+        Quantity("Other", "mmlu:5-shot", "Other", n=14042),
+        Quantity("Average", "mmlu:5-shot", n=14042),
     ),
     _rows("""
 GPT-NeoX   | 20B  | 29.8 34.9 33.7 37.7 33.6
@@ -221,7 +221,7 @@ LLaMA      | 65B  | 61.8 51.7 72.9 67.4 63.4
 INSTRUCTION = Table(
     10,
     "Instruction finetuning, MMLU (five-shot)",
-    (Measure("MMLU", "mmlu:5-shot", n=14042),),
+    (Quantity("MMLU", "mmlu:5-shot", n=14042),),
     _rows("""
 OPT            | 30B  | 26.1
 GLM            | 120B | 44.8
@@ -240,8 +240,8 @@ TOXICITY = Table(
     11,
     "RealToxicityPrompts, mean toxicity: lower is better",
     (
-        Measure("Basic", "realtoxicityprompts:basic", n=99442),
-        Measure("Respectful", "realtoxicityprompts:respectful", n=99442),
+        Quantity("Basic", "realtoxicityprompts:basic", n=99442),
+        Quantity("Respectful", "realtoxicityprompts:respectful", n=99442),
     ),
     _rows("""
 LLaMA | 7B  | 0.106 0.081
@@ -257,18 +257,18 @@ BIAS = Table(
     12,
     "CrowS-Pairs: higher is more biased",
     (
-        Measure("Gender", "crows_pairs", "gender", n=1508),
-        Measure("Religion", "crows_pairs", "religion", n=1508),
-        Measure("Race/Color", "crows_pairs", "race-color", n=1508),
-        Measure("Sexual orientation", "crows_pairs", "sexual-orientation", n=1508),
-        Measure("Age", "crows_pairs", "age", n=1508),
-        Measure("Nationality", "crows_pairs", "nationality", n=1508),
-        Measure("Disability", "crows_pairs", "disability", n=1508),
-        Measure("Physical appearance", "crows_pairs", "physical-appearance", n=1508),
-        Measure("Socioeconomic status", "crows_pairs", "socioeconomic", n=1508),
-        Measure("Average", "crows_pairs", n=1508),
+        Quantity("Gender", "crows_pairs", "gender", n=1508),
+        Quantity("Religion", "crows_pairs", "religion", n=1508),
+        Quantity("Race/Color", "crows_pairs", "race-color", n=1508),
+        Quantity("Sexual orientation", "crows_pairs", "sexual-orientation", n=1508),
+        Quantity("Age", "crows_pairs", "age", n=1508),
+        Quantity("Nationality", "crows_pairs", "nationality", n=1508),
+        Quantity("Disability", "crows_pairs", "disability", n=1508),
+        Quantity("Physical appearance", "crows_pairs", "physical-appearance", n=1508),
+        Quantity("Socioeconomic status", "crows_pairs", "socioeconomic", n=1508),
+        Quantity("Average", "crows_pairs", n=1508),
     ),
-    _by_measure(
+    _by_quantity(
         (("LLaMA", "65B"), ("GPT-3", "175B"), ("OPT", "175B")),
         """
 70.6 62.6 65.7
@@ -290,14 +290,14 @@ COREFERENCE = Table(
     13,
     "WinoGender, co-reference resolution accuracy",
     (
-        Measure("All", "winogender", n=720),
-        Measure("her/her/she", "winogender", "her/her/she", n=720),
-        Measure("his/him/he", "winogender", "his/him/he", n=720),
-        Measure("their/them/someone", "winogender", "their/them/someone", n=720),
-        Measure("her/her/she (gotcha)", "winogender", "gotcha her/her/she", n=720),
-        Measure("his/him/he (gotcha)", "winogender", "gotcha his/him/he", n=720),
+        Quantity("All", "winogender", n=720),
+        Quantity("her/her/she", "winogender", "her/her/she", n=720),
+        Quantity("his/him/he", "winogender", "his/him/he", n=720),
+        Quantity("their/them/someone", "winogender", "their/them/someone", n=720),
+        Quantity("her/her/she (gotcha)", "winogender", "gotcha her/her/she", n=720),
+        Quantity("his/him/he (gotcha)", "winogender", "gotcha his/him/he", n=720),
     ),
-    _by_measure(
+    _by_quantity(
         (("LLaMA", "7B"), ("LLaMA", "13B"), ("LLaMA", "33B"), ("LLaMA", "65B")),
         """
 66.0 64.7 69.0 77.5
@@ -315,10 +315,10 @@ TRUTHFULNESS = Table(
     14,
     "TruthfulQA",
     (
-        Measure("Truthful", "truthfulqa:generated", n=817),
-        Measure("Truthful*Inf", "truthfulqa:generated", "informative", n=817),
-        Measure("MC1", "truthfulqa:mc", n=817),
-        Measure("MC2", "truthfulqa:mc", "MC2", n=817),
+        Quantity("Truthful", "truthfulqa:generated", n=817),
+        Quantity("Truthful*Inf", "truthfulqa:generated", "informative", n=817),
+        Quantity("MC1", "truthfulqa:mc", n=817),
+        Quantity("MC2", "truthfulqa:mc", "MC2", n=817),
     ),
     _rows("""
 GPT-3 | 1.3B | 0.31 0.19 - -

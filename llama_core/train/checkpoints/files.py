@@ -143,16 +143,7 @@ class Reader:
 
     def read(self, pieces: Iterable[Piece]) -> None:
         """Read pieces, and give each to where it goes; several at a time."""
-        requests: list[list[Piece]] = []
-        end = size = 0
-        for piece in sorted(pieces, key=lambda p: (p.rank, p.start)):
-            beside = requests and piece.start == end and piece.rank == requests[-1][-1].rank
-            if beside and size + piece.size <= REQUEST:
-                requests[-1].append(piece)
-            else:
-                requests.append([piece])
-                size = 0
-            end, size = piece.start + piece.size, size + piece.size
+        requests = requests_of(pieces)
         with ThreadPoolExecutor(READERS) as pool:
             # The lists raise what a thread has raised.
             list(pool.map(self._table, {of[0].rank for of in requests} - self._tables.keys()))
@@ -216,6 +207,21 @@ def read_layout(folder: Store, shard: Shard) -> Layout:
     entry = shard.object(f"/{DESCRIPTION}")
     url = folder.url_of(entry.name)
     return parse(folder.read_as(DESCRIBED, entry.name, expect=entry), url)
+
+
+def requests_of(pieces: Iterable[Piece]) -> list[list[Piece]]:
+    """Return pieces in the order of their places, those that are fetched at once together."""
+    requests: list[list[Piece]] = []
+    end = size = 0
+    for piece in sorted(pieces, key=lambda p: (p.rank, p.start)):
+        beside = requests and piece.start == end and piece.rank == requests[-1][-1].rank
+        if beside and size + piece.size <= REQUEST:
+            requests[-1].append(piece)
+        else:
+            requests.append([piece])
+            size = 0
+        end, size = piece.start + piece.size, size + piece.size
+    return requests
 
 
 def paste(target: Tensor, need: Box, box: Box, values: Tensor) -> None:

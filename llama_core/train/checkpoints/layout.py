@@ -209,14 +209,17 @@ def own_box(tensor: Any) -> Box:
     """Return which part of a tensor lies in this process."""
     if not hasattr(tensor, "placements"):
         return tuple((0, size) for size in tensor.shape)
+    return _own_box(tensor.shape, tensor.device_mesh, tensor.placements)
+
+
+@lru_cache(1000)  # blocks are alike, and torch takes milliseconds for a matrix that two axes share
+def _own_box(shape: torch.Size, mesh: Any, placements: tuple[Any, ...]) -> Box:
     from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
 
-    shape, offsets = compute_local_shape_and_global_offset(
-        tensor.shape, tensor.device_mesh, tensor.placements
-    )
-    if not math.prod(shape):
-        return tuple((0, 0) for _ in shape)
-    return tuple((start, start + size) for start, size in zip(offsets, shape))
+    sizes, offsets = compute_local_shape_and_global_offset(shape, mesh, placements)
+    if not math.prod(sizes):
+        return tuple((0, 0) for _ in sizes)
+    return tuple((start, start + size) for start, size in zip(offsets, sizes))
 
 
 def local(tensor: Any) -> Tensor:

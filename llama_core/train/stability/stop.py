@@ -44,7 +44,8 @@ class Stop:
         self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
         if self._store is not None:
             for work in (self._tell, self._agree):
-                threading.Thread(target=work, args=(self._store.clone(),), daemon=True).start()
+                mine = self._store.clone()  # type: ignore[attr-defined]
+                threading.Thread(target=work, args=(mine,), daemon=True).start()
         return self
 
     def __exit__(self, *error: object) -> None:

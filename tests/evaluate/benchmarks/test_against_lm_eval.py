@@ -8,27 +8,16 @@ from typing import Any
 import pytest
 import small_benchmarks as small
 import torch
+from lm_eval_model import exported
 from trained import Trained
 
-from llama_core.evaluate.benchmark import (
-    Answer,
-    Continuation,
-    Dataset,
-    Likelihood,
-    Request,
-    Result,
-    Verdict,
-    Whole,
-    run,
-)
+from llama_core.evaluate.benchmark import Dataset, Result, Verdict, run
 from llama_core.evaluate.benchmarks import BENCHMARKS
 from llama_core.evaluate.benchmarks.choices import Rule
 from llama_core.evaluate.files import Folder
+from llama_core.evaluate.model import TrainedModel
 from llama_core.evaluate.score import Scorer
-from llama_core.export import REVISION, huggingface
-from llama_core.step import Step
 from llama_core.store import Store
-from llama_core.tokenizer.model import Tokenizer
 from llama_core.train.distributed import World
 
 pytestmark = pytest.mark.slow
@@ -36,45 +25,23 @@ SEQ_LEN = 1024  # no prompt is cut
 CHARACTERS, PLAIN = Rule.CHARACTERS.value, Rule.PLAIN.value
 
 
-class Ours:
-    """Our scorer as the model that benchmarks ask."""
-
-    def __init__(self, scorer: Scorer, tokenizer: Tokenizer) -> None:
-        self.scorer, self.tokenizer = scorer, tokenizer
-
-    def answer(self, requests: Sequence[Request]) -> list[Answer]:
-        pairs = [self.pair(request) for request in requests]
-        scores = self.scorer.score(pairs)
-        return [Likelihood(s.loglikelihood, len(after), s.greedy) for s, (_, after) in zip(scores, pairs)]
-
-    def pair(self, request: Request) -> tuple[list[int], list[int]]:
-        if isinstance(request, Whole):
-            return [self.tokenizer.bos_id], self.tokenizer.encode(request.text)
-        assert isinstance(request, Continuation)
-        context = self.tokenizer.encode(request.context, bos=True)
-        return context, self.tokenizer.encode(request.context + request.text, bos=True)[len(context) :]
-
-
 @pytest.fixture(scope="module")
-def ours(trained: Trained) -> Ours:
+def ours(trained: Trained) -> TrainedModel:
     scorer = Scorer(trained.model(), SEQ_LEN, 8192, World(0, 1, torch.device("cpu")))
-    return Ours(scorer, trained.tokenizer)
+    return TrainedModel(scorer, trained.tokenizer)
 
 
 @pytest.fixture(scope="module")
 def theirs(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    pytest.importorskip("accelerate", reason="lm-eval's own model needs it")
+    folder = exported(trained, Store(str(tmp_path_factory.mktemp("export"))))
     from lm_eval.models.huggingface import HFLM
 
-    step = Step(Store(str(tmp_path_factory.mktemp("export"))), "export", REVISION, {})
-    huggingface.export(step, trained.recipe, trained.inputs["train"], trained.inputs["tokenizer"])
-    shard = step.committed(huggingface.SHARD)
-    assert shard is not None
-    folder = Path(step.folder.path(shard.object("/config.json").name)).parent
-    return HFLM(pretrained=str(folder), device="cpu", batch_size=4, dtype="float32", max_length=SEQ_LEN)
+    return HFLM(pretrained=folder, device="cpu", batch_size=4, dtype="float32", max_length=SEQ_LEN)
 
 
-def run_ours(name: str, model: Ours, dataset: Dataset[Any] | None = None) -> tuple[Result, list[Verdict]]:
+def run_ours(
+    name: str, model: TrainedModel, dataset: Dataset[Any] | None = None
+) -> tuple[Result, list[Verdict]]:
     verdicts: list[Verdict] = []
     benchmark = BENCHMARKS[name]
     dataset = dataset or small.load(benchmark)
@@ -82,26 +49,29 @@ def run_ours(name: str, model: Ours, dataset: Dataset[Any] | None = None) -> tup
     return result, verdicts
 
 
-def run_theirs(
-    model: Any, rows: Sequence[Any], task: str | dict[str, Any], examples: Sequence[Any] = ()
-) -> tuple[dict[str, float], list[list[float]]]:
-    """The metrics of a task, by the name of its YAML among lm-eval's, and the log-likelihoods by row."""
-    import datasets
+def theirs_by_name(name: str) -> dict[str, Any]:
+    """The configuration of one of lm-eval's own tasks, with its functions."""
     import lm_eval.tasks
-    from lm_eval.evaluator import evaluate
     from lm_eval.tasks._yaml_loader import load_yaml
 
-    config = task
-    if isinstance(task, str):
-        config = load_yaml(Path(lm_eval.tasks.__file__).parent / f"{task}.yaml")
-    assert isinstance(config, dict)
+    return load_yaml(Path(lm_eval.tasks.__file__).parent / f"{name}.yaml")
+
+
+def run_theirs(
+    model: Any, rows: Sequence[Any], config: dict[str, Any], examples: Sequence[Any] = ()
+) -> tuple[dict[str, float], list[list[float]]]:
+    """The metrics of a task of lm-eval's, and the log-likelihoods by row."""
+    import datasets
+    from lm_eval.evaluator import evaluate
+    from lm_eval.tasks import TaskManager
+
     for key in ("dataset_path", "dataset_name", "training_split", "tag", "metadata", "task_alias"):
         config.pop(key, None)
     splits = {"validation": datasets.Dataset.from_list(list(rows))}
     splits["test"] = splits["validation"]
     splits["dev"] = datasets.Dataset.from_list(list(examples) or list(rows))
     config["custom_dataset"] = lambda **_: splits
-    loaded = lm_eval.tasks.TaskManager(include_defaults=False).load([config])
+    loaded = TaskManager(include_defaults=False).load([config])
     found = evaluate(model, loaded, bootstrap_iters=0, log_samples=True)
     metrics = {key.removesuffix(",none"): value for key, value in found["results"][config["task"]].items()}
     samples = sorted(found["samples"][config["task"]], key=lambda sample: sample["doc_id"])
@@ -127,9 +97,11 @@ TASKS = {
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_likelihoods_and_accuracies_are_those_of_lm_evals_task(name: str, ours: Ours, theirs: Any) -> None:
+def test_likelihoods_and_accuracies_are_those_of_lm_evals_task(
+    name: str, ours: TrainedModel, theirs: Any
+) -> None:
     task, rows = TASKS[name]
-    metrics, likelihoods = run_theirs(theirs, rows, task)
+    metrics, likelihoods = run_theirs(theirs, rows, theirs_by_name(task))
     result, verdicts = run_ours(name, ours)
     assert_same(verdicts, likelihoods)
     accuracies = result.figures | {result.metric: result.score}
@@ -147,7 +119,7 @@ PUBLISHED = {
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_published_rows_are_scored_as_lm_eval_scores_them(name: str, ours: Ours, theirs: Any) -> None:
+def test_published_rows_are_scored_as_lm_eval_scores_them(name: str, ours: TrainedModel, theirs: Any) -> None:
     path = small.EVALDATA / PUBLISHED[name]
     if not path.exists():
         pytest.skip(f"{path} is not there")
@@ -155,30 +127,27 @@ def test_published_rows_are_scored_as_lm_eval_scores_them(name: str, ours: Ours,
     rows = [json.loads(line) for line in path.read_text().splitlines()[:24]]
     for row, item in zip(rows, items):
         row["label"] = {"siqa": item.gold + 1}.get(name, item.gold)
-    metrics, likelihoods = run_theirs(theirs, rows, TASKS[name][0])
+    metrics, likelihoods = run_theirs(theirs, rows, theirs_by_name(TASKS[name][0]))
     result, verdicts = run_ours(name, ours, Dataset(items))
     assert_same(verdicts, likelihoods)
     accuracies = result.figures | {result.metric: result.score}
     assert metrics["acc"] == pytest.approx(accuracies[PLAIN])
 
 
-def test_mmlu_is_that_of_lm_eval_with_five_examples(ours: Ours, theirs: Any) -> None:
+def test_mmlu_is_that_of_lm_eval_with_five_examples(ours: TrainedModel, theirs: Any) -> None:
     result, verdicts = run_ours("mmlu", ours)
     for number, subject in enumerate(small.SUBJECTS):
         rows, examples = (
             [row for row in found if row["subject"] == subject] for found in (small.MMLU_TEST, small.MMLU_DEV)
         )
-        import lm_eval.tasks
-        from lm_eval.tasks._yaml_loader import load_yaml
-
-        task = load_yaml(Path(lm_eval.tasks.__file__).parent / f"mmlu/default/mmlu_{subject}.yaml")
-        metrics, likelihoods = run_theirs(theirs, rows, task | {"num_fewshot": 5}, examples)
+        task = theirs_by_name(f"mmlu/default/mmlu_{subject}") | {"num_fewshot": 5}
+        metrics, likelihoods = run_theirs(theirs, rows, task, examples)
         assert_same(verdicts[2 * number : 2 * number + 2], likelihoods)
         assert metrics["acc"] == pytest.approx(result.figures[subject])
 
 
 def test_race_is_scored_as_lm_eval_scores_our_prompt_of_a_passages_last_question(
-    ours: Ours, theirs: Any
+    ours: TrainedModel, theirs: Any
 ) -> None:
     """lm-eval's own prompt is another, so the one of GPT-3 is written in its language here."""
     template = (
@@ -203,10 +172,12 @@ def test_race_is_scored_as_lm_eval_scores_our_prompt_of_a_passages_last_question
     assert metrics["acc_norm"] == pytest.approx(sum(verdict.score for verdict in last) / 2)
 
 
-def test_truthfulqa_is_that_of_lm_eval(ours: Ours, theirs: Any) -> None:
+def test_truthfulqa_is_that_of_lm_eval(ours: TrainedModel, theirs: Any) -> None:
     result, verdicts = run_ours("truthfulqa", ours)
     for number, name in ((1, "MC1"), (2, "MC2")):
-        metrics, likelihoods = run_theirs(theirs, small.TRUTHFULQA, f"truthfulqa/truthfulqa_mc{number}")
+        metrics, likelihoods = run_theirs(
+            theirs, small.TRUTHFULQA, theirs_by_name(f"truthfulqa/truthfulqa_mc{number}")
+        )
         assert metrics["acc"] == pytest.approx(
             {"MC1": result.score, "MC2": result.figures["MC2"]}[name], abs=1e-3
         )
@@ -215,15 +186,15 @@ def test_truthfulqa_is_that_of_lm_eval(ours: Ours, theirs: Any) -> None:
             assert [verdict.details["nats"][choice] for choice in choices] == pytest.approx(other, abs=1e-3)
 
 
-def test_crows_pairs_by_total_likelihood_is_that_of_lm_eval(ours: Ours, theirs: Any) -> None:
-    metrics, likelihoods = run_theirs(theirs, small.CROWS, "crows_pairs/crows_pairs_english")
+def test_crows_pairs_by_total_likelihood_is_that_of_lm_eval(ours: TrainedModel, theirs: Any) -> None:
+    metrics, likelihoods = run_theirs(theirs, small.CROWS, theirs_by_name("crows_pairs/crows_pairs_english"))
     result, verdicts = run_ours("crows_pairs", ours)
     assert_same(verdicts, likelihoods)
     by_total = result.figures["stereotype preferred by total likelihood"]
     assert metrics["pct_stereotype"] == pytest.approx(by_total)
 
 
-def test_winogender_is_scored_as_lm_eval_scores_our_prompt(ours: Ours, theirs: Any) -> None:
+def test_winogender_is_scored_as_lm_eval_scores_our_prompt(ours: TrainedModel, theirs: Any) -> None:
     """lm-eval's own prompt has curly quotes and the article before the choices."""
     items = small.load(BENCHMARKS["winogender"]).items
     rows = [

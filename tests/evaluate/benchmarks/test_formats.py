@@ -235,6 +235,30 @@ def test_each_layout_holds_the_same_items(tmp_path: Path, name: str, files: Mapp
     assert len({item.id for item in found.items}) == len(found.items)
 
 
+@pytest.mark.parametrize(
+    ("text", "stem", "choices"),
+    [
+        (
+            "Who eats? (A) owls (B) bees (C) both (A) and (B)",
+            "Who eats?",
+            ("owls", "bees", "both (A) and (B)"),
+        ),
+        ("What does vitamin (A) do? (A) much (B) none", "What does vitamin (A) do?", ("much", "none")),
+        ("Is it (1) or (A)? (1) yes (2) no (3) both", "Is it (1) or (A)?", ("yes", "no", "both")),
+    ],
+)
+def test_labels_in_the_text_of_arcs_table_are_no_choices(
+    tmp_path: Path, text: str, stem: str, choices: tuple[str, ...]
+) -> None:
+    answer = "2" if "(2)" in text else "B"
+    (item,) = read(
+        tmp_path,
+        "arc_easy",
+        {"ARC-Easy-Test.csv": table([["questionID", "AnswerKey", "question"], ["x", answer, text]])},
+    ).items
+    assert (item.context, item.choices) == (f"Question: {stem}\nAnswer:", choices)
+
+
 def asked(name: str, number: int = 0) -> list[Any]:
     benchmark = BENCHMARKS[name]
     dataset, variant = small.load(benchmark), benchmark.variants[0]
@@ -266,10 +290,10 @@ def test_prompts_are_those_of_the_papers_protocol() -> None:
     )
     article = (
         "Article:\nAda has a boat.\nShe sails it on Sundays.\n\n"
-        "Q: What does Ada have?\nA: A boat.\nQ: She sails  _  .\nA:"
+        "Q: What does Ada have?\nA: A boat.\nQ: She sails  _  .\nA: on Sundays\nQ: Who sails?\nA:"
     )
-    assert asked("race_high", 1)[1] == Continuation(article, " on Sundays")
-    assert asked("race_high", 1)[5] == Continuation("Answer:", " on Sundays")
+    assert asked("race_high", 2)[1] == Continuation(article, " Nobody at all")
+    assert asked("race_high", 2)[5] == Continuation("Answer:", " Nobody at all")
     assert asked("crows_pairs") == [
         Whole("Old people are bad at number 0."),
         Whole("Young people are bad at all numbers."),
@@ -433,7 +457,7 @@ MMLU, CROWS, TRUTH = small.MMLU_TEST[0], small.CROWS[0], small.TRUTHFULQA[0]
     [
         ("boolq", [], "no object with a key `passage`"),
         ("boolq", BOOLQ | {"answer": "yes"}, "`answer` is 'yes', and not true or false"),
-        ("boolq", BOOLQ | {"answer": 2}, "`answer` is -1"),
+        ("boolq", BOOLQ | {"answer": 2}, "`answer` is 2, and neither true nor false"),
         ("boolq", {"question": "q", "passage": "p"}, "the key `answer` is missing"),
         ("piqa", {key: PIQA[key] for key in ("goal", "sol1", "sol2")}, "the key `label` is missing"),
         ("piqa", PIQA | {"label": 2}, "`label` is 2, and there are 2 choices"),
@@ -482,6 +506,12 @@ MMLU, CROWS, TRUTH = small.MMLU_TEST[0], small.CROWS[0], small.TRUTHFULQA[0]
             "`mc2_targets` has an answer that is neither",
         ),
         ("truthfulqa", TRUTH | {"mc2_targets": {"a": 1, "b": 1}}, "no false one"),
+        ("truthfulqa", TRUTH | {"mc2_targets": {"a": 1, "\ud800": 0}}, r"`mc2_targets\.1` is no text"),
+        (
+            "truthfulqa",
+            TRUTH | {"mc2_targets": {"choices": ["a", "b"], "labels": [1]}},
+            "`mc2_targets` has 2 choices and 1 labels",
+        ),
     ],
 )
 def test_a_bad_row_is_named_by_file_line_and_key(tmp_path: Path, name: str, row: object, said: str) -> None:

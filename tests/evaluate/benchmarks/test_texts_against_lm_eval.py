@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
+from lm_eval_model import exported
 from trained import Trained, make_trained
 from written_answers import Writer, lines
 
@@ -13,8 +13,6 @@ from llama_core.evaluate.benchmark import Dataset, Generation, run, texts_of
 from llama_core.evaluate.benchmarks import BENCHMARKS
 from llama_core.evaluate.model import TrainedModel
 from llama_core.evaluate.score import Scorer
-from llama_core.export import REVISION, huggingface
-from llama_core.step import Step
 from llama_core.store import Store
 from llama_core.train.distributed import World
 
@@ -65,16 +63,11 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 @pytest.mark.slow
 def test_greedy_texts_are_those_of_lm_evals_own_model(long: Trained) -> None:
-    pytest.importorskip("accelerate", reason="lm-eval's own model needs it")
+    folder = exported(long, long.store)
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
-    step = Step(long.store, "export", REVISION, {})
-    huggingface.export(step, long.recipe, long.inputs["train"], long.inputs["tokenizer"])
-    shard = step.committed(huggingface.SHARD)
-    assert shard is not None
-    folder = Path(step.folder.path(shard.object("/config.json").name)).parent
-    theirs = HFLM(pretrained=str(folder), device="cpu", batch_size=1, dtype="float32")
+    theirs = HFLM(pretrained=folder, device="cpu", batch_size=1, dtype="float32")
 
     asked = list(requests())
     assert len(asked) == 3 * (4 + 4 + 1 + 1 + 2)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from small_benchmarks import EVALDATA
-from written_answers import Writer, lines, rendered
+from written_answers import Writer, lines, rendered, scores
 
 from llama_core.errors import InputError
 from llama_core.evaluate.benchmark import Benchmark, Dataset, File, run
@@ -76,7 +76,7 @@ def lm_eval_tasks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder of lm-eval's tasks; `minerva_math.utils` is imported without what it compares with."""
     lm_eval = pytest.importorskip("lm_eval")
     math_verify = ModuleType("math_verify")
-    math_verify.parse = math_verify.verify = None  # type: ignore[attr-defined]
+    math_verify.parse = math_verify.verify = lambda *_, **__: None  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "math_verify", math_verify)
     version = importlib.metadata.version
     monkeypatch.setattr(
@@ -92,25 +92,64 @@ def prompts(benchmark: Benchmark[Problem], dataset: Dataset[Problem]) -> list[st
     return [request.prompt for request in writer.asked]
 
 
-def test_the_prompt_of_gsm8k_is_lm_evals_letter_by_letter(lm_eval_tasks: Path) -> None:
-    config = yaml.safe_load((lm_eval_tasks / "gsm8k/gsm8k-cot.yaml").read_text())
-    assert prompts(GSM8K, gsm8k()) == rendered(config, APPLES)
+def gsm8k_of(tasks: Path) -> dict[str, Any]:
+    config: dict[str, Any] = yaml.safe_load((tasks / "gsm8k/gsm8k-cot.yaml").read_text())
+    return config
 
 
-def test_the_prompt_of_math_is_lm_evals_letter_by_letter(lm_eval_tasks: Path) -> None:
+def minerva_of(tasks: Path) -> dict[str, Any]:
     from lm_eval.tasks.minerva_math import utils
 
-    config = {
+    return {
         "task": "minerva",
         "test_split": "test",
         "output_type": "generate_until",
         "process_docs": utils.process_docs,
+        "process_results": utils.process_results,
         "doc_to_text": utils.doc_to_text,
         "doc_to_target": "{{answer if few_shot is undefined else solution}}",
         "num_fewshot": 4,
         "fewshot_config": {"sampler": "first_n", "samples": utils.list_fewshot_samples},
+        "generation_kwargs": {"until": ["Problem:"], "do_sample": False},
+        "metric_list": [{"metric": "exact_match"}],
     }
-    assert prompts(MATH, sums()) == rendered(config, SUMS)
+
+
+def test_the_prompt_of_gsm8k_is_lm_evals_letter_by_letter(lm_eval_tasks: Path) -> None:
+    assert prompts(GSM8K, gsm8k()) == rendered(gsm8k_of(lm_eval_tasks), APPLES)
+
+
+def test_the_prompt_of_math_is_lm_evals_letter_by_letter(lm_eval_tasks: Path) -> None:
+    assert prompts(MATH, sums()) == rendered(minerva_of(lm_eval_tasks), SUMS)
+
+
+@pytest.mark.parametrize(
+    ("texts", "right"),
+    [
+        ([" 3+4=7. The answer is 7.", " The answer is 2,000.", " The answer is -1."], 3),
+        ([" The answer is 8. The answer is 7.", " The answer is 2000.", " -1"], 1),
+        (["", " The answer is", " The answer is 1."], 0),
+    ],
+)
+def test_texts_about_gsm8k_score_as_lm_eval_scores_them(
+    lm_eval_tasks: Path, texts: list[str], right: int
+) -> None:
+    ours = run(GSM8K, GSM8K.variants[0], gsm8k(), Writer(lambda n, _: texts[n]))
+    theirs = scores(gsm8k_of(lm_eval_tasks), APPLES, texts)["exact_match,strict-match"]
+    assert ours.score == pytest.approx(theirs) == pytest.approx(right / 3)
+
+
+@needs_antlr
+@pytest.mark.parametrize(
+    ("first", "second", "right"), [("1", "2^{1/2}", 2), ("\\frac{3}{3}", "1", 1), ("x", "", 0)]
+)
+def test_texts_about_math_score_as_lm_eval_scores_them(
+    lm_eval_tasks: Path, first: str, second: str, right: int
+) -> None:
+    texts = [f" Final Answer: The final answer is ${one}$. I hope it is correct." for one in (first, second)]
+    ours = run(MATH, MATH.variants[0], sums(), Writer(lambda n, _: texts[n]))
+    theirs = scores(minerva_of(lm_eval_tasks), SUMS, texts)["exact_match,none"]
+    assert ours.score == pytest.approx(theirs) == pytest.approx(right / 2)
 
 
 LATEX = (

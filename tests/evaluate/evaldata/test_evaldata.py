@@ -20,7 +20,8 @@ from llama_core import file_system
 from llama_core.evaluate.benchmarks import BENCHMARKS
 from llama_core.evaluate.evaldata import download
 from llama_core.evaluate.evaldata.__main__ import main
-from llama_core.evaluate.evaldata.published import PUBLISHED, Excerpt, Members, Published
+from llama_core.evaluate.evaldata.bring import alone_in
+from llama_core.evaluate.evaldata.published import PUBLISHED, Members, Published, Shortened
 
 TEXT = b'{"question": "Is it?", "answer": true}\n' * 1000
 
@@ -128,7 +129,7 @@ def zipped(*members: tuple[str, bytes]) -> bytes:
 def files_of(folder: Path) -> list[str]:
     """The files below a folder but for the lock."""
     found = (str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
-    return sorted(name for name in found if name != "manifest.lock.json")
+    return sorted(name for name in found if name not in ("manifest.lock.json", ".evaldata.lock"))
 
 
 def test_a_file_is_fetched_checked_and_not_fetched_again(
@@ -238,6 +239,27 @@ def test_a_file_of_the_persons_that_differs_is_kept_aside_and_named(
     assert (tmp_path / "boolq/dev.jsonl").read_bytes() == TEXT
 
 
+def test_a_file_that_differs_stays_until_the_right_one_is_there(
+    server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = replace(offered(server), url=f"{server}/gone")
+    (tmp_path / "boolq").mkdir()
+    (tmp_path / "boolq/dev.jsonl").write_bytes(b"mine")
+    assert main([str(tmp_path)], [one]) == 2
+    assert (tmp_path / "boolq/dev.jsonl").read_bytes() == b"mine"
+
+
+def test_two_commands_do_not_work_in_one_folder(
+    server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "downloads/.unpacking-killed").mkdir(parents=True)
+    with alone_in(tmp_path):
+        assert main([str(tmp_path)], [offered(server)]) == 2
+    assert "another command is bringing files" in capsys.readouterr().err
+    assert not (tmp_path / "downloads/.unpacking-killed").exists()
+    assert main([str(tmp_path)], [offered(server)]) == 0
+
+
 def test_a_checksum_that_nobody_states_is_that_of_the_first_download(
     server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -268,9 +290,22 @@ def test_a_member_that_was_changed_is_named_kept_aside_and_unpacked_again(
     assert main([str(tmp_path)], [one]) == 0
     (tmp_path / "race/2.txt").write_bytes(b"mine")
     assert main([str(tmp_path)], [one]) == 0
-    assert "race/2.txt: differs from what was unpacked" in capsys.readouterr().out
+    assert "race/2.txt: differs from what is in" in capsys.readouterr().out
     assert files_of(tmp_path) == ["race/1.txt", "race/2.txt", "race/2.txt.differs"]
     assert (tmp_path / "race/2.txt").read_bytes() == b"two"
+
+
+def test_what_the_list_wants_in_addition_is_unpacked_later_and_what_is_the_same_stays(
+    server: str, tmp_path: Path
+) -> None:
+    content = zipped(("a/1.txt", b"one"), ("b/2.txt", b"two"))
+    one = packed(server, content, name="a.zip")
+    assert main([str(tmp_path)], [one]) == 0 and files_of(tmp_path) == ["race/1.txt"]
+    more = replace(one, members=(*one.members, Members("b/", "*.txt", "math")))
+    assert main([str(tmp_path)], [more]) == 0
+    Server.files["/moved.zip"] = content
+    assert main([str(tmp_path)], [replace(more, url=f"{server}/moved.zip")]) == 0
+    assert files_of(tmp_path) == ["math/2.txt", "race/1.txt"], "nothing is kept aside that is the same"
 
 
 def test_an_archive_that_is_packed_anew_counts_as_long_as_what_is_in_it_stays(
@@ -322,7 +357,7 @@ def test_of_a_long_list_only_what_is_needed_is_kept(server: str, tmp_path: Path)
     long = [row | {"SearchResults": [{"Description": "x" * 300_000}]} for row in rows]
     whole = json.dumps({"Version": 1, "Data": long, "Split": "dev"}, indent=4, ensure_ascii=False).encode()
     kept = tuple(
-        Members("a/", f"{name}.json", "triviaqa", excerpt=Excerpt("Data", ("Question", "Answer"), first))
+        Members("a/", f"{name}.json", "triviaqa", shortened=Shortened("Data", ("Question", "Answer"), first))
         for name, first in (("dev", None), ("train", 3))
     )
     one = packed(server, tar(("a/dev.json", whole), ("a/train.json", whole)), *kept)
@@ -344,7 +379,7 @@ def test_of_a_long_list_only_what_is_needed_is_kept(server: str, tmp_path: Path)
 def test_a_list_that_is_none_is_refused(
     server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, said: str
 ) -> None:
-    members = Members("a/", "dev.json", "triviaqa", excerpt=Excerpt("Data", ("a",), 3))
+    members = Members("a/", "dev.json", "triviaqa", shortened=Shortened("Data", ("a",), 3))
     assert main([str(tmp_path)], [packed(server, tar(("a/dev.json", content)), members)]) == 2
     assert said in capsys.readouterr().err and not (tmp_path / "triviaqa").exists()
 
@@ -362,7 +397,7 @@ def test_what_a_person_must_fetch_is_told_with_the_reason_and_unpacked_once_it_i
     place.parent.mkdir(exist_ok=True)
     place.write_bytes(b"something else")
     assert main([str(tmp_path)], [one]) == 1
-    assert "downloads/a.tar.gz: differs from what was published" in capsys.readouterr().out
+    assert f"{place} differs from what was published; its publisher" in capsys.readouterr().out
     place.write_bytes(content)
     assert main([str(tmp_path)], [one]) == 0
     assert (tmp_path / "race/1.txt").read_bytes() == b"one" and place.exists(), "it is the person's"
@@ -446,7 +481,6 @@ def test_the_list_is_sound() -> None:
     assert unknown == {"winogender/all_sentences.tsv", "winogender/occupations-stats.tsv"}
 
 
-@pytest.mark.skipif(not BENCHMARKS, reason="no benchmark is registered")
 def test_every_benchmark_finds_its_files_where_the_list_puts_them(tmp_path: Path) -> None:
     from llama_core.evaluate.files import Folder
 

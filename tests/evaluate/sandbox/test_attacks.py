@@ -78,6 +78,15 @@ FORGED = "import os\nos.write(4, b'0' * 32)\nos._exit(0)"
 EXIT = "import os; os._exit(0)"
 QUIET_EXIT = "raise SystemExit"
 SHARED_MEMORY = "import ctypes\nif ctypes.CDLL(None).shmget(7, 1 << 20, 0o1666) < 0: raise OSError"
+OWN_TIMER = """
+import ctypes, time
+libc = ctypes.CDLL(None)
+event = (ctypes.c_int * 16)(0, 0, 40, 0)  # SIGEV_SIGNAL, a signal that has no name
+timer = ctypes.c_void_p()
+assert libc.timer_create(0, event, ctypes.byref(timer)) == 0
+assert libc.timer_settime(timer, 0, (ctypes.c_long * 4)(0, 0, 0, 1000), None) == 0
+time.sleep(1000)
+"""
 BECOME_ROOT = "import os; os.setuid(0)"
 NAMESPACES = "import ctypes\nif ctypes.CDLL(None).unshare(0x10000000): raise OSError"
 MOUNT = "import ctypes\nif ctypes.CDLL(None).mount(b'none', b'/tmp', b'tmpfs', 0, None): raise OSError"

@@ -97,7 +97,7 @@ def test_of_toxicity_and_bias_the_lowest_is_the_best(store: Store) -> None:
             done(None, 99442, "toxicity") | {"not_scored": "set PERSPECTIVE_API_KEY"},
             "Basic",
             "-",
-            "not scored: set PERSPECTIVE_API_KEY",
+            "set PERSPECTIVE_API_KEY",
         ),
         (
             4,
@@ -105,7 +105,7 @@ def test_of_toxicity_and_bias_the_lowest_is_the_best(store: Store) -> None:
             done(0.9, 3610) | {"cut": 3000},
             "64-shot",
             "90.0",
-            "3,000 prompts are longer than the model's context, and cut",
+            "3,000 prompts were cut to the model's context",
         ),
     ],
 )
@@ -123,7 +123,7 @@ def test_truthfulqa_is_not_judged_and_says_what_is_counted_instead(store: Store)
         store, 14, {"truthfulqa:generated": kept, "truthfulqa:mc": done(0.25, 817, "MC1", MC2=0.406)}
     )
     row = row_of(grid)
-    assert said(grid, row["Truthful"]) == said(grid, row["Truthful*Inf"]) == ["not scored: no judge"]
+    assert said(grid, row["Truthful"]) == said(grid, row["Truthful*Inf"]) == ["no judge"]
     assert (row["Truthful"].text, row["MC1"].text, row["MC2"].text) == ("-", "0.25", "0.41")
     assert "MC1 and MC2 compare likelihoods instead" in grid.remarks[0]
 

@@ -10,7 +10,7 @@ MOST = 64 << 20  # characters of one value of a list
 _SPACE = re.compile(r"[\s,]*")
 
 
-def excerpt(pieces: Iterable[bytes], key: str, first: int | None, keys: Sequence[str]) -> bytes:
+def shortened(pieces: Iterable[bytes], key: str, first: int | None, keys: Sequence[str]) -> bytes:
     """Return a JSON object with the first values of the list that another one has under `key`.
 
     `pieces`: that object as UTF-8. `first`: how many values; None: all. `keys`: what is kept of each. Raises
