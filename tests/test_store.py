@@ -165,9 +165,7 @@ def test_a_name_may_have_what_people_call_things(any_store: Store) -> None:
         assert any_store.read(name) == name.encode() and name in any_store.list()
 
 
-def test_many_objects_are_deleted_and_nothing_else(
-    any_store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_objects_are_deleted_and_nothing_else(any_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llama_core.store.MANY", 3)
     names = [f"a[{n}]/x*" for n in range(7)]
     for name in (*names, "a1/x", "a/x"):

@@ -165,7 +165,7 @@ class Saver:
                 if self._world.rank == 0:
                     self._task = _Task(lambda: self._commit(save, uploads))
                 return False
-            finished, self._record = self._world.agree(lambda: task.result() if task else None)
+            finished, self._record = self._world.agree(lambda: task and task.result())
         except StoreError as error:
             self._save = None
             self._note_failure(save.progress.step, n, error)
