@@ -41,22 +41,24 @@ class _Task(threading.Thread):
     def __init__(self, do: Callable[[], Any]):
         super().__init__(daemon=True)
         self._do = do
-        self._value: Any = None
-        self._error: Exception | None = None
+        self.value: Any = None
+        self.error: Exception | None = None
         self.start()
 
     def run(self) -> None:
         try:
-            self._value = self._do()
+            self.value = self._do()
         except Exception as error:
-            self._error = error
+            self.error = error
 
-    def result(self) -> Any:
-        """Return what was done, or raise what it has raised. It has ended."""
-        self.join()
-        if self._error is not None:
-            raise self._error
-        return self._value
+
+def _result_of(task: _Task | None) -> Any:
+    """Return what a task that has ended has done, or raise what it has raised."""
+    assert task is not None
+    task.join()
+    if task.error is not None:
+        raise task.error
+    return task.value
 
 
 @dataclass
@@ -159,13 +161,12 @@ class Saver:
         self._ended += task is not None
         try:
             if not save.uploaded:
-                assert task is not None
-                uploads = self._world.all_of(task.result)
+                uploads = self._world.all_of(lambda: _result_of(task))
                 save.uploaded = True
                 if self._world.rank == 0:
                     self._task = _Task(lambda: self._commit(save, uploads))
                 return False
-            finished, self._record = self._world.agree(lambda: task and task.result())
+            finished, self._record = self._world.agree(lambda: _result_of(task))
         except StoreError as error:
             self._save = None
             self._note_failure(save.progress.step, n, error)
