@@ -34,7 +34,10 @@ class TrainedModel:
 
     @property
     def cut(self) -> int:
-        """The number of requests so far of which the model did not see the beginning, on this rank."""
+        """The number of requests so far of which the model did not see the beginning, on this rank.
+
+        Each is counted by one rank.
+        """
         return self._cut + self.engine.cut
 
     def answer(
@@ -88,7 +91,8 @@ class TrainedModel:
     def _seen(self, context: list[int], text: list[int]) -> list[Pair]:
         """Return what is scored after what: the text at once, or in pieces that the model can see."""
         seq_len = self.scorer.seq_len
-        self._cut += len(context) + len(text) > seq_len + 1
+        # All ranks see all of these requests.
+        self._cut += self.world.rank == 0 and len(context) + len(text) > seq_len + 1
         starts = range(0, max(len(text), 1), seq_len)
         return [((context + text[:start])[-seq_len:], text[start : start + seq_len]) for start in starts]
 
