@@ -136,6 +136,7 @@ def test_ranks_that_share_the_model_and_the_work_get_the_same_results(
     done, second = evaluate(trained, store.at("two"), ranks=2, data=str(data))
     two = results(done, second)
     assert two["tasks"] == one["tasks"]
+    assert [one["tasks"][key]["cut"] for key in KEYS] == [2 + 7 % 3, 2 + 7 % 3, 0, 1, 1]
     for source, expected in one["heldout"].items():
         assert two["heldout"][source] == pytest.approx(expected, abs=2e-5)
     assert two["samples"] == one["samples"]
