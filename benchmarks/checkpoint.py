@@ -239,7 +239,7 @@ def dcp(ranks: str) -> dict[str, Any]:
     for rank in range(int(ranks)):
         items = []
         for kind in layout.kinds:
-            for name, part in layout.parts(rank).of.items():
+            for name, part in layout.parts(rank).items():
                 offsets, ends = (torch.Size(at) for at in zip(*part.box, strict=True))
                 chunk = metadata.ChunkStorageMetadata(
                     offsets, torch.Size(b - a for a, b in zip(offsets, ends))

@@ -20,7 +20,7 @@ from llama_core.recipes.training import StartFrom
 from llama_core.step import Step
 from llama_core.tokens.order import n_windows
 from llama_core.tokens.shards import BESIDE
-from llama_core.train.metrics.goodput import goodput
+from llama_core.train.metrics.goodput import goodput, told
 from llama_core.train.metrics.names import LOSS, VALIDATION
 from llama_core.train.metrics.record import records
 from llama_core.train.profile import folder_of
@@ -232,6 +232,9 @@ def _training(curve: list[dict[str, Any]]) -> str:
     said += f". Steps that count took {time.share:.1%} of {clock(time.wall)}"
     if pause := max(time.pauses, key=lambda pause: pause.seconds, default=None):
         said += f"; the longest pause was before step {pause.step:,}, {clock(pause.seconds)}"
+    if lost := time.interruptions:
+        cost = clock(sum(pause.seconds for pause in lost))
+        said += f". It was interrupted {len(lost):,} times, which cost {cost}: {escape(told(lost))}"
     return f"{said}. Bits per byte of held-out text on the way:"
 
 

@@ -28,7 +28,7 @@ from llama_core.artifact import Artifact
 from llama_core.errors import ServiceError
 from llama_core.file_system import brief
 from llama_core.section import in_full
-from llama_core.train.metrics.goodput import goodput
+from llama_core.train.metrics.goodput import goodput, told
 from llama_core.train.metrics.record import records
 from tasks.launch import GOES_ON
 from tasks.observe import warn
@@ -253,7 +253,11 @@ def conclude(run_id: str, train: Artifact) -> None:
                 warn(f"      {missed} steps that MLflow had missed are written to it")
             set_tags(run_id, {"llama.checkpoint": train.url, "llama.digest": train.digest})
             if "goodput" not in client().get_run(run_id).data.metrics:
-                client().log_metric(run_id, "goodput", goodput(records(train)).share)
+                time_of = goodput(records(train))
+                client().log_metric(run_id, "interruptions", len(time_of.interruptions))
+                if time_of.interruptions:
+                    set_tags(run_id, {"llama.interruptions": told(time_of.interruptions)})
+                client().log_metric(run_id, "goodput", time_of.share)
             set_status(run_id, "FINISHED")
     except mlflow.MlflowException as error:
         warn(

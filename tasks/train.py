@@ -8,6 +8,7 @@ from llama_core.artifact import Artifact
 from llama_core.job import Job
 from llama_core.step import Implied, Input, Named, Step
 from llama_core.train import REVISION
+from llama_core.train.metrics.names import INTERRUPTION
 from llama_core.train.metrics.names import VALIDATION as NAME
 from tasks import tracking
 from tasks.evaluation import during
@@ -80,16 +81,22 @@ def _follow(job: Job, run_id: str) -> Artifact:
             tracker.log(record)
             step, steps = record["step"], record["steps"]
             line = headline(record)
-            if step % every == 0 or step in (1, steps) or any(key.startswith(NAME) for key in record):
+            if step % every == 0 or step in (1, steps) or _is_news(record):
                 live(line, end=step == steps)
             progress.update(step, line)
 
         return launch(job, "llama_core.train", on_metrics=show, beside=import_for_export)
 
 
+def _is_news(record: dict[str, Any]) -> bool:
+    """Tell whether a record has what most have not: a validation, or an interruption before the step."""
+    return INTERRUPTION in record or any(key.startswith(NAME) for key in record)
+
+
 def headline(record: dict[str, Any]) -> str:
     """Return what a person looks for in the record of a step, in one line."""
-    parts = [
+    parts = [f"after an interruption ({record[INTERRUPTION]})"] if INTERRUPTION in record else []
+    parts += [
         f"step {record['step']}/{record['steps']}",
         "no update" if record["loss"] is None or record.get("skipped") else f"loss {record['loss']:.4f}",
         f"{record['tokens_per_s']:,.0f} tokens/s",

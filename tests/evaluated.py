@@ -32,9 +32,13 @@ def step_record(n: int, devices: int = 2, joules: float | None = None, **more: A
 
 
 def trained(
-    store: Store, joules: float | None = None, parameters: int = 6_738_415_616, **launch: Any
+    store: Store,
+    joules: float | None = None,
+    parameters: int = 6_738_415_616,
+    named: str | None = None,
+    **launch: Any,
 ) -> Artifact:
-    """A finished training of STEPS steps on two devices."""
+    """A finished training of STEPS steps on two devices. `named`: what it calls them, if it tells."""
     execution = {"launch": {"device": "cpu"} | launch}
     step = Step(store, "train", 1, {"of": [joules, parameters]}, execution=execution)
     record = Record(step)
@@ -45,7 +49,7 @@ def trained(
     assert newest is not None
     with step.shard(SHARD) as shard:
         shard.objects.append(newest)
-    facts = {"parameters": parameters, "tokens": STEPS * BATCH}
+    facts = {"parameters": parameters, "tokens": STEPS * BATCH} | ({"device": named} if named else {})
     return step.commit([SHARD], digest=step.id, facts=facts)
 
 

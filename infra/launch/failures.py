@@ -17,7 +17,7 @@ from torch.distributed.elastic.multiprocessing import api
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from llama_core.file_system import back_off
-from llama_core.program import FAILED, LEFT_ALONE, STOPPED
+from llama_core.program import FAILED, HUNG, INTERRUPTED, LEFT_ALONE, STOPPED
 
 PATIENCE = 5.0  # seconds that the others have
 SOON = 60.0  # seconds: ranks that fail sooner may never come further
@@ -65,7 +65,7 @@ def _end(context: api.PContext) -> dict[int, int]:
 
 
 def report(error: ChildFailedError) -> int:
-    """Say in one line which rank failed first, and return its exit code.
+    """Say in one line which rank failed first, also to the next ranks, and return its exit code.
 
     Ranks that have ended only because others are gone are not named: those are on another node.
     """
@@ -78,10 +78,15 @@ def report(error: ChildFailedError) -> int:
             local = causes[0][1]
             break
     else:
+        os.environ[INTERRUPTED] = "ranks of another node were gone"
         print("[agent] the ranks of this node have ended because others are gone", file=sys.stderr)
         return LEFT_ALONE
     code = codes[local]
-    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+    if code < 0:
+        how = f"was killed by {signal.Signals(-code).name}"
+    else:
+        how = "came no further" if code == HUNG else f"exited with code {code}"
+    os.environ[INTERRUPTED] = f"rank {first + local} {how}"
     node = os.environ.get("SLURMD_NODENAME")
     where = f" (node {node})" if node else ""
     print(f"[agent] rank {first + local} failed first: it {how}{where}", file=sys.stderr)

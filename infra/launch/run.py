@@ -11,6 +11,7 @@ from infra.launch.local import LocalLauncher
 from infra.launch.slurm import SlurmLauncher
 from llama_core.errors import LaunchError
 from llama_core.file_system import back_off
+from llama_core.program import INTERRUPTED
 from llama_core.recipes.running import Launch
 
 TAIL = 30  # lines of a failed job's log that its error shows
@@ -83,7 +84,8 @@ def run(
         final = course.final or state.phase == "cancelled" or bool(course.error and not course.begun)
         if final or course.stuck > job.launch.max_restarts:
             raise _failure(job, handle, state, course, tail)
-        job = replace(job, saving=course.saving)
+        why = {INTERRUPTED: course.cause or str(state)}
+        job = replace(job, saving=course.saving, env=job.env | why)
         without = f", without node {' and '.join(job.without)}" if job.without else ""
         yield f"[launcher] {job.name} {state}; it is started again from its last checkpoint{without}"
         if course.stuck > 1:

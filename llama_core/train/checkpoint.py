@@ -1,7 +1,8 @@
 """Checkpoints: each is one shard of the train step, `step-00000050`, written once.
 
-Every process publishes its own part, and in the end rank 0 commits them all with one small object. So a kill
-at any point leaves the previous checkpoint valid. A checkpoint loads on any number of processes.
+Every process publishes its own share, and in the end rank 0 commits them all with one small object. So a kill
+at any point leaves the previous checkpoint valid. A checkpoint loads on any number of processes. Its format
+is that of `checkpoints`, and `saving` says when it is saved.
 """
 
 import contextlib

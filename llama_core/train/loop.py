@@ -1,6 +1,7 @@
 """The training loop: fetch a batch, forward and backward in micro-batches, clip, update, log, save."""
 
 import logging
+import os
 from dataclasses import replace
 from typing import Protocol
 
@@ -8,6 +9,7 @@ import torch
 
 from llama_core.errors import InputError
 from llama_core.model.attention import backend_for
+from llama_core.program import INTERRUPTED
 from llama_core.recipe import Recipe
 from llama_core.step import Step
 from llama_core.tokens.loader import Batch
@@ -16,7 +18,9 @@ from llama_core.train.checkpoint import TrainState
 from llama_core.train.digest import model_digest
 from llama_core.train.distributed import World
 from llama_core.train.garbage import collected_between
+from llama_core.train.metrics.hardware import name_of
 from llama_core.train.metrics.metrics import Metrics
+from llama_core.train.metrics.names import INTERRUPTION
 from llama_core.train.optimizer import clip, make_optimizer, update
 from llama_core.train.parallelize import build
 from llama_core.train.passes import backward
@@ -98,6 +102,8 @@ def train(
     elif world.rank == 0:
         log.info("resuming after step %d of %d, on %d processes", progress.step, cfg.steps, world.size)
     metrics, guard = watching(progress)
+    if why := os.environ.pop(INTERRUPTED, "started again" if progress.step else ""):
+        metrics.add_to_next({INTERRUPTION: why})
     steps = Steps(progress.step, cfg.steps)
     validation = Validation(heldout, model, recipe, bos_id)
     profile = Profile(step, recipe, world)
@@ -141,6 +147,7 @@ def train(
                 progress = past(bad, progress, back)
                 metrics, guard = watching(progress)
                 saver.go_on_after(progress)
+                metrics.add_to_next({INTERRUPTION: f"steps {bad[0]} to {bad[1]} made no update"})
                 steps.go_on_after(progress.step)
                 continue
             if replicas.due(n) or saver.due(n):
@@ -161,6 +168,10 @@ def train(
 
     watchdog.beat(cfg.steps)
     digest = model_digest(model, world)
-    facts = {"parameters": recipe.model.n_params(vocab_size), "loss": progress.loss}
+    facts = {
+        "parameters": recipe.model.n_params(vocab_size),
+        "loss": progress.loss,
+        "device": name_of(world.device),
+    }
     world.agree(lambda: checkpoint.finish(step, progress, run.keep, digest, facts))
     return True

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import nn
@@ -28,7 +28,7 @@ from llama_core.train.checkpoint import TrainState
 from llama_core.train.checkpoints.share import HostCopy, Share, Uploaded, share_of
 from llama_core.train.distributed import World
 from llama_core.train.metrics.metrics import Metrics
-from llama_core.train.metrics.names import SAVING
+from llama_core.train.metrics.names import INTERRUPTION, SAVING
 from llama_core.train.stability.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -42,22 +42,24 @@ class _Task(threading.Thread):
     def __init__(self, do: Callable[[], Any]):
         super().__init__(daemon=True)
         self._do = do
-        self._value: Any = None
-        self._error: Exception | None = None
+        self.value: Any = None
+        self.error: Exception | None = None
         self.start()
 
     def run(self) -> None:
         try:
-            self._value = self._do()
+            self.value = self._do()
         except Exception as error:
-            self._error = error
+            self.error = error
 
-    def result(self) -> Any:
-        """Return what was done, or raise what it has raised. It has ended."""
-        self.join()
-        if self._error is not None:
-            raise self._error
-        return self._value
+
+def _result_of(task: _Task | None) -> Any:
+    """Return what a task that has ended has done, or raise what it has raised."""
+    assert task is not None
+    task.join()
+    if task.error is not None:
+        raise task.error
+    return task.value
 
 
 @dataclass
@@ -167,16 +169,15 @@ class Saver:
         self._ended += task is not None
         try:
             if not save.uploaded:
-                assert task is not None
-                uploads = self._world.all_of(task.result)
+                uploads = self._world.all_of(lambda: _result_of(task))
                 save.uploaded = True
                 if self._world.rank == 0:
                     self._task = _Task(lambda: self._commit(save, uploads))
                 return False
-            result = task.result if task else _nothing
-            finished, self._record = self._world.agree(result)
+            finished, self._record = self._world.agree(lambda: _result_of(task))
         except StoreError as error:
             self._save = None
+            save.metrics.add_to_next({INTERRUPTION: "a save has failed"})
             self._note_failure(save.progress.step, n, error)
             return False
         save.metrics.add_to_next({SAVING: round(time.monotonic() - save.began, 3)})
@@ -232,7 +233,3 @@ class Saver:
     def _periods_of(self, tokens: int) -> int:
         """Return how often a permanent checkpoint was due by then."""
         return tokens // self._run.keep_every if self._run.keep_every else 0
-
-
-def _nothing() -> NoReturn:
-    raise AssertionError("rank 0 alone commits")

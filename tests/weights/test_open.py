@@ -87,7 +87,7 @@ def test_a_checkpoint_is_read_once_however_it_is_laid_out(
         for n in theirs.names
     }
     layout = Layout((1, 1, 4, 2), ("model",), parameters, piece=3 * 16 * 4)
-    tiles = [layout.parts(rank).of[name].box for rank in range(8)]
+    tiles = [layout.parts(rank)[name].box for rank in range(8)]
     assert len(set(tiles)) == 8
     step = Step(store, "train", 1, {})
     with step.shard("step-00000001") as shard:
@@ -95,7 +95,7 @@ def test_a_checkpoint_is_read_once_however_it_is_laid_out(
             parts = layout.parts(rank)
 
             def part_of(kind: str, n: str, parts: Parts = parts) -> list[Tensor]:
-                rows, *columns = parts.of[n].box
+                rows, *columns = parts[n].box
                 return [theirs.read(n, (0, *rows))[:, slice(*columns[0])] if columns else theirs.read(n)]
 
             files.write(shard, layout, rank, part_of)

@@ -1,7 +1,7 @@
 """Members of an archive to the disk: only those that are wanted, one by one, each to a place of ours."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -24,14 +24,20 @@ def unpack(archive: Path, published: Published, folder: Path) -> list[str]:
     a member is damaged, unsafe or too long, or none is there, or they are too long together.
     """
     found = [_write_shortened(archive, members, folder) for members in published.members if members.shortened]
+    whole = [members for members in published.members if not members.shortened]
+    return found + _write_whole(archive, whole, published.most, folder) if whole else found
+
+
+def _write_whole(archive: Path, wanted: Sequence[Members], most: int, folder: Path) -> list[str]:
+    """Write members as they are, of `most` bytes together, and return their places. Raises InputError."""
+    found: list[str] = []
     total = 0
-    counts: Counter[Members] = Counter(members for members in published.members if members.shortened)
+    counts: Counter[Members] = Counter()
     with archive.open("rb") as file:
-        members = open_archive(
-            file, archive.name, published.most, lambda name: _wanted(name, published) != ""
-        )
-        for member, content in members:
-            place = _wanted(member.name, published)
+        for member, content in open_archive(
+            file, archive.name, most, lambda name: _found(name, wanted) != ""
+        ):
+            place = _found(member.name, wanted)
             if member.error and (place or not member.name):
                 raise _refused(archive, member.name, member.error.replace("_", " "))
             if not place or member.kind == "folder":
@@ -41,23 +47,22 @@ def unpack(archive: Path, published: Published, folder: Path) -> list[str]:
             if fault := fault_of(place):
                 raise _refused(archive, member.name, fault)
             total += len(content)
-            if total > published.most or len(found) == MOST_MEMBERS:
-                raise _refused(archive, member.name, f"all of it has more than {published.most:,} bytes")
+            if total > most or len(found) == MOST_MEMBERS:
+                raise _refused(archive, member.name, f"all of it has more than {most:,} bytes or files")
             path = folder / place
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
             found.append(place)
-            counts.update(m for m in published.members if _place(member.name, m))
-    for wanted in published.members:
-        if not counts[wanted]:
-            raise InputError(f"{archive} has no member {wanted.inside}{wanted.pattern}")
+            counts.update(members for members in wanted if _place(member.name, members))
+    for members in wanted:
+        if not counts[members]:
+            raise InputError(f"{archive} has no member {members.inside}{members.pattern}")
     return found
 
 
-def _wanted(name: str, published: Published) -> str:
+def _found(name: str, wanted: Sequence[Members]) -> str:
     """Return where a member lies below the folder, or an empty string where it is not wanted."""
-    whole = (members for members in published.members if not members.shortened)
-    return next((place for members in whole if (place := _place(name, members))), "")
+    return next((place for members in wanted if (place := _place(name, members))), "")
 
 
 def _place(name: str, members: Members) -> str:

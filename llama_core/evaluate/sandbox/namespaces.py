@@ -1,4 +1,4 @@
-"""Namespaces of a process's own: it sees no other process, no network, and no files but those of Python.
+"""Namespaces of a process's own: it sees no other process, no network, and no files but Python's and /usr.
 
 A user namespace comes first, because it lets a plain user have the others. Root goes the same way: what it
 starts becomes the user `nobody` of the machine.
@@ -60,9 +60,10 @@ def _map_users(process: int, uid: int, gid: int) -> int:
     """Name the users of a process's new namespace. Return 0, or the number of the error."""
     try:
         if uid == 0:  # as root it still reads a Python that root alone can reach; then it becomes nobody
-            with contextlib.suppress(OSError):  # a container of a plain user's may have one user only
-                _write(f"/proc/{process}/gid_map", f"0 0 1\n{NOBODY} {NOBODY} 1\n")
+            # A container may have one user only, or keep its root from becoming another.
+            with contextlib.suppress(OSError):
                 _write(f"/proc/{process}/uid_map", f"0 0 1\n{NOBODY} {NOBODY} 1\n")
+                _write(f"/proc/{process}/gid_map", f"0 0 1\n{NOBODY} {NOBODY} 1\n")
                 return 0
         _write(f"/proc/{process}/setgroups", "deny")
         _write(f"/proc/{process}/uid_map", f"{NOBODY} {uid} 1\n")
@@ -87,7 +88,7 @@ def build_root(python: Sequence[str], limits: Limits) -> None:
             os.symlink(os.readlink(tree), _ROOM + tree)
         elif os.path.isdir(tree):
             _show(tree)
-    for tree in sorted(python):
+    for tree in python:
         if not os.path.exists(_ROOM + tree):
             _show(tree)
     for file in _FILES:

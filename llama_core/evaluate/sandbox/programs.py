@@ -69,7 +69,7 @@ def run(program: str, limits: Limits = USUAL) -> Outcome:
 
 
 def run_all(programs: Sequence[str], limits: Limits = USUAL) -> list[Outcome]:
-    """Run programs, as many at once as there are cores, and return what came of each.
+    """Run programs, as many at once as this process has cores, and return what came of each.
 
     Programs that are the same run once. Raises SandboxError.
     """
@@ -77,7 +77,8 @@ def run_all(programs: Sequence[str], limits: Limits = USUAL) -> list[Outcome]:
     if not distinct:
         return []
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    with ThreadPoolExecutor(min(cores, len(distinct))) as pool:
+    mine = max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))  # the ranks of a machine share them
+    with ThreadPoolExecutor(min(mine, len(distinct))) as pool:
         outcomes = dict(zip(distinct, pool.map(lambda program: run(program, limits), distinct)))
     return [outcomes[program] for program in programs]
 
@@ -114,7 +115,7 @@ def _jailed(program: str, limits: Limits, in_namespaces: bool) -> dict[str, Any]
         "limits": limits,
         "namespaces": in_namespaces,
         "python": python,
-        "trees": [os.path.realpath(sys.base_prefix), os.path.dirname(os.path.dirname(python))],
+        "trees": _trees(python),
     }
     command = [sys.executable, "-s", "-S", "-P", *_JAIL, str(os.getpid())]
     try:
@@ -136,6 +137,13 @@ def _jailed(program: str, limits: Limits, in_namespaces: bool) -> dict[str, Any]
     except ValueError:
         return {"broken": f"the jail has ended with {done.returncode}: {done.stderr.strip()[-300:]}"}
     return report
+
+
+def _trees(python: str) -> list[str]:
+    """Return the folders that an interpreter needs: not all of its prefix, which may be a person's home."""
+    prefixes = {os.path.realpath(sys.base_prefix), os.path.dirname(os.path.dirname(python))}
+    found = [os.path.join(prefix, name) for prefix in prefixes for name in ("bin", "lib", "lib64")]
+    return sorted(tree for tree in found if os.path.isdir(tree))
 
 
 def _interpreter() -> str:

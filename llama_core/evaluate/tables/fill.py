@@ -8,8 +8,6 @@ from llama_core.evaluate.tables.ours import Findings, Ours
 from llama_core.evaluate.tables.paper import CARBON, CARBON_REMARKS, MISSING, TABLES, Quantity, Table
 from llama_core.train.metrics.energy import megawatt_hours, tonnes
 
-DEVICES = {"cuda": "GPU", "cpu": "CPU"}
-
 
 class Notes:
     """The notes below a table, each of which stands there once."""
@@ -108,11 +106,12 @@ def carbon(models: Sequence[Ours]) -> Grid:
     notes = Notes()
     rows = [tuple(map(Cell, (row.model, row.size, *row.values))) for row in CARBON]
     for model in models:
-        device = DEVICES.get(model.device, model.device)
+        on = (notes.number("hours and watts are those of its processes"),) if model.device == "CPU" else ()
+        device = Cell(model.device, notes=on)
         hours, watts = model.use.device_hours, model.use.watts
         if not hours:
             why = (notes.number("its training is not finished, or was not made here"),)
-            rows.append((Cell(model.name), Cell(device), *(Cell(MISSING, notes=why) for _ in range(4))))
+            rows.append((Cell(model.name), device, *(Cell(MISSING, notes=why) for _ in range(4))))
             continue
         how = "power by the devices' own counters"
         if watts is None:
@@ -123,12 +122,12 @@ def carbon(models: Sequence[Ours]) -> Grid:
         number = (notes.number(f"{model.use.in_steps / hours:.1%} of the time in steps that count"),)
         mwh = None if watts is None else megawatt_hours(hours, watts)
         spent = [Cell(MISSING if x is None else _number(x)) for x in (mwh, mwh and tonnes(mwh))]
-        rows.append((Cell(model.name), Cell(device), power, Cell(_number(hours), notes=number), *spent))
+        rows.append((Cell(model.name), device, power, Cell(_number(hours), notes=number), *spent))
     return Grid(
         15,
         "Carbon footprint of training models of different sizes",
         tuple(
-            map(Heading, ("", "device", "watts of one", "device-hours", "energy, MWh", "carbon, t CO2 eq."))
+            map(Heading, ("", "GPU type", "GPU power, W", "GPU-hours", "total power, MWh", "carbon, tCO2eq"))
         ),
         tuple(rows),
         frozenset({2, len(CARBON)} - {len(rows)}),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, TypeAdapter
 
@@ -15,6 +15,7 @@ from llama_core.train.metrics.energy import Use, use
 from llama_core.train.metrics.record import SHARD, records
 
 POINTS = 1000  # of a curve
+DEVICES = {"cuda": "GPU", "cpu": "CPU"}
 
 
 class Finding(BaseModel, extra="ignore"):
@@ -52,12 +53,13 @@ class _Trained(BaseModel, extra="ignore"):
 
     parameters: Count = 0
     tokens: Count = 0
+    device: Text = ""
 
 
 class _Launched(BaseModel, extra="ignore"):
     """What is needed of where a step was made."""
 
-    device: Text = "cpu"
+    device: Literal["cpu", "cuda"] = "cpu"
     device_watts: Positive | None = None
 
 
@@ -85,7 +87,7 @@ class Ours:
     use: Use = field(default_factory=Use)
     """What the training took from its devices."""
     device: str = ""
-    """`cpu` or `cuda`."""
+    """What each process of the training has computed on."""
     watts: float | None = None
     """The power of a device, as a recipe states it."""
 
@@ -108,7 +110,7 @@ def ours(name: str, evaluation: Artifact, trained: Artifact | None, watts: float
         name,
         _size(told.parameters),
         ((tokens, found.tasks),),
-        device=stated[0].device,
+        device=told.device or DEVICES[stated[0].device],
         watts=next((x for x in (watts, *(launch.device_watts for launch in stated)) if x is not None), None),
     )
     if trained is None or not trained.has(SHARD):

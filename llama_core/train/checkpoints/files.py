@@ -19,7 +19,7 @@ from llama_core.objects import Object
 from llama_core.parse import damaged, shown
 from llama_core.step import OpenShard
 from llama_core.store import Store
-from llama_core.train.checkpoints.layout import DESCRIBED, DTYPES, Box, Layout, Part, parse
+from llama_core.train.checkpoints.layout import DESCRIBED, DTYPES, Box, Layout, parse
 
 DESCRIPTION = "layout.json"
 MARK = b"llamackp"
@@ -58,7 +58,7 @@ def write(
     digests: list[bytes] = []
     with shard.publish(f"{shard.name}/{data_of(rank)}") as file:
         for kind in layout.kinds:
-            for name, part in parts.of.items():
+            for name, part in parts.items():
                 size = part.rows * layout.parameters[name].row_bytes(part.box)
                 piece, room = hashlib.sha256(), size
                 for tensor in part_of(kind, name):
@@ -122,8 +122,9 @@ class Reader:
         """
         parameter, of_kind = self.layout.parameters[name], self.layout.kinds.index(kind)
         for rank in self.layout.holders(name, need):
+            self._entry(table_of(rank))  # before anything is computed of a rank that there is not
             parts = self.layout.parts(rank)
-            part: Part = parts.of[name]
+            part = parts[name]
             first_row, end = part.box[0]
             row = parameter.row_bytes(part.box)
             at, stop = max(need[0][0], first_row) - first_row, min(need[0][1], end) - first_row

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field, TypeAdapter
 from torch import Tensor
 
@@ -17,6 +19,7 @@ AXES = ("pp", "dp_replicate", "fsdp", "tp")  # of the grid of ranks, the last on
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 PIECE = 8 << 20  # bytes of a piece at most, unless a row has more
 MOST_RANKS = 1 << 20
+MOST_ELEMENTS = 1 << 50
 Box = tuple[tuple[int, int], ...]
 """A part of a tensor: from where to where it reaches, by dimension."""
 
@@ -74,13 +77,38 @@ class Part:
     """The number of rows of a piece."""
 
 
-@dataclass(frozen=True)
-class Parts:
-    """All parts of a rank by the names of the parameters, and the sums over those of one kind."""
+@dataclass(frozen=True, eq=False)
+class Parts(Mapping[str, Part]):
+    """The parts that a rank writes of the parameters, by name, in the order of its file.
 
-    of: dict[str, Part]
+    They are made when they are asked for: a reader may have to know those of thousands of ranks.
+    """
+
+    layout: "Layout"
+    place: dict[str, int]
+    """The place of the rank in the grid."""
+    starts: NDArray[np.int64]
+    """The first byte of each parameter's part, in the order of `Layout.names`; -1 where there is none."""
+    firsts: NDArray[np.int64]
+    """The first piece of each."""
     bytes: int
+    """The sum over all parts of one kind."""
     pieces: int
+    """The number of pieces of one kind."""
+
+    def __getitem__(self, name: str) -> Part:
+        n = self.layout.names[name]
+        if self.starts[n] < 0:
+            raise KeyError(name)
+        parameter = self.layout.parameters[name]
+        box = self.layout.box_of(parameter, self.place)
+        return Part(box, int(self.starts[n]), int(self.firsts[n]), self.layout.rows_of(parameter, box))
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, n in self.layout.names.items() if self.starts[n] >= 0)
+
+    def __len__(self) -> int:
+        return int((self.starts >= 0).sum())
 
 
 @dataclass(frozen=True)
@@ -95,10 +123,12 @@ class Layout:
     piece: int = PIECE
     """The number of bytes of a piece at most, unless a row has more."""
 
-    def __post_init__(self) -> None:
-        # Not by functools.cache on the methods: it would hash the parameters.
-        object.__setattr__(self, "_names", sorted(self.parameters))
-        object.__setattr__(self, "parts", lru_cache(64)(self.parts))
+    _parts: dict[int, Parts] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @cached_property
+    def names(self) -> dict[str, int]:
+        """The numbers of the parameters, by their names in order."""
+        return {name: n for n, name in enumerate(sorted(self.parameters))}
 
     @property
     def size(self) -> int:
@@ -132,21 +162,26 @@ class Layout:
         first = all(place[axis] == 0 for axis in AXES[1:] if axis not in split)
         return first and place["pp"] == parameter.pp
 
+    def rows_of(self, parameter: Parameter, box: Box) -> int:
+        """Return the number of rows of a piece of a part that is not empty."""
+        return max(1, self.piece // parameter.row_bytes(box))
+
     def parts(self, rank: int) -> Parts:
-        """Return what a rank writes, by name, in the order of its file."""
-        place, found, at, pieces = self.place_of(rank), {}, 0, 0
-        for name in self._names:  # type: ignore[attr-defined]
-            parameter = self.parameters[name]
-            if not self.writes(parameter, place):
-                continue
-            box = self.box_of(parameter, place)
-            rows, row = box[0][1] - box[0][0], parameter.row_bytes(box)
-            if not rows * row:
-                continue
-            each = max(1, self.piece // row)
-            found[name] = Part(box, at, pieces, each)
-            at, pieces = at + rows * row, pieces - rows // -each
-        return Parts(found, at, pieces)
+        """Return what a rank writes."""
+        if rank not in self._parts:
+            starts = np.full(len(self.names), -1, np.int64)
+            place, firsts, at, pieces = self.place_of(rank), starts.copy(), 0, 0
+            for name, n in self.names.items():
+                parameter = self.parameters[name]
+                if not self.writes(parameter, place):
+                    continue
+                box = self.box_of(parameter, place)
+                rows, row = box[0][1] - box[0][0], parameter.row_bytes(box)
+                if rows * row:
+                    starts[n], firsts[n] = at, pieces
+                    at, pieces = at + rows * row, pieces - rows // -self.rows_of(parameter, box)
+            self._parts[rank] = Parts(self, place, starts, firsts, at, pieces)
+        return self._parts[rank]
 
     def holders(self, name: str, need: Box) -> Iterator[int]:
         """Yield the ranks that write something of a part of a parameter."""
@@ -193,6 +228,8 @@ def parse(told: Described, what: str) -> Layout:
         outside = any(split.dim >= len(parameter.shape) for split in parameter.splits)
         if outside or len(set(axes)) < len(axes) or parameter.pp >= grid[0]:
             raise damaged(what, f"{shown(name)} lies outside of its grid or its shape")
+    if sum(math.prod(parameter.shape) for parameter in told.parameters.values()) > MOST_ELEMENTS:
+        raise damaged(what, f"its parameters have more than {MOST_ELEMENTS:,} elements")
     return Layout(grid, told.kinds, told.parameters, told.piece)  # type: ignore[arg-type]
 
 

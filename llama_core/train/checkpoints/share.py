@@ -73,7 +73,7 @@ def share_of(model: nn.Module, optimizer: torch.optim.Optimizer | None, world: W
     }
     layout = Layout(grid, ("model", *(MOMENTS if optimizer else ())), parameters, PIECE)
     tensors = {}
-    for name, part in layout.parts(world.rank).of.items():
+    for name, part in layout.parts(world.rank).items():
         box = own_box(mine[name])
         assert box == part.box, f"{name} has {box} on rank {world.rank}, where its layout has {part.box}"
         tensors["model", name] = local(mine[name])

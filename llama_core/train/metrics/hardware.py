@@ -11,6 +11,11 @@ import torch
 POWERCAP = Path("/sys/class/powercap")
 
 
+def name_of(device: torch.device) -> str:
+    """Return what the maker calls a CUDA device; else CPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+
+
 def peak_memory(device: torch.device) -> dict[str, int]:
     """Return the largest memory of this process so far, in bytes.
 

@@ -18,6 +18,7 @@ from llama_core.train.metrics.clock import Clock
 from llama_core.train.metrics.figures import Figures, StepFigures
 from llama_core.train.metrics.hardware import EnergyMeter, peak_memory
 from llama_core.train.metrics.names import LOSS, SECONDS
+from llama_core.train.metrics.pace import Paces, Probe
 from llama_core.train.metrics.record import Record
 from llama_core.train.metrics.utilization import Utilization, peak_of
 from llama_core.train.optimizer import lr_at
@@ -58,6 +59,7 @@ class Metrics:
         self._fetches = 0
         self._settled = True
         self._clock = Clock(mesh.world.device)
+        self._probe, self._paces, self._log_every = Probe(mesh.world.device), Paces(), recipe.run.log_every
         self.loss = math.nan
         """The loss of the newest step that was read and made an update."""
         self.saves = 0
@@ -94,9 +96,11 @@ class Metrics:
         tells.
         """
         fetched, self._fetches = fetches - self._fetches, fetches
+        pace = self._probe.seconds() if n % self._log_every == 0 and self._mesh.world.size > 1 else None
         self._figures.send(
             n, rows, sources, self._cfg.seq_len, grad_norm, allowed, self._clock.step(),
             joules=self._energy.joules(), fetches=fetched, saves=saves, wants_save=wants_save,
+            pace=pace,
         )  # fmt: skip
         self._read(keep=1)
 
@@ -130,6 +134,8 @@ class Metrics:
             figures = self._figures.read()
             self.saves, self.wants_save = figures.saves, self.wants_save or figures.wants_save
             self._check(figures)
+            if figures.paces and self._mesh.world.rank == 0:
+                self._paces.note(figures.step, figures.paces)
             if self._mesh.world.rank == 0:
                 self._open = self._record_of(figures) | self._next
                 self._next = {}

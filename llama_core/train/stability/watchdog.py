@@ -18,12 +18,12 @@ from contextlib import suppress
 import torch
 
 from llama_core.exit import leave
+from llama_core.program import HUNG
 from llama_core.step import Step
 from llama_core.store import Store
 
 log = logging.getLogger(__name__)
 FOLDER = "hangs"
-FAILED = 1  # the exit code: the job is started again
 PATIENCE = 30.0  # seconds that the store has for what is written, and the interpreter to let us write it
 
 
@@ -44,7 +44,7 @@ class Watchdog:
     def __init__(self, step: Step, rank: int, seconds: float, end: Callable[[], None] | None = None):
         self._store = folder_of(step.root, step.name).at(step.attempt)
         self._rank, self._seconds = rank, seconds
-        self._end = end or (lambda: leave(FAILED))
+        self._end = end or (lambda: leave(HUNG))
         self._n, self._last = 0, time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)

@@ -147,25 +147,30 @@ def test_the_time_and_the_energy_of_a_training_stand_in_table_15(store: Store) -
     stated = carbon(read([evaluated(trained(store, device_watts=90_000.0), {}).url]))
     row = row_of(stated)
     hours = 2 * STEPS * 2.0 / 3600
-    assert (row["device"].text, row["watts of one"].text) == ("CPU", "90,000")
-    assert row["device-hours"].text == f"{hours:.2g}" == "0.022"
-    assert row["energy, MWh"].text == f"{hours * 0.09 * 1.1:.2g}" == "0.0022"
-    assert said(stated, row["watts of one"]) == ["power as launch.device_watts states it"]
-    assert said(stated, row["device-hours"]) == ["100.0% of the time in steps that count"]
+    assert (row["GPU type"].text, row["GPU power, W"].text) == ("CPU", "90,000")
+    assert row["GPU-hours"].text == f"{hours:.2g}" == "0.022"
+    assert row["total power, MWh"].text == f"{hours * 0.09 * 1.1:.2g}" == "0.0022"
+    assert said(stated, row["GPU power, W"]) == ["power as launch.device_watts states it"]
+    assert said(stated, row["GPU-hours"]) == ["100.0% of the time in steps that count"]
 
 
 def test_the_devices_own_counters_go_before_what_a_recipe_states(store: Store) -> None:
     grid = carbon(read([evaluated(trained(store, joules=1200.0, device_watts=1.0, device="cuda"), {}).url]))
     row = row_of(grid)
-    assert (row["device"].text, row["watts of one"].text) == ("GPU", "300"), "1,200 J in 2 s on 2 devices"
-    assert "own counters" in said(grid, row["watts of one"])[0]
+    assert (row["GPU type"].text, row["GPU power, W"].text) == ("GPU", "300"), "1,200 J in 2 s on 2 devices"
+    assert "own counters" in said(grid, row["GPU power, W"])[0]
+
+
+def test_the_device_is_named_as_the_training_tells_it(store: Store) -> None:
+    train = trained(store, device="cuda", named="NVIDIA H100 80GB HBM3")
+    assert row_of(carbon(read([evaluated(train, {}).url])))["GPU type"] == Cell("NVIDIA H100 80GB HBM3")
 
 
 def test_without_a_power_there_is_no_energy_and_a_note_says_how_to_get_it(store: Store) -> None:
     grid = carbon(read([evaluated(trained(store), {}).url]))
     row = row_of(grid)
-    assert row["energy, MWh"].text == row["watts of one"].text == "-"
-    assert "give launch.device_watts" in said(grid, row["watts of one"])[0]
+    assert row["total power, MWh"].text == row["GPU power, W"].text == "-"
+    assert "give launch.device_watts" in said(grid, row["GPU power, W"])[0]
 
 
 def test_several_evaluations_of_one_training_are_one_model_and_the_last_counts(store: Store) -> None:
@@ -194,7 +199,7 @@ def test_an_evaluation_that_was_copied_without_its_training_has_scores_and_no_cu
     shutil.copytree(found.store.path(), tmp_path / "copy")
     [model] = read([str(tmp_path / "copy")])
     assert model.final["piqa"].score == 0.5 and not model.losses
-    assert row_of(carbon([model]))["device-hours"].text == "-"
+    assert row_of(carbon([model]))["GPU-hours"].text == "-"
 
 
 class Tags(HTMLParser):

@@ -45,15 +45,13 @@ def test_each_element_is_written_once_and_its_holders_are_known(seed: int) -> No
     for name, parameter in layout.parameters.items():
         written = np.zeros(parameter.shape, int)
         for of_rank in parts:
-            if name in of_rank.of:
-                written[slices(of_rank.of[name].box)] += 1
+            if name in of_rank:
+                written[slices(of_rank[name].box)] += 1
         assert (written == 1).all()
         need = tuple(tuple(sorted((rng.randint(0, n), rng.randint(0, n)))) for n in parameter.shape)
         wanted = np.zeros(parameter.shape, bool)
         wanted[slices(need)] = True
-        holders = {
-            rank for rank, p in enumerate(parts) if name in p.of and wanted[slices(p.of[name].box)].any()
-        }
+        holders = {rank for rank, p in enumerate(parts) if name in p and wanted[slices(p[name].box)].any()}
         found = list(layout.holders(name, need))
         assert sorted(found) == sorted(holders)
 
@@ -70,9 +68,7 @@ def test_any_layout_reads_any_other(seed: int, store: Store) -> None:
     with step.shard("step-00000001") as shard:
         for rank in range(layout.size):
             parts = layout.parts(rank)
-            files.write(
-                shard, layout, rank, lambda k, n, parts=parts: [values[k, n][slices(parts.of[n].box)]]
-            )
+            files.write(shard, layout, rank, lambda k, n, parts=parts: [values[k, n][slices(parts[n].box)]])
         shard.publish_bytes(f"{shard.name}/layout.json", to_json(layout.as_dict()))
     committed = step.committed("step-00000001")
     assert committed
