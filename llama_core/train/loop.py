@@ -86,13 +86,13 @@ def train(
         metrics = Metrics(step, recipe, vocab_size, data.sources, mesh, at.record, at.passed_over)
         return metrics, Guard(cfg, at.norms, world.device)
 
-    def here(n: int) -> TrainState:
+    def after(before: TrainState, n: int) -> TrainState:
         seen = cfg.tokens_before(n + 1)
-        return replace(progress, step=n, tokens=seen, loss=metrics.loss, norms=guard.norms())
+        return replace(before, step=n, tokens=seen, loss=metrics.loss, norms=guard.norms())
 
-    watchdog.beat(0)
     progress = checkpoint.load(step, model, optimizer, world)
     watchdog.beat(0)
+    again = "" if progress is None else "started again"
     if progress is None:
         progress = begun()
     elif progress.data != data.fingerprint:
@@ -100,7 +100,7 @@ def train(
     elif world.rank == 0:
         log.info("resuming after step %d of %d, on %d processes", progress.step, cfg.steps, world.size)
     metrics, guard = watching(progress)
-    if why := os.environ.pop(INTERRUPTED, "started again" if progress.step else ""):
+    if why := os.environ.pop(INTERRUPTED, again):
         metrics.add_to_next({INTERRUPTION: why})
     steps = Steps(progress.step, cfg.steps)
     validation = Validation(heldout, model, recipe, bos_id)
@@ -121,7 +121,7 @@ def train(
                 watchdog.beat(n)
                 if progress.step < n - 1 or saver.failed:
                     replicas.compare(n - 1)
-                    saver.save(here(n - 1), metrics, stopping=True)
+                    saver.save(after(progress, n - 1), metrics, stopping=True)
                 return False
             metrics.lap("passes")
             grad_norm = clip(model.parameters(), cfg.grad_clip)
@@ -150,7 +150,7 @@ def train(
                 continue
             metrics.settle()
             watchdog.beat(n)
-            saved = saver.save(here(n), metrics)
+            saved = saver.save(after(progress, n), metrics)
             if saved is None:
                 return True  # another attempt has finished this step
             progress = saved

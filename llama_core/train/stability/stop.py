@@ -12,6 +12,7 @@ import signal
 import threading
 from datetime import timedelta
 from types import FrameType
+from typing import Any
 
 import torch.distributed as dist
 
@@ -31,7 +32,7 @@ class Stop:
 
     def __init__(self, world: World):
         self._world = world
-        self._store: dist.Store | None = None
+        self._store: Any = None  # torch does not declare that stores have clones
         if world.size > 1:
             self._store = dist.PrefixStore(PREFIX, dist.distributed_c10d._get_default_store())
         self._lock = threading.Condition()
