@@ -71,7 +71,8 @@ class Course:
 
     def _progress(self, values: dict[str, Any]) -> None:
         kind = str(values.get("what", "step"))
-        self._furthest[kind] = max(self._furthest.get(kind, 0), int(values["step"] if "step" in values else values["done"]))
+        done = values["step"] if "step" in values else values["done"]
+        self._furthest[kind] = max(self._furthest.get(kind, 0), int(done))
         self.saving = values.get("save_seconds", self.saving)
 
 

@@ -90,6 +90,7 @@ def train(
         seen = cfg.tokens_before(n + 1)
         return replace(before, step=n, tokens=seen, loss=metrics.loss, norms=guard.norms())
 
+    watchdog.beat(0)
     progress = checkpoint.load(step, model, optimizer, world)
     watchdog.beat(0)
     again = "" if progress is None else "started again"
