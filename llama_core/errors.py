@@ -47,7 +47,7 @@ class LaunchError(LlamaError):
 
 
 class ServiceError(LlamaError):
-    """Prefect or MLflow cannot be reached before the launch."""
+    """A service cannot be reached: Prefect or MLflow before the launch, or the one that rates texts."""
 
 
 class Arguments(argparse.ArgumentParser):

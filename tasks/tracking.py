@@ -290,6 +290,13 @@ def reconcile(run_id: str, train: Artifact) -> int:
     return missing
 
 
+def log_at(run_id: str, values: Mapping[str, float], step: int, time_ms: int) -> None:
+    """Log values to a run, after a step of its training. What is logged again with its time is there once."""
+    metrics = [Metric(name, value, time_ms, step) for name, value in named(dict(values)).items()]
+    for start in range(0, len(metrics), BATCH):
+        client().log_batch(run_id, metrics=metrics[start : start + BATCH])
+
+
 def set_tags(run_id: str, tags: dict[str, str]) -> None:
     """Set tags of a run."""
     client().log_batch(run_id, tags=[RunTag(k, v) for k, v in named(tags).items()])

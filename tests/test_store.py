@@ -165,6 +165,15 @@ def test_a_name_may_have_what_people_call_things(any_store: Store) -> None:
         assert any_store.read(name) == name.encode() and name in any_store.list()
 
 
+def test_many_objects_are_deleted_and_nothing_else(any_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llama_core.store.MANY", 3)
+    names = [f"a[{n}]/x*" for n in range(7)]
+    for name in (*names, "a1/x", "a/x"):
+        any_store.publish_bytes(name, b"1")
+    any_store.delete(name for name in (*names, "gone"))
+    assert any_store.list() == ["a/x", "a1/x"]
+
+
 def test_what_is_empty_is_damaged_and_not_a_failure_of_the_store(any_store: Store) -> None:
     entry = any_store.publish_bytes("full.json", b"{}")
     assert any_store.read_json("full.json") == {} and any_store.read_many(["full.json"]) == [b"{}"]

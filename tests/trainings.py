@@ -128,6 +128,10 @@ def training(tokens: tuple[Store, Artifact, Artifact]) -> Callable[..., Training
     return make
 
 
+# The held-out text of each source: short documents, and one that is longer than a sequence.
+HELD_OUT = ["a short text", "one two three four five six seven " * 40, "abc def " * 25, "the last one"]
+
+
 def end_of(training):
     """What two runs that ended alike have in common, bit for bit."""
     return training.artifact().digest, [(r["step"], r["loss"], r["grad_norm"]) for r in training.records()]

@@ -52,7 +52,7 @@ class Course:
     def note(self, line: str) -> None:
         """Note a line of the log."""
         if told := PROGRESS.match(line):
-            with contextlib.suppress(ValueError, TypeError, KeyError):  # a line that a full disk has cut
+            with contextlib.suppress(ValueError, TypeError):  # a line that a full disk has cut
                 self._progress(json.loads(told[1]))
         elif line.startswith(ERRORS):
             kind, _, self.error = line.partition(" ")
@@ -71,8 +71,9 @@ class Course:
 
     def _progress(self, values: dict[str, Any]) -> None:
         kind = str(values.get("what", "step"))
-        done = values["step"] if "step" in values else values["done"]
-        self._furthest[kind] = max(self._furthest.get(kind, 0), int(done))
+        self._furthest[kind] = max(
+            self._furthest.get(kind, 0), int(values.get("step", values.get("done", 0)))
+        )
         self.saving = values.get("save_seconds", self.saving)
 
 

@@ -38,7 +38,7 @@ def use() -> None:
 
     LocalElasticAgent._stop_workers = stop_workers  # type: ignore[method-assign]
     for context in (api.MultiprocessContext, api.SubprocessContext):
-        context._poll = _ending_others(context._poll)  # type: ignore[method-assign, assignment]
+        context._poll = _ending_others(context._poll)  # type: ignore[method-assign, type-abstract, assignment]
 
 
 def _ending_others(poll: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -5,10 +5,11 @@ So a training that starts from it counts from the start, without moments.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from llama_core.artifact import Artifact
 from llama_core.errors import InputError
@@ -21,7 +22,8 @@ from llama_core.tokenizer.model import MODEL
 from llama_core.tokenizer.report import is_whitespace, report
 from llama_core.train import REVISION, checkpoint, digest
 from llama_core.train.checkpoint import TrainState
-from llama_core.train.storage import METADATA, raw_bytes
+from llama_core.train.checkpoints import files
+from llama_core.train.checkpoints.layout import Layout, Parameter
 from llama_core.weights import folder, safetensors_file
 from llama_core.weights.checkpoint import PRECISIONS, TrainedWeights
 from llama_core.weights.weights import Weights
@@ -88,30 +90,28 @@ def _import_tokenizer(weights: Weights, root: Store) -> Artifact:
 def _write(shard: OpenShard, weights: Weights, told: Callable[[int], Any]) -> digest.Rows:
     """Write a checkpoint of the weights alone, and return the digests of their rows.
 
-    It is in the format of `train.storage`, in files as large as those of an export. Each piece of a tensor is
-    an item of its own.
+    Its files are as large as those of an export: they are those of as many ranks of a pipeline.
     """
     rows: digest.Rows = []
-    tensors: dict[str, Any] = {}
-    for number, inside in enumerate(_split(weights)):
-        file, items = f"__{number}_0", {}
-        with shard.publish(f"{shard.name}/{file}.distcp") as out:
-            for name in inside:
-                chunks, first = [], 0
-                for piece in pieces(weights, name, torch.float32):
-                    offsets = [first, *(0 for _ in piece.shape[1:])]
-                    data = raw_bytes(piece)
-                    item = f"model.{name}@{','.join(map(str, offsets))}"
-                    items[item] = out.tell(), data.nbytes, hashlib.sha256(data).hexdigest()
-                    out.write(data)
-                    chunks.append([offsets, list(piece.shape), file])
-                    rows += [(name, first, hashes) for _, _, hashes in digest.rows_of(name, piece)]
-                    first += len(piece)
-                    told(data.nbytes)
-                size = list(weights.shape(name))
-                tensors[f"model.{name}"] = {"dtype": "float32", "size": size, "chunks": chunks}
-        shard.publish_bytes(f"{shard.name}/{file}.digests.json", to_json(items))
-    shard.publish_bytes(f"{shard.name}/{METADATA}", to_json(tensors))
+    split = _split(weights)
+    parameters = {
+        name: Parameter(dtype="float32", shape=weights.shape(name), pp=number)
+        for number, inside in enumerate(split)
+        for name in inside
+    }
+    layout = Layout((len(split), 1, 1, 1), ("model",), parameters)
+
+    def part_of(kind: str, name: str) -> Iterator[Tensor]:
+        first = 0
+        for piece in pieces(weights, name, torch.float32):
+            rows.extend((name, first, hashes) for _, _, hashes in digest.rows_of(name, piece))
+            first += len(piece)
+            yield piece
+            told(piece.nbytes)
+
+    for rank in range(len(split)):
+        files.write(shard, layout, rank, part_of)
+    shard.publish_bytes(f"{shard.name}/{files.DESCRIPTION}", to_json(layout.as_dict()))
     return rows
 
 

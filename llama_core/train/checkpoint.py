@@ -1,37 +1,35 @@
 """Checkpoints: each is one shard of the train step, `step-00000050`, written once.
 
-Every process publishes its own part, and in the end rank 0 commits them all with one small object. So a kill
-at any point leaves the previous checkpoint valid. A checkpoint loads on any number of processes.
+Every process publishes its own share, and in the end rank 0 commits them all with one small object. So a kill
+at any point leaves the previous checkpoint valid. A checkpoint loads on any number of processes. Its format
+is that of `checkpoints`, and `saving` says when it is saved.
 """
 
 import contextlib
 import logging
 import math
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.distributed.checkpoint as dcp
 from pydantic import BaseModel, TypeAdapter
 from torch import Tensor, nn
-from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
 from llama_core.artifact import Artifact, Shard
 from llama_core.errors import DamagedError, LlamaError
 from llama_core.objects import Object
 from llama_core.parse import Count, Text, damaged
-from llama_core.step import OpenShard, Step, committed_names
+from llama_core.step import OpenShard, Step, committed_names, committed_shard
 from llama_core.store import Store, to_json
+from llama_core.train.checkpoints.files import Reader, read_layout
+from llama_core.train.checkpoints.share import MOMENTS, Share, Uploaded, describe, read_into, share_of
 from llama_core.train.distributed import World
 from llama_core.train.metrics import record
 from llama_core.train.stability.guard import NO_NORMS, Norms, Span
-from llama_core.train.storage import ShardReader, ShardWriter, read_metadata
 
 log = logging.getLogger(__name__)
-MOMENTS = ("exp_avg", "exp_avg_sq")
+Key = tuple[str, str]
+"""A tensor: its kind, `model` or one of the MOMENTS, and its name."""
 PREFIX = "step-"
 # In the place of the data's fingerprint: a checkpoint of a model that was not trained here.
 IMPORTED = "imported"
@@ -90,22 +88,25 @@ def name_of(step: int) -> str:
 def save(
     step: Step, model: nn.Module, optimizer: torch.optim.Optimizer, progress: TrainState, world: World
 ) -> None:
-    """Write and commit one checkpoint; all processes call it. Raises StoreError."""
-    name = name_of(progress.step)
-    with step.shard(name) if world.rank == 0 else contextlib.nullcontext(OpenShard(step, name)) as draft:
-        with _plain_errors():
-            dcp.save(
-                _tensors(model, optimizer),
-                storage_writer=ShardWriter(draft, world.rank),
-                no_dist=world.size == 1,
-            )
-        parts = world.gather(draft.objects)
-        if world.rank == 0:
-            draft.objects = [entry for part in parts for entry in part]
-            updates = {"updates": _updates(optimizer)}
-            draft.publish_bytes(f"{name}/state.json", to_json(progress.state() | updates))
-            draft.facts |= {"step": progress.step, "tokens": progress.tokens}
-            draft.facts |= {"tokenizer": step.parents.get("tokenizer", [])}
+    """Write and commit one checkpoint; all processes call it. Raises StoreError, on all of them alike."""
+    share = share_of(model, optimizer, world)
+    uploads = world.all_of(lambda: share.upload(OpenShard(step, name_of(progress.step))))
+    world.agree(lambda: commit(step, share, uploads, progress))
+
+
+def commit(
+    step: Step, share: Share, uploads: list[Uploaded], progress: TrainState, permanent: bool = False
+) -> None:
+    """Commit a checkpoint of which all processes have uploaded their shares; rank 0 calls it.
+
+    `permanent`: `retain` never deletes it. Raises StoreError.
+    """
+    with step.shard(name_of(progress.step)) as draft:
+        describe(draft, share.layout, uploads)
+        state = progress.state() | {"updates": share.updates}
+        draft.publish_bytes(f"{draft.name}/state.json", to_json(state))
+        draft.facts |= {"step": progress.step, "tokens": progress.tokens}
+        draft.facts |= {"tokenizer": step.parents.get("tokenizer", []), "permanent": permanent}
 
 
 def load(step: Step, model: nn.Module, optimizer: torch.optim.Optimizer, world: World) -> TrainState | None:
@@ -174,7 +175,13 @@ def forget_moments(optimizer: torch.optim.Optimizer) -> None:
             state[name].zero_()
 
 
-def finish(step: Step, progress: TrainState, keep: int, digest: str, facts: dict[str, Any]) -> None:
+def finish(
+    step: Step,
+    progress: TrainState,
+    keep: int,
+    digest: str,
+    facts: dict[str, Any],
+) -> None:
     """Commit the step over the checkpoints that `retain` keeps. The newest is the result.
 
     Rank 0 calls it. A slower attempt may have committed an older one meanwhile, which it will delete itself.
@@ -183,7 +190,7 @@ def finish(step: Step, progress: TrainState, keep: int, digest: str, facts: dict
         shard.objects += record.segments(step.folder, progress.record)
         shard.counts.update({"steps": progress.step, "tokens": progress.tokens})  # zeros as well
     facts |= {"final": name_of(progress.step), "steps": progress.step, "tokens": progress.tokens}
-    step.commit([*committed(step)[-(keep + 1) :], record.SHARD], digest, facts)
+    step.commit([*_kept(step, keep, {}), record.SHARD], digest, facts)
 
 
 def load_weights(folder: Store, shard: Shard, model: nn.Module, world: World | None = None) -> None:
@@ -199,16 +206,22 @@ def weight_shapes(folder: Store, shard: Shard) -> dict[str, tuple[int, ...]]:
 
     Raises DamagedError, also where fewer bytes lie there than such weights have.
     """
-    metadata = read_metadata(folder, shard).state_dict_metadata
-    found = {
-        name.removeprefix("model."): tuple(stored.size)
-        for name, stored in metadata.items()
-        if name.startswith("model.") and isinstance(stored, TensorStorageMetadata)
-    }
-    objects = [o for o in shard.objects if o.name.endswith(".distcp")]
-    if sum(2 * math.prod(shape) for shape in found.values()) > sum(folder.size(o.name) for o in objects):
+    layout = read_layout(folder, shard)
+    found = {name: parameter.shape for name, parameter in layout.parameters.items()}
+    if sum(2 * math.prod(shape) for shape in found.values()) > _lying(folder, shard):
         raise damaged(f"{folder.url}, {shard.name},", "it has fewer bytes than its weights")
     return found
+
+
+def _lying(folder: Store, shard: Shard) -> int:
+    """Return how many bytes of data of a checkpoint lie on the store."""
+    names = [o.name for o in shard.objects if o.name.endswith(".data")]
+    if folder.is_local:  # where a file may be all holes
+        return sum(folder.size(name) for name in names)
+    sizes: dict[str, int] = {}
+    for inside in {name.rpartition("/")[0] for name in names}:
+        sizes |= folder.sizes(inside)
+    return sum(sizes.get(name, 0) for name in names)
 
 
 def final(artifact: Artifact) -> Shard:
@@ -226,34 +239,57 @@ def committed_in(folder: Store) -> list[str]:
     return sorted(n for n in committed_names(folder) if n.startswith(PREFIX))
 
 
-def retain(step: Step, keep: int) -> None:
-    """Delete all checkpoints but the newest and `keep` before it."""
-    _delete(step, committed(step)[: -(keep + 1)])
+def saved_in(folder: Store) -> list[Shard]:
+    """Return the committed checkpoints of the training in a folder, the oldest first.
 
-
-def _tensors(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> dict[str, Tensor]:
-    """Return the tensors that a checkpoint holds, by name: the weights and, with an optimizer, its moments.
-
-    Nothing else of the optimizer is in there: the recipe has its settings, and `TrainState` its step.
+    Each one's facts tell its `step` and its `tokens`, and `load_weights` reads it. One that is deleted in the
+    meantime, or whose commit is damaged, is left out.
     """
-    tensors = {}
+    found = []
+    for name in committed_in(folder):
+        with contextlib.suppress(DamagedError, FileNotFoundError):
+            found.append(committed_shard(folder, name))
+    return found
+
+
+def retain(step: Step, keep: int, known: dict[str, bool] | None = None) -> None:
+    """Delete all checkpoints but the newest, the permanent ones, and the last `keep` of the others.
+
+    `known`: which of the checkpoints are permanent, as far as an earlier call has found it out.
+    """
+    kept = _kept(step, keep, {} if known is None else known)
+    _delete(step, [name for name in committed(step) if name not in kept])
+
+
+def _kept(step: Step, keep: int, known: dict[str, bool]) -> list[str]:
+    """Return the names of the checkpoints that `retain` keeps, the oldest first."""
+    names = committed(step)
+    for name in names:
+        if name not in known:
+            with contextlib.suppress(DamagedError):  # no one can load it
+                shard = step.committed(name)
+                known[name] = bool(shard and shard.facts.get("permanent"))
+    temporary = [name for name in names[:-1] if not known.get(name)]
+    return [name for name in names if known.get(name) or name in (*temporary[-keep:], names[-1])]
+
+
+def _tensors(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> dict[Key, Tensor]:
+    """Return the weights and, with an optimizer, its moments, by kind and name."""
+    tensors: dict[Key, Tensor] = {}
     for name, parameter in model.named_parameters():
-        tensors[f"model.{name}"] = parameter.detach()
+        tensors["model", name] = parameter.detach()
         if optimizer:
             for moment in MOMENTS:
-                tensors[f"optimizer.{name}.{moment}"] = optimizer.state[parameter][moment]
+                tensors[moment, name] = optimizer.state[parameter][moment]
     return tensors
 
 
-def _read_into(tensors: dict[str, Tensor], folder: Store, shard: Shard, world: World) -> None:
-    """Fill tensors, or this process's parts of them, from a checkpoint. Raises DamagedError."""
-    metadata = world.agree(lambda: read_metadata(folder, shard))
-    for name, tensor in tensors.items():
-        stored = metadata.state_dict_metadata.get(name)
-        if not isinstance(stored, TensorStorageMetadata) or stored.size != tensor.shape:
-            raise damaged(f"{folder.url}, {shard.name},", f"it has no {name} of shape {list(tensor.shape)}")
-    with _plain_errors():
-        dcp.load(tensors, storage_reader=ShardReader(folder, shard, metadata), no_dist=world.size == 1)
+def _read_into(tensors: dict[Key, Tensor], folder: Store, shard: Shard, world: World) -> None:
+    """Fill tensors, or this process's parts of them, from a checkpoint.
+
+    Raises DamagedError, on all processes alike.
+    """
+    world.all_of(lambda: read_into(tensors, Reader(folder, shard)))
 
 
 def read_progress(folder: Store, shard: Shard) -> tuple[TrainState, int]:
@@ -262,10 +298,6 @@ def read_progress(folder: Store, shard: Shard) -> tuple[TrainState, int]:
     found = folder.read_as(PROGRESS, state.name, expect=state)
     values = {name: getattr(found, name) for name in Progress.model_fields if name != "updates"}
     return TrainState(**values), found.updates
-
-
-def _updates(optimizer: torch.optim.Optimizer) -> int:
-    return int(next(iter(optimizer.state.values()))["step"].item())
 
 
 def _newest(step: Step, failed: dict[str, Exception]) -> Shard | None:
@@ -299,16 +331,3 @@ def _delete(step: Step, names: list[str]) -> None:
                 objects = shard.objects
         step.folder.delete([f"shards/{name}.json"])
         step.folder.delete([o.name for o in objects if o.name.split("/")[1:2] == [name]])
-
-
-@contextlib.contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Raise what has failed, on whichever process, instead of the exception in which DCP wraps it."""
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "torch.distributed is disabled")
-            yield
-    except CheckpointException as error:
-        causes = [cause for cause, _ in error.failures.values()]
-        known = [c for c in causes if isinstance(c, LlamaError | FileNotFoundError)]
-        raise (known or causes)[0] from None

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from llama_core.train.checkpoints.files import raw_bytes
 from llama_core.train.distributed import World
-from llama_core.train.storage import raw_bytes
 
 Rows = list[tuple[str, int, bytes]]  # the name of a parameter, the number of a row, what stands for the rows
 

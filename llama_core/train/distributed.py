@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
-from llama_core.errors import LaunchError
+from llama_core.errors import LaunchError, LlamaError
 from llama_core.train.memory import keep_freed_memory
 from llama_core.train.network import LOOPBACK, open_store, restrict_messages, stay_on_loopback
 
@@ -59,6 +59,27 @@ class World:
         if said[1] is not None:
             raise said[1]
         return said[0]
+
+    def all_of(self, do: Callable[[], T]) -> list[T]:
+        """Call `do` on every rank, and return by rank, on rank 0, what it returns; nothing on the others.
+
+        Raises on every rank the first of the errors of the project, or of missing files, if there are any.
+        """
+        value: Any = None
+        error: Exception | None = None
+        try:
+            value = do()
+        except (LlamaError, FileNotFoundError) as caught:
+            error = caught
+        said = self.gather((error, value))
+
+        def check() -> None:
+            for failed, _ in said:
+                if failed is not None:
+                    raise failed
+
+        self.agree(check)
+        return [value for _, value in said]
 
     def ensure_group(self) -> None:
         """Make a process group of one if this process is alone, for a library that needs a group."""

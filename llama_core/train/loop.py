@@ -18,6 +18,7 @@ from llama_core.train.checkpoint import TrainState
 from llama_core.train.digest import model_digest
 from llama_core.train.distributed import World
 from llama_core.train.garbage import collected_between
+from llama_core.train.metrics.hardware import name_of
 from llama_core.train.metrics.metrics import Metrics
 from llama_core.train.metrics.names import INTERRUPTION
 from llama_core.train.optimizer import clip, make_optimizer, update
@@ -86,9 +87,10 @@ def train(
         metrics = Metrics(step, recipe, vocab_size, data.sources, mesh, at.record, at.passed_over)
         return metrics, Guard(cfg, at.norms, world.device)
 
-    def after(before: TrainState, n: int) -> TrainState:
+    def here(n: int) -> TrainState:
+        assert progress is not None
         seen = cfg.tokens_before(n + 1)
-        return replace(before, step=n, tokens=seen, loss=metrics.loss, norms=guard.norms())
+        return replace(progress, step=n, tokens=seen, loss=metrics.loss, norms=guard.norms())
 
     watchdog.beat(0)
     progress = checkpoint.load(step, model, optimizer, world)
@@ -107,7 +109,7 @@ def train(
     validation = Validation(heldout, model, recipe, bos_id)
     profile = Profile(step, recipe, world)
     replicas = Replicas(model, run.compare_every)
-    saver = Saver(step, recipe, model, optimizer, world, watchdog)
+    saver = Saver(step, recipe, model, optimizer, world, watchdog, progress)
 
     with Stop(world) as stop:
         for n in collected_between(steps):
@@ -120,44 +122,58 @@ def train(
             if rows is None:
                 metrics.settle()
                 watchdog.beat(n)
+                if saver.settle(n - 1):
+                    return True
                 if progress.step < n - 1 or saver.failed:
                     replicas.compare(n - 1)
-                    saver.save(after(progress, n - 1), metrics, stopping=True)
+                    saver.save(here(n - 1), metrics, stopping=True)
                 return False
             metrics.lap("passes")
             grad_norm = clip(model.parameters(), cfg.grad_clip)
             allowed = guard.allows(grad_norm)
             update(optimizer, n, cfg, allowed)
             metrics.lap("optimizer")
-            metrics.step(n, rows, batch.sources, grad_norm, allowed, data.fetched_pages)
+            told = (data.fetched_pages, saver.ended, saver.wants)
+            metrics.step(n, rows, batch.sources, grad_norm, allowed, *told)
+            if saver.hear(metrics.saves, n):
+                return True  # another attempt has finished this step
             if profile.ends(n) or n == cfg.steps:
                 metrics.settle()
             if bad := metrics.unstable:
                 metrics.settle()
+                if saver.settle(n):
+                    return True
                 check_returns(bad, progress, cfg)
                 back = checkpoint.go_back(step, bad[0], model, optimizer, world) or begun()
                 progress = past(bad, progress, back)
                 metrics, guard = watching(progress)
+                saver.go_on_after(progress)
                 metrics.add_to_next({INTERRUPTION: f"steps {bad[0]} to {bad[1]} made no update"})
                 steps.go_on_after(progress.step)
                 continue
-            if replicas.due(n) or saver.due(n):
-                replicas.compare(n)
             if validation.due(n) and (n == cfg.steps or not stop.now()):
                 metrics.settle()
                 watchdog.beat(n)
                 metrics.add(validation.bits_per_byte())
-            if not saver.due(n):
+            saving = saver.due(n, metrics.wants_save)
+            if saving or replicas.due(n):
+                replicas.compare(n)
+            if not saving:
                 continue
             metrics.settle()
+            metrics.wants_save = False
             watchdog.beat(n)
-            saved = saver.save(after(progress, n), metrics)
+            saved = saver.save(here(n), metrics)
             if saved is None:
-                return True  # another attempt has finished this step
+                return True
             progress = saved
 
     watchdog.beat(cfg.steps)
     digest = model_digest(model, world)
-    facts = {"parameters": recipe.model.n_params(vocab_size), "loss": progress.loss}
+    facts = {
+        "parameters": recipe.model.n_params(vocab_size),
+        "loss": progress.loss,
+        "device": name_of(world.device),
+    }
     world.agree(lambda: checkpoint.finish(step, progress, run.keep, digest, facts))
     return True

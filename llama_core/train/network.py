@@ -15,7 +15,6 @@ import socket
 import sys
 from dataclasses import is_dataclass
 from datetime import timedelta
-from enum import Enum
 from typing import Any
 
 import torch.distributed as dist
@@ -27,25 +26,13 @@ log = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
 NETWORK_OF = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")  # what names the network of a library of torch's
 
-# Whose plain classes the processes send each other: our own, and those of torch's distributed checkpoint.
+# Whose plain classes the processes send each other.
 MODULES = (
     "llama_core.artifact",
     "llama_core.objects",
     "llama_core.train.checkpoint",
+    "llama_core.train.checkpoints.share",
     "llama_core.train.stability.guard",
-    "llama_core.train.storage",
-    "torch.distributed.checkpoint.metadata",
-    "torch.distributed.checkpoint.planner",
-    "torch.distributed.checkpoint.storage",
-)
-# What else comes with them: what tensors are made of, and the places that an error has passed.
-NAMES = (
-    ("torch", "Size"),
-    ("torch", "float32"),
-    ("torch", "bfloat16"),
-    ("torch.serialization", "_get_layout"),
-    ("traceback", "FrameSummary"),
-    ("traceback", "StackSummary"),
 )
 
 
@@ -56,7 +43,7 @@ class Unpickler(pickle.Unpickler):
         """Return the class that a pickle names. Raises UnpicklingError where no process of ours sends it."""
         if "." not in name and module in sys.modules:
             found = getattr(sys.modules[module], name, None)
-            if (module, name) in NAMES or _is_error(found):
+            if _is_error(found):
                 return found
             if module in MODULES and _is_plain(found) and found.__module__ == module:
                 return found
@@ -64,7 +51,7 @@ class Unpickler(pickle.Unpickler):
 
 
 def _is_plain(found: Any) -> bool:
-    return isinstance(found, type) and (is_dataclass(found) or issubclass(found, Enum))
+    return isinstance(found, type) and is_dataclass(found)
 
 
 def _is_error(found: object) -> bool:
@@ -72,7 +59,7 @@ def _is_error(found: object) -> bool:
 
 
 def restrict_messages() -> None:
-    """Let torch's collectives of Python objects, which DCP calls too, unpickle by `Unpickler`."""
+    """Let torch's collectives of Python objects unpickle by `Unpickler`."""
     assert distributed_c10d._unpickler in (pickle.Unpickler, Unpickler), "this torch unpickles elsewhere"
     distributed_c10d._unpickler = Unpickler  # type: ignore[assignment]
 

@@ -37,9 +37,9 @@ def _train(url: str, sha256: str | None) -> int:
             return 0
         tokenizer = Tokenizer.load(job.input("tokenizer"))
         node = Mesh.of(recipe.layout, world).data_ranks_of_node
-        data = Loader(job.input("tokens"), recipe.train, recipe.mixture, tokenizer.n_words, node)
-        corpus = job.input("corpus") if "corpus" in job.step.parents else None
-        heldout = sample_of(recipe, corpus, tokenizer, world)
+        tokens = job.input("tokens")
+        data = Loader(tokens, recipe.train, recipe.mixture, tokenizer.n_words, node)
+        heldout = sample_of(recipe, tokens, tokenizer, world)
         vocab = tokenizer.n_words, tokenizer.bos_id
         done = loop.train(job.step, recipe, data, *vocab, world, watchdog, heldout)
         data.close()

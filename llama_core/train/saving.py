@@ -1,8 +1,18 @@
-"""When a training saves; where the store is away or full, it goes on, and tries again."""
+"""When a training saves, and how it goes on meanwhile: each process uploads a copy of its share in a thread.
+
+A save has two tasks: every process uploads its share, and when all have, rank 0 commits them. Whether a task
+has ended is told with the figures of each step, which are summed over all processes anyway. So all of them
+learn at the same step that a task has ended everywhere, and nobody waits for one that is slow or dead.
+
+Where the store is away or full, the training goes on, and tries again.
+"""
 
 import logging
+import threading
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -10,10 +20,12 @@ from torch import nn
 from llama_core.artifact import MANIFEST
 from llama_core.errors import StoreError
 from llama_core.file_system import back_off
+from llama_core.objects import Object
 from llama_core.recipe import Recipe
-from llama_core.step import Step
+from llama_core.step import OpenShard, Step
 from llama_core.train import checkpoint
 from llama_core.train.checkpoint import TrainState
+from llama_core.train.checkpoints.share import HostCopy, Share, Uploaded, share_of
 from llama_core.train.distributed import World
 from llama_core.train.metrics.metrics import Metrics
 from llama_core.train.metrics.names import INTERRUPTION, SAVING
@@ -24,10 +36,50 @@ SHARE = 10  # after this share of `save_every` a save that has failed is tried a
 REST, LONGEST_REST = 5.0, 300.0  # seconds between two tries where there is no step to make in between
 
 
+class _Task(threading.Thread):
+    """Something that is done beside the training. It dies with the process."""
+
+    def __init__(self, do: Callable[[], Any]):
+        super().__init__(daemon=True)
+        self._do = do
+        self.value: Any = None
+        self.error: Exception | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.value = self._do()
+        except Exception as error:
+            self.error = error
+
+
+def _result_of(task: _Task | None) -> Any:
+    """Return what a task that has ended has done, or raise what it has raised."""
+    assert task is not None
+    task.join()
+    if task.error is not None:
+        raise task.error
+    return task.value
+
+
+@dataclass
+class _Save:
+    """A save that has begun."""
+
+    progress: TrainState
+    share: Share
+    permanent: bool
+    metrics: Metrics
+    publish_record: Callable[[], Object | None]
+    began: float
+    uploaded: bool = False
+    """True when the shares of all processes are on the store, and rank 0 commits them."""
+
+
 class Saver:
     """Saves a training now and then. All processes call each method at the same point.
 
-    `watchdog`: it is told of each try.
+    `start`: where the training begins; `watchdog`: it is told of each try.
     """
 
     def __init__(
@@ -38,67 +90,146 @@ class Saver:
         optimizer: torch.optim.Optimizer,
         world: World,
         watchdog: Watchdog,
+        start: TrainState,
     ):
         self._step, self._model, self._optimizer, self._world = step, model, optimizer, world
-        self._run, self._last, self._watchdog = recipe.run, recipe.train.steps, watchdog
+        self._run, self._cfg, self._watchdog = recipe.run, recipe.train, watchdog
+        self._evaluated = frozenset(recipe.evaluate.at.steps(recipe.train))
+        self._host = HostCopy()
+        self._save: _Save | None = None
+        self._task: _Task | None = None
+        self._ended = 0  # tasks of this process whose end all processes know
+        self._ended_of_all = 0
+        self._record: Object | None = None
         self._failed = 0  # saves in a row
         self._again: int | None = None  # the step after which the next of them is tried
+        self._saved_at = time.monotonic()
+        self._known: dict[str, bool] = {}  # checkpoints that rank 0 has seen: whether they are permanent
+        self.go_on_after(start)
 
     @property
     def failed(self) -> bool:
         """Whether the last save has failed."""
         return self._failed > 0
 
-    def due(self, n: int) -> bool:
-        """Tell whether the training is saved after step `n`."""
-        return n % self._run.save_every == 0 or n == self._last or n == self._again
+    @property
+    def ended(self) -> int:
+        """The number of tasks of this process that have ended, for the sum that `hear` is told."""
+        return self._ended + (self._task is not None and not self._task.is_alive())
+
+    @property
+    def wants(self) -> bool:
+        """True on rank 0 if `run.save_minutes` have passed since the last save."""
+        if self._run.save_minutes is None or self._world.rank:
+            return False
+        return time.monotonic() - self._saved_at > 60 * self._run.save_minutes
+
+    def go_on_after(self, progress: TrainState) -> None:
+        """Note where the training goes on: checkpoints from there on are permanent ones by `keep_every`."""
+        self._periods = self._periods_of(progress.tokens)
+
+    def due(self, n: int, wanted: bool = False) -> bool:
+        """Tell whether the training is saved after step `n`. `wanted`: whether a process `wants` it."""
+        named = {self._cfg.steps, self._again} | self._evaluated
+        now, before = (self._periods_of(self._cfg.tokens_before(m)) for m in (n + 1, n))
+        return wanted or n % self._run.save_every == 0 or n in named or now > before
 
     def save(self, progress: TrainState, metrics: Metrics, stopping: bool = False) -> TrainState | None:
-        """Save after a step, and delete what is too old. Returns what was saved, with the record.
+        """Save after a step. Returns what is saved; the training goes on after the copy to memory.
 
-        Where the store fails, `progress` is returned as it is: every process goes on, and the next save is
-        sooner than usual. After the last step, or if the training is `stopping`, it is tried again until it
-        is saved. Returns None where another attempt has finished the step. Raises StoreError after more than
-        `run.most_failed_saves` tries in a row.
+        A save before this one is waited for. After the last step, or if the training is `stopping`, so is
+        this one: it is tried again until it is there, and is returned with the record. Where one has failed,
+        every process goes on, and the next one is sooner than usual. Returns None where another attempt has
+        finished the step. Raises StoreError after more than `run.most_failed_saves` failures in a row.
         """
+        last = stopping or progress.step == self._cfg.steps
         while True:
-            began = time.monotonic()
-            saved, error = self._try(progress, metrics)
-            if not self._world.sum(error is not None)[0]:
-                self._failed, self._again = 0, None
-                metrics.add_to_next({SAVING: round(time.monotonic() - began, 3)})
-                return saved
-            self._failed += 1
-            metrics.add_to_next({INTERRUPTION: "a save has failed"})
-            if self._world.rank == 0:
-                log.warning(
-                    "the save after step %d has failed (%s): failure %d in a row, up to %d end nothing",
-                    progress.step, error, self._failed, self._run.most_failed_saves,
-                )  # fmt: skip
-            if self._failed > self._run.most_failed_saves:
-                raise error or StoreError("another process could not save")
-            if progress.step < self._last and not stopping:
-                self._again = progress.step + max(1, self._run.save_every // SHARE)
+            if self.settle(progress.step):
+                return None
+            self._begin(progress, metrics, copy=not last)
+            if not last:
                 return progress
-            time.sleep(back_off(self._failed, REST, LONGEST_REST))
+            finished, failures = self.settle(progress.step), self._failed
+            if finished:
+                return None
+            if not failures:
+                return replace(progress, record=self._record)
+            time.sleep(back_off(failures, REST, LONGEST_REST))
             self._watchdog.beat(progress.step)
 
-    def _try(self, progress: TrainState, metrics: Metrics) -> tuple[TrainState | None, StoreError | None]:
-        """Save. Returns what was saved, None where another attempt has finished, and the store's error.
+    def hear(self, ended: int, n: int) -> bool:
+        """Take the sum over all processes of what `ended` was, after step `n`.
 
-        Every process comes to the end: the others would wait for it.
+        Returns True where another attempt has finished the step. Raises StoreError as `save` does.
         """
-        world = self._world
+        save = self._save
+        if save is None or ended < self._ended_of_all + (1 if save.uploaded else self._world.size):
+            return False
+        task, self._task, self._ended_of_all = self._task, None, ended
+        self._ended += task is not None
         try:
-            if world.agree(lambda: self._step.folder.exists(MANIFEST)):
-                return None, None
-            progress = replace(progress, record=world.agree(metrics.publish))
-            checkpoint.save(self._step, self._model, self._optimizer, progress, world)
+            if not save.uploaded:
+                uploads = self._world.all_of(lambda: _result_of(task))
+                save.uploaded = True
+                if self._world.rank == 0:
+                    self._task = _Task(lambda: self._commit(save, uploads))
+                return False
+            finished, self._record = self._world.agree(lambda: _result_of(task))
         except StoreError as error:
-            return progress, error
-        if world.rank == 0:
-            try:
-                checkpoint.retain(self._step, self._run.keep)
-            except StoreError as error:
-                log.warning("old checkpoints stay until the next save (%s)", error)
-        return progress, None
+            self._save = None
+            save.metrics.add_to_next({INTERRUPTION: "a save has failed"})
+            self._note_failure(save.progress.step, n, error)
+            return False
+        save.metrics.add_to_next({SAVING: round(time.monotonic() - save.began, 3)})
+        self._save, self._failed, self._again = None, 0, None
+        self._periods = max(self._periods, self._periods_of(save.progress.tokens))
+        return finished
+
+    def settle(self, n: int) -> bool:
+        """Wait for the end of the save that has begun, after step `n`; returns and raises as `hear` does."""
+        finished = False
+        while self._save is not None:
+            if self._task is not None:
+                self._task.join()
+            finished = self.hear(int(self._world.sum(self.ended)[0]), n)
+        return finished
+
+    def _begin(self, progress: TrainState, metrics: Metrics, copy: bool) -> None:
+        share = share_of(self._model, self._optimizer, self._world)
+        if copy:
+            share = self._host.of(share)
+        periods = self._periods_of(progress.tokens)
+        permanent = periods > self._periods or progress.step in self._evaluated
+        self._save = _Save(progress, share, permanent, metrics, metrics.seal(), time.monotonic())
+        self._again = None
+        self._saved_at = time.monotonic()
+        shard = OpenShard(self._step, checkpoint.name_of(progress.step))
+        self._task = _Task(lambda: share.upload(shard))
+
+    def _commit(self, save: _Save, uploads: list[Uploaded]) -> tuple[bool, Object | None]:
+        """Commit a save on rank 0, and prune. Returns whether another attempt was first, and the record."""
+        if self._step.folder.exists(MANIFEST):
+            self._step.folder.delete([entry.name for upload in uploads for entry in upload.objects])
+            return True, None
+        progress = replace(save.progress, record=save.publish_record())
+        checkpoint.commit(self._step, save.share, uploads, progress, save.permanent)
+        try:
+            checkpoint.retain(self._step, self._run.keep, self._known)
+        except StoreError as error:
+            log.warning("old checkpoints stay until the next save (%s)", error)
+        return False, progress.record
+
+    def _note_failure(self, step: int, n: int, error: StoreError) -> None:
+        self._failed += 1
+        if self._world.rank == 0:
+            log.warning(
+                "the save after step %d has failed (%s): failure %d in a row, up to %d end nothing",
+                step, error, self._failed, self._run.most_failed_saves,
+            )  # fmt: skip
+        if self._failed > self._run.most_failed_saves:
+            raise error
+        self._again = n + max(1, self._run.save_every // SHARE)
+
+    def _periods_of(self, tokens: int) -> int:
+        """Return how often a permanent checkpoint was due by then."""
+        return tokens // self._run.keep_every if self._run.keep_every else 0

@@ -6,7 +6,6 @@ from typing import Literal
 import torch
 from pydantic import BaseModel, TypeAdapter
 from torch import Tensor
-from torch.distributed.checkpoint.metadata import MetadataIndex, TensorStorageMetadata
 
 from llama_core.artifact import MANIFEST, Artifact
 from llama_core.errors import InputError
@@ -15,7 +14,8 @@ from llama_core.recipes.training import Model, Train
 from llama_core.store import Store
 from llama_core.tokenizer.model import Tokenizer
 from llama_core.train import checkpoint
-from llama_core.train.storage import ShardReader, read_metadata
+from llama_core.train.checkpoints.files import Reader, paste
+from llama_core.train.checkpoints.layout import DTYPES, Box
 from llama_core.weights import names
 from llama_core.weights.weights import Part, Sizes, Weights
 
@@ -38,9 +38,9 @@ PRECISIONS = {"bf16": torch.bfloat16, "fp32": torch.float32, "fp16": torch.float
 
 
 class TrainedWeights(Weights):
-    """The weights of a train step, in float32. Every item that is read is checked by its digest.
+    """The weights of a train step, in float32. Every piece that is read is checked by its digest.
 
-    Items of the tensor that was read last are kept as far as it reaches beyond the rows that were asked for,
+    Pieces of the tensor that was read last are kept if they reach beyond the rows that were asked for,
     since a tensor is mostly asked for part by part.
     """
 
@@ -58,10 +58,9 @@ class TrainedWeights(Weights):
         super().__init__(artifact.url, sizes, tokenizer, torch.float32)
         self._precision = PRECISIONS[told.train.precision]
         self._artifact, self._final = artifact, final
-        self._metadata = read_metadata(artifact.store, final)
-        self._reader = ShardReader(artifact.store, final, self._metadata)
+        self._reader = Reader(artifact.store, final)
         self._name = ""  # of the tensor that was read last
-        self._kept: dict[torch.Size, Tensor] = {}  # items of it by their offsets
+        self._kept: dict[Box, Tensor] = {}  # pieces of it
 
     @property
     def precision(self) -> torch.dtype:
@@ -78,32 +77,28 @@ class TrainedWeights(Weights):
         return sum(4 * math.prod(shape) for shape in self._shapes.values())
 
     def check(self, share: int = 0, of: int = 1) -> None:
-        """Do nothing: each item is checked when it is read."""
+        """Do nothing: each piece is checked when it is read."""
 
     def _read(self, name: str, part: Part) -> Tensor:
         dim, start, stop = part
-        stored = self._metadata.state_dict_metadata[f"model.{name}"]
-        assert isinstance(stored, TensorStorageMetadata)
-        shape = list(self._shapes[name])
-        shape[dim] = stop - start
-        out = torch.empty(shape, dtype=stored.properties.dtype)
-        if name != self._name:
-            self._name, self._kept = name, {}
-        for chunk in stored.chunks:
-            at, length = chunk.offsets[dim], chunk.sizes[dim]
-            first, last = max(start, at), min(stop, at + length)
-            if first >= last or not math.prod(chunk.sizes):
-                continue
-            into = out.narrow(dim, first - start, last - first)
-            for other, (offset, size) in enumerate(zip(chunk.offsets, chunk.sizes)):
-                if other != dim:
-                    into = into.narrow(other, offset, size)
-            item = self._kept.pop(chunk.offsets, None)
-            if item is None:
-                item = self._reader.read_item(MetadataIndex(f"model.{name}", chunk.offsets))
-            into.copy_(item.narrow(dim, first - at, last - first))
-            if at + length > stop:
-                self._kept[chunk.offsets] = item
+        need = tuple((start, stop) if n == dim else (0, size) for n, size in enumerate(self._shapes[name]))
+        dtype = DTYPES[self._reader.layout.parameters[name].dtype]
+        out = torch.empty([last - first for first, last in need], dtype=dtype)
+        kept = self._kept if name == self._name else {}
+        self._name, self._kept = name, {}
+
+        def take(box: Box, values: Tensor) -> None:
+            paste(out, need, box, values)
+            if box[dim][1] > stop:
+                self._kept[box] = values
+
+        missing = []
+        for piece in self._reader.pieces("model", name, need, take):
+            if piece.box in kept:
+                take(piece.box, kept[piece.box])
+            else:
+                missing.append(piece)
+        self._reader.read(missing)
         return out
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from llama_core.objects import FileName
 from llama_core.parse import MOST_BYTES, Count, Text, damaged, json_value, shaped, shown
 from llama_core.store import Store, to_json
-from llama_core.train.storage import raw_bytes
+from llama_core.train.checkpoints.files import raw_bytes
 
 INDEX = "model.safetensors.index.json"
 FILE_BYTES = 5_000_000_000  # bytes at which a file is split, as transformers does

@@ -19,7 +19,7 @@ from torch import Tensor
 from llama_core.errors import InputError
 from llama_core.parse import damaged, shown
 from llama_core.store import Store
-from llama_core.train.storage import raw_bytes
+from llama_core.train.checkpoints.files import raw_bytes
 from llama_core.weights.region import Region
 from llama_core.weights.torch_pickle import tensors_of
 

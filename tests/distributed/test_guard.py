@@ -12,13 +12,13 @@ from trainings import end_of
 
 from llama_core.recipes.load import load_recipe
 from llama_core.train import checkpoint
+from llama_core.train.checkpoints.files import raw_bytes
 from llama_core.train.distributed import World
 from llama_core.train.optimizer import clip, make_optimizer, update
 from llama_core.train.parallelize import build, init_weights
 from llama_core.train.passes import backward
 from llama_core.train.stability import watchdog
 from llama_core.train.stability.guard import NO_NORMS, Guard
-from llama_core.train.storage import raw_bytes
 
 VOCAB, BOS = 324, 1
 SMALL = {"tokenizer.vocab_size": VOCAB, "model.dim": 40, "model.n_layers": 2, "model.n_heads": 4}

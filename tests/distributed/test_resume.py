@@ -7,6 +7,7 @@ from pathlib import Path
 
 import programs
 import pytest
+import ranks
 from trainings import end_of, run_and_die
 
 from llama_core.program import STOPPED
@@ -41,7 +42,7 @@ def test_bf16_goes_on_to_the_same_bits(training):
 @pytest.mark.parametrize(
     "at",
     [
-        "step-00000010/__0_0.distcp",
+        "step-00000010/00000.data",
         "shards/step-00000010.json",
         pytest.param("step-00000010/state.json", marks=pytest.mark.slow),
         pytest.param("manifest.json", marks=pytest.mark.slow),
@@ -93,12 +94,12 @@ def test_sigterm_saves_and_another_layout_goes_on(training, undisturbed):
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(training, undisturbed):
     run = training(**EVERY_5)
     run_and_die(run, "manifest.json")
-    damage(run, "step-00000015", "/__0_0.distcp")
+    damage(run, "step-00000015", "/00000.data")
     damage(run, "step-00000020", at=0)
     output = run.run(2)
     assert "step-00000020 cannot be used" in output and "shards/step-00000020.json is damaged" in output
     assert re.search(
-        r"step-00000015 cannot be used.* (model|optimizer)\.\S+@0\S* of \S+__0_0.distcp is damaged", output
+        r"step-00000015 cannot be used.* (model|optimizer)\.\S+@0\S* of \S+00000.data is damaged", output
     )
     assert '"step": 11,' in output and '"step": 10,' not in output
     for (step, loss, _), (_, expected, _) in zip(end_of(run)[1], end_of(undisturbed)[1], strict=True):
@@ -108,8 +109,8 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(training, und
 def test_with_no_whole_checkpoint_left_nothing_is_trained(training):
     run = training(**{"run.save_every": 10, "run.keep": 1})
     run_and_die(run, "manifest.json")
-    damage(run, "step-00000010", "/metadata.json")
-    damage(run, "step-00000020", "/__0_0.distcp", at=-1)
+    damage(run, "step-00000010", "/layout.json")
+    damage(run, "step-00000020", "/00000.data", at=-1)
     output = run.run(1, expect=2)
     assert "@error no checkpoint of" in output and "step-00000010" in output
     assert "@metrics" not in output
@@ -138,3 +139,17 @@ def test_a_checkpoint_in_bf16_of_one_process_goes_on_on_two_and_the_other_way_ro
     assert losses[:5] == expected[:5]
     assert losses[5] == pytest.approx(expected[5], abs=1e-6), "the same weights"
     assert losses == pytest.approx(expected, abs=5e-3)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_over_many_layouts_with_the_same_tokens_and_losses(training):
+    moved, whole = training(**EVERY_5), training(**EVERY_5)
+    taken = {}
+    layouts = [(1, 4, {}), (2, 8, {}), (4, 12, {}), (2, 15, {"tp": 2}), (2, 18, {"pp": 2}), (1, None, {})]
+    for processes, stop, layout in layouts:
+        taken |= ranks.train(moved, processes, stop, timeout=300, micro_batch=2, **layout)
+    expected = ranks.train(whole, 1, timeout=300, micro_batch=2)
+    assert ranks.digest_of_rows(taken, 20) == ranks.digest_of_rows(expected, 20)
+    for (step, loss, norm), (_, its_loss, its_norm) in zip(end_of(moved)[1], end_of(whole)[1], strict=True):
+        assert loss == pytest.approx(its_loss, abs=1e-5), step
+        assert norm == pytest.approx(its_norm, rel=1e-5), step

@@ -182,7 +182,7 @@ def test_a_checkpoint_that_is_cut_is_refused_before_any_work(training) -> None:
     theirs = training(**EVERY_5)
     run_and_die(theirs, "shards/step-00000010.json")
     run = training(**from_(theirs, 5))
-    entry = theirs.step.committed("step-00000005").object("/__0_0.distcp")
+    entry = theirs.step.committed("step-00000005").object("/00000.data")
     theirs.step.folder.publish_bytes(entry.name, theirs.step.folder.read(entry.name)[:-1])
     with pytest.raises(DamagedError, match="missing or cut: choose another"):
         start.check(run.step.root, run.job.recipe)

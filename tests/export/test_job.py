@@ -138,7 +138,7 @@ def test_a_finished_step_is_left_and_a_damaged_checkpoint_is_one_line(tmp_path: 
     first = finished(job)
     assert run(Job(Step.from_dict(job.step.as_dict() | {"attempt": None}), job.recipe), 2).returncode == 0
     assert finished(job).manifest == first.manifest
-    entry = next(o for o in trained.inputs["train"].objects() if o.name.endswith(".distcp"))
+    entry = next(o for o in trained.inputs["train"].objects() if o.name.endswith(".data"))
     data = bytearray(trained.inputs["train"].store.read(entry.name))
     data[100] ^= 1
     trained.inputs["train"].store.publish_bytes(entry.name, bytes(data))

@@ -90,48 +90,52 @@ def test_a_commit_has_no_objects_of_another_shard_deleted(parts: Parts, what: st
     assert not [name for name in sizes if "/step-00000001/" in name and "of" not in what]
 
 
-def tensor(change: Callable[[dict[str, Any]], Any]) -> Callable[[Any], Any]:
-    """Change what the metadata say of the output matrix, (300, 16)."""
+def output(**changes: Any) -> Callable[[Any], Any]:
+    """Change what the layout says of the output matrix, (300, 16)."""
 
     def all_of_it(value: dict[str, Any]) -> dict[str, Any]:
-        change(value["model.output.weight"])
+        value["parameters"]["output.weight"] |= changes
         return value
 
     return all_of_it
 
 
-def items(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def all_of_it(value: dict[str, Any]) -> dict[str, Any]:
-        value["model.output.weight@0,0"] = change(value["model.output.weight@0,0"])
-        return value
-
-    return all_of_it
-
-
-HALF = [[[0, 0], [150, 16], "__0_0"], [[0, 0], [150, 16], "__0_0"]]
+TWICE = [{"axis": "tp", "dim": 0}] * 2
 FORGED: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "a list": ("metadata.json", lambda v: [v]),
-    "no tensor": ("metadata.json", lambda v: {}),
-    "another dtype": ("metadata.json", tensor(lambda t: t.update(dtype="float64"))),
-    "a dtype of code": ("metadata.json", tensor(lambda t: t.update(dtype="__class__"))),
-    "another shape": ("metadata.json", tensor(lambda t: t.update(size=[16, 300]))),
-    "a huge shape": ("metadata.json", tensor(lambda t: t.update(size=[1 << 40, 1 << 40]))),
-    "a negative shape": ("metadata.json", tensor(lambda t: t.update(size=[-300, -16]))),
-    "a shape of text": ("metadata.json", tensor(lambda t: t.update(size="300"))),
-    "no chunks": ("metadata.json", tensor(lambda t: t.update(chunks=[]))),
-    "half a tensor": ("metadata.json", tensor(lambda t: t.update(chunks=HALF[:1]))),
-    "a half twice": ("metadata.json", tensor(lambda t: t.update(chunks=HALF))),
-    "a chunk outside": ("metadata.json", tensor(lambda t: t["chunks"][0].__setitem__(0, [1, 0]))),
-    "a chunk of few": ("metadata.json", tensor(lambda t: t["chunks"][0].__setitem__(1, [4800]))),
-    "a file up": ("metadata.json", tensor(lambda t: t["chunks"][0].__setitem__(2, "../__0_0"))),
-    "a file of nobody": ("metadata.json", tensor(lambda t: t["chunks"][0].__setitem__(2, "__7_0"))),
-    "no items": ("__0_0.digests.json", lambda v: {}),
-    "an item far": ("__0_0.digests.json", items(lambda i: [1 << 60, *i[1:]])),
-    "an item before": ("__0_0.digests.json", items(lambda i: [-8, *i[1:]])),
-    "a long item": ("__0_0.digests.json", items(lambda i: [0, 1 << 40, i[2]])),
-    "a short item": ("__0_0.digests.json", items(lambda i: [i[0], 0, i[2]])),
-    "another digest": ("__0_0.digests.json", items(lambda i: [*i[:2], "0" * 64])),
-    "no digest": ("__0_0.digests.json", items(lambda i: i[:2])),
+    "a list": ("layout.json", lambda v: [v]),
+    "no parameters": ("layout.json", lambda v: v | {"parameters": {}}),
+    "a later format": ("layout.json", lambda v: v | {"format": 2}),
+    "another dtype": ("layout.json", output(dtype="float64")),
+    "a smaller dtype": ("layout.json", output(dtype="bfloat16")),
+    "a dtype of code": ("layout.json", output(dtype="__class__")),
+    "another shape": ("layout.json", output(shape=[16, 300])),
+    "a huge shape": ("layout.json", output(shape=[1 << 40, 1 << 40])),
+    "a negative shape": ("layout.json", output(shape=[-300, -16])),
+    "a shape of text": ("layout.json", output(shape="300")),
+    "no shape": ("layout.json", output(shape=[])),
+    "a split of nobody": ("layout.json", output(splits=[{"axis": "tp", "dim": 2}])),
+    "a split twice": ("layout.json", output(splits=TWICE)),
+    "a split by replicas": ("layout.json", output(splits=[{"axis": "dp_replicate", "dim": 0}])),
+    "a stage of nobody": ("layout.json", output(pp=1)),
+    "a grid of none": ("layout.json", lambda v: v | {"grid": v["grid"] | {"tp": 0}}),
+    "a huge grid": ("layout.json", lambda v: v | {"grid": v["grid"] | {"tp": 1 << 60}}),
+    "half a grid": ("layout.json", lambda v: v | {"grid": {"tp": 1}}),
+    "another grid": ("layout.json", lambda v: output(splits=TWICE[:1])(v | {"grid": v["grid"] | {"tp": 2}})),
+    "no weights": ("layout.json", lambda v: v | {"kinds": ["exp_avg"]}),
+    "no moments": ("layout.json", lambda v: v | {"kinds": ["model"]}),
+    "a moment twice": ("layout.json", lambda v: v | {"kinds": ["model", "exp_avg", "exp_avg"]}),
+    "pieces of nothing": ("layout.json", lambda v: v | {"piece": 0}),
+    "other pieces": ("layout.json", lambda v: v | {"piece": 64}),
+    "a table of nothing": ("00000.table", lambda v: b""),
+    "a table that is cut": ("00000.table", lambda v: v[:-1]),
+    "a table without a digest": ("00000.table", lambda v: v[:-32]),
+    "a table of another kind": ("00000.table", lambda v: b"pickle!!" + v[8:]),
+    "another count": ("00000.table", lambda v: v[:8] + bytes(8) + v[16:]),
+    "another digest": ("00000.table", lambda v: v[:-1] + bytes([v[-1] ^ 1])),
+    "digests in another order": ("00000.table", lambda v: v[:16] + v[48:] + v[16:48]),
+    "data that are cut": ("00000.data", lambda v: v[:-1]),
+    "more data": ("00000.data", lambda v: v + b"0"),
+    "another bit": ("00000.data", lambda v: v[:-1] + bytes([v[-1] ^ 1])),
     "a step of text": ("state.json", lambda v: v | {"step": "1"}),
     "a step before": ("state.json", lambda v: v | {"step": -1}),
     "no tokens": ("state.json", lambda v: {"step": 1, "data": "none"}),
@@ -145,20 +149,55 @@ def test_forged_parts_are_not_read(parts: Parts, name: str) -> None:
     ending, change = FORGED[name]
     shard = step.committed("step-00000001")
     assert shard
-    value = json.loads(step.folder.read(shard.object(ending).name))
-    put(step, "step-00000001", ending, to_json(change(value)))
+    data = step.folder.read(shard.object(ending).name)
+    changed = to_json(change(json.loads(data))) if ending.endswith("json") else change(data)
+    put(step, "step-00000001", ending, changed)
     with pytest.raises(DamagedError, match="no checkpoint of .* is whole"):
         checkpoint.load(*parts, ALONE)
 
 
 @pytest.mark.parametrize("data", [b"{", b"\xff", b"[" * 5000, b"\x80\x04cos\nsystem\n", b"null"])
-@pytest.mark.parametrize("ending", ["metadata.json", "__0_0.digests.json", "state.json"])
-def test_what_is_no_json_sends_the_training_back(parts: Parts, ending: str, data: bytes) -> None:
+@pytest.mark.parametrize("ending", ["layout.json", "00000.table", "state.json"])
+def test_what_is_no_json_and_no_table_sends_the_training_back(parts: Parts, ending: str, data: bytes) -> None:
     save(parts, 1)
     save(parts, 2)
     put(parts[0], "step-00000002", ending, data)
     found = checkpoint.load(*parts, ALONE)
     assert found and found.step == 1
+
+
+@pytest.mark.parametrize("ending", ["layout.json", "00000.table", "00000.data", "state.json"])
+@pytest.mark.parametrize("damage", ["missing", "cut", "flipped"])
+def test_each_kind_of_damage_is_named_and_the_checkpoint_before_is_taken(
+    parts: Parts, ending: str, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    step = parts[0]
+    save(parts, 1)
+    save(parts, 2)
+    name = step.committed("step-00000002").object(ending).name  # type: ignore[union-attr]
+    data = step.folder.read(name)
+    if damage == "missing":
+        step.folder.delete([name])
+    else:
+        step.folder.publish_bytes(name, data[:-1] if damage == "cut" else data[:-3] + b"?" + data[-2:])
+    found = checkpoint.load(*parts, ALONE)
+    assert found and found.step == 1
+    assert "checkpoint step-00000002 cannot be used, step-00000001 goes on instead" in caplog.text
+    assert ending in caplog.text
+    assert checkpoint.committed(step) == ["step-00000001"]
+
+
+def test_a_checkpoint_of_an_older_writer_is_named_and_the_one_before_is_taken(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    step = parts[0]
+    save(parts, 1)
+    with step.shard("step-00000002") as old:
+        for name in ("__0_0.distcp", "__0_0.digests.json", "metadata.json", "state.json"):
+            old.publish_bytes(f"{old.name}/{name}", b"{}")
+    found = checkpoint.load(*parts, ALONE)
+    assert found and found.step == 1
+    assert "step-00000002, was written by an earlier version of this project" in caplog.text
 
 
 @pytest.mark.parametrize("line", [b'{"step": NaN}', b"[1]", b"\xff"])
@@ -181,6 +220,7 @@ def test_a_segment_that_names_no_segment_ends_the_record_there(store: Store, fir
     damaged = step.folder.publish_bytes(step.place_of("metrics/00000001-00000001.jsonl"), first + b"\n")
     record = Record(step, damaged)
     record.add({"step": 2})
+    record.seal()
     newest = record.publish()
     assert segments(step.folder, newest) == [newest]
 

@@ -14,7 +14,6 @@ import programs
 import pytest
 import torch
 from listening import beyond_loopback, listening
-from torch.distributed.checkpoint.metadata import TensorProperties
 
 from llama_core.artifact import Shard
 from llama_core.errors import DamagedError, LaunchError
@@ -22,6 +21,7 @@ from llama_core.objects import Object
 from llama_core.step import Step
 from llama_core.store import Store
 from llama_core.train.checkpoint import TrainState
+from llama_core.train.checkpoints.share import Uploaded
 from llama_core.train.network import Unpickler, open_store
 
 SOON = timedelta(seconds=10)
@@ -45,7 +45,8 @@ def sent(value: object) -> Any:
 def test_what_processes_tell_each_other_arrives() -> None:
     shard = Shard("step-00000001", "ab", (Object("a/b", 3, "cd"),), {"tokens": 3}, {"step": 1})
     state = TrainState(1, 3, "ef", 0.5, Object("a/b", 1, "0" * 64))
-    for value in (None, True, [shard, {"of": state}, (1.5, b"bytes")], TensorProperties(torch.bfloat16)):
+    uploaded = Uploaded([Object("a/b", 3, "cd")], {"output.weight": {"shape": [3, 2]}})
+    for value in (None, True, [shard, {"of": state}, (1.5, b"bytes")], uploaded):
         assert sent(value) == value
     for error in (
         DamagedError("it is damaged"),
@@ -81,7 +82,7 @@ def test_what_would_run_is_not_unpickled(
 
 
 def test_a_process_does_not_run_what_another_sends(tmp_path: Path) -> None:
-    """By our own messages, and by torch's, which its distributed checkpoint sends."""
+    """By our own messages, and by any other collective of torch's."""
     script = f"""
 import os, pickle, sys
 import torch.distributed as dist

@@ -4,18 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from torch.distributed.checkpoint.metadata import (
-    ChunkStorageMetadata,
-    MetadataIndex,
-    TensorProperties,
-    TensorStorageMetadata,
-)
+from torch import Tensor
 from trained import Trained
 
 from llama_core.artifact import Artifact
 from llama_core.export import REVISION, huggingface
 from llama_core.step import Step
-from llama_core.store import Store
+from llama_core.store import Store, to_json
+from llama_core.train.checkpoints import files
+from llama_core.train.checkpoints.layout import Layout, Parameter, Parts, Split
 from llama_core.weights import weights as base
 from llama_core.weights.checkpoint import TrainedWeights
 from llama_core.weights.open import open_weights
@@ -80,26 +77,50 @@ def test_the_pieces_of_a_tensor_make_it_up(
 def test_a_checkpoint_is_read_once_however_it_is_laid_out(
     trained: Trained, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Items are pieces of rows and of columns, as tensor parallelism and FSDP store them."""
+    """Its pieces are parts of rows, as tensor parallelism and FSDP store them."""
     name = "layers.0.attention.wo.weight"
-    tensor = torch.randn(32, 32)
-    tiles = {(r, c): tensor[r : r + 8, c : c + 16].contiguous() for r in range(0, 32, 8) for c in (0, 16)}
+    theirs = open_weights(trained.inputs["train"].url)
+    tensor = theirs.read(name)
+    splits = (Split(axis="tp", dim=1), Split(axis="fsdp", dim=0))
+    parameters = {
+        n: Parameter(dtype="float32", shape=theirs.shape(n), splits=splits if n == name else ())
+        for n in theirs.names
+    }
+    layout = Layout((1, 1, 4, 2), ("model",), parameters, piece=3 * 16 * 4)
+    tiles = [layout.parts(rank)[name].box for rank in range(8)]
+    assert len(set(tiles)) == 8
+    step = Step(store, "train", 1, {})
+    with step.shard("step-00000001") as shard:
+        for rank in range(8):
+            parts = layout.parts(rank)
+
+            def part_of(kind: str, n: str, parts: Parts = parts) -> list[Tensor]:
+                rows, *columns = parts[n].box
+                return [theirs.read(n, (0, *rows))[:, slice(*columns[0])] if columns else theirs.read(n)]
+
+            files.write(shard, layout, rank, part_of)
+        shard.publish_bytes(f"{shard.name}/layout.json", to_json(layout.as_dict()))
+    committed = step.committed("step-00000001")
+    assert committed
     weights = open_weights(trained.inputs["train"].url)
     assert isinstance(weights, TrainedWeights)
-    chunks = [ChunkStorageMetadata(torch.Size(at), tile.shape) for at, tile in tiles.items()]
-    properties = TensorProperties(dtype=torch.float32)
-    stored = TensorStorageMetadata(properties, tensor.shape, chunks)
-    monkeypatch.setitem(weights._metadata.state_dict_metadata, f"model.{name}", stored)
-    read: list[tuple[int, ...]] = []
+    monkeypatch.setattr(weights, "_reader", files.Reader(step.folder, committed))
+    read: list[tuple[str, int, int]] = []
+    read_range = Store.read_range
 
-    def read_item(index: MetadataIndex) -> torch.Tensor:
-        assert index.offset is not None
-        read.append(tuple(index.offset))
-        return tiles[index.offset[0], index.offset[1]]
+    def counted(store: Store, of: str, start: int, end: int) -> bytes:
+        read.append((of, start, end))
+        return read_range(store, of, start, end)
 
-    monkeypatch.setattr(weights._reader, "read_item", read_item)
-    monkeypatch.setattr(base, "PIECE", 32 * 4 * 3)
+    monkeypatch.setattr(Store, "read_range", counted)
+    monkeypatch.setattr(files, "REQUEST", 1)  # each piece by itself
+    monkeypatch.setattr(base, "PIECE", 32 * 4 * 5)
     assert torch.equal(torch.cat(list(weights.pieces(name))), tensor)
-    assert sorted(read) == sorted(tiles), "each item is read once"
+    assert len(read) == len(set(read)) == 8 * 3, "each piece is read once"
     assert torch.equal(weights.read(name, (1, 5, 29)), tensor[:, 5:29])
-    assert torch.equal(weights.read(name, (0, 7, 17)), tensor[7:17])
+    weights.read("norm.weight")
+    read.clear()
+    assert torch.equal(weights.read(name, (0, 9, 17)), tensor[9:17])
+    assert sorted(r[0][-10:] for r in read) == sorted(
+        f"{rank:05d}.data" for rank in (2, 2, 2, 3, 3, 3, 4, 5)
+    ), "and only those that hold something of what is asked for"

@@ -18,7 +18,8 @@ from torch import Tensor
 from llama_core.train.metrics.clock import Laps
 from llama_core.train.parallel.mesh import Mesh
 
-FIRST = ("joules", "fetches", "grad_norm", "skipped", "bad", "bad_ranks")
+OWN = ("joules", "fetches", "saves", "wants_save")
+FIRST = (*OWN, "grad_norm", "skipped", "bad", "bad_ranks")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,10 @@ class StepFigures:
     """The energy that all devices took."""
     fetches: float
     """The number of pages that the loaders fetched."""
+    saves: int
+    """How many tasks of saves have ended, since the training has begun (see `saving.Saver`)."""
+    wants_save: bool
+    """True if a process wants a save."""
     skipped: bool
     """True if the step made no update."""
     bad: int
@@ -76,6 +81,8 @@ class Figures:
         *,
         joules: float = 0.0,
         fetches: float = 0.0,
+        saves: int = 0,
+        wants_save: bool = False,
         pace: float | None = None,
     ) -> None:
         """Send the figures of a step. `rows`: float32 (B,), as `passes.backward` returns them.
@@ -90,13 +97,14 @@ class Figures:
         paces = torch.zeros(0 if pace is None else world.size, dtype=torch.float64)
         if pace is not None:
             paces[world.rank] = pace
-        told = torch.cat([torch.tensor([joules, fetches], dtype=torch.float64), paces, tokens.double()])
+        own = torch.tensor([joules, fetches, saves, wants_save], dtype=torch.float64)
+        told = torch.cat([own, paces, tokens.double()])
         told, one_hot = self._to_device(told), self._to_device(of_source.double())
         first = torch.stack([grad_norm.double(), (~allowed).double()])
         first = first if world.rank == 0 else torch.zeros_like(first)
         bad = (~rows.isfinite()).any().double()
         bad = torch.stack([bad, bad * world.rank])
-        vector = torch.cat([told[:2], first, bad, told[2:], one_hot @ rows.double()])
+        vector = torch.cat([told[: len(OWN)], first, bad, told[len(OWN) :], one_hot @ rows.double()])
         work = dist.all_reduce(vector, async_op=True) if world.size > 1 else None
         ready: Any = work
         if world.device.type == "cuda":
@@ -126,6 +134,8 @@ class Figures:
             dict(zip(self._sources, nats)),
             first["joules"],
             first["fetches"],
+            int(first["saves"]),
+            first["wants_save"] > 0,
             first["skipped"] > 0,
             int(first["bad"]),
             int(first["bad_ranks"]),

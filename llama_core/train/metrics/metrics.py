@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,10 @@ class Metrics:
         self._probe, self._paces, self._log_every = Probe(mesh.world.device), Paces(), recipe.run.log_every
         self.loss = math.nan
         """The loss of the newest step that was read and made an update."""
+        self.saves = 0
+        """What the savers of all processes have told together."""
+        self.wants_save = False
+        """True once a process wants a save; whoever saves sets it back."""
         self.unstable: Span | None = None
         """The first and the last of the steps in a row that made no update, if they are too many."""
 
@@ -83,16 +87,19 @@ class Metrics:
         grad_norm: Tensor,
         allowed: Tensor,
         fetches: int = 0,
+        saves: int = 0,
+        wants_save: bool = False,
     ) -> None:
         """Take the figures of step `n` (1 is the first), and read those of the step before.
 
-        `fetches`: the pages that this process has fetched so far.
+        `fetches`: the pages that this process has fetched so far; `saves`, `wants_save`: what its `Saver`
+        tells.
         """
         fetched, self._fetches = fetches - self._fetches, fetches
         pace = self._probe.seconds() if n % self._log_every == 0 and self._mesh.world.size > 1 else None
         self._figures.send(
             n, rows, sources, self._cfg.seq_len, grad_norm, allowed, self._clock.step(),
-            joules=self._energy.joules(), fetches=fetched,
+            joules=self._energy.joules(), fetches=fetched, saves=saves, wants_save=wants_save,
             pace=pace,
         )  # fmt: skip
         self._read(keep=1)
@@ -111,16 +118,21 @@ class Metrics:
         """Add to the record of the next step: what was done before it began."""
         self._next |= values
 
-    def publish(self) -> Object | None:
-        """Publish the record of all steps that were read, and return its newest segment, on rank 0."""
+    def seal(self) -> Callable[[], Object | None]:
+        """End a segment of the record after all steps that were read, on rank 0.
+
+        Returns what publishes it, in a thread if need be, and returns the newest segment.
+        """
         self._close()
-        return self._record.publish() if self._mesh.world.rank == 0 else None
+        self._record.seal()
+        return self._record.publish
 
     def _read(self, keep: int) -> None:
         """Read all steps but the newest `keep`."""
         while len(self._figures) > keep:
             self._close()
             figures = self._figures.read()
+            self.saves, self.wants_save = figures.saves, self.wants_save or figures.wants_save
             self._check(figures)
             if figures.paces and self._mesh.world.rank == 0:
                 self._paces.note(figures.step, figures.paces)

@@ -32,7 +32,8 @@ class Probe:
     def seconds(self) -> float:
         """Return the seconds of one product, as measured now, or on CUDA the last time; 0.0: not yet."""
         cuda = self._matrix.device.type == "cuda"
-        before, marks = self._events, list[Any]()
+        before = self._events
+        marks: list[Any] = []
         for _ in range(TRIES + 1):
             marks.append(torch.cuda.Event(enable_timing=True) if cuda else time.perf_counter())
             if cuda:

@@ -10,6 +10,7 @@ nor the memory grows with the steps. In the end the shard `metrics` of the train
 
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,12 +38,17 @@ HEADER = TypeAdapter(Header)
 
 
 class Record:
-    """Keeps the records of a training's steps. `newest`: the segment that a checkpoint names, if any."""
+    """Keeps the records of a training's steps. `newest`: the segment that a checkpoint names, if any.
+
+    Steps are added while a thread publishes those before.
+    """
 
     def __init__(self, step: Step, newest: Object | None = None):
         self._step, self._newest = step, newest
         self._lines: list[str] = []
         self._span = (0, 0)  # the first and the last step of the lines
+        self._sealed: list[tuple[str, list[str]]] = []  # segments that are not published, by their names
+        self._publishing = threading.Lock()
 
     def add(self, record: dict[str, Any]) -> None:
         """Add the record of the next step. It is published at once where there are MOST of them."""
@@ -50,17 +56,28 @@ class Record:
         self._span = (self._span[0] if self._lines else n, n)
         self._lines.append(json.dumps(record))
         if len(self._lines) == MOST:
+            self.seal()
             self.publish()
 
-    def publish(self) -> Object | None:
-        """Publish what is new as a segment, and return the newest one, or None where there is none yet."""
+    def seal(self) -> None:
+        """Make a segment, which is published next, of the steps that were added since the last one."""
         if self._lines:
-            before = self._newest.as_dict() if self._newest else None
-            text = "\n".join([json.dumps({"before": before}), *self._lines, ""])
-            name = "{}/{:08d}-{:08d}.jsonl".format(SHARD, *self._span)
-            self._newest = self._step.folder.publish_bytes(self._step.place_of(name), text.encode())
+            self._sealed.append(("{}/{:08d}-{:08d}.jsonl".format(SHARD, *self._span), self._lines))
             self._lines = []
-        return self._newest
+
+    def publish(self) -> Object | None:
+        """Publish the segments that are sealed, and return the newest, or None where there is none yet.
+
+        Raises StoreError: then those that are not published are published the next time.
+        """
+        with self._publishing:
+            while self._sealed:
+                name, lines = self._sealed[0]
+                before = self._newest.as_dict() if self._newest else None
+                text = "\n".join([json.dumps({"before": before}), *lines, ""])
+                self._newest = self._step.folder.publish_bytes(self._step.place_of(name), text.encode())
+                del self._sealed[0]
+            return self._newest
 
 
 def segments(folder: Store, newest: Object | None) -> list[Object]:

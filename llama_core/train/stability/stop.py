@@ -12,7 +12,6 @@ import signal
 import threading
 from datetime import timedelta
 from types import FrameType
-from typing import Any
 
 import torch.distributed as dist
 
@@ -32,7 +31,7 @@ class Stop:
 
     def __init__(self, world: World):
         self._world = world
-        self._store: Any = None  # torch does not declare that stores have clones
+        self._store: dist.Store | None = None
         if world.size > 1:
             self._store = dist.PrefixStore(PREFIX, dist.distributed_c10d._get_default_store())
         self._lock = threading.Condition()
@@ -45,7 +44,8 @@ class Stop:
         self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
         if self._store is not None:
             for work in (self._tell, self._agree):
-                threading.Thread(target=work, args=(self._store.clone(),), daemon=True).start()
+                mine = self._store.clone()  # type: ignore[attr-defined]
+                threading.Thread(target=work, args=(mine,), daemon=True).start()
         return self
 
     def __exit__(self, *error: object) -> None:

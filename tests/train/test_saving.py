@@ -1,0 +1,206 @@
+"""A training goes on while its checkpoint is uploaded, and what is uploaded is what it was then."""
+
+import resource
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from llama_core.errors import StoreError
+from llama_core.model.init import init_weights
+from llama_core.model.llama import Llama
+from llama_core.recipes.load import load_recipe
+from llama_core.step import Step
+from llama_core.store import Store
+from llama_core.train import checkpoint, saving
+from llama_core.train.checkpoint import TrainState
+from llama_core.train.checkpoints.share import Share
+from llama_core.train.distributed import World
+from llama_core.train.metrics.record import Record
+from llama_core.train.optimizer import make_optimizer
+from llama_core.train.saving import Saver
+
+ALONE = World(0, 1, torch.device("cpu"))
+BATCH = 1024  # tokens
+
+
+class Session:
+    """A training of one process, whose steps are drawn."""
+
+    def __init__(self, store: Store, **overrides: Any):
+        small = {"model.dim": 32, "model.n_layers": 1, "model.n_heads": 2, "train.tokens": 20 * BATCH}
+        self.recipe = load_recipe("micro", small | overrides)
+        self.model = Llama(self.recipe.model, 300)
+        init_weights(self.model, self.recipe.model, 0.1, 1)
+        self.optimizer = make_optimizer(self.model, self.recipe.train)
+        self.step = Step(store, "train", 1, {})
+        self.record = Record(self.step)
+        watchdog: Any = self
+        self.saver = Saver(
+            self.step, self.recipe, self.model, self.optimizer, ALONE, watchdog, TrainState(0, 0, "")
+        )
+
+    def beat(self, n: int) -> None:
+        """As the watchdog is told."""
+
+    def seal(self) -> Callable[[], Any]:
+        """As of the metrics."""
+        self.record.seal()
+        return self.record.publish
+
+    def go_on(self, n: int) -> None:
+        for parameter in self.model.parameters():
+            parameter.data += n
+            for value in self.optimizer.state[parameter].values():
+                value += n
+        self.record.add({"step": n})
+
+    def save(self, n: int, stopping: bool = False) -> TrainState | None:
+        metrics: Any = self
+        return self.saver.save(TrainState(n, n * BATCH, ""), metrics, stopping)
+
+    def run(self, steps: int) -> None:
+        """Save when it is due, without waiting."""
+        for n in range(1, steps + 1):
+            self.go_on(n)
+            self.saver.hear(self.saver.ended, n)
+            if self.saver.due(n):
+                self.save(n)
+
+    def committed(self) -> list[int]:
+        return [int(name.removeprefix("step-")) for name in checkpoint.committed(self.step)]
+
+    def files(self, n: int) -> dict[str, bytes]:
+        shard = self.step.committed(checkpoint.name_of(n))
+        assert shard
+        return {o.name.rpartition("/")[2]: self.step.folder.read(o.name, expect=o) for o in shard.objects}
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """No upload begins before this is set."""
+    event, upload = threading.Event(), Share.upload
+
+    def wait(share: Share, shard: Any) -> Any:
+        assert event.wait(30)
+        return upload(share, shard)
+
+    monkeypatch.setattr(Share, "upload", wait)
+    yield event
+    event.set()
+
+
+def test_what_is_uploaded_beside_the_training_is_bit_for_bit_what_is_waited_for(
+    tmp_path: Any, held: threading.Event
+) -> None:
+    beside, waited = (Session(Store(str(tmp_path / name))) for name in "ab")
+    for n in (1, 2):  # the second uses the memory of the first again
+        held.clear()
+        beside.go_on(n)
+        waited.go_on(n)
+        assert beside.save(n) is not None
+        before = [p.clone() for p in beside.model.parameters()]
+        for m in range(3, 6):
+            beside.go_on(m)
+            assert not beside.saver.hear(beside.saver.ended, m)
+        assert n not in beside.committed(), "it is not there, and the training has gone on"
+        assert not any(map(torch.equal, before, beside.model.parameters()))
+        held.set()
+        assert not beside.saver.settle(n)
+        waited.save(n, stopping=True)
+        theirs, ours = waited.files(n), beside.files(n)
+        assert theirs.keys() == ours.keys() == {"00000.data", "00000.table", "layout.json", "state.json"}
+        assert all(theirs[name] == ours[name] for name in ("00000.data", "00000.table", "layout.json"))
+        checkpoint.load(beside.step, beside.model, beside.optimizer, ALONE)
+
+
+def test_permanent_checkpoints_stay_and_of_the_others_the_last_ones(store: Store) -> None:
+    session = Session(store, **{"run.save_every": 2, "run.keep": 1, "run.keep_every": 5 * BATCH})
+    session.run(20)
+    assert session.save(20, stopping=True)
+    assert session.committed() == [5, 10, 15, 18, 20]
+    permanent = [s.facts["permanent"] for s in checkpoint.saved_in(session.step.folder)]
+    assert permanent == [True, True, True, False, True]
+    lying = {name.split("/")[1] for name in session.step.folder.list() if name.startswith("a-")}
+    assert lying - {"metrics"} == {checkpoint.name_of(n) for n in session.committed()}
+    checkpoint.finish(session.step, TrainState(20, 20 * BATCH, ""), 1, "digest", {})
+    assert session.committed() == [5, 10, 15, 18, 20]
+
+
+def test_a_save_is_due_after_so_many_minutes(store: Store) -> None:
+    session = Session(store, **{"run.save_every": 1000, "run.save_minutes": 1e-9})
+    assert session.saver.wants and session.saver.due(3, wanted=True) and not session.saver.due(3)
+    assert not Session(store, **{"run.save_minutes": 60}).saver.wants
+
+
+def fails(session: Session, caplog: pytest.LogCaptureFixture, says: str) -> None:
+    """Step 5 cannot be saved; the training goes on and says so, and is saved at the end."""
+    session.run(5)
+    while session.saver._failed == 0:
+        session.saver.hear(session.saver.ended, 6)
+    assert "the save after step 5 has failed" in caplog.text and says in caplog.text
+    assert session.saver.due(7) and not session.saver.due(8), "sooner than usual"
+
+
+def test_a_full_disk_is_told_and_the_training_goes_on(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    session = Session(store, **{"run.save_every": 5})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, before[1]))  # bytes, as a full disk would
+    try:
+        fails(session, caplog, "File too large")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not [name for name in store.list() if name.endswith(".data")], "no part of it is there"
+    session.go_on(7)
+    session.save(7, stopping=True)
+    assert session.committed() == [7]
+    assert [b"step" in line for line in session.files(7)["state.json"].splitlines()].count(True) == 1
+
+
+def test_a_bucket_that_is_deleted_is_told_and_one_that_is_back_is_used(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import s3fs
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.get_host_and_port()[1]}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    try:
+        session = Session(Store("s3://checkpoints/store"), **{"run.save_every": 5})
+        fails(session, caplog, "the bucket does not exist: create it first")
+        s3fs.S3FileSystem(endpoint_url=session.step.root.fs.endpoint_url).mkdir("checkpoints")
+        session.go_on(7)
+        session.save(7, stopping=True)
+        assert session.committed() == [7]
+    finally:
+        server.stop()
+
+
+def test_saves_that_fail_again_and_again_end_the_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(share: Share, shard: Any) -> Any:
+        raise StoreError("the bucket is away")
+
+    monkeypatch.setattr(Share, "upload", away)
+    monkeypatch.setattr(saving, "REST", 0.01)
+    session = Session(store, **{"run.most_failed_saves": 3})
+    with pytest.raises(StoreError, match="the bucket is away"):
+        session.save(5, stopping=True)
+    assert session.saver._failed == 4
+
+
+def test_a_step_that_another_attempt_has_finished_is_left_to_it(store: Store) -> None:
+    session, other = Session(store), Session(store)
+    other.go_on(1)
+    saved = other.save(1, stopping=True)
+    assert saved
+    checkpoint.finish(other.step, saved, 1, "digest", {})
+    before = store.list()
+    assert session.save(5) is not None
+    assert session.saver.settle(5), "it is finished"
+    assert store.list() == before
