@@ -95,6 +95,7 @@ def train(
     watchdog.beat(0)
     progress = checkpoint.load(step, model, optimizer, world)
     watchdog.beat(0)
+    again = "" if progress is None else "started again"
     if progress is None:
         progress = begun()
     elif progress.data != data.fingerprint:
@@ -102,7 +103,7 @@ def train(
     elif world.rank == 0:
         log.info("resuming after step %d of %d, on %d processes", progress.step, cfg.steps, world.size)
     metrics, guard = watching(progress)
-    if why := os.environ.pop(INTERRUPTED, "started again" if progress.step else ""):
+    if why := os.environ.pop(INTERRUPTED, again):
         metrics.add_to_next({INTERRUPTION: why})
     steps = Steps(progress.step, cfg.steps)
     validation = Validation(heldout, model, recipe, bos_id)
@@ -150,13 +151,14 @@ def train(
                 metrics.add_to_next({INTERRUPTION: f"steps {bad[0]} to {bad[1]} made no update"})
                 steps.go_on_after(progress.step)
                 continue
-            if replicas.due(n) or saver.due(n):
-                replicas.compare(n)
             if validation.due(n) and (n == cfg.steps or not stop.now()):
                 metrics.settle()
                 watchdog.beat(n)
                 metrics.add(validation.bits_per_byte())
-            if not saver.due(n, metrics.wants_save):
+            saving = saver.due(n, metrics.wants_save)
+            if saving or replicas.due(n):
+                replicas.compare(n)
+            if not saving:
                 continue
             metrics.settle()
             metrics.wants_save = False
