@@ -77,6 +77,7 @@ def table(evaluation: Artifact) -> list[dict[str, Any]]:
         rows.append({"what": f"held-out {source}", "value": f"{r['bits_per_byte']:.3f}", "note": note})
     tasks = evaluation.facts["tasks"]
     left: dict[str, list[str]] = {}
+    begun = {names.name_of(key) for key, r in tasks.items() if r["status"] == "done"}
     for key in names.in_order(tasks):
         r = tasks[key]
         if r["status"] == "done" and r["score"] is None:
@@ -85,8 +86,10 @@ def table(evaluation: Artifact) -> list[dict[str, Any]]:
             cut = f", {r['cut']} prompts cut" if r.get("cut") else ""
             note = f"{r['metric']}, {r['n']} items, ± {100 * r['stderr']:.1f}{cut}"
             rows.append({"what": key, "value": f"{100 * r['score']:.1f}", "note": note})
-        elif names.name_of(key) not in left.setdefault(r["reason"], []):
-            left[r["reason"]].append(names.name_of(key))
+        else:
+            what = key if names.name_of(key) in begun else names.name_of(key)
+            if what not in left.setdefault(r["reason"], []):
+                left[r["reason"]].append(what)
     for reason, benchmarks in left.items():
         what, listed = benchmarks[0], ""
         if len(benchmarks) > 1:

@@ -7,7 +7,6 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from llama_core.evaluate import SAMPLING, names, planned, task
-from llama_core.evaluate.benchmarks import BENCHMARKS
 from llama_core.evaluate.checkpoints import load, of
 from llama_core.evaluate.heldout import heldout
 from llama_core.evaluate.model import TrainedModel
@@ -48,7 +47,7 @@ def run(job: Job, world: World) -> None:
         return
     promised = planned.promised(step.digests)
     keys = names.keys(cfg.tasks)
-    todo = [key for key in keys if names.name_of(key) in promised]
+    todo = [key for key in keys if planned.is_promised(key, step.digests)]
     shards = {HELDOUT, SAMPLES, *map(task.shard_of, todo)}
     left = shards - world.agree(step.committed_names)
     if left:
@@ -97,7 +96,7 @@ def _commit(job: Job, keys: list[str], done: list[str]) -> None:
     tasks = {
         key: result(task.shard_of(key))
         if key in done
-        else {"status": "not run", "reason": planned.why_not(BENCHMARKS[names.name_of(key)], data)}
+        else {"status": "not run", "reason": planned.why_not(key, data, step.digests)}
         for key in keys
     }
     facts = {"heldout": result(HELDOUT), "tasks": tasks, "samples": result(SAMPLES)} | of(step)

@@ -104,7 +104,7 @@ def test_without_its_files_a_benchmark_is_not_promised(tmp_path: Path, folder: s
     data = folder and str(tmp_path / folder)
     planned.check(data, [names.PAPER])
     assert planned.digests(data, [names.PAPER]) == {}
-    said = planned.why_not(BENCHMARKS["hellaswag"], data)
+    said = planned.why_not("hellaswag", data, {})
     assert said.endswith(
         "had no file like *hellaswag_val.jsonl" if data else "no folder with the benchmarks' files"
     )
@@ -150,10 +150,28 @@ def test_what_cannot_be_run_on_this_machine_or_with_these_files_is_said_before_a
     planned.check(str(tmp_path), ["toy:whole", "toy:drawn@3"], here=True)
     with pytest.raises(InputError, match="evaluate.tasks: toy:greedy cannot be run: say pip install"):
         planned.check(str(tmp_path), ["toy"], here=True)
-    (tmp_path / "toy/examples.jsonl").unlink()
+    examples = tmp_path / "toy/examples.jsonl"
+    examples.write_text("")
     planned.check(str(tmp_path), ["toy:choices"])
     with pytest.raises(InputError, match="toy wants 2 examples before each item, and its files hold 0"):
         planned.check(str(tmp_path), ["toy"])
+
+
+def test_without_a_file_of_examples_only_what_needs_none_is_promised(tmp_path: Path) -> None:
+    question = {"Question": "Who?", "QuestionId": "q", "Answer": {"Value": "A", "Aliases": ["A", "B"]}}
+    file = tmp_path / "triviaqa/unfiltered-web-dev.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps({"Data": [question]}))
+    data = str(tmp_path)
+    planned.check(data, [names.PAPER])
+    bare = planned.digests(data, ["triviaqa"])
+    keys = names.keys(["triviaqa"])
+    assert [key for key in keys if planned.is_promised(key, bare)] == ["triviaqa:0-shot"]
+    said = planned.why_not("triviaqa:64-shot", data, bare)
+    assert said.endswith("no file with examples like triviaqa/*heldout*.jsonl, and 64-shot needs them")
+    more = [{"Question": f"Who {n}?", "QuestionId": f"{n}", "Answer": question["Answer"]} for n in range(64)]
+    file.with_name("unfiltered-web-train.json").write_text(json.dumps({"Data": more}))
+    assert all(planned.is_promised(key, planned.digests(data, ["triviaqa"])) for key in keys)
 
 
 def test_a_service_that_scores_makes_another_evaluation_and_its_key_is_wanted_on_every_node(
