@@ -1,6 +1,7 @@
 """The training loop: fetch a batch, forward and backward in micro-batches, clip, update, log, save."""
 
 import logging
+import math
 import os
 from dataclasses import replace
 from typing import Protocol
@@ -90,7 +91,9 @@ def train(
     def here(n: int) -> TrainState:
         assert progress is not None
         seen = cfg.tokens_before(n + 1)
-        return replace(progress, step=n, tokens=seen, loss=metrics.loss, norms=guard.norms())
+        # No update may have been made since the start, and what is no number cannot be read again.
+        loss = metrics.loss if math.isfinite(metrics.loss) else progress.loss
+        return replace(progress, step=n, tokens=seen, loss=loss, norms=guard.norms())
 
     watchdog.beat(0)
     progress = checkpoint.load(step, model, optimizer, world)
