@@ -1,7 +1,7 @@
 # The commands that a person needs. `make` alone lists them.
 .DEFAULT_GOAL := help
 FLOWS := pretrain corpus tokenizer tokens train evaluate register
-.PHONY: help $(FLOWS) stack chat test test-slow lint clean
+.PHONY: help $(FLOWS) evaldata stack chat test test-slow lint clean
 
 PYTHON ?= python3
 EXTRAS ?=
@@ -11,13 +11,15 @@ PYTEST = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loa
 RECIPE ?= tiny
 STORE ?=
 EVAL_DATA ?=
+DIR ?=
+ONLY ?=
 SET ?=
 JOBS ?= 2
 AUTH ?=
 comma := ,
 empty :=
 space := $(empty) $(empty)
-unexport RECIPE STORE EVAL_DATA SET  # make would expand a $(...) in them for the environment
+unexport RECIPE STORE EVAL_DATA DIR SET  # make would expand a $(...) in them for the environment
 # The text of a variable as it was given, as one word of the shell. SET holds such words already.
 quoted = '$(subst ','\'',$(value $(1)))'
 # Its name says what is installed: .pipeline-eval-perplexity.
@@ -28,6 +30,7 @@ help: ## list the commands
 	@echo
 	@echo "  RECIPE=7b      another recipe        STORE=s3://bucket/prefix   another store"
 	@echo "  EVAL_DATA=DIR  benchmarks' files     SET='train.lr=1e-3 ...'    other values"
+	@echo "  DIR=FOLDER     where evaldata fetches them     ONLY='piqa boolq'   of these benchmarks alone"
 	@echo "  EXTRAS=NAMES   more libraries: perplexity (llama-v1 and larger need it), dask, ray"
 	@echo "  JOBS=4         files of tests that run at once (2)     AUTH=yes   a stack that asks for a login"
 
@@ -37,6 +40,10 @@ $(FLOWS): $(INSTALLED)
 	@$(BIN)/python -m flows $(call quoted,RECIPE) --flow $@ $(value SET) \
 	  $(if $(value STORE),--store $(call quoted,STORE)) \
 	  $(if $(value EVAL_DATA),evaluate.data=$(call quoted,EVAL_DATA))
+
+evaldata: $(INSTALLED) ## the benchmarks' files into DIR, for EVAL_DATA: go on, check, say what is missing
+	@$(if $(value DIR),,$(error DIR is missing: make evaldata DIR=/data/benchmarks))
+	@$(BIN)/python -m llama_core.evaluate.evaldata $(call quoted,DIR) $(value ONLY)
 
 stack: $(INSTALLED) ## Prefect, MLflow and a worker for daily use; Ctrl-C stops them
 	@$(BIN)/python -m infra.stack $(if $(filter yes,$(AUTH)),--auth,$(if $(filter-out no,$(AUTH)),$(error AUTH is yes or no)))

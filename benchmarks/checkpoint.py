@@ -9,7 +9,7 @@ data, from the commit to the checked tables and the list of what to fetch; on th
 one without tensor parallelism. Tables are real files; digests are random, and no data lie there.
 
 The peer is torch's DCP on the same shapes: `create_global_plan` of its planner, which rank 0 runs at each
-save, and unpickling its metadata, as a resume does. Its cost is quadratic, so it runs with fewer ranks.
+save, and unpickling its metadata, as a resume does. It runs with fewer ranks, for its memory.
 
 The stall is that of real saves of one process to the local disk: of a save that is waited for, and of one
 beside which training goes on. Medians of several turns; the other figures are CPU seconds. The last line is

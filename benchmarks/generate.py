@@ -20,7 +20,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 
@@ -32,6 +32,8 @@ from llama_core.weights import names
 
 VOCAB, BATCH, NEW, SEED = 32000, 32, 128, 1
 SHORTEST, LONGEST = 16, 512
+HEADER = f"{'':<10}{'ours':>10}{'theirs':>10}{'ratio':>8}{'':>14}{'by CPU time':>15}{'ratio':>7}"
+T = TypeVar("T")
 WIDE = 0.25  # the weights' deviation: logits spread by about 4 then, as a trained model's do
 
 
@@ -69,7 +71,7 @@ def main() -> None:
         f"{params / 1e6:.1f} M parameters, {options.dtype} on {options.device}, {options.threads} threads, "
         f"batch {BATCH}"
     )
-    print(f"{'':<10}{'ours':>10}{'theirs':>10}{'ratio':>8}   tokens/s   {'by CPU time':>14}{'ratio':>8}")
+    print(HEADER)
     results = []
     for case in cases():
         if options.only in (None, case.name):
@@ -122,42 +124,45 @@ def cases() -> list[Case]:
 
 def compare(case: Case, ours: Llama, theirs: Any, repeat: int) -> dict[str, Any]:
     """Time both on one case, in turns, and print and return what came out."""
-    wall: dict[str, list[float]] = {"ours": [], "theirs": []}
-    cpu: dict[str, list[float]] = {"ours": [], "theirs": []}
-    texts: dict[str, list[list[int]]] = {}
-    sides: dict[str, Callable[[], list[list[int]]]] = {
-        "ours": lambda: by_us(case, ours),
-        "theirs": lambda: by_transformers(case, theirs),
-    }
     few = case.prompts[:2]
     short = Case("warm-up", few, [2] * len(few), case.temperature)
     by_us(short, ours)
     by_transformers(short, theirs)
-    for _ in range(repeat):
-        for side, run in sides.items():
-            start, start_cpu = time.perf_counter(), time.process_time()
-            texts[side] = run()
-            wall[side].append(time.perf_counter() - start)
-            cpu[side].append(time.process_time() - start_cpu)
+    turns = Turns(lambda: by_us(case, ours), lambda: by_transformers(case, theirs), repeat)
     if case.temperature == 0 and next(ours.parameters()).dtype == torch.float32:
-        assert texts["ours"] == texts["theirs"], "the greedy tokens differ"
-    rates = [
-        case.tokens / statistics.median(times[side]) for times in (wall, cpu) for side in ("ours", "theirs")
-    ]
-    mine, peers, mine_cpu, peers_cpu = rates
-    print(
-        f"{case.name:<10}{mine:>10.0f}{peers:>10.0f}{mine / peers:>8.2f}{'':>14}"
-        f"{mine_cpu:>8.0f} {peers_cpu:>6.0f}{mine_cpu / peers_cpu:>7.2f}",
-        flush=True,
-    )
-    return {
-        "what": f"generation, batch {BATCH}, {case.name}",
-        "ours": round(mine, 1),
-        "peer": "transformers",
-        "theirs": round(peers, 1),
-        "ratio": round(mine / peers, 2),
-        "unit": "tokens/s",
-    }
+        assert turns.mine == turns.theirs, "the greedy tokens differ"
+    what = f"generation, batch {BATCH}, {case.name}"
+    return turns.told(case.name, what, "transformers", case.tokens, "tokens/s")
+
+
+class Turns(Generic[T]):
+    """Two sides that have done the same work in turns, and how long they took."""
+
+    def __init__(self, ours: Callable[[], T], theirs: Callable[[], T], repeat: int):
+        self.wall: tuple[list[float], list[float]] = [], []
+        self.cpu: tuple[list[float], list[float]] = [], []
+        for _ in range(repeat):
+            for side, run in enumerate((ours, theirs)):
+                start, start_cpu = time.perf_counter(), time.process_time()
+                result = run()
+                self.wall[side].append(time.perf_counter() - start)
+                self.cpu[side].append(time.process_time() - start_cpu)
+                if side == 0:
+                    self.mine = result
+                else:
+                    self.theirs = result
+
+    def told(self, name: str, what: str, peer: str, amount: int, unit: str) -> dict[str, Any]:
+        """Print the medians of `amount` by time as a line of the table, and return them as a result."""
+        mine, theirs = (amount / statistics.median(times) for times in self.wall)
+        mine_cpu, theirs_cpu = (amount / statistics.median(times) for times in self.cpu)
+        print(
+            f"{name:<10}{mine:>10.0f}{theirs:>10.0f}{mine / theirs:>8.2f}{unit:>14}"
+            f"{mine_cpu:>8.0f} {theirs_cpu:>6.0f}{mine_cpu / theirs_cpu:>7.2f}",
+            flush=True,
+        )
+        figures = {"ours": round(mine, 1), "peer": peer, "theirs": round(theirs, 1)}
+        return {"what": what, **figures, "ratio": round(mine / theirs, 2), "unit": unit}
 
 
 def by_us(case: Case, model: Llama) -> list[list[int]]:

@@ -16,6 +16,7 @@ from llama_core.step import Step
 from llama_core.store import Store
 from llama_core.tokens.loader import Batch
 from llama_core.train import REVISION, distributed, loop
+from llama_core.train.stability.watchdog import Watchdog
 
 MANY = 100_000  # steps; the benchmark ends the training long before
 PROFILED = range(5, 8)  # steps whose operators are written down, counted from 0
@@ -84,7 +85,8 @@ def main() -> None:
         identity = {"model": recipe.model.identity(), "train": recipe.train.identity()}
         step = Step(Store(folder), "train", REVISION, identity)
         world = distributed.join(setting.device)
-        loop.train(step, recipe, Batches(setting, turns), setting.vocab, BOS, world)
+        with Watchdog(step, world.rank, recipe.run.hang_after) as watchdog:
+            loop.train(step, recipe, Batches(setting, turns), setting.vocab, BOS, world, watchdog)
 
 
 if __name__ == "__main__":

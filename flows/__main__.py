@@ -40,11 +40,13 @@ def main(argv: list[str] | None = None) -> int:
     log = logs_here() / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     try:
         overrides = _overrides(options.overrides)
-        open_run(options.recipe, overrides, options.store, trains=options.flow not in DATA_FLOWS)
+        at = {} if options.at is None else {"at": options.at}
+        trains = options.flow not in DATA_FLOWS and not at
+        open_run(options.recipe, overrides, options.store, trains=trains, evaluates=bool(at))
         with services.run_services(meanwhile=lambda: _flow(options.flow)):
             _log_to(log)
             try:
-                _flow(options.flow)(options.recipe, overrides, options.store)
+                _flow(options.flow)(options.recipe, overrides, options.store, options.refresh, **at)
             finally:
                 with contextlib.suppress(Exception):  # the flow's own error is the one to show
                     _flush()
@@ -67,7 +69,22 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--flow", choices=FLOWS, default="pretrain", help="how far to go (default: all the way)"
     )
     parser.add_argument("--store", help="fsspec URL of all artifacts, such as s3://bucket/prefix")
-    return parser.parse_intermixed_args(argv)
+    parser.add_argument(
+        "--refresh",
+        action="store_true",
+        help="look anew at lists, checksums and packages that the first start of this run has seen",
+    )
+    parser.add_argument(
+        "--at",
+        type=float,
+        metavar="TOKENS",
+        help="with --flow evaluate: the checkpoint after so many tokens, such as 10e9, of a training that "
+        "may go on (default: the trained model)",
+    )
+    options = parser.parse_intermixed_args(argv)
+    if options.at is not None and (options.flow != "evaluate" or not 0 < options.at < 2**63):
+        parser.error("--at goes with --flow evaluate, and is a number of tokens")
+    return options
 
 
 def _overrides(pairs: list[str]) -> dict[str, Any]:

@@ -9,6 +9,11 @@ from tasks.run import open_run
 
 
 @flow(name="tokenizer", persist_result=False)
-def tokenizer(recipe: str = "tiny", overrides: dict[str, Any] | None = None, store: str | None = None) -> str:
+def tokenizer(
+    recipe: str = "tiny",
+    overrides: dict[str, Any] | None = None,
+    store: str | None = None,
+    refresh: bool = False,
+) -> str:
     """Train the recipe's tokenizer. Stages that are not made yet are made first."""
-    return until("tokenizer", open_run(recipe, overrides, store, trains=False)).url
+    return until("tokenizer", open_run(recipe, overrides, store, refresh=refresh, trains=False)).url

@@ -9,6 +9,11 @@ from tasks.run import open_run
 
 
 @flow(name="tokens", persist_result=False)
-def tokens(recipe: str = "tiny", overrides: dict[str, Any] | None = None, store: str | None = None) -> str:
+def tokens(
+    recipe: str = "tiny",
+    overrides: dict[str, Any] | None = None,
+    store: str | None = None,
+    refresh: bool = False,
+) -> str:
     """Encode the recipe's training text. Stages that are not made yet are made first."""
-    return until("tokens", open_run(recipe, overrides, store, trains=False)).url
+    return until("tokens", open_run(recipe, overrides, store, refresh=refresh, trains=False)).url

@@ -10,8 +10,13 @@ from tasks.tracking import check_tracking
 
 
 @flow(name="train", persist_result=False)
-def train(recipe: str = "tiny", overrides: dict[str, Any] | None = None, store: str | None = None) -> str:
+def train(
+    recipe: str = "tiny",
+    overrides: dict[str, Any] | None = None,
+    store: str | None = None,
+    refresh: bool = False,
+) -> str:
     """Pretrain the recipe's model. Stages that are not made yet are made first."""
-    run = open_run(recipe, overrides, store)
+    run = open_run(recipe, overrides, store, refresh=refresh)
     check_tracking(run)
     return until("train", run).url

@@ -32,6 +32,10 @@ class InputError(LlamaError):
     """Input text is missing or unreadable as a whole (a damaged record is quarantined instead)."""
 
 
+class ReplicaError(LlamaError):
+    """Replicas of the parameters of a training are not equal: a fault of a processor or its memory."""
+
+
 class DivergedError(LlamaError):
     """Training went out of bounds, and would again."""
 
@@ -43,7 +47,7 @@ class LaunchError(LlamaError):
 
 
 class ServiceError(LlamaError):
-    """Prefect or MLflow cannot be reached before the launch."""
+    """A service cannot be reached: Prefect or MLflow before the launch, or the one that rates texts."""
 
 
 class Arguments(argparse.ArgumentParser):

@@ -2,7 +2,7 @@
 
 Rank 0 prints `@metrics {...}` and `@progress {...}`. An error that a user can mend is printed as `@error
 message`, or as `@final message` where another start would meet it again. Each of these is one whole line, and
-all other lines are log. The exit code is 0 if the work is done, else FAILED or STOPPED.
+all other lines are log. The exit code is 0 if the work is done, else one of those below.
 """
 
 import importlib
@@ -22,7 +22,10 @@ from llama_core.url import redact, redact_logs
 
 FAILED = 2  # the exit code for an error that a user can mend
 FINAL = (DivergedError, InputError, RecipeError)
+HUNG = 77  # the exit code of a process that came no further, and was ended by its watchdog
+LEFT_ALONE = 76  # the exit code of a process that has lost another process of its job
 STOPPED = 75  # EX_TEMPFAIL: it was asked to end, and has saved its progress; start it again
+INTERRUPTED = "LLAMA_INTERRUPTED"  # the variable that says why the program is started again
 
 
 def tell(kind: str, values: dict[str, Any]) -> None:

@@ -1,12 +1,14 @@
 """A recipe: everything about a run, as typed fields. Each size is a short YAML file that extends a base."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
 from llama_core.corpus.recipe import Corpus
+from llama_core.evaluate import names
 from llama_core.recipes import layouts
+from llama_core.recipes.evaluation import MOST_HELDOUT, At, Tasks
 from llama_core.recipes.running import Launch, Layout, RunSection
 from llama_core.recipes.training import Model, Train
 from llama_core.section import Execution, Identity, Section, Seed
@@ -74,8 +76,8 @@ class TokenizerSection(Section):
     threads: Identity[int] = Field(2, ge=1, le=1024)
     """Threads of SentencePiece's trainer. They enter the address, since its result may depend on them."""
     imported: Identity[str | None] = Field(None, pattern=r"^tokenizer/[0-9a-f]{16}$")
-    """Folder on the store, tokenizer/ID, of the tokenizer of an imported model, which is taken instead of
-    training one; null: one is trained."""
+    """Folder on the store, tokenizer/ID, of a tokenizer that is taken instead of training one, such as that
+    of an imported model; null: one is trained."""
     compare_with: Identity[UrlOrNothing] = ""
     """Path or URL of another SentencePiece model, such as the released one, that is reported beside this one;
     empty: none. It is part of this step's address and not of later ones, which know a tokenizer by its
@@ -85,19 +87,33 @@ class TokenizerSection(Section):
 class Evaluate(Section):
     """The evaluation: held-out text, benchmarks, and samples for the report."""
 
-    heldout_bytes: Identity[int] = Field(2_000_000, gt=0)
+    heldout_bytes: Identity[int] = Field(2_000_000, gt=0, le=MOST_HELDOUT)
     """Largest number of bytes of held-out text that is scored for each source."""
-    tasks: Identity[list[Literal["hellaswag", "arc_easy"]]] = ["hellaswag", "arc_easy"]
-    """Benchmarks that the model is scored on, of those in the paper's section 3.1."""
+    tasks: Identity[Tasks] = [names.PAPER]
+    """Benchmarks that the model is scored on: `paper` for all of the paper's, a group of them (common_sense,
+    closed_book, reading, mathematics, code, knowledge, bias), one such as `gsm8k` in all its ways, or one in
+    one way, such as `nq_open:5-shot`."""
     data: Execution[Url | None] = None
     """Path or URL of the folder with the benchmarks' files; null: none is run. The address depends on what
     the files hold, not on where they are. Training text is compared with them (corpus.decontaminate)."""
     limit: Identity[int | None] = Field(None, ge=1)
-    """Largest number of questions of each benchmark, from the first on; null: all."""
+    """Largest number of items of each benchmark, evenly spread over all of them; null: all."""
+    samples: Identity[int | None] = Field(None, ge=1)
+    """Largest number of texts that are drawn for an item: the k of maj1@k and pass@k is no larger; null: as
+    many as the paper draws."""
+    max_new_tokens: Identity[int | None] = Field(None, ge=1)
+    """Largest number of tokens of a text that is an answer; null: what the benchmark needs."""
     prompts: Identity[list[Prompt]] = Field(["def main():", "The function returns"], min_length=1)
     """Texts that the model continues for the report."""
     batch_tokens: Execution[int] = Field(8192, gt=0)
-    """Number of tokens, padding included, that a process scores in one forward pass."""
+    """Number of tokens that a process scores in one forward pass."""
+    rows: Execution[int] = Field(32, ge=1)
+    """Number of texts that a process continues at once."""
+    at: Execution[At] = At()
+    """The checkpoints that are evaluated while the training goes on."""
+    launch: Execution[Launch | None] = None
+    """Where evaluations run, in the keys of the section `launch`; those that are not given are as they are
+    there. null: where the training runs. The model is spread over all processes of an evaluation (FSDP)."""
 
 
 class Register(Section):
@@ -111,8 +127,9 @@ class Register(Section):
     """Alias of the best version so far. It moves to the version that the run registers where that is not
     worse on what `gate` names; null: it never moves."""
     gate: Execution[list[str] | None] = None
-    """Benchmarks of `evaluate.tasks` on which a version is compared with the champion, and `heldout` for the
-    bits per byte of held-out text; null: all that both were asked in the same way."""
+    """Benchmarks of `evaluate.tasks` on which a version is compared with the champion, by NAME or, for one of
+    several ways, NAME:VARIANT; `heldout` for the bits per byte of held-out text; null: all that both were
+    asked in the same way."""
 
 
 class Recipe(Section):
@@ -140,7 +157,7 @@ class Recipe(Section):
     layout: Layout = Layout()
     """How the model is spread over processes."""
     launch: Launch = Launch()
-    """Where training and evaluation run."""
+    """Where training, export and evaluation run (see `evaluate.launch`)."""
     run: RunSection = RunSection()
     """How the run works."""
 
@@ -148,6 +165,22 @@ class Recipe(Section):
     def model_name(self) -> str:
         """The name of the registered model."""
         return self.register_.model_name or f"llama-{self.name}"
+
+    @property
+    def evaluation_launch(self) -> Launch:
+        """Where evaluations run."""
+        return self.evaluate.launch or self.launch
+
+    @model_validator(mode="before")
+    @classmethod
+    def _evaluations_run_as_the_training_but_for_what_they_name(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        evaluate, launch = values.get("evaluate"), values.get("launch", {})
+        if not isinstance(evaluate, dict) or not isinstance(launch, dict):
+            return values
+        own = evaluate.get("launch")
+        return values | {"evaluate": evaluate | {"launch": launch | own}} if isinstance(own, dict) else values
 
     @model_validator(mode="after")
     def _mixture_names_the_sources(self) -> "Recipe":
@@ -177,7 +210,8 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _gate_names_what_is_scored(self) -> "Recipe":
-        known = ["heldout", *self.evaluate.tasks]
+        keys = names.keys(self.evaluate.tasks)
+        known = list(dict.fromkeys(["heldout", *map(names.name_of, keys), *keys]))
         if unknown := [name for name in self.register_.gate or [] if name not in known]:
             raise ValueError(f"register.gate names {unknown[0]!r}: {', '.join(known)} are scored")
         return self
@@ -194,8 +228,10 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _float8_can_be_had(self) -> "Recipe":
-        if self.train.float8 != "none" and self.launch.device == "cpu":
-            raise ValueError(f"train.float8 {self.train.float8} needs launch.device cuda")
+        if self.train.float8 != "none":
+            for key, launch in (("launch", self.launch), ("evaluate.launch", self.evaluation_launch)):
+                if launch.device == "cpu":
+                    raise ValueError(f"train.float8 {self.train.float8} needs {key}.device cuda")
         if self.train.float8 != "none" and self.layout.tp > 1:
             raise ValueError(
                 f"train.float8 {self.train.float8} is not made for matrices that layout.tp {self.layout.tp} "

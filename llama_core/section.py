@@ -50,11 +50,14 @@ class Section(BaseModel):
     def identity(self) -> dict[str, Any]:
         """Return the identity fields by name, those of the sections inside included, as a `Step` takes them.
 
-        A field that has its default is a `Default`. `in_full` makes a JSON value of it all.
+        A field that has its default is a `Default`. `in_full` makes a JSON value of it all. Of a section that
+        is an execution field, nothing is identity.
         """
         chosen: dict[str, Any] = {}
         for name, info in type(self).model_fields.items():
             value = getattr(self, name)
+            if "execution" in info.metadata:
+                continue
             if isinstance(value, Section) or "identity" in info.metadata:
                 mine = _marked(value)
                 plain = in_full(mine)

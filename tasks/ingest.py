@@ -1,20 +1,33 @@
 """Ingest: raw files to documents, with one step for each source."""
 
+from prefect.runtime import flow_run
+
 from llama_core.corpus import ingest as core
+from llama_core.corpus import pins
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.sources.raw import Raw
 from llama_core.step import Step
+from tasks.observe import say
 from tasks.run import Run
 from tasks.step import make, stage
 
 
 @stage("plan", task_run_name="plan sources")
 def raw_files(run: Run) -> dict[str, list[Raw]]:
-    """Return the raw files of every source.
+    """Return the raw files of every source, those of the outside world as the run saw them first.
 
     No text is read for it, only lists of files. So what one source lacks shows before another is downloaded.
     """
-    return {source: core.raw_files(source, cfg) for source, cfg in run.recipe.corpus.sources.items()}
+    cfg = run.recipe
+    found = pins.resolve(
+        run.store, cfg.identity(), cfg.corpus.sources, refresh=run.refresh, by=flow_run.id or ""
+    )
+    for change in found.changes:
+        say(f"      {change}")
+    if found.since:
+        hint = "" if run.refresh else ": refresh=true looks anew"
+        say(f"      sources of the outside world as they were on {found.since}{hint}")
+    return found.raws
 
 
 def ingest(run: Run, raws: dict[str, list[Raw]]) -> dict[str, Documents]:

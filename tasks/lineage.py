@@ -4,8 +4,20 @@ from llama_core.artifact import Artifact
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.training_text import TrainingText
 from llama_core.recipe import Recipe
+from llama_core.tokens.given import Given, given
+from tasks.run import Run
+from tasks.step import reused
 
 Lineage = dict[str, Artifact]
+
+
+def used(run: Run) -> Given:
+    """Return what a run is given, and show it."""
+    made = given(run.recipe, run.store)
+    for artifact in (made.corpus, made.tokenizer, made.tokens):
+        if artifact is not None:
+            reused(artifact)
+    return made
 
 
 def lineage(documents: dict[str, Documents], text: TrainingText, *later: Artifact) -> Lineage:

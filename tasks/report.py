@@ -10,18 +10,23 @@ from llama_core import html
 from llama_core.artifact import Artifact, digest_of
 from llama_core.corpus.report.balance import StageBalance, in_words, named, stage_balance
 from llama_core.evaluate import SAMPLING
+from llama_core.evaluate.tables.figures import loss, scores
+from llama_core.evaluate.tables.formats import STYLE
+from llama_core.evaluate.tables.ours import Ours, merged, ours
+from llama_core.evaluate.tables.report import with_ours, without_ours
 from llama_core.markdown import code, code_block, escape, table
 from llama_core.phases import one_phase
 from llama_core.recipes.training import StartFrom
 from llama_core.step import Step
-from llama_core.tokens.histograms import HISTOGRAMS
 from llama_core.tokens.order import n_windows
-from llama_core.train.metrics.goodput import goodput
+from llama_core.tokens.shards import BESIDE
+from llama_core.train.metrics.goodput import goodput, told
 from llama_core.train.metrics.names import LOSS, VALIDATION
 from llama_core.train.metrics.record import records
 from llama_core.train.profile import folder_of
 from tasks.decontaminate import not_run, summary
 from tasks.evaluate import table as evaluation_rows
+from tasks.evaluation.during import rows
 from tasks.observe import clock, say, show_link, show_markdown
 from tasks.register import Version
 from tasks.registry.details import link_report
@@ -29,7 +34,7 @@ from tasks.run import Run
 from tasks.step import make, stage
 from tasks.tokenizer import bytes_per_token
 
-REVISION = 3
+REVISION = 4
 POINTS = 1000  # of the training's curves
 MOST_ROWS = 20  # rows of the table of validations
 ADDRESSES = ("dropped", "kept", "document")  # columns of examples that hold the URL or id of a document
@@ -40,14 +45,15 @@ def report(run: Run, made: dict[str, Artifact], version: Version) -> str:
     """Publish the report, show the end of the run, and return the URL of the page."""
     identity = {"model": version.model, "version": version.version}
     step = Step(run.store, "report", REVISION, identity, made)
-    curve = metrics(made["train"])
-    text = markdown(run, made, version, curve)
+    model = ours(version.model, made["evaluate"], made["train"], run.recipe.launch.device_watts)
+    model = merged([model, *(ours(version.model, earlier, None) for earlier in checkpoints(made))])
+    text = markdown(run, made, version, metrics(made["train"]), model)
 
     def write(name: str) -> None:
         with step.shard(name) as shard:
             shard.digest = digest_of(step.digests)  # the page also tells how fast it was, and where it is
             shard.publish_bytes("report.md", text.encode())
-            shard.publish_bytes("report.html", page(version, text, curve).encode())
+            shard.publish_bytes("report.html", page(version, text, model).encode())
 
     artifact = make(run, step, one_phase({"report": "report"}, write))
     url = artifact.store.url_of(artifact.shard("report").object(".html").name)
@@ -96,7 +102,7 @@ def _balance_row(name: str, b: StageBalance) -> dict[str, Any]:
 def _tokens_row(artifact: Artifact, seq_len: int, passed_on: int) -> dict[str, Any]:
     counts = artifact.counts
     # As many ids as the files hold, not as the shards say that they wrote.
-    shards = [s for s in artifact.shards if s.name != HISTOGRAMS]
+    shards = [s for s in artifact.shards if s.name not in BESIDE]
     sizes = [s.object(".bin").size // (2 if s.facts["dtype"] == "uint16" else 4) for s in shards]
     windows = sum(n_windows(size, seq_len) for size in sizes)
     tails = sum(sizes) - windows * seq_len
@@ -105,8 +111,10 @@ def _tokens_row(artifact: Artifact, seq_len: int, passed_on: int) -> dict[str, A
     return _row("tokens", "tokens", counts["tokens"], parts, holds)
 
 
-def markdown(run: Run, made: dict[str, Artifact], version: Version, curve: list[dict[str, Any]]) -> str:
-    """Return the report as Markdown. `curve`: what `metrics` returns."""
+def markdown(
+    run: Run, made: dict[str, Artifact], version: Version, curve: list[dict[str, Any]], model: Ours
+) -> str:
+    """Return the report as Markdown. `curve`: what `metrics` returns; `model`: what the tables show of it."""
     recipe, trained = run.recipe, made["train"]
     size = recipe.model.n_params(recipe.tokenizer.vocab_size)
     parts = [
@@ -132,6 +140,9 @@ def markdown(run: Run, made: dict[str, Artifact], version: Version, curve: list[
         *_start(recipe.train.start_from),
         "## Evaluation",
         _table(evaluation_rows(made["evaluate"])),
+        *_on_the_way(checkpoints(made)),
+        "The paper's tables (Touvron et al. 2023) with this model in them, where it has a value:",
+        with_ours([model]),
         *_samples(made["evaluate"].facts.get("samples", [])),
         "## Where everything is",
         _table([{"stage": n, "address": code(a.url)} for n, a in made.items()]),
@@ -148,17 +159,32 @@ def markdown(run: Run, made: dict[str, Artifact], version: Version, curve: list[
     return "\n\n".join(parts) + "\n"
 
 
+def checkpoints(made: dict[str, Artifact]) -> list[Artifact]:
+    """Return the evaluations of earlier checkpoints of the training, in their order."""
+    return [artifact for name, artifact in made.items() if name.startswith("evaluate.")]
+
+
+def _on_the_way(evaluations: list[Artifact]) -> list[str]:
+    return ["Checkpoints on the way:", _table(rows(evaluations))] if evaluations else []
+
+
 def title(version: Version) -> str:
     """Return the report's title as plain text."""
     return f"{version.model}, version {version.version}"
 
 
-def page(version: Version, text: str, curve: list[dict[str, Any]]) -> str:
-    """Return the report, of which `text` is the Markdown, as one HTML file, with the loss curve in it."""
+def page(version: Version, text: str, model: Ours) -> str:
+    """Return the report, of which `text` is the Markdown, as one HTML file.
+
+    It also has the loss curve, that of the scores if checkpoints were evaluated on the way, and the paper's
+    tables in which there is no value of ours.
+    """
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
-    if curve:
-        body = body.replace("<h2>Evaluation</h2>", f"{drawn(curve)}<h2>Evaluation</h2>")
-    return html.page(title(version), body)
+    folded = without_ours([model])
+    drawn = (loss([model]) or "") + ((len(model.results) > 1 and scores([model])) or "")
+    body = body.replace("<h2>Evaluation</h2>", f"{drawn}<h2>Evaluation</h2>")
+    body = body.replace("<h2>Samples</h2>", f"{folded}<h2>Samples</h2>")
+    return html.page(title(version), body, STYLE)
 
 
 def validations(curve: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -206,39 +232,15 @@ def _training(curve: list[dict[str, Any]]) -> str:
     said += f". Steps that count took {time.share:.1%} of {clock(time.wall)}"
     if pause := max(time.pauses, key=lambda pause: pause.seconds, default=None):
         said += f"; the longest pause was before step {pause.step:,}, {clock(pause.seconds)}"
+    if lost := time.interruptions:
+        cost = clock(sum(pause.seconds for pause in lost))
+        said += f". It was interrupted {len(lost):,} times, which cost {cost}: {escape(told(lost))}"
     return f"{said}. Bits per byte of held-out text on the way:"
 
 
 def _profiles(run: Run, trained: Artifact) -> list[str]:
     folder = folder_of(run.store, trained.name)
     return [f"Profiles of some steps: {code(folder.url)}."] if folder.list() else []
-
-
-def drawn(records: list[dict[str, Any]], width: int = 1080, height: int = 260) -> str:
-    """Draw the loss over tokens as SVG. `records`: those of `metrics`."""
-    records = [r for r in records if r["loss"] is not None]  # the other steps made no update
-    losses = [r["loss"] for r in records]
-    low, high = min(losses), max(losses)
-    span = (high - low) or 1.0
-    left, bottom = 50, height - 30
-    first = records[0]["tokens"]
-    last = max(1, records[-1]["tokens"] - first)
-    points = " ".join(
-        f"{left + (width - left - 10) * (r['tokens'] - first) / last:.1f},"
-        f"{10 + (bottom - 10) * (high - r['loss']) / span:.1f}"
-        for r in records
-    )
-    return (
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="training loss" width="100%">'
-        f'<line x1="{left}" y1="10" x2="{left}" y2="{bottom}" stroke="#888"/>'
-        f'<line x1="{left}" y1="{bottom}" x2="{width - 10}" y2="{bottom}" stroke="#888"/>'
-        f'<text x="4" y="18">{high:.2f}</text>'
-        f'<text x="4" y="{bottom}">{low:.2f}</text>'
-        f'<text x="{left}" y="{height - 10}">{records[0]["tokens"]:,}</text>'
-        f'<text x="{width - 10}" y="{height - 10}" text-anchor="end">'
-        f"{records[-1]['tokens']:,} tokens</text>"
-        f'<polyline fill="none" stroke="#0969da" stroke-width="1.5" points="{points}"/></svg>'
-    )
 
 
 def closing(run: Run, made: dict[str, Artifact], version: Version, url: str) -> str:

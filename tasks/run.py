@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.home import home
-from infra.launch.capacity import check_capacity
+from infra.launch.capacity import check_capacity, check_evaluation
 from infra.launch.local import LocalLauncher
 from infra.launch.run import get_launcher
 from llama_core.corpus.clean import language
 from llama_core.corpus.decontaminate import evaluation_sets
 from llama_core.errors import RecipeError, StoreError
-from llama_core.evaluate.tasks import check as check_questions
+from llama_core.evaluate import planned
 from llama_core.recipe import Recipe
 from llama_core.recipes.load import load_recipe
 from llama_core.store import Store
+from llama_core.tokens.given import given
 from llama_core.tokens.order import Order
 from llama_core.url import redact_logs, without_secrets
 from tasks.room import check_room
@@ -30,6 +31,8 @@ class Run:
 
     recipe: Recipe
     store: Store
+    refresh: bool = False
+    """Whether it looks anew at what it has resolved of the outside world (see `corpus.pins`)."""
 
 
 @without_secrets
@@ -38,20 +41,26 @@ def open_run(
     overrides: Mapping[str, Any] | None = None,
     store: str | None = None,
     *,
+    refresh: bool = False,
     trains: bool = True,
+    evaluates: bool = False,
 ) -> Run:
     """Load the recipe, and check all that can be checked before any work: libraries, launcher and store.
 
     `recipe`: the name of a preset, or the path or URL of a YAML file. `overrides`: values by dotted key.
-    `store`: a URL that replaces the recipe's. `trains`: false for a flow that ends before training, whose
-    machine need not hold the model. Raises RecipeError, InputError, LaunchError and StoreError.
+    `store`: a URL that replaces the recipe's. `refresh`: see `Run`. `trains`: false for a flow that ends
+    before training, whose machine need not hold the model, unless it `evaluates` one that is there. Raises
+    RecipeError, InputError, LaunchError and StoreError.
     """
     redact_logs()
     chosen = load_recipe(recipe, overrides)
     if trains:
         check_capacity(chosen, get_launcher(chosen.launch).capacity, LocalLauncher().capacity)
+    if trains or evaluates:
+        where = chosen.evaluation_launch
+        check_evaluation(chosen, get_launcher(where).capacity, LocalLauncher().capacity)
     check_libraries(chosen)
-    check_benchmarks(chosen, trains)
+    check_benchmarks(chosen, trains or evaluates)
     for name, source in chosen.corpus.sources.items():
         if source.clean.language:
             language.check(source.clean.language, f"corpus.sources.{name}.clean.language")
@@ -70,13 +79,14 @@ def open_run(
     opened.check()
     if trains:
         check_room(chosen, opened)
+    given(chosen, opened)
     if chosen.train.start_from or chosen.train.imported or chosen.tokenizer.imported:
         from llama_core.train import start  # torch is slow to import
 
         start.check_imported(opened, chosen)
         if trains:
             start.check(opened, chosen)
-    return Run(chosen, opened)
+    return Run(chosen, opened, refresh)
 
 
 def check_benchmarks(recipe: Recipe, evaluates: bool) -> None:
@@ -87,7 +97,8 @@ def check_benchmarks(recipe: Recipe, evaluates: bool) -> None:
     if recipe.evaluate.data is None:
         return
     if evaluates:
-        check_questions(recipe.evaluate.data, recipe.evaluate.tasks)
+        wanted = [*recipe.evaluate.tasks, *(recipe.evaluate.at.tasks or [])]
+        planned.check(recipe.evaluate.data, wanted, here=recipe.evaluation_launch.launcher == "local")
     if recipe.corpus.decontaminate:
         evaluation_sets.check(recipe.evaluate.data)
 

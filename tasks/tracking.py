@@ -28,7 +28,7 @@ from llama_core.artifact import Artifact
 from llama_core.errors import ServiceError
 from llama_core.file_system import brief
 from llama_core.section import in_full
-from llama_core.train.metrics.goodput import goodput
+from llama_core.train.metrics.goodput import goodput, told
 from llama_core.train.metrics.record import records
 from tasks.launch import GOES_ON
 from tasks.observe import warn
@@ -253,7 +253,11 @@ def conclude(run_id: str, train: Artifact) -> None:
                 warn(f"      {missed} steps that MLflow had missed are written to it")
             set_tags(run_id, {"llama.checkpoint": train.url, "llama.digest": train.digest})
             if "goodput" not in client().get_run(run_id).data.metrics:
-                client().log_metric(run_id, "goodput", goodput(records(train)).share)
+                time_of = goodput(records(train))
+                client().log_metric(run_id, "interruptions", len(time_of.interruptions))
+                if time_of.interruptions:
+                    set_tags(run_id, {"llama.interruptions": told(time_of.interruptions)})
+                client().log_metric(run_id, "goodput", time_of.share)
             set_status(run_id, "FINISHED")
     except mlflow.MlflowException as error:
         warn(
@@ -284,6 +288,13 @@ def reconcile(run_id: str, train: Artifact) -> int:
     if batch:
         api.log_batch(run_id, metrics=batch)
     return missing
+
+
+def log_at(run_id: str, values: Mapping[str, float], step: int, time_ms: int) -> None:
+    """Log values to a run, after a step of its training. What is logged again with its time is there once."""
+    metrics = [Metric(name, value, time_ms, step) for name, value in named(dict(values)).items()]
+    for start in range(0, len(metrics), BATCH):
+        client().log_batch(run_id, metrics=metrics[start : start + BATCH])
 
 
 def set_tags(run_id: str, tags: dict[str, str]) -> None:

@@ -8,8 +8,10 @@ from llama_core.artifact import Artifact
 from llama_core.job import Job
 from llama_core.step import Implied, Input, Named, Step
 from llama_core.train import REVISION
+from llama_core.train.metrics.names import INTERRUPTION
 from llama_core.train.metrics.names import VALIDATION as NAME
 from tasks import tracking
+from tasks.evaluation import during
 from tasks.export import import_for_export
 from tasks.launch import launch
 from tasks.lineage import started_from, step_tags
@@ -22,23 +24,9 @@ from tasks.step import made, reused, stage
 def train(run: Run, corpus: Artifact, tokenizer: Artifact, tokens: Artifact) -> Artifact:
     """Pretrain the recipe's model, and log it to its MLflow run; or take the imported one that it names.
 
-    `corpus`: what the tokens were made from; the training is validated on its held-out text.
+    `corpus`: what the tokens were made from, which the evaluations of checkpoints name (see `during`).
     """
-    recipe = run.recipe
-    identity = {
-        "model": recipe.model.identity(),
-        "train": recipe.train.identity(),
-        "mixture": recipe.mixture,
-        "vocab_size": recipe.tokenizer.vocab_size,
-    }
-    inputs: dict[str, Input | str] = {
-        "tokens": tokens,
-        "tokenizer": Implied(tokenizer),
-        "corpus": Implied(corpus),
-    }
-    if start := recipe.train.start_from:
-        inputs |= {"start_from": Named(start.step)}
-    step = Step(run.store, "train", REVISION, identity, inputs, recipe.execution())
+    recipe, step = run.recipe, training(run, tokenizer, tokens)
     imported = _imported(run, tokenizer)
     lineage = step_tags({"tokens": tokens, "tokenizer": tokenizer}) | started_from(recipe)
     run_id = tracking.training_run(run, imported.name if imported else step.name, lineage)
@@ -47,11 +35,27 @@ def train(run: Run, corpus: Artifact, tokenizer: Artifact, tokens: Artifact) -> 
     if artifact:
         reused(artifact)
     else:
-        with tracking.running(run_id):
+        data = during.Data(corpus, tokenizer, tokens)
+        with tracking.running(run_id), during.evaluated(run, data, step):
             artifact = _follow(Job(step, recipe), run_id)
         made(artifact, time.monotonic() - started)
     tracking.conclude(run_id, artifact)
     return artifact
+
+
+def training(run: Run, tokenizer: Artifact, tokens: Artifact) -> Step:
+    """Return the step of the recipe's training, finished or not."""
+    recipe = run.recipe
+    identity = {
+        "model": recipe.model.identity(),
+        "train": recipe.train.identity(),
+        "mixture": recipe.mixture,
+        "vocab_size": recipe.tokenizer.vocab_size,
+    }
+    inputs: dict[str, Input | str] = {"tokens": tokens, "tokenizer": Implied(tokenizer)}
+    if start := recipe.train.start_from:
+        inputs |= {"start_from": Named(start.step)}
+    return Step(run.store, "train", REVISION, identity, inputs, recipe.execution())
 
 
 def _imported(run: Run, tokenizer: Artifact) -> Artifact | None:
@@ -77,16 +81,22 @@ def _follow(job: Job, run_id: str) -> Artifact:
             tracker.log(record)
             step, steps = record["step"], record["steps"]
             line = headline(record)
-            if step % every == 0 or step in (1, steps) or any(key.startswith(NAME) for key in record):
+            if step % every == 0 or step in (1, steps) or _is_news(record):
                 live(line, end=step == steps)
             progress.update(step, line)
 
         return launch(job, "llama_core.train", on_metrics=show, beside=import_for_export)
 
 
+def _is_news(record: dict[str, Any]) -> bool:
+    """Tell whether a record has what most have not: a validation, or an interruption before the step."""
+    return INTERRUPTION in record or any(key.startswith(NAME) for key in record)
+
+
 def headline(record: dict[str, Any]) -> str:
     """Return what a person looks for in the record of a step, in one line."""
-    parts = [
+    parts = [f"after an interruption ({record[INTERRUPTION]})"] if INTERRUPTION in record else []
+    parts += [
         f"step {record['step']}/{record['steps']}",
         "no update" if record["loss"] is None or record.get("skipped") else f"loss {record['loss']:.4f}",
         f"{record['tokens_per_s']:,.0f} tokens/s",

@@ -46,6 +46,7 @@ FLOORS = (
     ("own_origin",),
     ("corpus.formats", "corpus.markup", "corpus.code"),
     ("file_system", "protocols", "objects", "store", "artifact", "step", "phases"),
+    tuple(f"evaluate.{room}" for room in ("benchmark", "benchmarks", "judge", "names", "sandbox")),
     ("corpus.clean.recipe", "corpus.recipe", "recipe", "recipes"),
     ("job", "program"),
     (
@@ -59,6 +60,7 @@ FLOORS = (
     ),
     ("corpus.sources",),
     ("corpus.ingest",),
+    ("corpus.pins",),
     ("corpus.clean",),
     ("corpus.dedup",),
     ("corpus.corpus",),

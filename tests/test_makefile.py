@@ -33,6 +33,14 @@ def test_every_flow_is_a_target_and_takes_recipe_store_and_values(flow: str, tmp
     assert words[3:] == expected
 
 
+def test_the_benchmarks_files_go_to_a_folder_that_must_be_named(tmp_path: Path) -> None:
+    words = shlex.split(commands("evaldata", tmp_path, "DIR=/tmp/a b'c", "ONLY=piqa boolq"))
+    assert words[words.index("llama_core.evaluate.evaldata") :][1:] == ["/tmp/a b'c", "piqa", "boolq"]
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        commands("evaldata", tmp_path)
+    assert "DIR is missing: make evaldata DIR=" in error.value.stderr
+
+
 ODD = "a b'c\"d$e$(f)`g`#h%2Fi?j\\k&l;m*{n,o}!~(p),q"
 
 

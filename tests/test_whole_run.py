@@ -12,7 +12,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 from pipeline import ROOT, Pipeline, how_made
 
+from llama_core.errors import InputError
 from llama_core.recipes.load import load_recipe
+from llama_core.tokens.given import given
 from tasks.trace.__main__ import main as trace
 
 STAGES = "corpus corpus_page dedup evaluate export ingest report tokenizer tokens train".split()  # noqa: SIM905
@@ -49,7 +51,19 @@ def test_the_report_shows_names_with_underscores_as_they_are(micro: Pipeline) ->
     assert any("_" in example["dropped"] for example in examples)
     for example in examples:
         assert f"<td><code>{example['dropped']}</code></td>" in page
-    assert "<td>arc_easy</td>" in page
+    assert "hellaswag, winogrande, arc_easy, arc_challenge" in page, "the benchmarks that are not run"
+
+
+def test_the_report_has_the_papers_tables_with_this_model(micro: Pipeline) -> None:
+    report = micro.artifact("report")
+    text = report.read(report.shard("report").object(".md")).decode()
+    page = report.read(report.shard("report").object(".html")).decode()
+    evaluation = text.split("## Evaluation")[1].split("## Samples")[0]
+    assert re.search(r"^\| llama-micro \| CPU \| .* \|$", evaluation, re.MULTILINE), "Table 15"
+    assert "Without a value: Table 3" in evaluation and "### Table 3" not in evaluation
+    folded = page.split("<details>")[1].split("</details>")[0]
+    assert "Table 3: " in folded and "llama-micro" in folded
+    assert page.index('aria-label="training loss"') < page.index("<h2>Evaluation</h2>")
 
 
 def test_the_report_links_to_the_corpus_page(micro: Pipeline) -> None:
@@ -147,6 +161,29 @@ def test_a_second_run_reuses_every_step_though_it_is_executed_in_another_way(mic
     indented = [line for line in output.splitlines() if line.startswith(" " * 6) and line.strip()]
     told = " ".join(line.split()[0] for line in indented)
     assert "page card read trace" in told, "where the corpus lies and how to look at it"
+
+
+def test_a_run_may_use_tokens_that_are_there_whatever_its_recipe_says_of_their_making(
+    micro: Pipeline,
+) -> None:
+    tokens, corpus = micro.artifact("tokens"), micro.artifact("corpus")
+    output = micro.ok("--flow", "train", f"run.use={tokens.name}", "corpus.dedup.threshold=0.9")
+    made = how_made(output)
+    assert sorted(made) == ["corpus", "corpus page", "tokenizer", "tokens", "train"]
+    assert set(made.values()) == {"reused"}
+
+    recipe = load_recipe("micro", {"run.use": corpus.name})
+    found = given(recipe, micro.store)
+    assert {d.ingested.stage for d in found.documents.values()} == {"ingest"}
+    assert corpus.parents == {s: [a.name for a in d.stages] for s, d in found.documents.items()}
+    for named, wrong in (
+        ({"run.use": tokens.name, "tokenizer.vocab_size": 500}, "pieces: set tokenizer.vocab_size"),
+        ({"run.use": "corpus/0123456789abcdef"}, "there is no finished step"),
+    ):
+        with pytest.raises(InputError, match=f"run.use: .*{wrong}"):
+            given(load_recipe("micro", named), micro.store)
+    with pytest.raises(InputError, match="has the sources code, docs, and mixture names code"):
+        given(recipe.model_copy(update={"mixture": {"code": 1.0}}), micro.store)
 
 
 def test_bytes_per_token_are_shown_in_the_terminal_and_as_a_table_in_prefect(

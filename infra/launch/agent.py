@@ -1,8 +1,9 @@
 """torchrun as the launchers use it: `python -m infra.launch.agent TORCHRUN_ARGUMENTS -m MODULE ...`.
 
-It is the same agent as `torchrun`, with four differences. It ends with its launcher, and its ranks with it:
+It is the same agent as `torchrun`, with five differences. It ends with its launcher, and its ranks with it:
 it terminates them, and kills those that do not listen. It exits with the code of the rank that failed
-first, and says so in one line, where torchrun always exits with 1 after a long traceback. With
+first, and says so in one line, where torchrun always exits with 1 after a long traceback. Before that it
+starts all ranks of the job again, together with the agents of the other nodes (`infra.launch.failures`). With
 `--start-method=fork` it imports what MODULE needs once and forks its ranks, which then begin at once. This is
 not for GPUs, whose driver does not survive a fork. And its ranks meet at a store that strangers cannot use
 (`infra.launch.rendezvous`).
@@ -21,9 +22,14 @@ from llama_core.exit import leave
 from llama_core.output import forgive
 from llama_core.url import redact, redact_logs
 
+RESTARTED = "[agent] the ranks start again from their last checkpoint, on the same nodes"
+
 
 def main() -> int:
-    """Run the agent until its ranks have ended. Return the code of the rank that failed first, or 0."""
+    """Run the agent until its ranks have ended for good.
+
+    Returns the code of the rank that failed first, or 0.
+    """
     lifeline.watch(lost=lambda: os.kill(os.getpid(), signal.SIGTERM))
     forgive()
     redact_logs()
@@ -33,39 +39,43 @@ def main() -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import elastic_launch
 
-    from infra.launch import rendezvous
+    from infra.launch import failures, rendezvous
 
     arguments = run.parse_args(sys.argv[1:])
     forks = arguments.start_method == "fork"
     if forks:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # torch's agent looks for GPUs; no fork works after that
     config, entrypoint, parameters = run.config_from_args(arguments)
+    restarts, config.max_restarts = failures.Restarts(config.max_restarts), 0
     rendezvous.use(config)
+    failures.use()
+    signal.signal(signal.SIGUSR1, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    if forks:
+        module = arguments.training_script
+        spec = importlib.util.find_spec(module)
+        if spec and spec.submodule_search_locations:
+            program.load(module)
+        lifeline.keep()
+        logging.getLogger("torch.distributed.elastic.multiprocessing.api").addFilter(_is_news)
+        entrypoint, parameters = _rank, [module, *arguments.training_script_args]
     try:
-        if forks:
-            module = arguments.training_script
-            spec = importlib.util.find_spec(module)
-            if spec and spec.submodule_search_locations:
-                program.load(module)
-            lifeline.keep()
-            logging.getLogger("torch.distributed.elastic.multiprocessing.api").addFilter(_is_news)
-            elastic_launch(config, _rank)(module, *arguments.training_script_args)
-        else:
-            elastic_launch(config, entrypoint)(*parameters)
-    except ChildFailedError as error:
-        rank, failure = error.get_first_failure()
-        code = failure.exitcode
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
-        print(f"[agent] rank {rank} failed first: it {how}", file=sys.stderr)
-        return code if code > 0 else 128 - code
+        while True:
+            try:
+                elastic_launch(config, entrypoint)(*parameters)
+                return 0
+            except ChildFailedError as error:
+                code = failures.report(error)
+                if not restarts.again(code):
+                    return code
+            if config.rdzv_configs["rank"] == 0:
+                print(RESTARTED, file=sys.stderr)
     except SignalException as error:
         return 128 + error.sigval
-    return 0
 
 
 def _rank(module: str, *args: str) -> None:
     """Be a forked rank, as `python -m module args`. Return on success, which the agent waits for."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1):
         signal.signal(number, signal.SIG_DFL)  # instead of the agent's handlers, which a fork inherits
     sys.argv = [module, *args]
     try:

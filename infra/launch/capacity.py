@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from infra.workspace import POOLS
 from llama_core.errors import LaunchError
 from llama_core.recipe import Recipe
+from llama_core.recipes.running import Launch
 
 OVERSUBSCRIBED = 4  # processes on each CPU core: more are not worth starting
 GIB = 2**30
@@ -37,17 +38,59 @@ class Capacity:
 
 
 def check_capacity(recipe: Recipe, offered: Callable[[], Capacity], here: Callable[[], Capacity]) -> None:
-    """Check that the launcher offers what the recipe needs. `offered` asks it, `here` asks this machine.
+    """Check that the launcher offers what the training and the export need.
 
-    Raises LaunchError where the launcher does not answer, or offers too little.
+    `offered` asks it, `here` asks this machine. Raises LaunchError where the launcher does not answer, or
+    offers too little.
     """
+    need = _Need(recipe, "launch", recipe.launch, memory_needed(recipe))
+    capacity = _capacity(need, offered, here)
+    missing = _missing(need, capacity)
+    exported = recipe.launch.procs_per_node * export_memory_needed(recipe)
+    if "memory" not in missing and capacity.node_memory and exported > capacity.node_memory:
+        missing.append(f"memory of a node, {exported / GIB:.1f} GiB of which the export takes")
+    _refuse(need, capacity, missing)
+
+
+def check_evaluation(recipe: Recipe, offered: Callable[[], Capacity], here: Callable[[], Capacity]) -> None:
+    """Check that the launcher of the evaluations offers what they need, as `check_capacity` does.
+
+    On one machine, GPUs on which a checkpoint is evaluated must be others than those that train meanwhile.
+    """
+    need = _Need(recipe, "evaluate.launch", recipe.evaluation_launch, evaluation_memory_needed(recipe))
+    capacity = _capacity(need, offered, here)
+    missing = _missing(need, capacity)
+    places = (recipe.launch, recipe.evaluation_launch)
+    if recipe.evaluate.at.every and all((p.launcher, p.device) == ("local", "cuda") for p in places):
+        missing.append(
+            "GPUs beside those of the training, which evaluate.at would share (see evaluate.launch.device)"
+        )
+    _refuse(need, capacity, missing)
+
+
+@dataclass(frozen=True)
+class _Need:
+    """What a recipe needs of a launcher for its training, or for its evaluations."""
+
+    recipe: Recipe
+    key: str
+    """The section that says so."""
+    launch: Launch
+    memory: int
+    """Bytes of memory that each process needs."""
+
+
+def _capacity(need: _Need, offered: Callable[[], Capacity], here: Callable[[], Capacity]) -> Capacity:
     try:
-        capacity = offered()
+        return offered()
     except LaunchError as error:
-        why = f"Launcher {recipe.launch.launcher} does not answer: {error}. Here is {here()}"
-        raise _refused(recipe, why, _where_it_answers(recipe)) from error
-    launch = recipe.launch
-    missing = []
+        why = f"Launcher {need.launch.launcher} does not answer: {error}. Here is {here()}"
+        raise _refused(need, why, _where_it_answers(need)) from error
+
+
+def _missing(need: _Need, capacity: Capacity) -> list[str]:
+    """Return the names of what there is too little of."""
+    launch, missing = need.launch, []
     if launch.nodes > capacity.nodes:
         missing.append("nodes")
     if launch.device == "cuda":
@@ -58,35 +101,43 @@ def check_capacity(recipe: Recipe, offered: Callable[[], Capacity], here: Callab
         if launch.procs_per_node > OVERSUBSCRIBED * capacity.cores:
             missing.append("CPU cores")
         memory = capacity.node_memory // launch.procs_per_node if capacity.node_memory else None
-    if memory and memory_needed(recipe) > memory:
+    if memory and need.memory > memory:
         missing.append("memory")
-    exported = launch.procs_per_node * export_memory_needed(recipe)
-    if "memory" not in missing and capacity.node_memory and exported > capacity.node_memory:
-        missing.append(f"memory of a node, {exported / GIB:.1f} GiB of which the export takes")
+    return missing
+
+
+def _refuse(need: _Need, capacity: Capacity, missing: list[str]) -> None:
+    """Raise LaunchError if something is missing."""
     if missing:
-        why = f"Launcher {launch.launcher} offers {capacity}: too little in {' and '.join(missing)}"
+        launcher, key = need.launch.launcher, need.key
+        why = f"Launcher {launcher} offers {capacity}: too little in {' and '.join(missing)}"
         cluster = (
-            "choose another partition (launch.partition=NAME)"
-            if launch.launcher == "slurm"
-            else "point it at a cluster with launch.launcher=slurm (and launch.partition=NAME)"
+            f"choose another partition ({key}.partition=NAME)"
+            if launcher == "slurm"
+            else f"point it at a cluster with {key}.launcher=slurm (and {key}.partition=NAME)"
         )
-        raise _refused(recipe, why, cluster)
+        raise _refused(need, why, cluster)
 
 
-def _where_it_answers(recipe: Recipe) -> str:
-    launcher, pool = recipe.launch.launcher, f"gpu-{recipe.name}"
-    command = f"make pretrain RECIPE={shlex.quote(recipe.name)} SET=launch.launcher={launcher}"
+def _where_it_answers(need: _Need) -> str:
+    name, setting, pool = (
+        need.recipe.name,
+        f"{need.key}.launcher={need.launch.launcher}",
+        f"gpu-{need.recipe.name}",
+    )
+    command = f"make pretrain RECIPE={shlex.quote(name)} SET={setting}"
     worker = f" (or a worker there: prefect worker start --pool {pool})" if pool in POOLS else ""
     return f"start it on a login node of the cluster: {command}{worker}"
 
 
-def _refused(recipe: Recipe, why: str, cluster: str) -> LaunchError:
+def _refused(need: _Need, why: str, cluster: str) -> LaunchError:
     """Return the error that says what the recipe needs, why it cannot have it, and what to do."""
-    launch = recipe.launch
+    launch = need.launch
     device = "GPU" if launch.device == "cuda" else "process"
+    what = "" if need.key == "launch" else "for its evaluation "
     return LaunchError(
-        f"recipe {recipe.name} needs {launch.nodes} nodes x {launch.procs_per_node} processes on "
-        f"{launch.device}, with about {memory_needed(recipe) / GIB:.1f} GiB of memory for each {device}. "
+        f"recipe {need.recipe.name} needs {what}{launch.nodes} nodes x {launch.procs_per_node} processes on "
+        f"{launch.device}, with about {need.memory / GIB:.1f} GiB of memory for each {device}. "
         f"{why}. Either {cluster}, or take a smaller recipe such as tiny."
     )
 
@@ -116,6 +167,23 @@ def memory_needed(recipe: Recipe) -> int:
     if recipe.train.precision == "fp32":
         activations *= 2
     return state + activations + 10 * tokens * vocab // (layout.tp if layout.loss_parallel else 1)
+
+
+def evaluation_memory_needed(recipe: Recipe) -> int:
+    """Estimate the bytes of memory that each process of an evaluation needs.
+
+    It is the sum of: the weights in float32, divided among the processes; a copy in bf16 of what is computed
+    with, which is all of the model on one process, and else two blocks, the embedding and the output that are
+    gathered; and for each token of a forward pass its logits, as they are and in float32, and the inputs,
+    queries, keys, values and hidden units of a block.
+    """
+    model, vocab, world = recipe.model, recipe.tokenizer.vocab_size, recipe.evaluation_launch.world_size
+    width = 4 if recipe.train.precision == "fp32" else 2
+    ends = 2 * vocab * model.dim
+    blocks = 2 * (model.n_params(0) - model.dim) // model.n_layers
+    copied = width * (ends + blocks) if world > 1 else width * model.n_params(vocab) * (width < 4)
+    a_token = (4 + width) * vocab + width * (6 * model.dim + 3 * model.ffn_dim)
+    return 4 * model.n_params(vocab) // world + copied + recipe.evaluate.batch_tokens * a_token
 
 
 def export_memory_needed(recipe: Recipe) -> int:

@@ -23,13 +23,19 @@ GRACE = 30  # seconds between asking a job to end and killing it
 
 @dataclass(frozen=True)
 class JobSpec:
-    """A program and where to run it. `name` comes from the step's id, so that a new flow finds the job."""
+    """A program and where to run it.
+
+    `name` comes from the step's id, so that a new flow finds the job. `saving`: the seconds that it needs to
+    save its progress, where it has told them. `without`: the nodes that it does not run on.
+    """
 
     name: str
     module: str
     args: list[str]
     launch: Launch
     env: dict[str, str]
+    saving: float | None = None
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, cast
@@ -21,6 +22,7 @@ from llama_core import lifeline
 from llama_core.program import STOPPED
 
 EVERY = 0.1  # seconds between two looks at the log
+GONE_AFTER = 5.0  # seconds in which what was killed is gone, but for what nobody reaps
 KILL_AFTER = GRACE + 5  # seconds: the agent itself kills its ranks after GRACE
 
 
@@ -97,6 +99,7 @@ def _command(job: JobSpec) -> list[str]:
     if job.launch.world_size == 1:
         return [sys.executable, "-m", job.module, *job.args]
     agent = [sys.executable, "-m", "infra.launch.agent", f"--start-method={start_method(job.launch)}"]
+    agent.append(f"--max-restarts={job.launch.max_restarts}")
     return [*agent, f"--nproc-per-node={job.launch.procs_per_node}", "-m", job.module, *job.args]
 
 
@@ -110,13 +113,19 @@ def _environment(job: JobSpec) -> dict[str, str]:
 
 
 def _sweep(child: Child) -> None:
-    """End what the child may have left behind: its ranks by the lifeline, its process group by a signal."""
+    """End what the child may have left behind: its ranks by the lifeline, its process group by a signal.
+
+    A process that is killed may still write for a moment, and the next job must not run beside it.
+    """
     pipe = cast(IO[bytes], child.process.stdin)
     if pipe.closed:
         return
     pipe.close()
+    deadline = time.monotonic() + GONE_AFTER
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.process.pid, signal.SIGKILL)
+        while time.monotonic() < deadline:
+            os.killpg(child.process.pid, signal.SIGKILL)
+            time.sleep(0.01)
 
 
 def _gpu_memory() -> list[int]:

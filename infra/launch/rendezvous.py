@@ -1,8 +1,12 @@
-"""Where the agents of a job meet, and their ranks: a store of torch's that listens to no stranger.
+"""Where the agents of a job meet, and their ranks: stores of torch's that listen to no stranger.
 
 torch's own ways do: its c10d rendezvous unpickles what it reads from the store, its static one does not, and
 both listen on every network of the machine. This one is static, listens at one address, and is loopback for a
 job on one machine.
+
+The agents may meet again, when ranks have failed: each time is a round. All of them share one store for as
+long as they live, which tells the number of the newest round. The ranks of each round have a store of their
+own: what those of an earlier round have written would lead them to processes that are gone.
 """
 
 import contextlib
@@ -10,9 +14,10 @@ import fcntl
 import os
 import socket
 import struct
+import time
 from datetime import timedelta
 
-from torch.distributed import PrefixStore
+from torch.distributed import PrefixStore, TCPStore
 from torch.distributed.elastic.rendezvous import (
     RendezvousHandler,
     RendezvousInfo,
@@ -27,6 +32,8 @@ from llama_core.train.network import LOOPBACK, NETWORK_OF, open_store, stay_on_l
 
 NAME = "llama"
 TIMEOUT = timedelta(minutes=10)  # how long an agent waits for the others
+LOOK_EVERY = 1.0  # seconds between two looks for a newer round
+ROUND = "round"
 SIOCGIFADDR = 0x8915  # asks Linux for the IPv4 address of an interface
 
 
@@ -38,7 +45,14 @@ def use(config: LaunchConfig) -> None:
     else:
         _name_network(config.rdzv_endpoint)
     config.rdzv_backend = NAME
-    rendezvous_handler_registry.register(NAME, Rendezvous)
+    made: list[Rendezvous] = []
+
+    def the_only(parameters: RendezvousParameters) -> Rendezvous:
+        if not made:
+            made.append(Rendezvous(parameters))
+        return made[0]
+
+    rendezvous_handler_registry.register(NAME, the_only)
 
 
 class Rendezvous(RendezvousHandler):
@@ -48,12 +62,25 @@ class Rendezvous(RendezvousHandler):
         self._address, self._port = parse_rendezvous_endpoint(parameters.endpoint, 0)
         self._rank, self._size = parameters.config["rank"], parameters.max_nodes
         self._id = parameters.run_id
+        self._meeting: TCPStore | None = None
+        self._of_ranks: TCPStore | None = None
+        self._round = 0
+        self._looked = 0.0
 
     def next_rendezvous(self) -> RendezvousInfo:
-        """Open the store: its address is also the one that ranks are told. Raises LaunchError."""
-        store = open_store(self._address, self._port, self._size, self._rank == 0, TIMEOUT)
-        place = RendezvousStoreInfo(self._address, store.port)
-        return RendezvousInfo(PrefixStore(self._id, store), self._rank, self._size, place)
+        """Meet the other agents in a new round: the store of its ranks is opened. Raises LaunchError."""
+        first = self._rank == 0
+        if self._meeting is None:
+            self._meeting = open_store(self._address, self._port, self._size, first, TIMEOUT)
+            self._meeting.add(ROUND, 0)
+        self._round = max(self._round + 1, self._newest())
+        self._meeting.set(ROUND, str(self._round))
+        store = PrefixStore(f"{self._id}/{self._round}", self._meeting)
+        if first:
+            self._of_ranks = open_store(self._address, 0, self._size, True, TIMEOUT)
+            store.set("port", str(self._of_ranks.port))
+        place = RendezvousStoreInfo(self._address, int(store.get("port")))
+        return RendezvousInfo(store, self._rank, self._size, place)
 
     @property
     def use_agent_store(self) -> bool:
@@ -76,11 +103,18 @@ class Rendezvous(RendezvousHandler):
         """Do nothing: a job ends with its agents."""
 
     def num_nodes_waiting(self) -> int:
-        """Return that no other node waits to come in: their number is fixed."""
-        return 0
+        """Return 1 where another agent waits in a newer round, because its ranks have failed, else 0."""
+        if self._size == 1 or time.monotonic() - self._looked < LOOK_EVERY:
+            return 0
+        self._looked = time.monotonic()
+        return int(self._newest() > self._round)
+
+    def _newest(self) -> int:
+        assert self._meeting is not None
+        return int(self._meeting.get(ROUND))
 
     def shutdown(self) -> bool:
-        """Do nothing: the store ends with its agent."""
+        """Do nothing: the stores end with their agent."""
         return True
 
 

@@ -1,21 +1,19 @@
 """Run a job to its end on the launcher that its recipe names: this is what the tasks use."""
 
-import contextlib
-import json
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
+from dataclasses import replace
 
+from infra.launch.course import OFTEN, Course
 from infra.launch.launcher import Handle, JobSpec, Launcher, State
 from infra.launch.local import LocalLauncher
 from infra.launch.slurm import SlurmLauncher
 from llama_core.errors import LaunchError
 from llama_core.file_system import back_off
+from llama_core.program import INTERRUPTED
 from llama_core.recipes.running import Launch
 
-ERRORS = ("@error ", "@final ")
-PROGRESS = re.compile(r"@(?:metrics|progress) (\{.*\})")  # how far a job has come
 TAIL = 30  # lines of a failed job's log that its error shows
 # Seconds before a job that did not come further is started again: twice as many each time.
 REST, LONGEST_REST = 5.0, 300.0
@@ -37,35 +35,43 @@ def run(
 
     A job of this name that is queued or running is adopted. A job that fails or is preempted is started again
     as often as it comes further than before; where it does not, `launch.max_restarts` times in a row, with a
-    rest between. Two errors are final: one that the job calls final (`@final`), and one that it explains
-    (`@error`) before it has ever done anything. A caller who is interrupted or stops reading leaves the job
-    to the next flow, which adopts it. It is cancelled where it cannot outlive its launcher, or where
-    `cancel_asked` says so of the exception that has ended the reading. Raises LaunchError.
+    rest between. Starts of its ranks by its agents count as well. A node on which ranks have failed first too
+    often is left out, if there are others. Two errors are final: one that the job calls final (`@final`), and
+    one that it explains (`@error`) before it has ever done anything. A caller who is interrupted or stops
+    reading leaves the job to the next flow, which adopts it. It is cancelled where it cannot outlive its
+    launcher, or where `cancel_asked` says so of the exception that has ended the reading. Raises LaunchError.
     """
     launcher = launcher or get_launcher(job.launch)
-    furthest: dict[str, int] = {}
-    stuck = 0
+    course = Course()
+    bad: tuple[str, ...] = ()
     while True:
         tail: deque[str] = deque(maxlen=TAIL)
-        error, final, before = "", False, dict(furthest)
+        course.start()
         try:
             handle = launcher.adopt(job.name) or launcher.submit(job)
         except LaunchError as away:
-            if not furthest:
+            if not course.begun:
                 raise
             yield f"[launcher] {job.name} cannot be started now ({away}); it is tried again"
             time.sleep(LONGEST_REST)
             continue
+        ended: State | None = None
         try:
             for line in launcher.logs(handle):
                 tail.append(line)
-                if told := PROGRESS.match(line):
-                    _note(furthest, told[1])
-                if line.startswith(ERRORS):
-                    kind, _, error = line.partition(" ")
-                    final = final or kind == "@final"
+                course.note(line)
                 yield line
-            while not (state := launcher.poll(handle)).ended:
+                if course.bad_nodes != bad:
+                    bad = course.bad_nodes
+                    if _has_others(launcher, job, bad):
+                        job = replace(job, without=bad)
+                        ended = State("failed", f"ranks failed {OFTEN} times on node {bad[-1]}")
+                if course.stuck > job.launch.max_restarts:
+                    ended = State("failed", course.cause)
+                if ended:
+                    launcher.cancel(handle)
+                    break
+            while not (state := ended or launcher.poll(handle)).ended:
                 time.sleep(1)
         except BaseException as reason:
             if not launcher.outlives or cancel_asked(reason):
@@ -73,32 +79,36 @@ def run(
             raise
         if state.phase == "succeeded":
             return
-        stuck = 0 if furthest != before else stuck + 1
-        if state.phase == "cancelled" or (error and not furthest):
-            final = True
-        if final or stuck > job.launch.max_restarts:
-            raise _failure(job, handle, state, error, tail, stuck)
-        yield f"[launcher] {job.name} {state}; it is started again from its last checkpoint"
-        if stuck > 1:
-            time.sleep(back_off(stuck - 1, REST, LONGEST_REST))
+        if ended is None:
+            course.fail()
+        final = course.final or state.phase == "cancelled" or bool(course.error and not course.begun)
+        if final or course.stuck > job.launch.max_restarts:
+            raise _failure(job, handle, state, course, tail)
+        why = {INTERRUPTED: course.cause or str(state)}
+        job = replace(job, saving=course.saving, env=job.env | why)
+        without = f", without node {' and '.join(job.without)}" if job.without else ""
+        yield f"[launcher] {job.name} {state}; it is started again from its last checkpoint{without}"
+        if course.stuck > 1:
+            time.sleep(back_off(course.stuck - 1, REST, LONGEST_REST))
 
 
-def _note(furthest: dict[str, int], text: str) -> None:
-    """Note what a line tells: a step of the training, or how many of some kind of items are done."""
-    with contextlib.suppress(ValueError, TypeError):  # a line that a full disk has cut
-        values = json.loads(text)
-        kind = str(values.get("what", "step"))
-        furthest[kind] = max(furthest.get(kind, 0), int(values.get("step", values.get("done"))))
+def _has_others(launcher: Launcher, job: JobSpec, bad: tuple[str, ...]) -> bool:
+    """Tell whether there are enough nodes for a job besides some."""
+    try:
+        return launcher.capacity().nodes - len(bad) >= job.launch.nodes
+    except LaunchError:
+        return False
 
 
-def _failure(
-    job: JobSpec, handle: Handle, state: State, error: str, tail: Iterable[str], stuck: int
-) -> LaunchError:
+def _failure(job: JobSpec, handle: Handle, state: State, course: Course, tail: Iterable[str]) -> LaunchError:
     """Return the error of a job that is not started again."""
     last = "\n".join(tail)
-    text = error or f"{job.name} {state}. The end of its log, {handle.log}:\n{last}"
-    if stuck > 1:
-        text += f" ({stuck} starts in a row came no further, and launch.max_restarts is {stuck - 1})"
+    text = course.error or f"{job.name} {state}. The end of its log, {handle.log}:\n{last}"
+    if course.stuck > 1:
+        text += (
+            f" ({course.stuck} starts in a row came no further, and launch.max_restarts is "
+            f"{course.stuck - 1})"
+        )
     failure = LaunchError(text)
     failure.cancelled = state.phase == "cancelled"
     return failure

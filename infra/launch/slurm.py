@@ -6,6 +6,7 @@ for and no recipe says goes into the variables that sbatch reads itself: SBATCH_
 (`infra.launch.environment`).
 """
 
+import math
 import os
 import re
 import shlex
@@ -13,18 +14,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
 from infra.home import logs_folder
 from infra.launch.capacity import Capacity
+from infra.launch.course import last_saving
 from infra.launch.environment import of_slurm
 from infra.launch.launcher import Handle, JobPhase, JobSpec, State, follow, new_log, start_method
 from llama_core.errors import LaunchError
 from llama_core.program import STOPPED
 from llama_core.recipes.time_limit import seconds
 
-WARNING = 300  # seconds before its time limit at which a job is asked to save and end
+# Seconds before its time limit at which a job is asked to save and end: where it has not told how long a save
+# takes, and at least.
+WARNING, LEAST_WARNING = 300, 60
 PHASES: dict[str, JobPhase] = {
     **dict.fromkeys(("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"), "pending"),
     **dict.fromkeys(("SUSPENDED", "STOPPED"), "pending"),
@@ -68,8 +73,11 @@ class SlurmLauncher:
 
     def submit(self, job: JobSpec) -> Handle:
         """Submit the job to the queue. Raises LaunchError where Slurm refuses it."""
+        job = replace(job, saving=job.saving or last_saving(job.name, logs_folder()))
         log = new_log(job.name, logs_folder())
         text = script(job, log, self.partition)
+        if job.saving:
+            _tell_of_kill_wait(job.saving, log)
         try:
             # The environment goes beside the script, so that credentials are in no file and no command line.
             number = _slurm("sbatch", "--parsable", stdin=text, env=job.env).strip().split(";")[0]
@@ -113,7 +121,7 @@ def script(job: JobSpec, log: Path, partition: str | None) -> str:
     """
     launch = job.launch
     limit = seconds(launch.time_limit)
-    warning = WARNING if limit is None else min(WARNING, limit // 4)
+    warning = _warning(limit, job.saving)
     options: dict[str, str | int | None] = {
         "job-name": job.name,
         "nodes": launch.nodes,
@@ -132,11 +140,13 @@ def script(job: JobSpec, log: Path, partition: str | None) -> str:
         options |= {"cpus-per-task": launch.procs_per_node}
     if partition:
         options["partition"] = partition
+    if job.without:
+        options["exclude"] = ",".join(job.without)
     lines = ["requeue", *(k if v is None else f"{k}={_word(str(v))}" for k, v in options.items())]
     start = f"--start-method={start_method(launch)}"
     # Where torchrun itself would set it is too late for ranks that are forked from a process with torch.
     threads = "export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}\n" if launch.device == "cpu" else ""
-    agent = [sys.executable, "-u", "-m", "infra.launch.agent", start]
+    agent = [sys.executable, "-u", "-m", "infra.launch.agent", start, f"--max-restarts={launch.max_restarts}"]
     sizes = [f"--nnodes={launch.nodes}", f"--nproc-per-node={launch.procs_per_node}", "-m", job.module]
     node = '--node-rank="$SLURM_NODEID" --master-addr="$MASTER_ADDR" --master-port="$MASTER_PORT"'
     ranks = f"exec {shlex.join(agent)} {node} {shlex.join([*sizes, *job.args])}"
@@ -161,6 +171,30 @@ if [ "$code" -ne 0 ] && [ "$time_up" ]; then exit {STOPPED}; fi
 exit "$code"
 """
     )
+
+
+def _warning(limit: int | None, saving: float | None) -> int:
+    """Return how many seconds before its time limit a job is asked to save, which takes it `saving` seconds.
+
+    Twice as many, since the store may be slower then, but no more than half of its time.
+    """
+    if saving is None:
+        return WARNING if limit is None else min(WARNING, limit // 4)
+    wanted = max(LEAST_WARNING, math.ceil(2 * saving) + 30)
+    return wanted if limit is None else min(wanted, limit // 2)
+
+
+def _tell_of_kill_wait(saving: float, log: Path) -> None:
+    """Write into the log that a save takes longer than Slurm waits when it ends a job before its time."""
+    try:
+        found = re.search(r"^KillWait\s*=\s*(\d+)", _slurm("scontrol", "show", "config"), re.MULTILINE)
+    except LaunchError:
+        return
+    if found and saving > int(found[1]):
+        log.write_text(
+            f"[launcher] a save takes {saving:.0f} s, and Slurm kills a job that is cancelled or preempted "
+            f"after {found[1]} s (KillWait): then the steps since the last save are lost\n"
+        )
 
 
 def _capacity(rows: list[list[str]]) -> Capacity:

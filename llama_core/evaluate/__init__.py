@@ -1,5 +1,5 @@
 from typing import Any
 
-REVISION = 4
+REVISION = 5
 # A small model repeats itself where the most likely token is always taken.
 SAMPLING: Any = {"temperature": 0.8, "top_p": 0.95, "seed": 1}

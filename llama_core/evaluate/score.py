@@ -2,19 +2,29 @@
 
 Every rank holds the same list of requests and works through the same number of batches, so a model that
 is sharded over the ranks runs its collectives in lockstep. Each rank scores its share, and then all ranks get
-all scores.
+all scores. What requests have in common, the context of some choices or the examples before some questions,
+passes the model once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from llama_core.errors import InputError
+from llama_core.model.llama import Llama
+from llama_core.model.trees import Branch, Tree, Trees, alike
 from llama_core.tokens.heldout import Pair, windows
 from llama_core.train.distributed import World
+
+LOGITS = 1024  # tokens whose logits are in memory at once
+BESIDE = 256  # tokens of texts after one context, of which each attends to a place for every other
+ALIKE = 48  # tokens that contexts have in common where that is worth an attention of its own
+
+Ids = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -28,15 +38,15 @@ class Score:
 
 
 class Scorer:
-    """Scores continuations with a model, which maps tokens, int64 (B, S), to logits (B, S, V).
+    """Scores continuations with a model.
 
-    `seq_len`: how many tokens the model sees at once. `batch_tokens`: how many, padding included, one forward
-    pass on one rank has. `progress(done, total)` is called after each batch.
+    `seq_len`: how many tokens the model sees at once. `batch_tokens`: how many one forward pass on one rank
+    has. `progress(done, total)` is called after each batch.
     """
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Llama,
         seq_len: int,
         batch_tokens: int,
         world: World,
@@ -53,20 +63,27 @@ class Scorer:
         """
         if (longest := max((len(continuation) for _, continuation in pairs), default=0)) > self.seq_len:
             raise InputError(f"an answer has {longest} tokens, the model sees {self.seq_len} (train.seq_len)")
-        sequences = [(context + continuation)[-(self.seq_len + 1) :] for context, continuation in pairs]
-        scored = [len(continuation) for _, continuation in pairs]
-        assert all(n < len(s) for n, s in zip(scored, sequences)), "a continuation has no context"
-        batches = self._batches([len(s) - 1 for s in sequences])
-        results = torch.zeros(len(pairs), 2, dtype=torch.float64)
-        for first in range(0, len(batches), self.world.size):
-            rows = batches[first + self.world.rank]
-            if rows:
-                results[rows] = self._forward([sequences[i] for i in rows], [scored[i] for i in rows])
-            else:
-                self._forward([[0, 0]], [1])  # the other ranks need this one in their collectives
-            self.progress(first + self.world.size, len(batches))
+        seen = [self._seen(context, tuple(continuation)) for context, continuation in pairs]
+        texts: dict[Ids, list[Ids]] = {}
+        for context, continuation in dict.fromkeys(seen):
+            assert context, "a continuation has no context"
+            texts.setdefault(context, []).append(continuation)
+        batches = list(_batches(list(_branches(texts)), self.batch_tokens))
+        batches += [[] for _ in range(-len(batches) % self.world.size)]
+        places = _numbered(batches)
+        results = torch.zeros(len(places), 2, dtype=torch.float64)
+        first = 0
+        for number, batch in enumerate(batches):
+            count = sum(len(branch.texts) for tree in batch for branch in tree.branches)
+            if number % self.world.size == self.world.rank:
+                # The other ranks need this one in their collectives.
+                found = self._forward(batch or [Tree((), [Branch((0,), [(0,)])])])
+                results[first : first + count] = found[:count]
+                self.progress(number + 1, len(batches))
+            first += count
         flat = self.world.sum(*results.flatten().tolist())  # each row was filled by one rank
-        return [Score(value, bool(greedy)) for value, greedy in zip(flat[::2], flat[1::2])]
+        scores = [Score(value, bool(greedy)) for value, greedy in zip(flat[::2], flat[1::2], strict=True)]
+        return [scores[places[pair]] for pair in seen]
 
     def rolling(self, texts: Sequence[list[int]], bos_id: int) -> list[float]:
         """Return the log-likelihood of each whole text, in nats: every token is predicted once, BOS never.
@@ -79,36 +96,88 @@ class Scorer:
                 pairs.append(pair)
                 owners.append(owner)
         sums = [0.0] * len(texts)
-        for owner, score in zip(owners, self.score(pairs)):
+        for owner, score in zip(owners, self.score(pairs), strict=True):
             sums[owner] += score.loglikelihood
         return sums
 
-    def _batches(self, lengths: list[int]) -> list[list[int]]:
-        """Return batches of rows of similar length, the longest first.
-
-        Empty batches at the end give every rank the same number of batches.
-        """
-        order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-        batches: list[list[int]] = []
-        start = 0
-        while start < len(order):
-            rows = max(1, self.batch_tokens // lengths[order[start]])
-            batches.append(order[start : start + rows])
-            start += rows
-        return batches + [[] for _ in range(-len(batches) % self.world.size)]
+    def _seen(self, context: Sequence[int], continuation: Ids) -> tuple[Ids, Ids]:
+        """Return what the model sees of a context, and the continuation."""
+        room = self.seq_len + 1 - len(continuation)
+        return tuple(context[-room:]), continuation
 
     @torch.no_grad()
-    def _forward(self, sequences: list[list[int]], scored: list[int]) -> Tensor:
-        """Return (log-likelihood, greedy) of the last `scored` tokens of each sequence: float64 (B, 2)."""
-        width = max(len(s) for s in sequences)
-        rows = [s + [0] * (width - len(s)) for s in sequences]
-        padded = torch.tensor(rows, device=self.world.device)  # (B, S + 1)
-        logits = self.model(padded[:, :-1])  # (B, S, V); padding is to the right of what is scored
-        values = torch.zeros(len(sequences), 2, dtype=torch.float64, device=self.world.device)
-        for row, (sequence, n) in enumerate(zip(sequences, scored)):
-            end = len(sequence)
-            target = padded[row, end - n : end]
-            tail = logits[row, end - n - 1 : end - 1].float()  # (n, V)
-            values[row, 0] = -F.cross_entropy(tail, target, reduction="none").double().sum()
-            values[row, 1] = (tail.argmax(-1) == target).all()
-        return values.cpu()
+    def _forward(self, batch: Sequence[Tree]) -> Tensor:
+        """Return (log-likelihood, greedy) of each text of the trees: float64 (texts, 2)."""
+        trees = Trees(batch, self.world.device)
+        ids = [i for tree in batch for branch in tree.branches for text in branch.texts for i in text]
+        targets = torch.tensor(ids, dtype=torch.int64, device=self.world.device)  # (T,)
+        at = [place for places in trees.places for place in places]
+        before = torch.tensor(at, dtype=torch.int64, device=self.world.device)
+
+        def head(hidden: Tensor, output: nn.Linear) -> Tensor:
+            """Return the log-likelihoods of the targets, and which of them are the most likely: (T, 2)."""
+            found = [torch.empty(0, 2, device=hidden.device)]
+            for some, wanted in zip(before.split(LOGITS), targets.split(LOGITS), strict=True):
+                logits = output(hidden[0, some]).float()  # (LOGITS, V)
+                nats = -F.cross_entropy(logits, wanted, reduction="none")
+                found.append(torch.stack([nats, (logits.argmax(-1) == wanted).float()], 1))
+            return torch.cat(found)
+
+        found = self.model(trees.ids, cache=trees, head=head).double().cpu()
+        lengths = [len(places) for places in trees.places]
+        rows = [(float(part[:, 0].sum()), float(part[:, 1].all())) for part in found.split(lengths)]
+        return torch.tensor(rows, dtype=torch.float64)
+
+
+def _branches(texts: dict[Ids, list[Ids]]) -> Iterator[Branch]:
+    """Yield contexts in the order of their tokens, each with as many of its texts as attend together."""
+    for context in sorted(texts):
+        some: list[Ids] = []
+        for text in texts[context]:
+            if some and sum(map(len, some)) + len(text) > BESIDE:
+                yield Branch(context, some)
+                some = []
+            some.append(text)
+        yield Branch(context, some)
+
+
+def _batches(branches: Sequence[Branch], size: int) -> Iterator[list[Tree]]:
+    """Yield trees that have at most `size` tokens together, unless a single branch has more."""
+    batch: list[Tree] = []
+    for run in _runs(branches):
+        shared = min((alike(a.context, b.context) for a, b in pairwise(run)), default=0)
+        head = run[0].context[: min(shared, *(len(branch.context) - 1 for branch in run))]
+        used, some = sum(tree.size for tree in batch), list[Branch]()
+        for branch in run:
+            new = Branch(branch.context[len(head) :], branch.texts)
+            if used + (len(head) if not some else 0) + new.size > size and (batch or some):
+                yield [*batch, *([Tree(head, some)] if some else [])]
+                batch, some, used = [], [], 0
+            used += new.size + (len(head) if not some else 0)
+            some.append(new)
+        batch.append(Tree(head, some))
+    if batch:
+        yield batch
+
+
+def _runs(branches: Sequence[Branch]) -> Iterator[list[Branch]]:
+    """Yield branches one after the other whose contexts begin alike."""
+    run: list[Branch] = []
+    for branch in branches:
+        if run and not alike(run[-1].context, branch.context, ALIKE):
+            yield run
+            run = []
+        run.append(branch)
+    if run:
+        yield run
+
+
+def _numbered(batches: Sequence[Sequence[Tree]]) -> dict[tuple[Ids, Ids], int]:
+    """Return the number of each text after its context, in the order of the batches."""
+    found: dict[tuple[Ids, Ids], int] = {}
+    for batch in batches:
+        for tree in batch:
+            for branch in tree.branches:
+                for text in branch.texts:
+                    found[(*tree.head, *branch.context), tuple(text)] = len(found)
+    return found

@@ -4,7 +4,7 @@ It takes any number of prompts of any lengths, streams their continuations, and 
 Below it, `tokens` does the same with ids.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -28,6 +28,14 @@ class Sampling:
     stop: tuple[str, ...] = ()
     """Strings before which a text ends, wherever the borders of its tokens are."""
     seed: int = 1
+
+
+class Asked(NamedTuple):
+    """A prompt, and how it is to be continued: once for each of `seeds`, whatever that of `sampling`."""
+
+    prompt: str
+    sampling: Sampling
+    seeds: Sequence[int]
 
 
 class Piece(NamedTuple):
@@ -67,6 +75,8 @@ class Engine:
     ) -> None:
         self.model, self.tokenizer, self.seq_len = model, tokenizer, seq_len
         self.rows, self.world = rows, world
+        self.cut = 0
+        """The number of prompts so far that were too long."""
 
     def stream(
         self,
@@ -84,16 +94,22 @@ class Engine:
         prompt that leaves too little room, only the last tokens are kept, at least half of `seq_len`.
         Raises InputError.
         """
-        check_sampling(sampling.max_new_tokens, sampling.temperature, sampling.top_p, sampling.seed)
         seeds = [(sampling.seed + n) % (LARGEST_SEED + 1) for n in range(samples)]
-        requests = [self._request(prompt, sampling, seeds) for prompt in prompts]
+        return self._stream([Asked(prompt, sampling, seeds) for prompt in prompts], likely, logprobs)
+
+    def _stream(
+        self, asked: Sequence[Asked], likely: int = 0, logprobs: bool = False
+    ) -> Generator[Piece, None, None]:
+        for sampling in {one.sampling for one in asked}:
+            check_sampling(sampling.max_new_tokens, sampling.temperature, sampling.top_p, sampling.seed)
+        requests = [self._request(*one) for one in asked]
         texts: dict[tuple[int, int], Continuation] = {}  # those that are being continued
         found: dict[tuple[int, int], tuple[str, str | None]] = {}  # what the last token of each has given
 
         def ends(row: int, sample: int, token: int) -> bool:
             key, request = (row, sample), requests[row]
             if (continued := texts.get(key)) is None:
-                continued = texts[key] = Continuation(self.tokenizer, request.ids, sampling.stop)
+                continued = texts[key] = Continuation(self.tokenizer, request.ids, asked[row].sampling.stop)
             finish: str | None
             if token == self.tokenizer.eos_id:
                 text, finish = continued.flush(), "stop"
@@ -130,9 +146,23 @@ class Engine:
 
     def samples(self, prompts: Sequence[str], sampling: Sampling, samples: int) -> list[list[str]]:
         """Return some continuations of each prompt, without the prompt. See `stream`."""
-        texts = [[""] * samples for _ in prompts]
-        for piece in self.stream(prompts, sampling, samples=samples, logprobs=False):
+        seeds = [(sampling.seed + n) % (LARGEST_SEED + 1) for n in range(samples)]
+        return self.texts([Asked(prompt, sampling, seeds) for prompt in prompts])
+
+    def texts(
+        self, asked: Sequence[Asked], done: Callable[[int], None] = lambda texts: None
+    ) -> list[list[str]]:
+        """Return the continuations of each prompt, without the prompt, one for each of its seeds.
+
+        All of them are in one batch, whatever their settings. `done` is called with the number of texts that
+        are whole. See `stream`.
+        """
+        texts, whole = [[""] * len(one.seeds) for one in asked], 0
+        for piece in self._stream(asked):
             texts[piece.row][piece.sample] += piece.text
+            if piece.finish:
+                whole += 1
+                done(whole)
         return texts
 
     def _request(self, prompt: str, sampling: Sampling, seeds: Sequence[int]) -> tokens.Request:
@@ -141,5 +171,6 @@ class Engine:
         room = max(self.seq_len - sampling.max_new_tokens, self.seq_len // 2, 1)
         if len(ids) > room:
             ids = [ids[0], *ids[len(ids) - room + 1 :]]
+            self.cut += 1
         most = min(sampling.max_new_tokens, max(self.seq_len - len(ids), 1))
         return tokens.Request(ids, most, sampling.temperature, sampling.top_p, seeds)

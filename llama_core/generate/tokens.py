@@ -1,8 +1,9 @@
 """Generation by tokens: a bounded batch of texts, in which a new one takes the place of one that is done.
 
 A forward pass takes one token of each text that is being continued, and beside them the next tokens of
-prompts that are not read yet. The continuations of one prompt share its reading. A continuation depends on
-its prompt, its settings and its seed, and not on what else is in the batch.
+prompts that are not read yet. The continuations of one prompt share its reading, and prompts that begin alike
+that of their beginning. A continuation depends on its prompt, its settings and its seed, and not on what else
+is in the batch.
 """
 
 from collections import deque
@@ -18,10 +19,13 @@ from llama_core.errors import InputError
 from llama_core.generate import draw
 from llama_core.model.cache import Cache, Span
 from llama_core.model.llama import Llama
+from llama_core.model.trees import alike
 from llama_core.train.distributed import World
 
 ROWS = 32  # texts that are continued at once
 READ_AT_ONCE = 2048  # tokens of prompts in one forward pass
+ALIKE = 32  # tokens that two prompts begin with for which it is worth to copy what is kept of them
+NO_PROBABILITIES = "the model gives no probabilities: its weights hold infinities, or what is no number"
 
 
 @dataclass(frozen=True)
@@ -192,6 +196,7 @@ class _Batch:
         """Give a row the slot of one that is done, or a new one. Return its number."""
         for slot, old in enumerate(self.rows):
             if old.done and (not old.reading.pending or old.reading is row.reading):
+                row.length = row.length or _shared(old, row)  # that is in this slot already
                 self.rows[slot] = row
                 return slot
         self.rows.append(row)
@@ -231,9 +236,7 @@ class _Batch:
         found = []
         for row, token, logprob, others in zip(ready, ids.tolist(), logprobs, likely, strict=True):
             if token < 0:
-                raise InputError(
-                    "the model gives no probabilities: its weights hold infinities, or what is no number"
-                )
+                raise InputError(NO_PROBABILITIES)
             row.new.append(token)
             found.append((row, Token(row.reading.number, row.sample, token, logprob, others)))
         return found
@@ -244,11 +247,18 @@ class _Batch:
         Returns the rows that a token of follows now, and the logits of that, (rows, V).
         """
         taken: list[tuple[Span, Sequence[int], _Row]] = []
+        reading: list[_Row] = []
         budget = READ_AT_ONCE
         for slot, row in enumerate(self.rows):
+            if row.unread > 0:
+                self._borrow(slot, row)
+                if any(_common(other, row) >= row.length + ALIKE for other in reading):
+                    continue  # it takes that over when the other one has read it
             tokens = row.next_tokens(budget) if row.unread > 0 or row.new else ()
             if tokens:
-                budget -= len(tokens) if row.unread > 0 else 0
+                if row.unread > 0:
+                    budget -= len(tokens)
+                    reading.append(row)
                 taken.append((Span(slot, row.length, len(tokens)), tokens, row))
         if not taken:
             return [], torch.empty(0, self.model.vocab_size, device=self.device)
@@ -274,6 +284,18 @@ class _Batch:
                 row.reading.first = logits[place : place + 1].clone()
         return ready, logits
 
+    def _borrow(self, slot: int, row: _Row) -> None:
+        """Take over what another text has read of a beginning that both have, such as some examples."""
+        best, source = row.length, None
+        for other, lender in enumerate(self.rows):
+            if other != slot and lender.length >= best + ALIKE:
+                shared = _shared(lender, row)
+                if shared >= best + ALIKE:
+                    best, source = shared, other
+        if source is not None:
+            self.cache.copy(source, slot, best)
+            row.length = best
+
     def _choose(self, ready: list[_Row], logits: Tensor) -> Tensor:
         settings = [(r.reading.request.temperature, r.reading.request.top_p) for r in ready]
         if not any(temperature for temperature, _ in settings):
@@ -287,3 +309,14 @@ class _Batch:
     @staticmethod
     def _most(row: _Row) -> int:
         return len(row.reading.request.ids) + row.reading.request.max_new_tokens
+
+
+def _common(lender: _Row, row: _Row) -> int:
+    """Return how many tokens of a row's prompt another row begins with, but for one that is left to read."""
+    ids = row.reading.request.ids
+    return min(alike(lender.reading.request.ids, ids, ALIKE), len(ids) - 1)
+
+
+def _shared(lender: _Row, row: _Row) -> int:
+    """Return how many of these tokens are in the cache."""
+    return min(_common(lender, row), lender.length)

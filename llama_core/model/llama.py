@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from llama_core.model.attention import DocMask, attention, backend_for
 from llama_core.model.cache import Cache
+from llama_core.model.trees import Trees
 from llama_core.recipes.training import Model
 
 Rotation = tuple[Tensor, Tensor]  # cos and sin, float32 (S, D / 2)
@@ -62,7 +63,7 @@ class Attention(nn.Module):
         self.wo = nn.Linear(cfg.dim, cfg.dim, bias=False)
 
     def forward(
-        self, x: Tensor, by: Rotation, mask: DocMask | None, backend: str, cache: Cache | None
+        self, x: Tensor, by: Rotation, mask: DocMask | None, backend: str, cache: Cache | Trees | None
     ) -> Tensor:
         """Return what each position takes from those before it. `x`: (B, S, dim)."""
         heads = (*x.shape[:2], -1, self.head_dim)
@@ -99,7 +100,7 @@ class Block(nn.Module):
         self.ffn_norm = RMSNorm(cfg.dim, cfg.norm_eps)
 
     def forward(
-        self, x: Tensor, by: Rotation, mask: DocMask | None, backend: str, cache: Cache | None
+        self, x: Tensor, by: Rotation, mask: DocMask | None, backend: str, cache: Cache | Trees | None
     ) -> Tensor:
         """Return the residual stream after the block. `x`: (B, S, dim)."""
         x = x + self.attention(self.attention_norm(x), by, mask, backend, cache)
@@ -125,17 +126,17 @@ class Llama(nn.Module):
         self,
         tokens: Tensor,
         mask: DocMask | None = None,
-        cache: Cache | None = None,
+        cache: Cache | Trees | None = None,
         head: Callable[[Tensor, nn.Linear], Tensor] | None = None,
         positions: Tensor | None = None,
     ) -> Tensor:
         """Return the logits (B, S, V) of `tokens`, int64 (B, S), in the model's precision.
 
         With a `cache`, `tokens` (1, S) continue the texts that it was prepared for, without a mask, and are
-        added to it. With a `head`, return what it makes of the normalised last hidden states (B, S, dim) and
-        the output projection, in place of the logits: so a loss can do without all of them at once.
-        `positions`: the place of each token in its sequence, int64 (S,); None: one after the other, or those
-        of the cache.
+        added to it; `Trees` stand in its place for texts that begin alike. With a `head`, return what it
+        makes of the normalised last hidden states (B, S, dim) and the output projection, in place of the
+        logits: so a loss can do without all of them at once. `positions`: the place of each token in its
+        sequence, int64 (S,); None: one after the other, or those of the cache.
         """
         if cache is not None:
             positions, backend = cache.positions, "cache"

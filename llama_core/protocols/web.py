@@ -27,6 +27,7 @@ _sizes: ContextVar[list[int]] = ContextVar("_sizes")  # of a file, by the answer
 _MISSING = (404, 410)
 _FILE = (200, 206)
 _ELSEWHERE = (301, 302, 303, 307, 308)
+_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 _PAST_END = 416  # answers a range behind the end of the file, which fsspec takes for what it is
 
 
@@ -100,6 +101,15 @@ class WebFileSystem(HTTPFileSystem):
         )
 
 
+class EncryptedWebFileSystem(WebFileSystem):
+    """The same of a web server that is asked over https alone, wherever it redirects; over http only on this
+    machine.
+    """
+
+    def __init__(self, *args: Any, **options: Any):
+        super().__init__(*args, **{"get_client": _encrypted_session} | options)
+
+
 class _Ranged(HTTPFile):
     """A file that is read in ranges, or whole; an answer that breaks off is asked for again."""
 
@@ -165,6 +175,18 @@ async def _session(**options: Any) -> aiohttp.ClientSession:
     )
     ours: dict[str, Any] = {"timeout": timeout, "middlewares": (_patient,)}
     return aiohttp.ClientSession(**ours | options)
+
+
+async def _encrypted_session(**options: Any) -> aiohttp.ClientSession:
+    return await _session(middlewares=(_encrypted, _patient), **options)
+
+
+async def _encrypted(request: aiohttp.ClientRequest, send: ClientHandlerType) -> aiohttp.ClientResponse:
+    """Send a request if nobody on the way can read or change it. Raises StoreError."""
+    if request.url.scheme != "https" and request.url.host not in _THIS_MACHINE:
+        where = _plain(str(request.url))
+        raise StoreError(f"cannot read {where}: only https is asked, as others may change what http brings")
+    return await send(request)
 
 
 async def _patient(request: aiohttp.ClientRequest, send: ClientHandlerType) -> aiohttp.ClientResponse:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from llama_core.recipes.evaluation import MOST_HELDOUT
 from llama_core.recipes.time_limit import TimeLimit
 from llama_core.section import Execution, Section
 from llama_core.url import Address
@@ -73,7 +74,7 @@ class Layout(Section):
 
 
 class Launch(Section):
-    """Where training and evaluation run."""
+    """Where a job of the training, its export or its evaluation runs."""
 
     launcher: Execution[Literal["local", "slurm"]] = "local"
     """What starts the processes: `local` on this machine, or `slurm` on a cluster."""
@@ -88,6 +89,9 @@ class Launch(Section):
     job goes on from the checkpoint that is saved before the limit."""
     partition: Execution[str | None] = Field(None, pattern=r"^\w[\w.,@+-]*$", max_length=255)
     """Name of the Slurm partition, or several with commas between; null: the cluster's default."""
+    device_watts: Execution[float | None] = Field(None, gt=0)
+    """Mean power of the device of a process, in watts, by which the report reckons energy and carbon dioxide
+    where the devices do not tell it: the paper takes 400 for an A100. null: not known."""
     max_restarts: Execution[int] = Field(2, ge=0)
     """Number of times in a row that a job is started again although it came no further than before. A job
     that failed further on than ever is always started again, from its last checkpoint."""
@@ -101,6 +105,9 @@ class Launch(Section):
 class RunSection(Section):
     """How a run works: the processes of its data stages, its checkpoints and its log."""
 
+    use: Execution[str | None] = Field(None, pattern=r"^(corpus|tokens)/[0-9a-f]{16}$")
+    """Folder on the store, corpus/ID or tokens/ID, that is used instead of making one: what the recipe says
+    of its making counts no more; null: all is made. A tokenizer is named by `tokenizer.imported`."""
     engine: Execution[Literal["processes", "dask", "ray"]] = "processes"
     """Where the shards of the data stages are worked on: in processes of this machine, or on a cluster."""
     address: Execution[Address | None] = None
@@ -122,13 +129,18 @@ class RunSection(Section):
     """Seconds without the end of a training step, a save or a validation after which a process writes its
     stacks to the log and the store and ends, so that the job starts again. Processes wait for each other for
     ten minutes."""
+    compare_every: Execution[int] = Field(100, ge=0)
+    """Number of training steps between two comparisons of the parameters that several processes hold alike.
+    They are also compared before each save; where they differ, the job starts again from its last checkpoint.
+    0: they are not compared."""
     log_every: Execution[int] = Field(10, ge=1)
     """Number of training steps between two lines of the log."""
     validate_every: Execution[int] = Field(1_000_000_000, ge=0)
     """Number of training tokens between two validations on held-out text, and after the last step; 0: none.
     They change nothing of the training."""
-    validate_bytes: Execution[int] = Field(200_000, gt=0)
-    """Largest number of bytes of held-out text of each source that a validation scores."""
+    validate_bytes: Execution[int] = Field(200_000, gt=0, le=MOST_HELDOUT)
+    """Largest number of bytes of held-out text of each source that a validation scores: the first of those
+    that the evaluation scores."""
     profile: Execution[list[int] | None] = None
     """First and last training step that PyTorch's profiler records, such as [10, 12]; null: none. The files
     lie on the store, under `profiles`."""

@@ -1,58 +1,108 @@
 """Held-out text, and the windows of tokens in which it is scored.
 
 Bits per byte do not depend on the tokenizer, so models with different tokenizers can be compared.
+
+The tokens step gathers what can be scored of each source, since its held-out text lies in as many objects as
+the corpus has shards. The shard `heldout` has one object for each source, in which the texts stand in the
+order in which they are chosen; no token shard is called so, for its name begins with its source and a dot.
 """
 
 import hashlib
 import heapq
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from typing import NamedTuple
 
-from llama_core.artifact import Artifact, Shard
-from llama_core.corpus.document import read_documents
+import pyarrow as pa
+from pydantic import TypeAdapter
 
-HELDOUT = "heldout.parquet"
+from llama_core.artifact import Artifact
+from llama_core.corpus.document import RowWriter, read_documents
+from llama_core.corpus.table import read_groups
+from llama_core.parse import Text, shaped
+from llama_core.phases import Phase
+from llama_core.recipes.evaluation import MOST_HELDOUT
+from llama_core.step import OpenShard, Step
+
+HELDOUT = "heldout"  # the shard
+OBJECT = "heldout.parquet"  # the ending of the object of a corpus shard that has held-out text
+BATCH = 500  # corpus shards that a worker chooses from
+SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string())])
+SOURCES = TypeAdapter(list[Text])
 Pair = tuple[list[int], list[int]]  # ids of a context, and of its continuation
-Candidate = tuple[int, str, bytes]  # minus the keyed hash of a document's id, the id, and the text
 
 
-def candidates(corpus: Artifact, shards: Iterable[str], limit: int) -> list[Candidate]:
-    """Return texts held out in these shards, with `limit` bytes together or more, or all if there are fewer.
+class Candidate(NamedTuple):
+    """A held-out text. The larger of two is chosen first."""
 
-    They are the documents with the smallest keyed hashes of their ids, in that order and uncut, whatever
-    shard they are in. Memory holds little more than `limit` bytes and one document. Raises DamagedError.
+    order: int
+    """Minus the keyed hash of its document's id."""
+    id: str
+    text: str
+    size: int
+    """The bytes of the text."""
+
+
+def first(documents: Iterable[tuple[str, str]], limit: int) -> list[Candidate]:
+    """Return the first of some documents (id, text), with `limit` bytes of text together or more, or all.
+
+    They are those with the smallest keyed hashes of their ids, in that order and uncut. Memory holds little
+    more than `limit` bytes and one document.
     """
     chosen: list[Candidate] = []  # a heap with the largest hash on top
     total = 0
-    for name in shards:
-        for document in read_documents(corpus, name, HELDOUT):
-            text = document.text.encode()
-            heapq.heappush(chosen, (-_key(document.id), document.id, text))
-            total += len(text)
-            while total - len(chosen[0][2]) >= limit:
-                total -= len(heapq.heappop(chosen)[2])
+    for id_, text in documents:
+        candidate = Candidate(-_key(id_), id_, text, len(text.encode()))
+        heapq.heappush(chosen, candidate)
+        total += candidate.size
+        while total - chosen[0].size >= limit:
+            total -= heapq.heappop(chosen).size
     return sorted(chosen, reverse=True)
 
 
-def cut_texts(texts: list[bytes], limit: int) -> list[str]:
-    """Return texts, the last one cut so that they have at most `limit` bytes together."""
-    if (over := sum(map(len, texts)) - limit) > 0:
-        texts = [*texts[:-1], texts[-1][: len(texts[-1]) - over]]
-    return [text.decode(errors="ignore") for text in texts]
+def phases(step: Step, corpus: Artifact) -> Iterator[Phase]:
+    """Yield the phases that gather the held-out text of a corpus: from batches of its shards, then by source.
 
-
-def sample_texts(corpus: Artifact, source: str, limit: int) -> list[str]:
-    """Return held-out texts of `source`, with `limit` bytes, of the shards whose keyed hashes are smallest.
-
-    So it reads little more than `limit` bytes of a corpus of any size. Raises DamagedError.
+    The last phase commits HELDOUT.
     """
-    names, total = [], 0
-    for shard in sorted(_shards(corpus, source), key=lambda shard: _key(shard.name)):
-        names.append(shard.name)
-        total += shard.counts.get("bytes.heldout", 0)
-        if total >= limit:
-            break
-    return cut_texts([text for _, _, text in candidates(corpus, names, limit)], limit)
+    names: dict[str, list[str]] = {}
+    for shard in corpus.shards:
+        if any(entry.name.endswith(OBJECT) for entry in shard.objects):
+            names.setdefault(str(shard.fact("source")), []).append(shard.name)
+    batches: dict[str, list[str]] = {}
+    of_source: dict[str, list[str]] = {}
+    for source, of in sorted(names.items()):
+        for start in range(0, len(of), BATCH):
+            batch = f"{HELDOUT}-{BATCH}-{len(batches):05d}"  # without a dot, as HELDOUT
+            batches[batch] = of[start : start + BATCH]
+            of_source.setdefault(source, []).append(batch)
+    chosen = {batch: (batch, of) for batch, of in batches.items()}
+    yield Phase("held-out text", chosen, partial(_batch, step, corpus))
+    yield Phase("held-out sources", {HELDOUT: of_source}, partial(_sources, step))
+
+
+def sources(tokens: Artifact) -> list[str]:
+    """Return the names of the sources that have held-out text, sorted. Raises DamagedError."""
+    return shaped(SOURCES, tokens.shard(HELDOUT).fact("sources"), f"shard {HELDOUT} of {tokens.url}")
+
+
+def texts(tokens: Artifact, source: str, limit: int) -> list[str]:
+    """Return the first held-out texts of a source, the last one cut so that they have at most `limit` bytes.
+
+    `limit`: at most MOST_HELDOUT. One object is read. Raises DamagedError.
+    """
+    entry = tokens.shard(HELDOUT).object(f"/{HELDOUT}/{source}.parquet")
+    found: list[str] = []
+    left = limit
+    for group in read_groups(tokens.store, entry, ["text"]):
+        for text in group.column("text").to_pylist():
+            cut = text.encode()[:left]
+            found.append(cut.decode(errors="ignore"))
+            left -= len(cut)
+            if not left:
+                return found
+    return found
 
 
 def windows(tokens: list[int], bos_id: int, seq_len: int) -> list[Pair]:
@@ -73,18 +123,32 @@ def bits_per_byte(loglikelihood: float, n_bytes: int) -> float:
     return -loglikelihood / (math.log(2) * n_bytes)
 
 
-def shards_with_text(corpus: Artifact, source: str) -> list[str]:
-    """Return the names of a source's shards that have held-out text, in order."""
-    return [shard.name for shard in _shards(corpus, source)]
+def _batch(step: Step, corpus: Artifact, batch: tuple[str, list[str]]) -> None:
+    """Choose from corpus shards, and commit what is chosen as a shard that is not part of the artifact."""
+    name, shards = batch
+    documents = ((d.id, d.text) for shard in shards for d in read_documents(corpus, shard, OBJECT))
+    with step.shard(name) as out:
+        _write(out, f"{name}.parquet", first(documents, MOST_HELDOUT))
 
 
-def _shards(corpus: Artifact, source: str) -> list[Shard]:
-    """Return the shards of a source that have held-out text."""
-    return [
-        shard
-        for shard in corpus.shards
-        if shard.facts["source"] == source and any(o.name.endswith(HELDOUT) for o in shard.objects)
-    ]
+def _sources(step: Step, batches: Mapping[str, list[str]]) -> None:
+    """Choose from what was chosen from the batches of each source, and commit the texts."""
+    with step.shard(HELDOUT) as out:
+        for source, names in batches.items():
+            documents = (
+                row
+                for shard in step.each_committed(names)
+                for group in read_groups(step.folder, shard.object(".parquet"))
+                for row in zip(*(group.column(name).to_pylist() for name in SCHEMA.names), strict=True)
+            )
+            _write(out, f"{HELDOUT}/{source}.parquet", first(documents, MOST_HELDOUT))
+        out.facts["sources"] = list(batches)
+
+
+def _write(out: OpenShard, name: str, chosen: Iterable[Candidate]) -> None:
+    with out.publish(name) as file, RowWriter(file, SCHEMA) as rows:
+        for candidate in chosen:
+            rows.append((candidate.id, candidate.text))
 
 
 def _key(name: str) -> int:

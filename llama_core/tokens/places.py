@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from llama_core.artifact import Artifact
 from llama_core.parse import damaged
-from llama_core.tokens.histograms import HISTOGRAMS
 from llama_core.tokens.order import n_windows
-from llama_core.tokens.shards import PAGE_BYTES
+from llama_core.tokens.shards import BESIDE, PAGE_BYTES
 
 DTYPES: tuple[np.dtype, ...] = (np.dtype("uint16"), np.dtype("int32"))
 _NUMBERS = {dtype.name: n for n, dtype in enumerate(DTYPES)}
@@ -33,7 +32,7 @@ class Places:
         windows: dict[str, list[int]] = {name: [] for name in sources}
         numbers = bytearray()
         for row, (name, counts, facts) in enumerate(tokens.rows()):
-            if name == HISTOGRAMS:  # no token shard, but it has a row
+            if name in BESIDE:  # no token shard, but it has a row
                 numbers.append(0)
                 continue
             if "source" not in facts or str(facts.get("dtype")) not in _NUMBERS:

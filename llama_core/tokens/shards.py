@@ -4,7 +4,8 @@
     <shard>.idx            where each document starts, as Megatron-LM reads it
     <shard>.histogram.npy  int64 (vocab,): how often each id occurs
 
-The step has one more shard, with the sums of these histograms by source (`histograms.py`).
+The step has two more shards: the sums of these histograms by source (`histograms.py`), and the corpus's
+held-out text, by source (`heldout.py`).
 
 The shard's facts hold a sha256 for each page (4 MiB of the .bin, or 1,024 windows of 2,048 ids), so that a
 reader can check what it reads without reading the rest.
@@ -23,10 +24,11 @@ from llama_core.corpus.training_text import TrainingText
 from llama_core.phases import Phase, Plan
 from llama_core.step import Step
 from llama_core.tokenizer.model import Tokenizer
-from llama_core.tokens import histograms
+from llama_core.tokens import heldout, histograms
 
-REVISION = 2
+REVISION = 3
 PAGE_BYTES = 4 << 20
+BESIDE = (histograms.HISTOGRAMS, heldout.HELDOUT)  # the shards that are no token shards
 BATCH_BYTES = 1 << 20  # characters of text that are encoded at a time, about
 
 MAGIC = b"MMIDIDX\x00\x00"
@@ -40,14 +42,15 @@ def dtype_for(n_words: int) -> str:
 
 
 def plan(step: Step, text: TrainingText, tokenizer: Artifact, shards: Sequence[Shard]) -> Plan:
-    """Yield the phases: these corpus shards as token shards, and the sums of their histograms.
+    """Yield the phases: these corpus shards as token shards, the sums of their histograms, and held-out text.
 
-    The sums say nothing that the tokens do not, so the artifact's digest is that of the tokens.
+    The artifact's digest is that of the tokens: the rest says nothing that they or the corpus do not.
     """
     names = [shard.name for shard in shards]
     yield Phase("shards", {n: n for n in names}, partial(tokens_shard, step, text, tokenizer))
     yield from histograms.phases(step, shards)
-    return {"shards": [*names, histograms.HISTOGRAMS], "derived": [histograms.HISTOGRAMS]}
+    yield from heldout.phases(step, text.corpus)
+    return {"shards": [*names, *BESIDE], "derived": BESIDE}
 
 
 def tokens_shard(step: Step, text: TrainingText, tokenizer_artifact: Artifact, shard_name: str) -> None:

@@ -175,7 +175,13 @@ def forget_moments(optimizer: torch.optim.Optimizer) -> None:
             state[name].zero_()
 
 
-def finish(step: Step, progress: TrainState, keep: int, digest: str, facts: dict[str, Any]) -> None:
+def finish(
+    step: Step,
+    progress: TrainState,
+    keep: int,
+    digest: str,
+    facts: dict[str, Any],
+) -> None:
     """Commit the step over the checkpoints that `retain` keeps. The newest is the result.
 
     Rank 0 calls it. A slower attempt may have committed an older one meanwhile, which it will delete itself.

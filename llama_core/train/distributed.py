@@ -1,6 +1,7 @@
 """The processes of a training: which of them this one is, and what they tell one another."""
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +15,11 @@ from llama_core.train.memory import keep_freed_memory
 from llama_core.train.network import LOOPBACK, open_store, restrict_messages, stay_on_loopback
 
 T = TypeVar("T")
+# How gloo and NCCL say that the process at the other end is gone.
+GONE = re.compile(
+    r"closed by peer|reset by peer|refused|Broken pipe|[Tt]imed out|remote process (exited|has terminated)"
+    r"|remote error|Socket (Timeout|Closed)|failed to (recv|send)"
+)
 TIMEOUT = timedelta(minutes=10)  # how long a process waits for the others
 
 
@@ -90,13 +96,18 @@ class World:
         return values
 
 
+def rank_of_this_process() -> int:
+    """Return the number of this process, as torchrun's environment says it."""
+    return int(os.environ.get("RANK", 0))
+
+
 def join(device: str) -> World:
     """Enter the process group that torchrun's environment describes, if there is more than one process.
 
     `device`: `cpu` or `cuda`. Raises LaunchError where this node has fewer CUDA devices than processes, or
     where the processes cannot meet.
     """
-    rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    rank, size = rank_of_this_process(), int(os.environ.get("WORLD_SIZE", 1))
     local_rank = int(os.environ.get("LOCAL_RANK", 0))
     if device == "cuda":
         if local_rank >= torch.cuda.device_count():
@@ -124,6 +135,11 @@ def join(device: str) -> World:
 
 def _backend(device: torch.device) -> str:
     return "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+
+
+def is_left_alone(error: RuntimeError) -> bool:
+    """Tell whether an error means that another process of the group is gone, rather than a fault here."""
+    return GONE.search(str(error)) is not None
 
 
 def close_group() -> None:

@@ -1,9 +1,7 @@
 """The training loop: fetch a batch, forward and backward in micro-batches, clip, update, log, save."""
 
 import logging
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
 from dataclasses import replace
 from typing import Protocol
 
@@ -11,6 +9,7 @@ import torch
 
 from llama_core.errors import InputError
 from llama_core.model.attention import backend_for
+from llama_core.program import INTERRUPTED
 from llama_core.recipe import Recipe
 from llama_core.step import Step
 from llama_core.tokens.loader import Batch
@@ -20,13 +19,16 @@ from llama_core.train.digest import model_digest
 from llama_core.train.distributed import World
 from llama_core.train.garbage import collected_between
 from llama_core.train.metrics.metrics import Metrics
+from llama_core.train.metrics.names import INTERRUPTION
 from llama_core.train.optimizer import clip, make_optimizer, update
 from llama_core.train.parallelize import build
 from llama_core.train.passes import backward
 from llama_core.train.profile import Profile
 from llama_core.train.saving import Saver
 from llama_core.train.stability.guard import Guard, batch_of
+from llama_core.train.stability.replicas import Replicas
 from llama_core.train.stability.returns import Steps, check_returns, past
+from llama_core.train.stability.stop import Stop
 from llama_core.train.stability.watchdog import Watchdog
 from llama_core.train.start import begin
 from llama_core.train.validation import Sample, Validation
@@ -59,13 +61,15 @@ def train(
     vocab_size: int,
     bos_id: int,
     world: World,
+    watchdog: Watchdog,
     heldout: Sample | None = None,
 ) -> bool:
     """Train from the newest checkpoint, or else from where `start.begin` says, to the step's manifest.
 
-    `heldout`: what the model is validated on. Returns False where SIGTERM stopped it before the end, with its
-    progress saved. Raises DivergedError where too many steps make no update (see `stability.guard`),
-    InputError where `data` is not what the step was trained on, and StoreError.
+    `heldout`: what the model is validated on. Returns False where SIGTERM or SIGUSR1 stopped it before the
+    end, with its progress saved; of the step that it was in nothing is kept. Raises DivergedError where too
+    many steps make no update (see `stability.guard`), InputError where `data` is not what the step was
+    trained on, and StoreError.
     """
     cfg, run = recipe.train, recipe.run
     model = build(recipe, vocab_size, world)
@@ -82,7 +86,14 @@ def train(
         metrics = Metrics(step, recipe, vocab_size, data.sources, mesh, at.record, at.passed_over)
         return metrics, Guard(cfg, at.norms, world.device)
 
+    def here(n: int) -> TrainState:
+        assert progress is not None
+        seen = cfg.tokens_before(n + 1)
+        return replace(progress, step=n, tokens=seen, loss=metrics.loss, norms=guard.norms())
+
+    watchdog.beat(0)
     progress = checkpoint.load(step, model, optimizer, world)
+    watchdog.beat(0)
     if progress is None:
         progress = begun()
     elif progress.data != data.fingerprint:
@@ -90,27 +101,38 @@ def train(
     elif world.rank == 0:
         log.info("resuming after step %d of %d, on %d processes", progress.step, cfg.steps, world.size)
     metrics, guard = watching(progress)
+    if why := os.environ.pop(INTERRUPTED, "started again" if progress.step else ""):
+        metrics.add_to_next({INTERRUPTION: why})
     steps = Steps(progress.step, cfg.steps)
     validation = Validation(heldout, model, recipe, bos_id)
     profile = Profile(step, recipe, world)
-    watchdog = Watchdog(step, world, run.hang_after)
+    replicas = Replicas(model, run.compare_every)
     saver = Saver(step, recipe, model, optimizer, world, watchdog, progress)
 
-    with _sigterm() as asked_to_stop, watchdog:
+    with Stop(world) as stop:
         for n in collected_between(steps):
             watchdog.beat(n)
             profile.begin(n)
             metrics.begin()
             batch = data.batch(batch_of(n, progress.passed_over), mesh.data_rank, mesh.data_size)
             metrics.lap("data")
-            rows = backward(model, torch.from_numpy(batch.tokens), recipe, bos_id)
+            rows = backward(model, torch.from_numpy(batch.tokens), recipe, bos_id, stop.now)
+            if rows is None:
+                metrics.settle()
+                watchdog.beat(n)
+                if saver.settle(n - 1):
+                    return True
+                if progress.step < n - 1 or saver.failed:
+                    replicas.compare(n - 1)
+                    saver.save(here(n - 1), metrics, stopping=True)
+                return False
             metrics.lap("passes")
             grad_norm = clip(model.parameters(), cfg.grad_clip)
             allowed = guard.allows(grad_norm)
             update(optimizer, n, cfg, allowed)
             metrics.lap("optimizer")
-            told = (bool(asked_to_stop), data.fetched_pages, saver.ended, saver.wants)
-            stopping = metrics.step(n, rows, batch.sources, grad_norm, allowed, *told)
+            told = (data.fetched_pages, saver.ended, saver.wants)
+            metrics.step(n, rows, batch.sources, grad_norm, allowed, *told)
             if saver.hear(metrics.saves, n):
                 return True  # another attempt has finished this step
             if profile.ends(n) or n == cfg.steps:
@@ -124,38 +146,27 @@ def train(
                 progress = past(bad, progress, back)
                 metrics, guard = watching(progress)
                 saver.go_on_after(progress)
+                metrics.add_to_next({INTERRUPTION: f"steps {bad[0]} to {bad[1]} made no update"})
                 steps.go_on_after(progress.step)
                 continue
-            if validation.due(n):
+            if replicas.due(n) or saver.due(n):
+                replicas.compare(n)
+            if validation.due(n) and (n == cfg.steps or not stop.now()):
                 metrics.settle()
                 watchdog.beat(n)
                 metrics.add(validation.bits_per_byte())
-            if not (saver.due(n, metrics.wants_save) or stopping):
+            if not saver.due(n, metrics.wants_save):
                 continue
             metrics.settle()
             metrics.wants_save = False
             watchdog.beat(n)
-            seen = cfg.tokens_before(n + 1)
-            here = replace(progress, step=n, tokens=seen, loss=metrics.loss, norms=guard.norms())
-            saved = saver.save(here, metrics, stopping)
+            saved = saver.save(here(n), metrics)
             if saved is None:
                 return True
             progress = saved
-            if stopping and n < cfg.steps:
-                return False
 
+    watchdog.beat(cfg.steps)
     digest = model_digest(model, world)
     facts = {"parameters": recipe.model.n_params(vocab_size), "loss": progress.loss}
     world.agree(lambda: checkpoint.finish(step, progress, run.keep, digest, facts))
     return True
-
-
-@contextmanager
-def _sigterm() -> Iterator[list[int]]:
-    """Return a list that gets an item as soon as the process is asked to end, instead of ending it."""
-    asked: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -28,6 +28,7 @@ from llama_core.train.checkpoint import TrainState
 from llama_core.train.checkpoints.share import HostCopy, Share, Uploaded, share_of
 from llama_core.train.distributed import World
 from llama_core.train.metrics.metrics import Metrics
+from llama_core.train.metrics.names import INTERRUPTION, SAVING
 from llama_core.train.stability.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,9 @@ class _Save:
     progress: TrainState
     share: Share
     permanent: bool
+    metrics: Metrics
     publish_record: Callable[[], Object | None]
+    began: float
     uploaded: bool = False
     """True when the shares of all processes are on the store, and rank 0 commits them."""
 
@@ -91,6 +94,7 @@ class Saver:
     ):
         self._step, self._model, self._optimizer, self._world = step, model, optimizer, world
         self._run, self._cfg, self._watchdog = recipe.run, recipe.train, watchdog
+        self._evaluated = frozenset(recipe.evaluate.at.steps(recipe.train))
         self._host = HostCopy()
         self._save: _Save | None = None
         self._task: _Task | None = None
@@ -100,10 +104,13 @@ class Saver:
         self._failed = 0  # saves in a row
         self._again: int | None = None  # the step after which the next of them is tried
         self._saved_at = time.monotonic()
-        self._known: dict[
-            str, bool
-        ] = {}  # checkpoints that rank 0 has looked at, and whether they are permanent
+        self._known: dict[str, bool] = {}  # checkpoints that rank 0 has seen: whether they are permanent
         self.go_on_after(start)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the last save has failed."""
+        return self._failed > 0
 
     @property
     def ended(self) -> int:
@@ -123,8 +130,9 @@ class Saver:
 
     def due(self, n: int, wanted: bool = False) -> bool:
         """Tell whether the training is saved after step `n`. `wanted`: whether a process `wants` it."""
+        named = {self._cfg.steps, self._again} | self._evaluated
         now, before = (self._periods_of(self._cfg.tokens_before(m)) for m in (n + 1, n))
-        return wanted or n % self._run.save_every == 0 or n in (self._cfg.steps, self._again) or now > before
+        return wanted or n % self._run.save_every == 0 or n in named or now > before
 
     def save(self, progress: TrainState, metrics: Metrics, stopping: bool = False) -> TrainState | None:
         """Save after a step. Returns what is saved; the training goes on after the copy to memory.
@@ -169,8 +177,10 @@ class Saver:
             finished, self._record = self._world.agree(lambda: _result_of(task))
         except StoreError as error:
             self._save = None
+            save.metrics.add_to_next({INTERRUPTION: "a save has failed"})
             self._note_failure(save.progress.step, n, error)
             return False
+        save.metrics.add_to_next({SAVING: round(time.monotonic() - save.began, 3)})
         self._save, self._failed, self._again = None, 0, None
         self._periods = max(self._periods, self._periods_of(save.progress.tokens))
         return finished
@@ -189,7 +199,8 @@ class Saver:
         if copy:
             share = self._host.of(share)
         periods = self._periods_of(progress.tokens)
-        self._save = _Save(progress, share, periods > self._periods, metrics.seal())
+        permanent = periods > self._periods or progress.step in self._evaluated
+        self._save = _Save(progress, share, permanent, metrics, metrics.seal(), time.monotonic())
         self._again = None
         self._saved_at = time.monotonic()
         shard = OpenShard(self._step, checkpoint.name_of(progress.step))

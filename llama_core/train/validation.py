@@ -1,7 +1,7 @@
 """Validation in the loop: bits per byte of held-out text by source, by the passes and the layout that train.
 
-The text is a sample that the corpus and the recipe fix. It is scored as `evaluate` scores its own: each token
-once, after a BOS, with as much context as the model sees. Nothing that training computes or reads is touched.
+The text is the beginning of that which `evaluate` scores, and it is scored likewise: each token once, after a
+BOS, with as much context as the model sees. Nothing that training computes or reads is touched.
 """
 
 import logging
@@ -16,7 +16,7 @@ from llama_core.artifact import Artifact
 from llama_core.errors import LlamaError
 from llama_core.recipe import Recipe
 from llama_core.tokenizer.model import Tokenizer
-from llama_core.tokens.heldout import Pair, bits_per_byte, sample_texts, windows
+from llama_core.tokens.heldout import Pair, bits_per_byte, sources, texts, windows
 from llama_core.train.distributed import World
 from llama_core.train.metrics.names import VALIDATION
 from llama_core.train.parallel.parts import Parts
@@ -39,17 +39,18 @@ class Sample:
     """The bytes of text of each source, in the order of their numbers."""
 
 
-def sample_of(recipe: Recipe, corpus: Artifact | None, tokenizer: Tokenizer, world: World) -> Sample | None:
+def sample_of(recipe: Recipe, prepared: Artifact, tokenizer: Tokenizer, world: World) -> Sample | None:
     """Return the text that a training is validated on, the same on all processes, which call it together.
 
-    None where the recipe wants no validation; where it wants one and no text can be had, the log says so.
+    `prepared`: what the tokens step has made. None where the recipe wants no validation; where it wants one
+    and no text can be had, the log says so.
     """
     if not recipe.run.validate_every:
         return None
 
     def read() -> Any:
         try:
-            found = _read(recipe, corpus, tokenizer) if corpus is not None else None
+            found = _read(recipe, prepared, tokenizer)
         except (LlamaError, FileNotFoundError) as error:  # the training itself does without
             log.warning("no validation, since the held-out text cannot be read: %s", error)
             return None
@@ -102,23 +103,23 @@ class Validation:
         return {f"{VALIDATION}{source}": round(bits_per_byte(-s, size), 5) for (source, size), s in found}
 
 
-def _read(recipe: Recipe, corpus: Artifact, tokenizer: Tokenizer) -> Sample | None:
+def _read(recipe: Recipe, prepared: Artifact, tokenizer: Tokenizer) -> Sample | None:
     seq_len, joined = recipe.train.seq_len, recipe.train.document_mask
     rows: list[tuple[list[int], list[int]]] = []
-    sources: list[int] = []
+    numbers: list[int] = []
     n_bytes: dict[str, int] = {}
-    for name in sorted(source for source, share in recipe.mixture.items() if share > 0):
-        texts = sample_texts(corpus, name, recipe.run.validate_bytes)
-        if size := sum(len(text.encode()) for text in texts):
-            pairs = [pair for t in texts for pair in windows(tokenizer.encode(t), tokenizer.bos_id, seq_len)]
+    for name in (source for source in sources(prepared) if recipe.mixture.get(source, 0) > 0):
+        chosen = texts(prepared, name, recipe.run.validate_bytes)
+        if size := sum(len(text.encode()) for text in chosen):
+            pairs = [pair for t in chosen for pair in windows(tokenizer.encode(t), tokenizer.bos_id, seq_len)]
             found = rows_of(pairs, tokenizer.bos_id, seq_len, joined)
-            sources += [len(n_bytes)] * len(found)
+            numbers += [len(n_bytes)] * len(found)
             rows += found
             n_bytes[name] = size
     if not rows:
         return None
     tokens, targets = (np.array(column, np.int64) for column in zip(*rows))
-    return Sample(tokens, targets, np.array(sources, np.int64), n_bytes)
+    return Sample(tokens, targets, np.array(numbers, np.int64), n_bytes)
 
 
 def rows_of(pairs: list[Pair], bos_id: int, seq_len: int, joined: bool) -> list[tuple[list[int], list[int]]]:

@@ -10,7 +10,9 @@ from typing import Any
 from llama_core.artifact import Artifact
 from llama_core.corpus.report.card import decontamination
 from llama_core.corpus.training_text import TrainingText
+from llama_core.evaluate.names import in_order
 from llama_core.markdown import code, escape, table
+from llama_core.train.metrics.energy import PUE, tonnes
 from llama_core.train.metrics.goodput import seconds_of
 from llama_core.train.metrics.record import records
 from llama_core.url import redact
@@ -21,12 +23,11 @@ from tasks.run import Run
 
 LONGEST = 5000  # characters that MLflow's table has for a description
 ROOM = 1200  # characters of it that are left for what comes later: the gate's verdict, the report's address
+HEADLINE = 8  # benchmarks in the first line of a card at most
+SCORES = 16  # lines of the table of scores at most
 LICENSES = 4  # that are named of a source at most
 SPACE = "&nbsp;&nbsp; "  # what MLflow's page does not take off the end of a cell
 NAME = 40  # characters of a licence, which a page may give itself
-# What Touvron et al. 2023 reckon with in Table 15: the power of a data centre per that of its devices, and
-# the kilograms of CO2 equivalents per kilowatt-hour of the average in the US.
-PUE, KG_PER_KWH = 1.1, 0.385
 BASE = (
     "**A base model**: it continues text. It has not been taught to answer, to follow instructions or to "
     "refuse, it states what is false as fluently as what is true, and it repeats what its training text "
@@ -106,8 +107,10 @@ def headline(run: Run, made: Lineage) -> str:
     if held_out:
         bits = ", ".join(f"{source} {result['bits_per_byte']:.3f}" for source, result in held_out.items())
         parts.append(f"held-out bits per byte: {bits}")
-    done = {k: r for k, r in made["evaluate"].facts["tasks"].items() if r["status"] == "done"}
-    parts += [f"{name} {100 * result['score']:.1f}" for name, result in done.items()]
+    tasks = made["evaluate"].facts["tasks"]
+    done = [key for key in in_order(tasks) if tasks[key].get("score") is not None]
+    parts += [f"{key} {100 * tasks[key]['score']:.1f}" for key in done[:HEADLINE]]
+    parts += [f"and {len(done) - HEADLINE} more benchmarks"] if len(done) > HEADLINE else []
     return "; ".join(parts)
 
 
@@ -222,7 +225,7 @@ def _energy(told: Training) -> str:
     if told.joules is None:
         return "not measured: the devices tell none" if told.first_loss is not None else ""
     kwh = told.joules / 3.6e6
-    carbon = kwh * PUE * KG_PER_KWH
+    carbon = 1000 * tonnes(kwh * PUE / 1000)
     return f"{kwh:,.4g} kWh by the devices' own counters, {carbon:,.4g} kg CO2 eq. by the paper's factors"
 
 
@@ -254,7 +257,10 @@ def _decontamination(run: Run, made: Lineage) -> str:
 
 def _evaluation(evaluation: Artifact) -> str:
     rows: list[dict[str, Any]] = evaluation_rows(evaluation)
-    return cells(("what", "value", ""), [row.values() for row in rows]) if rows else "Not evaluated."
+    if not rows:
+        return "Not evaluated."
+    shown = cells(("what", "value", ""), [row.values() for row in rows[:SCORES]])
+    return f"{shown}\n\nThe report has {len(rows) - SCORES} more." if len(rows) > SCORES else shown
 
 
 def cells(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:

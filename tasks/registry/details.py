@@ -21,6 +21,7 @@ from prefect.runtime import flow_run
 from infra.prefect_server import HOST, STACK_PORT, announced
 from llama_core.artifact import Artifact
 from llama_core.errors import LlamaError
+from llama_core.evaluate.planned import promised
 from llama_core.file_system import brief
 from llama_core.url import redact
 from tasks.evaluate import scores
@@ -89,12 +90,8 @@ def _log_datasets(api: MlflowClient, shown: Shown) -> None:
     found = [("corpus", made["corpus"].digest, made["corpus"])] if "corpus" in made else []
     sources = {name: name.removeprefix("ingest.") for name in made if name.startswith("ingest.")}
     found += [(source, made[name].digest, made[name]) for name, source in sources.items()]
-    outside = made["evaluate"].manifest["inputs"].items()
-    sets = [  # their digests are name:size:sha256, beside that of the program that asks
-        (role.removeprefix("data/"), digest.rpartition(":")[2], made["evaluate"])
-        for role, digest in outside
-        if role.startswith("data/") and ":" in digest
-    ]
+    outside = made["evaluate"].manifest["inputs"]
+    sets = [(name, digest, made["evaluate"]) for name, digest in promised(outside).items()]
     new = [_dataset(shown, *d) for d in (*found, *sets) if (d[0], d[1][:DIGEST]) not in there]
     if new:
         api.log_inputs(shown.run_id, new)

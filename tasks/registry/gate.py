@@ -14,6 +14,8 @@ from mlflow.tracking import MlflowClient
 
 from llama_core.artifact import Artifact
 from llama_core.errors import LlamaError
+from llama_core.evaluate.names import LESS_IS_BETTER, name_of
+from llama_core.evaluate.planned import ROLE
 from llama_core.markdown import escape
 from llama_core.store import Store
 from tasks.registry.card import LONGEST, cells
@@ -36,7 +38,11 @@ class Measure:
     asked: str
     """What the model was asked: only equal ones can be compared."""
     name: str
-    """What a recipe calls it."""
+    """What a recipe calls it: the key of a benchmark."""
+
+    def is_one_of(self, named: Collection[str]) -> bool:
+        """Tell whether one of the names is that of the measure, or of its benchmark."""
+        return self.name in named or name_of(self.name) in named
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,11 @@ def measures(evaluation: Artifact) -> dict[str, Measure]:
         for source, result in facts["heldout"].items()
     }
     for task, result in facts["tasks"].items():
-        if result["status"] == "done":
-            asked = f"{inputs.get(f'data/{task}')} {inputs.get('data/lm-eval')} {result['n']}"
-            found[task] = Measure(result["score"], result.get("stderr", 0.0), True, asked, task)
+        if result["status"] == "done" and result["score"] is not None:
+            files, most = inputs.get(ROLE + name_of(task)), identity.get("max_new_tokens")
+            asked = f"{files} {result['metric']} {result['n']} {most}"
+            larger_is_better = name_of(task) not in LESS_IS_BETTER
+            found[task] = Measure(result["score"], result["stderr"], larger_is_better, asked, task)
     return found
 
 
@@ -75,16 +83,15 @@ def compare(
     """
     rows: list[tuple[str, str, str, str]] = []
     worse: list[str] = []
-    lacking = [] if named is None else [n for n in named if n not in {m.name for m in ours.values()}]
+    lacking = [n for n in named or () if not any(m.is_one_of([n]) for m in ours.values())]
     compared = 0
     for what in dict.fromkeys([*ours, *champions]):
         mine, theirs = ours.get(what), champions.get(what)
-        name = (mine or theirs).name  # type: ignore[union-attr]
-        if named is not None and name not in named:
+        if named is not None and not (mine or theirs).is_one_of(named):  # type: ignore[union-attr]
             continue
         if mine is None or theirs is None or mine.asked != theirs.asked:
             result = "not compared: asked otherwise" if mine and theirs else "not compared"
-            lacking += [what] if named is not None and name not in lacking else []
+            lacking += [what] if named is not None and what not in lacking else []
         else:
             compared += 1
             ahead = mine.value - theirs.value if mine.larger_is_better else theirs.value - mine.value
@@ -104,7 +111,7 @@ def compare(
 def _shown(measure: Measure | None) -> str:
     if measure is None:
         return "none"
-    if not measure.larger_is_better:
+    if measure.name == HELD_OUT:
         return f"{measure.value:.3f}"
     return f"{100 * measure.value:.1f} ± {100 * measure.error:.1f}"
 

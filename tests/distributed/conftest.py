@@ -1,127 +1,59 @@
-"""A small corpus as tokens, and training jobs on it as real processes."""
+"""The fixtures of trainings: see `trainings.py`; and of those with held-out text."""
 
-import random
 import secrets
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-import programs
 import pytest
+from trainings import HELD_OUT, tokens, training
 
 from llama_core.artifact import Artifact
 from llama_core.corpus.document import Document, document_id, write_documents
 from llama_core.corpus.training_text import TrainingText
 from llama_core.job import Job
 from llama_core.phases import execute
-from llama_core.recipe import Recipe
-from llama_core.recipes.load import load_recipe
-from llama_core.step import Implied, Step
+from llama_core.step import Implied, Inputs, Step
 from llama_core.store import Store
-from llama_core.tokenizer.train import train_tokenizer
 from llama_core.tokens import shards
-from llama_core.train import REVISION, checkpoint
-from llama_core.train.metrics.record import records
+from llama_core.train import REVISION
 
-SMALL = {
-    "tokenizer.vocab_size": 400,
-    "tokenizer.sample_bytes": 100_000,
-    "train.tokens": 20 * 1024,
-    "train.init_std": 0.1,
-    "train.grad_clip": 0.3,
-    "layout.micro_batch": 4,
-    "run.save_every": 100,
-}
-
-
-@dataclass
-class Training:
-    """One train step, run by as many processes as one likes."""
-
-    job: Job
-
-    @property
-    def step(self) -> Step:
-        return self.job.step
-
-    def publish(self, processes: int = 1, device: str = "cpu", **layout: Any) -> str:
-        """The URL of the job in an attempt of its own."""
-        recipe = self.job.recipe.model_dump(mode="json", by_alias=True)
-        recipe["layout"] |= layout
-        recipe["launch"] |= {"procs_per_node": processes, "device": device}
-        old = self.step
-        step = Step.from_dict(old.as_dict() | {"attempt": None, "execution": {}})
-        return Job(step, Recipe.model_validate(recipe)).publish()
-
-    def run(self, processes: int = 1, expect: int = 0, **layout: Any) -> str:
-        """Run to the end; what it printed."""
-        url = self.publish(processes, **layout)
-        done = programs.run("-m", "llama_core.train", url, ranks=processes)
-        assert done.returncode == expect, done.stdout
-        return done.stdout
-
-    def run_afresh(self, device: str = "cpu", **layout: Any) -> str:
-        """Run one process on an interpreter of its own, as a GPU needs it."""
-        command = [sys.executable, "-m", "llama_core.train", self.publish(1, device, **layout)]
-        done = subprocess.run(
-            command, env=programs.environment(), capture_output=True, text=True, timeout=240
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    def committed(self) -> list[str]:
-        return checkpoint.committed(self.step)
-
-    def records(self) -> list[dict[str, Any]]:
-        """One record a step, as the finished artifact holds them."""
-        return list(records(self.artifact()))
-
-    def artifact(self) -> Artifact:
-        artifact = self.step.finished()
-        assert artifact is not None
-        return artifact
+__all__ = ["prepared", "tokens", "training", "validated"]
 
 
 @pytest.fixture(scope="session")
-def tokens(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Artifact, Artifact]:
-    """A store with the tokenizer and the tokens of a corpus of made-up sentences."""
-    store = Store(str(tmp_path_factory.mktemp("tokens")))
-    rng = random.Random(1)
-    words = ["".join(rng.choices("abcdefghij", k=rng.randint(2, 6))) for _ in range(300)]
-    corpus = Step(store, "corpus", 1, {})
+def prepared(tokens: tuple[Store, Artifact, Artifact]) -> Artifact:
+    """Tokens with held-out text beside them: short documents, and one that is longer than a sequence."""
+    store, tokenizer, _ = tokens
+    step = Step(store, "corpus", 1, {"heldout": True})
     for source in ("code", "docs"):
-        with corpus.shard(f"{source}.one") as shard:
-            texts = [" ".join(rng.choices(words, k=rng.randint(20, 200))) for _ in range(200)]
-            rows = [
-                Document(document_id(source, str(i)), text, source, "", "", "", "", "{}")
-                for i, text in enumerate(texts)
-            ]
-            with shard.publish(f"{source}.one/train.parquet") as file:
-                write_documents(file, rows)
-            shard.counts |= {"documents.train": len(texts), "bytes.train": sum(map(len, texts))}
+        with step.shard(f"{source}.one") as shard:
+            for split, texts in (("heldout", HELD_OUT), ("train", [f"{i} of them" * 20 for i in range(300)])):
+                rows = [
+                    Document(
+                        document_id(source, f"{split} {i}"), f"{source} {t}", source, "", "", "", "", "{}"
+                    )
+                    for i, t in enumerate(texts)
+                ]
+                with shard.publish(f"{source}.one/{split}.parquet") as file:
+                    write_documents(file, rows)
+                shard.counts[f"documents.{split}"] = len(rows)
             shard.facts = {"source": source, "group": "one"}
-    corpus_artifact = corpus.commit(["code.one", "docs.one"])
-    recipe = load_recipe("micro", SMALL)
-    tokenizer = Step(store, "tokenizer", 1, {})
-    train_tokenizer(tokenizer, TrainingText(corpus_artifact), recipe.tokenizer, recipe.mixture)
-    tokenizer_artifact = tokenizer.commit(["tokenizer"])
-    step = Step(store, "tokens", 1, {}, {"tokenizer": tokenizer_artifact})
-    plan = shards.plan(step, TrainingText(corpus_artifact), tokenizer_artifact, corpus_artifact.shards)
-    return store, tokenizer_artifact, execute(step, plan)
+    text = TrainingText(step.commit([f"{source}.one" for source in ("code", "docs")]))
+    made = Step(store, "tokens", 1, {}, {"corpus": text})
+    return execute(made, shards.plan(made, text, tokenizer, text.shards))
 
 
-@pytest.fixture(scope="session")
-def training(tokens: tuple[Store, Artifact, Artifact]) -> Callable[..., Training]:
-    """`training(**{"train.lr": 1e-2})`: a train step at an address of its own."""
-    store, tokenizer, data = tokens
+@pytest.fixture
+def validated(training: Callable[..., Any], prepared: Artifact) -> Callable[..., Any]:
+    """As `training`, with held-out text."""
 
-    def make(**overrides: Any) -> Training:
-        recipe = load_recipe("micro", SMALL | overrides)
-        identity = {"test": secrets.token_hex(8), "train": recipe.train.identity()}
-        identity |= {"model": recipe.model.identity()}
-        inputs = {"tokens": data, "tokenizer": Implied(tokenizer)}
-        return Training(Job(Step(store, "train", REVISION, identity, inputs), recipe))
+    def make(**overrides: Any) -> Any:
+        made = training(**overrides)
+        old = made.step
+        tokenizer = Implied(Artifact.load(old.root, old.parents["tokenizer"][0]))
+        inputs: Inputs = {"tokens": prepared, "tokenizer": tokenizer}
+        step = Step(old.root, "train", REVISION, {"test": secrets.token_hex(8)}, inputs)
+        made.job = Job(step, made.job.recipe)
+        return made
 
     return make

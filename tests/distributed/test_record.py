@@ -85,7 +85,8 @@ def test_the_other_ranks_keep_nothing(training) -> None:
     for name in ("loss/code", "loss/docs", "seconds/data", "seconds/passes", "seconds/optimizer"):
         assert all(r[name] >= 0 for r in run.records()), name
     for r in run.records():
-        assert r["mfu"] is None and r["mfu_causal"] is None and r["joules"] is None, "a CPU tells none"
+        assert r["mfu"] is None and r["mfu_causal"] is None, "a CPU has no peak"
+        assert r["joules"] is None or r["joules"] >= 0, "few users may read a CPU's counter"
         assert r["tokens_per_s_per_device"] == pytest.approx(r["tokens_per_s"] / 2, abs=0.1)
         assert r["memory/resident"] > 2**26
         assert min(r["loss/code"], r["loss/docs"]) <= r["loss"] <= max(r["loss/code"], r["loss/docs"])

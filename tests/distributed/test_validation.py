@@ -1,6 +1,5 @@
 """Validation in the loop scores as `evaluate` does, on every layout, and moves no bit of the training."""
 
-import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -9,17 +8,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from programs import run as run_program
+from trainings import HELD_OUT
 
 from llama_core.artifact import Artifact
-from llama_core.corpus.document import Document, document_id, write_documents
 from llama_core.evaluate.score import Scorer
-from llama_core.job import Job
 from llama_core.recipes.load import load_recipe
-from llama_core.step import Implied, Step
-from llama_core.store import Store
 from llama_core.tokenizer.model import Tokenizer
-from llama_core.tokens.heldout import bits_per_byte, sample_texts, windows
-from llama_core.train import REVISION, checkpoint
+from llama_core.tokens.heldout import bits_per_byte, texts, windows
+from llama_core.train import checkpoint
 from llama_core.train.distributed import World
 from llama_core.train.metrics.names import VALIDATION
 from llama_core.train.parallelize import build
@@ -27,43 +23,7 @@ from llama_core.train.passes import IGNORED
 from llama_core.train.validation import rows_of
 
 SOURCES = ("code", "docs")
-TEXTS = ["a short text", "one two three four five six seven " * 40, "abc def " * 25, "the last one"]
 BOS = 1
-
-
-@pytest.fixture(scope="session")
-def corpus(tokens: tuple[Store, Artifact, Artifact]) -> Artifact:
-    """Held-out text: short documents, and one that is longer than a sequence."""
-    step = Step(tokens[0], "corpus", 1, {"heldout": True})
-    for source in SOURCES:
-        with step.shard(f"{source}.one") as shard:
-            rows = [
-                Document(document_id(source, str(i)), f"{source} {t}", source, "", "", "", "", "{}")
-                for i, t in enumerate(TEXTS)
-            ]
-            with shard.publish(f"{source}.one/heldout.parquet") as file:
-                write_documents(file, rows)
-            shard.counts["bytes.heldout"] = sum(len(row.text) for row in rows)
-            shard.facts = {"source": source, "group": "one"}
-    return step.commit([f"{source}.one" for source in SOURCES])
-
-
-@pytest.fixture
-def validated(training: Callable[..., Any], corpus: Artifact) -> Callable[..., Any]:
-    """As `training`, with held-out text."""
-
-    def make(**overrides: Any) -> Any:
-        made = training(**overrides)
-        old = made.step
-        inputs = {"tokens": Artifact.load(old.root, old.parents["tokens"][0])}
-        inputs["tokenizer"] = Implied(Artifact.load(old.root, old.parents["tokenizer"][0]))  # type: ignore[assignment]
-        step = Step(old.root, "train", REVISION, {"test": secrets.token_hex(8)}, inputs)
-        with_text = Step(old.root, "train", REVISION, step.identity, inputs | {"corpus": Implied(corpus)})  # type: ignore[arg-type]
-        assert with_text.id == step.id, "held-out text changes no address"
-        made.job = Job(with_text, made.job.recipe)
-        return made
-
-    return make
 
 
 def scores(training: Any) -> dict[int, dict[str, float]]:
@@ -97,7 +57,7 @@ def test_it_leaves_the_training_as_it_is_to_the_bit(validated: Callable[..., Any
 
 @pytest.mark.parametrize("documents", [True, False])
 def test_it_gives_the_bits_per_byte_that_evaluate_gives(
-    validated: Callable[..., Any], corpus: Artifact, documents: bool
+    validated: Callable[..., Any], prepared: Artifact, documents: bool
 ) -> None:
     run = validated(**EVERY_5, **{"train.document_mask": documents})
     run.run(1)
@@ -108,10 +68,10 @@ def test_it_gives_the_bits_per_byte_that_evaluate_gives(
     checkpoint.load_weights(artifact.store, checkpoint.final(artifact), model, world)
     scorer = Scorer(model.whole, recipe.train.seq_len, 4096, world)
     for source, found in scores(run)[20].items():
-        texts = sample_texts(corpus, source, 10_000)
-        assert sorted(texts) == sorted(f"{source} {text}" for text in TEXTS)
-        expected = sum(scorer.rolling([tokenizer.encode(text) for text in texts], tokenizer.bos_id))
-        n_bytes = sum(len(text.encode()) for text in texts)
+        chosen = texts(prepared, source, 10_000)
+        assert sorted(chosen) == sorted(f"{source} {text}" for text in HELD_OUT)
+        expected = sum(scorer.rolling([tokenizer.encode(text) for text in chosen], tokenizer.bos_id))
+        n_bytes = sum(len(text.encode()) for text in chosen)
         assert found == pytest.approx(bits_per_byte(expected, n_bytes), abs=2e-5)
     assert len(scores(run)[20]) == 2
 
@@ -142,9 +102,7 @@ def test_where_nothing_is_held_out_the_log_says_so(training: Callable[..., Any])
     assert scores(run) == {}
 
 
-def test_damaged_text_costs_the_validation_alone(
-    validated: Callable[..., Any], corpus: Artifact, tmp_path: Any
-) -> None:
+def test_damaged_text_costs_the_validation_alone(validated: Callable[..., Any]) -> None:
     run = validated(**EVERY_5, **{"train.tokens": 1024})
     script = f"""
 import sys
@@ -152,7 +110,7 @@ from llama_core.errors import DamagedError
 from llama_core.train import validation
 def damaged(*_):
     raise DamagedError("heldout.parquet is damaged")
-validation.sample_texts = damaged
+validation.texts = damaged
 from llama_core.train.run import main
 sys.exit(main({run.publish()!r}))
 """
@@ -177,30 +135,6 @@ def test_rows_score_each_token_once_after_what_comes_before_it(
         assert len(tokens) == seq_len + 1 and len(targets) == seq_len
         assert all(t in (IGNORED, token) for t, token in zip(targets, tokens[1:]))
         assert joined or BOS not in tokens[1:], "a text that is not masked off would be seen"
-
-
-def test_few_shards_are_read_whatever_their_number(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    step = Step(store, "corpus", 1, {})
-    names = [f"code.{n:03d}" for n in range(40)]
-    for name in names:
-        with step.shard(name) as shard:
-            texts = [f"{name} {i}" * 10 for i in range(5)]
-            with shard.publish(f"{name}/heldout.parquet") as file:
-                write_documents(
-                    file, [Document(document_id("code", t), t, "code", "", "", "", "", "{}") for t in texts]
-                )
-            shard.counts["bytes.heldout"] = sum(map(len, texts))
-            shard.facts = {"source": "code", "group": name}
-    corpus = step.commit(names)
-    opened: list[str] = []
-    checked = Store.checked
-    monkeypatch.setattr(
-        Store, "checked", lambda self, name, expect: opened.append(name) or checked(self, name, expect)
-    )
-    texts = sample_texts(corpus, "code", 1000)
-    assert sum(len(text) for text in texts) == 1000
-    assert 1 <= len([name for name in opened if name.endswith("heldout.parquet")]) <= 4
-    assert texts == sample_texts(corpus, "code", 1000)
 
 
 def test_the_presets_validate_each_so_many_tokens() -> None:

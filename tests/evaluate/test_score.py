@@ -2,6 +2,8 @@
 
 import math
 import random
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -25,8 +27,8 @@ class Bigram(nn.Module):
         super().__init__()
         self.table = torch.randn(VOCAB, VOCAB, generator=torch.Generator().manual_seed(1)).log_softmax(-1)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        return self.table[tokens]
+    def forward(self, tokens: Tensor, cache: Any, head: Callable[[Tensor, nn.Module], Tensor]) -> Tensor:
+        return head(self.table[tokens], nn.Identity())
 
     def loglikelihood(self, before: int, tokens: list[int]) -> float:
         pairs = zip([before, *tokens], tokens)
@@ -72,6 +74,30 @@ def test_a_continuation_scores_the_same_in_any_batch(trained: Trained) -> None:
         expected = logs.gather(1, torch.tensor(continuation)[:, None]).sum()
         assert score.loglikelihood == pytest.approx(float(expected), abs=1e-3)
         assert score.greedy == (logs.argmax(-1).tolist() == continuation)
+
+
+def test_what_texts_have_in_common_is_read_once_and_changes_no_score(trained: Trained) -> None:
+    model, rng = trained.model(), random.Random(2)
+    read: list[int] = []
+    model.register_forward_pre_hook(lambda module, inputs: read.append(inputs[0].numel()))
+
+    def ids(n: int) -> list[int]:
+        return rng.choices(range(3, 500), k=n)
+
+    head, other = [1, *ids(60)], [1, *ids(70)]
+    pairs = [([*head, *ids(5)], ids(1 + n % 4)) for n in range(20)]
+    pairs += [(other, ids(1 + n % 3)) for n in range(5)] + [([*other, 7], ids(80)), ([1], [3]), (other, [5])]
+    pairs += pairs[:4]
+    alone = [score for pair in pairs for score in Scorer(model, 200, 1, ALONE).score([pair])]
+    read.clear()
+    for batch_tokens in (4096, 100):
+        together = Scorer(model, 200, batch_tokens, ALONE).score(pairs)
+        assert [s.loglikelihood for s in together] == pytest.approx(
+            [s.loglikelihood for s in alone], abs=1e-3
+        )
+        assert [s.greedy for s in together] == [s.greedy for s in alone]
+        if batch_tokens == 4096:
+            assert sum(read) < 61 + 20 * 8 + 71 + 5 * 2 + 80 + 3
 
 
 def test_greedy_is_said_of_what_the_model_would_write() -> None:

@@ -90,6 +90,23 @@ def test_samples_of_a_prompt_share_its_reading_even_when_they_end_at_different_t
     assert max(read) <= len(prompts[1]) + 6
 
 
+def test_prompts_that_begin_alike_share_the_reading_of_it(
+    model: Llama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head, others = list(range(50)) * 2, drawn_prompts(20, 9)
+    prompts = [head + other for other in others] + [[*head[:60], 7, 8], head, head[:20]]
+    expected = [[greedy_without_cache(model, p, 3)] for p in prompts]
+    read: list[int] = []
+    counts = model.register_forward_pre_hook(lambda module, inputs: read.append(inputs[0].numel()))
+    for rows, at_once in ((1, 2048), (5, 2048), (8, 30)):
+        monkeypatch.setattr(tokens, "READ_AT_ONCE", at_once)
+        read.clear()
+        assert texts(model, [Request(p, 3) for p in prompts], rows=rows) == expected
+        continued, ends = 2 * len(prompts), sum(map(len, others))
+        assert sum(read) < 100 + ends + continued + 3 * tokens.ALIKE + 5 * 20 + at_once // 20
+    counts.remove()
+
+
 def test_a_place_that_is_free_is_taken_by_the_next_prompt(model: Llama) -> None:
     order = []
     requests = [Request([1, n + 2], 2 if n else 40) for n in range(10)]

@@ -56,7 +56,8 @@ def test_agents_of_several_nodes_and_their_ranks_listen_on_the_network_of_the_fi
         for agent in agents:
             assert agent.stdout and agent.stdout.readline() == "total 3.0\n"
         found = [listening(agent.pid) for agent in agents]
-        assert len({port for node in found for _, port, _ in node}) == 3, "the store, and gloo of each rank"
+        ports = {port for node in found for _, port, _ in node}
+        assert len(ports) == 4, "the stores of the agents and of the ranks, and gloo of each"
         assert {where for node in found for where, _, _ in node} == {first}
         (tmp_path / "looked").touch()
         assert [agent.wait(60) for agent in agents] == [0, 0]

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from listening import beyond_loopback, listening
 
-from infra.launch.capacity import Capacity, check_capacity, memory_needed
+from infra.launch.capacity import Capacity, check_capacity, check_evaluation, memory_needed
 from infra.launch.launcher import JobSpec
 from infra.launch.local import LocalLauncher
 from infra.launch.run import run
@@ -419,6 +419,42 @@ def test_a_node_whose_memory_does_not_hold_the_export_is_found_before_the_traini
     check_capacity(load_recipe("65b"), with_memory(64), with_memory(64))
     with pytest.raises(LaunchError, match=r"memory of a node, \d\d\.\d GiB of which the export takes"):
         check_capacity(load_recipe("65b"), with_memory(32), with_memory(32))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        ({"nodes": 2}, r"too little in nodes\. .*evaluate\.launch\.launcher=slurm"),
+        ({"procs_per_node": 16}, "for its evaluation 1 nodes x 16 processes.*too little in CPU cores"),
+        ({"device": "cuda"}, "too little in GPUs"),
+    ],
+)
+def test_an_evaluation_that_has_no_place_is_refused_before_any_work(overrides: dict, says: str) -> None:
+    here = partial(Capacity, "local", nodes=1, cores=2, node_memory=24 << 30, gpus=0, gpu_memory=None)
+    check_evaluation(load_recipe("micro"), here, here)
+    with pytest.raises(LaunchError, match=says):
+        check_evaluation(load_recipe("micro", {"evaluate.launch": overrides}), here, here)
+
+
+def test_a_model_too_large_for_the_gpus_of_its_evaluation_is_found() -> None:
+    def with_memory(gib: int) -> partial[Capacity]:
+        memory = {"node_memory": 512 << 30, "gpu_memory": gib << 30}
+        return partial(Capacity, "slurm", nodes=4, cores=64, gpus=8, **memory)
+
+    one_node = load_recipe("65b", {"launch.launcher": "slurm", "evaluate.launch.nodes": 1})
+    check_evaluation(one_node, with_memory(80), with_memory(80))
+    with pytest.raises(LaunchError, match=r"about 37\.\d GiB.*too little in memory"):
+        check_evaluation(one_node, with_memory(32), with_memory(32))
+
+
+def test_on_one_machine_a_checkpoint_is_not_evaluated_on_the_gpus_that_train() -> None:
+    memory = {"node_memory": 512 << 30, "gpu_memory": 80 << 30}
+    here = partial(Capacity, "local", nodes=1, cores=64, gpus=8, **memory)
+    recipe = {"launch.nodes": 1, "evaluate.at.every": 10**9}
+    check_evaluation(load_recipe("7b", {"launch.nodes": 1}), here, here)
+    with pytest.raises(LaunchError, match=r"GPUs beside those of the training.*evaluate\.launch\.device"):
+        check_evaluation(load_recipe("7b", recipe), here, here)
+    check_evaluation(load_recipe("7b", recipe | {"evaluate.launch.device": "cpu"}), here, here)
 
 
 def test_the_estimate_of_memory_is_near_what_a_dry_run_of_one_rank_measured() -> None:

@@ -36,57 +36,57 @@ from tasks.train import train
 
 GOLDEN = {
     "micro": {
-        "ingest.code": "441bb90306aacf52",
-        "ingest.docs": "544f4227929e0a72",
+        "ingest.code": "c08f5a1b03557e95",
+        "ingest.docs": "606ee6b8af393963",
         "dedup": "8282bf173374f537",
         "corpus": "27cc8ea62659f1ec",
         "decontaminate": "891cda10474e898a",
         "tokenizer": "5d0d5dfa7a19a6ff",
-        "tokens": "14761f761a7d6e58",
-        "train": "86e988afb3898826",
-        "evaluate": "8b8891d660b1b5e7",
+        "tokens": "fef332975d1fc9d1",
+        "train": "e769b4ff462ccf02",
+        "evaluate": "dcde744fca46dd49",
         "export": "2df33a58957b22cf",
     },
     "tiny": {
-        "ingest.code": "50cd0b703520eddb",
-        "ingest.docs": "14bd81931d9ad45e",
+        "ingest.code": "5b7c41363edb7a1c",
+        "ingest.docs": "04e523a463e9581d",
         "dedup": "0977b4dec2ec259f",
         "corpus": "629d06c3c4abbfc8",
         "decontaminate": "891cda10474e898a",
         "tokenizer": "73a90d90fb85fb31",
-        "tokens": "14761f761a7d6e58",
-        "train": "ccd0f351f9ef6ccc",
-        "evaluate": "09b8fb26b03b61c0",
+        "tokens": "fef332975d1fc9d1",
+        "train": "d2bac1cd6b105f12",
+        "evaluate": "4140bbc17f0af730",
         "export": "2df33a58957b22cf",
     },
     "llama-v1": {
-        "ingest.commoncrawl": "ee5d002beb83cc20",
+        "ingest.commoncrawl": "dc01c4616e482072",
         "lines.commoncrawl": "9f184df023a5e902",
         "quality.commoncrawl": "dd868155d01526df",
         "language_models.commoncrawl": "3ebbe0109cbe9fd1",
         "perplexity.commoncrawl": "dba31da110c86569",
         "references.commoncrawl": "773e345ee8cf683e",
-        "ingest.c4": "e606ab1829c91dee",
-        "ingest.github": "617b2be034dcdb55",
-        "ingest.wikipedia": "d7627984daa5d623",
-        "ingest.books": "3fce363db782edef",
-        "ingest.arxiv": "c648afba9adf2d38",
-        "ingest.stackexchange": "386253f72de975d2",
+        "ingest.c4": "682d82bf4653b8d3",
+        "ingest.github": "7553b430f57d3340",
+        "ingest.wikipedia": "1a5562e2bd7444e2",
+        "ingest.books": "75170cf642b2b2b3",
+        "ingest.arxiv": "6e1314e7c37a8dfc",
+        "ingest.stackexchange": "15167675cc261da1",
         "dedup": "e38a52a3c2eb246c",
         "corpus": "9f27915623d71881",
         "decontaminate": "891cda10474e898a",
         "tokenizer": "8fd803933d647ff7",
-        "tokens": "14761f761a7d6e58",
-        "train": "3147ecdee299984a",
-        "evaluate": "bba279bdc6013964",
+        "tokens": "fef332975d1fc9d1",
+        "train": "14281aabef897a45",
+        "evaluate": "8dd71f77edfe16cf",
         "export": "2df33a58957b22cf",
     },
 }
 TRAINED = {
-    "7b": "3147ecdee299984a",
-    "13b": "ec008c3a4c82bff8",
-    "33b": "5db7ff12d0663b2a",
-    "65b": "5f965f2a8249edf3",
+    "7b": "14281aabef897a45",
+    "13b": "c612f78823d1f90a",
+    "33b": "ffe20256a72acf16",
+    "65b": "25e076c63cc52787",
 }
 
 
@@ -172,6 +172,7 @@ def test_the_sizes_differ_in_their_training_alone(addresses: Any, name: str) -> 
 
 def test_where_work_is_done_is_part_of_no_address(addresses: Any) -> None:
     elsewhere = {"launch.procs_per_node": 4, "layout.micro_batch": 4, "run.workers": 7, "name": "other"}
+    elsewhere |= {"evaluate.launch.nodes": 3, "evaluate.at": "{every: 5000, tasks: [piqa]}"}
     assert addresses("micro", **elsewhere) == GOLDEN["micro"]
 
 

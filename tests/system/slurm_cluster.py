@@ -96,7 +96,8 @@ class SlurmCluster:
 
     @contextlib.contextmanager
     def without_controller(self) -> Iterator[None]:
-        """Kill slurmctld for the length of the block."""
+        """Kill slurmctld for the length of the block. Jobs that run now are known to it afterwards."""
+        self._save_state()
         controller = self._daemons.pop(1)
         controller.kill()
         controller.wait()
@@ -106,6 +107,28 @@ class SlurmCluster:
             self._daemon("slurmctld", "-D")
             self._daemons.insert(1, self._daemons.pop())
             self._wait(lambda: self.command("squeue") != "")
+
+    def end_jobs(self) -> None:
+        """Cancel all jobs, and take back the nodes that Slurm has drained, so that the next ones can run."""
+        self.command("scancel", "--full", "--user", str(os.getuid()))
+        self._wait(lambda: self.command("squeue", "--noheader") == "")
+        drained = self.command(
+            "sinfo", "--noheader", "--partition=main", "--states=drain,down", "--format=%n"
+        )
+        for node in drained.split():
+            self.command("scontrol", "update", f"nodename={node}", "state=resume")
+        self._wait_until_idle()
+
+    def _save_state(self) -> None:
+        """Let slurmctld write down which jobs run, which it does up to five seconds after their start.
+
+        One that is killed before takes them for pending when it is back: it starts each again, on a node that
+        still runs it, and so the node is drained and the job waits for ever.
+        """
+        for job in self.command("squeue", "--noheader", "--states=running", "--format=%A").split():
+            self.command("scontrol", "update", f"jobid={job}", "requeue=1")  # it is; each update is saved
+        updated = time.time_ns()
+        self._wait(lambda: (self.folder / "state/job_state").stat().st_mtime_ns > updated)
 
     def _start(self) -> None:
         folder, first = self.folder, _free_ports(NODES + 1)
@@ -151,7 +174,7 @@ class SlurmCluster:
             try:
                 if is_up():
                     return
-            except subprocess.CalledProcessError:
+            except (subprocess.CalledProcessError, FileNotFoundError):
                 pass
             if time.monotonic() > deadline:
                 logs = [f"{p.name}: {p.read_text()[-2000:]}" for p in self.folder.glob("*.out")]

@@ -7,6 +7,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -14,7 +15,9 @@ import pytest
 from listening import beyond_loopback, listening
 from system.slurm_cluster import SlurmCluster, missing
 
+from infra.launch.agent import RESTARTED
 from infra.launch.capacity import Capacity, check_capacity
+from infra.launch.course import last_saving
 from infra.launch.launcher import JobSpec
 from infra.launch.run import run
 from infra.launch.slurm import SlurmLauncher, script
@@ -23,6 +26,7 @@ from llama_core.recipes.load import load_recipe
 from llama_core.recipes.running import Launch
 
 needs_slurm = pytest.mark.skipif(bool(missing()), reason=f"Slurm is not installed: no {', '.join(missing())}")
+pytestmark = pytest.mark.timeout(180)  # a job that Slurm never starts again is waited for without end
 REDUCE = """
     import os, sys, time, torch, torch.distributed as dist
     dist.init_process_group("gloo")
@@ -84,7 +88,7 @@ def slurm(cluster: SlurmCluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("LLAMA_LOGS", str(tmp_path / LOGS))
     monkeypatch.chdir(tmp_path)
     yield SlurmLauncher(every=0.3)
-    cluster.command("scancel", "--full", "--user", str(os.getuid()))
+    cluster.end_jobs()
 
 
 @pytest.fixture
@@ -169,6 +173,51 @@ def test_an_unexplained_failure_shows_in_the_log_which_rank_failed_first(slurm: 
 
 @needs_slurm
 @pytest.mark.slow
+def test_ranks_that_lose_one_of_them_start_again_in_the_same_allocation(slurm: SlurmLauncher, job) -> None:
+    program = """
+        import os, pathlib, signal, sys, torch, torch.distributed as dist
+        from llama_core.train import distributed
+        rank, job = os.environ["RANK"], os.environ["SLURM_JOB_ID"]
+        world = distributed.join("cpu")
+        sys.stdout.write(f"total {world.sum(world.rank + 1.0)[0]} in {job}\\n")
+        if rank == "1" and not pathlib.Path("killed").exists():
+            pathlib.Path("killed").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            world.sum(1.0)
+        except RuntimeError as error:
+            sys.exit(76 if distributed.is_left_alone(error) else 1)
+    """
+    lines = list(run(job(program, procs_per_node=1, max_restarts=1), slurm))
+    totals = [line for line in lines if line.startswith("total")]
+    assert len(totals) == 4 and len(set(totals)) == 1 and totals[0].startswith("total 3.0 in ")
+    assert "[agent] rank 1 failed first: it was killed by SIGKILL (node n2)" in lines
+    assert lines.count(RESTARTED) == 1
+    assert not any("(node n1)" in line for line in lines), "that one was only left alone"
+
+
+@needs_slurm
+@pytest.mark.slow
+def test_a_node_on_which_ranks_fail_twice_is_named_and_left_out(slurm: SlurmLauncher, job) -> None:
+    program = """
+        import os, pathlib, signal, sys, time
+        tries = pathlib.Path("tries")
+        with tries.open("a") as file:
+            file.write("x")
+        sys.stdout.write('@metrics {"step": %d}\\n' % len(tries.read_text()))
+        sys.stdout.flush()
+        if os.environ["SLURMD_NODENAME"] == "n1":
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    lines = list(run(job(program, max_restarts=2, **ALONE), slurm))
+    assert Path("tries").read_text() == "xxx"
+    assert lines.count("[agent] rank 0 failed first: it was killed by SIGKILL (node n1)") == 2
+    [told] = [line for line in lines if line.startswith("[launcher] llama")]
+    assert "ranks failed 2 times on node n1" in told and "checkpoint, without node n1" in told
+
+
+@needs_slurm
+@pytest.mark.slow
 def test_a_caller_who_stops_reading_leaves_the_job_unless_its_end_is_asked_for(
     slurm: SlurmLauncher, job
 ) -> None:
@@ -183,7 +232,7 @@ def test_a_caller_who_stops_reading_leaves_the_job_unless_its_end_is_asked_for(
     assert _ranks(lines) == pids, "not the same job"
     agents = {psutil.Process(pid).ppid() for pid in pids}
     found = [one for agent in agents for one in listening(agent)]
-    assert len({port for _, port, _ in found}) == 1, "the store, at the address of the first node"
+    assert len({port for _, port, _ in found}) == 2, "the stores of the agents and of the ranks"
     assert beyond_loopback(found) == []
     lines.close()
     _wait_until_gone(pids)
@@ -360,6 +409,27 @@ def test_without_slurm_the_message_says_where_to_start_the_flow(job, monkeypatch
     for verb in (lambda: SlurmLauncher().capacity(), lambda: SlurmLauncher().submit(job(SLEEPER))):
         with pytest.raises(LaunchError, match="is not installed here, as it is on a login node"):
             verb()
+
+
+@pytest.mark.parametrize(
+    ("limit", "saving", "warning"),
+    [("24:00:00", 1.5, 60), ("24:00:00", 400.2, 831), ("20:00", 400.2, 600)],
+)
+def test_a_job_is_warned_in_time_for_the_save_that_it_has_told_of(
+    job, tmp_path: Path, limit, saving, warning
+) -> None:
+    the_job = job(SLEEPER, time_limit=limit)
+    for n, seconds in enumerate((7, saving)):  # the last of the newest log counts
+        log = tmp_path / f"{the_job.name}-{n}.log"
+        log.write_text(f"""@metrics {{"step": 1, "save_seconds": 900}}
+@metrics {{"step": 2, "save_seconds": {seconds}, "time": 1}}
+@metrics {{"step": 3}}""")
+        os.utime(log, (n, n))
+    told = last_saving(the_job.name, tmp_path)
+    assert told == saving
+    text = script(replace(the_job, saving=told), Path("/logs/x-%j.log"), None)
+    assert f"#SBATCH --signal=B:USR1@{warning}\n" in text
+    assert f"TORCH_ELASTIC_SHUTDOWN_TIMEOUT={warning}\n" in text
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ import pytest
 from llama_core.artifact import Artifact
 from llama_core.errors import DamagedError, RecipeError
 from llama_core.recipes import training
-from llama_core.tokens.histograms import HISTOGRAMS
 from llama_core.tokens.loader import Loader
 from llama_core.tokens.order import n_windows
+from llama_core.tokens.shards import BESIDE
 
 SIZES = {"code.a": 60, "code.b": 30, "code.empty": 0, "docs.a": 40}
 MIXTURE = {"code": 0.6, "docs": 0.4}
@@ -175,7 +175,7 @@ def test_the_processes_of_a_node_fetch_a_page_once_in_a_real_run(
     whole = Loader(tokens, TRAIN, MIXTURE)
     expected = [row.tobytes().hex() for n in range(12) for row in whole.batch(n).tokens]
     assert sorted(row for rows, _ in told for row in rows) == sorted(expected)
-    made = [shard for shard in tokens.shards if shard.name != HISTOGRAMS]
+    made = [shard for shard in tokens.shards if shard.name not in BESIDE]
     pages = sum(shard.object(".bin").size > 0 for shard in made)  # each shard is one page here
     for of_node in (told[:2], told[2:]):
         fetched = [count for _, count in of_node]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from llama_core.train.metrics.goodput import Pause, goodput
+from llama_core.train.metrics.goodput import Pause, goodput, told
 
 
 def record(step: int, at: float, seconds: float) -> dict[str, float]:
@@ -14,7 +14,15 @@ def test_a_restart_costs_what_was_lost_and_the_pause() -> None:
     found = goodput([record(1, 102, 2), record(2, 104, 2), record(3, 140, 2), record(4, 143, 2)])
     assert (found.effective, found.wall) == (8, 43)
     assert found.share == pytest.approx(8 / 43)
-    assert found.pauses == [Pause(3, 34), Pause(4, 1)]
+    assert found.pauses == [Pause(3, 34), Pause(4, 1)] and found.interruptions == []
+
+
+def test_interruptions_are_told_with_cause_and_cost() -> None:
+    killed = {"interruption": "rank 3 was killed by SIGKILL"}
+    found = goodput([record(1, 102, 2), record(2, 140, 2) | killed, record(3, 142, 2)])
+    assert found.interruptions == [Pause(2, 36, "rank 3 was killed by SIGKILL")]
+    assert told(found.interruptions) == "rank 3 was killed by SIGKILL, before step 2 (36 s)"
+    assert told(found.interruptions * 12).startswith("2 earlier ones; rank 3 was killed")
 
 
 def test_a_training_without_pauses_spends_all_its_time_on_steps() -> None:

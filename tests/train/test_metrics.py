@@ -2,6 +2,9 @@
 
 import json
 import math
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -40,7 +43,7 @@ def mesh(recipe: Recipe) -> Mesh:
     return Mesh.of(recipe.layout, World(0, 1, CPU))
 
 
-def take(metrics: Metrics, n: int, losses: list[float], norm: float = 1.0, **more: Any) -> bool:
+def take(metrics: Metrics, n: int, losses: list[float], norm: float = 1.0, **more: Any) -> None:
     """A step whose batch is 16 sequences of 64 tokens, in turn of each source, with a mean loss for each."""
     metrics.begin()
     for part in ("data", "passes", "optimizer"):
@@ -48,7 +51,7 @@ def take(metrics: Metrics, n: int, losses: list[float], norm: float = 1.0, **mor
     sources = np.arange(16) % 2
     rows = torch.tensor([64 * losses[s] for s in sources], dtype=torch.float32)
     gradients = torch.tensor(norm)
-    return metrics.step(n, rows, sources, gradients, gradients.isfinite(), **more)
+    metrics.step(n, rows, sources, gradients, gradients.isfinite(), **more)
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -69,11 +72,6 @@ def test_a_step_is_told_when_the_next_one_is_sent(metrics: Metrics, capsys: Any)
     metrics.seal()()
     [second] = told(capsys)
     assert second["step"] == 2 and second["validation/bits_per_byte/code"] == 1.5
-
-
-def test_the_wish_to_stop_is_known_a_step_later(metrics: Metrics) -> None:
-    assert take(metrics, 1, [1.0, 1.0], stopping=True) is False
-    assert take(metrics, 2, [1.0, 1.0], stopping=True) is True
 
 
 @pytest.mark.parametrize(("losses", "norm"), [([float("nan"), 1.0], 1.0), ([1.0, 1.0], float("inf"))])
@@ -152,9 +150,58 @@ def test_the_peak_is_that_of_the_device(
     assert peak_of(CPU, "bf16") is None
 
 
-def test_a_device_without_nvml_tells_no_energy() -> None:
+def test_a_device_without_a_counter_tells_no_energy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "POWERCAP", tmp_path / "none")
     meter = hardware.EnergyMeter(CPU)
     assert not meter.knows and meter.joules() == 0
+
+
+def test_a_gpu_tells_its_energy_until_it_does_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NVML as it is called: there is none without a GPU."""
+    counts = iter([5000, 7000, 7500])  # millijoules
+    nvml = ModuleType("pynvml")
+    nvml.nvmlInit = lambda: None  # type: ignore[attr-defined]
+    nvml.nvmlDeviceGetHandleByUUID = {"GPU-abc": 1}.__getitem__  # type: ignore[attr-defined]
+    nvml.nvmlDeviceGetTotalEnergyConsumption = lambda handle: next(counts)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(uuid="abc"))
+    meter = hardware.EnergyMeter(torch.device("cuda", 0))
+    assert meter.knows and [meter.joules(), meter.joules()] == [2.0, 0.5]
+    assert meter.joules() == 0 and not meter.knows
+
+
+def package(folder: Path, name: str, microjoules: int, most: int = 1_000_000_000) -> None:
+    """What Linux shows of a CPU package's energy counter."""
+    (folder / name).mkdir(exist_ok=True)
+    (folder / name / "energy_uj").write_text(f"{microjoules}\n")
+    (folder / name / "max_energy_range_uj").write_text(f"{most}\n")
+
+
+def test_cpus_tell_the_energy_of_all_packages_once_a_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware, "POWERCAP", tmp_path)
+    for name, energy in (("intel-rapl:0", 5_000_000), ("intel-rapl:1", 900_000_000), ("intel-rapl:0:0", 1)):
+        package(tmp_path, name, energy)
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    first = hardware.EnergyMeter(CPU)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    second = hardware.EnergyMeter(CPU)
+    package(tmp_path, "intel-rapl:0", 7_000_000)
+    package(tmp_path, "intel-rapl:1", 50_000_000)  # it was full, and began at 0 again
+    package(tmp_path, "intel-rapl:0:0", 700_000_000)  # a part of the first package
+    assert first.knows and first.joules() == 2 + 150 and first.joules() == 0
+    assert second.knows and second.joules() == 0
+
+
+def test_a_counter_that_only_root_may_read_tells_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware, "POWERCAP", tmp_path)
+    package(tmp_path, "intel-rapl:0", 5)
+    meter = hardware.EnergyMeter(CPU)
+    (tmp_path / "intel-rapl:0" / "energy_uj").unlink()
+    assert meter.joules() == 0 and not meter.knows
 
 
 def test_memory_holds_one_segment_however_many_steps_there_are(

@@ -46,7 +46,7 @@ def read(source_name: str, source: Dataset, raw: Raw) -> Iterator[Outcome]:
     builder = _builder(source)
     name, origin = _files(builder, source).get(raw.url, ("", ()))
     if _digest(raw.url, origin) != raw.digest:
-        raise InputError(f"{raw.url} has changed since this run planned it: run again")
+        raise InputError(f"{raw.url} has changed since this run planned it: run again with refresh=true")
     if isinstance(builder, Parquet):
         yield from _read_parquet(source_name, source, raw)
         return

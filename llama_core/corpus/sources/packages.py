@@ -140,7 +140,8 @@ def read(source_name: str, source: Packages, raw: Raw) -> Iterator[Outcome]:
     package = Package(raw.name, f"corpus.sources.{source_name}.packages")
     if package.digest != raw.digest:
         raise InputError(
-            f"{raw.name} of source {source_name} has changed since this run planned it: run again"
+            f"{raw.name} of source {source_name} has changed since this run planned it: run again with "
+            "refresh=true"
         )
     forbidden = package.forbidden()
     for _, file in sorted(package.files.items()):

@@ -108,7 +108,7 @@ def _check_unchanged(source: UrlSource, raw: Raw) -> None:
     """Raise InputError where what is known of a file without reading it is not what it was."""
     if raw.listed is None:
         if _identity(source, raw.url) != raw.digest:
-            raise InputError(f"{raw.url} has changed since this run planned it: run again")
+            raise InputError(f"{raw.url} has changed since this run planned it: run again with refresh=true")
     elif raw.listed.size is not None:
         fs, path = file_system_of(source, raw.url)
         size = _call(raw.url, lambda: fs.info(path))["size"]

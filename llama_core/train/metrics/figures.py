@@ -1,6 +1,6 @@
 """The figures of a step, which are summed over all processes while the next step is computed.
 
-They are one small vector: the wish to stop, what the process has used, and the tokens and the loss of each
+They are one small vector: what the process has used, and the tokens and the loss of each
 source. Nothing waits for the device or for another process until a step is read, and by then the device has
 the next one to do.
 """
@@ -18,7 +18,7 @@ from torch import Tensor
 from llama_core.train.metrics.clock import Laps
 from llama_core.train.parallel.mesh import Mesh
 
-OWN = ("stopping", "joules", "fetches", "saves", "wants_save")
+OWN = ("joules", "fetches", "saves", "wants_save")
 FIRST = (*OWN, "grad_norm", "skipped", "bad", "bad_ranks")
 
 
@@ -27,8 +27,6 @@ class StepFigures:
     """What all processes together tell of one step."""
 
     step: int
-    stopping: bool
-    """True if a process was asked to end."""
     grad_norm: float
     tokens: dict[str, int]
     """The number of targets of each source."""
@@ -50,6 +48,8 @@ class StepFigures:
     """The sum of the ranks of those: the rank, if there is one."""
     laps: Laps
     """The time of this process."""
+    paces: list[float]
+    """The seconds that each process has measured (see `pace`); empty where this step has none."""
 
     @property
     def loss(self) -> float:
@@ -79,22 +79,26 @@ class Figures:
         allowed: Tensor,
         laps: Laps,
         *,
-        stopping: bool = False,
         joules: float = 0.0,
         fetches: float = 0.0,
         saves: int = 0,
         wants_save: bool = False,
+        pace: float | None = None,
     ) -> None:
         """Send the figures of a step. `rows`: float32 (B,), as `passes.backward` returns them.
 
         `sources`: (B,), the number of each sequence's source; `grad_norm` and `allowed`, whether the step
-        makes an update: (), the same on all processes.
+        makes an update: (), the same on all processes. `pace`: the seconds that this process has measured, if
+        all of them have.
         """
         world = self._mesh.world
         of_source = torch.from_numpy(sources)[None, :] == torch.arange(len(self._sources))[:, None]
         tokens = of_source.sum(1) * (seq_len if self._counts else 0)
-        own = torch.tensor([stopping, joules, fetches, saves, wants_save], dtype=torch.float64)
-        told = torch.cat([own, tokens.double()])
+        paces = torch.zeros(0 if pace is None else world.size, dtype=torch.float64)
+        if pace is not None:
+            paces[world.rank] = pace
+        own = torch.tensor([joules, fetches, saves, wants_save], dtype=torch.float64)
+        told = torch.cat([own, paces, tokens.double()])
         told, one_hot = self._to_device(told), self._to_device(of_source.double())
         first = torch.stack([grad_norm.double(), (~allowed).double()])
         first = first if world.rank == 0 else torch.zeros_like(first)
@@ -121,10 +125,10 @@ class Figures:
             ready.wait()
         values, k = vector.tolist(), len(self._sources)
         first = dict(zip(FIRST, values))
-        tokens, nats = values[len(FIRST) : len(FIRST) + k], values[len(FIRST) + k :]
+        rest = values[len(FIRST) :]
+        paces, tokens, nats = rest[: len(rest) - 2 * k], rest[len(rest) - 2 * k : -k], rest[-k:]
         return StepFigures(
             step,
-            first["stopping"] > 0,
             first["grad_norm"],
             {name: int(n) for name, n in zip(self._sources, tokens)},
             dict(zip(self._sources, nats)),
@@ -136,6 +140,7 @@ class Figures:
             int(first["bad"]),
             int(first["bad_ranks"]),
             laps,
+            paces,
         )
 
     def _to_device(self, tensor: Tensor) -> Tensor:

@@ -4,17 +4,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from llama_core.train.metrics.names import SECONDS
+from llama_core.train.metrics.names import INTERRUPTION, SECONDS
 
 MOST = 10  # pauses that are kept
 
 
 @dataclass(frozen=True)
 class Pause:
-    """The time before a step in which no step that counts was made: a restart, a save, a validation."""
+    """The time before a step in which no step that counts was made: a restart, a save, a validation.
+
+    `cause`: what interrupted the training, where its record tells it. The time has the steps that were lost.
+    """
 
     step: int
     seconds: float
+    cause: str = ""
 
 
 @dataclass
@@ -26,6 +30,8 @@ class Goodput:
     wall: float = 0.0
     pauses: list[Pause] = field(default_factory=list)
     """The longest pauses, by step."""
+    interruptions: list[Pause] = field(default_factory=list)
+    """The pauses with a cause, by step."""
 
     @property
     def share(self) -> float:
@@ -45,7 +51,10 @@ def goodput(records: Iterable[dict[str, Any]]) -> Goodput:
         seconds = seconds_of(record)
         began = record["time"] - seconds
         if before is not None:
-            pauses.append(Pause(record["step"], max(0.0, began - before)))
+            pause = Pause(record["step"], max(0.0, began - before), record.get(INTERRUPTION, ""))
+            pauses.append(pause)
+            if pause.cause:
+                found.interruptions.append(pause)
             pauses = sorted(pauses, key=lambda pause: -pause.seconds)[:MOST]
             found.wall += record["time"] - before
         else:
@@ -54,3 +63,10 @@ def goodput(records: Iterable[dict[str, Any]]) -> Goodput:
         before = record["time"]
     found.pauses = sorted((p for p in pauses if p.seconds > 0), key=lambda pause: pause.step)
     return found
+
+
+def told(interruptions: list[Pause]) -> str:
+    """Return interruptions as text, each with its cause and its cost; of many the last ones."""
+    some = interruptions[-MOST:]
+    more = f"{len(interruptions) - MOST} earlier ones; " if len(interruptions) > MOST else ""
+    return more + "; ".join(f"{p.cause}, before step {p.step} ({p.seconds:.0f} s)" for p in some)

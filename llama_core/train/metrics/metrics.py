@@ -18,6 +18,7 @@ from llama_core.train.metrics.clock import Clock
 from llama_core.train.metrics.figures import Figures, StepFigures
 from llama_core.train.metrics.hardware import EnergyMeter, peak_memory
 from llama_core.train.metrics.names import LOSS, SECONDS
+from llama_core.train.metrics.pace import Paces, Probe
 from llama_core.train.metrics.record import Record
 from llama_core.train.metrics.utilization import Utilization, peak_of
 from llama_core.train.optimizer import lr_at
@@ -53,10 +54,12 @@ class Metrics:
         self._utilization = Utilization(recipe, vocab_size, peak)
         self._record = Record(step, newest)
         self._open: dict[str, Any] = {}  # the record of the newest step that was read
+        self._next: dict[str, Any] = {}  # what the record after it has besides
         self._seconds: float | None = None  # that a step takes, smoothed
         self._fetches = 0
         self._settled = True
         self._clock = Clock(mesh.world.device)
+        self._probe, self._paces, self._log_every = Probe(mesh.world.device), Paces(), recipe.run.log_every
         self.loss = math.nan
         """The loss of the newest step that was read and made an update."""
         self.saves = 0
@@ -83,23 +86,23 @@ class Metrics:
         sources: NDArray[np.int64],
         grad_norm: Tensor,
         allowed: Tensor,
-        stopping: bool = False,
         fetches: int = 0,
         saves: int = 0,
         wants_save: bool = False,
-    ) -> bool:
+    ) -> None:
         """Take the figures of step `n` (1 is the first), and read those of the step before.
 
-        Returns whether a process was asked to end, in the step before or earlier. `fetches`: the pages that
-        this process has fetched so far; `saves`, `wants_save`: what its `Saver` tells.
+        `fetches`: the pages that this process has fetched so far; `saves`, `wants_save`: what its `Saver`
+        tells.
         """
         fetched, self._fetches = fetches - self._fetches, fetches
+        pace = self._probe.seconds() if n % self._log_every == 0 and self._mesh.world.size > 1 else None
         self._figures.send(
             n, rows, sources, self._cfg.seq_len, grad_norm, allowed, self._clock.step(),
-            stopping=stopping, joules=self._energy.joules(), fetches=fetched, saves=saves,
-            wants_save=wants_save,
+            joules=self._energy.joules(), fetches=fetched, saves=saves, wants_save=wants_save,
+            pace=pace,
         )  # fmt: skip
-        return self._read(keep=1)
+        self._read(keep=1)
 
     def settle(self) -> None:
         """Read all steps. Call this before anything is made of the weights."""
@@ -111,6 +114,10 @@ class Metrics:
         if self._open:
             self._open |= values
 
+    def add_to_next(self, values: dict[str, Any]) -> None:
+        """Add to the record of the next step: what was done before it began."""
+        self._next |= values
+
     def seal(self) -> Callable[[], Object | None]:
         """End a segment of the record after all steps that were read, on rank 0.
 
@@ -120,20 +127,20 @@ class Metrics:
         self._record.seal()
         return self._record.publish
 
-    def _read(self, keep: int) -> bool:
+    def _read(self, keep: int) -> None:
         """Read all steps but the newest `keep`."""
-        stopping = False
         while len(self._figures) > keep:
             self._close()
             figures = self._figures.read()
-            stopping = stopping or figures.stopping
             self.saves, self.wants_save = figures.saves, self.wants_save or figures.wants_save
             self._check(figures)
+            if figures.paces and self._mesh.world.rank == 0:
+                self._paces.note(figures.step, figures.paces)
             if self._mesh.world.rank == 0:
-                self._open = self._record_of(figures)
+                self._open = self._record_of(figures) | self._next
+                self._next = {}
         if keep:
             self._close()
-        return stopping
 
     def _check(self, figures: StepFigures) -> None:
         """Tell of a step that made no update, and note whether there were too many of them in a row."""

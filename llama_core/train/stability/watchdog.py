@@ -18,13 +18,12 @@ from contextlib import suppress
 import torch
 
 from llama_core.exit import leave
+from llama_core.program import HUNG
 from llama_core.step import Step
 from llama_core.store import Store
-from llama_core.train.distributed import World
 
 log = logging.getLogger(__name__)
 FOLDER = "hangs"
-FAILED = 1  # the exit code: the job is started again
 PATIENCE = 30.0  # seconds that the store has for what is written, and the interpreter to let us write it
 
 
@@ -36,14 +35,16 @@ def folder_of(root: Store, step_name: str) -> Store:
 class Watchdog:
     """Ends this process where `beat` was not called for `seconds`: a context manager.
 
-    The beat is of the training loop: a step, a save or a validation has ended. Where the interpreter itself
+    Each beat says that the training has come further: the processes have met, a checkpoint is loaded, a step,
+    a save or a validation has ended. `rank`: the number of this process, which may not have met the others
+    yet. Where the interpreter itself
     is stuck, so that no thread of Python runs, C code writes the stacks to the log and ends the process.
     """
 
-    def __init__(self, step: Step, world: World, seconds: float, end: Callable[[], None] | None = None):
+    def __init__(self, step: Step, rank: int, seconds: float, end: Callable[[], None] | None = None):
         self._store = folder_of(step.root, step.name).at(step.attempt)
-        self._world, self._seconds = world, seconds
-        self._end = end or (lambda: leave(FAILED))
+        self._rank, self._seconds = rank, seconds
+        self._end = end or (lambda: leave(HUNG))
         self._n, self._last = 0, time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -73,7 +74,7 @@ class Watchdog:
         told = stacks()
         log.error(
             "rank %d comes no further in step %d, for %.0f s: it ends, and the job starts again\n%s",
-            self._world.rank, self._n, self._seconds, told,
+            self._rank, self._n, self._seconds, told,
         )  # fmt: skip
         writer = threading.Thread(target=self._write, args=(told,), daemon=True)
         writer.start()
@@ -81,10 +82,10 @@ class Watchdog:
         self._end()
 
     def _write(self, told: str) -> None:
-        name = f"step-{self._n}.rank{self._world.rank}"
+        name = f"step-{self._n}.rank{self._rank}"
         with suppress(Exception):
             self._store.publish_bytes(f"{name}.txt", told.encode())
-        if self._world.device.type == "cuda":
+        if torch.cuda.is_initialized():
             with suppress(Exception):
                 recorded = torch._C._distributed_c10d._dump_nccl_trace_json()  # type: ignore[attr-defined]
                 self._store.publish_bytes(f"{name}.nccl.json", recorded)

@@ -14,7 +14,7 @@ from llama_core.corpus import ingest
 from llama_core.corpus.decontaminate import evaluation_sets
 from llama_core.corpus.recipe import Files, GitHub, Packages, Source
 from llama_core.errors import InputError, LlamaError, StoreError
-from llama_core.evaluate.tasks import check
+from llama_core.evaluate.planned import check
 from llama_core.store import Store
 
 pytestmark = pytest.mark.timeout(30)

@@ -23,7 +23,7 @@ from llama_core.artifact import Artifact
 from llama_core.corpus import ingest
 from llama_core.corpus.recipe import C4, CommonCrawl, Dataset, Files, Source, Wikipedia
 from llama_core.errors import InputError, LlamaError, StoreError
-from llama_core.evaluate.tasks import read_questions
+from llama_core.evaluate import planned
 from llama_core.store import Store
 
 TEXT = "A text that is long enough to be kept by the source, and says little. " * 8
@@ -208,7 +208,7 @@ def test_a_server_that_stays_away_is_a_clear_error_within_the_bound(
     with pytest.raises(StoreError, match=said):
         Store(server).exists("a.jsonl")
     with pytest.raises(StoreError, match=said):
-        read_questions("arc_easy", server)
+        planned.check(server, ["arc_easy"])
     assert time.monotonic() - begun < 8
 
 

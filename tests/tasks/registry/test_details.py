@@ -25,7 +25,16 @@ HELD_OUT = {"bits_per_byte": 2.5, "unigram_bits_per_byte": 3.0, "ratio": 0.833}
 FACTS = {
     "heldout": {"code": HELD_OUT, "docs": HELD_OUT | {"bits_per_byte": 2.75}},
     "tasks": {
-        "hellaswag": {"status": "done", "score": 0.3125, "metric": "acc_norm", "n": 80},
+        "hellaswag": {"status": "done", "score": 0.3125, "stderr": 0.05, "metric": "by characters", "n": 80},
+        "gsm8k:maj1@100": {
+            "status": "done",
+            "score": 0.25,
+            "stderr": 0.05,
+            "metric": "maj1@4",
+            "n": 80,
+            "cut": 3,
+            "figures": {'by "Answer:"': 0.125},
+        },
         "arc_easy": {"status": "not run", "reason": "no files"},
     },
 }
@@ -34,7 +43,7 @@ FACTS = {
 @pytest.fixture
 def scored(model: Model, trained: Trained) -> Model:
     """A model with scores, and with the corpus and tokens that it was trained on."""
-    step = Step(model.run.store, "evaluate", 1, {"of": "a test"}, {"data/hellaswag": f"h.jsonl:9:{'a' * 64}"})
+    step = Step(model.run.store, "evaluate", 1, {"of": "a test"}, {"data/hellaswag": "a" * 64})
     model.evaluation = step.commit([], facts=FACTS)
     model.lineage = dict(trained.inputs)
     return model
@@ -46,8 +55,17 @@ def test_a_version_shows_at_a_glance_what_it_is(scored: Model) -> None:
     text = version.description
     assert len(text) <= LONGEST
     head = text.splitlines()[0]
-    assert "M parameters" in head and "code 2.500, docs 2.750; hellaswag 31.2" in head
-    for said in ("A base model", "| code", "80 questions", "no files", "Licences", "not run", "tasks.trace"):
+    assert "M parameters" in head and "code 2.500, docs 2.750; hellaswag 31.2; gsm8k:maj1@100 25.0" in head
+    for said in (
+        "A base model",
+        "| code",
+        "80 items",
+        "3 prompts cut",
+        "no files",
+        "Licences",
+        "not run",
+        "tasks.trace",
+    ):
         assert said in text, said
     assert "](#/experiments/" in text, "links that MLflow's page follows"
     assert "models:/llama-micro@candidate" in api.get_registered_model("llama-micro").description
@@ -62,6 +80,8 @@ def test_scores_are_metrics_of_the_run_and_of_a_logged_model_that_names_the_vers
         "evaluation/bits_per_byte/code": 2.5,
         "evaluation/bits_per_byte/docs": 2.75,
         "evaluation/hellaswag": 0.3125,
+        "evaluation/gsm8k/maj1_at_100": 0.25,
+        "evaluation_figures/gsm8k/maj1_at_100/by _Answer:_": 0.125,
     }
     logged = api.get_logged_model(api.get_model_version("llama-micro", "1").tags[MODEL_TAG])
     assert {m.key: m.value for m in logged.metrics} == wanted

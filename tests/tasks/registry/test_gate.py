@@ -15,7 +15,9 @@ from tasks.run import Run
 
 HELLASWAG = Measure(0.30, 0.02, True, "questions", "hellaswag")
 CODE = Measure(2.5, 0.0, False, "text", "heldout")
-CHAMPION = {"hellaswag": HELLASWAG, "held-out code": CODE}
+QUIZ = Measure(0.20, 0.02, True, "quiz", "gsm8k:greedy")
+VOTED = Measure(0.25, 0.02, True, "quiz", "gsm8k:maj1@100")
+CHAMPION = {"hellaswag": HELLASWAG, "held-out code": CODE, "gsm8k:greedy": QUIZ, "gsm8k:maj1@100": VOTED}
 
 
 @pytest.mark.parametrize(
@@ -34,6 +36,8 @@ CHAMPION = {"hellaswag": HELLASWAG, "held-out code": CODE}
             "not compared on hellaswag",
         ),
         ({}, ["arc_easy", "hellaswag"], False, "not compared on arc_easy"),
+        ({"gsm8k:maj1@100": replace(VOTED, value=0.21)}, ["gsm8k"], False, "worse on gsm8k:maj1@100"),
+        ({"gsm8k:maj1@100": replace(VOTED, value=0.21)}, ["gsm8k:greedy"], True, "not worse on gsm8k:greedy"),
     ],
 )
 def test_a_version_passes_where_nothing_named_is_worse_beyond_the_error(
@@ -53,7 +57,7 @@ def scored(model: Model, accuracy: float, bits: float) -> Model:
     held_out = {"bits_per_byte": bits, "unigram_bits_per_byte": 3.0, "ratio": bits / 3}
     hellaswag = {"status": "done", "score": accuracy, "stderr": 0.02, "metric": "acc_norm", "n": 80}
     facts: dict[str, Any] = {"heldout": {"code": held_out}, "tasks": {"hellaswag": hellaswag}}
-    inputs = {"data/hellaswag": "h.jsonl:9:" + "a" * 64, "train": f"{accuracy} {bits}"}
+    inputs = {"data/hellaswag": "a" * 64, "train": f"{accuracy} {bits}"}
     model.evaluation = Step(model.run.store, "evaluate", 1, {}, inputs).commit(
         [], digest=f"{accuracy} {bits}", facts=facts
     )
@@ -105,6 +109,9 @@ def test_null_leaves_the_champion_to_people(model: Model) -> None:
 
 
 def test_a_gate_that_nothing_scores_is_refused_with_the_recipe() -> None:
-    assert load_recipe("micro", {"register.gate": ["heldout", "hellaswag"]}).register_.gate
-    with pytest.raises(RecipeError, match=r"register\.gate names 'boolq': heldout, hellaswag, arc_easy"):
-        load_recipe("micro", {"register.gate": ["boolq"]})
+    named = {"register.gate": ["heldout", "hellaswag", "race_high"]}
+    assert load_recipe("micro", named).register_.gate
+    tasks = {"evaluate.tasks": ["hellaswag", "reading"]}
+    assert load_recipe("micro", named | tasks).register_.gate
+    with pytest.raises(RecipeError, match=r"register\.gate names 'boolq': heldout, hellaswag, race_middle, "):
+        load_recipe("micro", {"register.gate": ["boolq"]} | tasks)

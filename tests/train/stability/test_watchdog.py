@@ -3,19 +3,16 @@
 import threading
 import time
 
-import torch
-
 from llama_core.step import Step
 from llama_core.store import Store
-from llama_core.train.distributed import World
 from llama_core.train.stability.watchdog import Watchdog, folder_of
 
-WORLD = World(3, 8, torch.device("cpu"))
+RANK = 3
 
 
 def test_a_process_that_is_stuck_writes_its_stacks_and_ends(store: Store, caplog) -> None:
     step, ended = Step(store, "train", 1, {}), threading.Event()
-    with Watchdog(step, WORLD, 0.3, ended.set) as watchdog:
+    with Watchdog(step, RANK, 0.3, ended.set) as watchdog:
         for n in range(1, 6):
             watchdog.beat(n)
             time.sleep(0.1)
@@ -32,12 +29,12 @@ def test_a_store_that_hangs_does_not_keep_a_stuck_process(store: Store, monkeypa
     monkeypatch.setattr("llama_core.train.stability.watchdog.PATIENCE", 0.2)
     monkeypatch.setattr(Store, "publish_bytes", lambda *_: time.sleep(60))
     ended = threading.Event()
-    with Watchdog(Step(store, "train", 1, {}), WORLD, 0.1, ended.set):
+    with Watchdog(Step(store, "train", 1, {}), RANK, 0.1, ended.set):
         assert ended.wait(10)
 
 
 def test_a_training_that_ends_is_left_alone(store: Store) -> None:
     ended = threading.Event()
-    with Watchdog(Step(store, "train", 1, {}), WORLD, 0.2, ended.set):
+    with Watchdog(Step(store, "train", 1, {}), RANK, 0.2, ended.set):
         pass
     assert not ended.wait(0.5) and folder_of(store, "train/x").list() == []

@@ -31,7 +31,7 @@ m: hypersetup lstset tikzset usetikzlibrary pgfplotsset sisetup hyphenation step
 *ommm: rowcolors
 m: phantom hphantom vphantom markright newsavebox newlength newdimen usebox pagenumbering theoremstyle date
 m: author affiliation address affil institute email keywords pacs preprint subjclass thanksref orcid
-m: cntext hypertarget setstretch linespread selectlanguage urlstyle ccsdesc
+m: cntext hypertarget setstretch linespread urlstyle ccsdesc
 m: Needspace needspace lhead rhead lfoot rfoot chead cfoot setcopyright acmDOI
 m: acmYear acmConference acmISBN settopmatter listoffixmes DOI doi arxivnumber PACS received accepted
 m: revised published altaffilmark bibinfo corref cortext fnref tnoteref tnotetext graphicalabstract
@@ -51,7 +51,7 @@ mmm: definecolor addcontentsline contentsline titlespacing titlespacing* Declare
 mm: addtocontents colorlet hypercolor
 om: bookmark href comment fxnote fxwarning fxerror fxfatal pdfcomment deleted remove rowfont
 om: chdeleted chcomment
-m: message errmessage wlog typeout showthe hhline Xhline cdashline DIFdel DIFdelFL addeditor
+m: sout st xout mark message errmessage wlog typeout showthe hhline Xhline cdashline DIFdel DIFdelFL addeditor
 m: shorthandoff shorthandon useshorthands languageshorthands value
 m: setremarkmarkup setdeletedmarkup setaddedmarkup setauthormarkup
 mm: PackageWarning ClassWarning Xcline
@@ -60,7 +60,7 @@ o: footnotemark linebreak nolinebreak nopagebreak allowdisplaybreaks
 o: hyperref twocolumn printindex listoftodos
 omm: rule pdfbookmark
 mo: newcounter scalebox
-m: raisebox cline ding symbol fontfamily fontseries fontshape fontencoding selectlanguage foreignlanguage
+m: raisebox cline ding symbol fontfamily fontseries fontshape fontencoding
 mmmm: usefont
 m: cline rotate tablewidth tabletypesize tablecolumns tablerefs tablenum tablenotemark notetoeditor
 m: figurenum tablenotetext dataset object facility software
@@ -101,7 +101,7 @@ opm: cmidrule
 FONTS = words(
     r"\emph \textbf \textit \texttt \textsc \textrm \textsf \textsl \textmd \textup \textnormal \text "
     r"\mbox \fbox \underline \uline \ul \uppercase \lowercase \MakeUppercase \MakeLowercase \bf "
-    r"\it \em \sc \sl \tt \rm \sf \bfseries \itshape \scshape \ttfamily \rmfamily \sffamily \st \sout "
+    r"\it \em \sc \sl \tt \rm \sf \bfseries \itshape \scshape \ttfamily \rmfamily \sffamily "
     r"\textsubscript \large \small \footnotesize \normalsize \Large"
 )
 # Boxes of plain TeX: their size is left out, and their text stays.
@@ -242,7 +242,6 @@ ENVIRONMENT_ARGUMENTS = {
     "spacing": "m",
     "CJK": "mm",
     "CJK*": "mm",
-    "otherlanguage": "m",
     "algorithm": "o",
     "algorithm*": "o",
     "algorithmic": "o",

@@ -17,7 +17,7 @@ _BEFORE_BABEL = re.compile(
     r"\\usepackage\s*\{(n?german)\}|\\documentstyle\s*\[(?:[^]]{0,200},)?\s*(n?german)\b[^]]{0,200}\]"
 )
 # The code of each language that babel or polyglossia loads by name; dialects are not told apart.
-_LANGUAGES = {
+LANGUAGES = {
     "austrian": "de", "naustrian": "de", "swissgerman": "de", "nswissgerman": "de",
     "french": "fr", "francais": "fr", "frenchb": "fr", "german": "de", "ngerman": "de", "spanish": "es",
     "italian": "it", "portuguese": "pt", "portuges": "pt", "brazil": "pt", "brazilian": "pt", "russian": "ru",
@@ -75,6 +75,6 @@ def language_of(text: str) -> str:
     if found := _BABEL.findall(code) or _POLYGLOSSIA.findall(code) or _of_class(code):
         options = [option.strip().partition("=")[-1] or option.strip() for option in found[-1].split(",")]
         for option in reversed(options):
-            if option in _LANGUAGES:
-                return _LANGUAGES[option]
+            if option in LANGUAGES:
+                return LANGUAGES[option]
     return "en"

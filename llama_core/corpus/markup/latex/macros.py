@@ -9,14 +9,16 @@ import posixpath
 from collections.abc import Callable, Collection, Mapping
 
 from llama_core.corpus.markup.latex.commands import BOXES, words
+from llama_core.corpus.markup.latex.comparisons import COMPARISONS, number
 from llama_core.corpus.markup.latex.definitions import Definitions, Frozen, Macro, fill
-from llama_core.corpus.markup.latex.files import BundleFiles
+from llama_core.corpus.markup.latex.files import BundleFiles, language_of
 from llama_core.corpus.markup.latex.lexer import COMMENTS, Lexer
 from llama_core.corpus.markup.latex.packages.acronym_list import Acronyms
 from llama_core.corpus.markup.latex.packages.conditions import CONDITIONS
+from llama_core.corpus.markup.latex.packages.shorthands import SWITCHES, Shorthands
 from llama_core.corpus.markup.latex.primitives import register
 
-# The commands that are obeyed here, by kind: `_OBEYED` says what is done for each. Prefixes are left out.
+# The commands that are obeyed here (`_OBEYED`), by kind. Prefixes are left out.
 _PREFIXES = words("\\long \\global \\outer \\protected \\relax \\expandafter \\noexpand \\protect")
 _DEFINES = words("\\def \\gdef \\edef \\xdef")
 _AMS_DEFINES = words("\\define \\redefine")
@@ -58,6 +60,7 @@ class Expander(Definitions):
         self.missing: list[str] = []
         self.math = False
         self.acronyms = Acronyms.of(files)
+        self.shorthands = Shorthands(language_of(files[main]))
         self._registers: set[str] = set()
         self._comments = set(COMMENTS)
         self._setters: dict[str, tuple[str, bool]] = {}  # what \nametrue and \namefalse set
@@ -77,7 +80,7 @@ class Expander(Definitions):
             if name in self.macros:
                 self._expand(self.macros[name])
             elif name[-1] == "}" and (name.startswith(("\\begin{", "\\end{"))):
-                if not (self._expand_environment(name) or self._is_inner(name)):
+                if not (self._expand_environment(name) or self._is_inner(name) or self._obey(name)):
                     return token
             elif not self._obey(name):
                 return token
@@ -310,10 +313,8 @@ class Expander(Definitions):
     def _condition(self, name: str) -> None:
         if name in self.flags:
             holds = self.flags[name]
-        elif name == "\\ifx":
-            holds = self._same(self.single(), self.single())
-        elif name == "\\ifdefined":
-            holds = self.single() in self.macros
+        elif decide := COMPARISONS.get(name):
+            holds = decide(self)
         else:
             holds = name == "\\iftrue" or (name == "\\ifmmode" and self.math)
         if holds:
@@ -333,13 +334,15 @@ class Expander(Definitions):
         name, yes, no = self.word(), self.argument(), self.argument()
         self.put_back(yes if self._find(name) else no)
 
-    def _same(self, first: str, second: str) -> bool:
-        """Tell whether two tokens mean the same, as \\ifx does."""
-        a, b = self.macros.get(first), self.macros.get(second)
-        return a == b if a or b else first == second
+    def _case(self) -> None:
+        """Read the branch of a number: `\\ifcase 1 none\\or one\\else more\\fi`."""
+        if (case := number(self)) != 0:
+            self._skip_branch(to_else=True, cases=max(0, case or 0))
+        else:
+            self._branches += 1
 
-    def _skip_branch(self, to_else: bool) -> None:
-        """Skip to the \\fi of this conditional, or to its \\else, but no further than the end of the file."""
+    def _skip_branch(self, to_else: bool, cases: int = 0) -> None:
+        """Skip to the \\fi of a conditional, its \\else or one of its \\or (`cases`: which), in this file."""
         depth, frames = 0, len(self._frames)
         while (token := self.raw()) is not None:
             if len(self._frames) < frames:
@@ -352,9 +355,11 @@ class Expander(Definitions):
                 if depth == 0:
                     return
                 depth -= 1
-            elif name == "\\else" and depth == 0 and to_else:
-                self._branches += 1
-                return
+            elif depth == 0 and name in ("\\else", "\\or"):
+                cases -= name == "\\or"
+                if to_else and (name == "\\else" or cases == 0):
+                    self._branches += 1
+                    return
             elif name.startswith("\\if") and name not in CONDITIONS:
                 depth += name in self.flags or name in _CONDITIONS or name.startswith("\\if@")
 
@@ -375,12 +380,14 @@ _OBEYED: dict[str, Callable[[Expander, str], None]] = {
     **dict.fromkeys(words("\\newenvironment \\renewenvironment"), lambda e, name: e._new_environment()),
     **dict.fromkeys(words("\\else \\or"), lambda e, name: e._else()),
     **CONDITIONS,
+    **dict.fromkeys(SWITCHES, lambda e, name: SWITCHES[name](e, e.shorthands)),
     "\\IfFileExists": lambda e, name: e._if_file(),
     **dict.fromkeys(_AMS_DEFINES, lambda e, name: e._ams_define()),
     "\\predefine": lambda e, name: e._predefine(),
     "\\let": lambda e, name: e._let(),
     "\\newif": lambda e, name: e._new_if(),
     "\\fi": lambda e, name: e._fi(),
+    "\\ifcase": lambda e, name: e._case(),
     "\\DeclareMathOperator": lambda e, name: e._new_operator(),
     "\\makeatletter": lambda e, name: e.lexer.at_is_letter(True),
     "\\makeatother": lambda e, name: e.lexer.at_is_letter(False),

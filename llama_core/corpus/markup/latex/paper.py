@@ -19,13 +19,11 @@ from functools import partial
 
 from llama_core.corpus.markup.latex import commands, symbols
 from llama_core.corpus.markup.latex.citations import Citations
-from llama_core.corpus.markup.latex.files import language_of
 from llama_core.corpus.markup.latex.lexer import PAR, Listing, Verbatim
 from llama_core.corpus.markup.latex.macros import Expander
 from llama_core.corpus.markup.latex.math import read_formula
 from llama_core.corpus.markup.latex.packages import algorithms
 from llama_core.corpus.markup.latex.packages.obeyed import OBEYED
-from llama_core.corpus.markup.latex.packages.shorthands import Shorthands
 from llama_core.corpus.markup.latex.plain import PlainTex
 from llama_core.corpus.markup.latex.text import accented, citation, reference, resolve, typed
 
@@ -64,7 +62,6 @@ class _Renderer(PlainTex):
     def __init__(self, files: Mapping[str, str], main: str):
         super().__init__(files, main)
         self._citations = Citations(files, main)
-        self._shorthands = Shorthands(language_of(files[main]))
         self._title = ""
 
     def paper(self) -> Paper:
@@ -96,10 +93,10 @@ class _Renderer(PlainTex):
             elif first in "~\n":
                 self._out.write(" ")
             elif first != "#":
-                if token[-1] == '"' and self._shorthands.on and tokens.peek() == "~":
+                if token[-1] == '"' and tokens.shorthands.on and tokens.peek() == "~":
                     tokens.raw()
                     token = f"{token[:-1]}-"
-                self._out.write(typed(self._shorthands.typed(token)))
+                self._out.write(typed(tokens.shorthands.typed(token)))
 
     # --- commands
 

@@ -57,6 +57,7 @@ _EXTERNAL = re.compile(
 )
 _QUOTED_LABEL = re.compile(r"(\[(?:https?:|ftp:)?//[^\s\[\]<>']*+)(?='')")  # it ends the address
 _BARE = re.compile(r"\b(?:https?|ftp)://[^\s\[\]<>|\"\x03]+")
+_BRACKETED = re.compile(rf"<({_BARE.pattern})>")
 _MARKUP = re.compile(r"''|\{\{|\}\}")  # what ends an address in a citation
 _SWITCH = re.compile(rf"__(?!_)(?:(?i:{'|'.join(sorted(SWITCHES))})|{'|'.join(sorted(CASED_SWITCHES))})__")
 _LEFT_OPEN = re.compile(r"\{\{+|\}\}+|\[\[+|\]\]+")
@@ -123,6 +124,7 @@ def _inline(text: str) -> str:
     text = _QUOTED_LABEL.sub(r"\1 ", text)
     text = unquote(_SUPERSCRIPT.sub(_power, text)).replace(APART, "")
     text = _EXTERNAL.sub(lambda found: (found[1] or found[2] or "").strip() or HOLE, text)
+    text = _BRACKETED.sub(r"\1", text)
     text = _BARE.sub(lambda found: HOLE + found[0][len(_address(found[0])) :], text)
     text = _TAG.sub(_instead_of_tag, text)
     text = _SWITCH.sub(HOLE, text)

@@ -189,6 +189,19 @@ def test_comments_go_and_percent_signs_stay() -> None:
          "\\iftoggle{long}{long}{short} \\iftoggle{x}{text}{b}", "long text"),
         ("\\newif\\iflong\\longtrue\\newbool{draft}\\booltrue{draft}",
          "\\ifbool{long}{long}{short} \\ifdraft draft\\else final\\fi", "long draft"),
+        ("\\def\\version{2}", "\\ifnum\\version=2 two\\else other\\fi, \\ifnum 3>\\version more\\fi, "
+         "\\ifnum-1<0 less\\else no\\fi, \\ifnum\\pageno>1 page\\else first\\fi", "two, more, less, first"),
+        ("\\def\\n{1}", "\\ifcase\\n zero\\or one\\or two\\else many\\fi, \\ifcase 0 zero\\or one\\fi, "
+         "\\ifcase 7 zero\\or one\\else many\\fi, \\ifcase 2 a\\or \\ifcase 0 x\\or y\\fi\\or b\\fi",
+         "one, zero, many, b"),
+        ("", "\\ifdim 1cm>10pt long\\else short\\fi, \\ifdim 2in=5cm same\\else not\\fi, "
+         "\\ifdim\\hsize<1pt narrow\\else wide\\fi", "long, not, wide"),
+        ("\\def\\known{}", "\\ifcsname known\\endcsname there\\else not\\fi, "
+         "\\ifcsname other\\endcsname there\\else not\\fi, \\ifdefined\\known yes\\fi", "there, not, yes"),
+        ("\\def\\form{d}", "\\if d\\form draft\\else final\\fi, \\if\\form f final\\else draft\\fi, "
+         "\\ifodd 3 odd\\else even\\fi, \\ifodd 4 odd\\else even\\fi", "draft, draft, odd, even"),
+        ("\\newcommand\\pick[1]{\\ifnum#1=1 one\\else\\ifnum#1=2 two\\else more\\fi\\fi}",
+         "\\pick1 \\pick{2} \\pick3", "one two more"),
         ("\\newcommand{\\todo}[1]{}", "Keep\\todo{fix \\emph{this}} it.", "Keep it."),
     ],
 )  # fmt: skip

@@ -80,6 +80,7 @@ def test_a_list_template_has_lines_of_its_own(wikitext: str, expected: str) -> N
     ("wikitext", "expected"),
     [
         ("See http://a.example/b_(c), (http://a.example/d) or http://a.example/e_(f)_g.", "See, or."),
+        ("See <http://a.example/b>, or (<http://a.example/c>).", "See, or."),
         ("At (http://a.example/b_(c)) or (see http://a.example/d).", "At or (see)."),
         ("At http://a.example/b_(c) and ''http://a.example/d''.", "At and."),
         ("Here http://a.example/x_(y)\n(see: http://a.example/z).", "Here\n(see)."),

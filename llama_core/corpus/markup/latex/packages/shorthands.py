@@ -1,7 +1,10 @@
 """What babel makes of a quote before another character: `"a` is ä in German, and `"-` may be parted."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
+
+from llama_core.corpus.markup.latex.definitions import Definitions
+from llama_core.corpus.markup.latex.files import LANGUAGES
 
 _COMMON = {"-": "", "=": "-", "|": "", "/": "/"}
 _GERMAN = _COMMON | {
@@ -22,15 +25,59 @@ _PATTERNS = {
 
 
 class Shorthands:
-    """The shorthands of a language: `typed` puts what they stand for in their places."""
+    """The shorthands of the language that a text is in: `typed` puts what they stand for in their places."""
 
     def __init__(self, language: str):
-        self._pattern = _PATTERNS.get(language)
-        self._table: Mapping[str, str] = _QUOTED.get(language, {})
-        self.on = self._pattern is not None
+        self._languages = [language]
+
+    @property
+    def on(self) -> bool:
+        """Whether the language has any."""
+        return self._languages[-1] in _PATTERNS
 
     def typed(self, text: str) -> str:
         """Return a text with its shorthands replaced."""
-        if not self.on or '"' not in text or self._pattern is None:
+        if '"' not in text or not self.on:
             return text
-        return self._pattern.sub(lambda found: self._table.get(found[1], ""), text)
+        table = _QUOTED[self._languages[-1]]
+        return _PATTERNS[self._languages[-1]].sub(lambda found: table.get(found[1], ""), text)
+
+    def select(self, name: str) -> None:
+        """Go on in the language that babel has by this name."""
+        self._languages[-1] = LANGUAGES.get(name.strip(), "")
+
+    def begin(self, name: str) -> None:
+        """Begin a passage in another language."""
+        self._languages.append(LANGUAGES.get(name.strip(), ""))
+
+    def end(self) -> None:
+        """End the last passage that was begun."""
+        if len(self._languages) > 1:
+            self._languages.pop()
+
+
+def _passage(reader: Definitions, shorthands: Shorthands) -> None:
+    """Read `\\foreignlanguage{german}{"Uber}`, and put back its text as it is printed."""
+    reader.option()
+    shorthands.begin(reader.word())
+    if reader.peek() == "{":
+        reader.put_back(
+            [shorthands.typed(t) if type(t) is str and t[0] != "\\" else t for t in reader.argument()]
+        )
+    shorthands.end()
+
+
+def _begin(reader: Definitions, shorthands: Shorthands) -> None:
+    reader.option()
+    shorthands.begin(reader.word())
+
+
+# What is done where the language changes.
+SWITCHES: dict[str, Callable[[Definitions, Shorthands], None]] = {
+    "\\selectlanguage": lambda reader, shorthands: shorthands.select(reader.word()),
+    "\\foreignlanguage": _passage,
+    "\\begin{otherlanguage}": _begin,
+    "\\begin{otherlanguage*}": _begin,
+    "\\end{otherlanguage}": lambda reader, shorthands: shorthands.end(),
+    "\\end{otherlanguage*}": lambda reader, shorthands: shorthands.end(),
+}

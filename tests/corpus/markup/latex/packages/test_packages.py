@@ -169,7 +169,7 @@ def test_an_acronym_of_the_abstract_is_in_full_in_the_text_again() -> None:
         ("trackchanges", r"\add[E]{a} \remove[E]{b} \change[E]{c}{d} \note[E]{e}\annote[E]{f}{g}", "a d f"),
         ("easyReview", r"\add{a} \remove{b} \replace{c}{d} \alert{e}", "a d e"),
         ("amsmath", r"a \alt b, \ac c, \change d \value{page}", "a b, c, d"),
-        ("ulem", r"a \sout{b} \uline{c}", "a b c"),
+        ("ulem", r"a \sout{b} \uline{c} \st{d} \xout{e}f", "a c f"),
     ],
 )
 def test_what_was_deleted_is_not_printed(preamble: str, body: str, expected: str) -> None:
@@ -307,6 +307,12 @@ def test_a_test_prints_one_of_its_branches(test: str, holds: bool) -> None:
         (r"\usepackage[ngerman,english]{babel}", 'an "odd" word', 'an "odd" word'),
         (r"\usepackage[dutch]{babel}", 'co"operatie', "coöperatie"),
         ("", 'an "apple"', 'an "apple"'),
+        (
+            r"\usepackage[ngerman,english]{babel}",
+            'an "odd" \\begin{otherlanguage}{ngerman}"Uber "`so"\'\\end{otherlanguage} "odd" '
+            '\\foreignlanguage{german}{"Ol \\emph{f"ur}} "a" \\selectlanguage{ngerman}sch"on',
+            'an "odd" Über „so“ "odd" Öl für "a" schön',
+        ),
         ("", r"\glqq x\grqq{} \glq y\grq{} \flqq z\frqq{}", "„x“ ‚y‘ «z»"),
     ],
 )

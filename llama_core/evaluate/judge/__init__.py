@@ -1,0 +1,1 @@
+"""What tells whether a text that a model has written is right: answers found in it, compared, counted."""

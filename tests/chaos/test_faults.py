@@ -1,0 +1,188 @@
+"""Faults at random moments of a training: it goes on by itself, to the same bits.
+
+Each seed is a few faults: a rank, the agent or the flow is killed with signal 9, a rank is stopped, or the
+agent is asked to end. Each comes at a moment of its own: at the start, in a step, in a save, or while old
+checkpoints are deleted. `LLAMA_FAULT_SEEDS=40` takes more seeds than the ten.
+"""
+
+import contextlib
+import os
+import random
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import programs
+import psutil
+import pytest
+from trainings import end_of
+
+pytestmark = pytest.mark.slow
+SEEDS = int(os.environ.get("LLAMA_FAULT_SEEDS", 10))
+RANKS, EVERY, STEPS = 4, 3, 16
+RECIPE = {
+    "run.save_every": EVERY,
+    "run.keep": 1,
+    "run.hang_after": 8.0,
+    "train.tokens": STEPS * 1024,
+    "layout.micro_batch": 1,
+}
+WHO = ("rank", "rank", "agent", "flow", "stopped rank", "asked agent")
+WHEN = ("start", "step", "step", "save", "pruning")
+MOST = 150.0  # seconds for one seed
+
+
+class Flow:
+    """A flow that runs the training, and what it has printed."""
+
+    def __init__(self, training, folder: Path) -> None:
+        self.job = training.job
+        self.lines: list[str] = []
+        url = training.publish(RANKS, dp_replicate=2)
+        script = f"import runpy; runpy.run_path({FLOW!r}, run_name='__main__')"
+        env = programs.environment() | {"LLAMA_HOME": str(folder), "OMP_NUM_THREADS": "1"}
+        self._program = programs.Program("-c", script, url, str(RANKS), str(folder), env=env)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        for line in self._program.output:
+            self.lines.append(line)
+
+    @property
+    def pid(self) -> int:
+        assert self._program.process.pid
+        return self._program.process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._program.process.is_alive()
+
+    def wait(self) -> int:
+        code = self._program.wait()
+        self._reader.join(5)
+        return code
+
+    def jobs(self) -> list[int]:
+        """The process groups of its jobs, each an agent and its ranks."""
+        return [p.pid for p in _children(psutil.Process(self.pid))] if self.alive else []
+
+    def agent(self) -> psutil.Process | None:
+        with_ranks = [p for p in _children(psutil.Process(self.pid)) if _children(p)]
+        return with_ranks[-1] if with_ranks else None
+
+    def step(self) -> int:
+        """The step that was told last."""
+        told = [int(n) for line in self.lines for n in re.findall(r'^@metrics {"step": (\d+)', line)]
+        return told[-1] if told else 0
+
+
+FLOW = str(Path(__file__).with_name("flow.py"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(training):
+    run = training(**RECIPE)
+    run.run(RANKS, dp_replicate=2)
+    return end_of(run)
+
+
+@pytest.mark.timeout(2 * MOST)
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_a_training_meets_faults_and_ends_with_the_same_bits(
+    seed: int, training, undisturbed, tmp_path: Path
+) -> None:
+    rng = random.Random(seed)
+    run = training(**RECIPE)
+    faults = [
+        (rng.choice(WHO), rng.choice(WHEN), rng.randint(1, STEPS - 2)) for _ in range(rng.randint(1, 3))
+    ]
+    faults.sort(key=lambda fault: (fault[1] != "start", fault[2]))
+    flow, logs = Flow(run, tmp_path), []
+    deadline = time.monotonic() + MOST
+    try:
+        for who, when, at in faults:
+            reached = _moment(run, flow, when, at)
+            while flow.alive and not reached() and time.monotonic() < deadline:
+                time.sleep(0.002)
+            if when in ("start", "step"):
+                time.sleep(rng.uniform(0, 0.2))
+            jobs = flow.jobs()
+            if flow.alive and _strike(flow, who, rng) and who == "flow":
+                flow.wait()
+                logs.append(flow.lines)
+                _wait_until_gone(jobs)
+                flow = Flow(run, tmp_path)  # as the automation for crashed flows does
+        while flow.alive and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not flow.alive, f"{faults}: it does not end\n" + "".join(flow.lines[-60:])
+        assert flow.wait() == 0, f"{faults}\n" + "".join(flow.lines[-60:])
+    finally:
+        if flow.alive:
+            os.kill(flow.pid, signal.SIGKILL)
+            flow.wait()
+    logs.append(flow.lines)
+    assert not (tmp_path / "two-jobs-at-once").exists(), faults
+    assert end_of(run) == undisturbed, faults
+    assert _lost([line for lines in logs for line in lines]) <= EVERY, faults
+
+
+def _strike(flow: Flow, who: str, rng: random.Random) -> bool:
+    """Make a fault; False where there is nobody to meet it any more."""
+    try:
+        agent = flow.agent()
+        victim = psutil.Process(flow.pid) if who == "flow" else agent
+        if agent and "rank" in who:
+            victim = rng.choice(_children(agent)[-RANKS:])
+        if victim is None:
+            return False
+        number = {"asked agent": signal.SIGTERM, "stopped rank": signal.SIGSTOP}.get(who, signal.SIGKILL)
+        victim.send_signal(number)
+    except (psutil.NoSuchProcess, IndexError):
+        return False
+    return True
+
+
+def _moment(run, flow: Flow, when: str, at: int) -> Callable[[], bool]:
+    """What tells that a moment has come: the start of ranks, step `at`, or what follows the next save."""
+    if when == "start":
+        return lambda: flow.agent() is not None
+    if when == "step":
+        return lambda: flow.step() >= at
+    folder = Path(run.step.folder.path(""))
+    saved = f"step-{-(-at // EVERY) * EVERY:08d}"
+    if when == "save":
+        return lambda: any(folder.glob(f"**/{saved}/*")) or flow.step() > at + EVERY
+    return lambda: (folder / f"shards/{saved}.json").exists() or flow.step() > at + EVERY
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children()
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _wait_until_gone(jobs: list[int]) -> None:
+    """Wait until what a killed flow has left behind has ended by itself."""
+    deadline = time.monotonic() + 45  # a stopped rank is killed by the agent, some time after it was asked
+    for group in jobs:
+        with contextlib.suppress(ProcessLookupError):
+            while time.monotonic() < deadline:
+                os.killpg(group, 0)
+                time.sleep(0.02)
+            raise AssertionError(f"{group} outlives its flow")
+
+
+def _lost(lines: list[str]) -> int:
+    """The most steps that were done again after a fault."""
+    most, furthest = 0, 0
+    for line in lines:
+        if found := re.match(r'@metrics {"step": (\d+)', line):
+            furthest = max(furthest, int(found[1]))
+        elif found := re.search(r"resuming after step (\d+)", line):
+            most = max(most, furthest - int(found[1]))
+    return most
