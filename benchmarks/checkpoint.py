@@ -9,7 +9,7 @@ data, from the commit to the checked tables and the list of what to fetch; on th
 one without tensor parallelism. Tables are real files; digests are random, and no data lie there.
 
 The peer is torch's DCP on the same shapes: `create_global_plan` of its planner, which rank 0 runs at each
-save, and unpickling its metadata, as a resume does. Its cost is quadratic, so it runs with fewer ranks.
+save, and unpickling its metadata, as a resume does. It runs with fewer ranks, for its memory.
 
 The stall is that of real saves of one process to the local disk: of a save that is waited for, and of one
 beside which training goes on. Medians of several turns; the other figures are CPU seconds. The last line is
@@ -130,7 +130,7 @@ def told(ranks: int, ours: dict[str, Any], dcp: dict[str, Any] | None) -> list[d
             f"memory of a resume, {ranks} ranks",
             max(ours[name]["megabytes"] for name in ("same", "other")),
             "DCP",
-            dcp and dcp["megabytes"],
+            dcp["megabytes"] if dcp else None,
             "MB",
         ),
     ]
@@ -214,7 +214,7 @@ def resume(ranks: str, folder: str, which: str) -> dict[str, Any]:
         sent = pickle.dumps(step.committed(NAME))  # as rank 0 does, for all
         shard: Shard = Unpickler(BytesIO(sent)).load()
         reader = files.Reader(step.folder, shard)
-        wanted = []
+        wanted: list[files.Piece] = []
         for (kind, name), tensor in tensors.items():
             reader.check(kind, name, tuple(tensor.shape))
             wanted += reader.pieces(kind, name, own_box(tensor), lambda box, values: None)
@@ -310,7 +310,7 @@ def _now() -> int:
         return int(file.read().split()[1]) * resource.getpagesize()
 
 
-PARTS = {"save": save, "resume": resume, "dcp": dcp, "stall": stall}
+PARTS: dict[str, Callable[..., dict[str, Any]]] = {"save": save, "resume": resume, "dcp": dcp, "stall": stall}
 
 if __name__ == "__main__":
     main()

@@ -60,8 +60,9 @@ def score(run: Run, step: Step, title: str = "") -> Artifact:
         return reused(artifact, title)
     progress = Progress(f"{title or step.stage}-progress", 1, "parts")
     artifact = launch(
-        Job(step, run.recipe.model_copy(update={"launch": run.recipe.evaluation_launch})),
+        Job(step, run.recipe),
         "llama_core.evaluate",
+        on=run.recipe.evaluation_launch,
         on_progress=lambda p: progress.update(p["done"] / p["total"], p["what"]),
         beside=import_for_export,
     )

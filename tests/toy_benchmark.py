@@ -87,13 +87,13 @@ def words(number: int, count: int) -> str:
 
 
 def write(folder: Path, items: int = 20) -> None:
-    """Write the benchmark's files below a folder."""
+    """Write the benchmark's files below a folder. The item r7 is longer than a small model sees."""
     (folder / "toy").mkdir(parents=True, exist_ok=True)
     for role, first, last in (("items", 0, items), ("examples", 100, 103)):
         found = [
             {
                 "id": f"r{n}",
-                "text": words(n, 3 + n % 9),
+                "text": words(n, 90 if n == 7 else 3 + n % 9),
                 "choices": [words(n + i, 1 + i) for i in range(2 + n % 3)],
             }
             for n in range(first, last)

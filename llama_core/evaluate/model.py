@@ -13,7 +13,6 @@ from llama_core.evaluate.score import Scorer
 from llama_core.generate import tokens
 from llama_core.generate.engine import Asked, Engine, Sampling
 from llama_core.generate.lockstep import lockstep
-from llama_core.model.llama import Llama
 from llama_core.tokenizer.model import Tokenizer
 from llama_core.tokens.heldout import Pair, windows
 
@@ -27,17 +26,13 @@ class TrainedModel:
     """
 
     def __init__(self, scorer: Scorer, tokenizer: Tokenizer, rows: int = tokens.ROWS):
-        assert isinstance(scorer.model, Llama)
         self.model, self.scorer, self.tokenizer, self.world = scorer.model, scorer, tokenizer, scorer.world
         self.engine = Engine(self.model, tokenizer, scorer.seq_len, rows)
         self._cut = 0
 
     @property
     def cut(self) -> int:
-        """The number of requests so far of which the model did not see the beginning, on this rank.
-
-        Each is counted by one rank.
-        """
+        """How many requests so far had a beginning that the model did not see; the ranks' add up to all."""
         return self._cut + self.engine.cut
 
     def answer(
@@ -91,8 +86,8 @@ class TrainedModel:
     def _seen(self, context: list[int], text: list[int]) -> list[Pair]:
         """Return what is scored after what: the text at once, or in pieces that the model can see."""
         seq_len = self.scorer.seq_len
-        # All ranks see all of these requests.
-        self._cut += self.world.rank == 0 and len(context) + len(text) > seq_len + 1
+        if self.world.rank == 0:  # all ranks look at all of them
+            self._cut += len(context) + len(text) > seq_len + 1
         starts = range(0, max(len(text), 1), seq_len)
         return [((context + text[:start])[-seq_len:], text[start : start + seq_len]) for start in starts]
 

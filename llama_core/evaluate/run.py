@@ -32,7 +32,7 @@ def main(url: str, sha256: str | None = None) -> int:
     `sha256`: the job's digest.
     """
     job = Job.load(url, sha256)
-    run(job, distributed.join(job.recipe.launch.device))
+    run(job, distributed.join(job.recipe.evaluation_launch.device))
     distributed.close_group()
     return 0
 

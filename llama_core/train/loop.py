@@ -1,6 +1,7 @@
 """The training loop: fetch a batch, forward and backward in micro-batches, clip, update, log, save."""
 
 import logging
+import math
 import os
 from dataclasses import replace
 from typing import Protocol
@@ -90,11 +91,14 @@ def train(
     def here(n: int) -> TrainState:
         assert progress is not None
         seen = cfg.tokens_before(n + 1)
-        return replace(progress, step=n, tokens=seen, loss=metrics.loss, norms=guard.norms())
+        # No update may have been made since the start, and what is no number cannot be read again.
+        loss = metrics.loss if math.isfinite(metrics.loss) else progress.loss
+        return replace(progress, step=n, tokens=seen, loss=loss, norms=guard.norms())
 
     watchdog.beat(0)
     progress = checkpoint.load(step, model, optimizer, world)
     watchdog.beat(0)
+    again = "" if progress is None else "started again"
     if progress is None:
         progress = begun()
     elif progress.data != data.fingerprint:
@@ -102,7 +106,7 @@ def train(
     elif world.rank == 0:
         log.info("resuming after step %d of %d, on %d processes", progress.step, cfg.steps, world.size)
     metrics, guard = watching(progress)
-    if why := os.environ.pop(INTERRUPTED, "started again" if progress.step else ""):
+    if why := os.environ.pop(INTERRUPTED, again):
         metrics.add_to_next({INTERRUPTION: why})
     steps = Steps(progress.step, cfg.steps)
     validation = Validation(heldout, model, recipe, bos_id)
@@ -150,13 +154,14 @@ def train(
                 metrics.add_to_next({INTERRUPTION: f"steps {bad[0]} to {bad[1]} made no update"})
                 steps.go_on_after(progress.step)
                 continue
-            if replicas.due(n) or saver.due(n):
-                replicas.compare(n)
             if validation.due(n) and (n == cfg.steps or not stop.now()):
                 metrics.settle()
                 watchdog.beat(n)
                 metrics.add(validation.bits_per_byte())
-            if not saver.due(n, metrics.wants_save):
+            saving = saver.due(n, metrics.wants_save)
+            if saving or replicas.due(n):
+                replicas.compare(n)
+            if not saving:
                 continue
             metrics.settle()
             metrics.wants_save = False

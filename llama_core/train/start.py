@@ -46,6 +46,7 @@ def begin(
     cfg = recipe.train.start_from
     if cfg is None:
         init_weights(model, recipe.train.init_std, recipe.train.seed)
+        checkpoint.forget_moments(optimizer)  # the training may have gone back to here
         return TrainState(0, 0, data)
     folder = step.root.at(cfg.step)
     shard = world.agree(lambda: _fitting(step, recipe, vocab_size, data))

@@ -41,7 +41,10 @@ def on_the_way(run: Run) -> Run:
     if cfg.at.tasks is None:
         return run
     fewer = cfg.model_copy(update={"tasks": cfg.at.tasks})
-    return replace(run, recipe=run.recipe.model_copy(update={"evaluate": fewer}))
+    ungated = run.recipe.register_.model_copy(
+        update={"gate": None}
+    )  # it may name a benchmark that is not asked
+    return replace(run, recipe=run.recipe.model_copy(update={"evaluate": fewer, "register_": ungated}))
 
 
 def due(run: Run) -> list[int]:

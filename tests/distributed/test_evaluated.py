@@ -12,6 +12,8 @@ import pytest
 from llama_core.evaluate import REVISION
 from llama_core.evaluate.checkpoints import Checkpoint, find
 from llama_core.job import Job
+from llama_core.recipe import Recipe
+from llama_core.recipes.running import Launch
 from llama_core.step import Step
 from llama_core.train import checkpoint
 
@@ -30,18 +32,20 @@ sys.exit(run.main({url!r}))
 """
 
 
-def evaluation(training: Any, of: Checkpoint) -> tuple[Step, str]:
+def evaluation(training: Any, of: Checkpoint, recipe: Recipe | None = None) -> tuple[Step, str]:
     """A step that evaluates a checkpoint, and the URL of its job."""
     job: Job = training.job
     inputs = {"tokenizer": job.input("tokenizer"), "tokens": job.input("tokens"), "train": of}
     identity = {"test": secrets.token_hex(8)} | of.identity()
     step = Step(job.step.root, "evaluate", REVISION, identity, inputs)
-    return step, Job(step, job.recipe).publish()
+    return step, Job(step, recipe or job.recipe).publish()
 
 
-def evaluated(training: Any, of: Checkpoint) -> dict[str, Any]:
-    step, url = evaluation(training, of)
-    done = programs.run("-m", "llama_core.evaluate", url)
+def evaluated(
+    training: Any, of: Checkpoint, recipe: Recipe | None = None, processes: int = 1
+) -> dict[str, Any]:
+    step, url = evaluation(training, of, recipe)
+    done = programs.run("-m", "llama_core.evaluate", url, ranks=processes)
     assert done.returncode == 0, done.stdout
     artifact = step.finished()
     assert artifact is not None
@@ -98,6 +102,21 @@ def saved(validated: Callable[..., Any]) -> Any:
     training = validated(**TEN)
     training.run(1)
     return training
+
+
+def test_the_model_is_laid_out_over_the_processes_of_the_evaluation(saved: Any) -> None:
+    """A training on eight processes, of which an evaluation has one, or two."""
+    recipe = saved.job.recipe
+    layout = recipe.layout.model_copy(update={"tp": 2, "dp_replicate": 4})
+    evaluate = recipe.evaluate.model_copy(update={"launch": Launch()})
+    launch = Launch(procs_per_node=8)
+    elsewhere = recipe.model_copy(update={"layout": layout, "launch": launch, "evaluate": evaluate})
+    found = find(saved.step.root, saved.step.name, 10)
+    alone, two = (evaluated(saved, found, elsewhere, n) for n in (1, 2))
+    for source, values in evaluated(saved, found)["heldout"].items():
+        assert alone["heldout"][source] == values and two["heldout"][source] == pytest.approx(
+            values, abs=2e-5
+        )
 
 
 def said(step: Step, url: str) -> str:

@@ -150,3 +150,27 @@ def test_a_spike_that_passes_is_one_step_without_an_update(training) -> None:
     assert done.returncode == 0, done.stdout
     assert [r["step"] for r in run.records() if r["skipped"]] == [12]
     assert "back to" not in done.stdout
+
+
+BROKEN = SPIKES.replace("(1000 if", "(float('nan') if")
+
+
+def test_without_a_checkpoint_it_goes_back_to_the_drawn_weights_and_to_no_moments(training) -> None:
+    """Batches 2 to 4 are broken: as if batches 0 to 4 had never been."""
+    few = {"train.most_skipped": 2, "train.tokens": 12 * 1024}
+    run, other = training(**few), training(**few)
+    done = programs.run("-c", BROKEN.format(bad={2, 3, 4}, url=run.publish()))
+    assert done.returncode == 0, done.stdout
+    assert "back to the weights after step 0, past batches 0 to 4" in done.stdout
+    script = PAST.replace("n - 1 if n <= 10 else n + 3", "n + 4")
+    assert programs.run("-c", script.format(url=other.publish())).returncode == 0
+    assert end_of(run) == end_of(other)
+
+
+def test_a_checkpoint_before_any_update_is_whole(training) -> None:
+    """Its loss is none, and no NaN, which JSON has not."""
+    run = training(**{"train.tokens": 3 * 1024, "run.save_every": 1, "run.keep": 9})
+    done = programs.run("-c", BROKEN.format(bad={0}, url=run.publish()))
+    assert done.returncode == 0, done.stdout
+    found = [checkpoint.read_progress(run.step.folder, s)[0] for s in checkpoint.saved_in(run.step.folder)]
+    assert [(p.step, p.loss is None) for p in found] == [(1, True), (2, False), (3, False)]

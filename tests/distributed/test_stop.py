@@ -52,6 +52,8 @@ def test_asked_to_end_inside_a_step_it_is_gone_soon_and_goes_on_to_the_same_bits
         [saved] = run.committed()
         run.run(2)
         assert end_of(run) == end_of(whole), saved
+        told = [(r["step"], r["interruption"]) for r in run.records() if "interruption" in r]
+        assert told == [(int(saved.removeprefix("step-")) + 1, "started again")]
 
 
 def work(world, asked: int) -> list[int]:

@@ -131,15 +131,12 @@ def test_limits_take_items_evenly_and_fewer_samples(trained: Trained, store: Sto
 def test_ranks_that_share_the_model_and_the_work_get_the_same_results(
     trained: Trained, store: Store, data: Path
 ) -> None:
-    long = {"id": "long", "text": toy_benchmark.words(0, 400), "choices": ["is cut", "on the left"]}
-    with (data / "toy/items.jsonl").open("a") as file:
-        file.write(json.dumps(long) + "\n")
-    done, first = evaluate(trained, store.at("one"), data=str(data), limit=None)
+    done, first = evaluate(trained, store.at("one"), data=str(data))
     one = results(done, first)
-    assert {key: one["tasks"][key]["cut"] for key in KEYS} == dict(zip(KEYS, (2, 2, 0, 1, 1)))
-    done, second = evaluate(trained, store.at("two"), ranks=2, data=str(data), limit=None)
+    done, second = evaluate(trained, store.at("two"), ranks=2, data=str(data))
     two = results(done, second)
     assert two["tasks"] == one["tasks"]
+    assert [one["tasks"][key]["cut"] for key in KEYS] == [2 + 7 % 3, 2 + 7 % 3, 0, 1, 1]
     for source, expected in one["heldout"].items():
         assert two["heldout"][source] == pytest.approx(expected, abs=2e-5)
     assert two["samples"] == one["samples"]

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from listening import beyond_loopback, listening
 
+from infra.launch.agent import RESTARTED
 from infra.launch.capacity import Capacity, check_capacity, check_evaluation, memory_needed
 from infra.launch.launcher import JobSpec
 from infra.launch.local import LocalLauncher
@@ -250,6 +251,29 @@ def test_under_torchrun_the_exit_code_is_that_of_the_rank_that_failed_first(job,
         LaunchError, match=r"\(exit code 7\)(?s:.*)rank 1 failed first: it exited with code 7"
     ):
         list(run(job(program, procs=2, device=device)))
+
+
+@pytest.mark.parametrize("failures", [2, 9])
+def test_ranks_that_fail_start_again_in_their_job_as_often_as_a_job_may(job, failures: int) -> None:
+    program = """
+        import os, pathlib, signal, sys
+        rank = os.environ["RANK"]
+        tries = pathlib.Path(f"tries-{rank}")
+        n = len(tries.read_text()) if tries.exists() else 0
+        tries.write_text("x" * (n + 1))
+        if rank == "1" and n < int(sys.argv[1]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        sys.exit(76 if n < int(sys.argv[1]) else 0)
+    """
+    the_job = job(program, str(failures), procs=2, max_restarts=2)
+    if failures == 2:
+        lines = list(run(the_job))
+        assert lines.count(RESTARTED) == 2 and not any("[launcher]" in line for line in lines)
+        assert lines.count("[agent] rank 1 failed first: it was killed by SIGKILL") == 2
+    else:
+        with pytest.raises(LaunchError, match="3 starts in a row came no further"):
+            list(run(the_job))
+    assert Path("tries-1").read_text() == "xxx"
 
 
 @DEVICES

@@ -56,8 +56,6 @@ def test_a_run_that_is_killed_evaluates_what_is_missing_and_that_once(
     for step in (500, 1000):
         assert f"| {step:,} | {step * BATCH:,} | " in text and found[step].name in text
 
-    assert pipeline.ok(*LONG).count("reused") >= 9 and len(pipeline.artifacts()["evaluate"]) == 3
-
 
 def test_any_checkpoint_is_evaluated_later_and_one_that_is_not_there_is_said(
     micro: Pipeline, pipeline: Pipeline

@@ -7,11 +7,12 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from llama_core.step import Step
 from llama_core.store import Store, to_json
 from llama_core.train.checkpoints import files
-from llama_core.train.checkpoints.layout import Box, Layout, Parameter, Split
+from llama_core.train.checkpoints.layout import Box, Layout, Parameter, Parts, Split
 
 KINDS = ("model", "exp_avg", "exp_avg_sq")
 
@@ -48,7 +49,8 @@ def test_each_element_is_written_once_and_its_holders_are_known(seed: int) -> No
             if name in of_rank:
                 written[slices(of_rank[name].box)] += 1
         assert (written == 1).all()
-        need = tuple(tuple(sorted((rng.randint(0, n), rng.randint(0, n)))) for n in parameter.shape)
+        ends = [sorted((rng.randint(0, n), rng.randint(0, n))) for n in parameter.shape]
+        need = tuple((start, stop) for start, stop in ends)
         wanted = np.zeros(parameter.shape, bool)
         wanted[slices(need)] = True
         holders = {rank for rank, p in enumerate(parts) if name in p and wanted[slices(p[name].box)].any()}
@@ -68,7 +70,11 @@ def test_any_layout_reads_any_other(seed: int, store: Store) -> None:
     with step.shard("step-00000001") as shard:
         for rank in range(layout.size):
             parts = layout.parts(rank)
-            files.write(shard, layout, rank, lambda k, n, parts=parts: [values[k, n][slices(parts[n].box)]])
+
+            def part_of(kind: str, name: str, parts: Parts = parts) -> list[Tensor]:
+                return [values[kind, name][slices(parts[name].box)]]
+
+            files.write(shard, layout, rank, part_of)
         shard.publish_bytes(f"{shard.name}/layout.json", to_json(layout.as_dict()))
     committed = step.committed("step-00000001")
     assert committed
@@ -77,7 +83,8 @@ def test_any_layout_reads_any_other(seed: int, store: Store) -> None:
     for rank in range(other.size):
         reader = files.Reader(step.folder, committed)
         assert reader.layout.parameters == layout.parameters
-        place, wanted, targets = other.place_of(rank), [], {}
+        place, targets = other.place_of(rank), {}
+        wanted: list[files.Piece] = []
         for name, parameter in other.parameters.items():
             need = other.box_of(parameter, place)
             for kind in KINDS:
