@@ -46,7 +46,7 @@ class Rule(Enum):
         """
         scores = list(nats)
         if self is Rule.CHARACTERS:
-            scores = [value / length for value, length in zip(nats, characters, strict=True)]
+            scores = [value / max(length, 1) for value, length in zip(nats, characters, strict=True)]
         elif self is Rule.RATIO:
             scores = [value - other for value, other in zip(nats, alone, strict=True)]
         return max(range(len(scores)), key=scores.__getitem__)

@@ -135,9 +135,12 @@ def number(row: Any, key: str) -> int:
     return int(found)
 
 
-def checked(choices: Sequence[str], gold: int, key: str) -> tuple[str, ...]:
-    """Return the choices. Raises ValueError where one is empty, or the right one is not among them."""
-    if not all(choices):
+def checked(choices: Sequence[str], gold: int, key: str, empty: bool = False) -> tuple[str, ...]:
+    """Return the choices. Raises ValueError where the right one is not among them, or is empty.
+
+    `empty`: whether another one may be empty.
+    """
+    if not all(choices[gold : gold + 1] if empty else choices):
         raise ValueError(f"a choice is empty: {list(choices)!r}")
     if not 0 <= gold < len(choices):
         raise ValueError(f"`{key}` is {gold}, and there are {len(choices)} choices, from 0 on")

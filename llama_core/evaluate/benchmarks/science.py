@@ -24,7 +24,8 @@ class ARC(MultipleChoice):
                     f"*/{published}/{published}-Test.jsonl",
                     f"*{published}[_-][Tt]est.jsonl",
                     f"*{published}/test.jsonl",
-                    f"*{published}-Test.csv",
+                    f"*{published}[_-][Tt]est.csv",
+                    f"*{published}/test.csv",
                 )
             )
         }

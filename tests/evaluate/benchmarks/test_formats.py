@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llama_core.errors import InputError
-from llama_core.evaluate.benchmark import Continuation, Dataset, Whole
+from llama_core.evaluate.benchmark import Continuation, Dataset, Likelihood, Variant, Whole
 from llama_core.evaluate.benchmarks import BENCHMARKS
 from llama_core.evaluate.files import Folder, NotThere
 
@@ -182,6 +182,8 @@ LAYOUTS: list[tuple[str, dict[str, str]]] = [
     ("arc_easy", {"arc/ARC-Easy_test.jsonl": small.lines(small.ARC)}),
     ("arc_easy", {"arc/ARC-Easy_test.jsonl": ARC_PLAIN}),
     ("arc_easy", {"ARC-V1-Feb2018-2/ARC-Easy/ARC-Easy-Test.csv": ARC_CSV}),
+    ("arc_challenge", {"arc/ARC-Challenge_test.csv": ARC_CSV}),
+    ("arc_challenge", {"arc/ARC-Challenge/test.csv": ARC_CSV}),
     (
         "arc_challenge",
         {
@@ -437,6 +439,15 @@ def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, content: bytes, sai
         read(tmp_path, "piqa", {})
 
 
+def test_a_question_of_race_may_lack_a_wrong_choice_and_is_scored(tmp_path: Path) -> None:
+    choices = ["right", "", "wrong", "false"]
+    row = {"id": "high1.txt", "article": "A.", "questions": ["Q?"], "options": [choices], "answers": ["A"]}
+    dataset = read(tmp_path, "race_high", {"RACE/test/high/1.txt": json.dumps(row)})
+    answers = [Likelihood(nats, 1) for nats in (-1.0, -9.0, -9.0, -9.0)]
+    verdict = BENCHMARKS["race_high"].judge(dataset.items[0], Variant(""), [*answers, *answers])
+    assert dataset.items[0].choices == tuple(choices) and verdict.score == 1
+
+
 def test_a_benchmark_without_its_files_says_which(tmp_path: Path) -> None:
     for name, benchmark in BENCHMARKS.items():
         with pytest.raises(NotThere, match="there is nothing in"):
@@ -483,6 +494,7 @@ MMLU, CROWS, TRUTH = small.MMLU_TEST[0], small.CROWS[0], small.TRUTHFULQA[0]
         ("race_high", RACE | {"answers": ["A"]}, "3 questions, 3 `options`, 1 `answers`"),
         ("race_high", RACE | {"answers": ["A", "B", "7"]}, "an answer is '7', and not a letter"),
         ("race_high", RACE | {"answers": ["A", "B", "E"]}, "`answers` is 4, and there are 4 choices"),
+        ("race_high", RACE | {"options": [["", "", "", ""]] * 3}, "a choice is empty"),
         ("race_high", RACE | {"options": [*RACE["options"][:2], 3]}, r"`options\.2` is '3', and not a list"),
         ("mmlu", MMLU | {"subject": "alchemy"}, "`subject` is 'alchemy', which is none of the 57"),
         ("mmlu", MMLU | {"choices": ["a", "b"]}, "`choices` are 2, and not 4"),
