@@ -68,7 +68,7 @@ def measures(evaluation: Artifact) -> dict[str, Measure]:
     for task, result in facts["tasks"].items():
         if result["status"] == "done" and result["score"] is not None:
             files, most = inputs.get(ROLE + name_of(task)), identity.get("max_new_tokens")
-            asked = f"{files} {result['metric']} {result['n']} {most}"
+            asked = f"{manifest['revision']} {files} {result['metric']} {result['n']} {most}"
             larger_is_better = name_of(task) not in LESS_IS_BETTER
             found[task] = Measure(result["score"], result["stderr"], larger_is_better, asked, task)
     return found

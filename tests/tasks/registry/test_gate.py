@@ -52,13 +52,13 @@ def test_nothing_in_common_is_no_reason_to_move() -> None:
     assert not compare({}, {}, None).moves
 
 
-def scored(model: Model, accuracy: float, bits: float) -> Model:
+def scored(model: Model, accuracy: float, bits: float, revision: int = 1) -> Model:
     """The model with other scores, which make another version."""
     held_out = {"bits_per_byte": bits, "unigram_bits_per_byte": 3.0, "ratio": bits / 3}
     hellaswag = {"status": "done", "score": accuracy, "stderr": 0.02, "metric": "acc_norm", "n": 80}
     facts: dict[str, Any] = {"heldout": {"code": held_out}, "tasks": {"hellaswag": hellaswag}}
     inputs = {"data/hellaswag": "a" * 64, "train": f"{accuracy} {bits}"}
-    model.evaluation = Step(model.run.store, "evaluate", 1, {}, inputs).commit(
+    model.evaluation = Step(model.run.store, "evaluate", revision, {}, inputs).commit(
         [], digest=f"{accuracy} {bits}", facts=facts
     )
     return model
@@ -98,6 +98,15 @@ def test_a_champion_without_scores_of_ours_stays(model: Model) -> None:
     api.set_registered_model_alias("llama-micro", "champion", theirs)
     scored(model, 0.90, 1.5).register()
     assert champion() == int(theirs) and "nothing was asked of both" in said(3)[0]
+
+
+def test_what_another_revision_of_the_evaluation_has_asked_is_not_compared(model: Model) -> None:
+    scored(model, 0.30, 2.5).register()
+    scored(model, 0.20, 2.4, revision=2).register()
+    assert champion() == 2
+    tag, text = said(2)
+    assert tag == "becomes champion against version 1: not worse on held-out code"
+    assert "not compared: asked otherwise" in text
 
 
 def test_null_leaves_the_champion_to_people(model: Model) -> None:
