@@ -41,7 +41,7 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
-AT_ONCE = 4096  # answers that are in memory at once
+AT_ONCE, FOR_EACH = 4096, 1024  # answers that are in memory at once: so many, or so many for each rank
 BEAT = 1.0  # seconds
 RESULT, ITEMS = "result.json", "items.parquet"
 TEXT = pa.string()  # answers and details are JSON
@@ -161,7 +161,7 @@ def run(step: Step, task: Task, model: TrainedModel, progress: Progress) -> None
     judged: list[tuple[Any, Verdict]] = []
     with tempfile.TemporaryFile() as file:
         with pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
-            for first, chunk in _chunks(task):
+            for first, chunk in _chunks(task, world.size):
                 answers = _answers(task, first, chunk, model, progress)
                 rows = _judge(task, chunk, answers, world)
                 if world.rank == 0:
@@ -224,15 +224,19 @@ def _patience(world: World) -> Iterator[None]:
             beats.join()
 
 
-def _chunks(task: Task) -> Iterator[tuple[int, Chunk]]:
-    """Yield items with their requests, and the number of the first of them: as many as fit the memory."""
-    first, weight = 0, 0
+def _chunks(task: Task, ranks: int) -> Iterator[tuple[int, Chunk]]:
+    """Yield items with their requests, and the number of the first of them.
+
+    They are as many as fit the memory, and enough that no rank waits long for the others: each takes whole
+    prompts, with all samples of them.
+    """
+    first, weight, most = 0, 0, max(AT_ONCE, FOR_EACH * ranks)
     chunk: Chunk = []
     for number, item in enumerate(task.dataset.items):
         requests = task.requests(item)
         chunk.append((item, requests))
         weight += sum(r.samples if isinstance(r, Generation) else 1 for r in requests)
-        if weight >= AT_ONCE:
+        if weight >= most:
             yield first, chunk
             first, chunk, weight = number + 1, [], 0
     if chunk:
