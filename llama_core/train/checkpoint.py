@@ -189,8 +189,10 @@ def finish(
     with step.shard(record.SHARD) as shard:
         shard.objects += record.segments(step.folder, progress.record)
         shard.counts.update({"steps": progress.step, "tokens": progress.tokens})  # zeros as well
-    facts |= {"final": name_of(progress.step), "steps": progress.step, "tokens": progress.tokens}
-    step.commit([*_kept(step, keep, {}), record.SHARD], digest, facts)
+    final = name_of(progress.step)
+    facts |= {"final": final, "steps": progress.step, "tokens": progress.tokens}
+    kept = {*_kept(step, committed(step), keep, {}), final, record.SHARD}
+    step.commit(sorted(kept), digest, facts)
 
 
 def load_weights(folder: Store, shard: Shard, model: nn.Module, world: World | None = None) -> None:
@@ -257,20 +259,29 @@ def retain(step: Step, keep: int, known: dict[str, bool] | None = None) -> None:
 
     `known`: which of the checkpoints are permanent, as far as an earlier call has found it out.
     """
-    kept = _kept(step, keep, {} if known is None else known)
-    _delete(step, [name for name in committed(step) if name not in kept])
-
-
-def _kept(step: Step, keep: int, known: dict[str, bool]) -> list[str]:
-    """Return the names of the checkpoints that `retain` keeps, the oldest first."""
     names = committed(step)
+    kept = _kept(step, names, keep, {} if known is None else known)
+    _delete(step, [name for name in names if name not in kept and name < max(kept, default="")])
+
+
+def sweep(step: Step, n: int) -> None:
+    """Delete what saves after steps before `n` have left that were never committed, so that no disk fills."""
+    lying = [name.split("/") for name in step.folder.list() if name.count("/") == 2]
+    names = committed(step)  # later than the listing: one that was committed in between is among them
+    left = [(a, name, *rest) for a, name, *rest in lying if name.startswith(PREFIX) and name < name_of(n)]
+    step.folder.delete(["/".join(parts) for parts in left if parts[1] not in names])
+
+
+def _kept(step: Step, names: list[str], keep: int, known: dict[str, bool]) -> list[str]:
+    """Return which of the committed checkpoints `retain` keeps, the oldest first."""
     for name in names:
         if name not in known:
-            with contextlib.suppress(DamagedError):  # no one can load it
-                shard = step.committed(name)
-                known[name] = bool(shard and shard.facts.get("permanent"))
-    temporary = [name for name in names[:-1] if not known.get(name)]
-    return [name for name in names if known.get(name) or name in (*temporary[-keep:], names[-1])]
+            with contextlib.suppress(DamagedError):  # nobody can load it, and it takes no place of another
+                if shard := step.committed(name):
+                    known[name] = bool(shard.facts.get("permanent"))
+    sound = [name for name in names if name in known]
+    temporary = [name for name in sound[:-1] if not known[name]]
+    return [name for name in sound if known[name] or name in (*temporary[-keep:], sound[-1])]
 
 
 def _tensors(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> dict[Key, Tensor]:

@@ -7,6 +7,7 @@ learn at the same step that a task has ended everywhere, and nobody waits for on
 Where the store is away or full, the training goes on, and tries again.
 """
 
+import contextlib
 import logging
 import threading
 import time
@@ -33,6 +34,8 @@ from llama_core.train.stability.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 SHARE = 10  # after this share of `save_every` a save that has failed is tried again
+LOOK_EVERY = 10.0  # seconds between two looks at a save that is waited for
+LONGEST_SAVE = 3600.0  # seconds after which one that is waited for hangs: the store tries for minutes
 REST, LONGEST_REST = 5.0, 300.0  # seconds between two tries where there is no step to make in between
 
 
@@ -104,6 +107,7 @@ class Saver:
         self._failed = 0  # saves in a row
         self._again: int | None = None  # the step after which the next of them is tried
         self._saved_at = time.monotonic()
+        self._sweeps = True  # saves may have left something: those before the start, or that have failed
         self._known: dict[str, bool] = {}  # checkpoints that rank 0 has seen: whether they are permanent
         self.go_on_after(start)
 
@@ -188,10 +192,13 @@ class Saver:
     def settle(self, n: int) -> bool:
         """Wait for the end of the save that has begun, after step `n`; returns and raises as `hear` does."""
         finished = False
-        while self._save is not None:
+        while (save := self._save) is not None:
+            # Who is done first must neither wait for the others longer than processes do, nor seem to hang.
             if self._task is not None:
-                self._task.join()
+                self._task.join(LOOK_EVERY)
             finished = self.hear(int(self._world.sum(self.ended)[0]), n)
+            if time.monotonic() - save.began < LONGEST_SAVE:
+                self._watchdog.beat(n)
         return finished
 
     def _begin(self, progress: TrainState, metrics: Metrics, copy: bool) -> None:
@@ -204,7 +211,15 @@ class Saver:
         self._again = None
         self._saved_at = time.monotonic()
         shard = OpenShard(self._step, checkpoint.name_of(progress.step))
-        self._task = _Task(lambda: share.upload(shard))
+        sweeps, self._sweeps = self._sweeps and self._world.rank == 0, False
+
+        def upload() -> Uploaded:
+            if sweeps:
+                with contextlib.suppress(StoreError):  # then it is tried again after another failure or start
+                    checkpoint.sweep(self._step, progress.step)
+            return share.upload(shard)
+
+        self._task = _Task(upload)
 
     def _commit(self, save: _Save, uploads: list[Uploaded]) -> tuple[bool, Object | None]:
         """Commit a save on rank 0, and prune. Returns whether another attempt was first, and the record."""
@@ -221,6 +236,7 @@ class Saver:
 
     def _note_failure(self, step: int, n: int, error: StoreError) -> None:
         self._failed += 1
+        self._sweeps = True
         if self._world.rank == 0:
             log.warning(
                 "the save after step %d has failed (%s): failure %d in a row, up to %d end nothing",

@@ -189,7 +189,9 @@ def test_what_mlflow_has_missed_is_written_from_the_segments(
     record = Record(step)
     for n in range(1, 11):
         record.add({"step": n, "loss": n / 2, "loss/code": n / 4, "time": 1e9 + n})
-        newest = record.publish() if n % 4 == 0 or n == 10 else None
+        if n % 4 == 0 or n == 10:
+            record.seal()
+            newest = record.publish()
     with step.shard(SHARD) as shard:
         shard.objects += segments(step.folder, newest)
     run_id = tracking.training_run(run, step.name, {})

@@ -187,6 +187,24 @@ def test_each_kind_of_damage_is_named_and_the_checkpoint_before_is_taken(
     assert checkpoint.committed(step) == ["step-00000001"]
 
 
+def test_a_commit_that_is_damaged_takes_no_place_of_another_and_does_not_keep_the_step_from_its_end(
+    parts: Parts,
+) -> None:
+    step = parts[0]
+    for n in range(1, 6):
+        save(parts, n)
+    step.folder.publish_bytes("shards/step-00000004.json", b"{")
+    checkpoint.retain(step, 1)
+    assert checkpoint.committed(step) == ["step-00000003", "step-00000005"]
+    step.folder.publish_bytes("shards/step-00000003.json", b"{")
+    checkpoint.finish(step, checkpoint.TrainState(5, 50, "none"), 1, "digest", {})
+    finished = step.finished()
+    assert finished and checkpoint.final(finished).name == "step-00000005"
+    step.folder.publish_bytes("shards/step-00000005.json", b"{")
+    with pytest.raises(DamagedError, match="step-00000005"):
+        checkpoint.finish(step, checkpoint.TrainState(5, 50, "none"), 1, "digest", {})
+
+
 def test_a_checkpoint_of_an_older_writer_is_named_and_the_one_before_is_taken(
     parts: Parts, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from llama_core.errors import RecipeError
+from llama_core.errors import RecipeError, StoreError
 from llama_core.recipe import Recipe
 from llama_core.recipes.load import load_recipe
 from llama_core.step import Step
@@ -221,6 +221,26 @@ def test_memory_holds_one_segment_however_many_steps_there_are(
     found = step.commit([SHARD])
     assert len(found.shard(SHARD).objects) == 4
     assert [r["step"] for r in records(found)] == list(range(1, 36))
+
+
+def test_a_record_that_cannot_be_published_is_published_later(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "MOST", 10)
+    step = Step(store, "train", 1, {})
+    kept = Record(step)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "publish_bytes", away)
+        for n in range(1, 26):
+            kept.add({"step": n})
+    kept.seal()
+    with step.shard(SHARD) as shard:
+        shard.objects += segments(step.folder, kept.publish())
+    assert [r["step"] for r in records(step.commit([SHARD]))] == list(range(1, 26))
+
+
+def away(*_: Any) -> None:
+    raise StoreError("the store is away")
 
 
 def test_a_record_of_one_object_is_read_as_well(store: Store) -> None:

@@ -1,5 +1,6 @@
 """A training goes on while its checkpoint is uploaded, and what is uploaded is what it was then."""
 
+import pickle
 import resource
 import threading
 from collections.abc import Callable, Iterator
@@ -12,11 +13,11 @@ from llama_core.errors import StoreError
 from llama_core.model.init import init_weights
 from llama_core.model.llama import Llama
 from llama_core.recipes.load import load_recipe
-from llama_core.step import Step
+from llama_core.step import OpenShard, Step
 from llama_core.store import Store
 from llama_core.train import checkpoint, saving
 from llama_core.train.checkpoint import TrainState
-from llama_core.train.checkpoints.share import Share
+from llama_core.train.checkpoints.share import Share, share_of
 from llama_core.train.distributed import World
 from llama_core.train.metrics.record import Record
 from llama_core.train.optimizer import make_optimizer
@@ -45,13 +46,13 @@ class Session:
     def beat(self, n: int) -> None:
         """As the watchdog is told."""
 
+    def add_to_next(self, values: dict[str, Any]) -> None:
+        """As the metrics are told."""
+
     def seal(self) -> Callable[[], Any]:
         """As of the metrics."""
         self.record.seal()
         return self.record.publish
-
-    def add_to_next(self, values: dict[str, Any]) -> None:
-        """As the metrics are told."""
 
     def go_on(self, n: int) -> None:
         for parameter in self.model.parameters():
@@ -207,3 +208,60 @@ def test_a_step_that_another_attempt_has_finished_is_left_to_it(store: Store) ->
     assert session.save(5) is not None
     assert session.saver.settle(5), "it is finished"
     assert store.list() == before
+
+
+def test_a_long_upload_that_is_waited_for_is_no_hang(
+    store: Store, held: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, beats = Session(store), list[int]()
+    monkeypatch.setattr(session, "beat", beats.append)
+    monkeypatch.setattr(saving, "LOOK_EVERY", 0.01)
+    session.save(1)
+    timer = threading.Timer(0.5, held.set)
+    timer.start()
+    assert not session.saver.settle(1)
+    assert session.committed() == [1] and len(beats) > 3 and set(beats) == {1}
+    monkeypatch.setattr(saving, "LONGEST_SAVE", 0.0)
+    beats.clear()
+    session.save(2)
+    session.saver.settle(2)
+    assert not beats, "one that takes for ever is one"
+
+
+def test_what_a_process_tells_of_its_share_does_not_grow_with_the_model(store: Store) -> None:
+    """It is gathered from thousands of processes, in room for the largest."""
+    session = Session(store, **{"model.n_layers": 20})
+    share = share_of(session.model, session.optimizer, ALONE)
+    assert len(share.layout.parameters) > 100
+    assert len(pickle.dumps(share.upload(OpenShard(session.step, "step-00000001")))) < 1000
+
+
+def test_what_saves_have_left_that_failed_is_deleted_before_the_next_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(store, **{"run.save_every": 2})
+    killed = Session(store).step.folder
+    killed.publish_bytes("a-killed/step-00000001/00001.data", b"half of a save")
+    killed.publish_bytes("a-killed/step-00000009/00001.data", b"of a save that may go on")
+    killed.publish_bytes("a-killed/metrics/00000001-00000001.jsonl", b"")
+    upload = Share.upload
+
+    def away(share: Share, shard: OpenShard) -> Any:
+        upload(share, shard)
+        raise StoreError("the bucket is away, for another process")
+
+    def lying() -> list[str]:
+        return sorted({name.split("/")[1] for name in session.step.folder.list() if name.startswith("a-")})
+
+    session.save(2)
+    session.saver.settle(2)
+    assert lying() == ["metrics", "step-00000002", "step-00000009"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Share, "upload", away)
+        session.save(4)
+        session.saver.settle(4)
+    assert "step-00000004" in lying() and session.committed() == [2]
+    session.save(6)
+    session.saver.settle(6)
+    assert lying() == ["metrics", "step-00000002", "step-00000006", "step-00000009"]
+    assert session.committed() == [2, 6] and session.files(2) and session.files(6)

@@ -35,7 +35,10 @@ class Uploaded:
 
     objects: list[Object]
     parameters: dict[str, Any]
-    """The parameters of this place in the pipeline, as JSON, from the first of its ranks."""
+    """The parameters of this place in the pipeline, as JSON, from the first of its ranks.
+
+    Rank 0 knows its own. The room for what each rank sends is that of the largest.
+    """
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,8 @@ class Share:
         """Publish this process's files. Raises StoreError."""
         files.write(shard, self.layout, self.rank, lambda kind, name: [self.tensors[kind, name]])
         place = self.layout.place_of(self.rank)
-        first = not any(at for axis, at in place.items() if axis != "pp")
-        parameters = PARAMETERS.dump_python(dict(self.layout.parameters), mode="json") if first else {}
+        told = place["pp"] and not any(at for axis, at in place.items() if axis != "pp")
+        parameters = PARAMETERS.dump_python(dict(self.layout.parameters), mode="json") if told else {}
         return Uploaded(shard.objects, parameters)
 
 
@@ -123,8 +126,8 @@ class HostCopy:
 
 def describe(shard: OpenShard, layout: Layout, uploads: list[Uploaded]) -> None:
     """Add the shares of all processes and their layout to a shard that rank 0 commits. Raises StoreError."""
-    found = {name: entry for upload in uploads for name, entry in upload.parameters.items()}
-    whole = replace(layout, parameters=PARAMETERS.validate_python(found))
+    others = {name: entry for upload in uploads for name, entry in upload.parameters.items()}
+    whole = replace(layout, parameters={**layout.parameters, **PARAMETERS.validate_python(others)})
     shard.publish_bytes(f"{shard.name}/{files.DESCRIPTION}", to_json(whole.as_dict()))
     shard.objects += [entry for upload in uploads for entry in upload.objects]
 

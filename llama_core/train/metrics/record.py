@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from llama_core.artifact import Artifact
-from llama_core.errors import DamagedError
+from llama_core.errors import DamagedError, StoreError
 from llama_core.objects import Object
 from llama_core.parse import damaged, json_as, json_lines
 from llama_core.step import Step
@@ -51,13 +51,19 @@ class Record:
         self._publishing = threading.Lock()
 
     def add(self, record: dict[str, Any]) -> None:
-        """Add the record of the next step. It is published at once where there are MOST of them."""
+        """Add the record of the next step. It is published at once where there are MOST of them.
+
+        If the store is away, this is done with the next of them.
+        """
         n = record["step"]
         self._span = (self._span[0] if self._lines else n, n)
         self._lines.append(json.dumps(record))
         if len(self._lines) == MOST:
             self.seal()
-            self.publish()
+            try:
+                self.publish()
+            except StoreError as error:
+                log.warning("the record of the steps up to %d is published later (%s)", n, error)
 
     def seal(self) -> None:
         """Make a segment, which is published next, of the steps that were added since the last one."""
