@@ -41,7 +41,8 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
-AT_ONCE, FOR_EACH = 4096, 1024  # answers that are in memory at once: so many, or so many for each rank
+AT_ONCE = 4096  # answers that are in memory at once
+FOR_EACH = 1024  # or, where an item has many samples, as many for each rank
 BEAT = 1.0  # seconds
 RESULT, ITEMS = "result.json", "items.parquet"
 TEXT = pa.string()  # answers and details are JSON
@@ -227,10 +228,12 @@ def _patience(world: World) -> Iterator[None]:
 def _chunks(task: Task, ranks: int) -> Iterator[tuple[int, Chunk]]:
     """Yield items with their requests, and the number of the first of them.
 
-    They are as many as fit the memory, and enough that no rank waits long for the others: each takes whole
-    prompts, with all samples of them.
+    They are as many as fit the memory and, where an item has many samples, enough that no rank waits long for
+    the others: each takes whole prompts. Likelihoods are asked for alike by any number of ranks, for their
+    last digits depend on their batches.
     """
-    first, weight, most = 0, 0, max(AT_ONCE, FOR_EACH * ranks)
+    most = max(AT_ONCE, FOR_EACH * ranks) if task.variant.samples > 1 else AT_ONCE
+    first, weight = 0, 0
     chunk: Chunk = []
     for number, item in enumerate(task.dataset.items):
         requests = task.requests(item)
