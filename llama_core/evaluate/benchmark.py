@@ -92,7 +92,7 @@ class Role:
     """What their names may be (`fnmatch`, without an ending such as .gz): the first that matches any counts,
     and all files that match it are read, in the order of their names."""
     needed: bool = True
-    """Whether the benchmark cannot be run without."""
+    """True if the benchmark cannot be run without."""
 
 
 @dataclass(frozen=True)

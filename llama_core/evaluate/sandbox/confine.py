@@ -135,7 +135,7 @@ _CHANGES = {
     "fremovexattr": (199, 16),
 }
 _KINDS = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
-"""Of machines: their columns above, and what the kernel calls them."""
+"""The machines that are known: their columns above, and what the kernel calls them."""
 _CLONE3 = 435
 _NEWER = 450  # calls of Linux 5.17 and later: a program takes them for not there
 
