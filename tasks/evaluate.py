@@ -22,10 +22,7 @@ def evaluate(
 ) -> Artifact:
     """Score the trained model on the held-out text and the benchmarks."""
     artifact = score(run, evaluation(run, corpus, tokenizer, tokens, trained))
-    rows = table(artifact)
-    show_table("evaluation", rows, "evaluation")
-    for row in rows:
-        say(f"      {row['what']:<20} {row['value']}  {row['note']}")
+    show(artifact)
     return artifact
 
 
@@ -67,6 +64,14 @@ def score(run: Run, step: Step, title: str = "") -> Artifact:
         beside=import_for_export,
     )
     return made(artifact, time.monotonic() - started, title)
+
+
+def show(evaluation: Artifact) -> None:
+    """Show the results in Prefect and in the terminal."""
+    rows = table(evaluation)
+    show_table("evaluation", rows, "evaluation")
+    for row in rows:
+        say(f"      {row['what']:<20} {row['value']}  {row['note']}")
 
 
 def table(evaluation: Artifact) -> list[dict[str, Any]]:

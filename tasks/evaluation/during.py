@@ -17,7 +17,7 @@ from llama_core.errors import InputError, StoreError
 from llama_core.recipes.evaluation import step_at
 from llama_core.step import Step
 from tasks import tracking
-from tasks.evaluate import evaluation, score, scores
+from tasks.evaluate import evaluation, score, scores, show
 from tasks.observe import warn
 from tasks.run import Run
 from tasks.step import stage
@@ -72,11 +72,13 @@ def evaluate_checkpoint(run: Run, data: Data, training: str, step: int) -> Artif
 
 
 def evaluate_at(run: Run, data: Data, training: str, tokens: int) -> Artifact:
-    """Evaluate the checkpoint after the first update of a training that reaches a number of tokens.
+    """Evaluate the checkpoint after the first update of a training that reaches a number of tokens; show it.
 
     Raises InputError where it has no such checkpoint.
     """
-    return evaluate_checkpoint(run, data, training, step_at(run.recipe.train, tokens))
+    found = evaluate_checkpoint(run, data, training, step_at(run.recipe.train, tokens))
+    show(found)
+    return found
 
 
 def evaluate_checkpoints(run: Run, data: Data, trained: Artifact) -> dict[str, Artifact]:

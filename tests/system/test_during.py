@@ -66,6 +66,7 @@ def test_any_checkpoint_is_evaluated_later_and_one_that_is_not_there_is_said(
         code == 2 and "has no checkpoint after step 3: it has those after steps 20 (20,480 tokens)" in output
     )
     output = pipeline.ok("--flow", "evaluate", "--at", "30e3", "evaluate.launch.procs_per_node=1")
+    assert "held-out code" in output and "bits per byte" in output, "its results are shown"
     assert "evaluate 30,720 tokens" in output
     found = {a.facts["step"]: a for a in pipeline.artifacts()["evaluate"]}
     assert sorted(found) == [30, 40]
