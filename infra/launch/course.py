@@ -28,7 +28,7 @@ class Course:
         self.saving: float | None = None
         """The seconds that its last save has taken."""
         self.stuck = 0
-        """How often in a row it has failed without having come further than ever."""
+        """How often in a row it has failed without having come further than ever; 0 once it has."""
         self.cause = ""
         """What its last failure came from, as far as an agent has told."""
         self._furthest: dict[str, int] = {}
@@ -70,10 +70,11 @@ class Course:
         self._before = dict(self._furthest)
 
     def _progress(self, values: dict[str, Any]) -> None:
-        kind = str(values.get("what", "step"))
-        self._furthest[kind] = max(
-            self._furthest.get(kind, 0), int(values.get("step", values.get("done", 0)))
-        )
+        kind, now = str(values.get("what", "step")), int(values.get("step", values.get("done", 0)))
+        before = self._furthest.get(kind, 0)
+        self._furthest[kind] = max(before, now)
+        if now > before:
+            self.stuck = 0
         self.saving = values.get("save_seconds", self.saving)
 
 
