@@ -54,9 +54,6 @@ class Session:
         self.record.seal()
         return self.record.publish
 
-    def add_to_next(self, values: dict[str, Any]) -> None:
-        """As the metrics are told."""
-
     def go_on(self, n: int) -> None:
         for parameter in self.model.parameters():
             parameter.data += n
