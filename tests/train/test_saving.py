@@ -210,6 +210,20 @@ def test_a_step_that_another_attempt_has_finished_is_left_to_it(store: Store) ->
     assert store.list() == before
 
 
+def test_a_step_that_the_same_attempt_has_finished_keeps_its_objects(store: Store) -> None:
+    """As where a job that was taken for dead comes back."""
+    session, other = Session(store), Session(store)
+    session.step.attempt = other.step.attempt
+    other.go_on(1)
+    saved = other.save(1, stopping=True)
+    assert saved
+    checkpoint.finish(other.step, saved, 1, "digest", {})
+    session.go_on(1)
+    session.save(1)
+    assert session.saver.settle(1)
+    assert session.step.finished() and session.files(1)
+
+
 def test_a_long_upload_that_is_waited_for_is_no_hang(
     store: Store, held: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
