@@ -10,13 +10,17 @@ from typing import Any
 
 from infra.launch.launcher import JobSpec
 from infra.launch.run import run as run_job
-from llama_core.artifact import Artifact
+from infra.prefect_server import Lock
+from llama_core.artifact import Artifact, digest_of
+from llama_core.errors import ServiceError
 from llama_core.job import Job
 from llama_core.recipes.running import Launch
+from llama_core.step import Step
 from tasks.observe import is_cancelled, say, warn_once
 from tasks.step import finished_elsewhere
 
 GOES_ON = "job_goes_on"  # the attribute of an exception that has ended the watching of a job, but not the job
+LOOK_EVERY = 1.0  # seconds between two looks for the end of another flow
 SECOND = 5.0  # seconds that a person has for a second Ctrl-C
 # The progress bars of libraries are noise in a log; the program's own progress comes as @progress.
 QUIET = {"TQDM_DISABLE": "1"}
@@ -46,7 +50,8 @@ def launch(
     try:
         with _in_thread(beside):
             spec = JobSpec(name, module, [job.publish(), job.sha256], on or job.recipe.launch, QUIET)
-            with contextlib.closing(run_job(spec, cancel_asked=asked.cancel)) as lines, asked:
+            here = alone(job.step) if spec.launch.launcher == "local" else contextlib.nullcontext()
+            with here, contextlib.closing(run_job(spec, cancel_asked=asked.cancel)) as lines, asked:
                 for line in lines:
                     if SHOWN.match(line):
                         say(f"      {line}")
@@ -60,6 +65,29 @@ def launch(
     artifact = job.step.finished()
     assert artifact is not None, f"{module} ended well without its manifest"
     return artifact
+
+
+@contextlib.contextmanager
+def alone(step: Step) -> Iterator[None]:
+    """Let no other flow of this home run a job of a step beside the block: one that does is waited for.
+
+    Its job has ended then, or ends with it; what that has done is gone on from. Elsewhere than on one machine
+    the job has a name by which the second flow adopts it.
+    """
+    lock: Lock | None = None
+    with contextlib.suppress(ServiceError):  # a home that cannot be written ends no run
+        lock = Lock(f"{digest_of(step.folder.url)[:16]}.lock")
+    try:
+        told = False
+        while lock and not lock.take():
+            if not told:
+                say(f"      another flow makes {step.folder.url}: this one waits for it")
+            told = True
+            time.sleep(LOOK_EVERY)
+        yield
+    finally:
+        if lock:
+            lock.close()
 
 
 class Asked:

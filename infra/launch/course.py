@@ -28,11 +28,11 @@ class Course:
         self.saving: float | None = None
         """The seconds that its last save has taken."""
         self.stuck = 0
-        """How often in a row it has failed without having come further than ever."""
+        """How often in a row it has failed without having come further than ever; 0 once it has."""
         self.cause = ""
         """What its last failure came from, as far as an agent has told."""
         self._furthest: dict[str, int] = {}
-        self._before: dict[str, int] = {}  # at the failure before
+        self._further = False  # than at the failure before
         self._failures: Counter[str] = Counter()  # by node
 
     @property
@@ -66,14 +66,15 @@ class Course:
 
     def fail(self) -> None:
         """Note that the job, or the ranks of a job that goes on, have failed."""
-        self.stuck = 0 if self._furthest != self._before else self.stuck + 1
-        self._before = dict(self._furthest)
+        self.stuck = 0 if self._further else self.stuck + 1
+        self._further = False
 
     def _progress(self, values: dict[str, Any]) -> None:
-        kind = str(values.get("what", "step"))
-        self._furthest[kind] = max(
-            self._furthest.get(kind, 0), int(values.get("step", values.get("done", 0)))
-        )
+        kind, now = str(values.get("what", "step")), int(values.get("step", values.get("done", 0)))
+        before = self._furthest.get(kind, 0)
+        self._furthest[kind] = max(before, now)
+        if now > before:
+            self.stuck, self._further = 0, True
         self.saving = values.get("save_seconds", self.saving)
 
 

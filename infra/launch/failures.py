@@ -22,6 +22,7 @@ from llama_core.program import FAILED, HUNG, INTERRUPTED, LEFT_ALONE, STOPPED
 PATIENCE = 5.0  # seconds that the others have
 SOON = 60.0  # seconds: ranks that fail sooner may never come further
 REST, LONGEST_REST = 1.0, 60.0  # seconds before another start of ranks that have failed soon, twice and often
+OF_ALL = (FAILED, STOPPED, HUNG)  # what ranks of all nodes end with alike: no node is the cause
 FINAL = (FAILED, STOPPED)  # another start is for the launcher to decide on
 
 # The exit codes of this node's ranks that have failed, by local rank: the first ones, and then the others.
@@ -67,7 +68,8 @@ def _end(context: api.PContext) -> dict[int, int]:
 def report(error: ChildFailedError) -> int:
     """Say in one line which rank failed first, also to the next ranks, and return its exit code.
 
-    Ranks that have ended only because others are gone are not named: those are on another node.
+    Ranks that have ended only because others are gone are not named: those are on another node. The node is
+    named where the rank has failed for itself.
     """
     rank, failure = error.get_first_failure()
     first = rank - failure.local_rank
@@ -88,7 +90,7 @@ def report(error: ChildFailedError) -> int:
         how = "came no further" if code == HUNG else f"exited with code {code}"
     os.environ[INTERRUPTED] = f"rank {first + local} {how}"
     node = os.environ.get("SLURMD_NODENAME")
-    where = f" (node {node})" if node else ""
+    where = f" (node {node})" if node and code not in OF_ALL else ""
     print(f"[agent] rank {first + local} failed first: it {how}{where}", file=sys.stderr)
     return code if code > 0 else 128 - code
 

@@ -28,7 +28,13 @@ from torch.distributed.elastic.rendezvous import (
 from torch.distributed.elastic.rendezvous.utils import parse_rendezvous_endpoint
 from torch.distributed.launcher.api import LaunchConfig
 
-from llama_core.train.network import LOOPBACK, NETWORK_OF, open_store, stay_on_loopback
+from llama_core.train.network import (
+    LOOPBACK,
+    NETWORK_OF,
+    allow_connections,
+    open_store,
+    stay_on_loopback,
+)
 
 NAME = "llama"
 TIMEOUT = timedelta(minutes=10)  # how long an agent waits for the others
@@ -45,6 +51,7 @@ def use(config: LaunchConfig) -> None:
     else:
         _name_network(config.rdzv_endpoint)
     config.rdzv_backend = NAME
+    allow_connections(config.max_nodes * config.nproc_per_node)
     made: list[Rendezvous] = []
 
     def the_only(parameters: RendezvousParameters) -> Rendezvous:

@@ -1,9 +1,11 @@
 """Run a job to its end on the launcher that its recipe names: this is what the tasks use."""
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
+from pathlib import Path
 
 from infra.launch.course import OFTEN, Course
 from infra.launch.launcher import Handle, JobSpec, Launcher, State
@@ -48,7 +50,9 @@ def run(
         tail: deque[str] = deque(maxlen=TAIL)
         course.start()
         try:
-            handle = launcher.adopt(job.name) or launcher.submit(job)
+            adopted = launcher.adopt(job.name)
+            handle = adopted or launcher.submit(job)
+            past = _lines(handle.log) if adopted else 0
         except LaunchError as away:
             if not course.begun:
                 raise
@@ -57,10 +61,12 @@ def run(
             continue
         ended: State | None = None
         try:
-            for line in launcher.logs(handle):
+            for number, line in enumerate(launcher.logs(handle), 1):
                 tail.append(line)
                 course.note(line)
                 yield line
+                if number <= past:
+                    continue  # the job has got over it, or will say so again
                 if course.bad_nodes != bad:
                     bad = course.bad_nodes
                     if _has_others(launcher, job, bad):
@@ -90,6 +96,13 @@ def run(
         yield f"[launcher] {job.name} {state}; it is started again from its last checkpoint{without}"
         if course.stuck > 1:
             time.sleep(back_off(course.stuck - 1, REST, LONGEST_REST))
+
+
+def _lines(log: Path) -> int:
+    """Return how many lines a log has by now."""
+    with contextlib.suppress(OSError), log.open("rb") as file:
+        return sum(1 for _ in file)
+    return 0
 
 
 def _has_others(launcher: Launcher, job: JobSpec, bad: tuple[str, ...]) -> bool:

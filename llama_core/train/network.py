@@ -6,11 +6,13 @@ it is from, so nothing that comes through one is executed: what is unpickled may
 `Unpickler` knows.
 """
 
+import contextlib
 import errno
 import ipaddress
 import logging
 import os
 import pickle
+import resource
 import socket
 import sys
 from dataclasses import is_dataclass
@@ -68,6 +70,25 @@ def stay_on_loopback() -> None:
     """Let the process groups of this process, and of those that it starts, talk over loopback only."""
     loopback = "lo0" if sys.platform == "darwin" else "lo"
     os.environ.update(dict.fromkeys(NETWORK_OF, loopback))
+
+
+def allow_connections(size: int) -> None:
+    """Let an agent and its ranks have the descriptors that `size` processes need, if the machine allows it.
+
+    Over gloo each is connected to all others, and what holds the store has three connections to each. The
+    usual limit, 1,024, is a soft one.
+    """
+    needed = 4 * size + 256
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = sys.maxsize if hard == resource.RLIM_INFINITY else hard
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(needed, most), hard))
+    if most < needed:
+        log.warning(
+            "%d processes may need %d open files each, and this node allows %d: raise `ulimit -Hn` "
+            "(LimitNOFILE of Slurm's slurmd)", size, needed, most,
+        )  # fmt: skip
 
 
 def open_store(address: str, port: int, size: int, holds: bool, timeout: timedelta) -> dist.TCPStore:

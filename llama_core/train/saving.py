@@ -108,7 +108,7 @@ class Saver:
         self._again: int | None = None  # the step after which the next of them is tried
         self._saved_at = time.monotonic()
         self._sweeps = True  # saves may have left something: those before the start, or that have failed
-        self._known: dict[str, bool] = {}  # checkpoints that rank 0 has seen: whether they are permanent
+        self._known: dict[str, bool]  # checkpoints that rank 0 has seen: whether they are permanent
         self.go_on_after(start)
 
     @property
@@ -131,6 +131,7 @@ class Saver:
     def go_on_after(self, progress: TrainState) -> None:
         """Note where the training goes on: checkpoints from there on are permanent ones by `keep_every`."""
         self._periods = self._periods_of(progress.tokens)
+        self._known = {}
 
     def due(self, n: int, wanted: bool = False) -> bool:
         """Tell whether the training is saved after step `n`. `wanted`: whether a process `wants` it."""
@@ -224,7 +225,10 @@ class Saver:
     def _commit(self, save: _Save, uploads: list[Uploaded]) -> tuple[bool, Object | None]:
         """Commit a save on rank 0, and prune. Returns whether another attempt was first, and the record."""
         if self._step.folder.exists(MANIFEST):
-            self._step.folder.delete([entry.name for upload in uploads for entry in upload.objects])
+            theirs = self._step.committed(checkpoint.name_of(save.progress.step))
+            counted = {entry.name for entry in theirs.objects} if theirs else set()
+            ours = [entry.name for upload in uploads for entry in upload.objects]
+            self._step.folder.delete([name for name in ours if name not in counted])
             return True, None
         progress = replace(save.progress, record=save.publish_record())
         checkpoint.commit(self._step, save.share, uploads, progress, save.permanent)

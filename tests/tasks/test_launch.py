@@ -9,6 +9,8 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling, Running
 
+from llama_core.step import Step
+from llama_core.store import Store
 from tasks import launch, observe
 
 
@@ -73,3 +75,33 @@ def test_a_flow_that_somebody_cancels_takes_its_job_along_and_one_that_crashes_d
         assert launch.Asked("llama-train-1").cancel(SystemExit(1))
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
         assert not observe.is_cancelled(), "a server that is away cancels nothing"
+
+
+def test_of_two_flows_that_make_a_step_on_one_machine_the_second_waits(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(launch, "LOOK_EVERY", 0.01)
+    step, order = Step(store, "train", 1, {}), list[str]()
+
+    def second() -> None:
+        with launch.alone(Step(store, "train", 1, {})):
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    with caplog.at_level("INFO"), launch.alone(step), launch.alone(Step(store, "train", 1, {"another": 1})):
+        thread.start()
+        thread.join(0.3)
+        order.append("first")
+    thread.join(10)
+    assert order == ["first", "second"]
+    assert [r.getMessage().split(":")[0].split()[:3] for r in caplog.records] == [
+        ["another", "flow", "makes"]
+    ]
+
+
+def test_a_home_that_cannot_be_written_does_not_keep_a_flow_from_its_job(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLAMA_HOME", "/proc/none")
+    with launch.alone(Step(store, "train", 1, {})):
+        pass

@@ -137,3 +137,20 @@ def test_a_store_at_a_name_that_is_loopback_here_alone_can_be_reached_and_says_s
     [new] = set(listening(os.getpid())) - before
     assert new[1] == store.port and beyond_loopback([new])
     assert "localhost is no address of a network of this node" in caplog.text
+
+
+def test_thousands_of_processes_may_be_connected() -> None:
+    """In a process of its own, since nobody may raise a hard limit again."""
+    script = """
+import resource
+from llama_core.train.network import allow_connections
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 9000))
+for size in (4, 2048, 4096):
+    allow_connections(size)
+    print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
+    done = programs.run("-c", script)
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if line.isdigit()] == ["272", "8448", "9000"]
+    assert "4096 processes may need 16640 open files each, and this node allows 9000" in done.stdout
+    assert "2048 processes" not in done.stdout

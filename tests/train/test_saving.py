@@ -133,6 +133,32 @@ def test_permanent_checkpoints_stay_and_of_the_others_the_last_ones(store: Store
     assert session.committed() == [5, 10, 15, 18, 20]
 
 
+def test_a_checkpoint_that_is_permanent_after_a_return_stays_though_it_was_not_before(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(store, **{"run.keep": 1, "run.keep_every": 3 * BATCH})
+
+    def save(*steps: int) -> None:
+        for n in steps:
+            session.save(n)
+            session.saver.settle(n)
+
+    save(2, 3, 4)
+    assert [s.facts["permanent"] for s in checkpoint.saved_in(session.step.folder)] == [False, True, False]
+    back = checkpoint.go_back(session.step, 3, session.model, session.optimizer, ALONE)
+    assert back and session.committed() == [2]
+    session.saver.go_on_after(back)
+    with monkeypatch.context() as patch:
+        patch.setattr(Share, "upload", away)
+        save(3)
+    save(4, 5, 6, 7, 8)
+    assert session.committed() == [4, 6, 7, 8]
+
+
+def away(*_: Any) -> Any:
+    raise StoreError("the bucket is away")
+
+
 def test_a_save_is_due_after_so_many_minutes(store: Store) -> None:
     session = Session(store, **{"run.save_every": 1000, "run.save_minutes": 1e-9})
     assert session.saver.wants and session.saver.due(3, wanted=True) and not session.saver.due(3)
@@ -208,6 +234,20 @@ def test_a_step_that_another_attempt_has_finished_is_left_to_it(store: Store) ->
     assert session.save(5) is not None
     assert session.saver.settle(5), "it is finished"
     assert store.list() == before
+
+
+def test_a_step_that_the_same_attempt_has_finished_keeps_its_objects(store: Store) -> None:
+    """As where a job that was taken for dead comes back."""
+    session, other = Session(store), Session(store)
+    session.step.attempt = other.step.attempt
+    other.go_on(1)
+    saved = other.save(1, stopping=True)
+    assert saved
+    checkpoint.finish(other.step, saved, 1, "digest", {})
+    session.go_on(1)
+    session.save(1)
+    assert session.saver.settle(1)
+    assert session.step.finished() and session.files(1)
 
 
 def test_a_long_upload_that_is_waited_for_is_no_hang(
