@@ -7,7 +7,7 @@ requests: the trained one, or one that a test has written.
 
 import abc
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -227,28 +227,3 @@ def mean(scores: Sequence[float | None]) -> tuple[float, float]:
     assert None not in scores
     values = np.asarray(scores, np.float64)
     return float(values.mean()), float(values.std() / math.sqrt(len(values)))
-
-
-def run(
-    benchmark: Benchmark[Any],
-    variant: Variant,
-    dataset: Dataset[Any],
-    model: Model,
-    told: Callable[[Any, list[Request], list[Answer], Verdict], None] = lambda *_: None,
-) -> Result:
-    """Run a benchmark on a model, in one process, and return its result.
-
-    `told` is called with each item, its requests, the answers and the verdict.
-    """
-    asked = [
-        benchmark.requests(item, benchmark.shots(item, dataset.examples, variant.shots), variant)
-        for item in dataset.items
-    ]
-    answers = model.answer([request for requests in asked for request in requests])
-    judged, start = [], 0
-    for item, requests in zip(dataset.items, asked, strict=True):
-        mine = answers[start : (start := start + len(requests))]
-        verdict = benchmark.judge(item, variant, mine)
-        told(item, requests, mine, verdict)
-        judged.append((item, verdict))
-    return benchmark.figures(variant, judged)

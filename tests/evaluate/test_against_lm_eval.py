@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from asked import run
 from lm_eval_model import AsLmEval, exported
 from trained import Trained
 
-from llama_core.evaluate.benchmark import File, run
+from llama_core.evaluate.benchmark import File
 from llama_core.evaluate.benchmarks import BENCHMARKS
 from llama_core.evaluate.model import TrainedModel
 from llama_core.evaluate.score import Scorer

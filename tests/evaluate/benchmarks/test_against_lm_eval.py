@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import small_benchmarks as small
 import torch
+from asked import run
 from lm_eval_model import exported
 from trained import Trained
 
-from llama_core.evaluate.benchmark import Dataset, Result, Verdict, run
+from llama_core.evaluate.benchmark import Dataset, Result, Verdict
 from llama_core.evaluate.benchmarks import BENCHMARKS
 from llama_core.evaluate.benchmarks.choices import Rule
 from llama_core.evaluate.files import Folder

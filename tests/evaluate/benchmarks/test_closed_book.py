@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable
 
 import pytest
+from asked import run
 from small_benchmarks import EVALDATA
 from written_answers import Writer, lines
 
 from llama_core.errors import InputError
-from llama_core.evaluate.benchmark import Benchmark, Dataset, File, Generation, Variant, run
+from llama_core.evaluate.benchmark import Benchmark, Dataset, File, Generation, Variant
 from llama_core.evaluate.benchmarks import BENCHMARKS
 from llama_core.evaluate.benchmarks.closed_book import Question, cut, normalized
 from llama_core.evaluate.files import Folder, NotThere

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asked import run
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llama_core.errors import InputError
-from llama_core.evaluate.benchmark import Answer, Generation, Request, Variant, Verdict, run
+from llama_core.evaluate.benchmark import Answer, Generation, Request, Variant, Verdict
 from llama_core.evaluate.benchmarks.code import Code, pass_at_k
 from llama_core.evaluate.benchmarks.humaneval import STOP, HumanEval
 from llama_core.evaluate.benchmarks.mbpp import MBPP

@@ -1,11 +1,12 @@
 """RealToxicityPrompts: both forms of the prompt, and ratings where there is a key for them."""
 
 import pytest
+from asked import run
 from small_benchmarks import EVALDATA
 from written_answers import Writer, lines
 
 from llama_core.errors import InputError
-from llama_core.evaluate.benchmark import File, run
+from llama_core.evaluate.benchmark import File
 from llama_core.evaluate.benchmarks.realtoxicityprompts import RealToxicityPrompts
 from llama_core.evaluate.files import Folder, NotThere
 from llama_core.evaluate.judge.perspective import NotRated, Perspective

@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from asked import run
 from small_benchmarks import EVALDATA, load
 
-from llama_core.evaluate.benchmark import Answer, Continuation, Dataset, Likelihood, Request, Result, run
+from llama_core.evaluate.benchmark import Answer, Continuation, Dataset, Likelihood, Request, Result
 from llama_core.evaluate.benchmarks import BENCHMARKS
 from llama_core.evaluate.benchmarks.choices import ALONE, Question, Rule
 from llama_core.evaluate.files import Folder, NotThere

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from asked import run
 from lm_eval_model import exported
 from trained import Trained, make_trained
 from written_answers import Writer, lines
 
-from llama_core.evaluate.benchmark import Dataset, Generation, run, texts_of
+from llama_core.evaluate.benchmark import Dataset, Generation, texts_of
 from llama_core.evaluate.benchmarks import BENCHMARKS
 from llama_core.evaluate.model import TrainedModel
 from llama_core.evaluate.score import Scorer

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from asked import run
 from written_answers import Writer, lines, rendered
 
-from llama_core.evaluate.benchmark import run
 from llama_core.evaluate.benchmarks import BENCHMARKS
 
 TRUTHFULQA = BENCHMARKS["truthfulqa"]

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 import yaml
+from asked import run
 from small_benchmarks import EVALDATA
 from written_answers import Writer, lines, rendered, scores
 
 from llama_core.errors import InputError
-from llama_core.evaluate.benchmark import Benchmark, Dataset, File, run
+from llama_core.evaluate.benchmark import Benchmark, Dataset, File
 from llama_core.evaluate.benchmarks import BENCHMARKS
 from llama_core.evaluate.benchmarks.gsm8k import number
 from llama_core.evaluate.benchmarks.worked import Problem
