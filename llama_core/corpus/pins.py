@@ -74,9 +74,10 @@ def resolve(
     folder, run = store.at(f"pins/{digest_of(known)[:16]}"), digest_of(in_full(dict(identity)))[:16]
     while True:
         names = folder.list()
+        there = _numbers(names, r"(\d{6})\.parquet")
+        newest = max(there, default=0)
         mine = _numbers(names, rf"runs/{run}/(\d{{6}})")
-        newest = max(_numbers(names, r"(\d{6})\.parquet"), default=0)
-        number = max(mine, default=newest)
+        number = max(set(mine) & set(there), default=newest)  # a damaged pin may have been deleted
         pin = _read(folder, number, outside) if number else None
         if pin is None or (refresh and not (by and pin.by == by)):
             found = {name: ingest.raw_files(name, sources[name]) for name in outside}

@@ -130,3 +130,15 @@ def test_a_damaged_pin_is_named(store: Store, listed: Files) -> None:
     store.publish_bytes(name, b"PAR1 no table")
     with pytest.raises(DamagedError, match="000001.parquet is damaged: delete it"):
         resolve(store, listed)
+
+
+def test_a_pin_that_was_deleted_is_made_anew(tmp_path: Path, store: Store, listed: Files) -> None:
+    """As the message about a damaged one says."""
+    resolve(store, listed)
+    [pin] = [name for name in store.list() if name.endswith(".parquet")]
+    store.delete([pin])
+    publish(tmp_path, c=MD5)
+    [raw] = resolve(store, listed).raws["web"]
+    assert raw.url.endswith("c.jsonl")
+    publish(tmp_path, a=MD5)
+    assert resolve(store, listed).raws["web"] == [raw], "it is kept as the first one was"
