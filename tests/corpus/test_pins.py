@@ -10,6 +10,7 @@ from corpus.helpers import write_jsonl
 from llama_core.corpus import pins
 from llama_core.corpus.recipe import Dataset, Files, Packages, Source
 from llama_core.errors import DamagedError
+from llama_core.section import Identity
 from llama_core.store import Store
 
 RUN = {"model": {"dim": 64}}
@@ -142,3 +143,19 @@ def test_a_pin_that_was_deleted_is_made_anew(tmp_path: Path, store: Store, liste
     assert raw.url.endswith("c.jsonl")
     publish(tmp_path, a=MD5)
     assert resolve(store, listed).raws["web"] == [raw], "it is kept as the first one was"
+
+
+def test_a_field_that_a_later_version_adds_leaves_a_run_its_pin(
+    tmp_path: Path, store: Store, listed: Files
+) -> None:
+    class Later(Files):
+        """A source with one more setting, at its default."""
+
+        added: Identity[int] = 1
+
+    first = resolve(store, listed, run={"corpus": listed.identity()})
+    publish(tmp_path, c=MD5)
+    later = Later.model_validate(listed.model_dump())
+    assert resolve(store, later, run={"corpus": later.identity()}).raws == first.raws
+    assert {name.split("/")[2] for name in store.list("pins")} == {"000001.parquet", "runs"}
+    assert len(store.list("pins")) == 2
