@@ -338,6 +338,10 @@ def test_an_archive_that_is_packed_anew_counts_as_long_as_what_is_in_it_stays(
         ("a.tar.gz", tar(("b/other.txt", b"1")), "has no member a/*.txt"),
         ("a.zip", b"no archive at all", "truncated archive"),
     ],
+    ids=[
+        "above in tar", "above alone", "above in zip", "link", "bomb in zip", "bomb in tar", "many in tar",
+        "cut tar", "cut zip", "other members", "no archive",
+    ],  # the archives tell the time
 )  # fmt: skip
 def test_an_archive_that_is_hostile_or_damaged_leaves_nothing_behind(
     server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes, said: str
