@@ -30,7 +30,7 @@ from llama_core.errors import DamagedError
 from llama_core.file_system import brief
 from llama_core.objects import FileName
 from llama_core.parse import damaged, json_fields, shaped
-from llama_core.section import in_full
+from llama_core.section import in_address
 from llama_core.store import Store
 
 MOST_BYTES = 256 << 20  # of a pin: 300,000 files take some 30 MB
@@ -70,13 +70,15 @@ def resolve(
     raws = {name: ingest.raw_files(name, sources[name]) for name in sources if name not in outside}
     if not outside:
         return Resolved(raws)
-    known = {name: in_full(sources[name].identity()) for name in outside}
-    folder, run = store.at(f"pins/{digest_of(known)[:16]}"), digest_of(in_full(dict(identity)))[:16]
+    # As addresses are made: a field that a later version adds leaves them as they are.
+    known = [ingest.REVISION, {name: in_address(sources[name].identity()) for name in outside}]
+    folder, run = store.at(f"pins/{digest_of(known)[:16]}"), digest_of(in_address(dict(identity)))[:16]
     while True:
         names = folder.list()
+        there = _numbers(names, r"(\d{6})\.parquet")
+        newest = max(there, default=0)
         mine = _numbers(names, rf"runs/{run}/(\d{{6}})")
-        newest = max(_numbers(names, r"(\d{6})\.parquet"), default=0)
-        number = max(mine, default=newest)
+        number = max(set(mine) & set(there), default=newest)  # a damaged pin may have been deleted
         pin = _read(folder, number, outside) if number else None
         if pin is None or (refresh and not (by and pin.by == by)):
             found = {name: ingest.raw_files(name, sources[name]) for name in outside}

@@ -10,6 +10,7 @@ from corpus.helpers import write_jsonl
 from llama_core.corpus import pins
 from llama_core.corpus.recipe import Dataset, Files, Packages, Source
 from llama_core.errors import DamagedError
+from llama_core.section import Identity
 from llama_core.store import Store
 
 RUN = {"model": {"dim": 64}}
@@ -130,3 +131,31 @@ def test_a_damaged_pin_is_named(store: Store, listed: Files) -> None:
     store.publish_bytes(name, b"PAR1 no table")
     with pytest.raises(DamagedError, match="000001.parquet is damaged: delete it"):
         resolve(store, listed)
+
+
+def test_a_pin_that_was_deleted_is_made_anew(tmp_path: Path, store: Store, listed: Files) -> None:
+    """As the message about a damaged one says."""
+    resolve(store, listed)
+    [pin] = [name for name in store.list() if name.endswith(".parquet")]
+    store.delete([pin])
+    publish(tmp_path, c=MD5)
+    [raw] = resolve(store, listed).raws["web"]
+    assert raw.url.endswith("c.jsonl")
+    publish(tmp_path, a=MD5)
+    assert resolve(store, listed).raws["web"] == [raw], "it is kept as the first one was"
+
+
+def test_a_field_that_a_later_version_adds_leaves_a_run_its_pin(
+    tmp_path: Path, store: Store, listed: Files
+) -> None:
+    class Later(Files):
+        """A source with one more setting, at its default."""
+
+        added: Identity[int] = 1
+
+    first = resolve(store, listed, run={"corpus": listed.identity()})
+    publish(tmp_path, c=MD5)
+    later = Later.model_validate(listed.model_dump())
+    assert resolve(store, later, run={"corpus": later.identity()}).raws == first.raws
+    assert {name.split("/")[2] for name in store.list("pins")} == {"000001.parquet", "runs"}
+    assert len(store.list("pins")) == 2
