@@ -167,7 +167,8 @@ def test_a_run_may_use_tokens_that_are_there_whatever_its_recipe_says_of_their_m
     micro: Pipeline,
 ) -> None:
     tokens, corpus = micro.artifact("tokens"), micro.artifact("corpus")
-    output = micro.ok("--flow", "train", f"run.use={tokens.name}", "corpus.dedup.threshold=0.9")
+    code, output = micro.run("--flow", "train", f"run.use={tokens.name}", "corpus.dedup.threshold=0.9")
+    assert code == 0, output
     made = how_made(output)
     assert sorted(made) == ["corpus", "corpus page", "tokenizer", "tokens", "train"]
     assert set(made.values()) == {"reused"}

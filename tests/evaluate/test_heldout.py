@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,8 @@ def test_frequencies_are_probabilities(trained: Trained) -> None:
 class Flat(torch.nn.Module):
     """A model to which all tokens are alike."""
 
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        return torch.zeros(*tokens.shape, 512)
+    def forward(self, tokens: torch.Tensor, cache: Any, head: Callable[..., torch.Tensor]) -> torch.Tensor:
+        return head(torch.zeros(*tokens.shape, 512), torch.nn.Identity())
 
 
 def scored(world: World, tokens: str, tokenizer: str) -> tuple[dict[str, Any], Counter[str]]:
