@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from typing import Any
 
 import programs
@@ -10,6 +11,7 @@ import ranks
 import torch
 from trainings import end_of
 
+from llama_core import program
 from llama_core.recipes.load import load_recipe
 from llama_core.train import checkpoint
 from llama_core.train.checkpoints.files import raw_bytes
@@ -95,11 +97,12 @@ from llama_core.train.run import main
 sys.exit(main({run.publish(2)!r}))
 """
     done = programs.run("-c", script, ranks=2, timeout=60)
-    assert done.returncode == watchdog.FAILED, done.stdout
+    assert done.returncode == program.HUNG, done.stdout
     assert "rank 0 comes no further in step 1" in done.stdout
     [name] = watchdog.folder_of(run.step.root, run.step.name).list()
     assert name.endswith(".rank0.txt"), "the other one could not write"
-    assert "resuming after step 10 of 20" in run.run(2)
+    # The save after step 10 may still have been on its way.
+    assert re.search(r"resuming after step (5|10) of 20", run.run(2))
     assert end_of(run) == end_of(undisturbed)
 
 
