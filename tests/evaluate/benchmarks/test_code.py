@@ -4,7 +4,6 @@ import gzip
 import json
 import math
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,8 @@ from llama_core.evaluate.files import Folder
 from llama_core.evaluate.sandbox import programs
 
 EVALDATA = Path(os.environ.get("LLAMA_EVALDATA") or Path(__file__).parents[4] / "shared" / "evaldata")
-linux = pytest.mark.skipif(sys.platform != "linux", reason="programs of models are run on Linux alone")
+lacking = programs.missing()
+linux = pytest.mark.skipif(lacking is not None, reason=f"no program of a model is run here: {lacking}")
 
 FUNCTIONS = [
     {
