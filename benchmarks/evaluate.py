@@ -14,13 +14,12 @@ mixed lengths, which lm-eval (HFLM) scores in batches of 32:
 They are compared, to 1e-3 in float32. The figures are medians over the rounds.
 """
 
-import argparse
 import json
 from typing import Any
 
 import torch
 
-from benchmarks.generate import BATCH, HEADER, SEED, VOCAB, Turns, cases, compare, models
+from benchmarks.generate import BATCH, HEADER, SEED, VOCAB, Turns, begin, cases, compare
 from llama_core.evaluate.score import Score, Scorer
 from llama_core.model.llama import Llama
 from llama_core.tokens.heldout import Pair
@@ -30,26 +29,13 @@ SEQ_LEN, BATCH_TOKENS = 2048, 8192
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeat", type=int, default=2)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--dim", type=int, default=256)
-    parser.add_argument("--layers", type=int, default=6)
-    parser.add_argument("--heads", type=int, default=4)
-    parser.add_argument("--only", help="the name of one case")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    device, dtype = torch.device(options.device), getattr(torch, options.dtype)
-    ours, theirs = models(options.dim, options.layers, options.heads, device, dtype)
-    params = sum(p.numel() for p in ours.parameters())
-    print(f"{params / 1e6:.1f} M parameters, {options.dtype} on {options.device}, {options.threads} threads")
+    options, ours, theirs, said = begin(__doc__)
+    print(said)
     print(HEADER)
     texts = [case for case in cases()[:2] if options.only in (None, case.name)]
     asked = {name: some for name, some in questions().items() if options.only in (None, name)}
     results = [compare(case, ours, theirs, options.repeat) for case in texts]
-    results += compare_scores(asked, ours, theirs, device, options.repeat)
+    results += compare_scores(asked, ours, theirs, torch.device(options.device), options.repeat)
     print(json.dumps({"name": "evaluate", "results": results}))
 
 

@@ -52,8 +52,9 @@ class Case:
         return sum(self.new) * self.samples
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+def begin(description: str | None) -> tuple[argparse.Namespace, Llama, torch.nn.Module, str]:
+    """Return the options, our model and transformers' as they want them, and what the two are."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=2)
     parser.add_argument("--device", default="cpu")
@@ -67,10 +68,13 @@ def main() -> None:
     device, dtype = torch.device(options.device), getattr(torch, options.dtype)
     ours, theirs = models(options.dim, options.layers, options.heads, device, dtype)
     params = sum(p.numel() for p in ours.parameters())
-    print(
-        f"{params / 1e6:.1f} M parameters, {options.dtype} on {options.device}, {options.threads} threads, "
-        f"batch {BATCH}"
-    )
+    said = f"{params / 1e6:.1f} M parameters, {options.dtype} on {options.device}, {options.threads} threads"
+    return options, ours, theirs, said
+
+
+def main() -> None:
+    options, ours, theirs, said = begin(__doc__)
+    print(f"{said}, batch {BATCH}")
     print(HEADER)
     results = []
     for case in cases():

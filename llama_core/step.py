@@ -220,9 +220,13 @@ class Step:
         yield draft
         sealed = draft._sealed()
         if not self.folder.create(f"shards/{name}.json", to_json(sealed.as_dict())):
-            winner = self.committed(name)
-            counted = {o.name for o in winner.objects} if winner else set()
-            self.folder.delete([o.name for o in sealed.objects if o.name not in counted])
+            self.discard(name, sealed.objects)
+
+    def discard(self, name: str, objects: Iterable[Object]) -> None:
+        """Delete the objects of an attempt whose shard does not count, but for those of the committed one."""
+        winner = self.committed(name)
+        counted = {o.name for o in winner.objects} if winner else set()
+        self.folder.delete([o.name for o in objects if o.name not in counted])
 
     def commit(
         self,

@@ -32,7 +32,7 @@ class Run:
     recipe: Recipe
     store: Store
     refresh: bool = False
-    """Whether it looks anew at what it has resolved of the outside world (see `corpus.pins`)."""
+    """True if it looks anew at what it has resolved of the outside world (see `corpus.pins`)."""
 
 
 @without_secrets

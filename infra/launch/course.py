@@ -24,7 +24,7 @@ class Course:
         self.error = ""
         """The error that the job itself explains, since its last start."""
         self.final = False
-        """Whether it says that another start would meet the error again."""
+        """True if it says that another start would meet the error again."""
         self.saving: float | None = None
         """The seconds that its last save has taken."""
         self.stuck = 0
@@ -37,7 +37,7 @@ class Course:
 
     @property
     def begun(self) -> bool:
-        """Whether the job has ever done anything."""
+        """True if the job has ever done anything."""
         return bool(self._furthest)
 
     @property

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,9 +36,6 @@ from llama_core.recipe import Evaluate
 from llama_core.step import Step
 from llama_core.store import to_json
 from llama_core.train.distributed import World
-
-S = TypeVar("S")
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 AT_ONCE = 4096  # answers that are in memory at once
@@ -143,17 +140,13 @@ def spread(items: Sequence[Any], limit: int | None) -> Sequence[Any]:
 def check(keys: Sequence[str], world: World) -> None:
     """Raise InputError where one of the machines cannot run one of these benchmarks."""
 
-    def mine() -> list[str]:
-        found = (
-            (key, benchmark.missing(variant)) for key in keys for benchmark, variant in [names.find(key)]
-        )
-        return [f"{key} was promised and cannot be run here: {reason}" for key, reason in found if reason]
+    def mine() -> None:
+        for key in keys:
+            benchmark, variant = names.find(key)
+            if reason := benchmark.missing(variant):
+                raise InputError(f"{key} was promised and cannot be run here: {reason}")
 
-    def refuse(said: list[str]) -> None:
-        if said:
-            raise InputError(said[0])
-
-    _gathered(world, mine, refuse)
+    world.all_of(mine)
 
 
 def run(step: Step, task: Task, model: TrainedModel, progress: Progress) -> None:
@@ -191,7 +184,6 @@ def _answers(
 
 def _judge(task: Task, chunk: Chunk, answers: Sequence[list[Answer]], world: World) -> list[Row]:
     """Return the verdicts about a chunk's items in their order, on rank 0: each rank judges its share."""
-    rows: list[Row] = []
 
     def mine() -> list[Row]:
         found = []
@@ -201,7 +193,7 @@ def _judge(task: Task, chunk: Chunk, answers: Sequence[list[Answer]], world: Wor
                 found.append((n, verdict.score, json.dumps(verdict.details, ensure_ascii=False)))
         return found
 
-    _gathered(world, mine, rows.extend)
+    rows = [row for found in world.all_of(mine) for row in found]
     return sorted(rows, key=lambda row: row[0])
 
 
@@ -282,21 +274,3 @@ def _commit(
             while data := file.read(1 << 20):
                 out.write(data)
     return result
-
-
-def _gathered(world: World, tell: Callable[[], list[S]], use: Callable[[list[S]], T]) -> T:
-    """Return on every rank what `use` makes of all that the ranks tell, or raise what one of them raises."""
-    told: tuple[list[S], Exception | None]
-    try:
-        told = tell(), None
-    except Exception as error:
-        told = [], error
-    ranks = world.gather(told)
-
-    def decide() -> T:
-        for _, error in ranks:
-            if error is not None:
-                raise error
-        return use([one for found, _ in ranks for one in found])
-
-    return world.agree(decide)

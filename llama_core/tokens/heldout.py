@@ -24,6 +24,7 @@ from llama_core.parse import Text, shaped
 from llama_core.phases import Phase
 from llama_core.recipes.evaluation import MOST_HELDOUT
 from llama_core.step import OpenShard, Step
+from llama_core.tokens import by_source
 
 HELDOUT = "heldout"  # the shard
 OBJECT = "heldout.parquet"  # the ending of the object of a corpus shard that has held-out text
@@ -66,18 +67,8 @@ def phases(step: Step, corpus: Artifact) -> Iterator[Phase]:
 
     The last phase commits HELDOUT.
     """
-    names: dict[str, list[str]] = {}
-    for shard in corpus.shards:
-        if any(entry.name.endswith(OBJECT) for entry in shard.objects):
-            names.setdefault(str(shard.fact("source")), []).append(shard.name)
-    batches: dict[str, list[str]] = {}
-    of_source: dict[str, list[str]] = {}
-    for source, of in sorted(names.items()):
-        for start in range(0, len(of), BATCH):
-            batch = f"{HELDOUT}-{BATCH}-{len(batches):05d}"  # without a dot, as HELDOUT
-            batches[batch] = of[start : start + BATCH]
-            of_source.setdefault(source, []).append(batch)
-    chosen = {batch: (batch, of) for batch, of in batches.items()}
+    with_text = (s for s in corpus.shards if any(entry.name.endswith(OBJECT) for entry in s.objects))
+    chosen, of_source = by_source.batches(with_text, HELDOUT, BATCH)
     yield Phase("held-out text", chosen, partial(_batch, step, corpus))
     yield Phase("held-out sources", {HELDOUT: of_source}, partial(_sources, step))
 

@@ -18,6 +18,7 @@ from llama_core.parse import Text, damaged, npy_column, shaped
 from llama_core.phases import Phase
 from llama_core.step import Step
 from llama_core.store import Store
+from llama_core.tokens import by_source
 
 HISTOGRAMS = "histograms"  # the shard
 HISTOGRAM = ".histogram.npy"  # the ending of a histogram's object
@@ -37,17 +38,7 @@ def phases(step: Step, shards: Iterable[Shard]) -> Iterator[Phase]:
 
     `shards`: the corpus shards that the token shards were made from. The last phase commits HISTOGRAMS.
     """
-    names: dict[str, list[str]] = {}
-    for shard in shards:
-        names.setdefault(str(shard.fact("source")), []).append(shard.name)
-    batches: dict[str, list[str]] = {}
-    of_source: dict[str, list[str]] = {}
-    for source, of in sorted(names.items()):
-        for start in range(0, len(of), BATCH):
-            batch = f"{HISTOGRAMS}-{BATCH}-{len(batches):05d}"  # without a dot, as HISTOGRAMS
-            batches[batch] = of[start : start + BATCH]
-            of_source.setdefault(source, []).append(batch)
-    summed = {batch: (batch, of) for batch, of in batches.items()}
+    summed, of_source = by_source.batches(shards, HISTOGRAMS, BATCH)
     yield Phase("histograms", summed, partial(_batch, step))
     yield Phase("sources", {HISTOGRAMS: of_source}, partial(_sources, step))
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
-from llama_core.errors import LaunchError, LlamaError
+from llama_core.errors import LaunchError
 from llama_core.train.memory import keep_freed_memory
 from llama_core.train.network import LOOPBACK, open_store, restrict_messages, stay_on_loopback
 
@@ -63,13 +63,13 @@ class World:
     def all_of(self, do: Callable[[], T]) -> list[T]:
         """Call `do` on every rank, and return by rank, on rank 0, what it returns; nothing on the others.
 
-        Raises on every rank the first of the errors of the project, or of missing files, if there are any.
+        Raises on every rank the first of the errors that one of them has met.
         """
         value: Any = None
         error: Exception | None = None
         try:
             value = do()
-        except (LlamaError, FileNotFoundError) as caught:
+        except Exception as caught:
             error = caught
         said = self.gather((error, value))
 

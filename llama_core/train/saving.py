@@ -113,7 +113,7 @@ class Saver:
 
     @property
     def failed(self) -> bool:
-        """Whether the last save has failed."""
+        """True if the last save has failed."""
         return self._failed > 0
 
     @property
@@ -225,10 +225,8 @@ class Saver:
     def _commit(self, save: _Save, uploads: list[Uploaded]) -> tuple[bool, Object | None]:
         """Commit a save on rank 0, and prune. Returns whether another attempt was first, and the record."""
         if self._step.folder.exists(MANIFEST):
-            theirs = self._step.committed(checkpoint.name_of(save.progress.step))
-            counted = {entry.name for entry in theirs.objects} if theirs else set()
-            ours = [entry.name for upload in uploads for entry in upload.objects]
-            self._step.folder.delete([name for name in ours if name not in counted])
+            ours = [entry for upload in uploads for entry in upload.objects]
+            self._step.discard(checkpoint.name_of(save.progress.step), ours)
             return True, None
         progress = replace(save.progress, record=save.publish_record())
         checkpoint.commit(self._step, save.share, uploads, progress, save.permanent)

@@ -47,7 +47,7 @@ class Sentence:
     """Which of them is meant."""
     gender: str
     gotcha: bool = False
-    """Whether the pronoun speaks against the right answer, by the share of women in the occupation."""
+    """True if the pronoun speaks against the right answer, by the share of women in the occupation."""
 
 
 class WinoGender(Benchmark[Sentence]):

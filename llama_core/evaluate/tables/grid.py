@@ -38,7 +38,7 @@ class Grid:
     remarks: tuple[str, ...] = ()
     """What is said below the table of all of it."""
     has_ours: bool = False
-    """Whether one of our values is in it."""
+    """True if one of our values is in it."""
 
     @property
     def name(self) -> str:

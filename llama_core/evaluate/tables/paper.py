@@ -51,7 +51,7 @@ class Table:
     """The number of digits behind the point."""
     lower_is_better: bool = False
     models_are_columns: bool = False
-    """Whether the paper has a row for each quantity."""
+    """True if the paper has a row for each quantity."""
     remarks: tuple[str, ...] = ()
     """What must be known of the paper's values."""
 

@@ -19,7 +19,7 @@ class Curve:
     name: str
     points: Sequence[tuple[float, float]]
     joined: bool = True
-    """Whether a line is drawn through the points."""
+    """True if a line is drawn through the points."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ class Shorthands:
 
     @property
     def on(self) -> bool:
-        """Whether the language has any."""
+        """True if the language has any."""
         return self._languages[-1] in _PATTERNS
 
     def typed(self, text: str) -> str:
