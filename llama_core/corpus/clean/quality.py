@@ -17,8 +17,8 @@ from llama_core.phases import Plan, one_phase
 from llama_core.step import Step
 
 REVISION = 2
-BATCH = 128  # documents whose language is identified together
-BATCH_CHARS = 1 << 20  # characters of those documents, about
+BATCH = 512  # documents whose language is identified together
+BATCH_CHARS = 4 << 20  # characters of those documents, about
 
 
 def plan(step: Step, documents: Documents, cfg: Clean) -> Plan:

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 from corpus.helpers import SAMPLES, needs_samples
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llama_core.corpus.clean import fasttext_model
@@ -32,6 +32,7 @@ def agree(texts: list[str], model: FastText = OURS) -> None:
         assert label == expected or score == pytest.approx(its_score, abs=1e-7), text
 
 
+@settings(deadline=None)  # the first use of Arrow imports pandas where that is installed
 @given(st.lists(st.text(max_size=60).filter(lambda t: "</s>" not in t), max_size=6))
 def test_any_text_is_labelled_as_by_fasttext(texts: list[str]) -> None:
     agree(texts)
@@ -57,7 +58,8 @@ def test_words_of_all_kinds_are_labelled_as_by_fasttext() -> None:
 def test_the_answers_do_not_depend_on_what_was_asked_before(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"number {i} of some text with words{i} and wörter{i} {'z' * i}" for i in range(60)]
     whole = OURS.predict(texts)
-    for name, value in {"KEPT": 20, "SEGMENT": 7, "BATCH_BYTES": 50, "KEPT_BYTES": 6}.items():
+    limits = {"KEPT": 20, "SEGMENT": 7, "TOGETHER": 30, "GATHERED": 9, "BATCH_BYTES": 50, "KEPT_BYTES": 6}
+    for name, value in limits.items():
         monkeypatch.setattr(fasttext_model, name, value)
     small = FastText(DATA, "lid")
     for a, b in pairwise(range(0, 61, 15)):
