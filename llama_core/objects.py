@@ -32,7 +32,9 @@ def fault_of(name: str) -> str:
             return f"it has a part {part!r}, which could lead out of its folder"
         if len(part.encode()) > PART_BYTES:
             return f"it has a part of more than {PART_BYTES} bytes"
-    if "\\" in name or any(unicodedata.category(char) in ("Cc", "Zl", "Zp") for char in name):
+    if "\\" in name or (
+        not name.isprintable() and any(unicodedata.category(char) in ("Cc", "Zl", "Zp") for char in name)
+    ):
         return "it has a backslash, a line break or a control character"
     return ""
 

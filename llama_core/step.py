@@ -9,6 +9,7 @@ was, two writers cannot mix, and nobody waits for a lease. No manifest, no artif
 """
 
 import contextlib
+import functools
 import importlib.metadata
 import platform
 import secrets
@@ -334,6 +335,7 @@ def _is_part(part: Any, whole: Any) -> bool:
     return bool(part == whole)
 
 
+@functools.cache  # to read them takes as long as to commit a shard
 def _versions() -> dict[str, str]:
     """Return the versions of Python and of those of the LIBRARIES that are installed."""
     versions = {"python": platform.python_version()}

@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -76,14 +77,23 @@ def write_decisions(writer: Writer, decisions: Iterable[Decision]) -> None:
 def read_decisions(artifact: Artifact, shard: str) -> Iterator[Decision]:
     """Yield the decisions of one shard. Their digest is checked first: raises DamagedError."""
     for batch in read_batches(artifact, shard, ENDING, SCHEMA.names):
-        yield from map(decision_of, batch.to_pylist())
+        # A column at a time: rows of dictionaries take twice as long.
+        names = ("id", "reason", "evidence", "language")
+        columns = [batch.column(name).to_pylist() for name in names]
+        spans = pairwise(batch.column("cuts").offsets.to_pylist())
+        cuts = [*map(Cut, *(part.to_pylist() for part in batch.column("cuts").values.flatten()))]
+        for id, reason, evidence, language, (first, last) in zip(*columns, spans, strict=True):
+            yield Decision(id, reason, _evidence(id, evidence), cuts[first:last], language)
 
 
 def decision_of(row: dict[str, Any]) -> Decision:
     """Return the decision in a row of SCHEMA."""
     cuts = [Cut(c["start"], c["end"], c["put"]) for c in row["cuts"]]
-    evidence = json_fields(row["evidence"], f"the evidence on {row['id']}") if row["evidence"] else {}
-    return Decision(row["id"], row["reason"], evidence, cuts, row["language"])
+    return Decision(row["id"], row["reason"], _evidence(row["id"], row["evidence"]), cuts, row["language"])
+
+
+def _evidence(id: str, text: str) -> dict[str, Any]:
+    return json_fields(text, f"the evidence on {id}") if text else {}
 
 
 def apply_cuts(text: str, cuts: Sequence[Cut]) -> str:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from llama_core.corpus.clean.word_keys import Keys, word_keys
 from llama_core.errors import InputError
 
 Floats = npt.NDArray[np.float64]
@@ -50,7 +51,8 @@ class FastText:
             self._load(_Reader(data))
         except (struct.error, ValueError, IndexError, OverflowError) as error:
             raise InputError(f"{name} is no fastText model that can be read: {error}") from error
-        self._index: dict[bytes, int]  # word -> row of its sum
+        self._keys: Keys  # of the words whose sums are kept, sorted
+        self._rows: Ints  # where the sum of each stands
         self._forget()
 
     def predict(self, texts: Sequence[str]) -> list[tuple[str, float]]:
@@ -88,20 +90,26 @@ class FastText:
         if self._used > KEPT:
             self._forget()
         encoded = words.dictionary_encode()
-        different: list[bytes] = encoded.dictionary.cast(pa.large_binary()).to_pylist()
-        rows = np.fromiter(map(self._index.get, different, repeat(-1)), np.int64, len(different))
-        missing = np.flatnonzero(rows < 0)
+        different = encoded.dictionary
+        keys = _keys(different)
+        at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        rows = self._rows[at]
+        missing = np.flatnonzero(self._keys[at] != keys)
         rows[missing] = np.arange(self._used, self._used + len(missing))
-        new = [different[i] for i in missing.tolist()]
+        new: list[bytes] = different.take(pa.array(missing)).cast(pa.large_binary()).to_pylist()
         for batch in _batches(new):
             self._append(*self._compute(batch))
-        self._index.update(
-            (w, i) for w, i in zip(new, rows[missing].tolist(), strict=True) if len(w) <= KEPT_BYTES
-        )
+        kept = missing[[len(word) <= KEPT_BYTES for word in new]]
+        kept = kept[np.argsort(keys[kept])]
+        at = np.searchsorted(self._keys, keys[kept])
+        self._keys = np.insert(self._keys, at, keys[kept])
+        self._rows = np.insert(self._rows, at, rows[kept])
         return rows[encoded.indices.to_numpy()]
 
     def _forget(self) -> None:
-        self._index = {b"": 0}  # Arrow finds one in a text of white space
+        # Arrow finds an empty word in a text of white space: its key is 0, and its sum, in row 0, too.
+        self._keys = np.zeros(1, np.uint64)
+        self._rows = np.zeros(1, np.int64)
         self._used = 1
         self._sums = np.zeros((1024, self._dim))
         self._counts = np.zeros(1024, np.int64)
@@ -261,6 +269,14 @@ def _huffman(counts: list[int], n_rows: int) -> _Paths:
             steps.append(parent[node] - n + n_rows * is_right[node])
             node = parent[node]
     return _Paths(np.array(steps), np.array(starts))
+
+
+def _keys(words: pa.LargeStringArray) -> Keys:
+    """Hash each word. Two words get the same key once in 2**64 pairs."""
+    _, offsets, data = words.buffers()
+    bounds = np.frombuffer(offsets, np.int64, len(words) + 1, words.offset * 8)
+    codes = np.frombuffer(data or b"", np.uint8)[bounds[0] : bounds[-1]]
+    return word_keys(codes, bounds[:-1] - bounds[0], bounds[1:] - bounds[0])
 
 
 class _Piece(NamedTuple):

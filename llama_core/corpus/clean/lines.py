@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -218,13 +219,16 @@ def cut_lines(text: str, is_dropped: npt.NDArray[np.bool_]) -> list[Cut]:
 
     `is_dropped`: bool (lines,). At least one line must be left.
     """
-    lengths = np.fromiter(map(len, text.split("\n")), np.int64, len(is_dropped))
-    starts = np.append(0, np.cumsum(lengths + 1))  # where each line starts, and one more after the end
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], is_dropped, [False])).astype(np.int8)))
+    lengths = map(len, text.split("\n"))
+    # Where each line starts, and one more after the end:
+    starts = [*accumulate(lengths, lambda start, length: start + length + 1, initial=0)]
+    padded = np.zeros(len(is_dropped) + 2, np.bool_)
+    padded[1:-1] = is_dropped
+    edges = np.flatnonzero(padded[1:] != padded[:-1]).tolist()
     cuts = []
-    for first, last in edges.reshape(-1, 2).tolist():
-        start, end = int(starts[first]), int(starts[last])
-        if last == len(lengths):  # no line break follows, so the one before goes
+    for first, last in zip(edges[::2], edges[1::2], strict=True):
+        start, end = starts[first], starts[last]
+        if last == len(is_dropped):  # no line break follows, so the one before goes
             start, end = start - 1, len(text)
         cuts.append(Cut(start, end))
     return cuts

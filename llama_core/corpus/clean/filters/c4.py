@@ -21,6 +21,7 @@ POLICY = (
     "use of cookies",
     "use cookies",
 )
+_WORDS_OF_POLICY = ("cookie", "privacy policy", "terms of use")  # one of these is in each
 _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 # This stands in for NLTK's trained sentence splitter: an end mark, closing quotes or brackets, white space,
 # and then anything but a small letter. Initials and common abbreviations end no sentence.
@@ -37,7 +38,8 @@ def clean(text: str, rules: C4Filter) -> tuple[str, list[Cut]]:
     """
     has_bad_word = _bad_words(tuple(rules.bad_words)).search if rules.bad_words else None
     lowered = text.lower()
-    has_script, has_policy = "javascript" in lowered, any(p in lowered for p in POLICY)
+    has_script = "javascript" in lowered
+    has_policy = any(word in lowered for word in _WORDS_OF_POLICY) and any(p in lowered for p in POLICY)
     has_lorem = "lorem ipsum" in lowered
     cuts: list[Cut] = []
     sentences = start = end = 0  # `end`: where the last line that stayed ended
@@ -63,7 +65,7 @@ def clean(text: str, rules: C4Filter) -> tuple[str, list[Cut]]:
             return "c4_bad_word", []
         if sentences < rules.min_sentences:
             sentences += 1 + len(_SENTENCE_END.findall(stays))
-        first += line.index(bare) if bare else 0
+        first += len(line) - len(line.lstrip()) if bare else 0
         _join(cuts, text, end, first)
         if stays is not bare:
             cuts += (Cut(first + m.start(), first + m.end()) for m in _CITATION.finditer(bare))

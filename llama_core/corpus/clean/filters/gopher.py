@@ -13,6 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from llama_core.corpus.clean.word_keys import MULTIPLIER, Keys, word_keys
+
 MAX_DUPLICATE_LINES = MAX_DUPLICATE_PARAGRAPHS = 0.30
 MAX_DUPLICATE_LINE_CHARS = MAX_DUPLICATE_PARAGRAPH_CHARS = 0.20
 MAX_TOP_NGRAM = {2: 0.20, 3: 0.18, 4: 0.16}
@@ -34,10 +36,11 @@ _NOTHING = (
 )
 _PARAGRAPH = re.compile(f"\\n(?:[{_NOTHING}]*\\n)+")
 _BLANK = re.compile(f"[{_NOTHING}]*")
-_LAST_SPACE, _LAST_OF_PLANE = 0x3000, 0xFFFF
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_LAST_OF_ASCII, _LAST_SPACE, _LAST_OF_PLANE = 0x7F, 0x3000, 0xFFFF
+_WORD_CHARS = bytes(not chr(code).isspace() for code in range(256))  # 1 for each that is no white space
+_TO_BUCKET = np.uint64(64 - 12)  # leaves the first 12 bits of a key
 
-Keys = npt.NDArray[np.uint64]
+Codes = npt.NDArray[np.uint8] | npt.NDArray[np.uint32]
 
 
 class Words:
@@ -49,9 +52,15 @@ class Words:
 
     def __init__(self, text: str):
         self._text = text
-        self._codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-        is_word = np.zeros(len(text) + 2, np.bool_)
-        np.logical_not(_spaces().take(np.minimum(self._codes, _LAST_SPACE + 1)), out=is_word[1:-1])
+        plain = text.encode("ascii", "replace")
+        is_word = np.frombuffer(b"\0%b\0" % plain.translate(_WORD_CHARS), np.bool_)
+        if text.isascii():
+            self._codes: Codes = np.frombuffer(plain, np.uint8)
+        else:
+            self._codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+            rare = np.flatnonzero(self._codes > _LAST_OF_ASCII)
+            is_word = is_word.copy()
+            is_word[rare + 1] = ~_spaces().take(np.minimum(self._codes[rare], _LAST_SPACE + 1))
         bounds = np.flatnonzero(is_word[1:] != is_word[:-1])
         self._starts, self._stops = bounds[::2], bounds[1::2]
         self.n = len(self._starts)
@@ -61,21 +70,16 @@ class Words:
 
     @functools.cached_property
     def keys(self) -> Keys:
-        """Hash each word: a polynomial in its characters modulo 2**64."""
-        forth, back = _powers(len(self._codes))
-        sums = np.zeros(len(self._codes) + 1, np.uint64)
-        np.cumsum((self._codes + np.uint32(1)) * forth[: len(self._codes)], out=sums[1:])
-        found: Keys = (sums[self._stops] - sums[self._starts]) * back[self._starts]
-        return (found ^ (found >> np.uint64(32))) * _MULTIPLIER
+        """Hash each word."""
+        return word_keys(self._codes, self._starts, self._stops)
 
-    def with_letters(self) -> int:
-        """Return how many words have a letter."""
+    def have_letters(self, enough: float) -> bool:
+        """Tell whether at least `enough` words have a letter."""
+        if np.count_nonzero(_are_letters(self._codes[self._starts])) >= enough:
+            return True  # most words begin with one
         letters = np.zeros(len(self._codes) + 1, np.int64)
-        is_letter = _letters().take(np.minimum(self._codes, _LAST_OF_PLANE))
-        if len(rare := np.flatnonzero(self._codes > _LAST_OF_PLANE)):
-            is_letter[rare] = [_is_letter(chr(code)) for code in self._codes[rare].tolist()]
-        np.cumsum(is_letter, out=letters[1:])
-        return int(np.count_nonzero(letters[self._stops] > letters[self._starts]))
+        np.cumsum(_are_letters(self._codes), out=letters[1:])
+        return int(np.count_nonzero(letters[self._stops] > letters[self._starts])) >= enough
 
     def as_strings(self) -> list[str]:
         """Return the words themselves."""
@@ -94,22 +98,19 @@ def _letters() -> npt.NDArray[np.bool_]:
     return np.array([*map(_is_letter, map(chr, range(_LAST_OF_PLANE + 1)))])
 
 
+def _are_letters(codes: Codes) -> npt.NDArray[np.bool_]:
+    """Tell which of some characters are letters."""
+    if codes.dtype == np.uint8:
+        return _letters().take(codes)
+    found = _letters().take(np.minimum(codes, _LAST_OF_PLANE))
+    if len(rare := np.flatnonzero(codes > _LAST_OF_PLANE)):
+        found[rare] = [_is_letter(chr(code)) for code in codes[rare].tolist()]
+    return found
+
+
 def _is_letter(char: str) -> bool:
     """Tell whether a character is one of words, but neither a digit nor "_"."""
     return char.isalnum() and not char.isdecimal()
-
-
-_held: list[Keys] = []
-
-
-def _powers(n: int) -> tuple[Keys, Keys]:
-    """Return the first powers, at least `n` of them, of an odd number and of its inverse modulo 2**64."""
-    if not _held or len(_held[0]) < n:
-        size = max(n, 1 << 16)
-        bases = int(_MULTIPLIER), pow(int(_MULTIPLIER), -1, 1 << 64)
-        powers = (np.append(np.uint64(1), np.full(size, base, np.uint64)) for base in bases)
-        _held[:] = [np.cumprod(x, dtype=np.uint64) for x in powers]
-    return _held[0], _held[1]
 
 
 def repetition_reason(text: str, words: Words) -> str | None:
@@ -136,7 +137,9 @@ def quality_reason(text: str, words: Words) -> str | None:
         return "gopher_long_words"
     if text.count("#") > MAX_SYMBOLS * n:
         return "gopher_hashes"
-    if text.count("...") + text.count("…") > MAX_SYMBOLS * n:
+    marks = text.count("…")
+    # Single points are counted four times as fast as three in a row, and are seldom enough.
+    if text.count(".") // 3 + marks > MAX_SYMBOLS * n and text.count("...") + marks > MAX_SYMBOLS * n:
         return "gopher_ellipses"
     lines = [line for line in map(str.strip, text.split("\n")) if line]
     if sum([line.startswith(_BULLETS) for line in lines]) > MAX_BULLET_LINES * len(lines):
@@ -154,7 +157,7 @@ def _have_stop_words(words: Words) -> bool:
     """Tell whether enough of the stop words are among the words."""
     found = 0
     for small, capital in _stop_words():
-        if ((words.keys == small) | (words.keys == capital)).any():
+        if np.count_nonzero(words.keys == small) or np.count_nonzero(words.keys == capital):
             found += 1
             if found == MIN_STOP_WORDS:  # each stop word that is looked for costs a search of all words
                 return True
@@ -169,7 +172,7 @@ def _stop_words() -> list[tuple[np.uint64, np.uint64]]:
 
 def _have_letters(words: Words, enough: float) -> bool:
     """Tell whether at least `enough` words have a letter, or are cased, as some symbols are."""
-    if words.with_letters() >= enough:
+    if words.have_letters(enough):
         return True
     strings = words.as_strings()
     lower = sum(map(str.islower, strings))
@@ -204,10 +207,11 @@ def _repeated_ngrams(words: Words) -> Iterator[str]:
     one = keys = words.keys
     pairs_are_rare = False  # and so is what begins with them
     for n in range(2, 1 + min(max(MAX_DUPLICATE_NGRAM), len(one))):
-        keys = keys[:-1] * _MULTIPLIER + one[n - 1 :]  # those of (n-1)-grams become those of n-grams
+        keys = keys[:-1] * MULTIPLIER + one[n - 1 :]  # those of (n-1)-grams become those of n-grams
         if n == 2:
-            fewest = [_fewest(words, k) for k in MAX_TOP_NGRAM if k <= len(one)]
-            pairs_are_rare = not _occurs(np.sort(keys), min(fewest))
+            # Of 2, 3 and 4 words, the longest may occur the fewest times: they are the longest, and their
+            # limit is the lowest.
+            pairs_are_rare = _most_at_most(keys) < _fewest(words, min(max(MAX_TOP_NGRAM), len(one)))
         if n in MAX_TOP_NGRAM:
             if not pairs_are_rare and _top_ngram_is_over(words, keys, n):
                 yield f"gopher_top_{n}gram"
@@ -221,7 +225,7 @@ def _repeated_ngrams(words: Words) -> Iterator[str]:
 
 def _longest(words: Words, n: int) -> int:
     """Return the number of characters of the longest n-gram."""
-    return int((words.ends[n:] - words.ends[:-n]).max())
+    return int(np.maximum.reduce(words.ends[n:] - words.ends[:-n]))
 
 
 def _fewest(words: Words, n: int) -> int:
@@ -229,9 +233,21 @@ def _fewest(words: Words, n: int) -> int:
     return max(2, int(MAX_TOP_NGRAM[n] * words.chars / _longest(words, n)))
 
 
+def _most_at_most(keys: Keys) -> int:
+    """Return an upper bound of how often the most frequent key occurs, without sorting them."""
+    return int(np.maximum.reduce(np.bincount((keys >> _TO_BUCKET).view(np.int64))))
+
+
+def _repeats_at_most(keys: Keys) -> int:
+    """Return an upper bound, nearly always exact, of how many keys were there before: half of them sorts in
+    half the time."""
+    halves = np.sort(keys.view(np.uint32)[1::2])
+    return int(np.count_nonzero(halves[1:] == halves[:-1]))
+
+
 def _occurs(ordered: Keys, times: int) -> bool:
     """Tell whether any of the sorted keys is there at least so many times."""
-    return bool((ordered[times - 1 :] == ordered[: max(0, len(ordered) - times + 1)]).any())
+    return np.count_nonzero(ordered[times - 1 :] == ordered[: max(0, len(ordered) - times + 1)]) > 0
 
 
 def _top_ngram_is_over(words: Words, keys: Keys, n: int) -> bool:
@@ -253,11 +269,11 @@ def _repeated_chars(words: Words, keys: Keys, n: int) -> int:
 
     If so few n-grams repeat that no limit can be exceeded, an upper bound is returned, which is faster.
     """
-    ordered = np.sort(keys)
-    at_most = int(np.count_nonzero(ordered[1:] == ordered[:-1])) * _longest(words, n)
+    at_most = _repeats_at_most(keys) * _longest(words, n)
     if at_most <= LEAST_DUPLICATE_NGRAM * words.chars:
         return at_most
     order = np.argsort(keys)
+    ordered = keys[order]
     groups = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
     is_repeat = np.ones(len(keys), np.bool_)
     is_repeat[np.minimum.reduceat(order, groups)] = False
