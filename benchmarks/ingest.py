@@ -1,6 +1,7 @@
 """From WET files to clean documents on one core, beside datatrove: parse, duplicate lines, language, filters.
 
     python -m benchmarks.ingest [--mb 16] [--files 4] [--duplicates 0.5] [--repeat 3] [--peer-python PYTHON]
+                                [--words spacy regex]
 
 The pages are made from a seed; a stated share of their text is lines that stand in many pages. Both sides
 read the same gzip WET files, drop duplicate lines (we every copy, as CCNet; datatrove all but the first),
@@ -41,6 +42,7 @@ from llama_core.store import Store
 
 MENU_BYTES = 500_000  # size of the text whose lines, cut short, are repeated on many pages
 MIN_SCORE = 0.05
+WORDS = ("spacy", "regex")
 CCNET = {"hashing": 600, "mining": 40}  # documents a second and core, as published (Wenzek et al. 2019)
 
 
@@ -51,6 +53,9 @@ def main() -> None:
     parser.add_argument("--duplicates", type=float, default=0.5, help="share of the text in duplicate lines")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--peer-python", help="a Python that has datatrove 0.10 and what it needs")
+    parser.add_argument(
+        "--words", nargs="+", choices=WORDS, default=WORDS, help="datatrove's word tokenizers"
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="llama-bench-") as folder:
         wet = Path(folder) / "wet"
@@ -58,7 +63,7 @@ def main() -> None:
         print(f"{pages:,} pages in {args.files} WET files, {raw / 1e6:.1f} MB decompressed; ", end="")
         print(f"{args.duplicates:.0%} of the text in duplicate lines; one process, CPU seconds, medians")
         ours: list[dict[str, float]] = []
-        theirs: dict[str, list[float]] = {"spacy": [], "regex": []}
+        theirs: dict[str, list[float]] = {words: [] for words in args.words}
         found: dict[str, Any] = {}
         for number in range(args.repeat):
             seconds, kept = measure(wet, Store(f"{folder}/ours{number}"))

@@ -20,6 +20,7 @@ from llama_core.objects import Writer
 from llama_core.parse import json_fields
 
 ENDING = "decisions.parquet"
+_to_json = json.JSONEncoder(sort_keys=True).encode  # `json.dumps` would make an encoder for each
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def write_decisions(writer: Writer, decisions: Iterable[Decision]) -> None:
     with RowWriter(writer, SCHEMA) as rows:
         for d in decisions:
             cuts = [{"start": c.start, "end": c.end, "put": c.put} for c in d.cuts]
-            evidence = json.dumps(d.evidence, sort_keys=True) if d.evidence else ""
+            evidence = _to_json(d.evidence) if d.evidence else ""
             rows.append((d.id, d.keep, d.reason, evidence, cuts, d.language))
 
 
@@ -106,6 +107,13 @@ def apply_cuts(text: str, cuts: Sequence[Cut]) -> str:
         parts += (text[at : cut.start], cut.put)
         at = cut.end
     return "".join((*parts, text[at:]))
+
+
+def bytes_left(text: str, cuts: Sequence[Cut]) -> int:
+    """Return how many bytes of UTF-8 a text has once its cuts are made."""
+    if not text.isascii():
+        return len(apply_cuts(text, cuts).encode())
+    return len(text) + sum([cut.start - cut.end + len(cut.put.encode()) for cut in cuts])
 
 
 def compose(first: Sequence[Cut], then: Sequence[Cut]) -> list[Cut]:

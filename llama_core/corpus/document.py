@@ -6,8 +6,9 @@ The modules of `sources/` yield an outcome for the raw records that they read: a
 
 import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 import pyarrow as pa
@@ -43,7 +44,7 @@ class Document:
 
     def row(self) -> tuple[str, ...]:
         """Return its values in the order of `SCHEMA`."""
-        return tuple(getattr(self, name) for name in SCHEMA.names)
+        return _values(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class Noted:
 Outcome = Document | NonContent | Dropped | Quarantined | Noted
 
 SCHEMA = pa.schema([(f.name, pa.string()) for f in fields(Document) if f.type is str])
+_values: Callable[[Document], tuple[str, ...]] = attrgetter(*SCHEMA.names)
 DROPPED_SCHEMA = pa.schema([("reason", pa.string()), ("record", pa.string()), ("text", pa.string())])
 QUARANTINE_SCHEMA = pa.schema([("record", pa.string()), ("offset", pa.int64()), ("error", pa.string())])
 

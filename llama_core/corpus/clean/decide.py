@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from llama_core.corpus.decisions import ENDING, Decision, apply_cuts, write_decisions
+from llama_core.corpus.decisions import ENDING, Decision, bytes_left, write_decisions
 from llama_core.corpus.document import DROPPED_SCHEMA, Document, RowWriter
 from llama_core.corpus.ingest import SAMPLE_CHARS, SAMPLES
 from llama_core.step import Step
@@ -32,7 +32,7 @@ def decide_shard(
                 counts["documents"] += 1
                 if decision.keep:
                     counts["kept"] += 1
-                    counts["bytes"] += len(apply_cuts(document.text, decision.cuts).encode())
+                    counts["bytes"] += bytes_left(document.text, decision.cuts)
                 else:
                     reason = decision.reason
                     counts[f"dropped.{reason}"] += 1

@@ -23,7 +23,7 @@ def word_keys(codes: npt.NDArray[Any], starts: npt.NDArray[Any], stops: npt.NDAr
     terms *= forth[: len(terms)]
     sums = np.zeros(len(codes) + 1, np.uint64)
     np.cumsum(terms, out=sums[1:])
-    found: Keys = (sums[stops] - sums[starts]) * back[starts]
+    found: Keys = (sums.take(stops) - sums.take(starts)) * back.take(starts)
     return (found ^ (found >> np.uint64(32))) * MULTIPLIER
 
 

@@ -61,7 +61,7 @@ class Words:
             rare = np.flatnonzero(self._codes > _LAST_OF_ASCII)
             is_word = is_word.copy()
             is_word[rare + 1] = ~_spaces().take(np.minimum(self._codes[rare], _LAST_SPACE + 1))
-        bounds = np.flatnonzero(is_word[1:] != is_word[:-1])
+        bounds = (is_word[1:] != is_word[:-1]).nonzero()[0]
         self._starts, self._stops = bounds[::2], bounds[1::2]
         self.n = len(self._starts)
         self.ends = np.zeros(self.n + 1, np.int64)
