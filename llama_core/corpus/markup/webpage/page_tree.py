@@ -34,6 +34,7 @@ _NEVER = frozenset(
 _NO_LANDMARKS = frozenset(
     {"navigation", "search", "dialog", "alert", "menu", "menubar", "toolbar", "tooltip"}
 )
+_HIDING = frozenset({"hidden", "aria-hidden", "style", "role"})  # attributes that `_is_hidden` looks at
 _PROSE_CHARS = 25  # a text of fewer characters, such as a label or a date, says nothing about where prose is
 
 
@@ -117,9 +118,12 @@ def tree_of(body: LexborNode, formulas: Formulas | None) -> PageTree:
         name = node.tag or ""
         if name == "-comment" or (name in _NEVER and not (formulas and name == "script")):
             continue
-        above = places.get(node.parent.mem_id, -1) if places and node.parent is not None else -1
-        if places and above < 0:
-            continue  # it stands inside what is left out
+        above = -1
+        if places:
+            parent = node.parent  # each time that it is asked for, an object is made
+            above = places.get(parent.mem_id, -1) if parent is not None else -1
+            if above < 0:
+                continue  # it stands inside what is left out
         here = len(tags)
         while open_[-1] != above:
             ends[open_[-1]] = here
@@ -134,7 +138,7 @@ def tree_of(body: LexborNode, formulas: Formulas | None) -> PageTree:
             own = node.attributes
             if formulas and (words := formulas.of(node, name, own)) is not None:
                 pass
-            elif name in _NEVER or (own and places and _is_hidden(own)):
+            elif name in _NEVER or (places and not _HIDING.isdisjoint(own) and _is_hidden(own)):
                 continue
             else:
                 if len(open_) > MAX_DEPTH:
