@@ -88,7 +88,7 @@ def peer(warc: Path) -> tuple[float, int]:
         for record in ArchiveIterator(file):
             if record.rec_type == "response":
                 data = record.content_stream().read()
-                tree = HTMLTree.parse(bytes_to_str(data, detect_encoding(data)))
+                tree = HTMLTree.parse(bytes_to_str(data, detect_encoding(data) or "utf-8"))
                 read += bool(extract_plain_text(tree, main_content=True))
     return time.process_time() - started, read
 

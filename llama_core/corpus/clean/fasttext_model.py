@@ -29,6 +29,7 @@ Ints = npt.NDArray[np.int64]
 SEGMENT = 1 << 16  # words of a text, at most, whose sums are added up before those of others
 TOGETHER = 1 << 18  # words, about, that are looked up together
 GATHERED = 1 << 12  # words, about, whose sums are held together: they fit into a processor's cache
+HASHED = 1 << 14  # words that are hashed together
 KEPT = 1 << 18  # words whose sums are kept
 KEPT_BYTES = 48  # bytes of the longest word whose sum is kept
 BATCH_BYTES = 1 << 20  # bytes of new words whose n-grams are computed together
@@ -91,15 +92,15 @@ class FastText:
             self._forget()
         encoded = words.dictionary_encode()
         different = encoded.dictionary
-        keys = _keys(different)
+        is_long, keys = _keys(different)
         at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
         rows = self._rows[at]
-        missing = np.flatnonzero(self._keys[at] != keys)
+        missing = np.flatnonzero((self._keys[at] != keys) | is_long)
         rows[missing] = np.arange(self._used, self._used + len(missing))
         new: list[bytes] = different.take(pa.array(missing)).cast(pa.large_binary()).to_pylist()
         for batch in _batches(new):
             self._append(*self._compute(batch))
-        kept = missing[[len(word) <= KEPT_BYTES for word in new]]
+        kept = missing[~is_long[missing]]
         kept = kept[np.argsort(keys[kept])]
         at = np.searchsorted(self._keys, keys[kept])
         self._keys = np.insert(self._keys, at, keys[kept])
@@ -271,12 +272,23 @@ def _huffman(counts: list[int], n_rows: int) -> _Paths:
     return _Paths(np.array(steps), np.array(starts))
 
 
-def _keys(words: pa.LargeStringArray) -> Keys:
-    """Hash each word. Two words get the same key once in 2**64 pairs."""
+def _keys(words: pa.Array) -> tuple[npt.NDArray[np.bool_], Keys]:
+    """Tell which words have more than KEPT_BYTES, and hash the others. Both are (words,).
+
+    Two words get the same key once in 2**64 pairs.
+    """
+    is_long = pc.binary_length(words).to_numpy() > KEPT_BYTES
+    if is_long.any():  # memory is bounded whatever a word's length is
+        words = pc.if_else(pa.array(is_long), pa.scalar("", words.type), words)
     _, offsets, data = words.buffers()
     bounds = np.frombuffer(offsets, np.int64, len(words) + 1, words.offset * 8)
-    codes = np.frombuffer(data or b"", np.uint8)[bounds[0] : bounds[-1]]
-    return word_keys(codes, bounds[:-1] - bounds[0], bounds[1:] - bounds[0])
+    codes = np.frombuffer(data or b"", np.uint8)
+    keys = np.empty(len(words), np.uint64)
+    for start in range(0, len(words), HASHED):
+        part = bounds[start : start + HASHED + 1]
+        own = codes[part[0] : part[-1]]
+        keys[start : start + HASHED] = word_keys(own, part[:-1] - part[0], part[1:] - part[0])
+    return is_long, keys
 
 
 class _Piece(NamedTuple):

@@ -247,7 +247,7 @@ def _repeats_at_most(keys: Keys) -> int:
 
 def _occurs(ordered: Keys, times: int) -> bool:
     """Tell whether any of the sorted keys is there at least so many times."""
-    return np.count_nonzero(ordered[times - 1 :] == ordered[: max(0, len(ordered) - times + 1)]) > 0
+    return bool(np.count_nonzero(ordered[times - 1 :] == ordered[: max(0, len(ordered) - times + 1)]))
 
 
 def _top_ngram_is_over(words: Words, keys: Keys, n: int) -> bool:
