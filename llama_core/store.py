@@ -323,8 +323,7 @@ class Store:
                 complete_upload(file.commit)
 
         def discard() -> None:
-            with contextlib.suppress(Exception):
-                file.close()
+            file.closed = True  # else fsspec would send what is left of it, now or when nobody has it any more
             file.discard()
 
         return file, commit, discard
@@ -360,7 +359,7 @@ class Store:
     def _call(self, what: str, call: Callable[[], T], writes: bool = False) -> T:
         """Call a store operation, and turn what it raises into one clear StoreError.
 
-        It is not tried again here: on S3 each request is (see `file_system.set_retry_policy`), elsewhere what
+        It is not tried again here: on S3 each request is (see `protocols.s3`), elsewhere what
         the library of the file system does counts. For an operation that reads, FileNotFoundError is an
         answer and passes; for one that writes it is a failure.
         """

@@ -21,6 +21,7 @@ from fsspec.registry import _registry
 from llama_core import file_system
 from llama_core.errors import DamagedError, StoreError
 from llama_core.objects import Object
+from llama_core.protocols import s3
 from llama_core.store import Store
 
 
@@ -384,8 +385,8 @@ def test_an_answer_that_breaks_off_is_asked_for_again(faulty_store: Store) -> No
 
 def test_a_server_that_is_away_is_asked_as_often_as_the_policy_says(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Exception] = []
-    policy = file_system._may_pass
-    monkeypatch.setattr(file_system, "_may_pass", lambda error: (asked.append(error), policy(error))[1])
+    policy = s3._may_pass
+    monkeypatch.setattr(s3, "_may_pass", lambda error: (asked.append(error), policy(error))[1])
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody listens there
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testaccess")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testsecretkey")

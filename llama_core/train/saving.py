@@ -35,6 +35,7 @@ from llama_core.train.stability.watchdog import Watchdog
 log = logging.getLogger(__name__)
 SHARE = 10  # after this share of `save_every` a save that has failed is tried again
 LOOK_EVERY = 10.0  # seconds between two looks at a save that is waited for
+SHORT_WAIT = 5.0  # seconds that a temporary save waits for the one before it; then it comes later
 LONGEST_SAVE = 3600.0  # seconds after which one that is waited for hangs: the store tries for minutes
 REST, LONGEST_REST = 5.0, 300.0  # seconds between two tries where there is no step to make in between
 
@@ -106,6 +107,7 @@ class Saver:
         self._record: Object | None = None
         self._failed = 0  # saves in a row
         self._again: int | None = None  # the step after which the next of them is tried
+        self._late = False  # a save was due while the one before it went on
         self._saved_at = time.monotonic()
         self._sweeps = True  # saves may have left something: those before the start, or that have failed
         self._known: dict[str, bool]  # checkpoints that rank 0 has seen: whether they are permanent
@@ -134,10 +136,19 @@ class Saver:
         self._known = {}
 
     def due(self, n: int, wanted: bool = False) -> bool:
-        """Tell whether the training is saved after step `n`. `wanted`: whether a process `wants` it."""
-        named = {self._cfg.steps, self._again} | self._evaluated
+        """Tell whether the training is saved after step `n`. `wanted`: whether a process `wants` it.
+
+        A temporary save that is due while the one before it goes on for long comes as soon as that has ended.
+        """
         now, before = (self._periods_of(self._cfg.tokens_before(m)) for m in (n + 1, n))
-        return wanted or n % self._run.save_every == 0 or n in named or now > before
+        if n == self._cfg.steps or n in self._evaluated or now > before:
+            return True
+        if not (wanted or self._late or n == self._again or n % self._run.save_every == 0):
+            return False
+        if self._save is not None and not self._late:
+            self._late = True
+            XX
+        return self._save is None
 
     def save(self, progress: TrainState, metrics: Metrics, stopping: bool = False) -> TrainState | None:
         """Save after a step. Returns what is saved; the training goes on after the copy to memory.
