@@ -154,8 +154,8 @@ def complete_upload(complete: Callable[[], object]) -> None:
 
 # By whether the credentials are those of the environment.
 _RENEW = {
-    True: "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. A process keeps those that it was started with; "
-    "those of an AWS credentials file may change",
+    True: "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. A process keeps those that it began with: "
+    "stop it, or give it an AWS credentials file, which may change",
     False: "renew them in the AWS credentials file or profile, where they are read again",
 }
 

@@ -323,7 +323,9 @@ class Store:
                 complete_upload(file.commit)
 
         def discard() -> None:
-            file.closed = True  # else fsspec would send what is left of it, now or when nobody has it any more
+            file.closed = (
+                True  # else fsspec would send what is left of it, now or when nobody has it any more
+            )
             file.discard()
 
         return file, commit, discard

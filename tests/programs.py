@@ -77,9 +77,7 @@ def environment() -> dict[str, str]:
     return env
 
 
-def run(
-    *arguments: str, ranks: int = 1, timeout: float = 240, env: Mapping[str, str] | None = None
-) -> Done:
+def run(*arguments: str, ranks: int = 1, timeout: float = 240, env: Mapping[str, str] | None = None) -> Done:
     """Run a program to its end. Several `ranks` are a process group, which ends when one of them fails."""
     reading, writing = context.Pipe(duplex=False)
     groups, own = group(ranks), environment() | (env or {})

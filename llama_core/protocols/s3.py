@@ -1,8 +1,8 @@
-"""s3:// as this project has s3fs open it: which requests are made again and when, and with which credentials.
+"""s3:// as this project has s3fs open it: which requests are made again, when, and with which credentials.
 
-A request that fails is made again here, and neither by botocore, nor by the store or its callers. s3fs has one
-function for that, without jitter in its waits, which is replaced. Around a whole read s3fs calls it once more:
-what a request was given up for is not asked for again there, as the tries of the two would multiply.
+A request that fails is made again here, and neither by botocore, nor by the store or its callers. s3fs has
+one function for that, without jitter in its waits, which is replaced. Around a whole read s3fs calls it once
+more: what a request was given up for is not asked for again there, as the tries of the two would multiply.
 
 botocore reads the credentials of a file or a profile once, and keeps them. Here they are read again when the
 server refuses them.
@@ -29,7 +29,8 @@ _PASSING = (
 )  # fmt: skip
 # The last one is an answer to HEAD, which comes without a word.
 _REFUSED = (
-    "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch", "TokenRefreshRequired", "403",
+    "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch", "TokenRefreshRequired",
+    "403",
 )  # fmt: skip
 _NEVER_CHANGING = ("env", "explicit", None)  # kinds of credentials that a process has for all its life
 
@@ -37,7 +38,7 @@ _NEVER_CHANGING = ("env", "explicit", None)  # kinds of credentials that a proce
 class S3Files(S3FileSystem):
     """s3fs's file system with the patience of this project, whose credentials may change.
 
-    Credentials of a file or a profile that the server has accepted before, and now refuses, are waited for: who
+    Those of a file or a profile that the server has accepted before, and now refuses, are waited for: who
     renews them may take a while.
     """
 

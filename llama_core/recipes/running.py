@@ -115,7 +115,9 @@ class RunSection(Section):
     workers: Execution[int] = Field(2, ge=1, le=10_000)
     """Number of processes of the data stages on this machine."""
     save_every: Execution[int] = Field(1000, ge=1)
-    """Number of training steps between two checkpoints."""
+    """Number of training steps between two checkpoints. While one is on its way to the store for longer than
+    that, the training goes on, and the next one is saved once it is there; only those of `keep_every` and
+    `evaluate.at` are saved after exactly their step."""
     save_minutes: Execution[float | None] = Field(None, gt=0)
     """Minutes after the last checkpoint at which another one is saved, however few the steps; null: none."""
     most_failed_saves: Execution[int] = Field(10, ge=0)

@@ -161,3 +161,122 @@ def test_a_server_that_is_killed_inside_a_save_and_inside_a_load(
     for training in (saves, loads):
         assert end_of(training) == end_of(undisturbed)
         check_whole(training)
+
+
+FAULTS = {"error": 0.2, "reset": 0.04, "lost": 0.04, "cut": 0.06, "delay": 0.05}
+STOPS = """
+import os, signal
+from llama_core.train.metrics.metrics import Metrics
+step = Metrics.step
+def stop_after(self, n, *figures):
+    step(self, n, *figures)
+    if n == 5:
+        os.kill(os.getpid(), signal.SIGTERM)
+Metrics.step = stop_after
+"""
+
+
+def test_a_network_that_fails_one_request_in_three(
+    bucket: Bucket, undisturbed: Training, through: Callable[..., FaultProxy]
+) -> None:
+    training = bucket.training()
+    proxy = through(rates=FAULTS, seed=1)
+    assert run(training, proxy, STOPS).returncode == STOPPED
+    done = run(training, proxy)
+    assert done.returncode == 0 and "resuming after step 5" in done.stdout, done.stdout
+    assert "failed" not in done.stdout
+    assert end_of(training) == end_of(undisturbed)
+    check_whole(training)
+    met = {fault for fault, _, method in (name.partition(" ") for name in proxy.done) if method in ("GET", "PUT")}
+    assert met == FAULTS.keys() and {"cut GET", "cut PUT"} <= proxy.done.keys()
+
+
+IMPATIENT = """
+from llama_core import file_system
+from llama_core.train import saving
+file_system.S3_RETRIES = 3
+saving.REST = 0.1
+"""
+
+
+class Away:
+    """Takes the server away from a training for a while, once a request of a kind is done."""
+
+    def __init__(self, method: str, path: str, while_away: Callable[[], None]):
+        self._method, self._path, self._while_away = method, path, while_away
+        self.begun = False
+        self.proxy: FaultProxy
+
+    async def __call__(self, request: Request) -> None:
+        if not self.begun and request.asks(self._method, self._path):
+            self.begun = self.proxy.away = True
+            await asyncio.to_thread(self._while_away)
+            self.proxy.away = False
+
+
+def test_a_save_that_cannot_be_made_is_given_up_and_told_and_the_next_one_is_whole(
+    bucket: Bucket, undisturbed: Training, through: Callable[..., FaultProxy]
+) -> None:
+    training = bucket.training()
+    watch = Away("PUT", FIRST, lambda: time.sleep(4))
+    watch.proxy = through(watch=watch)
+    done = run(training, watch.proxy, IMPATIENT)
+    assert done.returncode == 0, done.stdout
+    assert "WARNING the save after step 2 has failed (cannot " in done.stdout
+    told = [r["interruption"] for r in training.records() if "interruption" in r]
+    assert told and told[0].startswith("the save after step 2 has failed: cannot "), "for MLflow and the report"
+    assert "step-00000002" not in training.committed()
+    assert end_of(training) == end_of(undisturbed)
+    check_whole(training)
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_bucket_that_is_deleted(
+    s3: ceph.Ceph, bucket: Bucket, undisturbed: Training, through: Callable[..., FaultProxy], comes_back: bool
+) -> None:
+    name = f"deleted-{int(comes_back)}"
+    s3.make_bucket(name)
+    theirs = Bucket(f"s3://{name}/store", bucket.tokens)
+    copy(bucket.tokens[0], Store(theirs.url))
+    training = theirs.training(**{"run.most_failed_saves": 10 if comes_back else 2})
+
+    def delete() -> None:
+        s3.delete_bucket(name)
+        if comes_back:
+            threading.Timer(3, s3.make_bucket, [name]).start()
+
+    watch = Away("PUT", FIRST, delete)
+    watch.proxy = through(watch=watch)
+    done = run(training, watch.proxy, IMPATIENT)
+    hint = "the bucket does not exist: create it first"
+    assert hint in done.stdout
+    if comes_back:
+        assert done.returncode == 0, done.stdout
+        assert end_of(training)[0] == end_of(undisturbed)[0]
+        check_whole(training)
+    else:
+        assert done.returncode == FAILED, done.stdout
+        assert re.search(rf"@error cannot .*: {hint}", done.stdout)
+        assert "failure 3 in a row, up to 2 end nothing" in done.stdout
+
+
+def test_keys_that_are_renewed_while_it_trains(
+    s3: ceph.Ceph, bucket: Bucket, undisturbed: Training, through: Callable[..., FaultProxy], tmp_path: Path
+) -> None:
+    training = bucket.training()
+    file = tmp_path / "credentials"
+    old, new = (Keys.drawn() for _ in range(2))
+    s3.create_keys(old)
+    file.write_text(old.profile)
+
+    def renew() -> None:
+        s3.revoke_keys(old)
+        s3.create_keys(new)
+        file.write_text(new.profile)
+
+    watch = Away("PUT", FIRST, renew)
+    watch.proxy = through(watch=watch)
+    done = run(training, watch.proxy, env={"AWS_SHARED_CREDENTIALS_FILE": str(file)}, without=KEYS)
+    assert done.returncode == 0, done.stdout
+    assert "WARNING the credentials of the store have changed" in done.stdout
+    assert end_of(training) == end_of(undisturbed)
