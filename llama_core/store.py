@@ -323,9 +323,7 @@ class Store:
                 complete_upload(file.commit)
 
         def discard() -> None:
-            file.closed = (
-                True  # else fsspec would send what is left of it, now or when nobody has it any more
-            )
+            file.closed = True  # else fsspec would still send the rest of it
             file.discard()
 
         return file, commit, discard

@@ -22,6 +22,8 @@ from s3fs.errors import translate_boto_error
 from llama_core import file_system as policy
 
 log = logging.getLogger(__name__)
+# It tells each process, and at each look, where credentials were found.
+logging.getLogger("aiobotocore.credentials").setLevel(logging.WARNING)
 # Of the answers 4xx, those to a request that came broken or at a wrong moment.
 _PASSING = (
     "BadDigest", "ConditionalRequestConflict", "IncompleteBody", "OperationAborted", "RequestTimeout",

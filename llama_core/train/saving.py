@@ -158,10 +158,10 @@ class Saver:
         """Save after a step. Returns what is saved; the training goes on after the copy to memory.
 
         A save before this one is waited for (but see `due`). After the last step, or if the training is
-        `stopping`, so is this one: it is tried again until it is there, and is returned with the record. Where
-        one has failed, every process goes on, and the next one is sooner than usual. Returns None where another
-        attempt has finished the step. Raises StoreError after more than `run.most_failed_saves` failures in a
-        row.
+        `stopping`, so is this one: it is tried again until it is there, and is returned with the record.
+        Where one has failed, every process goes on, and the next one is sooner than usual. Returns None where
+        another attempt has finished the step. Raises StoreError after more than `run.most_failed_saves`
+        failures in a row.
         """
         last = stopping or progress.step == self._cfg.steps
         while True:

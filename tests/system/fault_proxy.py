@@ -1,7 +1,7 @@
 """A proxy for tests between us and an S3 server, which does to requests what networks and servers do.
 
-It takes part in every request: it may answer it itself, lose it or its answer, cut either, or hold it back. What
-it does is drawn from a seed, or said by a `watch` that sees each request and its answer go by.
+It takes part in every request: it may answer it itself, lose it or its answer, cut either, or hold it back.
+What it does is drawn from a seed, or said by a `watch` that sees each request and its answer go by.
 """
 
 import asyncio
@@ -50,8 +50,9 @@ class FaultProxy:
     seed: int = 0
     watch: Watch | None = None
     done: Counter[str] = field(default_factory=Counter)
-    """How many requests met which fault."""
-    requests: list[str] = field(default_factory=list)
+    """How many requests met which fault, by both, such as `cut PUT`."""
+    away: bool = False
+    """True while nothing gets through."""
 
     def start(self) -> None:
         self._random = random.Random(self.seed)
@@ -76,8 +77,7 @@ class FaultProxy:
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while request := await _read_request(reader, writer):
-                self.requests.append(f"{request.method} {request.path}")
-                if not await self._serve(request, writer):
+                if self.away or not await self._serve(request, writer):
                     break
         except (OSError, EOFError):
             pass
@@ -87,7 +87,7 @@ class FaultProxy:
         """Serve a request, and return whether the connection is good for another one."""
         fault = self._draw()
         if fault:
-            self.done[fault] += 1
+            self.done[f"{fault} {request.method}"] += 1
         if fault == "delay":
             await asyncio.sleep(self._random.uniform(0, LONGEST_DELAY))
         elif fault == "error":

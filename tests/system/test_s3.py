@@ -4,7 +4,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,20 +19,10 @@ pytestmark = [
 AWAY = 6.0  # seconds that the server is gone
 
 
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ceph.Ceph]:
-    server = ceph.Ceph(tmp_path_factory.mktemp("ceph"))
-    try:
-        server.start()
-        server.make_bucket("llama")
-        yield server
-    finally:
-        server.stop()
-
-
 def test_a_run_on_s3_makes_the_same_model_though_the_server_is_killed_three_times(
     micro: Pipeline, s3: ceph.Ceph, tmp_path: Path, prefect_url: str
 ) -> None:
+    s3.make_bucket("llama")
     env = s3.environment | {"PREFECT_API_URL": prefect_url}
     pipeline = Pipeline(tmp_path / "home", "s3://llama/killed", env)
     process = pipeline.start()
