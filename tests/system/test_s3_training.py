@@ -183,14 +183,11 @@ def test_a_network_that_fails_one_request_in_three(
     proxy = through(rates=FAULTS, seed=1)
     assert run(training, proxy, STOPS).returncode == STOPPED
     done = run(training, proxy)
-    assert done.returncode == 0 and "resuming after step 5" in done.stdout, done.stdout
+    assert done.returncode == 0 and re.search("resuming after step [5-9]", done.stdout), done.stdout
     assert "failed" not in done.stdout
     assert end_of(training) == end_of(undisturbed)
     check_whole(training)
-    met = {
-        fault for fault, _, method in (name.partition(" ") for name in proxy.done) if method in ("GET", "PUT")
-    }
-    assert met == FAULTS.keys() and {"cut GET", "cut PUT"} <= proxy.done.keys()
+    assert {f"{fault} {method}" for fault in FAULTS for method in ("GET", "PUT")} <= proxy.done.keys()
 
 
 IMPATIENT = """
@@ -226,9 +223,7 @@ def test_a_save_that_cannot_be_made_is_given_up_and_told_and_the_next_one_is_who
     assert done.returncode == 0, done.stdout
     assert "WARNING the save after step 2 has failed (cannot " in done.stdout
     told = [r["interruption"] for r in training.records() if "interruption" in r]
-    assert told and told[0].startswith("the save after step 2 has failed: cannot "), (
-        "for MLflow and the report"
-    )
+    assert told and told[0].startswith("the save after step 2 has failed: cannot "), "for MLflow"
     assert "step-00000002" not in training.committed()
     assert end_of(training) == end_of(undisturbed)
     check_whole(training)
@@ -276,7 +271,7 @@ def test_keys_that_are_renewed_while_it_trains(
 
     def renew() -> None:
         s3.revoke(old)
-        file.write_text(new.profile)
+        threading.Timer(3, file.write_text, [new.profile]).start()
 
     watch = Away("PUT", FIRST, renew)
     watch.proxy = through(watch=watch)
@@ -284,3 +279,19 @@ def test_keys_that_are_renewed_while_it_trains(
     assert done.returncode == 0, done.stdout
     assert "WARNING the credentials of the store have changed" in done.stdout
     assert end_of(training) == end_of(undisturbed)
+
+
+def test_keys_of_the_environment_that_are_revoked_are_told_with_what_to_do(
+    s3: ceph.Ceph, bucket: Bucket, through: Callable[..., FaultProxy]
+) -> None:
+    training = bucket.training(**{"run.most_failed_saves": 1})
+    keys = ceph.Keys("AKIAC4N4RYenv", "c4n4ry-secret-env")
+    s3.create(keys)
+    watch = Away("PUT", FIRST, lambda: s3.revoke(keys))
+    watch.proxy = through(watch=watch)
+    own = {"AWS_ACCESS_KEY_ID": keys.access, "AWS_SECRET_ACCESS_KEY": keys.secret}
+    done = run(training, watch.proxy, IMPATIENT, **own)
+    assert done.returncode == FAILED, done.stdout
+    assert re.search("@error .*the server refuses the credentials: .*AWS credentials file", done.stdout)
+    assert '@metrics {"step": 3,' in done.stdout, "it has gone on for as long as it may"
+    assert "c4n4ry" not in done.stdout.lower()
