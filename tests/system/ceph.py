@@ -29,7 +29,7 @@ class Keys:
         return f"[default]\naws_access_key_id = {self.access}\naws_secret_access_key = {self.secret}\n"
 
 
-KEYS = Keys("AKIAC4N4RYTEST", "c4n4ry-secret-test")  # which `test_secrets.assert_clean` knows
+KEYS = Keys("AKIAC4N4RYTEST", "c4n4ry-secret-test")  # of which `canary` finds every trace
 
 CONFIG = """
 [global]

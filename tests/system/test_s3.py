@@ -1,14 +1,17 @@
-"""The same pipeline on a real S3 server, which is killed for some seconds while it runs."""
+"""The same pipeline on a real S3 server, which is killed while it runs, and is reached by a bad network."""
 
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pipeline import Pipeline, how_made
 from system import ceph
+from system.canary import assert_clean, assert_store_clean
+from system.fault_proxy import FAULTS, FaultProxy
 
 pytestmark = [
     pytest.mark.slow,
@@ -19,11 +22,17 @@ pytestmark = [
 AWAY = 6.0  # seconds that the server is gone
 
 
-def test_a_run_on_s3_makes_the_same_model_though_the_server_is_killed_three_times(
-    micro: Pipeline, s3: ceph.Ceph, tmp_path: Path, prefect_url: str
+def test_a_run_makes_the_same_model_though_requests_fail_and_the_server_is_killed_three_times(
+    micro: Pipeline,
+    s3: ceph.Ceph,
+    through: Callable[..., FaultProxy],
+    tmp_path: Path,
+    prefect_url: str,
+    shared: Path,
 ) -> None:
     s3.make_bucket("llama")
-    env = s3.environment | {"PREFECT_API_URL": prefect_url}
+    proxy = through(seed=2)
+    env = s3.environment | {"PREFECT_API_URL": prefect_url, "AWS_ENDPOINT_URL": proxy.url}
     pipeline = Pipeline(tmp_path / "home", "s3://llama/killed", env)
     process = pipeline.start()
     lines: list[str] = []
@@ -32,6 +41,7 @@ def test_a_run_on_s3_makes_the_same_model_though_the_server_is_killed_three_time
     begun = time.monotonic() + 120
     while not any("ingest" in line for line in lines) and time.monotonic() < begun:
         time.sleep(0.2)  # before the first stage a store that is away is an error, and rightly
+    proxy.rates = FAULTS
     for _ in range(3):
         time.sleep(4)
         s3.kill_gateway()
@@ -39,10 +49,14 @@ def test_a_run_on_s3_makes_the_same_model_though_the_server_is_killed_three_time
         s3.start_gateway()
     reader.join(300)
     assert process.wait(10) == 0, "".join(lines)
+    assert {f"{fault} {method}" for fault in FAULTS for method in ("GET", "PUT")} <= proxy.done.keys()
+    proxy.rates = {}
+    assert_clean("".join(lines), pipeline.home, shared / "home")
     with pytest.MonkeyPatch.context() as patch:
         for key, value in env.items():
             patch.setenv(key, value)
         assert pipeline.digests() == micro.digests()
+        assert_store_clean(pipeline.store)
         second = pipeline.ok()
         assert set(how_made(second).values()) == {"reused"}
     load = (
