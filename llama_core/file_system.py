@@ -135,16 +135,21 @@ def may_pass(status: int) -> bool:
     return status in (408, 425, 429) or (500 <= status < 600 and status not in _NEVER_PASSING)
 
 
-def complete_upload(complete: Callable[[], object]) -> None:
-    """Complete an upload to S3 that has several parts.
+def complete_upload(complete: Callable[[], object], is_whole: Callable[[], bool]) -> None:
+    """Complete an upload to S3 that has several parts. `is_whole`: whether the object is there with its size.
 
     A gateway of Ceph that dies in this request leaves the upload locked for ten minutes, in which the others
     answer that it is being completed. This is waited for: the parts are sent, and nobody has them any more.
+    A server that completes it, and whose answer is lost, knows of no such upload when it is asked again.
     """
     until = time.monotonic() + LOCKED_SECONDS
     while True:
         try:
             complete()
+            return
+        except FileNotFoundError:
+            if not is_whole():
+                raise
             return
         except OSError as error:
             if "completion is already in progress" not in str(error) or time.monotonic() > until:

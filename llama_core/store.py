@@ -320,7 +320,7 @@ class Store:
             file.autocommit = file.offset is None  # nothing is sent yet: all of it goes in one request
             file.close()
             if not file.autocommit:
-                complete_upload(file.commit)
+                complete_upload(file.commit, lambda: self.size(name) == file.tell())
 
         def discard() -> None:
             file.closed = True  # else fsspec would still send the rest of it

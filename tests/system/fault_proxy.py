@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 ERRORS = {500: ("Internal Server Error", "InternalError"), 503: ("Slow Down", "SlowDown")}
 BODY = "<?xml version='1.0' encoding='UTF-8'?><Error><Code>{}</Code><Message>of the proxy</Message></Error>"
-# How often which fault befalls a request on a bad day: about two requests in five.
+# How often which fault befalls a request on a bad day: one request in three fails.
 FAULTS = {"error": 0.2, "reset": 0.04, "lost": 0.04, "cut": 0.06, "delay": 0.05}
 LONGEST_DELAY = 0.3  # seconds
 PIECE = 1 << 16
