@@ -146,11 +146,19 @@ class Ceph:
     def delete_bucket(self, name: str) -> None:
         """Delete a bucket with all that is in it, and with the uploads that have begun."""
         client = self._s3
-        for upload in client.list_multipart_uploads(Bucket=name).get("Uploads", []):
-            client.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
-        for entry in client.list_objects_v2(Bucket=name).get("Contents", []):
-            client.delete_object(Bucket=name, Key=entry["Key"])
-        client.delete_bucket(Bucket=name)
+
+        def deleted() -> bool:
+            for upload in client.list_multipart_uploads(Bucket=name).get("Uploads", []):
+                client.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
+            for entry in client.list_objects_v2(Bucket=name).get("Contents", []):
+                client.delete_object(Bucket=name, Key=entry["Key"])
+            try:
+                client.delete_bucket(Bucket=name)
+            except client.exceptions.ClientError:  # what was on its way has come meanwhile
+                return False
+            return True
+
+        self._wait(deleted, 60, f"the end of {name}")
 
     @property
     def _s3(self) -> Any:
