@@ -17,7 +17,7 @@ from llama_core.errors import StoreError
 # The policy for requests to S3 and to web servers. gs, abfs and hf keep that of their own libraries.
 RETRIES = 12  # tries of a request, with growing waits
 PATIENCE = 60.0  # seconds after which a web server is not asked again, however few the tries were
-# A training waits for its store: 70 to 150 seconds for one that is away, and longer for one that hangs.
+# A training waits for its store: 80 to 160 seconds for one that is away, and longer for one that hangs.
 S3_RETRIES, S3_PATIENCE = 20, 300.0
 LONGEST_WAIT = 15.0  # seconds between two tries, unless the server names a time
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0  # without a connection, and without a byte, until a try has failed

@@ -359,9 +359,9 @@ class Store:
     def _call(self, what: str, call: Callable[[], T], writes: bool = False) -> T:
         """Call a store operation, and turn what it raises into one clear StoreError.
 
-        It is not tried again here: on S3 each request is (see `protocols.s3`), elsewhere what
-        the library of the file system does counts. For an operation that reads, FileNotFoundError is an
-        answer and passes; for one that writes it is a failure.
+        It is not tried again here: on S3 each request is (see `protocols.s3`), elsewhere what the library of
+        the file system does counts. For an operation that reads, FileNotFoundError is an answer and passes;
+        for one that writes it is a failure.
         """
         try:
             return call()

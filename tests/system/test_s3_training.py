@@ -50,7 +50,7 @@ class Bucket:
 
     def training(self, **overrides: Any) -> Training:
         store = Store(self.url)
-        _, tokenizer, data = (self.tokens[0], *(Artifact.load(store, a.name) for a in self.tokens[1:]))
+        tokenizer, data = (Artifact.load(store, made.name) for made in self.tokens[1:])
         recipe = load_recipe("micro", SMALL | LARGE | overrides)
         identity = {"test": secrets.token_hex(8), "train": recipe.train.identity()}
         identity |= {"model": recipe.model.identity()}
@@ -93,7 +93,6 @@ def run(training: Training, proxy: FaultProxy, script: str = "", **env: str) -> 
 
 def begun(training: Training, other: Training, after: int) -> None:
     """Let a training have come as far as another one had after a step."""
-
     shards = {f"shards/{checkpoint.name_of(n)}.json" for n in range(after + 1)}
 
     def later(name: str) -> bool:
