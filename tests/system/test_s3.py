@@ -22,6 +22,7 @@ pytestmark = [
 AWAY = 6.0  # seconds that the server is gone
 
 
+@pytest.mark.timeout(1200)
 def test_a_run_makes_the_same_model_though_requests_fail_and_the_server_is_killed_three_times(
     micro: Pipeline,
     s3: ceph.Ceph,
@@ -29,11 +30,13 @@ def test_a_run_makes_the_same_model_though_requests_fail_and_the_server_is_kille
     tmp_path: Path,
     prefect_url: str,
     shared: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
     s3.make_bucket("llama")
     proxy = through(seed=2)
     env = s3.environment | {"PREFECT_API_URL": prefect_url, "AWS_ENDPOINT_URL": proxy.url}
     pipeline = Pipeline(tmp_path / "home", "s3://llama/killed", env)
+    request.addfinalizer(pipeline.kill)
     process = pipeline.start()
     lines: list[str] = []
     reader = threading.Thread(target=lambda: lines.extend(process.stdout or []))
@@ -47,7 +50,7 @@ def test_a_run_makes_the_same_model_though_requests_fail_and_the_server_is_kille
         s3.kill_gateway()
         time.sleep(AWAY)
         s3.start_gateway()
-    reader.join(300)
+    reader.join(600)
     assert process.wait(10) == 0, "".join(lines)
     assert {f"{fault} {method}" for fault in FAULTS for method in ("GET", "PUT")} <= proxy.done.keys()
     proxy.rates = {}
