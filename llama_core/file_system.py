@@ -15,8 +15,10 @@ from fsspec.implementations.local import LocalFileSystem
 from llama_core.errors import StoreError
 
 # The policy for requests to S3 and to web servers. gs, abfs and hf keep that of their own libraries.
-RETRIES = 12  # tries of a request, with growing waits: enough for a server that is away for a minute
+RETRIES = 12  # tries of a request, with growing waits
 PATIENCE = 60.0  # seconds after which a web server is not asked again, however few the tries were
+# A training waits for its store: 80 to 160 seconds for one that is away, and longer for one that hangs.
+S3_RETRIES, S3_PATIENCE = 20, 300.0
 LONGEST_WAIT = 15.0  # seconds between two tries, unless the server names a time
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0  # without a connection, and without a byte, until a try has failed
 LOCKED_SECONDS = 660.0  # until Ceph unlocks an upload (rgw_mp_lock_max_time), and some
@@ -31,7 +33,6 @@ def file_system(url: str, **storage_options: Any) -> fsspec.AbstractFileSystem:
     protocol = urlsplit(url).scheme
     options: dict[str, Any] = {}
     if protocol == "s3":
-        set_retry_policy()
         options = {
             "use_listings_cache": False,
             "default_block_size": 16 << 20,
@@ -47,8 +48,6 @@ def file_system(url: str, **storage_options: Any) -> fsspec.AbstractFileSystem:
         fs, _ = fsspec.core.url_to_fs(url, **(options | storage_options))
     except Exception as error:
         raise StoreError(f"cannot open the store {url}: {_missing(error) or brief(error)}") from error
-    if protocol == "s3":
-        fs.retries = RETRIES
     return fs
 
 
@@ -91,6 +90,8 @@ for _protocol in ("file", "local"):
     fsspec.register_implementation(_protocol, LocalFiles, clobber=True)
 for _protocol in ("http", "https"):
     fsspec.register_implementation(_protocol, "llama_core.protocols.web.WebFileSystem", clobber=True)
+for _protocol in ("s3", "s3a"):
+    fsspec.register_implementation(_protocol, "llama_core.protocols.s3.S3Files", clobber=True)
 
 
 def back_off(failures: int, first: float, longest: float, factor: float = 2.0) -> float:
@@ -104,9 +105,13 @@ def back_off(failures: int, first: float, longest: float, factor: float = 2.0) -
 class Tries:
     """The tries of one request that fails: how long to wait before the next one, by the policy above."""
 
-    def __init__(self, share: float = 1.0):
-        """`share`: the part of the policy's tries and seconds that this request may take."""
-        self._most, self._seconds = max(1, round(RETRIES * share)), PATIENCE * share
+    def __init__(self, share: float = 1.0, most: int | None = None, seconds: float | None = None):
+        """`share`: the part of the policy's tries and seconds that this request may take.
+
+        `most`, `seconds`: other ones than those for web servers.
+        """
+        self._most = max(1, round((RETRIES if most is None else most) * share))
+        self._seconds = (PATIENCE if seconds is None else seconds) * share
         self._begun, self._made = time.monotonic(), 0
 
     def wait(self, asked: float = 0.0) -> float | None:
@@ -130,51 +135,34 @@ def may_pass(status: int) -> bool:
     return status in (408, 425, 429) or (500 <= status < 600 and status not in _NEVER_PASSING)
 
 
-def set_retry_policy() -> None:
-    """Let s3fs, and nobody else, try a request to S3 again: neither botocore, nor the store or its callers.
-
-    Which errors of a connection or a server may pass is said by `_may_pass`; what s3fs itself tries again
-    beside them are answers that break off or cannot be parsed.
-    """
-    from botocore.exceptions import HTTPClientError
-    from s3fs import core
-
-    core.set_custom_error_handler(_may_pass)
-    core.S3_RETRYABLE_ERRORS = tuple(e for e in core.S3_RETRYABLE_ERRORS if e is not HTTPClientError)
-
-
-def _may_pass(error: Exception) -> bool:
-    """Tell whether a request that failed is worth another try.
-
-    s3fs has a second loop around a whole read, which asks again about an error on which the loop around the
-    request has given up. A second yes to the same error would multiply the tries of the two.
-    """
-    from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
-
-    if isinstance(error, ClientError):
-        passing = may_pass(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    else:
-        passing = isinstance(error, HTTPClientError | ConnectionError)
-    asked_before = getattr(error, "asked_before", False)
-    error.asked_before = True  # type: ignore[attr-defined]
-    return passing and not asked_before
-
-
-def complete_upload(complete: Callable[[], object]) -> None:
-    """Complete an upload to S3 that has several parts.
+def complete_upload(complete: Callable[[], object], is_whole: Callable[[], bool]) -> None:
+    """Complete an upload to S3 that has several parts. `is_whole`: whether the object is there with its size.
 
     A gateway of Ceph that dies in this request leaves the upload locked for ten minutes, in which the others
     answer that it is being completed. This is waited for: the parts are sent, and nobody has them any more.
+    A server that completes it, and whose answer is lost, knows of no such upload when it is asked again.
     """
     until = time.monotonic() + LOCKED_SECONDS
     while True:
         try:
             complete()
             return
+        except FileNotFoundError:
+            if not is_whole():
+                raise
+            return
         except OSError as error:
             if "completion is already in progress" not in str(error) or time.monotonic() > until:
                 raise
         time.sleep(LONGEST_WAIT)
+
+
+# By whether the credentials are those of the environment.
+_RENEW = {
+    True: "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. A process keeps those that it began with: "
+    "stop it, or give it an AWS credentials file, which may change",
+    False: "renew them in the AWS credentials file or profile, where they are read again",
+}
 
 
 def hint_of(error: Exception) -> str:
@@ -185,8 +173,8 @@ def hint_of(error: Exception) -> str:
         return "no space is left: free some, or point `store` elsewhere"
     if isinstance(error, NotADirectoryError | FileExistsError):
         return "there is a file, or a link that leads nowhere, in the place of a folder: choose another one"
-    if "SignatureDoesNotMatch" in text or "InvalidAccessKeyId" in text:
-        return "the server refuses the credentials: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    if any(code in text for code in ("SignatureDoesNotMatch", "InvalidAccessKeyId", "ExpiredToken")):
+        return f"the server refuses the credentials: {_RENEW[bool(os.environ.get('AWS_ACCESS_KEY_ID'))]}"
     if isinstance(error, PermissionError) or "AccessDenied" in text or "Forbidden" in text:
         return "access is denied: check the credentials and the permissions of the store"
     if "NoSuchBucket" in text or "bucket does not exist" in text:

@@ -320,11 +320,10 @@ class Store:
             file.autocommit = file.offset is None  # nothing is sent yet: all of it goes in one request
             file.close()
             if not file.autocommit:
-                complete_upload(file.commit)
+                complete_upload(file.commit, lambda: self.size(name) == file.tell())
 
         def discard() -> None:
-            with contextlib.suppress(Exception):
-                file.close()
+            file.closed = True  # else fsspec would still send the rest of it
             file.discard()
 
         return file, commit, discard
@@ -360,9 +359,9 @@ class Store:
     def _call(self, what: str, call: Callable[[], T], writes: bool = False) -> T:
         """Call a store operation, and turn what it raises into one clear StoreError.
 
-        It is not tried again here: on S3 each request is (see `file_system.set_retry_policy`), elsewhere what
-        the library of the file system does counts. For an operation that reads, FileNotFoundError is an
-        answer and passes; for one that writes it is a failure.
+        It is not tried again here: on S3 each request is (see `protocols.s3`), elsewhere what the library of
+        the file system does counts. For an operation that reads, FileNotFoundError is an answer and passes;
+        for one that writes it is a failure.
         """
         try:
             return call()

@@ -26,6 +26,7 @@ LONGEST = (
     "system/test_deployments.py",
     "chaos/test_every_point.py",
     "system/test_s3.py",
+    "system/test_s3_training.py",
     "chaos/test_kill.py",
     "system/test_engines.py",
     "system/test_observers.py",

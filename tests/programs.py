@@ -77,11 +77,11 @@ def environment() -> dict[str, str]:
     return env
 
 
-def run(*arguments: str, ranks: int = 1, timeout: float = 240) -> Done:
+def run(*arguments: str, ranks: int = 1, timeout: float = 240, env: Mapping[str, str] | None = None) -> Done:
     """Run a program to its end. Several `ranks` are a process group, which ends when one of them fails."""
     reading, writing = context.Pipe(duplex=False)
-    groups = group(ranks)
-    programs = [Program(*arguments, env=environment() | place, output=writing) for place in groups]
+    groups, own = group(ranks), environment() | (env or {})
+    programs = [Program(*arguments, env=own | place, output=writing) for place in groups]
     writing.close()
     printed: list[str] = []
     reader = threading.Thread(target=lambda: printed.append(_file(reading).read()))

@@ -115,11 +115,15 @@ class RunSection(Section):
     workers: Execution[int] = Field(2, ge=1, le=10_000)
     """Number of processes of the data stages on this machine."""
     save_every: Execution[int] = Field(1000, ge=1)
-    """Number of training steps between two checkpoints."""
+    """Number of training steps between two checkpoints. While one is on its way to the store for longer than
+    that, the training goes on, and the next one is saved once it is there; only those of `keep_every` and
+    `evaluate.at` are saved after exactly their step."""
     save_minutes: Execution[float | None] = Field(None, gt=0)
     """Minutes after the last checkpoint at which another one is saved, however few the steps; null: none."""
     most_failed_saves: Execution[int] = Field(10, ge=0)
-    """Number of saves in a row that may fail because the store is away or full; one more ends the run."""
+    """Number of saves in a row that may fail because the store is away or full, its bucket is gone, or it
+    refuses the credentials; one more ends the run. Credentials of an AWS credentials file or a profile are
+    read again when they are refused; those of the environment cannot change in a running process."""
     keep: Execution[int] = Field(2, ge=1)
     """Number of checkpoints that are kept besides the newest and the permanent ones."""
     keep_every: Execution[int] = Field(0, ge=0)

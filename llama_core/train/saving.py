@@ -9,6 +9,7 @@ Where the store is away or full, the training goes on, and tries again.
 
 import contextlib
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -35,6 +36,7 @@ from llama_core.train.stability.watchdog import Watchdog
 log = logging.getLogger(__name__)
 SHARE = 10  # after this share of `save_every` a save that has failed is tried again
 LOOK_EVERY = 10.0  # seconds between two looks at a save that is waited for
+SHORT_WAIT = 5.0  # seconds that a temporary save waits for the one before it; then it comes later
 LONGEST_SAVE = 3600.0  # seconds after which one that is waited for hangs: the store tries for minutes
 REST, LONGEST_REST = 5.0, 300.0  # seconds between two tries where there is no step to make in between
 
@@ -103,9 +105,11 @@ class Saver:
         self._task: _Task | None = None
         self._ended = 0  # tasks of this process whose end all processes know
         self._ended_of_all = 0
+        self._finished = False  # another attempt was first
         self._record: Object | None = None
         self._failed = 0  # saves in a row
         self._again: int | None = None  # the step after which the next of them is tried
+        self._late = False  # a save was due while the one before it went on
         self._saved_at = time.monotonic()
         self._sweeps = True  # saves may have left something: those before the start, or that have failed
         self._known: dict[str, bool]  # checkpoints that rank 0 has seen: whether they are permanent
@@ -134,18 +138,30 @@ class Saver:
         self._known = {}
 
     def due(self, n: int, wanted: bool = False) -> bool:
-        """Tell whether the training is saved after step `n`. `wanted`: whether a process `wants` it."""
-        named = {self._cfg.steps, self._again} | self._evaluated
+        """Tell whether the training is saved after step `n`. `wanted`: whether a process `wants` it.
+
+        A temporary save that is due while the one before it goes on for long comes as soon as that has ended.
+        """
         now, before = (self._periods_of(self._cfg.tokens_before(m)) for m in (n + 1, n))
-        return wanted or n % self._run.save_every == 0 or n in named or now > before
+        if n == self._cfg.steps or n in self._evaluated or now > before:
+            return True
+        if not (wanted or self._late or n == self._again or n % self._run.save_every == 0):
+            return False
+        if self._save is not None and not self._late:
+            self.settle(n, SHORT_WAIT)
+            if self._save is not None:
+                self._late = True
+                self._warn_of_late(n, self._save)
+        return self._save is None
 
     def save(self, progress: TrainState, metrics: Metrics, stopping: bool = False) -> TrainState | None:
         """Save after a step. Returns what is saved; the training goes on after the copy to memory.
 
-        A save before this one is waited for. After the last step, or if the training is `stopping`, so is
-        this one: it is tried again until it is there, and is returned with the record. Where one has failed,
-        every process goes on, and the next one is sooner than usual. Returns None where another attempt has
-        finished the step. Raises StoreError after more than `run.most_failed_saves` failures in a row.
+        A save before this one is waited for (but see `due`). After the last step, or if the training is
+        `stopping`, so is this one: it is tried again until it is there, and is returned with the record.
+        Where one has failed, every process goes on, and the next one is sooner than usual. Returns None where
+        another attempt has finished the step. Raises StoreError after more than `run.most_failed_saves`
+        failures in a row.
         """
         last = stopping or progress.step == self._cfg.steps
         while True:
@@ -169,7 +185,7 @@ class Saver:
         """
         save = self._save
         if save is None or ended < self._ended_of_all + (1 if save.uploaded else self._world.size):
-            return False
+            return self._finished
         task, self._task, self._ended_of_all = self._task, None, ended
         self._ended += task is not None
         try:
@@ -179,28 +195,33 @@ class Saver:
                 if self._world.rank == 0:
                     self._task = _Task(lambda: self._commit(save, uploads))
                 return False
-            finished, self._record = self._world.agree(lambda: _result_of(task))
+            self._finished, self._record = self._world.agree(lambda: _result_of(task))
         except StoreError as error:
             self._save = None
-            save.metrics.add_to_next({INTERRUPTION: "a save has failed"})
-            self._note_failure(save.progress.step, n, error)
+            failed = save.progress.step
+            save.metrics.add_to_next({INTERRUPTION: f"the save after step {failed} has failed: {error}"})
+            self._note_failure(failed, n, error)
             return False
         save.metrics.add_to_next({SAVING: round(time.monotonic() - save.began, 3)})
         self._save, self._failed, self._again = None, 0, None
         self._periods = max(self._periods, self._periods_of(save.progress.tokens))
-        return finished
+        return self._finished
 
-    def settle(self, n: int) -> bool:
-        """Wait for the end of the save that has begun, after step `n`; returns and raises as `hear` does."""
-        finished = False
-        while (save := self._save) is not None:
+    def settle(self, n: int, longest: float = math.inf) -> bool:
+        """Wait for the end of the save that has begun, after step `n`; returns and raises as `hear` does.
+
+        `longest`: the seconds after which it is left to go on.
+        """
+        began, tired = time.monotonic(), 0.0
+        while (save := self._save) is not None and not tired:
             # Who is done first must neither wait for the others longer than processes do, nor seem to hang.
             if self._task is not None:
-                self._task.join(LOOK_EVERY)
-            finished = self.hear(int(self._world.sum(self.ended)[0]), n)
+                self._task.join(min(LOOK_EVERY, longest))
+            ended, tired = self._world.sum(self.ended, time.monotonic() - began >= longest)
+            self.hear(int(ended), n)
             if time.monotonic() - save.began < LONGEST_SAVE:
                 self._watchdog.beat(n)
-        return finished
+        return self._finished
 
     def _begin(self, progress: TrainState, metrics: Metrics, copy: bool) -> None:
         share = share_of(self._model, self._optimizer, self._world)
@@ -209,7 +230,7 @@ class Saver:
         periods = self._periods_of(progress.tokens)
         permanent = periods > self._periods or progress.step in self._evaluated
         self._save = _Save(progress, share, permanent, metrics, metrics.seal(), time.monotonic())
-        self._again = None
+        self._again, self._late = None, False
         self._saved_at = time.monotonic()
         shard = OpenShard(self._step, checkpoint.name_of(progress.step))
         sweeps, self._sweeps = self._sweeps and self._world.rank == 0, False
@@ -236,6 +257,14 @@ class Saver:
             log.warning("old checkpoints stay until the next save (%s)", error)
         return False, progress.record
 
+    def _warn_of_late(self, n: int, before: _Save) -> None:
+        if self._world.rank == 0:
+            log.warning(
+                "the save that is due after step %d comes later: that after step %d has begun %.0f s ago and "
+                "goes on. If you see this often, save less often (run.save_every, run.save_minutes)",
+                n, before.progress.step, time.monotonic() - before.began,
+            )  # fmt: skip
+
     def _note_failure(self, step: int, n: int, error: StoreError) -> None:
         self._failed += 1
         self._sweeps = True
@@ -246,6 +275,7 @@ class Saver:
             )  # fmt: skip
         if self._failed > self._run.most_failed_saves:
             raise error
+        self._late = False
         self._again = n + max(1, self._run.save_every // SHARE)
 
     def _periods_of(self, tokens: int) -> int:

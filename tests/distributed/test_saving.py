@@ -1,5 +1,7 @@
 """A store that fails in a save costs that save, on every process alike, and not the training."""
 
+import re
+
 import programs
 import pytest
 from trainings import end_of
@@ -89,3 +91,32 @@ def test_a_store_that_stays_away_ends_the_run_at_last(training) -> None:
     assert '"step": 9,' in done.stdout and '"step": 19,' not in done.stdout
     assert "failure 4 in a row, up to 3 end nothing" in done.stdout
     assert run.committed()[-1] == "step-00000006"
+
+
+FULL = """
+import os, resource
+from llama_core.train.checkpoints.share import Share
+upload, tries = Share.upload, iter(range(100))
+def onto_a_full_disk(self, shard):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if os.environ["RANK"] == "1" and next(tries) == 0:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # bytes
+    try:
+        return upload(self, shard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+Share.upload = onto_a_full_disk
+from llama_core import program
+program.run("llama_core.train")
+"""
+
+
+def test_a_disk_that_is_full_for_one_of_two_processes_costs_both_that_save(training, undisturbed) -> None:
+    run = training(**{"run.save_every": 5, "run.keep": 100})
+    done = programs.run("-c", FULL, run.publish(2), ranks=2)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"WARNING the save after step 5 has failed \(cannot write .*File too large", done.stdout)
+    assert "step-00000005" not in run.committed()
+    kept = {entry.name for entry in run.artifact().objects()}
+    assert all(name in kept for name in run.step.folder.list() if name.endswith((".data", ".table")))
+    assert end_of(run) == end_of(undisturbed)

@@ -9,10 +9,27 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 PROGRAMS = ("ceph-mon", "ceph-mgr", "ceph-osd", "radosgw", "radosgw-admin", "ceph-authtool", "monmaptool")
-ACCESS_KEY, SECRET_KEY = "testaccesskey", "testsecretkey"
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What a client of the server says to be let in."""
+
+    access: str
+    secret: str
+
+    @property
+    def profile(self) -> str:
+        """An AWS credentials file with them."""
+        return f"[default]\naws_access_key_id = {self.access}\naws_secret_access_key = {self.secret}\n"
+
+
+KEYS = Keys("AKIAC4N4RYTEST", "c4n4ry-secret-test")  # of which `canary` finds every trace
 
 CONFIG = """
 [global]
@@ -78,8 +95,8 @@ class Ceph:
     def environment(self) -> dict[str, str]:
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            "AWS_ACCESS_KEY_ID": KEYS.access,
+            "AWS_SECRET_ACCESS_KEY": KEYS.secret,
             "AWS_DEFAULT_REGION": "us-east-1",
             "MLFLOW_S3_ENDPOINT_URL": self.endpoint,
         }
@@ -110,15 +127,45 @@ class Ceph:
         self.start_gateway()
         self._run(
             "radosgw-admin", "user", "create", "--uid=test", "--display-name=test",
-            f"--access-key={ACCESS_KEY}", f"--secret-key={SECRET_KEY}",
+            f"--access-key={KEYS.access}", f"--secret-key={KEYS.secret}",
         )  # fmt: skip
 
+    def create(self, keys: Keys) -> None:
+        """Let in whoever has other keys as well, as the same user."""
+        self._run(
+            "radosgw-admin", "key", "create", "--uid=test", "--key-type=s3",
+            f"--access-key={keys.access}", f"--secret-key={keys.secret}",
+        )  # fmt: skip
+
+    def revoke(self, keys: Keys) -> None:
+        self._run("radosgw-admin", "key", "rm", "--uid=test", "--key-type=s3", f"--access-key={keys.access}")
+
     def make_bucket(self, name: str) -> None:
+        self._s3.create_bucket(Bucket=name)
+
+    def delete_bucket(self, name: str) -> None:
+        """Delete a bucket with all that is in it, and with the uploads that have begun."""
+        client = self._s3
+
+        def deleted() -> bool:
+            for upload in client.list_multipart_uploads(Bucket=name).get("Uploads", []):
+                client.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
+            for entry in client.list_objects_v2(Bucket=name).get("Contents", []):
+                client.delete_object(Bucket=name, Key=entry["Key"])
+            try:
+                client.delete_bucket(Bucket=name)
+            except client.exceptions.ClientError:  # what was on its way has come meanwhile
+                return False
+            return True
+
+        self._wait(deleted, 60, f"the end of {name}")
+
+    @property
+    def _s3(self) -> Any:
         import boto3
 
-        keys = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": SECRET_KEY}
-        client = boto3.client("s3", endpoint_url=self.endpoint, region_name="us-east-1", **keys)
-        client.create_bucket(Bucket=name)
+        keys = {"aws_access_key_id": KEYS.access, "aws_secret_access_key": KEYS.secret}
+        return boto3.client("s3", endpoint_url=self.endpoint, region_name="us-east-1", **keys)
 
     def start_gateway(self) -> None:
         self._daemon(*GATEWAY)

@@ -9,12 +9,10 @@ from threading import Thread
 
 import pytest
 from pipeline import ROOT, Pipeline
+from system.canary import PASSWORD, QUOTED, assert_clean
 
 pytestmark = pytest.mark.slow
 
-PASSWORD = "c4n4ry-p@ss/w#rd"
-QUOTED = "c4n4ry-p%40ss%2Fw%23rd"
-TRACES = (b"c4n4ry", b"YzRuNHJ5", b"Onp6OmM0bjRyeS")  # as it is, and in base64
 SECRETS = {
     "AWS_ACCESS_KEY_ID": "AKIAC4N4RY1234567890",
     "AWS_SECRET_ACCESS_KEY": PASSWORD,
@@ -27,17 +25,6 @@ SECRETS = {
     "https_proxy": f"http://user:{QUOTED}@127.0.0.1:9",
     "no_proxy": "127.0.0.1,localhost",
 }
-
-
-def holding_a_secret(*folders: Path) -> list[Path]:
-    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    assert files
-    return [path for path in files if any(trace in path.read_bytes() for trace in TRACES)]
-
-
-def assert_clean(output: str, *folders: Path) -> None:
-    assert "c4n4ry" not in output, output
-    assert holding_a_secret(*folders) == []
 
 
 def with_login(url: str) -> str:

@@ -155,6 +155,27 @@ def test_a_checkpoint_that_is_permanent_after_a_return_stays_though_it_was_not_b
     assert session.committed() == [4, 6, 7, 8]
 
 
+def test_a_temporary_save_that_is_due_while_another_is_uploaded_comes_later_and_a_permanent_one_waits(
+    store: Store, held: threading.Event, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(saving, "SHORT_WAIT", 0.05)
+    session = Session(store, **{"run.save_every": 2, "run.keep": 9, "run.keep_every": 7 * BATCH})
+    session.run(5)
+    assert caplog.text.count("the save that is due after step 4 comes later: that after step 2 ") == 1
+    assert not session.committed() and "due after step 5" not in caplog.text
+    held.set()
+    session.saver.settle(5)
+    assert session.saver.due(6) and session.saver.due(5), "at once, whatever step it is"
+    held.clear()
+    session.save(6)
+    threading.Timer(0.3, held.set).start()
+    assert session.saver.due(7)
+    session.save(7)
+    assert session.committed() == [2, 6], "it has waited"
+    session.saver.settle(7)
+    assert [s.facts["permanent"] for s in checkpoint.saved_in(session.step.folder)] == [False, False, True]
+
+
 def away(*_: Any) -> Any:
     raise StoreError("the bucket is away")
 
