@@ -3,22 +3,27 @@
 This module reads and keeps the definitions; `macros` calls it, and expands the uses.
 """
 
-import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
+from llama_core.corpus.markup.latex.arguments import (
+    GROUP,
+    STAR,
+    Macro,
+    body_of,
+    macro_of_pattern,
+    of_letters,
+    option,
+)
 from llama_core.corpus.markup.latex.commands import words
-from llama_core.corpus.markup.latex.lexer import PAR, Verbatim
+from llama_core.corpus.markup.latex.lexer import PAR
 from llama_core.corpus.markup.latex.reader import TokenReader
 
-NO_VALUE = "-NoValue-"  # what xparse puts in the place of an optional argument that is left out
-# A letter of xparse's description of an argument, with the default of an optional one.
-_LETTERS = re.compile(r"O\s*\{([^{}]*)\}|[A-Za-z]")
 # Commands that only TeX itself can carry out. A macro with one of them in its body is not learned: its uses
 # are left out, and their arguments stay.
 _INTERNAL = words(
-    r"\expandafter \csname \futurelet \catcode \@ifnextchar \@ifstar \afterassignment \aftergroup "
-    r"\scantokens \read \advance \setbox \wd \ht \dp \copy \box \unhbox \unvbox \unhcopy \unvcopy \lastbox "
+    r"\futurelet \catcode \afterassignment \aftergroup "
+    r"\scantokens \read \setbox \wd \ht \dp \copy \box \unhbox \unvbox \unhcopy \unvcopy \lastbox "
     r"\everypar \output \shipout \fam \hrule \vrule"
 )
 
@@ -27,21 +32,6 @@ class Frozen(str):
     """A control word that \\let has saved: it is not expanded any more."""
 
     __slots__ = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Macro:
-    """A macro: the arguments that it takes, and the body that takes their place.
-
-    `after[i]`: what ends argument i; empty if it is a group, `*` if it is a star that may be there. `before`:
-    what stands ahead of the first. `options[i]`: what argument i is if it is left out; None if it cannot be.
-    `body`: tokens, and the numbers of arguments.
-    """
-
-    after: tuple[str, ...]
-    body: Sequence[str | int]
-    before: str = ""
-    options: tuple[list[str] | None, ...] = ()
 
 
 class Definitions(TokenReader):
@@ -54,7 +44,8 @@ class Definitions(TokenReader):
     def __init__(self, chars: int, known: Collection[str]):
         super().__init__(chars)
         self.known = known
-        self.macros: dict[str, Macro] = {}
+        self.macros: dict[str, Macro] = dict.fromkeys(("\\empty", "\\@empty"), Macro((), []))
+        self.counts: dict[str, int] = {}  # numbers: registers by control word, counters by name
         self.flags: dict[str, bool] = {}  # \newif's, by \ifname
         self.toggles: dict[str, bool] = {}  # etoolbox's, by name
         self.units: dict[str, list[str]] = {}  # those that \DeclareSIUnit makes, by control word
@@ -72,12 +63,19 @@ class Definitions(TokenReader):
         """Define a control word, if a paper can. None, or a body that cannot be expanded, undefines it."""
         if not name or name in self.known:
             return
-        if macro is None or any(is_internal(t) for t in macro.body):
-            self.macros.pop(name, None)
-        else:
-            self.macros[name] = macro
+        if macro is not None and not any(is_internal(t) for t in macro.body):
+            inner = frozenset(t.rstrip() for t in macro.body if _has_at(t))
+            if not inner or not self.is_published(self.lexer.name):
+                self.macros[name] = replace(macro, inner=inner) if inner else macro
+                return
+        self.macros.pop(name, None)
 
-    def _define(self) -> None:
+    def is_published(self, path: str) -> bool:
+        """Tell whether a file is a package that others use, too: what is internal to it stays so."""
+        return path.endswith(".cls")
+
+    def _define(self, expand: bool = False) -> None:
+        """Read `\\def\\name#1{...}`. `expand`: the numbers in the body are those of now, as with \\edef."""
         name = self._name()
         pattern: list[str] = []
         while (token := self.raw()) is not None and token != "{":
@@ -85,8 +83,31 @@ class Definitions(TokenReader):
                 self.put_back([token])
                 return
             pattern.append(token)
-        body = _body(self._group(long=True))
-        self.learn(name, _pattern(pattern, body))
+        body = self._group(long=True)
+        self.learn(name, macro_of_pattern(pattern, body_of(self._with_numbers(body) if expand else body)))
+
+    def text_of(self, tokens: Sequence[str]) -> str:
+        """Return the characters of tokens, with the macros in them expanded once that have no arguments."""
+        pieces: list[str] = []
+        for token in self._with_numbers(tokens):
+            macro = self.macros.get(token.rstrip()) if token[0] == "\\" else None
+            if macro and not macro.arguments:
+                body = [t for t in macro.body if isinstance(t, str)]
+                self.pay(sum(map(len, body)))
+                pieces += body
+            else:
+                pieces.append(token)
+        return "".join(pieces).strip()
+
+    def _with_numbers(self, tokens: Sequence[str]) -> list[str]:
+        """Return tokens with numbers in the places of `\\the\\register`."""
+        found: list[str] = []
+        for token in tokens:
+            if found and found[-1].rstrip() in ("\\the", "\\number") and token.rstrip() in self.counts:
+                found[-1] = str(self.counts[token.rstrip()])
+            else:
+                found.append(token)
+        return found
 
     def _new_command(self, kind: str) -> None:
         self.star()
@@ -99,22 +120,46 @@ class Definitions(TokenReader):
     def _signature(self) -> Macro:
         """Return the macro of `[n][default]{body}`."""
         count = "".join(self.option() or ["0"]).strip()
-        option = self.option() if count.isdecimal() and count != "0" else None
+        default = self.option() if count.isdecimal() and count != "0" else None
         n = int(count) if len(count) == 1 and count.isdecimal() else 0
-        return Macro(("",) * n, _body(self.argument()), options=() if option is None else (option,))
+        first = () if default is None or not n else (option(default),)
+        return Macro((*first, *(GROUP,) * (n - len(first))), body_of(self.argument()))
 
     def _new_document_command(self) -> None:
         name, letters = self._name(), "".join(self.argument())
-        body = _body(self.argument())
-        after: list[str] = []
-        defaults: list[list[str] | None] = []
-        for found in _LETTERS.finditer(letters):
-            letter = found[0][0]
-            if letter not in "mosO":
-                return
-            after.append("*" if letter == "s" else "")
-            defaults.append([NO_VALUE] if letter == "o" else [found[1]] if letter == "O" else None)
-        self.learn(name, Macro(tuple(after), body, options=tuple(defaults)))
+        body = body_of(self.argument())
+        if (arguments := of_letters(letters)) is not None:
+            self.learn(name, Macro(arguments, body))
+
+    def _new_document_environment(self) -> None:
+        name, letters = self.word(), "".join(self.argument())
+        begin, end = body_of(self.argument()), self.argument()
+        if (arguments := of_letters(letters)) is not None:
+            self._learn_environment(name, Macro(arguments, begin), end)
+
+    def _new_delimiter(self, kind: str) -> None:
+        """Read `\\DeclarePairedDelimiter{\\abs}{\\lvert}{\\rvert}`, of which \\abs* sizes its brackets."""
+        name = self._name()
+        count = "".join(self.option() or ["1"]).strip()
+        before = self.argument() if kind.endswith("XPP") else []
+        left, right = self.argument(), self.argument()
+        after = self.argument() if kind.endswith("XPP") else []
+        written = self.argument() if "X" in kind else ["#1"]
+        body = [t + 2 if isinstance(t, int) else t for t in body_of(written)]
+        delimiter = ["\\IfBooleanTF", "{", 1, "}"]
+        self.learn(
+            name,
+            Macro(
+                (STAR, option([]), *(GROUP,) * (int(count) if count in "123456" else 1)),
+                [
+                    *before,
+                    *(*delimiter, "{", "\\left ", "}", "{", 2, "}", *left),
+                    *[t for t in body if isinstance(t, int) or t.rstrip() != "\\delimsize"],
+                    *(*delimiter, "{", "\\right ", "}", "{", 2, "}", *right),
+                    *after,
+                ],
+            ),
+        )
 
     def _new_operator(self) -> None:
         star = "*" if self.star() else ""
@@ -141,59 +186,22 @@ class Definitions(TokenReader):
     def _new_environment(self) -> None:
         self.star()
         name = self.word()
-        begin = self._signature()
-        end = [t for t in _body(self.argument()) if isinstance(t, str)]
+        self._learn_environment(name, self._signature(), self.argument())
+
+    def _learn_environment(self, name: str, begin: Macro, end: Sequence[str]) -> None:
+        """Define an environment. What only TeX can carry out is left out of it."""
         if f"\\begin{{{name}}}" in self.known or not name:
             return
-        if any(map(is_internal, begin.body)):
-            begin = Macro(begin.after, [], options=begin.options)
-        self.environments[name] = (begin, [t for t in end if not is_internal(t)])
+        if any(is_internal(t) or _has_at(t) for t in begin.body):
+            begin = replace(begin, body=[])
+        last = [t for t in body_of(end) if isinstance(t, str)]
+        self.environments[name] = (begin, [t for t in last if not (is_internal(t) or _has_at(t))])
 
 
 def is_internal(token: str | int) -> bool:
-    """Tell whether a token is a command that cannot be expanded: TeX's own, or one with `@` in its name."""
-    return isinstance(token, str) and token[0] == "\\" and ("@" in token or token.rstrip() in _INTERNAL)
+    """Tell whether a token is a command that only TeX can carry out."""
+    return isinstance(token, str) and token[0] == "\\" and token.rstrip() in _INTERNAL
 
 
-def _body(tokens: Sequence[str]) -> list[str | int]:
-    """Return a body as it is kept: `#1` becomes a number, and `##` of an inner definition loses one `#`."""
-    body: list[str | int] = []
-    doubled = False
-    for token in tokens:
-        if token == "#" and not doubled:
-            doubled = True
-            continue
-        if token[0] == "#" and len(token) == 2 and not doubled:
-            body.append(int(token[1]))
-        else:
-            body.append(token)
-        doubled = False
-    return body
-
-
-def fill(body: Sequence[str | int], arguments: Sequence[Sequence[str]]) -> list[str]:
-    """Return the tokens of a body with the arguments in their places."""
-    filled: list[str] = []
-    for token in body:
-        if isinstance(token, str):
-            filled.append(token)
-        elif token <= len(arguments):
-            filled.extend(arguments[token - 1])
-    return filled
-
-
-def _pattern(pattern: Sequence[str], body: Sequence[str | int]) -> Macro | None:
-    """Return the macro of a \\def from its parameter text; None if an argument is not simply delimited."""
-    parts: list[str] = [""]
-    for token in pattern:
-        if token[0] == "#" and len(token) == 2:
-            if int(token[1]) != len(parts):
-                return None
-            parts.append("")
-        elif isinstance(token, Verbatim) or (parts[-1] and (token[0] == "\\" or parts[-1][0] == "\\")):
-            return None
-        else:
-            parts[-1] += token.rstrip() if token[0] == "\\" else token
-    if len(parts) == 1:
-        return Macro((), body) if not parts[0].strip() else Macro((), body, before=parts[0].strip())
-    return Macro(tuple(parts[1:]), body, before=parts[0].strip())
+def _has_at(token: str | int) -> bool:
+    return isinstance(token, str) and token[0] == "\\" and "@" in token and len(token) > 2

@@ -35,7 +35,7 @@ _KNOWN = frozenset().union(
     commands.words(
         r"\\ \item \caption \par \title \label \maketitle \bibitem \appendix \multicolumn \multirow "
         r"\includegraphics \bibliography \url \href \verb \newtheorem \ensuremath \xspace \begin \end "
-        r"\onedot \DIFdel \DIFdelFL"
+        r"\onedot \DIFdel \DIFdelFL \DIFadd \DIFaddFL \DIFdelbegin \DIFdelbeginFL"
     ),
 )
 # In plain TeX, a paper may define the names of citations and references itself.

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 
 from llama_core.corpus.markup.latex import commands
-from llama_core.corpus.markup.latex.definitions import Macro
+from llama_core.corpus.markup.latex.arguments import GROUP, Macro
 from llama_core.corpus.markup.latex.math import Formula
 from llama_core.corpus.markup.latex.sections import Sections
 from llama_core.corpus.markup.latex.text import citation, typed
@@ -140,7 +140,7 @@ class PlainTex(Sections):
         self._numbers.within("equation", "section", keep=True)
         number = self._numbers.step("equation")
         self._tokens.learn(
-            name, Macro(("",), [f"({number}", 1, ")"]) if lettered else Macro((), [f"({number})"])
+            name, Macro((GROUP,), [f"({number}", 1, ")"]) if lettered else Macro((), [f"({number})"])
         )
         return f"({number})"
 

@@ -190,11 +190,15 @@ class TokenReader:
     def until(self, closing: str) -> list[str] | None:
         """Return the tokens up to `closing` (characters, or a control word), which is taken too.
 
-        Return None, and take nothing, if the paragraph or the group ends before.
+        Return None, and take nothing, if the paragraph or the group ends before. A blank line is a `\\par`.
         """
         found: list[str] = []
         depth = 0
-        while (token := self.raw()) is not None and token != PAR:
+        while (token := self.raw()) is not None:
+            if token == PAR:
+                if closing == "\\par":
+                    return found
+                break
             if token == "{":
                 depth += 1
             elif token == "}":
@@ -242,10 +246,14 @@ class TokenReader:
 
     def star(self) -> bool:
         """Take a star, if one comes next, and tell whether it did."""
+        return self.mark("*")
+
+    def mark(self, character: str) -> bool:
+        """Take a character, if it comes next, and tell whether it did."""
         token = self.raw()
         if token is None:
             return False
-        if type(token) is str and token.startswith("*"):
+        if type(token) is str and token.startswith(character):
             self.put_back([token[1:]])
             return True
         self.unread(token)

@@ -23,7 +23,7 @@ def _unit_tokens(reader: Definitions) -> list[str]:
         token = waiting.pop()
         steps += 1
         macro = reader.macros.get(token.rstrip()) if token[0] == "\\" and steps < _MAX_STEPS else None
-        if macro is None or macro.after:
+        if macro is None or macro.arguments:
             argument.append(token)
         else:
             waiting += [t for t in macro.body if isinstance(t, str)][::-1]
