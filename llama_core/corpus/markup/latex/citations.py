@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from llama_core.corpus.markup.latex.commands import words
+from llama_core.corpus.markup.latex.expansion.lexer import tokens
 from llama_core.corpus.markup.latex.files import uncommented
-from llama_core.corpus.markup.latex.lexer import tokens
 
 # What begins an entry. A paper's own names for \bibitem take the place of `%s`.
 _ITEM = r"\\(?:bibitem|harvarditem%s)\s*(?=[\[{])|\\entry(?=\{)"
@@ -40,7 +40,8 @@ _TEXTUAL = words(
     r"\citet \Citet \textcite \Textcite \citeasnoun \citeN \shortciteN \newcite \possessivecite \citetalias"
 )
 _BARE = words("\\citealt \\citealp \\citeNP \\Citealt \\Citealp")  # no brackets
-_AUTHORS = words("\\citeauthor \\Citeauthor \\citeA \\citeANP")  # no year
+_AUTHORS = words("\\citeauthor \\Citeauthor \\citefullauthor \\citeA \\citeANP")  # no year
+_NUMBERS = words("\\citenum \\onlinecite")  # no brackets and no authors
 _YEAR = words("\\citeyear \\citeyearpar \\citeyearNP")  # no authors
 
 
@@ -58,6 +59,7 @@ class Citations:
 
     def __init__(self, files: Mapping[str, str], main: str):
         self._entries: dict[str, _Entry] = {}
+        self.aliases: dict[str, list[str]] = {}  # what \\defcitealias says that a key prints
         self._by_number = _NUMERIC.search(files[main]) is not None
         texts = [uncommented(text) for text in _bibliographies(files, main)]
         aliases = {name for text in (*texts, files[main]) for name in _ALIAS.findall(text)}
@@ -71,12 +73,16 @@ class Citations:
 
         `command`: with its backslash. `keys`: separated by commas. `before`, `after`: tokens of its notes.
         """
+        if "alias" in command and (alias := self.aliases.get(keys)) is not None:
+            return ["(", *alias, ")"] if command == "\\citepalias" else alias
         entries = [e for key in keys.split(",") if (e := self._entry(key.strip()))]
         if not entries:
             return None
         named = all(e.authors for e in entries)
         tail = [", ", *after] if after else []
         head = [*before, " "] if before else []
+        if command in _NUMBERS:
+            return tokens(", ".join(e.number for e in entries))
         if command in _YEAR and named:
             years = ", ".join(e.year for e in entries if e.year)
             if not years:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 
 from llama_core.corpus.markup.latex import commands
-from llama_core.corpus.markup.latex.arguments import GROUP, Macro
+from llama_core.corpus.markup.latex.expansion.arguments import GROUP, Macro
 from llama_core.corpus.markup.latex.math import Formula
 from llama_core.corpus.markup.latex.sections import Sections
 from llama_core.corpus.markup.latex.text import citation, typed
@@ -68,9 +68,10 @@ class PlainTex(Sections):
             self._figure(name)
         elif name in _FOOTNOTES:
             self._plain_footnote(name)
-        elif name in _THEOREMS and self._tokens.peek() == "{":
+        elif name in _THEOREMS:
             self._out.par()
-            self._braced(self._head_ends)
+            if self._tokens.peek() == "{":
+                self._braced(self._head_ends)
         elif name in _ENDS_OF_THEOREMS:
             self._out.par()
         elif name in _TITLES:

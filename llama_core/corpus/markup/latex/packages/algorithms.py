@@ -7,15 +7,12 @@ define keywords, functions and blocks of a paper's own, which are macros from th
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from llama_core.corpus.markup.latex.arguments import GROUP, Macro
-from llama_core.corpus.markup.latex.commands import words
-from llama_core.corpus.markup.latex.macros import Expander
+from llama_core.corpus.markup.latex.commands import ALGORITHMS, words
+from llama_core.corpus.markup.latex.expansion.arguments import GROUP, Macro
+from llama_core.corpus.markup.latex.expansion.macros import Expander
 
 # Environments of algorithms.
-ENVIRONMENTS = words(
-    "algorithm algorithm* algorithm2e algorithm2e* procedure procedure* function function* algo algo* "
-    "procedure2e function2e"
-)
+ENVIRONMENTS = ALGORITHMS | words("procedure procedure* function function* procedure2e function2e")
 _LINE = "\\newline "
 Words = str | list[str] | None
 CALL = "\\KwCall "  # stands before the name of a function or of data, which brackets may follow

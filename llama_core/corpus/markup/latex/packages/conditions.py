@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from llama_core.corpus.markup.latex.arguments import NO_VALUE, Macro
-from llama_core.corpus.markup.latex.comparisons import in_points
-from llama_core.corpus.markup.latex.definitions import Definitions
+from llama_core.corpus.markup.latex.expansion.arguments import NO_VALUE, Macro
+from llama_core.corpus.markup.latex.expansion.comparisons import in_points
+from llama_core.corpus.markup.latex.expansion.definitions import Definitions
 
 _SIGNED = re.compile(r"([-+]?)(\d{1,9})")
 _VALUE = re.compile(r"\\(?:value|arabic)\{(\w+)\}")

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from llama_core.corpus.markup.latex.definitions import Definitions
+from llama_core.corpus.markup.latex.commands import BOXES
+from llama_core.corpus.markup.latex.expansion.definitions import Definitions
 
 
 def _if_next(reader: Definitions, name: str) -> None:
@@ -50,6 +51,29 @@ def _named(*before: str) -> Callable[[Definitions, str], None]:
     return lambda reader, name: reader.put_back([*before, "\\" + reader.word()])
 
 
+def _choose_form(reader: Definitions, name: str) -> None:
+    """Read \\mathchoice: of its four forms the one for text, without boxes and the formulas in them."""
+    forms = [reader.argument() for _ in range(4)]
+    before = reader.waiting
+    reader.put_back(forms[1])
+    form: list[str] = []
+    while reader.waiting > before and (token := reader.raw()) is not None:
+        word = token.rstrip()
+        if word == "\\raisebox" and reader.group_ahead():
+            reader.argument()
+            reader.option()
+            reader.option()
+            reader.put_back(reader.argument() if reader.group_ahead() else [])
+        elif word in ("\\raise", "\\lower", "\\kern", "\\mkern"):
+            reader.length(word)
+        elif word in BOXES or word in ("\\mbox", "\\vcenter"):
+            reader.box_size()
+            reader.put_back(reader.argument() if reader.group_ahead() else [])
+        elif word not in ("\\textstyle", "$"):
+            form.append(token)
+    reader.put_back(form)
+
+
 # What is done for each command: it is called with the reader and the command's name.
 INTERNALS: dict[str, Callable[[Definitions, str], None]] = {
     **dict.fromkeys(("\\@ifnextchar", "\\kernel@ifnextchar", "\\new@ifnextchar"), _if_next),
@@ -62,5 +86,6 @@ INTERNALS: dict[str, Callable[[Definitions, str], None]] = {
     "\\@gobble": _keep(None, 1),
     "\\@gobbletwo": _keep(None, 2),
     "\\@nameuse": _named(),
+    "\\mathchoice": _choose_form,
     "\\@namedef": _named("\\def"),
 }

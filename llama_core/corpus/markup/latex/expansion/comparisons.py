@@ -6,8 +6,8 @@ One of a register, of a box or of a mode is not decided. The syntax is in the Te
 import re
 from collections.abc import Callable
 
-from llama_core.corpus.markup.latex.counters import number
-from llama_core.corpus.markup.latex.definitions import Definitions
+from llama_core.corpus.markup.latex.expansion.counters import number
+from llama_core.corpus.markup.latex.expansion.definitions import Definitions
 
 _SIGN = re.compile(r"\s*([<=>])")
 _LENGTH = re.compile(r"\s*([-+]?)\s*(\d{1,9}(?:[.,]\d{0,9})?|[.,]\d{1,9})\s*(?:true\s*)?([a-z]{2})\s?")

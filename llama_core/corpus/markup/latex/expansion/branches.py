@@ -6,9 +6,9 @@ Those that cannot be decided take the \\else.
 from collections.abc import Collection
 
 from llama_core.corpus.markup.latex.commands import words
-from llama_core.corpus.markup.latex.comparisons import COMPARISONS
-from llama_core.corpus.markup.latex.counters import number
-from llama_core.corpus.markup.latex.definitions import Definitions
+from llama_core.corpus.markup.latex.expansion.comparisons import COMPARISONS
+from llama_core.corpus.markup.latex.expansion.counters import number
+from llama_core.corpus.markup.latex.expansion.definitions import Definitions
 from llama_core.corpus.markup.latex.packages.conditions import CONDITIONS
 
 # TeX's own conditionals, which end with \\fi.

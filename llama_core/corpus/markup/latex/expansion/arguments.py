@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from llama_core.corpus.markup.latex.lexer import Verbatim
-from llama_core.corpus.markup.latex.reader import TokenReader
+from llama_core.corpus.markup.latex.expansion.lexer import Verbatim
+from llama_core.corpus.markup.latex.expansion.reader import TokenReader
 
 NO_VALUE = "-NoValue-"  # what xparse puts in the place of an optional argument that is left out
 _MAX_ARGUMENTS = 9

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable
 from functools import partial
 
-from llama_core.corpus.markup.latex.arguments import Macro
-from llama_core.corpus.markup.latex.definitions import Definitions
+from llama_core.corpus.markup.latex.expansion.arguments import Macro
+from llama_core.corpus.markup.latex.expansion.definitions import Definitions
 
 _NUMBER = re.compile(r"\s*([-+]?)\s*(?:(\d{1,18})|\"([0-9A-F]{1,15})|'([0-7]{1,18}))\s?")
 _EQUALS = re.compile(r"\s*=?")

@@ -6,7 +6,8 @@ This module reads and keeps the definitions; `macros` calls it, and expands the 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from llama_core.corpus.markup.latex.arguments import (
+from llama_core.corpus.markup.latex.commands import words
+from llama_core.corpus.markup.latex.expansion.arguments import (
     GROUP,
     STAR,
     Macro,
@@ -15,9 +16,8 @@ from llama_core.corpus.markup.latex.arguments import (
     of_letters,
     option,
 )
-from llama_core.corpus.markup.latex.commands import words
-from llama_core.corpus.markup.latex.lexer import PAR
-from llama_core.corpus.markup.latex.reader import TokenReader
+from llama_core.corpus.markup.latex.expansion.lexer import PAR
+from llama_core.corpus.markup.latex.expansion.reader import TokenReader
 
 # Commands that only TeX itself can carry out. A macro with one of them in its body is not learned: its uses
 # are left out, and their arguments stay.

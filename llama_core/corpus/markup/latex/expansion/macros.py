@@ -8,18 +8,19 @@ expanded: the commands of LaTeX itself pass through. Conditionals that cannot be
 import posixpath
 from collections.abc import Callable, Collection, Mapping
 
-from llama_core.corpus.markup.latex import counters
-from llama_core.corpus.markup.latex.arguments import Macro, fill
-from llama_core.corpus.markup.latex.branches import IFS, Branches
 from llama_core.corpus.markup.latex.commands import BOXES, words
-from llama_core.corpus.markup.latex.definitions import Frozen
-from llama_core.corpus.markup.latex.files import BundleFiles, language_of
-from llama_core.corpus.markup.latex.lexer import COMMENTS, Lexer, Verbatim
+from llama_core.corpus.markup.latex.expansion import counters
+from llama_core.corpus.markup.latex.expansion.arguments import Macro, fill
+from llama_core.corpus.markup.latex.expansion.branches import IFS, Branches
+from llama_core.corpus.markup.latex.expansion.definitions import Frozen
+from llama_core.corpus.markup.latex.expansion.lexer import COMMENTS, Lexer, Verbatim
+from llama_core.corpus.markup.latex.files import BundleFiles, shorthands_of
 from llama_core.corpus.markup.latex.packages.acronym_list import Acronyms
 from llama_core.corpus.markup.latex.packages.conditions import CONDITIONS
 from llama_core.corpus.markup.latex.packages.internals import INTERNALS
+from llama_core.corpus.markup.latex.packages.preludes import PRELUDES
+from llama_core.corpus.markup.latex.packages.primitives import register
 from llama_core.corpus.markup.latex.packages.shorthands import SWITCHES, Shorthands
-from llama_core.corpus.markup.latex.primitives import register
 
 # The commands that are obeyed here (`_OBEYED`), by kind. Prefixes are left out.
 _PREFIXES = words("\\long \\global \\outer \\protected \\relax \\noexpand \\protect \\immediate")
@@ -67,7 +68,7 @@ class Expander(Branches):
         self.used: dict[str, None] = {}  # the paths that were read, in order
         self.missing: list[str] = []
         self.acronyms = Acronyms.of(files)
-        self.shorthands = Shorthands(language_of(files[main]))
+        self.shorthands = Shorthands(shorthands_of(files[main]))
         self._registers: set[str] = set()
         self._comments = set(COMMENTS)
         self._published: set[str] = set()  # the files that are packages
@@ -204,14 +205,6 @@ class Expander(Branches):
             self.put_back([token.removeprefix("by") if type(token) is str else token])
         self.length(name)
 
-    def box_size(self) -> None:
-        """Leave out the size of a box: `\\hbox to 3cm{...}`."""
-        for word in ("to", "spread"):
-            if type(token := self.peek()) is str and token.lstrip().startswith(word):
-                self.raw()
-                self.put_back([token.lstrip().removeprefix(word)])
-                self.length("\\hskip")
-
     def _ams_define(self) -> None:
         if self.plain and self.peek()[:1] == "\\":
             self._define()
@@ -229,28 +222,6 @@ class Expander(Branches):
     def _string(self) -> None:
         token = self.raw()
         self.put_back([Verbatim(token.rstrip())] if token else [])
-
-    def _choose_form(self) -> None:
-        """Read \\mathchoice: of its four forms the one for text, without boxes and the formulas in them."""
-        forms = [self.argument() for _ in range(4)]
-        before = self.waiting
-        self.put_back(forms[1])
-        form: list[str] = []
-        while self.waiting > before and (token := self.raw()) is not None:
-            name = token.rstrip()
-            if name == "\\raisebox" and self.group_ahead():
-                self.argument()
-                self.option()
-                self.option()
-                self.put_back(self.argument() if self.group_ahead() else [])
-            elif name in ("\\raise", "\\lower", "\\kern", "\\mkern"):
-                self.length(name)
-            elif name in BOXES or name in ("\\mbox", "\\vcenter"):
-                self.box_size()
-                self.put_back(self.argument() if self.group_ahead() else [])
-            elif name not in ("\\textstyle", "$"):
-                form.append(token)
-        self.put_back(form)
 
     def _category(self) -> None:
         """Obey ``\\catcode`\\@=11``, which makes `@` a letter, and its like; others are left out."""
@@ -314,6 +285,9 @@ class Expander(Branches):
         return path in self._published or super().is_published(path)
 
     def _open_style(self, name: str) -> None:
+        if prelude := PRELUDES.get(name):
+            self.open(Lexer(prelude, f"{name}.sty"), len(prelude))
+            return
         found = self._find(name + ".sty") if name else None
         if found and found not in self.used:
             self._open_file(found)
@@ -404,6 +378,5 @@ _OBEYED: dict[str, Callable[[Expander, str], None]] = {
     "\\string": lambda e, name: e._string(),
     **{f"\\{name}": _skips(end) for name, end in _SKIPPED.items()},
     "\\csname": lambda e, name: e._csname(),
-    "\\mathchoice": lambda e, name: e._choose_form(),
     "\\catcode": lambda e, name: e._category(),
 }

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 from llama_core.corpus.markup.latex.commands import TAKES_NUMBER, TAKES_WORD, words
-from llama_core.corpus.markup.latex.lexer import PAR, Lexer
+from llama_core.corpus.markup.latex.expansion.lexer import PAR, Lexer
 
 # A length or a number as plain TeX writes it: a sign, a number and a unit, any of which may be left out.
 _DIMENSION = re.compile(
@@ -337,3 +337,11 @@ class TokenReader:
             if followed:
                 self.word_ahead()  # `2\baselineskip`
         return True
+
+    def box_size(self) -> None:
+        """Leave out the size of a box: `\\hbox to 3cm{...}`."""
+        for word in ("to", "spread"):
+            if type(token := self.peek()) is str and token.lstrip().startswith(word):
+                self.raw()
+                self.put_back([token.lstrip().removeprefix(word)])
+                self.length("\\hskip")
