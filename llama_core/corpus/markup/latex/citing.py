@@ -24,8 +24,8 @@ _NAMED = {"page": "page", "name": "name"}
 class Citing(PlainTex):
     """The layer for citations and references."""
 
-    def __init__(self, files: Mapping[str, str], main: str):
-        super().__init__(files, main)
+    def __init__(self, files: Mapping[str, str], main: str, is_careful: bool = False):
+        super().__init__(files, main, is_careful)
         self._citations = Citations(files, main)
 
     def _refers(self, name: str) -> bool:

@@ -164,7 +164,7 @@ FOOTNOTES = words("\\footnote \\endnote \\footnotetext \\tablefootnote")
 MATH = frozenset(
     name + star
     for name in words(
-        "equation align eqnarray gather mathpar multline alignat flalign displaymath math dmath IEEEeqnarray "
+        "equation align eqnarray gather mathpar mathparpagebreakable multline alignat flalign displaymath math dmath IEEEeqnarray "
         "subeqnarray numcases subnumcases dgroup darray xalignat xxalignat empheq"
     )
     for star in ("", "*")

@@ -75,13 +75,13 @@ _THEOREMS = {n: Theorem(t, n) for n, t in (commands.THEOREMS | commands.SHORT_TH
 class PaperLayout(Groups):
     """The environments, tables and floats that are open, over the groups of a paper.
 
-    `files`: text by path. `main`: the file that the paper begins in.
+    `files`: text by path. `main`: the file that the paper begins in. `is_careful`: see `Definitions`.
     """
 
-    def __init__(self, files: Mapping[str, str], main: str):
+    def __init__(self, files: Mapping[str, str], main: str, is_careful: bool = False):
         self._plain = not any(DOCUMENT.search(text) for text in files.values())
         known = _KNOWN_IN_PLAIN if self._plain else _KNOWN
-        super().__init__(Expander(files, main, known, self._plain))
+        super().__init__(Expander(files, main, known, self._plain, is_careful))
         self._environments: list[Environment] = []
         self._open: Counter[str] = Counter()  # the open environments by name
         self._tables: list[int] = []  # the number of open braces around each open table
@@ -185,13 +185,21 @@ class PaperLayout(Groups):
             self._tables.pop()
 
     def _part_of_table(self, name: str) -> None:
-        """End a part of a long table: the head of the first page is kept, what other pages repeat is not."""
+        """End a part of a long table. Of its heads and feet, the first head and the last foot are kept."""
         self._new_row()
         table = next((e for e in reversed(self._environments[-8:]) if e.name in commands.TABULAR), None)
         if table is None:
             return
         if table.rows >= 0 or name.endswith("foot"):
+            part = self._out.lines[max(0, table.rows) :]
             del self._out.lines[max(0, table.rows) :]
+            if name == "endlastfoot" and (close := table.close):
+
+                def end() -> None:
+                    close()
+                    self._out.lines += part
+
+                table.close = end
         table.rows = len(self._out.lines)
 
     def _table_head(self) -> None:

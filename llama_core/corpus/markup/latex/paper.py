@@ -20,6 +20,7 @@ from functools import partial
 from llama_core.corpus.markup.latex import commands, symbols
 from llama_core.corpus.markup.latex.expansion.lexer import PAR, Listing, Verbatim
 from llama_core.corpus.markup.latex.expansion.macros import Expander
+from llama_core.corpus.markup.latex.expansion.reader import MacroBomb
 from llama_core.corpus.markup.latex.math import read_formula
 from llama_core.corpus.markup.latex.packages import algorithms, steps
 from llama_core.corpus.markup.latex.packages.obeyed import OBEYED
@@ -52,15 +53,21 @@ class Paper:
 
 
 def read_paper(files: Mapping[str, str], main: str) -> Paper:
-    """Return the paper that begins in the file `main`. `files`: text by path. Raises MacroBomb."""
-    return _Renderer(files, main).paper()
+    """Return the paper that begins in the file `main`. `files`: text by path. Raises MacroBomb.
+
+    Where macros never end, those that are programs are left out in a second reading.
+    """
+    try:
+        return _Renderer(files, main).paper()
+    except MacroBomb:
+        return _Renderer(files, main, is_careful=True).paper()
 
 
 class _Renderer(Singles):
     """The whole renderer: it reads the expanded tokens once, from the first to the last, and writes lines."""
 
-    def __init__(self, files: Mapping[str, str], main: str):
-        super().__init__(files, main)
+    def __init__(self, files: Mapping[str, str], main: str, is_careful: bool = False):
+        super().__init__(files, main, is_careful)
         self._title = ""
 
     def paper(self) -> Paper:

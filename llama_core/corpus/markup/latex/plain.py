@@ -42,8 +42,8 @@ _ENDS_OF_THEOREMS = commands.words(
 class PlainTex(Sections):
     """The layer for plain TeX: `_obey_plain` obeys the commands of this module, if the paper is not LaTeX."""
 
-    def __init__(self, files: Mapping[str, str], main: str):
-        super().__init__(files, main)
+    def __init__(self, files: Mapping[str, str], main: str, is_careful: bool = False):
+        super().__init__(files, main, is_careful)
         self._cited: dict[str, str] = {}  # numbers of references by name; empty if not cited yet
         self._bare: set[str] = set()  # the names that print their number without brackets
         self._several: list[str] = []  # the numbers that \refsend will print

@@ -31,8 +31,8 @@ _FRONT_MATTER_CHARS = 3000  # titles, authors and abstracts are shorter: what is
 class Sections(PaperLayout):
     """The layer for headings: a paper begins with its first section, unless that one comes after the text."""
 
-    def __init__(self, files: Mapping[str, str], main: str):
-        super().__init__(files, main)
+    def __init__(self, files: Mapping[str, str], main: str, is_careful: bool = False):
+        super().__init__(files, main, is_careful)
         self._first: int | None = None  # the line that the first section begins at
         self._headings: list[int] = []  # the lines that sections begin at
         self._in_appendix = False

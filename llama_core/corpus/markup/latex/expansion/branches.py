@@ -25,8 +25,8 @@ class Branches(Definitions):
     The reader of a formula sets `math` while it reads.
     """
 
-    def __init__(self, chars: int, known: Collection[str]):
-        super().__init__(chars, known)
+    def __init__(self, chars: int, known: Collection[str], is_careful: bool = False):
+        super().__init__(chars, known, is_careful)
         self.math = False
         self._setters: dict[str, tuple[str, bool]] = {}  # what \nametrue and \namefalse set
         self._branches = 0  # open conditionals whose branch is being read

@@ -27,6 +27,9 @@ _INTERNAL = words(
     r"\everypar \output \shipout \fam \hrule \vrule"
 )
 
+# What makes a macro a program, which may never end where it is not carried out exactly.
+_MAY_LOOP = words("\\expandafter \\csname \\advance \\else \\ifx \\ifnum")
+
 
 class Frozen(str):
     """A control word that \\let has saved: it is not expanded any more."""
@@ -41,8 +44,9 @@ class Definitions(TokenReader):
     hold to the end of the paper: groups do not end them.
     """
 
-    def __init__(self, chars: int, known: Collection[str]):
+    def __init__(self, chars: int, known: Collection[str], is_careful: bool = False):
         super().__init__(chars)
+        self.is_careful = is_careful  # macros that are like programs are not learned
         self.known = known
         self.macros: dict[str, Macro] = dict.fromkeys(("\\empty", "\\@empty"), Macro((), []))
         self.counts: dict[str, int] = {}  # numbers: registers by control word, counters by name
@@ -65,6 +69,11 @@ class Definitions(TokenReader):
             return
         if macro is not None and not any(is_internal(t) for t in macro.body):
             inner = frozenset(t.rstrip() for t in macro.body if _has_at(t))
+            if self.is_careful and (
+                inner or any(t.rstrip() in _MAY_LOOP for t in macro.body if type(t) is str)
+            ):
+                self.macros.pop(name, None)
+                return
             if not inner or not self.is_published(self.lexer.name):
                 self.macros[name] = replace(macro, inner=inner) if inner else macro
                 return

@@ -129,7 +129,7 @@ class Lexer:
                 return ""
             if not re.search(r"#[1-9]", body[1]):  # else it is the body of a macro
                 self._at = body.end()
-                return Verbatim(_ESCAPED.sub(r"\1", body[1]) or " ")
+                return Verbatim(_ESCAPED.sub(r"\1", body[1]).replace("{}", "") or " ")
         elif word in _URL and word != "\\href" and (body := _URL_BETWEEN.match(self._text, self._at)):
             self._at = body.end()
             return Verbatim(body[2])

@@ -61,8 +61,15 @@ class Expander(Branches):
     change. The reader of a formula sets `math` while it reads. Raises MacroBomb.
     """
 
-    def __init__(self, files: Mapping[str, str], main: str, known: Collection[str] = (), plain: bool = False):
-        super().__init__(sum(map(len, files.values())), known)
+    def __init__(
+        self,
+        files: Mapping[str, str],
+        main: str,
+        known: Collection[str] = (),
+        plain: bool = False,
+        is_careful: bool = False,
+    ):
+        super().__init__(sum(map(len, files.values())), known, is_careful)
         self.plain = plain  # not LaTeX
         self.files = BundleFiles(files)
         self.used: dict[str, None] = {}  # the paths that were read, in order

@@ -158,7 +158,7 @@ PRIMITIVES: dict[str, Callable[[TokenReader], None]] = {
     **dict.fromkeys(words("\\fontdimen \\hyphenchar \\skewchar \\fontcharwd"), _font_dimension),
     **dict.fromkeys(words("\\write \\openout \\openin \\closeout \\closein \\read"), _stream),
     **dict.fromkeys(words("\\mathaccent \\delimiter \\radical \\mathchar"), _code_alone),
-    **dict.fromkeys(words("\\count \\dimen \\skip \\muskip \\toks"), register),
+    **dict.fromkeys(words("\\count \\dimen \\skip \\muskip \\toks \\wd \\ht \\dp"), register),
     **dict.fromkeys(words("\\textfont \\scriptfont \\scriptscriptfont"), register),
     **dict.fromkeys(words("\\box \\unhbox \\unvbox"), _box),
     **dict.fromkeys(words("\\copy \\unhcopy \\unvcopy"), _copy),

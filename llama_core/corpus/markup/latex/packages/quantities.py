@@ -28,6 +28,12 @@ def _unit_tokens(reader: Definitions) -> list[str]:
     while waiting:
         token = waiting.pop()
         steps += 1
+        if token.rstrip() == "\\csname":
+            name = ""
+            while waiting and waiting[-1].rstrip() != "\\endcsname":
+                name += waiting.pop()
+            token = f"\\{name}"
+            del waiting[-1:]
         macro = reader.macros.get(token.rstrip()) if token[0] == "\\" and steps < _MAX_STEPS else None
         if macro is None or macro.arguments:
             argument.append(token)
@@ -150,6 +156,7 @@ def _ion(reader: Definitions) -> None:
 
 def _table_number(reader: Definitions) -> None:
     """Print siunitx's number; in the classes of astronomers, it is that of a table, which we count."""
+    reader.option()
     value = _value(reader)
     reader.put_back(value if "siunitx" in reader.packages else [])
 
