@@ -12,7 +12,7 @@ from llama_core.corpus.markup.latex.citations import Citations
 from llama_core.corpus.markup.latex.plain import PlainTex
 from llama_core.corpus.markup.latex.text import citation, reference
 
-_CITES = re.compile(r"\\[A-Za-z]*[cC]ite[A-Za-z]*")
+_CITES = re.compile(r"\\(?!set)[A-Za-z]*[cC]ite[A-Za-z]*")
 _REFERS = re.compile(r"\\(?!href|xref)[A-Za-z]*[a-z]ref(?:s|range)?")
 _MAX_CITED = 100  # groups of one command
 # The kind of number that a command refers to, where it is not with its name: `Section 2`.
@@ -46,7 +46,8 @@ class Citing(PlainTex):
     def _cite(self, name: str) -> None:
         tokens = self._tokens
         if name == "\\defcitealias":
-            self._citations.aliases[tokens.word()] = tokens.argument()
+            key = tokens.word()
+            self._citations.aliases[key] = tokens.argument()
             return
         several = name.endswith("cites")
         if several:
@@ -59,7 +60,9 @@ class Citing(PlainTex):
                 second = tokens.option()
             # A single note stands after the citation.
             before, after = (first, second) if second is not None else (None, first)
-            printed = self._citations.tokens(name, tokens.word(), _note(before), _note(after))
+            printed = self._citations.tokens(
+                name.removesuffix("s") if several else name, tokens.word(), _note(before), _note(after)
+            )
             if printed is None:
                 self._out.write(citation())
             elif several:

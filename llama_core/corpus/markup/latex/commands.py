@@ -62,6 +62,7 @@ mm: PackageWarning ClassWarning Xcline
 om: definechangesauthor SetRow SetCell SetTblrInner
 o: footnotemark linebreak nolinebreak nopagebreak allowdisplaybreaks
 o: twocolumn printindex listoftodos
+o: dataset
 omm: rule pdfbookmark nomenclature
 mo: scalebox
 moo: raisebox
@@ -69,7 +70,7 @@ moom: savebox
 m: cline ding symbol fontfamily fontseries fontshape fontencoding
 mmmm: usefont
 m: cline rotate tablewidth tabletypesize tablecolumns tablerefs tablenotemark notetoeditor
-m: figurenum tablenotetext dataset object facility software
+m: figurenum tablenotetext facility software IEEEpubid citestyle
 om: rotatebox
 mm: resizebox resizebox* multicolumn fcolorbox
 m: colorbox
@@ -127,6 +128,7 @@ HEADINGS = {
     "\\subsec": 2,
     "\\addchap": 0,
     "\\addsec": 1,
+    "\\specialsection": 1,
     "\\minisec": 3,
     "\\subsubsection": 3,
     "\\paragraph": 4,
@@ -164,8 +166,8 @@ FOOTNOTES = words("\\footnote \\endnote \\footnotetext \\tablefootnote")
 MATH = frozenset(
     name + star
     for name in words(
-        "equation align eqnarray gather mathpar mathparpagebreakable multline alignat flalign displaymath math dmath IEEEeqnarray "
-        "subeqnarray numcases subnumcases dgroup darray xalignat xxalignat empheq"
+        "equation align eqnarray gather mathpar multline alignat flalign displaymath math dmath IEEEeqnarray "
+        "mathparpagebreakable subeqnarray numcases subnumcases dgroup darray xalignat xxalignat empheq"
     )
     for star in ("", "*")
 )
@@ -286,6 +288,7 @@ ENVIRONMENT_ARGUMENTS = {
     "column": "m",
     "frame": "aoo",
     "acronym": "o",
+    "interactive": "mm",
     "block": "a",
     "alertblock": "a",
     "exampleblock": "a",
@@ -334,6 +337,8 @@ BREAKS = {
     "\\bigbreak": "",
     "\\medbreak": "",
     "\\smallbreak": "",
+    "\\acknowledgments": "",
+    "\\acknowledgements": "",
 }
 # Environments that are paragraphs of their own.
 PARAGRAPHS = words(

@@ -1,16 +1,9 @@
 """What packages add prints what LaTeX would print, as running text."""
 
 import pytest
+from corpus.papers import of_section as text
 
 from llama_core.corpus.markup.latex.paper import read_paper
-
-
-def text(body: str, preamble: str = "", options: str = "article") -> str:
-    """Return the text of a paper that is a single section, without the section's heading."""
-    head = f"\\documentclass{{{options}}}\n{preamble}\n\\begin{{document}}\n\\section{{S}}\n"
-    main = f"{head}{body}\n\\end{{document}}\n"
-    return read_paper({"main.tex": main}, "main.tex").text.removeprefix("S").lstrip("\n")
-
 
 # --- algorithms
 
