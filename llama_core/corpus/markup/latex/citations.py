@@ -23,12 +23,18 @@ _AUTHOR_YEAR = re.compile(
 )
 # Commands in a label whose last two arguments are the authors and the year.
 _GROUPS = re.compile(r"(?:\\protect\s*)?\\(?:citeauthoryear|astroncite|citename|showciteauthoryear)\s*")
+# The authors, the name of each and the year in an entry of biblatex.
+_AUTHORS_OF_ENTRY = re.compile(r"\\name\{(?:author|editor)\}(.*?)(?:\\strng|\\field|\\list|\Z)", re.DOTALL)
+_FAMILY = re.compile(r"\bfamily=\{((?:[^{}]|\{[^{}]*\}){1,100})\}")
+_YEAR_OF_ENTRY = re.compile(r"\\field\{(?:label)?year\}\{([^{}]{1,20})\}")
 # What tells that citations are numbers, even where labels have authors and years.
 _NUMERIC = re.compile(
     r"\\usepackage[ ]?\[[^]]{0,100}\bnumbers\b[^]]{0,100}\]\s?\{natbib\}"
     r"|\\setcitestyle\{[^}]{0,100}\bnumbers\b"
     r"|\\bibpunct(?:\[[^]]{0,20}\])?\{[^}]{0,20}\}\{[^}]{0,20}\}\{[^}]{0,20}\}\{[ns]\}"
     r"|\\documentclass[ ]?(?:\[[^]]{0,400}\])?\{revtex"
+    r"|\\usepackage[ ]?(?:\[(?![^]]{0,400}style\s*=\s*\{?(?:authoryear|apa|chicago|mla|authortitle))"
+    r"[^]]{0,400}\])?\s?\{biblatex\}"
 )
 # Brackets balanced to the depth that labels have: what is broken or deeper does not match.
 _INNER = r"\{(?:[^{}]++|\{(?:[^{}]++|\{[^{}]*+\})*+\})*+\}"
@@ -122,9 +128,19 @@ class Citations:
             key = _KEY.match(text, at)
             if key and (name := key[1].strip()) not in self._entries:
                 authors, year = groups if groups else _author_year(label)
+                if item[0] == "\\entry":
+                    authors, year = _of_biblatex(text[at : text.find("\\endentry", at)])
                 short = label if groups and label else authors
                 number = label if label and not authors and "\\" not in label else str(len(self._entries) + 1)
                 self._entries[name] = _Entry(number, short.strip(), year.strip())
+
+
+def _of_biblatex(entry: str) -> tuple[str, str]:
+    """Return authors and year of an entry in the .bbl of biblatex."""
+    said, year = _AUTHORS_OF_ENTRY.search(entry), _YEAR_OF_ENTRY.search(entry)
+    names = _FAMILY.findall(said[1])[:3] if said else []
+    authors = f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
+    return authors, year[1] if year else ""
 
 
 def _bibliographies(files: Mapping[str, str], main: str) -> list[str]:

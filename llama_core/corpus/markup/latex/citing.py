@@ -12,7 +12,7 @@ from llama_core.corpus.markup.latex.citations import Citations
 from llama_core.corpus.markup.latex.plain import PlainTex
 from llama_core.corpus.markup.latex.text import citation, reference
 
-_CITES = re.compile(r"\\(?!set)[A-Za-z]*[cC]ite[A-Za-z]*")
+_CITES = re.compile(r"\\(?!set|citelist)[A-Za-z]*[cC]ite[A-Za-z]*")
 _REFERS = re.compile(r"\\(?!href|xref)[A-Za-z]*[a-z]ref(?:s|range)?")
 _MAX_CITED = 100  # groups of one command
 # The kind of number that a command refers to, where it is not with its name: `Section 2`.
@@ -60,9 +60,12 @@ class Citing(PlainTex):
                 second = tokens.option()
             # A single note stands after the citation.
             before, after = (first, second) if second is not None else (None, first)
-            printed = self._citations.tokens(
-                name.removesuffix("s") if several else name, tokens.word(), _note(before), _note(after)
-            )
+            keys = tokens.word()
+            if after is None and tokens.peek() == "*":  # amsrefs' `\\cite{key}*{note}`
+                tokens.raw()
+                after = tokens.argument()
+            command = name.removesuffix("s") if several else name
+            printed = self._citations.tokens(command, keys, _note(before), _note(after))
             if printed is None:
                 self._out.write(citation())
             elif several:

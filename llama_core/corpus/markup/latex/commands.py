@@ -43,7 +43,7 @@ om: thanks altaffiliation
 omoo: rowcolor columncolor
 om: cellcolor fancyhead fancyfoot fancyhf
 m: psfig epsfig epsffile epsfbox plotone special hyperlink
-a*oom: includegraphics includesvg
+a*oom: includegraphics includesvg includestandalone
 mm: setlength addtolength setcounter addtocounter settowidth fontsize markboth setbeamercolor
 mm: setbeamertemplate counterwithin plottwo DeclareUnicodeCharacter textblockcolour
 mm: fancypagestyle titleformat*

@@ -248,14 +248,15 @@ class Expander(Branches):
     def _input(self, kind: str) -> None:
         token = self.solid()
         if token == "{":
-            name = "".join(self._group(long=False)).strip()
+            name = self.text_of(self._group(long=False))
         else:  # plain TeX's form: the name ends at the next space
-            name, space, rest = (token or "").partition(" ")
-            self.put_back([space + rest])
-            while (token := self.peek()) and not space and token[0] in "_^&~#":
+            self.put_back([token or ""])
+            self.expand_ahead()
+            name = space = ""
+            while not space and (token := self.peek()) and token[0] not in "\\{}$\n":
                 self.raw()
-                more, space, rest = (self.raw() or "").partition(" ")
-                name += token + more
+                more, space, rest = token.partition(" ")
+                name += more
                 self.put_back([space + rest])
         if kind == "\\InputIfFileExists":
             yes, no = self.argument(), self.argument()

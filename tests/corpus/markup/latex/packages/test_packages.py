@@ -328,7 +328,7 @@ def test_shorthands_are_letters_where_the_language_has_them(preamble: str, body:
     ],
 )
 def test_overlays_are_left_out(body: str, expected: str) -> None:
-    assert text(body, options="beamer") == expected
+    assert text(body, options="{beamer}") == expected
 
 
 @pytest.mark.parametrize(
