@@ -32,7 +32,7 @@ m: hypersetup lstset tikzset usetikzlibrary pgfplotsset sisetup hyphenation step
 m: phantom hphantom vphantom markright newsavebox newlength newdimen usebox pagenumbering theoremstyle date
 m: author affiliation address affil institute email keywords pacs preprint subjclass thanksref orcid
 m: cntext hypertarget setstretch linespread urlstyle ccsdesc
-m: tnote againframe usebeamerfont usebeamercolor column acroextra
+m: tnote algstore algrestore againframe usebeamerfont usebeamercolor column acroextra
 m: Needspace needspace lhead rhead lfoot rfoot chead cfoot setcopyright acmDOI
 m: acmYear acmConference acmISBN settopmatter listoffixmes DOI doi arxivnumber PACS received accepted
 m: revised published altaffilmark bibinfo corref cortext fnref tnoteref tnotetext graphicalabstract
@@ -51,11 +51,12 @@ m: usepgfplotslibrary arrayrulecolor
 mom: newcolumntype NewColumnType
 mmm: specialrule
 mmm: definecolor addcontentsline contentsline titlespacing titlespacing* DeclareCaptionFormat
-mm: addtocontents colorlet hypercolor
+mmm: crefname Crefname crefrangelabelformat
+mm: addtocontents crefalias labelcrefformat colorlet hypercolor
 om: bookmark href fxnote fxwarning fxerror fxfatal pdfcomment deleted remove rowfont
 om: chdeleted chcomment
 m: vadjust
-m: sout st xout mark message errmessage wlog typeout showthe hhline Xhline cdashline DIFdel DIFdelFL addeditor
+m: sout st xout mark message errmessage wlog typeout showthe hhline Xhline DIFdel DIFdelFL addeditor
 m: shorthandoff shorthandon useshorthands languageshorthands value
 m: setremarkmarkup setdeletedmarkup setaddedmarkup setauthormarkup
 mm: PackageWarning ClassWarning Xcline
@@ -64,7 +65,7 @@ o: footnotemark linebreak nolinebreak nopagebreak allowdisplaybreaks
 o: twocolumn printindex listoftodos
 o: dataset
 omm: rule pdfbookmark nomenclature
-mo: scalebox
+mo: scalebox cdashline
 moo: raisebox
 moom: savebox
 m: cline ding symbol fontfamily fontseries fontshape fontencoding

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from llama_core.corpus.markup.latex import commands, symbols
+from llama_core.corpus.markup.latex.expansion.lexer import tokens
 from llama_core.corpus.markup.latex.expansion.macros import Expander
 from llama_core.corpus.markup.latex.files import DOCUMENT
 from llama_core.corpus.markup.latex.groups import Groups
 from llama_core.corpus.markup.latex.numbers import Numbers
-from llama_core.corpus.markup.latex.text import accented
+from llama_core.corpus.markup.latex.text import END_OF_HEAD, accented
 
 # The environments that are read here: what a paper defines by these names is ignored.
 _KNOWN_ENVIRONMENTS = frozenset().union(
@@ -44,6 +45,7 @@ _KNOWN_IN_PLAIN = _KNOWN - commands.CITATIONS - commands.REFERENCES - {"\\label"
 # An argument of an unknown environment that is no text: a length, a number, or the columns of a table.
 _NO_TEXT = re.compile(r"[\s\d.,+-]*(?:\\[A-Za-z]+\s*)?(?:pt|cm|mm|em|ex|in)?\s*|[lcrpXbmt|@!<>{}*\d\s]{1,40}")
 
+_CAPTION = re.compile(r"\bcaption\s*=\s*(?:\{((?:[^{}]++|\{[^{}]*+\})*+)\}|([^,{}]+))")
 _TITLED = frozenset(("frame", "block", "alertblock", "exampleblock"))  # of beamer: their argument is a title
 
 
@@ -108,11 +110,14 @@ class PaperLayout(Groups):
             self._proof(environment)
             return
         arguments = commands.TABULAR.get(name) or commands.ENVIRONMENT_ARGUMENTS.get(name)
+        options = self._tokens.option() if name.endswith("tblr") else None
         self._eat("o" if arguments is None else arguments)
+        self._caption_in("".join(options or []))
         if arguments is None and name not in _KNOWN_ENVIRONMENTS:
             self._eat_lengths()
         if name in _TITLED and self._tokens.peek() == "{":
             title = self._tokens.argument()
+            self._eat_overlay()
             self._tokens.put_back(["\\frametitle", "{", *title, "}"])
         if name in commands.FLOATS:
             self._float(environment, commands.FLOATS[name])
@@ -244,6 +249,11 @@ class PaperLayout(Groups):
         else:
             self._open_caption("", above)
 
+    def _caption_in(self, options: str) -> None:
+        """Print the caption among the options of a table of tabularray."""
+        if found := _CAPTION.search(options):
+            self._tokens.put_back(["\\caption", "{", *tokens(found[1] or found[2]), "}"])
+
     def _open_caption(self, kind: str, above: Environment | None = None) -> None:
         """Turn the next argument into a caption with its number: of the float `above`, or else a note."""
         self._tokens.option()
@@ -286,7 +296,7 @@ class PaperLayout(Groups):
 
     def _head_ends(self) -> None:
         """End a head. What follows goes on in the same line, even after a blank one."""
-        self._out.write(". " if self._out.last().isalnum() or self._out.last() in ")]$" else " ")
+        self._out.write(". " if self._out.last().isalnum() or self._out.last() in END_OF_HEAD else " ")
         self._out.run_in()
 
     def _new_theorem(self) -> None:

@@ -328,6 +328,7 @@ _HANDLERS: dict[str, Callable[[_Renderer], None]] = {
     "\\enquote": Singles._quote,
     "\\captionof": Singles._caption_of,
     **dict.fromkeys(("\\subfloat", "\\subfigure", "\\subtable"), Singles._sub_float),
+    "\\onslide": Singles._overlay,
     "\\urldef": Singles._define_url,
     "\\hyperref": Singles._hyper_reference,
     "\\CodeAfter": Singles._code_after,

@@ -39,6 +39,12 @@ class Singles(Citing):
             self._tokens.put_back(["{", *caption, "}"])
             self._open_caption("", above)
 
+    def _overlay(self) -> None:
+        """Leave out when beamer shows what follows: `\\onslide*<2>{...}`."""
+        self._eat("*")
+        self._tokens.mark("+")
+        self._eat_overlay()
+
     def _define_url(self) -> None:
         """Read `\\urldef\\name\\url{...}`."""
         name, url = self._tokens.argument(), self._tokens.raw()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 # Marks of references and citations, until all text has been read. `encoding` removes them from the input.
 _REF, _REF_END, _CITE = "\ue000", "\ue001", "\ue002"
+END_OF_HEAD = ")]$" + _REF_END  # what a head may end with, beside letters and digits
 
 _DASHES = re.compile(r"---?|``|''|[?!]`(?!`)|`")
 _SIGNS = {"?`": "¿", "!`": "¡", "---": "—", "--": "–", "``": '"', "''": '"', "`": "'"}

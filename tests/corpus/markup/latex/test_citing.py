@@ -33,6 +33,8 @@ def test_citations_print_names_and_numbers(body: str, expected: str) -> None:
     ("body", "expected"),
     [
         (r"\nameref{two} \Nameref{two}", "Two Two"),
+        (r"\crefname{section}{sec.}{secs.}\Crefrange{eq}{eqq}", "Equation 1–2"),
+        (r"\begin{proof}[Proof of \ref{eq}]It is.\end{proof}", "Proof of 1. It is."),
         (r"\crefrange{eq}{eqq}; \zcref{two}; \namecref{none}.", "Equation 1–2; Section 2;."),
         (r"$x$ by $\text{\eqref{eq}}$", r"$x$ by $\text{(1)}$"),
         (r"\hyperref[two]{that}, \hyperref{http://u}{c}{n}{this}", "that, this"),
@@ -72,6 +74,7 @@ def test_addresses_and_unknown_commands_print_what_a_reader_sees(body: str, expe
          r"\end{NiceTabular}z",
          "a|z"),
         (r"\begin{figure}\subfloat[One]{\includegraphics{x}}\caption{All}\end{figure}", "One|Figure 1: All"),
+        (r"\begin{longtblr}[caption={C $x$},label=l]{colspec={l}}a\\\end{longtblr}", "a||Table 1: C $x$"),
         (r"\begin{tabular}{l}n\tnote{a}\\\tabucline[1pt]{-} m\end{tabular}", "n|m"),
     ],
 )  # fmt: skip

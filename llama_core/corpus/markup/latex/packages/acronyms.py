@@ -55,6 +55,11 @@ def _define(reader: Expander, arguments: int, command: str = "") -> None:
         reader.acronyms.learn(command, "".join(said), again=False)
 
 
+def _forget(reader: Expander) -> None:
+    reader.option()
+    reader.acronyms.used.clear()
+
+
 def _if_used(reader: Expander) -> None:
     """Read `\\ifglsused{key}{one}{other}`."""
     key, yes, no = reader.word(), reader.argument(), reader.argument()
@@ -103,7 +108,7 @@ ACRONYMS: dict[str, Callable[[Expander], None]] = {
     **dict.fromkeys(words("\\glslink \\glsdisp"), _second),
     **dict.fromkeys(words("\\glsreset \\acreset"), partial(_mark, used=False)),
     **dict.fromkeys(words("\\glsunset \\acuse \\acused"), partial(_mark, used=True)),
-    **dict.fromkeys(words("\\glsresetall \\acresetall"), lambda r: r.acronyms.used.clear()),
+    **dict.fromkeys(words("\\glsresetall \\acresetall"), _forget),
     **{
         f"\\{name}": partial(_define, arguments=number, command=name)
         for name, number in {

@@ -34,8 +34,8 @@ def _block(expander: Expander, word: Words = None, inline: bool = False) -> None
     word = _word_of(expander, word)
     aside = _aside(expander)
     condition, body = _group(expander), _group(expander)
-    between = [" "] if inline else [_LINE]
-    expander.put_back([_LINE, *word, " ", *condition, *between, *aside, *body, _LINE])
+    line = [*condition, " ", *body, _LINE, *aside] if inline else [*condition, _LINE, *aside, *body, _LINE]
+    expander.put_back([_LINE, *word, " ", *line])
 
 
 def _alone(expander: Expander, word: Words = None, inline: bool = False) -> None:
@@ -153,7 +153,8 @@ def call(expander: Expander) -> None:
         brackets = [t for t in brackets if t != "$"]
         expander.put_back(["\\mathrm", "{", *name, "}", *brackets])
     else:
-        expander.put_back([*name, *(brackets or ["\\xspace "])])
+        joint = [] if expander.peek().startswith("(") else ["\\xspace "]
+        expander.put_back([*name, *(brackets or joint)])
 
 
 def _define(
@@ -193,6 +194,15 @@ def _loop_kin(expander: Expander) -> None:
     _blocks(expander, name, head)
 
 
+def _switch_kin(expander: Expander) -> None:
+    """Read `\\SetKwSwitch{Switch}{Case}{Other}{switch}{do}{case}{otherwise}{}{}`."""
+    names = [expander.word() for _ in range(3)]
+    texts = [expander.argument() for _ in range(6)]
+    _blocks(expander, names[0], texts[0])
+    _blocks(expander, names[1], texts[2])
+    _blocks(expander, names[2], texts[3], "KwAlone")
+
+
 def _blocks(expander: Expander, name: str, head: list[str], kind: str = "KwBlock") -> None:
     """Define a block of a paper's own by the keyword that begins it, and its form on one line."""
     name = name.removeprefix("\\")
@@ -224,7 +234,7 @@ KEYWORDS: dict[str, Callable[[Expander], None]] = {
     "\\SetKwRepeat": partial(_define, body=lambda t: _macro("KwRepeat", *t).body, texts=2, arity=0),
     "\\SetKwBlock": partial(_define, body=lambda t: _macro("KwAlone", t[0]).body, texts=2, arity=0),
     "\\SetKwIF": _if_kin,
-    "\\SetKwSwitch": partial(_skip, arguments=9),
+    "\\SetKwSwitch": _switch_kin,
     CALL.strip(): call,
     "\\Call": call,
     # What the keywords of a paper's own stand for.

@@ -54,6 +54,10 @@ def test_packages_whose_commands_are_words_print_them(package: str, body: str, e
          "wenn a|b|sonst|c|wenn d e sonst f"),
         (r"\lIf{$b$}{\Return{$a$}}\KwRet $c$\;", "if $b$ return $a$|return $c$"),
         (r"\KwIn{a}text\;", "Input: a|text"),
+        (r"\SetKwSwitch{W}{F}{A}{wähle}{}{fall}{sonst}{}{}\W{x}{\F{1}{a\;}\A{b\;}}", 
+         "wähle x|fall 1|a|sonst|b"),
+        (r"\SetKwFunction{R}{range}\R($n$)\;", "range($n$)"),
+        (r"\lIf(\tcp*[f]{why}){$a$}{b}$x$ \gets $y$\;", "if $a$ b|why|$x$ ← $y$"),
     ],
 )  # fmt: skip
 def test_keywords_of_a_paper_take_what_those_of_algorithm2e_take(steps: str, expected: str) -> None:
