@@ -72,7 +72,7 @@ class Citations:
         item = re.compile(_ITEM % "".join(f"|{name}" for name in sorted(aliases)[:_MAX_ALIASES]))
         for text in texts:
             self._learn(text, item)
-        self._known = bool(self._entries)
+        self.is_known = bool(self._entries)
 
     def tokens(self, command: str, keys: str, before: list[str], after: list[str]) -> list[str] | None:
         """Return the TeX that a citation prints, as tokens; None if the bibliography has none of its keys.
@@ -113,7 +113,7 @@ class Citations:
         return [*authors, "[", *head, *tokens(numbers), *tail, "]"]
 
     def _entry(self, key: str) -> _Entry | None:
-        if key and not self._known and key not in self._entries:
+        if key and not self.is_known and key not in self._entries:
             self._entries[key] = _Entry(key if key.isdecimal() else str(len(self._entries) + 1))
         return self._entries.get(key)
 

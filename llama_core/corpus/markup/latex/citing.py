@@ -49,6 +49,9 @@ class Citing(PlainTex):
             key = tokens.word()
             self._citations.aliases[key] = tokens.argument()
             return
+        if self._plain and not self._citations.is_known:  # AMS-TeX's prints its argument
+            tokens.put_back(["[", *tokens.argument(), "]"])
+            return
         several = name.endswith("cites")
         if several:
             self._eat("pp")

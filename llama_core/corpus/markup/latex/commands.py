@@ -139,7 +139,9 @@ HEADINGS = {
 PLAIN_HEADINGS = {
     "\\head": "\\endhead",
     "\\heading": "\\endheading",
+    "\\specialhead": "\\endspecialhead",
     "\\subhead": "\\endsubhead",
+    "\\subsubhead": "\\endsubsubhead",
     "\\subheading": "",
     "\\beginsection": "",
 }

@@ -296,7 +296,8 @@ class PaperLayout(Groups):
 
     def _head_ends(self) -> None:
         """End a head. What follows goes on in the same line, even after a blank one."""
-        self._out.write(". " if self._out.last().isalnum() or self._out.last() in END_OF_HEAD else " ")
+        last = self._out.last() or " "
+        self._out.write(". " if last.isalnum() or last in END_OF_HEAD else " ")
         self._out.run_in()
 
     def _new_theorem(self) -> None:
