@@ -134,6 +134,7 @@ SYMBOLS = {
     "\\textperthousand": "‰",
     "\\textnumero": "№",
     "\\numero": "no ",
+    "\\No": "№ ",
     "\\ier": "er",
     "\\iere": "re",
     "\\ieme": "e",
@@ -201,4 +202,5 @@ ACCENTS = {
     "\\d": "\u0323",
     "\\b": "\u0331",
     "\\t": "\u0361",
+    "\\textcommabelow": "\u0326",
 }

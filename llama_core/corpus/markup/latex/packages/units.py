@@ -181,6 +181,8 @@ def _written(tokens: Sequence[str], own: Mapping[str, Sequence[str]]) -> str:
             text, joins = text.rstrip() + "/", True
         elif name in _POWERS:
             text += f"^{_POWERS[name]}"
+        elif name == "\\tothe":
+            text, joins = text + "^", True
         elif name in _POWERS_AHEAD:
             power = f"^{_POWERS_AHEAD[name]}"
         else:

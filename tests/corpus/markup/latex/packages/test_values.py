@@ -14,6 +14,7 @@ from corpus.papers import of_section as text
         (r"\SI{3}{\frob\per\second}; \SI{3}{\milli\frob}; \SI{9}{\degC}", "3 frob/s; 3 millifrob; 9 °C"),
         (r"\DeclareSIUnit\Molar{\textsc{m}}\DeclareSIUnit\usd{\text{\$}}\SI{3}{\Molar} \SI{4}{\usd} x",
          "3 m 4 $ x"),
+        (r"\SI{7}{\hertz\tothe{1/2}}", "7 Hz^1/2"),
         (r"\SI{7}{\csname metre\endcsname}", "7 m"),
         (r"\nicefrac{1}{2}, \sfrac{a}{b}, \nicefrac{a+b}{2}, $\nicefrac{1}{2}$",
          r"1/2, a/b, (a+b)/2, $\nicefrac{1}{2}$"),
