@@ -48,7 +48,6 @@ class PlainTex(Sections):
         self._bare: set[str] = set()  # the names that print their number without brackets
         self._several: list[str] = []  # the numbers that \refsend will print
         self._references = 0  # the number of those that are numbered
-        self._no_comments = False  # after one without an end: no end is looked for again
 
     def _obey_plain(self, name: str) -> bool:
         """Obey a command if it is one of plain TeX's, and tell whether it was."""
@@ -77,7 +76,7 @@ class PlainTex(Sections):
         elif name in _TITLES:
             self._heading(_TITLES[name])
         elif name == "\\comment":
-            self._no_comments = self._no_comments or not self._tokens.skip("\\endcomment")
+            self._tokens.skip("\\endcomment")
         elif name == "\\Date":  # harvmac's, which prints the page of the title
             self._eat("m")
             self._at_body()

@@ -68,7 +68,7 @@ class Definitions(TokenReader):
         if not name or name in self.known:
             return
         if macro is not None and not any(is_internal(t) for t in macro.body):
-            inner = frozenset(t.rstrip() for t in macro.body if _has_at(t))
+            inner = frozenset(t.rstrip() for t in macro.body if isinstance(t, str) and _has_at(t))
             if self.is_careful and (
                 inner or any(t.rstrip() in _MAY_LOOP for t in macro.body if type(t) is str)
             ):
@@ -155,7 +155,7 @@ class Definitions(TokenReader):
         after = self.argument() if kind.endswith("XPP") else []
         written = self.argument() if "X" in kind else ["#1"]
         body = [t + 2 if isinstance(t, int) else t for t in body_of(written)]
-        delimiter = ["\\IfBooleanTF", "{", 1, "}"]
+        delimiter: list[str | int] = ["\\IfBooleanTF", "{", 1, "}"]
         self.learn(
             name,
             Macro(
@@ -201,7 +201,7 @@ class Definitions(TokenReader):
         """Define an environment. What only TeX can carry out is left out of it."""
         if f"\\begin{{{name}}}" in self.known or not name:
             return
-        if any(is_internal(t) or _has_at(t) for t in begin.body):
+        if any(isinstance(t, str) and (is_internal(t) or _has_at(t)) for t in begin.body):
             begin = replace(begin, body=[])
         last = [t for t in body_of(end) if isinstance(t, str)]
         self.environments[name] = (begin, [t for t in last if not (is_internal(t) or _has_at(t))])
@@ -212,5 +212,5 @@ def is_internal(token: str | int) -> bool:
     return isinstance(token, str) and token[0] == "\\" and token.rstrip() in _INTERNAL
 
 
-def _has_at(token: str | int) -> bool:
-    return isinstance(token, str) and token[0] == "\\" and "@" in token and len(token) > 2
+def _has_at(token: str) -> bool:
+    return token[0] == "\\" and "@" in token and len(token) > 2

@@ -181,9 +181,7 @@ class Expander(Branches):
             counters.assign(self, name)
         elif name in self._registers:
             self.length(name)
-        elif (
-            name in ("\\the", "\\number", "\\romannumeral") and (count := self.peek().rstrip()) in self.counts
-        ):
+        elif name in _PRINTS and (count := self.peek().rstrip()) in self.counts:
             self.raw()
             self.put_back([counters.printed(self.counts[count], name[1:].removesuffix("numeral"))])
         elif name in BOXES and not self.math:

@@ -39,6 +39,7 @@ class TokenReader:
 
     def __init__(self, chars: int):
         self._frames: list[tuple[Lexer, list[str]]] = []  # open files; what was put back, the next token last
+        self._absent: set[str] = set()  # what `skip` has not found
         self.boxes: dict[str, list[str]] = {}  # what \\setbox has put into a register
         self._left = _BUDGET + _BUDGET_PER_CHAR * chars
 
@@ -219,14 +220,20 @@ class TokenReader:
         return None
 
     def skip(self, closing: str) -> bool:
-        """Leave out the tokens up to a control word of this file. False if it does not come, and all stay."""
+        """Leave out the tokens up to a control word of this file. False if it does not come, and all stay.
+
+        One that has not come once is not looked for again.
+        """
         found: list[str] = []
         frames = len(self._frames)
-        while (token := self.raw()) is not None and len(self._frames) >= frames:
+        while closing not in self._absent and (token := self.raw()) is not None:
+            found.append(token)
+            if len(self._frames) < frames:
+                break
             if token.rstrip() == closing:
                 return True
-            found.append(token)
-        self.put_back([*found, token or ""])
+        self._absent.add(closing)
+        self.put_back(found)
         return False
 
     def rest_of_paragraph(self) -> list[str]:
