@@ -13,7 +13,7 @@ from llama_core.corpus.markup.latex.plain import PlainTex
 from llama_core.corpus.markup.latex.text import citation, reference
 
 _CITES = re.compile(r"\\(?!set|citelist)[A-Za-z]*[cC]ite[A-Za-z]*")
-_REFERS = re.compile(r"\\(?!href|xref)[A-Za-z]*[A-Za-z]ref(?:s|range)?")
+_REFERS = re.compile(r"\\(?!href|xref)[A-Za-z]+ref(?:range)?")
 _MAX_CITED = 100  # groups of one command
 # The kind of number that a command refers to, where it is not with its name: `Section 2`.
 _KINDS = {"\\ref": "", "\\eqref": "eq", "\\subref": "", "\\labelcref": ""}
