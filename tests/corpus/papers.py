@@ -87,3 +87,9 @@ HARVMAC = r"""\input harvmac
 [1] C. 1999.
 \bye
 """
+
+
+def of_section(body: str, preamble: str = "", options: str = "{article}") -> str:
+    """The text of a paper that is a single section, without the section's heading."""
+    head = f"\\documentclass{options}\n{preamble}\n\\begin{{document}}\n\\section{{S}}\n"
+    return read_one(f"{head}{body}\n\\end{{document}}\n").text.removeprefix("S").lstrip("\n")

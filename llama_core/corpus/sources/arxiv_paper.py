@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined, document_id
 from llama_core.corpus.markup.latex.encoding import declared_codec, decode, decode_as
+from llama_core.corpus.markup.latex.expansion.reader import MacroBomb
 from llama_core.corpus.markup.latex.files import language_of
 from llama_core.corpus.markup.latex.main import top_files
 from llama_core.corpus.markup.latex.paper import Paper, read_paper
-from llama_core.corpus.markup.latex.reader import MacroBomb
 from llama_core.corpus.recipe import Arxiv
 from llama_core.corpus.sources import rules
 

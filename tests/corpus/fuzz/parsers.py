@@ -257,6 +257,18 @@ _PACKAGES = r"""\documentclass[ngerman]{article}\usepackage{babel,siunitx,glossa
 \href[page=1]{a.pdf}{link} $a\mathchoice{1}{\raisebox{1pt}{$2$}}{3}{4}\index{b}$ Gr"o"se "`x"' \citep{k}
 \begin{tabu} to \textwidth {X[l]>{\bf}S[a=1]}a&b\\\end{tabu}\write16{a}\hsize=5in\advance\count0 by -1
 \begin{thebibliography}{1}\bibitem[{Able et~al.()Able, Baker}]{k} x\end{thebibliography}\end{document}"""
+_MACROS = r"""\documentclass{article}\usepackage{clrscode3e}\makeatletter\newcommand\s{\@ifstar\s@
+\@gobble}\def\s@#1{#1}
+\def\o{\@ifnextchar[{\o@}{\@testopt\o@{d}}}\def\o@[#1]{\@nameuse{x#1}}\makeatother\newcounter{c}\newcount\n
+\NewDocumentCommand{\d}{s t+ O{#1} d() e{^_} G{x} m}{#1#2#3#4#7}\DeclarePairedDelimiterX{\abs}[1]{|}{|}{#1}
+\algblockdefx{Par}{EndPar}[1][d]{par #1}{end}\algdef{SE}{Do}{Til}{do}[1]{til #1}\begin{document}
+\section{S}\label{s}
+\s*{a}\o[b]\d*+[y](z)^{u}{w}$\abs*{x}\ref{s}$\setcounter{c}{\value{c}}\n=4\advance\n by-1 \the\n\roman{c}
+\expandafter\def\csname e\the\n\endcsname{f}\unless\ifnum\n<3 a\else b\fi\loop x\repeat\string\x
+\edef\y{\the\n}
+\begin{longtable}{l}a\\\endhead b\\\endlastfoot\end{longtable}\nicefrac{1}{2}\num{1.2(3)e-4}
+\parencites{a}[b]{c}
+\li \For $\id{i}$ \tikz\draw;\nameref{s}\crefrange{s}{s}\unknown{a}{b}\iac{k}\subfloat[a]{b}\end{document}"""
 _TEMPLATES = """A\x1e<includeonly>{{#if:{{{1|}}}|<b>{{{1}}}</b>|{{B|x={{{2|y}}}}}}}</includeonly>
 \x1eB\x1e{{#switch:{{{x}}}|a|b=1|#default={{#expr:{{{x}}}*2}}}}
 {{lc:ABC}}{{padleft:7|3|0}}{{#time:j F|4 May 2001}}
@@ -303,7 +315,7 @@ PARSERS: dict[str, Parser] = {
     ),
     "arxiv.tex": _source(
         ".tex",
-        [source.encode() for source in (papers.LATEX, papers.PLAIN, papers.HARVMAC, _PACKAGES)],
+        [source.encode() for source in (papers.LATEX, papers.PLAIN, papers.HARVMAC, _PACKAGES, _MACROS)],
         kind="arxiv",
         min_chars=1,
     ),

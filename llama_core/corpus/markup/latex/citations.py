@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from llama_core.corpus.markup.latex.commands import words
+from llama_core.corpus.markup.latex.expansion.lexer import tokens
 from llama_core.corpus.markup.latex.files import uncommented
-from llama_core.corpus.markup.latex.lexer import tokens
 
 # What begins an entry. A paper's own names for \bibitem take the place of `%s`.
 _ITEM = r"\\(?:bibitem|harvarditem%s)\s*(?=[\[{])|\\entry(?=\{)"
@@ -23,12 +23,18 @@ _AUTHOR_YEAR = re.compile(
 )
 # Commands in a label whose last two arguments are the authors and the year.
 _GROUPS = re.compile(r"(?:\\protect\s*)?\\(?:citeauthoryear|astroncite|citename|showciteauthoryear)\s*")
+# The authors, the name of each and the year in an entry of biblatex.
+_AUTHORS_OF_ENTRY = re.compile(r"\\name\{(?:author|editor)\}(.*?)(?:\\strng|\\field|\\list|\Z)", re.DOTALL)
+_FAMILY = re.compile(r"\bfamily=\{((?:[^{}]|\{[^{}]*\}){1,100})\}")
+_YEAR_OF_ENTRY = re.compile(r"\\field\{(?:label)?year\}\{([^{}]{1,20})\}")
 # What tells that citations are numbers, even where labels have authors and years.
 _NUMERIC = re.compile(
     r"\\usepackage[ ]?\[[^]]{0,100}\bnumbers\b[^]]{0,100}\]\s?\{natbib\}"
     r"|\\setcitestyle\{[^}]{0,100}\bnumbers\b"
     r"|\\bibpunct(?:\[[^]]{0,20}\])?\{[^}]{0,20}\}\{[^}]{0,20}\}\{[^}]{0,20}\}\{[ns]\}"
     r"|\\documentclass[ ]?(?:\[[^]]{0,400}\])?\{revtex"
+    r"|\\usepackage[ ]?(?:\[(?![^]]{0,400}style\s*=\s*\{?(?:authoryear|apa|chicago|mla|authortitle))"
+    r"[^]]{0,400}\])?\s?\{biblatex\}"
 )
 # Brackets balanced to the depth that labels have: what is broken or deeper does not match.
 _INNER = r"\{(?:[^{}]++|\{(?:[^{}]++|\{[^{}]*+\})*+\})*+\}"
@@ -40,7 +46,8 @@ _TEXTUAL = words(
     r"\citet \Citet \textcite \Textcite \citeasnoun \citeN \shortciteN \newcite \possessivecite \citetalias"
 )
 _BARE = words("\\citealt \\citealp \\citeNP \\Citealt \\Citealp")  # no brackets
-_AUTHORS = words("\\citeauthor \\Citeauthor \\citeA \\citeANP")  # no year
+_AUTHORS = words("\\citeauthor \\Citeauthor \\citefullauthor \\citeA \\citeANP")  # no year
+_NUMBERS = words("\\citenum \\onlinecite")  # no brackets and no authors
 _YEAR = words("\\citeyear \\citeyearpar \\citeyearNP")  # no authors
 
 
@@ -58,25 +65,30 @@ class Citations:
 
     def __init__(self, files: Mapping[str, str], main: str):
         self._entries: dict[str, _Entry] = {}
+        self.aliases: dict[str, list[str]] = {}  # what \\defcitealias says that a key prints
         self._by_number = _NUMERIC.search(files[main]) is not None
         texts = [uncommented(text) for text in _bibliographies(files, main)]
         aliases = {name for text in (*texts, files[main]) for name in _ALIAS.findall(text)}
         item = re.compile(_ITEM % "".join(f"|{name}" for name in sorted(aliases)[:_MAX_ALIASES]))
         for text in texts:
             self._learn(text, item)
-        self._known = bool(self._entries)
+        self.is_known = bool(self._entries)
 
     def tokens(self, command: str, keys: str, before: list[str], after: list[str]) -> list[str] | None:
         """Return the TeX that a citation prints, as tokens; None if the bibliography has none of its keys.
 
         `command`: with its backslash. `keys`: separated by commas. `before`, `after`: tokens of its notes.
         """
+        if "alias" in command and (alias := self.aliases.get(keys)) is not None:
+            return ["(", *alias, ")"] if command == "\\citepalias" else alias
         entries = [e for key in keys.split(",") if (e := self._entry(key.strip()))]
         if not entries:
             return None
         named = all(e.authors for e in entries)
         tail = [", ", *after] if after else []
         head = [*before, " "] if before else []
+        if command in _NUMBERS:
+            return tokens(", ".join(e.number for e in entries))
         if command in _YEAR and named:
             years = ", ".join(e.year for e in entries if e.year)
             if not years:
@@ -101,7 +113,7 @@ class Citations:
         return [*authors, "[", *head, *tokens(numbers), *tail, "]"]
 
     def _entry(self, key: str) -> _Entry | None:
-        if key and not self._known and key not in self._entries:
+        if key and not self.is_known and key not in self._entries:
             self._entries[key] = _Entry(key if key.isdecimal() else str(len(self._entries) + 1))
         return self._entries.get(key)
 
@@ -116,9 +128,19 @@ class Citations:
             key = _KEY.match(text, at)
             if key and (name := key[1].strip()) not in self._entries:
                 authors, year = groups if groups else _author_year(label)
+                if item[0] == "\\entry":
+                    authors, year = _of_biblatex(text[at : text.find("\\endentry", at)])
                 short = label if groups and label else authors
                 number = label if label and not authors and "\\" not in label else str(len(self._entries) + 1)
                 self._entries[name] = _Entry(number, short.strip(), year.strip())
+
+
+def _of_biblatex(entry: str) -> tuple[str, str]:
+    """Return authors and year of an entry in the .bbl of biblatex."""
+    said, year = _AUTHORS_OF_ENTRY.search(entry), _YEAR_OF_ENTRY.search(entry)
+    names = _FAMILY.findall(said[1])[:3] if said else []
+    authors = f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
+    return authors, year[1] if year else ""
 
 
 def _bibliographies(files: Mapping[str, str], main: str) -> list[str]:

@@ -32,15 +32,18 @@ m: hypersetup lstset tikzset usetikzlibrary pgfplotsset sisetup hyphenation step
 m: phantom hphantom vphantom markright newsavebox newlength newdimen usebox pagenumbering theoremstyle date
 m: author affiliation address affil institute email keywords pacs preprint subjclass thanksref orcid
 m: cntext hypertarget setstretch linespread urlstyle ccsdesc
+m: tnote algstore algrestore againframe usebeamerfont usebeamercolor column acroextra
 m: Needspace needspace lhead rhead lfoot rfoot chead cfoot setcopyright acmDOI
 m: acmYear acmConference acmISBN settopmatter listoffixmes DOI doi arxivnumber PACS received accepted
 m: revised published altaffilmark bibinfo corref cortext fnref tnoteref tnotetext graphicalabstract
 m: linethickness bibliographyfont nobibliography TPMargin contentsname sethead
+om: pdfmargincomment tabucline
 om: color textcolor pagecolor includepdf captionsetup todo missingfigure marginpar sidenote
 om: thanks altaffiliation
-om: rowcolor cellcolor columncolor fancyhead fancyfoot fancyhf
+omoo: rowcolor columncolor
+om: cellcolor fancyhead fancyfoot fancyhf
 m: psfig epsfig epsffile epsfbox plotone special hyperlink
-a*oom: includegraphics includesvg
+a*oom: includegraphics includesvg includestandalone
 mm: setlength addtolength setcounter addtocounter settowidth fontsize markboth setbeamercolor
 mm: setbeamertemplate counterwithin plottwo DeclareUnicodeCharacter textblockcolour
 mm: fancypagestyle titleformat*
@@ -48,30 +51,35 @@ m: usepgfplotslibrary arrayrulecolor
 mom: newcolumntype NewColumnType
 mmm: specialrule
 mmm: definecolor addcontentsline contentsline titlespacing titlespacing* DeclareCaptionFormat
-mm: addtocontents colorlet hypercolor
-om: bookmark href comment fxnote fxwarning fxerror fxfatal pdfcomment deleted remove rowfont
+mmm: crefname Crefname crefrangelabelformat
+mm: addtocontents crefalias labelcrefformat colorlet hypercolor
+om: bookmark href fxnote fxwarning fxerror fxfatal pdfcomment deleted remove rowfont
 om: chdeleted chcomment
-m: sout st xout mark message errmessage wlog typeout showthe hhline Xhline cdashline DIFdel DIFdelFL addeditor
+m: vadjust
+m: sout st xout mark message errmessage wlog typeout showthe hhline Xhline DIFdel DIFdelFL addeditor
 m: shorthandoff shorthandon useshorthands languageshorthands value
 m: setremarkmarkup setdeletedmarkup setaddedmarkup setauthormarkup
 mm: PackageWarning ClassWarning Xcline
 om: definechangesauthor SetRow SetCell SetTblrInner
 o: footnotemark linebreak nolinebreak nopagebreak allowdisplaybreaks
-o: hyperref twocolumn printindex listoftodos
-omm: rule pdfbookmark
-mo: newcounter scalebox
-m: raisebox cline ding symbol fontfamily fontseries fontshape fontencoding
+o: twocolumn printindex listoftodos
+o: dataset
+omm: rule pdfbookmark nomenclature
+mo: scalebox cdashline
+moo: raisebox
+moom: savebox
+m: cline ding symbol fontfamily fontseries fontshape fontencoding
 mmmm: usefont
-m: cline rotate tablewidth tabletypesize tablecolumns tablerefs tablenum tablenotemark notetoeditor
-m: figurenum tablenotetext dataset object facility software
+m: cline rotate tablewidth tabletypesize tablecolumns tablerefs tablenotemark notetoeditor
+m: figurenum tablenotetext facility software IEEEpubid citestyle
 om: rotatebox
 mm: resizebox resizebox* multicolumn fcolorbox
 m: colorbox
-oo: makebox framebox savebox
+oo: makebox framebox
 ooom: parbox
 o: makecell thead twocolumn shortstack
 m: adjustbox
-d: hskip kern mskip mkern penalty raise lower moveleft moveright baselineskip parskip parindent hsize
+d: hglue hskip kern mskip mkern penalty raise lower moveleft moveright baselineskip parskip parindent hsize
 d: vsize textwidth textheight topmargin oddsidemargin evensidemargin headheight headsep footskip tabcolsep
 d: hoffset voffset arraycolsep columnsep abovedisplayskip belowdisplayskip leftskip rightskip magnification
 d: tolerance hangindent hangafter pageno footnotesep topskip parfillskip abovecaptionskip belowcaptionskip
@@ -91,6 +99,8 @@ d: medmuskip thickmuskip boxmaxdepth maxdepth splitmaxdepth delimitershortfall n
 d: displayindent displaywidth predisplaysize abovedisplayshortskip belowdisplayshortskip bigskipamount
 d: medskipamount smallskipamount interdisplaylinepenalty extrarowheight tabulinesep heavyrulewidth
 d: lightrulewidth cmidrulewidth aboverulesep belowrulesep
+oma: Block
+o: lettrine IEEEPARstart PARstart dropcap
 w: fontname skew the
 p: put line vector setcoordinatesystem
 omomo: multirow
@@ -117,6 +127,10 @@ HEADINGS = {
     "\\newsec": 1,
     "\\subsection": 2,
     "\\subsec": 2,
+    "\\addchap": 0,
+    "\\addsec": 1,
+    "\\specialsection": 1,
+    "\\minisec": 3,
     "\\subsubsection": 3,
     "\\paragraph": 4,
     "\\subparagraph": 5,
@@ -125,7 +139,9 @@ HEADINGS = {
 PLAIN_HEADINGS = {
     "\\head": "\\endhead",
     "\\heading": "\\endheading",
+    "\\specialhead": "\\endspecialhead",
     "\\subhead": "\\endsubhead",
+    "\\subsubhead": "\\endsubsubhead",
     "\\subheading": "",
     "\\beginsection": "",
 }
@@ -154,7 +170,7 @@ MATH = frozenset(
     name + star
     for name in words(
         "equation align eqnarray gather mathpar multline alignat flalign displaymath math dmath IEEEeqnarray "
-        "subeqnarray eqnarray dgroup darray xalignat xxalignat empheq"
+        "mathparpagebreakable subeqnarray numcases subnumcases dgroup darray xalignat xxalignat empheq"
     )
     for star in ("", "*")
 )
@@ -203,6 +219,8 @@ TABULAR = {
     "tabbing": "",
     "NiceTabular": "omo",
 }
+# What ends the heads and feet of long tables.
+PARTS_OF_TABLES = words("\\endfirsthead \\endhead \\endfoot \\endlastfoot")
 # What control symbols become in tabbing, where they set and take the stops of columns.
 TABBING = {"\\=": " ", "\\>": " ", "\\<": "", "\\+": "", "\\-": ""}
 # Commands that print a file of code as it is.
@@ -219,7 +237,7 @@ DROPPED = words(
     "thebibliography references titlepage tikzpicture picture pspicture pspicture* pgfpicture axis "
     "keywords CCSXML pdfpicture keyword MSCcodes frontmatter filecontents tikzcd xy psfrags overpic asy "
     "feynman thebibliography* Bibliography harvard prooftree feynmandiagram fmffile fmfgraph fmfgraph* "
-    "refcontext biblist thereferences chart forest AMS"
+    "IEEEkeywords IEEEbiography IEEEbiographynophoto refcontext biblist thereferences chart forest AMS"
 )
 # Arguments after `\begin{name}` of environments whose content stays.
 ENVIRONMENT_ARGUMENTS = {
@@ -273,6 +291,7 @@ ENVIRONMENT_ARGUMENTS = {
     "column": "m",
     "frame": "aoo",
     "acronym": "o",
+    "interactive": "mm",
     "block": "a",
     "alertblock": "a",
     "exampleblock": "a",
@@ -305,6 +324,7 @@ SHORT_THEOREMS = {
 # Commands that end a paragraph, with the arguments that go with them.
 BREAKS = {
     "\\vskip": "d",
+    "\\vglue": "d",
     "\\vfil": "",
     "\\vfill": "",
     "\\eject": "",
@@ -320,56 +340,20 @@ BREAKS = {
     "\\bigbreak": "",
     "\\medbreak": "",
     "\\smallbreak": "",
+    "\\acknowledgments": "",
+    "\\acknowledgements": "",
 }
 # Environments that are paragraphs of their own.
 PARAGRAPHS = words(
     "abstract quote quotation verse center flushleft flushright algorithm algorithm* itemize enumerate "
     "description tcolorbox mdframed framed appendices acknowledgments acknowledgements acknowledgement acks"
 )
-# What a line begins with at each step of the algorithmic packages.
-ALGORITHMIC = {
-    f"\\{name}": text
-    for names, text in {
-        "STATE State Statex Comment COMMENT BEGIN Begin": "",
-        "IF If": "if ",
-        "ELSIF ElsIf ElseIf": "else if ",
-        "ELSE Else": "else ",
-        "FOR For": "for ",
-        "FORALL ForAll ForEach": "for all ",
-        "WHILE While": "while ",
-        "LOOP Loop": "loop ",
-        "REPEAT Repeat": "repeat ",
-        "UNTIL Until": "until ",
-        "RETURN Return": "return ",
-        "ENDIF EndIf": "end if",
-        "ENDFOR EndFor": "end for",
-        "ENDWHILE EndWhile": "end while",
-        "ENDLOOP EndLoop": "end loop",
-        "REQUIRE Require": "Require: ",
-        "ENSURE Ensure": "Ensure: ",
-        "INPUT Input KwIn KwData": "Input: ",
-        "OUTPUT Output KwOut KwResult": "Output: ",
-        "PROCEDURE Procedure": "procedure ",
-        "FUNCTION Function": "function ",
-        "EndProcedure": "end procedure",
-        "EndFunction": "end function",
-        "PRINT": "print ",
-        "AND": "and ",
-        "OR": "or ",
-        "XOR": "xor ",
-        "NOT": "not ",
-        "TO": "to ",
-        "TRUE": "true",
-        "FALSE": "false",
-    }.items()
-    for name in names.split()
-}
-# Those of them that stand within a step.
-WITHIN_STEPS = words(r"\AND \OR \XOR \NOT \TO \TRUE \FALSE")
+# Environments of algorithms whose captions have numbers.
+ALGORITHMS = words("algorithm algorithm* algorithm2e algorithm2e* algo algo*")
 # Commands whose length may be a control word: `\hskip\parindent`.
 TAKES_WORD = words(
-    "\\the \\hskip \\vskip \\kern \\mskip \\mkern \\raise \\lower \\moveleft \\moveright \\font \\catcode "
-    "\\advance \\multiply \\divide \\fontname"
+    "\\the \\hskip \\vskip \\hglue \\vglue \\kern \\mskip \\mkern \\raise \\lower \\moveleft \\moveright "
+    "\\font \\catcode \\advance \\multiply \\divide \\fontname"
 )
 # Commands that read a number without a unit, and no control word after it.
 TAKES_NUMBER = words(

@@ -78,3 +78,9 @@ def language_of(text: str) -> str:
             if option in LANGUAGES:
                 return LANGUAGES[option]
     return "en"
+
+
+def shorthands_of(text: str) -> str:
+    """Return the code of the language whose shorthands are read; polyglossia has none if it is not told."""
+    code = _COMMENT.sub("", text[:_PREAMBLE_CHARS])
+    return "" if _POLYGLOSSIA.search(code) and "babelshorthands" not in code else language_of(text)

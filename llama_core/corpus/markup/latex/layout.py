@@ -1,7 +1,7 @@
-"""Where the text of a paper goes while it is read: groups, environments, floats and the notes they become.
+"""Where the text of a paper goes while it is read: environments, floats and the notes they become.
 
-This is the lowest layer of the renderer: what an environment, a table, a float, a caption or a theorem
-becomes, and the means by which the layers above divert text and leave out arguments.
+This is the layer of the renderer over `groups`: what an environment, a table, a float, a caption or a theorem
+becomes.
 """
 
 import re
@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from llama_core.corpus.markup.latex import commands, symbols
+from llama_core.corpus.markup.latex.expansion.lexer import tokens
+from llama_core.corpus.markup.latex.expansion.macros import Expander
 from llama_core.corpus.markup.latex.files import DOCUMENT
-from llama_core.corpus.markup.latex.macros import Expander
+from llama_core.corpus.markup.latex.groups import Groups
 from llama_core.corpus.markup.latex.numbers import Numbers
-from llama_core.corpus.markup.latex.text import TextWriter, accented
+from llama_core.corpus.markup.latex.text import END_OF_HEAD, accented
 
 # The environments that are read here: what a paper defines by these names is ignored.
 _KNOWN_ENVIRONMENTS = frozenset().union(
@@ -35,7 +37,7 @@ _KNOWN = frozenset().union(
     commands.words(
         r"\\ \item \caption \par \title \label \maketitle \bibitem \appendix \multicolumn \multirow "
         r"\includegraphics \bibliography \url \href \verb \newtheorem \ensuremath \xspace \begin \end "
-        r"\onedot \DIFdel \DIFdelFL"
+        r"\onedot \DIFdel \DIFdelFL \DIFadd \DIFaddFL \DIFdelbegin \DIFdelbeginFL"
     ),
 )
 # In plain TeX, a paper may define the names of citations and references itself.
@@ -43,14 +45,8 @@ _KNOWN_IN_PLAIN = _KNOWN - commands.CITATIONS - commands.REFERENCES - {"\\label"
 # An argument of an unknown environment that is no text: a length, a number, or the columns of a table.
 _NO_TEXT = re.compile(r"[\s\d.,+-]*(?:\\[A-Za-z]+\s*)?(?:pt|cm|mm|em|ex|in)?\s*|[lcrpXbmt|@!<>{}*\d\s]{1,40}")
 
-# When beamer shows what follows.
-_OVERLAY = re.compile(
-    r"<(?:[\d+*.,|:@ -]|beamer|article|handout|presentation|trans|second|all|alert|visible|only)+>"
-)
-
+_CAPTION = re.compile(r"\bcaption\s*=\s*(?:\{((?:[^{}]++|\{[^{}]*+\})*+)\}|([^,{}]+))")
 _TITLED = frozenset(("frame", "block", "alertblock", "exampleblock"))  # of beamer: their argument is a title
-
-_MAX_WRITERS = 30  # that are open at once
 
 
 @dataclass(slots=True)
@@ -62,6 +58,7 @@ class Environment:
     writers: int  # the number of writers that were open where it began
     close: Callable[[], None] | None = None  # called at its end
     captions: list[str] | None = None  # the lines of its captions, if it is a float
+    rows: int = -1  # the line that the last part of a long table begins at; -1: it has no head yet
     items: int = 0  # the number of the last item, if it is a numbered list
 
 
@@ -77,19 +74,16 @@ class Theorem:
 _THEOREMS = {n: Theorem(t, n) for n, t in (commands.THEOREMS | commands.SHORT_THEOREMS).items()}
 
 
-class PaperLayout:
-    """The writers, groups and environments that are open, over the tokens of a paper.
+class PaperLayout(Groups):
+    """The environments, tables and floats that are open, over the groups of a paper.
 
-    A writer collects lines. Text that interrupts a paragraph is diverted to another writer, and follows it.
-    `files`: text by path. `main`: the file that the paper begins in.
+    `files`: text by path. `main`: the file that the paper begins in. `is_careful`: see `Definitions`.
     """
 
-    def __init__(self, files: Mapping[str, str], main: str):
+    def __init__(self, files: Mapping[str, str], main: str, is_careful: bool = False):
         self._plain = not any(DOCUMENT.search(text) for text in files.values())
         known = _KNOWN_IN_PLAIN if self._plain else _KNOWN
-        self._tokens = Expander(files, main, known, self._plain)
-        self._writers = [TextWriter()]
-        self._groups: list[Callable[[], None] | None] = []  # what is called at the end of each open brace
+        super().__init__(Expander(files, main, known, self._plain, is_careful))
         self._environments: list[Environment] = []
         self._open: Counter[str] = Counter()  # the open environments by name
         self._tables: list[int] = []  # the number of open braces around each open table
@@ -97,88 +91,6 @@ class PaperLayout:
         self._numbers = Numbers()
         self._done = False
         self._body = 0  # the line that a paper without sections begins at
-
-    @property
-    def _out(self) -> TextWriter:
-        return self._writers[-1]
-
-    # --- groups, and the writers that they divert to
-
-    def _braced(self, close: Callable[[], None]) -> None:
-        """Open the group of the argument that follows; `close` is called at its end."""
-        token = self._tokens.solid()
-        if token != "{":
-            self._tokens.put_back([token or ""])
-            self._tokens.put_back([*self._tokens.argument(), "}"])
-        self._groups.append(close)
-
-    def _close_group(self) -> None:
-        if self._groups and (close := self._groups.pop()):
-            close()
-
-    def _divert(self, muted: bool = False) -> int:
-        """Send what is written from now on to a new writer, and return the number of writers below it.
-
-        A muted one forgets what is written. If too many writers are open, the text stays where it is.
-        """
-        if len(self._writers) >= _MAX_WRITERS:
-            return len(self._writers)
-        self._writers.append(TextWriter(muted))
-        return len(self._writers) - 1
-
-    def _collect(self, depth: int) -> list[str]:
-        """Return the lines that were diverted since `_divert` gave `depth`, and close their writer."""
-        if len(self._writers) <= depth:
-            return []
-        self._unwind(depth + 1)
-        return self._writers.pop().finish()
-
-    def _unwind(self, depth: int) -> None:
-        """Close all writers but the first `depth`: the lines of each become a note of the one below it."""
-        while len(self._writers) > depth:
-            lines = self._writers.pop().finish()
-            if lines:
-                self._out.notes.append(lines)
-
-    def _open_note(self, head: str = "") -> None:
-        """Turn the next argument into a note, which begins with `head`."""
-        depth = self._divert()
-        self._out.write(head)
-        self._braced(lambda: self._note(depth))
-
-    def _note(self, depth: int) -> None:
-        lines = self._collect(depth)
-        if lines:
-            self._out.notes.append(lines)
-
-    # --- arguments that are no text
-
-    def _eat(self, letters: str, name: str = "") -> None:
-        """Leave out the arguments of the command `name` that the letters stand for (see `commands`)."""
-        for letter in letters:
-            if letter == "*":
-                self._tokens.star()
-            elif letter == "m":
-                self._tokens.argument(long=False)
-            elif letter == "o":
-                self._tokens.option()
-            elif letter == "a":
-                self._tokens.option("<", ">")
-            elif letter == "t":
-                self._tokens.box_size()
-            elif letter == "p":
-                self._tokens.option("(", ")")
-            else:
-                self._tokens.length(name)
-
-    def _eat_overlay(self) -> None:
-        """Leave out beamer's `<2->` after a command."""
-        token = self._tokens.peek()
-        found = _OVERLAY.match(token)
-        if found:
-            self._tokens.raw()
-            if rest := token[found.end() :]:
-                self._tokens.unread(rest)
 
     # --- environments
 
@@ -198,11 +110,14 @@ class PaperLayout:
             self._proof(environment)
             return
         arguments = commands.TABULAR.get(name) or commands.ENVIRONMENT_ARGUMENTS.get(name)
+        options = self._tokens.option() if name.endswith("tblr") else None
         self._eat("o" if arguments is None else arguments)
+        self._caption_in("".join(options or []))
         if arguments is None and name not in _KNOWN_ENVIRONMENTS:
             self._eat_lengths()
         if name in _TITLED and self._tokens.peek() == "{":
             title = self._tokens.argument()
+            self._eat_overlay()
             self._tokens.put_back(["\\frametitle", "{", *title, "}"])
         if name in commands.FLOATS:
             self._float(environment, commands.FLOATS[name])
@@ -274,6 +189,24 @@ class PaperLayout:
         if self._tables:
             self._tables.pop()
 
+    def _part_of_table(self, name: str) -> None:
+        """End a part of a long table. Of its heads and feet, the first head and the last foot are kept."""
+        self._new_row()
+        table = next((e for e in reversed(self._environments[-8:]) if e.name in commands.TABULAR), None)
+        if table is None:
+            return
+        if table.rows >= 0 or name.endswith("foot"):
+            part = self._out.lines[max(0, table.rows) :]
+            del self._out.lines[max(0, table.rows) :]
+            if name == "endlastfoot" and (close := table.close):
+
+                def end() -> None:
+                    close()
+                    self._out.lines += part
+
+                table.close = end
+        table.rows = len(self._out.lines)
+
     def _table_head(self) -> None:
         """Read AASTeX's `\\tablehead{...}`: rows in braces."""
         table = len(self._tables) - 1
@@ -309,10 +242,17 @@ class PaperLayout:
         above = next((e for e in reversed(self._environments[-8:]) if e.captions is not None), None)
         if above and not (self._open["subfigure"] or self._open["subtable"]):
             self._open_caption(commands.FLOATS[above.name], above)
-        elif self._open["algorithm"]:
+        elif any(self._open[name] for name in commands.ALGORITHMS):
             self._open_caption("Algorithm")
+        elif any(self._open[name] for name in commands.TABULAR):
+            self._open_caption("Table")
         else:
             self._open_caption("", above)
+
+    def _caption_in(self, options: str) -> None:
+        """Print the caption among the options of a table of tabularray."""
+        if found := _CAPTION.search(options):
+            self._tokens.put_back(["\\caption", "{", *tokens(found[1] or found[2]), "}"])
 
     def _open_caption(self, kind: str, above: Environment | None = None) -> None:
         """Turn the next argument into a caption with its number: of the float `above`, or else a note."""
@@ -356,7 +296,8 @@ class PaperLayout:
 
     def _head_ends(self) -> None:
         """End a head. What follows goes on in the same line, even after a blank one."""
-        self._out.write(". " if self._out.last().isalnum() or self._out.last() in ")]$" else " ")
+        last = self._out.last() or " "
+        self._out.write(". " if last.isalnum() or last in END_OF_HEAD else " ")
         self._out.run_in()
 
     def _new_theorem(self) -> None:

@@ -1,26 +1,36 @@
 """Formulas, kept as TeX: read to their end, with their macros expanded and their labels taken out."""
 
-from llama_core.corpus.markup.latex.commands import HEADINGS
-from llama_core.corpus.markup.latex.lexer import PAR
-from llama_core.corpus.markup.latex.macros import Expander
+from llama_core.corpus.markup.latex.commands import HEADINGS, words
+from llama_core.corpus.markup.latex.expansion.lexer import PAR
+from llama_core.corpus.markup.latex.expansion.macros import Expander
 from llama_core.corpus.markup.latex.packages.acronyms import ACRONYMS
 from llama_core.corpus.markup.latex.packages.algorithms import CALL, call
+from llama_core.corpus.markup.latex.packages.changes import CHANGES
+from llama_core.corpus.markup.latex.text import reference
 
 # What closes each formula that is no environment.
 _CLOSING = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}
-_SILENT = frozenset(("\\ensuremath", "\\xspace", "\\relax"))  # are left out
+_SILENT = words(
+    "\\ensuremath \\xspace \\relax \\added \\chadded \\DIFadd \\DIFaddFL \\DIFaddbegin \\DIFaddend"
+)  # are left out
 # What prints nothing in a formula, and is left out with its arguments, of which it has so many.
 _NOTES = {
     **dict.fromkeys(
         ("\\index", "\\sindex", "\\glossary", "\\nocite", "\\todo", "\\marginpar", "\\marginnote"), 1
     ),
     "\\nomenclature": 2,
+    "\\footnotemark": 0,
+    **dict.fromkeys(words("\\deleted \\DIFdel \\DIFdelFL \\chdeleted \\sout \\st \\xout"), 1),
 }
 _UNNUMBERED = frozenset(("\\nonumber", "\\notag"))  # stand in rows without a number
 
 
 # Commands of packages that print words.
-_OBEYED = ACRONYMS | {CALL.strip(): call}
+_OBEYED = ACRONYMS | {
+    CALL.strip(): call,
+    "\\Call": call,
+    **{name: CHANGES[name] for name in ("\\replaced", "\\chreplaced")},
+}
 
 
 class Formula:
@@ -79,6 +89,8 @@ def read_formula(expander: Expander, opening: str) -> Formula:
             for _ in range(_NOTES[word]):
                 expander.argument()
             continue
+        elif word in ("\\ref", "\\eqref"):
+            token = reference(expander.word(), "eq" if word == "\\eqref" else "")
         elif obeyed := _OBEYED.get(word):
             obeyed(expander)
             continue

@@ -20,6 +20,7 @@ class Numbers:
         self._within = {"subsection": "section", "subsubsection": "subsection", "paragraph": "subsubsection"}
         self._current = ("", "")  # the name and the number that \label takes
         self._appendix = False
+        self.title = ""  # that of the last heading, which \\nameref prints
 
     def step(self, counter: str, name: str = "") -> str:
         """Return the next number of a counter, which \\label will name from now on.
@@ -77,6 +78,8 @@ class Numbers:
                 f"eq\0{label}": f"({number})",
                 f"auto\0{label}": f"{kind} {number}",
             }
+        if self.title and label:
+            self.found[f"name\0{label}"] = self.title
 
     def rows(self, rows: list[tuple[list[str], bool]]) -> None:
         """Number the rows of a display. For each row: its labels, and whether it has a number."""

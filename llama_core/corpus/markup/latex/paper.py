@@ -18,14 +18,15 @@ from dataclasses import dataclass
 from functools import partial
 
 from llama_core.corpus.markup.latex import commands, symbols
-from llama_core.corpus.markup.latex.citations import Citations
-from llama_core.corpus.markup.latex.lexer import PAR, Listing, Verbatim
-from llama_core.corpus.markup.latex.macros import Expander
+from llama_core.corpus.markup.latex.expansion.lexer import PAR, Listing, Verbatim
+from llama_core.corpus.markup.latex.expansion.macros import Expander
+from llama_core.corpus.markup.latex.expansion.reader import MacroBomb
 from llama_core.corpus.markup.latex.math import read_formula
-from llama_core.corpus.markup.latex.packages import algorithms
+from llama_core.corpus.markup.latex.packages import algorithms, steps
 from llama_core.corpus.markup.latex.packages.obeyed import OBEYED
-from llama_core.corpus.markup.latex.plain import PlainTex
-from llama_core.corpus.markup.latex.text import accented, citation, reference, resolve, typed
+from llama_core.corpus.markup.latex.packages.quantities import free_unit
+from llama_core.corpus.markup.latex.singles import Singles
+from llama_core.corpus.markup.latex.text import accented, resolve, typed
 
 # The length in brackets that may follow the end of a line: `\\[2pt]`.
 _SKIP = re.compile(r"-?\s*+[\d.]*+\s*+(?:\\\w+\s*|pt|cm|mm|em|ex|in|bp|pc)?\s*")
@@ -33,9 +34,9 @@ _SKIP = re.compile(r"-?\s*+[\d.]*+\s*+(?:\\\w+\s*|pt|cm|mm|em|ex|in|bp|pc)?\s*")
 _RULE = re.compile(r"\$\s*\\[hv]rule(?![A-Za-z])[^\\$]*\$")
 # What is assigned to a register that is not known here: `=5in`, `=12` or `=\\hsize`.
 _ASSIGNED = re.compile(r"\s*=\s*(?:-?[\d.]|['\"][0-9A-F]|$)")
+# Names of commands that set something: nothing that they take is printed.
+_SETTING = re.compile(r"\\(?:[sS]et|[dD]eclare|[dD]efine|enable|disable)[A-Za-z]{3,}")
 _HAVE_NOTES = frozenset(("trackchanges", "beamer"))  # packages and classes whose \\note is not printed
-# The options that say which lines of a file of code are printed.
-_LINES = re.compile(r"\b(first|last)line\s*=\s*\{?(\d{1,6})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +53,21 @@ class Paper:
 
 
 def read_paper(files: Mapping[str, str], main: str) -> Paper:
-    """Return the paper that begins in the file `main`. `files`: text by path. Raises MacroBomb."""
-    return _Renderer(files, main).paper()
+    """Return the paper that begins in the file `main`. `files`: text by path. Raises MacroBomb.
+
+    Where macros never end, those that are programs are left out in a second reading.
+    """
+    try:
+        return _Renderer(files, main).paper()
+    except MacroBomb:
+        return _Renderer(files, main, is_careful=True).paper()
 
 
-class _Renderer(PlainTex):
+class _Renderer(Singles):
     """The whole renderer: it reads the expanded tokens once, from the first to the last, and writes lines."""
 
-    def __init__(self, files: Mapping[str, str], main: str):
-        super().__init__(files, main)
-        self._citations = Citations(files, main)
+    def __init__(self, files: Mapping[str, str], main: str, is_careful: bool = False):
+        super().__init__(files, main, is_careful)
         self._title = ""
 
     def paper(self) -> Paper:
@@ -128,27 +134,28 @@ class _Renderer(PlainTex):
             self._accent(name)
         elif name in commands.HEADINGS:
             self._heading(name)
-        elif name in commands.CITATIONS:
-            self._cite(name)
-        elif name in commands.REFERENCES:
-            self._refer(name)
         elif name in commands.BREAKS:
             self._eat(commands.BREAKS[name], name)
             self._par()
         elif name in commands.FOOTNOTES:
             self._tokens.option()
             self._open_note()
-        elif name in commands.ALGORITHMIC and (self._open["algorithmic"] or self._in_algorithm()):
-            if name not in commands.WITHIN_STEPS:
+        elif name in steps.ALGORITHMIC and (self._open["algorithmic"] or self._in_algorithm()):
+            if name not in steps.WITHIN_STEPS:
                 self._out.end_line()
-            self._out.write(commands.ALGORITHMIC[name])
+            if (own := steps.word(self._tokens, name)) is not None:
+                self._tokens.put_back(own)
+                return
+            self._out.write(steps.ALGORITHMIC[name])
             if name in ("\\Procedure", "\\Function") and self._tokens.peek() == "{":
                 algorithms.call(self._tokens)
         elif name in commands.PLAIN_HEADINGS:
             self._plain_heading(name)
         elif name in _HANDLERS:
             _HANDLERS[name](self)
-        elif name not in commands.FONTS:
+        elif (word := steps.named(name)) is not None:
+            self._out.write(f"{word} ")
+        elif name not in commands.FONTS and not (self._refers(name) or free_unit(self._tokens, name)):
             self._unknown(token)
 
     def _in_algorithm(self) -> bool:
@@ -168,6 +175,11 @@ class _Renderer(PlainTex):
         if token.rstrip() == "\\note" and tokens.packages & _HAVE_NOTES:
             self._eat("om")
             return
+        if _SETTING.fullmatch(token.rstrip()):
+            self._eat("*o")
+            while tokens.peek() == "{" or tokens.peek().startswith("["):
+                self._eat("mo")
+            return
         if following.startswith("[") and token[-1:].isalpha():
             tokens.option()
             following = tokens.peek()
@@ -182,27 +194,22 @@ class _Renderer(PlainTex):
             if tokens.peek()[:1].isupper():
                 self._out.write(" ")
             tokens.put_back(["{"])
+        if following == "{":
+            tokens.raw()
+            self._groups.append(self._next_part)
+
+    def _next_part(self) -> None:
+        """Part the argument of a command that is not known from the next one."""
+        if self._tokens.peek() == "{":
+            self._tokens.raw()
+            self._out.write(" ")
+            self._groups.append(self._next_part)
 
     def _begin(self, name: str) -> None:
         if name in commands.MATH:
             self._formula(f"\\begin{{{name}}}")
         else:
             super()._begin(name)
-
-    def _cite(self, name: str) -> None:
-        tokens = self._tokens
-        tokens.star()
-        tokens.option("<", ">")
-        first, second = tokens.option(), None
-        if first is not None:
-            second = tokens.option()
-        # A single note stands after the citation.
-        before, after = (first, second) if second is not None else (None, first)
-        printed = self._citations.tokens(name, tokens.word(), _note(before), _note(after))
-        if printed is None:
-            self._out.write(citation())
-        else:
-            tokens.put_back(printed)
 
     def _accent(self, name: str) -> None:
         tokens = [t.rstrip() if t[0] == "\\" else t for t in self._tokens.argument(long=False)]
@@ -211,13 +218,6 @@ class _Renderer(PlainTex):
             return
         base = "".join(symbols.SYMBOLS.get(t, "" if t[0] == "\\" else t) for t in tokens)
         self._out.write(accented(base, symbols.ACCENTS[name]) or (name[1] if name in ("\\~", "\\^") else ""))
-
-    def _refer(self, name: str) -> None:
-        self._tokens.star()
-        self._tokens.option()
-        kind = {"\\ref": "", "\\eqref": "eq", "\\subref": ""}.get(name, "auto")
-        # Nothing is found under the kind `page`: references to pages and names are left out.
-        self._out.write(reference(self._tokens.word(), "page" if "page" in name or "name" in name else kind))
 
     # --- the other commands, a method each
 
@@ -250,6 +250,7 @@ class _Renderer(PlainTex):
     def _item(self) -> None:
         self._out.end_line()
         label = self._plain_label() if self._plain else self._tokens.option()
+        self._eat_overlay()
         found = next((e for e in reversed(self._environments[-8:]) if e.name in commands.LISTS), None)
         if label is not None:
             self._tokens.put_back([*label, "}"])
@@ -278,70 +279,13 @@ class _Renderer(PlainTex):
             self._tokens.put_back([self._tokens.solid() or ""])
         self._take_title()
 
-    def _line(self) -> None:
-        """Give the argument a line of its own: `\\centerline{...}`."""
-        if self._tables:
-            return
-        self._out.end_line()
-        self._braced(lambda: self._out.end_line())
-
-    def _first_of_two(self) -> None:
-        first, _ = self._tokens.argument(), self._tokens.argument()
-        self._tokens.put_back(first)
-
-    def _quote(self) -> None:
-        self._out.write('"')
-        self._braced(lambda: self._out.write('"'))
-
-    def _caption_of(self) -> None:
-        self._open_caption(self._tokens.word().capitalize())
-
-    def _code_file(self, arguments: int = 0) -> None:
-        """Print a file of code: `\\lstinputlisting[firstline=2]{file}` and its like.
-
-        `arguments`: how many come before the name of the file.
-        """
-        self._tokens.star()
-        options = "".join(self._tokens.option() or [])
-        self._eat("m" * arguments)
-        code = self._tokens.listing(self._tokens.word())
-        if code is not None:
-            bounds = {name: int(number) for name, number in _LINES.findall(options)}
-            lines = code.split("\n")[max(0, bounds.get("first", 1) - 1) : bounds.get("last")]
-            self._out.block("\n".join(lines).rstrip())
-
-    def _kill(self) -> None:
-        if self._open["tabbing"]:
-            self._out.forget_line()
-
-    def _number_within(self) -> None:
-        self._numbers.within(self._tokens.word(), self._tokens.word())
-
-    def _as_formula(self) -> None:
-        body = [t for t in self._tokens.argument() if t != "$"]
-        self._tokens.put_back(["$", *body, "$"] if body else [])
-
-    def _xspace(self) -> None:
-        following = self._tokens.peek()
-        if following and following[0] not in "{}.,!'/?;:~-)] \n" and following != "\\ ":
-            self._out.write(" ")
-
-    def _abbreviation(self, text: str) -> None:
-        """Write `\\eg`, `\\onedot` and the like, from the styles of conferences.
-
-        They print one dot, even before another, and a space where words follow.
-        """
-        self._out.write(text[:-1] if text[-1] == "." and self._tokens.peek()[:1] == "." else text)
-        self._xspace()
-
-
-def _note(option: list[str] | None) -> list[str]:
-    """Return the note of a citation, or nothing if it has no words."""
-    return option if option and any(t.strip(" {}~\n") for t in option) else []
-
 
 def _abbreviate(text: str, renderer: _Renderer) -> None:
     renderer._abbreviation(text)
+
+
+def _part_of_table(name: str, renderer: _Renderer) -> None:
+    renderer._part_of_table(name)
 
 
 def _read(read: Callable[[Expander], None], renderer: _Renderer) -> None:
@@ -369,26 +313,35 @@ _HANDLERS: dict[str, Callable[[_Renderer], None]] = {
     "\\figcaption": _Renderer._caption,
     "\\title": _Renderer._take_title,
     "\\Title": _Renderer._title_of_harvmac,
-    **dict.fromkeys(commands.LINES, _Renderer._line),
+    **dict.fromkeys(commands.LINES, Singles._line),
     "\\maketitle": _Renderer._at_body,
     "\\endtopmatter": _Renderer._at_body,
     "\\document": _Renderer._at_body,
     "\\newtheorem": _Renderer._new_theorem,
-    "\\numberwithin": _Renderer._number_within,
+    "\\numberwithin": Singles._number_within,
     "\\appendix": _Renderer._appendix,
-    "\\ensuremath": _Renderer._as_formula,
-    "\\xspace": _Renderer._xspace,
+    "\\ensuremath": Singles._as_formula,
+    "\\xspace": Singles._xspace,
     "\\newmdtheoremenv": _Renderer._new_theorem,
     "\\declaretheorem": _Renderer._declare_theorem,
-    "\\texorpdfstring": _Renderer._first_of_two,
-    "\\enquote": _Renderer._quote,
-    "\\captionof": _Renderer._caption_of,
+    "\\texorpdfstring": Singles._first_of_two,
+    "\\enquote": Singles._quote,
+    "\\captionof": Singles._caption_of,
+    **dict.fromkeys(("\\subfloat", "\\subfigure", "\\subtable"), Singles._sub_float),
+    "\\onslide": Singles._overlay,
+    "\\urldef": Singles._define_url,
+    "\\hyperref": Singles._hyper_reference,
+    "\\CodeAfter": Singles._code_after,
+    **{
+        f"\\{name}": partial(_part_of_table, name)
+        for name in ("endfirsthead", "endhead", "endfoot", "endlastfoot")
+    },
     **{name: partial(_abbreviate, text) for name, text in symbols.ABBREVIATIONS.items()},
     **{name: partial(_read, read) for name, read in OBEYED.items()},
     "\\References": _Renderer._references_of_iop,
-    **dict.fromkeys(commands.CODE_FILES, _Renderer._code_file),
-    **dict.fromkeys(("\\inputminted", "\\listinginput"), partial(_Renderer._code_file, arguments=1)),
-    "\\kill": _Renderer._kill,
+    **dict.fromkeys(commands.CODE_FILES, Singles._code_file),
+    **dict.fromkeys(("\\inputminted", "\\listinginput"), partial(Singles._code_file, arguments=1)),
+    "\\kill": Singles._kill,
     "\\bibitem": _Renderer._bib_item,
     "\\refis": _Renderer._bib_item,
 }

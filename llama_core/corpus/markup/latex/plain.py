@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 
 from llama_core.corpus.markup.latex import commands
-from llama_core.corpus.markup.latex.definitions import Macro
+from llama_core.corpus.markup.latex.expansion.arguments import GROUP, Macro
 from llama_core.corpus.markup.latex.math import Formula
 from llama_core.corpus.markup.latex.sections import Sections
 from llama_core.corpus.markup.latex.text import citation, typed
@@ -42,13 +42,12 @@ _ENDS_OF_THEOREMS = commands.words(
 class PlainTex(Sections):
     """The layer for plain TeX: `_obey_plain` obeys the commands of this module, if the paper is not LaTeX."""
 
-    def __init__(self, files: Mapping[str, str], main: str):
-        super().__init__(files, main)
+    def __init__(self, files: Mapping[str, str], main: str, is_careful: bool = False):
+        super().__init__(files, main, is_careful)
         self._cited: dict[str, str] = {}  # numbers of references by name; empty if not cited yet
         self._bare: set[str] = set()  # the names that print their number without brackets
         self._several: list[str] = []  # the numbers that \refsend will print
         self._references = 0  # the number of those that are numbered
-        self._no_comments = False  # after one without an end: no end is looked for again
 
     def _obey_plain(self, name: str) -> bool:
         """Obey a command if it is one of plain TeX's, and tell whether it was."""
@@ -68,15 +67,16 @@ class PlainTex(Sections):
             self._figure(name)
         elif name in _FOOTNOTES:
             self._plain_footnote(name)
-        elif name in _THEOREMS and self._tokens.peek() == "{":
+        elif name in _THEOREMS:
             self._out.par()
-            self._braced(self._head_ends)
+            if self._tokens.peek() == "{":
+                self._braced(self._head_ends)
         elif name in _ENDS_OF_THEOREMS:
             self._out.par()
         elif name in _TITLES:
             self._heading(_TITLES[name])
         elif name == "\\comment":
-            self._no_comments = self._no_comments or not self._tokens.skip("\\endcomment")
+            self._tokens.skip("\\endcomment")
         elif name == "\\Date":  # harvmac's, which prints the page of the title
             self._eat("m")
             self._at_body()
@@ -140,7 +140,7 @@ class PlainTex(Sections):
         self._numbers.within("equation", "section", keep=True)
         number = self._numbers.step("equation")
         self._tokens.learn(
-            name, Macro(("",), [f"({number}", 1, ")"]) if lettered else Macro((), [f"({number})"])
+            name, Macro((GROUP,), [f"({number}", 1, ")"]) if lettered else Macro((), [f"({number})"])
         )
         return f"({number})"
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from llama_core.corpus.markup.latex import commands
+from llama_core.corpus.markup.latex.expansion.lexer import PAR
 from llama_core.corpus.markup.latex.layout import PaperLayout
-from llama_core.corpus.markup.latex.lexer import PAR
 from llama_core.corpus.markup.latex.references import TITLE, is_title, without_references
 from llama_core.corpus.markup.latex.text import resolve
 
@@ -31,8 +31,8 @@ _FRONT_MATTER_CHARS = 3000  # titles, authors and abstracts are shorter: what is
 class Sections(PaperLayout):
     """The layer for headings: a paper begins with its first section, unless that one comes after the text."""
 
-    def __init__(self, files: Mapping[str, str], main: str):
-        super().__init__(files, main)
+    def __init__(self, files: Mapping[str, str], main: str, is_careful: bool = False):
+        super().__init__(files, main, is_careful)
         self._first: int | None = None  # the line that the first section begins at
         self._headings: list[int] = []  # the lines that sections begin at
         self._in_appendix = False
@@ -67,7 +67,9 @@ class Sections(PaperLayout):
         if not (self._plain or self._open["document"]):
             self._groups.append(None)
             return
-        self._start_section("".join(t for t in title if t[0] != "\\"), level)
+        text = "".join(t for t in title if t[0] != "\\")
+        self._start_section(text, level)
+        self._numbers.title = text.strip(" {}") if "$" not in text else ""
         if not starred:
             self._numbers.heading(level)
         self._groups.append((lambda: self._out.par()) if level < 4 else self._head_ends)

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 
 # Marks of references and citations, until all text has been read. `encoding` removes them from the input.
 _REF, _REF_END, _CITE = "\ue000", "\ue001", "\ue002"
+END_OF_HEAD = ")]$" + _REF_END  # what a head may end with, beside letters and digits
 
-_DASHES = re.compile(r"---?|``|''|`")
-_SIGNS = {"---": "—", "--": "–", "``": '"', "''": '"', "`": "'"}
+_DASHES = re.compile(r"---?|``|''|[?!]`(?!`)|`")
+_SIGNS = {"?`": "¿", "!`": "¡", "---": "—", "--": "–", "``": '"', "''": '"', "`": "'"}
 # A row of a table with empty cells only.
 _NO_ROW = re.compile(r"[|\s]*")
 # Marks of citations that are taken out: in brackets with nothing else but such words, or alone.
@@ -152,6 +153,8 @@ def resolve(lines: list[str], numbers: Mapping[str, str]) -> str:
             marked = _CITE in line or _REF in line
             if marked:
                 line = _CITES.sub("", _CITED_ASIDE.sub("", line))
-                line = _LOOSE.sub("", _EMPTY.sub("", _REFERENCE.sub(number, line))).strip()
+                line = _LOOSE.sub("", _EMPTY.sub("", _REFERENCE.sub(number, line))).strip().replace("$$", "")
+        elif _REF in line:
+            line = FixedLines(_REFERENCE.sub(number, line))
         resolved.append(line)
     return "\n".join(resolved)

@@ -7,8 +7,8 @@ from corpus.papers import read_one as read
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from llama_core.corpus.markup.latex.expansion.reader import MacroBomb, TokenReader
 from llama_core.corpus.markup.latex.paper import read_paper
-from llama_core.corpus.markup.latex.reader import MacroBomb, TokenReader
 
 LAUGHS = "".join(f"\\def\\{b}{{{(chr(92) + a) * 10}}}" for a, b in zip("abcdefghi", "bcdefghij", strict=True))
 BOMBS = [

@@ -427,7 +427,10 @@ def test_commands_of_no_table_leave_their_text() -> None:
     ("source", "expected"),
     [
         ("from \\SIrange{1}{2}{\\kilo\\metre}, \\numrange{3}{5}", "from 1 to 2 km, 3 to 5"),
-        ("\\qtyrange[a=b]{1}{2}{\\m}; \\SIlist{1;2;3}{\\metre}; \\numlist{1;2}", "1 to 2 m; 1, 2, 3 m; 1, 2"),
+        (
+            "\\qtyrange[a=b]{1}{2}{\\m}; \\SIlist{1;2;3}{\\metre}; \\numlist{1;2}",
+            "1 to 2 m; 1, 2 and 3 m; 1 and 2",
+        ),
         ("\\ang{30}, \\ang{1;2;3}", "30°, 1°2′3″"),
         ("5\\arcsec\\ by 3\\farcs5, 30\\degr, 24\\,\\micron{}", "5″ by 3″.5, 30°, 24 µm"),
         ("\\ion{C}{4}, \\ion{H}{ii}\\ and \\ion{Fe}{\\sc ii} lines", "C IV, H II and Fe ii lines"),

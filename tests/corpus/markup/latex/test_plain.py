@@ -176,3 +176,20 @@ def test_definitions_and_comments_of_ams_tex() -> None:
 def test_bibliographies_of_plain_tex_go(title: str) -> None:
     body = "\\item{[1]} A. Author, J. 1 (1990).\n\n\\item{[2]} B. Other.\n\n"
     assert plain(f"\\beginsection S\n\nText.\n\n{title}{body}\\bye").text == "S\n\nText."
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (
+            r"\newcount\e \e=0 \def\eq{\global\advance\e by 1 \eqno(\the\e)}$$a\eq$$ $$b\eq$$",
+            "$$a\\eqno(1)$$|$$b\\eqno(2)$$",
+        ),
+        (r"\proclaim Theorem 1. It is so." + "\n\nText.", "Theorem 1. It is so.||Text."),
+        (r"\settabs 3\columns \wd0=3pt \insert\footins{x}\vadjust{y}Text.", "Text."),
+        (r"One.\vglue 3mm Two.", "One.||Two."),
+    ],
+)
+def test_registers_count_and_primitives_print_nothing(body: str, expected: str) -> None:
+    read = plain(f"\\beginsection S\n\n{body}\n\\bye").text
+    assert read.removeprefix("S\n\n").replace("\n", "|") == expected

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from functools import partial
 
 from llama_core.corpus.markup.latex.commands import words
-from llama_core.corpus.markup.latex.lexer import tokens
-from llama_core.corpus.markup.latex.macros import Expander
+from llama_core.corpus.markup.latex.expansion.lexer import tokens
+from llama_core.corpus.markup.latex.expansion.macros import Expander
 
 
 def _use(reader: Expander, form: str, plural: bool = False, case: str = "", article: bool = False) -> None:
@@ -22,7 +22,7 @@ def _use(reader: Expander, form: str, plural: bool = False, case: str = "", arti
     after = reader.option() if reader.peek().startswith("[") else None
     text = reader.acronyms.printed(key, form, plural)
     if article:
-        text = f"{'an' if text[:1].lower() in 'aeio' else 'a'} {text}"
+        text = f"{reader.acronyms.article(key, text)} {text}"
     if case == "first":
         text = text[:1].upper() + text[1:]
     elif case == "all":
@@ -42,13 +42,28 @@ def _mark(reader: Expander, used: bool) -> None:
         (reader.acronyms.used.add if used else reader.acronyms.used.discard)(key.strip())
 
 
-def _define(reader: Expander, arguments: int) -> None:
-    """Leave out a definition, which has been learned before."""
+def _define(reader: Expander, arguments: int, command: str = "") -> None:
+    """Leave out a definition, which has been learned before, unless a macro of the paper makes it."""
     reader.star()
+    said: list[str] = []
+    for at in range(arguments + 1):
+        if (option := reader.option()) is not None:
+            said.append(f"[{''.join(option)}]")
+        if at < arguments:
+            said.append(f"{{{reader.text_of(reader.argument())}}}")
+    if command:
+        reader.acronyms.learn(command, "".join(said), again=False)
+
+
+def _forget(reader: Expander) -> None:
     reader.option()
-    for _ in range(arguments):
-        reader.argument()
-        reader.option()
+    reader.acronyms.used.clear()
+
+
+def _if_used(reader: Expander) -> None:
+    """Read `\\ifglsused{key}{one}{other}`."""
+    key, yes, no = reader.word(), reader.argument(), reader.argument()
+    reader.put_back(yes if key in reader.acronyms.used else no)
 
 
 def _entry(reader: Expander) -> None:
@@ -64,9 +79,10 @@ def _entry(reader: Expander) -> None:
 def _forms() -> dict[str, Callable[[Expander], None]]:
     """Return what is done for each command that prints an acronym: also in its plural and capital forms."""
     stems = {
-        "first": "gls ac",
-        "short": "acrshort acs acsu glsxtrshort glsentryshort glsfmtshort glsfmttext glstext glsentrytext "
-        "glsname glsentryname",
+        "first": "gls ac cgls pgls",
+        "symbol": "glssymbol glsentrysymbol",
+        "short": "acrshort acs acsu aca glsxtrshort glsentryshort glsfmtshort glsfmttext glstext "
+        "glsentrytext glsname glsentryname glshyperlink glsxtrtitleshort",
         "long": "acrlong acl aclu glsxtrlong glsentrylong glsfmtlong glsdesc",
         "full": "acrfull acf acfi glsxtrfull glsentryfull glsfmtfull glsfirst acflike",
     }
@@ -92,11 +108,23 @@ ACRONYMS: dict[str, Callable[[Expander], None]] = {
     **dict.fromkeys(words("\\glslink \\glsdisp"), _second),
     **dict.fromkeys(words("\\glsreset \\acreset"), partial(_mark, used=False)),
     **dict.fromkeys(words("\\glsunset \\acuse \\acused"), partial(_mark, used=True)),
-    **dict.fromkeys(words("\\glsresetall \\acresetall"), lambda r: r.acronyms.used.clear()),
-    **dict.fromkeys(words("\\newacronym \\newabbreviation \\newabbr"), partial(_define, arguments=3)),
-    **dict.fromkeys(words("\\newglossaryentry \\DeclareAcronym"), partial(_define, arguments=2)),
-    **dict.fromkeys(words("\\longnewglossaryentry"), partial(_define, arguments=3)),
-    **dict.fromkeys(words("\\acrodef \\newacro \\acrodefplural \\acroplural"), partial(_define, arguments=2)),
+    **dict.fromkeys(words("\\glsresetall \\acresetall"), _forget),
+    **{
+        f"\\{name}": partial(_define, arguments=number, command=name)
+        for name, number in {
+            "newacronym": 3,
+            "newabbreviation": 3,
+            "newabbr": 3,
+            "newglossaryentry": 2,
+            "DeclareAcronym": 2,
+            "acrodef": 2,
+            "newacro": 2,
+        }.items()
+    },
+    **dict.fromkeys(words("\\longnewglossaryentry \\acroindefinite"), partial(_define, arguments=3)),
+    **dict.fromkeys(words("\\acrodefplural \\acroplural \\newacroplural"), partial(_define, arguments=2)),
+    **dict.fromkeys(words("\\ifglsused \\acifused"), _if_used),
+    **dict.fromkeys(words("\\glsfirstplural \\Glsfirstplural"), partial(_use, form="full", plural=True)),
     **dict.fromkeys(
         words("\\glsadd \\acsetup \\setacronymstyle \\setabbreviationstyle \\setglossarystyle"),
         partial(_define, arguments=1),

@@ -7,16 +7,14 @@ define keywords, functions and blocks of a paper's own, which are macros from th
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from llama_core.corpus.markup.latex.commands import words
-from llama_core.corpus.markup.latex.definitions import Macro
-from llama_core.corpus.markup.latex.macros import Expander
+from llama_core.corpus.markup.latex.commands import ALGORITHMS, words
+from llama_core.corpus.markup.latex.expansion.arguments import GROUP, Macro
+from llama_core.corpus.markup.latex.expansion.macros import Expander
 
 # Environments of algorithms.
-ENVIRONMENTS = words(
-    "algorithm algorithm* algorithm2e algorithm2e* procedure procedure* function function* algo algo* "
-    "procedure2e function2e"
-)
+ENVIRONMENTS = ALGORITHMS | words("procedure procedure* function function* procedure2e function2e")
 _LINE = "\\newline "
+Words = str | list[str] | None
 CALL = "\\KwCall "  # stands before the name of a function or of data, which brackets may follow
 
 
@@ -31,45 +29,55 @@ def _aside(expander: Expander) -> list[str]:
     return [*aside, _LINE] if aside else []
 
 
-def _block(expander: Expander, word: str, inline: bool = False) -> None:
+def _block(expander: Expander, word: Words = None, inline: bool = False) -> None:
     """Print `\\While(comment){condition}{body}`, `inline` on one line."""
+    word = _word_of(expander, word)
     aside = _aside(expander)
     condition, body = _group(expander), _group(expander)
-    between = [" "] if inline else [_LINE]
-    expander.put_back([_LINE, f"{word} ", *condition, *between, *aside, *body, _LINE])
+    line = [*condition, " ", *body, _LINE, *aside] if inline else [*condition, _LINE, *aside, *body, _LINE]
+    expander.put_back([_LINE, *word, " ", *line])
 
 
-def _alone(expander: Expander, word: str, inline: bool = False) -> None:
+def _alone(expander: Expander, word: Words = None, inline: bool = False) -> None:
     """Print `\\Else{body}`."""
+    word = _word_of(expander, word)
     aside = _aside(expander)
-    expander.put_back([_LINE, f"{word} ", *([] if inline else [_LINE]), *aside, *_group(expander), _LINE])
+    expander.put_back([_LINE, *word, " ", *([] if inline else [_LINE]), *aside, *_group(expander), _LINE])
 
 
-def _if_else(expander: Expander, inline: bool = False) -> None:
+def _if_else(expander: Expander, first: Words = "if", second: Words = "else", inline: bool = False) -> None:
     """Print `\\eIf{condition}{body}{other body}`."""
+    first, second = _word_of(expander, first), _word_of(expander, second)
     aside = _aside(expander)
     condition, body = _group(expander), _group(expander)
     aside += _aside(expander)
     line = [" "] if inline else [_LINE]
     other = _group(expander)
-    expander.put_back([_LINE, "if ", *condition, *line, *aside, *body, *line, "else ", *line, *other, _LINE])
+    head = [_LINE, *first, " ", *condition, *line, *aside, *body, *line]
+    expander.put_back([*head, *second, " ", *line, *other, _LINE])
 
 
-def _repeat(expander: Expander, inline: bool = False, first: str = "repeat", last: str = "until") -> None:
+def _repeat(expander: Expander, first: Words = "repeat", last: Words = "until", inline: bool = False) -> None:
     """Print `\\Repeat{condition}{body}`, whose condition comes last."""
+    first, last = _word_of(expander, first), _word_of(expander, last)
     aside = _aside(expander)
     condition, body = _group(expander), _group(expander)
     line = [" "] if inline else [_LINE]
-    expander.put_back([_LINE, first, *line, *aside, *body, *line, f"{last} ", *condition, _LINE])
+    expander.put_back([_LINE, *first, *line, *aside, *body, *line, *last, " ", *condition, _LINE])
+
+
+def _word_of(expander: Expander, word: Words) -> list[str]:
+    """Return the tokens of a keyword; of the next argument if it is None: a keyword of the paper's own."""
+    return expander.argument() if word is None else [word] if isinstance(word, str) else word
 
 
 def _word(expander: Expander, word: str) -> None:
     expander.put_back([f"{word} "])
 
 
-def _statement(expander: Expander, word: str) -> None:
-    """Print `\\KwRet{value}`, or what else begins a line."""
-    expander.put_back([_LINE, f"{word} "])
+def _head(expander: Expander, word: str) -> None:
+    """Print `\\KwIn{text}` on a line of its own."""
+    expander.put_back([_LINE, f"{word} ", *_group(expander), _LINE])
 
 
 def _comment(expander: Expander) -> None:
@@ -117,11 +125,11 @@ _STEPS: dict[str, Callable[[Expander], None]] = {
     "Repeat": _repeat,
     "lRepeat": partial(_repeat, inline=True),
     "KwTo": partial(_word, word="to"),
-    "KwRet Return": partial(_statement, word="return"),
-    "KwIn": partial(_statement, word="Input:"),
-    "KwOut": partial(_statement, word="Output:"),
-    "KwData": partial(_statement, word="Data:"),
-    "KwResult": partial(_statement, word="Result:"),
+    "KwRet Return": partial(_word, word="return"),
+    "KwIn": partial(_head, word="Input:"),
+    "KwOut": partial(_head, word="Output:"),
+    "KwData": partial(_head, word="Data:"),
+    "KwResult": partial(_head, word="Result:"),
     "tcc tcp": _comment,
     "lnl nllabel nlset SetAlFnt SetAlCapFnt SetAlCapNameFnt SetCommentSty SetKwSty SetFuncSty SetArgSty "
     "SetDataSty SetProgSty SetAlgorithmName SetAlgoCaptionSeparator RestyleAlgo IncMargin DecMargin "
@@ -145,11 +153,12 @@ def call(expander: Expander) -> None:
         brackets = [t for t in brackets if t != "$"]
         expander.put_back(["\\mathrm", "{", *name, "}", *brackets])
     else:
-        expander.put_back([*name, *(brackets or ["\\xspace "])])
+        joint = [] if expander.peek().startswith("(") else ["\\xspace "]
+        expander.put_back([*name, *(brackets or joint)])
 
 
 def _define(
-    expander: Expander, body: Callable[[Sequence[list[str]]], list[str | int]], texts: int, arity: int
+    expander: Expander, body: Callable[[Sequence[list[str]]], Sequence[str | int]], texts: int, arity: int
 ) -> None:
     """Read `\\SetKwX{name}{text}...`, and define `\\name` as the macro of its texts."""
     expander.star()
@@ -157,7 +166,7 @@ def _define(
     name = expander.word().removeprefix("\\")
     read = [expander.argument() for _ in range(texts)]
     if name:
-        expander.learn(f"\\{name}", Macro(("",) * arity, body(read)))
+        expander.learn(f"\\{name}", Macro((GROUP,) * arity, body(read)))
 
 
 def _spaced(tokens: Iterable[str]) -> list[str | int]:
@@ -169,31 +178,40 @@ def _if_kin(expander: Expander) -> None:
     """Read `\\SetKwIF{If}{ElseIf}{Else}{if}{then}{else if}{else}{end if}`: a family of blocks."""
     names = [expander.word() for _ in range(3)]
     texts = [expander.argument() for _ in range(5)]
-    heads = (texts[0], texts[2], texts[3])
-    for at, (name, head) in enumerate(zip(names, heads, strict=True)):
-        if not name:
-            continue
-        for prefix, line in (("", _LINE), ("u", _LINE), ("l", " ")):
-            body: list[str | int] = (
-                [_LINE, *_spaced(head), 1, line, 2, _LINE] if at < 2 else [_LINE, *head, line, 1, _LINE]
-            )
-            expander.learn(f"\\{prefix}{name}", Macro(("",) * (2 if at < 2 else 1), body))
+    one, two, three = texts[0], texts[2], texts[3]
+    _blocks(expander, names[0], one)
+    _blocks(expander, names[1], two)
+    _blocks(expander, names[2], three, "KwAlone")
     if names[0]:
-        both: list[str | int] = [_LINE, *_spaced(heads[0]), 1, _LINE, 2, _LINE, *heads[2], _LINE, 3, _LINE]
-        expander.learn(f"\\e{names[0]}", Macro(("", "", ""), both))
+        for prefix, kind in (("e", "KwBoth"), ("le", "KwBothInLine")):
+            expander.learn(f"\\{prefix}{names[0]}", _macro(kind, one, three))
 
 
 def _loop_kin(expander: Expander) -> None:
     """Read `\\SetKwFor{Loop}{loop}{do}{end}`: `\\Loop{head}{body}`, and `\\lLoop` on one line."""
     expander.star()
-    name, head, *_ = expander.word().removeprefix("\\"), *(expander.argument() for _ in range(3))
-    for prefix, line in (("", _LINE), ("l", " ")) if name else ():
-        expander.learn(f"\\{prefix}{name}", Macro(("", ""), [_LINE, *_spaced(head), 1, line, 2, _LINE]))
+    name, head, *_ = expander.word(), *(expander.argument() for _ in range(3))
+    _blocks(expander, name, head)
 
 
-def _block_kin(expander: Expander) -> None:
-    """Read `\\SetKwProg{Fn}{Function}{:}{end}`: `\\Fn{head}{body}`."""
-    _define(expander, lambda t: [_LINE, *_spaced(t[0]), 1, *t[1], _LINE, 2, _LINE], texts=3, arity=2)
+def _switch_kin(expander: Expander) -> None:
+    """Read `\\SetKwSwitch{Switch}{Case}{Other}{switch}{do}{case}{otherwise}{}{}`."""
+    names = [expander.word() for _ in range(3)]
+    texts = [expander.argument() for _ in range(6)]
+    _blocks(expander, names[0], texts[0])
+    _blocks(expander, names[1], texts[2])
+    _blocks(expander, names[2], texts[3], "KwAlone")
+
+
+def _blocks(expander: Expander, name: str, head: list[str], kind: str = "KwBlock") -> None:
+    """Define a block of a paper's own by the keyword that begins it, and its form on one line."""
+    name = name.removeprefix("\\")
+    for prefix, ending in (("", ""), ("u", ""), ("l", "InLine")) if name else ():
+        expander.learn(f"\\{prefix}{name}", _macro(kind + ending, head))
+
+
+def _macro(kind: str, *heads: list[str]) -> Macro:
+    return Macro((), [f"\\{kind} ", *(t for head in heads for t in ("{", *head, "}"))])
 
 
 # What is done for each command that defines keywords.
@@ -209,14 +227,22 @@ KEYWORDS: dict[str, Callable[[Expander], None]] = {
         _define, body=lambda t: [_LINE, *t[0], *t[1], 1, *t[2], _LINE], texts=3, arity=1
     ),
     "\\SetKwComment": partial(_define, body=lambda t: ["\\tcc "], texts=2, arity=0),
-    "\\SetKwProg": _block_kin,
-    "\\SetKwFor": _loop_kin,
-    "\\SetKwRepeat": partial(
-        _define, body=lambda t: [_LINE, *t[0], _LINE, 2, _LINE, *_spaced(t[1]), 1, _LINE], texts=2, arity=2
+    "\\SetKwProg": partial(
+        _define, body=lambda t: [_LINE, *_spaced(t[0]), 1, *t[1], _LINE, 2, _LINE], texts=3, arity=2
     ),
-    "\\SetKwBlock": partial(_define, body=lambda t: [_LINE, *t[0], _LINE, 1, _LINE], texts=2, arity=1),
+    "\\SetKwFor": _loop_kin,
+    "\\SetKwRepeat": partial(_define, body=lambda t: _macro("KwRepeat", *t).body, texts=2, arity=0),
+    "\\SetKwBlock": partial(_define, body=lambda t: _macro("KwAlone", t[0]).body, texts=2, arity=0),
     "\\SetKwIF": _if_kin,
-    "\\SetKwSwitch": partial(_skip, arguments=9),
+    "\\SetKwSwitch": _switch_kin,
     CALL.strip(): call,
     "\\Call": call,
+    # What the keywords of a paper's own stand for.
+    "\\KwBlock": _block,
+    "\\KwBlockInLine": partial(_block, inline=True),
+    "\\KwAlone": _alone,
+    "\\KwAloneInLine": partial(_alone, inline=True),
+    "\\KwBoth": partial(_if_else, first=None, second=None),
+    "\\KwBothInLine": partial(_if_else, first=None, second=None, inline=True),
+    "\\KwRepeat": partial(_repeat, first=None, last=None),
 }

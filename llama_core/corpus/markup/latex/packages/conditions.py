@@ -1,15 +1,18 @@
 """Tests of ifthen, etoolbox, xstring and xparse: one of the two branches that follow is read.
 
-A test that cannot be decided (of a counter, a length, what a class sets) does not hold.
+A test that cannot be decided (of what a class sets) does not hold.
 """
 
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from llama_core.corpus.markup.latex.definitions import NO_VALUE, Definitions, Macro
+from llama_core.corpus.markup.latex.expansion.arguments import NO_VALUE, Macro
+from llama_core.corpus.markup.latex.expansion.comparisons import in_points
+from llama_core.corpus.markup.latex.expansion.definitions import Definitions
 
 _SIGNED = re.compile(r"([-+]?)(\d{1,9})")
+_VALUE = re.compile(r"\\(?:value|arabic)\{(\w+)\}")
 _COMPARED = re.compile(r"([^<>=]*)([<>=])([^<>=]*)")
 # xparse's tests, such as \IfValueTF: what each tests, and the branches that follow.
 _VALUES = {
@@ -23,29 +26,22 @@ Test = Callable[[Definitions], bool]
 
 def _text(reader: Definitions) -> str:
     """Return the characters of the next argument, with the macros in it expanded that have no arguments."""
-    return _joined(reader, reader.argument())
-
-
-def _joined(reader: Definitions, tokens: Sequence[str]) -> str:
-    """Return the characters of tokens, with the macros in them expanded once that have no arguments."""
-    pieces: list[str] = []
-    for token in tokens:
-        macro = reader.macros.get(token.rstrip()) if token[0] == "\\" else None
-        if macro and not macro.after:
-            body = [t for t in macro.body if isinstance(t, str)]
-            reader.pay(sum(map(len, body)))
-            pieces += body
-        else:
-            pieces.append(token)
-    return "".join(pieces).strip()
+    return reader.text_of(reader.argument())
 
 
 def _number(reader: Definitions, text: str | None = None) -> int | None:
-    found = _SIGNED.fullmatch((text if text is not None else _text(reader)).replace(" ", ""))
+    text = (text if text is not None else _text(reader)).replace(" ", "")
+    if (name := _VALUE.sub(r"\1", text)) in reader.counts:
+        return reader.counts[name]
+    found = _SIGNED.fullmatch(text)
     return int(found[0]) if found else None
 
 
-def _compare(a: int | None, sign: str, b: int | None) -> bool:
+def _length(reader: Definitions, text: str | None = None) -> float | None:
+    return in_points(text if text is not None else _text(reader))
+
+
+def _compare(a: float | None, sign: str, b: float | None) -> bool:
     if a is None or b is None:
         return False
     return {"<": a < b, ">": a > b, "=": a == b}.get(sign, False)
@@ -66,7 +62,7 @@ def _named(reader: Definitions) -> str:
 def _body(reader: Definitions, name: str) -> str | None:
     """Return the characters that a macro without arguments prints; None if there is none of the name."""
     macro = reader.macros.get(name)
-    if macro is None or macro.after:
+    if macro is None or macro.arguments:
         return None
     body = "".join(map(str, macro.body)).strip()
     reader.pay(len(body))
@@ -101,10 +97,12 @@ def _are_same(reader: Definitions, get: Callable[[Definitions], str]) -> bool:
     return a == b
 
 
-def _compares(reader: Definitions, sign: str = "") -> bool:
-    a = _number(reader)
+def _compares(
+    reader: Definitions, sign: str = "", get: Callable[[Definitions], float | None] = _number
+) -> bool:
+    a = get(reader)
     sign = sign or _text(reader)
-    return _compare(a, sign, _number(reader))
+    return _compare(a, sign, get(reader))
 
 
 def _is_odd(reader: Definitions) -> bool:
@@ -154,10 +152,10 @@ _TESTS: dict[str, Test] = {
     "\\ifnumgreater": partial(_compares, sign=">"),
     "\\ifnumless": partial(_compares, sign="<"),
     "\\ifnumodd": _is_odd,
-    "\\ifdimequal": _is_equal,
-    "\\ifdimcomp": partial(_undecided, operands=3),
-    "\\ifdimgreater": partial(_undecided, operands=2),
-    "\\ifdimless": partial(_undecided, operands=2),
+    "\\ifdimcomp": partial(_compares, get=_length),
+    "\\ifdimequal": partial(_compares, sign="=", get=_length),
+    "\\ifdimgreater": partial(_compares, sign=">", get=_length),
+    "\\ifdimless": partial(_compares, sign="<", get=_length),
     "\\ifinlist": partial(_undecided, operands=2),
     "\\ifinlistcs": partial(_undecided, operands=2),
     "\\ifltxcounter": partial(_undecided, operands=1),
@@ -262,11 +260,17 @@ def _holds(reader: Definitions, test: Sequence[str]) -> bool:
         "\\isundefined": lambda r: not _is_defined(r, _command(r)),
         "\\isnamedefined": lambda r: _is_defined(r, _named(r)),
         "\\isin": lambda r: _text(r) in _text(r),
+        "\\lengthtest": lambda r: _is_comparison(r, _text(r), _length),
     }.get(head)
     if read is None:
-        found = _COMPARED.fullmatch(_joined(reader, test))
-        return found is not None and _compare(_number(reader, found[1]), found[2], _number(reader, found[3]))
+        return _is_comparison(reader, reader.text_of(test), _number)
     return _of_tokens(reader, test[1:], read)
+
+
+def _is_comparison(reader: Definitions, text: str, get: Callable[[Definitions, str], float | None]) -> bool:
+    """Decide `1<2`."""
+    found = _COMPARED.fullmatch(text)
+    return found is not None and _compare(get(reader, found[1]), found[2], get(reader, found[3]))
 
 
 def _of_tokens(reader: Definitions, tokens: Sequence[str], read: Test) -> bool:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
-from llama_core.corpus.markup.latex.macros import Expander
+from llama_core.corpus.markup.latex.expansion.macros import Expander
 from llama_core.corpus.markup.latex.packages.acronyms import ACRONYMS
 from llama_core.corpus.markup.latex.packages.algorithms import KEYWORDS
 from llama_core.corpus.markup.latex.packages.changes import CHANGES
+from llama_core.corpus.markup.latex.packages.primitives import PRIMITIVES
 from llama_core.corpus.markup.latex.packages.quantities import QUANTITIES
-from llama_core.corpus.markup.latex.primitives import PRIMITIVES
+from llama_core.corpus.markup.latex.packages.steps import STEPS_OF_PAPERS
 
 # What is done for each command: operands are taken, and what it prints is put back.
 OBEYED: dict[str, Callable[[Expander], None]] = {
@@ -15,5 +16,6 @@ OBEYED: dict[str, Callable[[Expander], None]] = {
     **PRIMITIVES,
     **ACRONYMS,
     **KEYWORDS,
+    **STEPS_OF_PAPERS,
     **CHANGES,
 }

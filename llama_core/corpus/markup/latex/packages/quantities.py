@@ -4,14 +4,20 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from llama_core.corpus.markup.latex.definitions import Definitions
-from llama_core.corpus.markup.latex.packages.units import unit
+from llama_core.corpus.markup.latex.expansion.definitions import Definitions
+from llama_core.corpus.markup.latex.expansion.lexer import Verbatim, tokens
+from llama_core.corpus.markup.latex.packages.units import is_unit, unit
 
 _ROMAN = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII")
 _NO_SPACE = frozenset("°′″")  # signs that stand at their number
 _MAX_STEPS = 500  # tokens of a unit in which macros are expanded
-_EXPONENT = re.compile(r"(\d)\s*[eEdD]\s*\+?(-?\d+)")
-_SIGNS = re.compile(r"\+-|\\pm ?")
+_EXPONENT = re.compile(r"(?<=[\d).])\s*[eEdD]\s*\+?(-?\d+)")
+_POWER_ALONE = re.compile(r"^\s*([-+]?)[eEdD]\+?(-?\d+)")
+_SIGNS = re.compile(r"\s*(?:\+-|\\pm(?![A-Za-z]))\s*")
+_TIMES = re.compile(r"(?<=[\d)])\s*x\s*(?=[\d.])")
+_NO_ZERO = re.compile(r"(?<![\d.,])\.(?=\d)")
+# What makes a number a formula, after the signs that a number may have.
+_FORMULA = re.compile(r"\\[A-Za-z]|[_^{}]")
 
 
 def _unit_tokens(reader: Definitions) -> list[str]:
@@ -22,14 +28,20 @@ def _unit_tokens(reader: Definitions) -> list[str]:
     while waiting:
         token = waiting.pop()
         steps += 1
+        if token.rstrip() == "\\csname":
+            name = ""
+            while waiting and waiting[-1].rstrip() != "\\endcsname":
+                name += waiting.pop()
+            token = f"\\{name}"
+            del waiting[-1:]
         macro = reader.macros.get(token.rstrip()) if token[0] == "\\" and steps < _MAX_STEPS else None
-        if macro is None or macro.after:
+        if macro is None or macro.arguments:
             argument.append(token)
         else:
             waiting += [t for t in macro.body if isinstance(t, str)][::-1]
     reader.pay(steps)
     text = unit("".join(argument), argument, reader.units)
-    return [text] if text else []
+    return [Verbatim(text)] if text else []
 
 
 def _joined(value: Sequence[str], unit: Sequence[str], before: Sequence[str] = ()) -> list[str]:
@@ -44,9 +56,17 @@ def _joined(value: Sequence[str], unit: Sequence[str], before: Sequence[str] = (
 
 
 def _value(reader: Definitions) -> list[str]:
-    """Return a number as it is printed: `1.5e-3` is 1.5 × 10^-3."""
-    value = [_SIGNS.sub("±", t) if t[0] != "\\" or t.rstrip() == "\\pm" else t for t in reader.argument()]
-    return [_EXPONENT.sub(r"\1 × 10^\2", t) for t in value]
+    """Return a number as it is printed: `1.5e-3` is 1.5 × 10^-3. What is no plain number is a formula."""
+    argument = reader.argument()
+    text = _SIGNS.sub(" ± ", "".join(argument)).strip(" ~")
+    text = f"±{text[2:]}" if text.startswith("± ") else text
+    if "$" in text:
+        return argument
+    if _FORMULA.search(text):
+        return ["$", *tokens(text), "$"]
+    text = _TIMES.sub(" × ", _NO_ZERO.sub("0.", text))
+    text = _POWER_ALONE.sub(r"\g<1>10^\2", text)
+    return [_EXPONENT.sub(r" × 10^\1", text)] if text else []
 
 
 def _quantity(reader: Definitions) -> None:
@@ -59,9 +79,26 @@ def _quantity(reader: Definitions) -> None:
 
 def _unit(reader: Definitions) -> None:
     """Print siunitx's `\\unit[settings]{unit}`, or `\\unit[value]{unit}` of the package units."""
-    value = reader.option() or []
-    printed = _unit_tokens(reader)
-    reader.put_back(_joined(value, printed) if "=" not in "".join(value) else printed)
+    if "SIunits" in reader.packages:
+        _quantity(reader)
+        return
+    value = "".join(reader.option() or []).strip()
+    if value and "=" not in value:
+        reader.put_back(["{", *tokens(value), "}"])
+        reader.put_back(_joined(_value(reader), _unit_tokens(reader)))
+    else:
+        reader.put_back(_unit_tokens(reader))
+
+
+def free_unit(reader: Definitions, name: str) -> bool:
+    """Print units that stand in the text: `5~\\milli\\second`, with the package SIunits."""
+    if "SIunits" not in reader.packages or not is_unit(name):
+        return False
+    found = [name]
+    while is_unit(reader.peek().rstrip()):
+        found.append((reader.raw() or "").rstrip())
+    reader.put_back([Verbatim(unit("".join(found), found, reader.units))])
+    return True
 
 
 def _number(reader: Definitions) -> None:
@@ -76,17 +113,19 @@ def _range(reader: Definitions, has_unit: bool) -> None:
     reader.put_back(_joined(values, _unit_tokens(reader)) if has_unit else values)
 
 
-def _list(reader: Definitions, has_unit: bool, joint: str = ", ") -> None:
+def _list(reader: Definitions, has_unit: bool) -> None:
     """Print `\\SIlist{1;2}{\\metre}` or `\\numlist{1;2}`."""
     reader.option()
-    values = [t.replace(";", joint) for t in _value(reader)]
+    first, _, last = "".join(_value(reader)).rpartition(";")
+    joined = re.sub(r"\s*;\s*", ", ", first)
+    values = tokens(f"{joined} and {last.strip()}" if first else last)
     reader.put_back(_joined(values, _unit_tokens(reader)) if has_unit else values)
 
 
 def _product(reader: Definitions, has_unit: bool) -> None:
     """Print `\\qtyproduct{2 x 3}{\\metre}` or `\\numproduct{2 x 3}`."""
     reader.option()
-    values = [re.sub(r"\s*x\s*", " × ", t) for t in _value(reader)]
+    values = _value(reader)
     reader.put_back(_joined(values, _unit_tokens(reader)) if has_unit else values)
 
 
@@ -115,11 +154,19 @@ def _ion(reader: Definitions) -> None:
     reader.put_back([*element, " ", *stage])
 
 
+def _table_number(reader: Definitions) -> None:
+    """Print siunitx's number; in the classes of astronomers, it is that of a table, which we count."""
+    reader.option()
+    value = _value(reader)
+    reader.put_back(value if "siunitx" in reader.packages else [])
+
+
 # The function that replaces each command by what it prints.
 QUANTITIES: dict[str, Callable[[Definitions], None]] = {
     **dict.fromkeys(("\\si", "\\unit"), _unit),
     **dict.fromkeys(("\\SI", "\\qty", "\\complexqty"), _quantity),
-    **dict.fromkeys(("\\num", "\\tablenum", "\\complexnum"), _number),
+    **dict.fromkeys(("\\num", "\\complexnum"), _number),
+    "\\tablenum": _table_number,
     **dict.fromkeys(("\\SIrange", "\\qtyrange"), partial(_range, has_unit=True)),
     **dict.fromkeys(("\\SIlist", "\\qtylist"), partial(_list, has_unit=True)),
     "\\numrange": partial(_range, has_unit=False),

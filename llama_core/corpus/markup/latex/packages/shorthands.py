@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from llama_core.corpus.markup.latex.definitions import Definitions
+from llama_core.corpus.markup.latex.expansion.definitions import Definitions
 from llama_core.corpus.markup.latex.files import LANGUAGES
 
 _COMMON = {"-": "", "=": "-", "|": "", "/": "/"}
@@ -17,7 +17,8 @@ _DUTCH = _COMMON | {
     "y": "ĳ", "Y": "Ĳ", "`": "„", "'": "”",
 }  # fmt: skip
 _CYRILLIC = _COMMON | {"---": "—", "--*": "—", "--~": "—", "`": "„", "'": "“", "<": "«", ">": "»"}
-_QUOTED = {"de": _GERMAN, "nl": _DUTCH, "ru": _CYRILLIC, "uk": _CYRILLIC}
+_SPANISH = {"<": "«", ">": "»", "`": "“", "'": "”", "-": "", "=": "-"}
+_QUOTED = {"es": _SPANISH, "de": _GERMAN, "nl": _DUTCH, "ru": _CYRILLIC, "uk": _CYRILLIC}
 _PATTERNS = {
     language: re.compile('"(' + "|".join(map(re.escape, sorted(table, key=len, reverse=True))) + '|")')
     for language, table in _QUOTED.items()

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from llama_core.corpus.markup.latex.commands import FONTS, words
+
 _PREFIXES = """
 quecto=q ronto=r yocto=y zepto=z atto=a femto=f pico=p nano=n micro=µ milli=m centi=c deci=d deca=da deka=da
 hecto=h kilo=k mega=M giga=G tera=T peta=P exa=E zetta=Z yotta=Y ronna=R quetta=Q
@@ -21,8 +23,9 @@ parsec=pc lightyear=ly year=yr annum=a month=month week=wk jansky=Jy erg=erg gau
 poise=P stokes=St gal=Gal atmosphere=atm torr=Torr calorie=cal molar=M inch=in foot=ft yard=yd mile=mi
 pound=lb ounce=oz pixel=px byte=B bit=bit baud=Bd
 ppm=ppm ppb=ppb ppt=ppt ppmv=ppmv rpm=rpm dBm=dBm dBi=dBi psi=psi
+degC=°C degF=°F degreecelsius=°C
 celsiusdegree=°C fahrenheit=°F degreeFahrenheit=°F solarmass=M☉ solarradius=R☉ solarluminosity=L☉ msun=M☉
-Omega=Ω upOmega=Ω circ=° odot=⊙
+Omega=Ω upOmega=Ω circ=° odot=⊙ prime=′
 micron=µm um=µm kWh=kWh kwh=kWh eVperc=eV/c
 """
 # The units that siunitx has by a letter, with a prefix of one letter before them: \\pF and \\kHz.
@@ -40,29 +43,11 @@ _ABBREVIATED = {f"\\{name}": "Ω" if name == "ohm" else name for name in _SHORT.
 _POWERS = {"\\squared": "2", "\\cubed": "3"}
 _POWERS_AHEAD = {"\\square": "2", "\\cubic": "3"}
 # Commands of other kinds in the argument of a unit: fonts, and spaces.
-_SILENT = frozenset(
-    [
-        "\\mathrm",
-        "\\text",
-        "\\textrm",
-        "\\rm",
-        "\\unit",
-        "\\si",
-        "\\ensuremath",
-        "\\mathup",
-        "\\relax",
-        "\\highlight",
-        "\\,",
-        "\\:",
-        "\\;",
-        "\\!",
-        "\\cdot",
-        "\\times",
-        "\\left",
-        "\\right",
-    ]
+_SILENT = FONTS | words(
+    r"\mathrm \mathit \mathsf \mathup \unit \si \ensuremath \relax \highlight \, \: \; \! \cdot \times "
+    r"\left \right \usk"
 )
-_SPACES = frozenset(("\\,", "\\:", "\\;", "\\cdot", "\\times"))
+_SPACES = frozenset(("\\,", "\\:", "\\;", "\\cdot", "\\times", "\\usk"))
 
 
 def sign_of(name: str, own: Mapping[str, Sequence[str]]) -> str | None:
@@ -74,6 +59,17 @@ def sign_of(name: str, own: Mapping[str, Sequence[str]]) -> str | None:
     if len(name) > 2 and name[1] in _LETTERS and (sign := _ABBREVIATED.get("\\" + name[2:])) is not None:
         return ("µ" if name[1] == "u" else name[1]) + sign
     return None
+
+
+def is_unit(name: str) -> bool:
+    """Tell whether a command is one of those that units are written with."""
+    return bool(name) and (
+        name in PREFIXES
+        or name in UNITS
+        or name in _POWERS
+        or name in _POWERS_AHEAD
+        or name in ("\\per", "\\usk", "\\tothe")
+    )
 
 
 class _Part:
@@ -185,6 +181,8 @@ def _written(tokens: Sequence[str], own: Mapping[str, Sequence[str]]) -> str:
             text, joins = text.rstrip() + "/", True
         elif name in _POWERS:
             text += f"^{_POWERS[name]}"
+        elif name == "\\tothe":
+            text, joins = text + "^", True
         elif name in _POWERS_AHEAD:
             power = f"^{_POWERS_AHEAD[name]}"
         else:

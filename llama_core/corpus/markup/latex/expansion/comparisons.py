@@ -6,10 +6,10 @@ One of a register, of a box or of a mode is not decided. The syntax is in the Te
 import re
 from collections.abc import Callable
 
-from llama_core.corpus.markup.latex.definitions import Definitions
+from llama_core.corpus.markup.latex.expansion.counters import number
+from llama_core.corpus.markup.latex.expansion.definitions import Definitions
 
 _SIGN = re.compile(r"\s*([<=>])")
-_NUMBER = re.compile(r"\s*([-+]?)\s*(?:(\d{1,18})|\"([0-9A-F]{1,15})|'([0-7]{1,18}))\s?")
 _LENGTH = re.compile(r"\s*([-+]?)\s*(\d{1,9}(?:[.,]\d{0,9})?|[.,]\d{1,9})\s*(?:true\s*)?([a-z]{2})\s?")
 # Scaled points in each unit, as TeX has them.
 _UNITS = {
@@ -19,15 +19,17 @@ _UNITS = {
 _MAX_NAME = 100  # tokens of the name between \ifcsname and \endcsname
 
 
-def number(reader: Definitions) -> int | None:
-    """Take a number, and return it; None where a register or a character stands for it."""
-    reader.expand_ahead()
-    if reader.character_ahead() or not (found := reader.take(_NUMBER)):
-        reader.word_ahead()
+def in_points(text: str) -> float | None:
+    """Return a length in scaled points; None where it is not one of a fixed unit."""
+    found = _LENGTH.fullmatch(text)
+    return _scaled(found) if found else None
+
+
+def _scaled(found: re.Match[str]) -> float | None:
+    if found[3] not in _UNITS:
         return None
-    sign, decimal, hexadecimal, octal = found.groups()
-    value = int(decimal) if decimal else int(hexadecimal, 16) if hexadecimal else int(octal, 8)
-    return -value if sign == "-" else value
+    value = float(found[2].replace(",", ".")) * _UNITS[found[3]]
+    return -value if found[1] == "-" else value
 
 
 def _length(reader: Definitions) -> float | None:
@@ -37,8 +39,7 @@ def _length(reader: Definitions) -> float | None:
     if not found or found[3] not in _UNITS:
         reader.word_ahead()
         return None
-    value = float(found[2].replace(",", ".")) * _UNITS[found[3]]
-    return -value if found[1] == "-" else value
+    return _scaled(found)
 
 
 def _compared(reader: Definitions, operand: Callable[[Definitions], float | None]) -> bool:

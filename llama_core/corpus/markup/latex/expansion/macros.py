@@ -9,17 +9,21 @@ import posixpath
 from collections.abc import Callable, Collection, Mapping
 
 from llama_core.corpus.markup.latex.commands import BOXES, words
-from llama_core.corpus.markup.latex.comparisons import COMPARISONS, number
-from llama_core.corpus.markup.latex.definitions import Definitions, Frozen, Macro, fill
-from llama_core.corpus.markup.latex.files import BundleFiles, language_of
-from llama_core.corpus.markup.latex.lexer import COMMENTS, Lexer
+from llama_core.corpus.markup.latex.expansion import counters
+from llama_core.corpus.markup.latex.expansion.arguments import Macro, fill
+from llama_core.corpus.markup.latex.expansion.branches import IFS, Branches
+from llama_core.corpus.markup.latex.expansion.definitions import Frozen
+from llama_core.corpus.markup.latex.expansion.lexer import COMMENTS, Lexer, Verbatim
+from llama_core.corpus.markup.latex.files import BundleFiles, shorthands_of
 from llama_core.corpus.markup.latex.packages.acronym_list import Acronyms
 from llama_core.corpus.markup.latex.packages.conditions import CONDITIONS
+from llama_core.corpus.markup.latex.packages.internals import INTERNALS
+from llama_core.corpus.markup.latex.packages.preludes import PRELUDES
+from llama_core.corpus.markup.latex.packages.primitives import register
 from llama_core.corpus.markup.latex.packages.shorthands import SWITCHES, Shorthands
-from llama_core.corpus.markup.latex.primitives import register
 
 # The commands that are obeyed here (`_OBEYED`), by kind. Prefixes are left out.
-_PREFIXES = words("\\long \\global \\outer \\protected \\relax \\expandafter \\noexpand \\protect")
+_PREFIXES = words("\\long \\global \\outer \\protected \\relax \\noexpand \\protect \\immediate")
 _DEFINES = words("\\def \\gdef \\edef \\xdef")
 _AMS_DEFINES = words("\\define \\redefine")
 _COMMANDS = words(
@@ -27,8 +31,13 @@ _COMMANDS = words(
     "\\algnewcommand \\algrenewcommand"
 )
 _DOCUMENT_COMMANDS = words(
-    "\\NewDocumentCommand \\RenewDocumentCommand \\ProvideDocumentCommand \\DeclareDocumentCommand"
+    "\\NewDocumentCommand \\RenewDocumentCommand \\ProvideDocumentCommand \\DeclareDocumentCommand "
+    "\\NewExpandableDocumentCommand \\DeclareExpandableDocumentCommand"
 )
+_DOCUMENT_ENVIRONMENTS = words(
+    "\\NewDocumentEnvironment \\RenewDocumentEnvironment \\DeclareDocumentEnvironment"
+)
+_DELIMITERS = words("\\DeclarePairedDelimiter \\DeclarePairedDelimiterX \\DeclarePairedDelimiterXPP")
 _REGISTERS = words(
     "\\newcount \\newdimen \\newskip \\newtoks \\newbox \\newmuskip \\newread \\newwrite \\newfam"
 )
@@ -37,34 +46,39 @@ _IMPORTS = words("\\import \\subimport \\inputfrom \\includefrom \\subincludefro
 # Formats whose commands the renderer knows: a file of a bundle that defines them is not read.
 _FORMATS = words("harvmac lanlmac phyzzx phyzzx.plus amstex amsppt")
 _PACKAGES = words("\\usepackage \\RequirePackage")
-_CONDITIONS = words(
-    "\\if \\ifcat \\ifnum \\ifdim \\ifodd \\ifvmode \\ifhmode \\ifmmode \\ifinner \\ifvoid \\ifhbox \\ifvbox "
-    "\\ifx \\ifeof \\iftrue \\iffalse \\ifcase \\ifdefined \\ifcsname \\ifpdf \\ifxetex \\ifluatex "
-    "\\if@twocolumn \\if@compatibility"
-)
+# What is left out up to the end that belongs to it: code, and what only TeX can repeat.
+_SKIPPED = {"loop": "\\repeat", "ExplSyntaxOn": "\\ExplSyntaxOff", "DIFdelbegin": "\\DIFdelend",
+            "DIFdelbeginFL": "\\DIFdelendFL", "CodeBefore": "\\Body"}  # fmt: skip
+_PRINTS = words("\\the \\number \\romannumeral")
+_MAX_AFTER = 50  # of \expandafter in a row
 _MAX_COMMENTS = 50  # environments that are left out
 
 
-class Expander(Definitions):
+class Expander(Branches):
     """The tokens of a paper, with its inputs in their places and its macros expanded.
 
     `files`: text by path. `main`: where the paper begins. `known`: control words whose meaning a paper cannot
     change. The reader of a formula sets `math` while it reads. Raises MacroBomb.
     """
 
-    def __init__(self, files: Mapping[str, str], main: str, known: Collection[str] = (), plain: bool = False):
-        super().__init__(sum(map(len, files.values())), known)
+    def __init__(
+        self,
+        files: Mapping[str, str],
+        main: str,
+        known: Collection[str] = (),
+        plain: bool = False,
+        is_careful: bool = False,
+    ):
+        super().__init__(sum(map(len, files.values())), known, is_careful)
         self.plain = plain  # not LaTeX
         self.files = BundleFiles(files)
         self.used: dict[str, None] = {}  # the paths that were read, in order
         self.missing: list[str] = []
-        self.math = False
         self.acronyms = Acronyms.of(files)
-        self.shorthands = Shorthands(language_of(files[main]))
+        self.shorthands = Shorthands(shorthands_of(files[main]))
         self._registers: set[str] = set()
         self._comments = set(COMMENTS)
-        self._setters: dict[str, tuple[str, bool]] = {}  # what \nametrue and \namefalse set
-        self._branches = 0  # open conditionals whose branch is being read
+        self._published: set[str] = set()  # the files that are packages
         self._main = main
         self._document = 0  # the number of files that were open where the document began
         self._open_file(main)
@@ -77,8 +91,8 @@ class Expander(Definitions):
             if type(token) is not str:
                 return str(token) if type(token) is Frozen else token
             name = token.rstrip()
-            if name in self.macros:
-                self._expand(self.macros[name])
+            if (macro := self.macros.get(name)) and (not macro.inner or self._is_expandable(macro)):
+                self._expand(macro)
             elif name[-1] == "}" and (name.startswith(("\\begin{", "\\end{"))):
                 if not (self._expand_environment(name) or self._is_inner(name) or self._obey(name)):
                     return token
@@ -90,25 +104,45 @@ class Expander(Definitions):
 
     def expand_ahead(self) -> None:
         """Expand the macros that come next, where a number or a length is read."""
-        while (name := self.peek().rstrip()) in self.macros and name[:1] == "\\":
+        while (macro := self.macros.get(name := self.peek().rstrip())) and name[:1] == "\\":
+            if macro.inner and not self._is_expandable(macro):
+                return
             self.raw()
-            self._expand(self.macros[name])
+            self._expand(macro)
+
+    def _is_expandable(self, macro: Macro) -> bool:
+        """Tell whether all commands with `@` in the body of a macro are known."""
+        return all(
+            name in self.macros or name in _OBEYED or name in self.flags or name in self.counts
+            for name in macro.inner
+        )
 
     def _expand(self, macro: Macro) -> None:
-        arguments: list[list[str]] = []
         if macro.before and self.until(macro.before) is None:
             return
-        for i, end in enumerate(macro.after):
-            if i < len(macro.options) and (default := macro.options[i]) is not None:
-                found = self.option()
-                arguments.append(default if found is None else found)
-            elif end == "*":
-                arguments.append(["*"] if self.star() else [])
-            elif end:
-                arguments.append(self.until(end) or [])
-            else:
-                arguments.append(self.argument())
+        arguments: list[list[str]] = []
+        for argument in macro.arguments:
+            arguments.append(argument.read(self, arguments))
         self.put_back(fill(macro.body, arguments))
+
+    def _expand_after(self) -> None:
+        """Obey `\\expandafter`: the second of the tokens that follow is expanded once, before the first."""
+        first: list[str] = []
+        for _ in range(_MAX_AFTER):
+            if (token := self.raw()) is None:
+                break
+            first.append(token)
+            name = self.peek().rstrip()
+            if name != "\\expandafter":
+                if (macro := self.macros.get(name)) and (not macro.inner or self._is_expandable(macro)):
+                    self.raw()
+                    self._expand(macro)
+                elif name in ("\\csname", "\\fi", "\\else"):
+                    self.raw()
+                    self._obey(name)
+                break
+            self.raw()
+        self.put_back(first)
 
     def _expand_environment(self, name: str) -> bool:
         kind, _, environment = name[1:-1].partition("{")
@@ -143,8 +177,13 @@ class Expander(Definitions):
         elif name in self._setters:
             flag, value = self._setters[name]
             self.flags[flag] = value
+        elif name in self.counts:
+            counters.assign(self, name)
         elif name in self._registers:
             self.length(name)
+        elif name in _PRINTS and (count := self.peek().rstrip()) in self.counts:
+            self.raw()
+            self.put_back([counters.printed(self.counts[count], name[1:].removesuffix("numeral"))])
         elif name in BOXES and not self.math:
             self.box_size()
         elif name in ("\\begin", "\\end") and self.peek() == "{":
@@ -153,24 +192,23 @@ class Expander(Definitions):
             return False
         return True
 
-    def _new_register(self) -> None:
+    def _new_register(self, kind: str) -> None:
         if register := self._name():
-            self._registers.add(register)
             self.macros.pop(register, None)
+            if kind == "\\newcount":
+                self.counts[register] = 0
+            else:
+                self._registers.add(register)
 
     def _advance(self, name: str) -> None:
+        if name == "\\advance" and (count := self.peek().rstrip()) in self.counts:
+            self.raw()
+            counters.advance(self, count)
+            return
         self.word_ahead()
         if (token := self.solid()) is not None:
             self.put_back([token.removeprefix("by") if type(token) is str else token])
         self.length(name)
-
-    def box_size(self) -> None:
-        """Leave out the size of a box: `\\hbox to 3cm{...}`."""
-        for word in ("to", "spread"):
-            if type(token := self.peek()) is str and token.lstrip().startswith(word):
-                self.raw()
-                self.put_back([token.lstrip().removeprefix(word)])
-                self.length("\\hskip")
 
     def _ams_define(self) -> None:
         if self.plain and self.peek()[:1] == "\\":
@@ -183,30 +221,12 @@ class Expander(Definitions):
         self._let()
 
     def _csname(self) -> None:
-        letters = self.until("\\endcsname")
-        self.put_back(["\\" + "".join(letters).strip()] if letters and len(letters) == 1 else [])
+        name = self.text_of(self.until("\\endcsname") or [])
+        self.put_back(["\\" + name] if name and "\\" not in name else [])
 
-    def _choose_form(self) -> None:
-        """Read \\mathchoice: of its four forms the one for text, without boxes and the formulas in them."""
-        forms = [self.argument() for _ in range(4)]
-        before = self.waiting
-        self.put_back(forms[1])
-        form: list[str] = []
-        while self.waiting > before and (token := self.raw()) is not None:
-            name = token.rstrip()
-            if name == "\\raisebox" and self.group_ahead():
-                self.argument()
-                self.option()
-                self.option()
-                self.put_back(self.argument() if self.group_ahead() else [])
-            elif name in ("\\raise", "\\lower", "\\kern", "\\mkern"):
-                self.length(name)
-            elif name in BOXES or name in ("\\mbox", "\\vcenter"):
-                self.box_size()
-                self.put_back(self.argument() if self.group_ahead() else [])
-            elif name not in ("\\textstyle", "$"):
-                form.append(token)
-        self.put_back(form)
+    def _string(self) -> None:
+        token = self.raw()
+        self.put_back([Verbatim(token.rstrip())] if token else [])
 
     def _category(self) -> None:
         """Obey ``\\catcode`\\@=11``, which makes `@` a letter, and its like; others are left out."""
@@ -226,14 +246,15 @@ class Expander(Definitions):
     def _input(self, kind: str) -> None:
         token = self.solid()
         if token == "{":
-            name = "".join(self._group(long=False)).strip()
+            name = self.text_of(self._group(long=False))
         else:  # plain TeX's form: the name ends at the next space
-            name, space, rest = (token or "").partition(" ")
-            self.put_back([space + rest])
-            while (token := self.peek()) and not space and token[0] in "_^&~#":
+            self.put_back([token or ""])
+            self.expand_ahead()
+            name = space = ""
+            while not space and (token := self.peek()) and token[0] not in "\\{}$\n":
                 self.raw()
-                more, space, rest = (self.raw() or "").partition(" ")
-                name += token + more
+                more, space, rest = token.partition(" ")
+                name += more
                 self.put_back([space + rest])
         if kind == "\\InputIfFileExists":
             yes, no = self.argument(), self.argument()
@@ -263,8 +284,16 @@ class Expander(Definitions):
             text += "\n"  # as TeX ends each line
         if self.open(Lexer(text, path, self._comments), len(text)):
             self.used[path] = None
+            if "\\ProvidesPackage" in text:
+                self._published.add(path)
+
+    def is_published(self, path: str) -> bool:
+        return path in self._published or super().is_published(path)
 
     def _open_style(self, name: str) -> None:
+        if prelude := PRELUDES.get(name):
+            self.open(Lexer(prelude, f"{name}.sty"), len(prelude))
+            return
         found = self._find(name + ".sty") if name else None
         if found and found not in self.used:
             self._open_file(found)
@@ -303,83 +332,40 @@ class Expander(Definitions):
 
     # --- conditionals
 
-    def _new_if(self) -> None:
-        name = self._name()
-        if name.startswith("\\if"):
-            self.flags[name] = False
-            self._setters["\\" + name[3:] + "true"] = (name, True)
-            self._setters["\\" + name[3:] + "false"] = (name, False)
-
-    def _condition(self, name: str) -> None:
-        if name in self.flags:
-            holds = self.flags[name]
-        elif decide := COMPARISONS.get(name):
-            holds = decide(self)
-        else:
-            holds = name == "\\iftrue" or (name == "\\ifmmode" and self.math)
-        if holds:
-            self._branches += 1
-        else:
-            self._skip_branch(to_else=True)
-
-    def _else(self) -> None:
-        if self._branches:
-            self._branches -= 1
-            self._skip_branch(to_else=False)
-
-    def _fi(self) -> None:
-        self._branches = max(0, self._branches - 1)
-
     def _if_file(self) -> None:
         name, yes, no = self.word(), self.argument(), self.argument()
         self.put_back(yes if self._find(name) else no)
 
-    def _case(self) -> None:
-        """Read the branch of a number: `\\ifcase 1 none\\or one\\else more\\fi`."""
-        if (case := number(self)) != 0:
-            self._skip_branch(to_else=True, cases=max(0, case or 0))
-        else:
-            self._branches += 1
 
-    def _skip_branch(self, to_else: bool, cases: int = 0) -> None:
-        """Skip to the \\fi of a conditional, its \\else or one of its \\or (`cases`: which), in this file."""
-        depth, frames = 0, len(self._frames)
-        while (token := self.raw()) is not None:
-            if len(self._frames) < frames:
-                self.put_back([token])
-                return
-            if token[0] != "\\":
-                continue
-            name = token.rstrip()
-            if name == "\\fi":
-                if depth == 0:
-                    return
-                depth -= 1
-            elif depth == 0 and name in ("\\else", "\\or"):
-                cases -= name == "\\or"
-                if to_else and (name == "\\else" or cases == 0):
-                    self._branches += 1
-                    return
-            elif name.startswith("\\if") and name not in CONDITIONS:
-                depth += name in self.flags or name in _CONDITIONS or name.startswith("\\if@")
+def _skips(end: str) -> Callable[[Expander, str], None]:
+    """Return what leaves out all up to a control word."""
+
+    def skip(expander: Expander, name: str) -> None:
+        expander.skip(end)
+
+    return skip
 
 
 # What is done for each command that TeX obeys while it reads.
 _OBEYED: dict[str, Callable[[Expander, str], None]] = {
     **dict.fromkeys(_PREFIXES, lambda e, name: None),
-    **dict.fromkeys(_DEFINES, lambda e, name: e._define()),
+    **dict.fromkeys(_DEFINES, lambda e, name: e._define(expand=name in ("\\edef", "\\xdef"))),
     **dict.fromkeys(_COMMANDS, lambda e, name: e._new_command(name)),
     **dict.fromkeys(_DOCUMENT_COMMANDS, lambda e, name: e._new_document_command()),
+    **dict.fromkeys(_DOCUMENT_ENVIRONMENTS, lambda e, name: e._new_document_environment()),
+    **dict.fromkeys(_DELIMITERS, lambda e, name: e._new_delimiter(name)),
     **dict.fromkeys(_INPUTS, lambda e, name: e._input(name)),
     **dict.fromkeys(_IMPORTS, lambda e, name: e._import()),
     **dict.fromkeys(_PACKAGES, lambda e, name: e._packages()),
     **dict.fromkeys(words("\\documentclass \\documentstyle"), lambda e, name: e._class()),
-    **dict.fromkeys(_CONDITIONS, lambda e, name: e._condition(name)),
-    **dict.fromkeys(_REGISTERS, lambda e, name: e._new_register()),
+    **dict.fromkeys(IFS, lambda e, name: e._condition(name)),
+    **dict.fromkeys(_REGISTERS, lambda e, name: e._new_register(name)),
     **dict.fromkeys(words("\\advance \\multiply \\divide"), lambda e, name: e._advance(name)),
     **dict.fromkeys(words("\\newenvironment \\renewenvironment"), lambda e, name: e._new_environment()),
     **dict.fromkeys(words("\\else \\or"), lambda e, name: e._else()),
     **CONDITIONS,
+    **INTERNALS,
+    **counters.COUNTERS,
     **dict.fromkeys(SWITCHES, lambda e, name: SWITCHES[name](e, e.shorthands)),
     "\\IfFileExists": lambda e, name: e._if_file(),
     **dict.fromkeys(_AMS_DEFINES, lambda e, name: e._ams_define()),
@@ -393,7 +379,10 @@ _OBEYED: dict[str, Callable[[Expander, str], None]] = {
     "\\makeatother": lambda e, name: e.lexer.at_is_letter(False),
     "\\excludecomment": lambda e, name: e._exclude(),
     "\\endinput": lambda e, name: e.lexer.stop(),
+    "\\expandafter": lambda e, name: e._expand_after(),
+    "\\unless": lambda e, name: e._unless(),
+    "\\string": lambda e, name: e._string(),
+    **{f"\\{name}": _skips(end) for name, end in _SKIPPED.items()},
     "\\csname": lambda e, name: e._csname(),
-    "\\mathchoice": lambda e, name: e._choose_form(),
     "\\catcode": lambda e, name: e._category(),
 }

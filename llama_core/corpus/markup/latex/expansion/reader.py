@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 from llama_core.corpus.markup.latex.commands import TAKES_NUMBER, TAKES_WORD, words
-from llama_core.corpus.markup.latex.lexer import PAR, Lexer
+from llama_core.corpus.markup.latex.expansion.lexer import PAR, Lexer
 
 # A length or a number as plain TeX writes it: a sign, a number and a unit, any of which may be left out.
 _DIMENSION = re.compile(
@@ -39,6 +39,7 @@ class TokenReader:
 
     def __init__(self, chars: int):
         self._frames: list[tuple[Lexer, list[str]]] = []  # open files; what was put back, the next token last
+        self._absent: set[str] = set()  # what `skip` has not found
         self.boxes: dict[str, list[str]] = {}  # what \\setbox has put into a register
         self._left = _BUDGET + _BUDGET_PER_CHAR * chars
 
@@ -190,11 +191,15 @@ class TokenReader:
     def until(self, closing: str) -> list[str] | None:
         """Return the tokens up to `closing` (characters, or a control word), which is taken too.
 
-        Return None, and take nothing, if the paragraph or the group ends before.
+        Return None, and take nothing, if the paragraph or the group ends before. A blank line is a `\\par`.
         """
         found: list[str] = []
         depth = 0
-        while (token := self.raw()) is not None and token != PAR:
+        while (token := self.raw()) is not None:
+            if token == PAR:
+                if closing == "\\par":
+                    return found
+                break
             if token == "{":
                 depth += 1
             elif token == "}":
@@ -215,14 +220,20 @@ class TokenReader:
         return None
 
     def skip(self, closing: str) -> bool:
-        """Leave out the tokens up to a control word of this file. False if it does not come, and all stay."""
+        """Leave out the tokens up to a control word of this file. False if it does not come, and all stay.
+
+        One that has not come once is not looked for again.
+        """
         found: list[str] = []
         frames = len(self._frames)
-        while (token := self.raw()) is not None and len(self._frames) >= frames:
+        while closing not in self._absent and (token := self.raw()) is not None:
+            found.append(token)
+            if len(self._frames) < frames:
+                break
             if token.rstrip() == closing:
                 return True
-            found.append(token)
-        self.put_back([*found, token or ""])
+        self._absent.add(closing)
+        self.put_back(found)
         return False
 
     def rest_of_paragraph(self) -> list[str]:
@@ -242,10 +253,14 @@ class TokenReader:
 
     def star(self) -> bool:
         """Take a star, if one comes next, and tell whether it did."""
+        return self.mark("*")
+
+    def mark(self, character: str) -> bool:
+        """Take a character, if it comes next, and tell whether it did."""
         token = self.raw()
         if token is None:
             return False
-        if type(token) is str and token.startswith("*"):
+        if type(token) is str and token.startswith(character):
             self.put_back([token[1:]])
             return True
         self.unread(token)
@@ -329,3 +344,11 @@ class TokenReader:
             if followed:
                 self.word_ahead()  # `2\baselineskip`
         return True
+
+    def box_size(self) -> None:
+        """Leave out the size of a box: `\\hbox to 3cm{...}`."""
+        for word in ("to", "spread"):
+            if type(token := self.peek()) is str and token.lstrip().startswith(word):
+                self.raw()
+                self.put_back([token.lstrip().removeprefix(word)])
+                self.length("\\hskip")

@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable
 
 from llama_core.corpus.markup.latex.commands import BOXES, words
-from llama_core.corpus.markup.latex.lexer import Verbatim
-from llama_core.corpus.markup.latex.reader import TokenReader
+from llama_core.corpus.markup.latex.expansion.lexer import Verbatim
+from llama_core.corpus.markup.latex.expansion.reader import TokenReader
 
 # What begins an operand: a side of a rule, the file and the size of a font, a register, a character's code.
 _SIDE = re.compile(r"\s*(?:height|depth|width)(?![a-z])")
@@ -137,6 +137,19 @@ def _character(tokens: TokenReader) -> None:
         tokens.put_back([Verbatim(chr(code))] if 32 < code < 127 else [])
 
 
+def _columns(tokens: TokenReader) -> None:
+    """Leave out how many columns there are: `\\settabs 3\\columns`."""
+    tokens.take(_INDEX)
+    tokens.word_ahead()
+
+
+def _insert(tokens: TokenReader) -> None:
+    """Leave out what is put elsewhere on the page: `\\insert\\footins{...}`."""
+    _name(tokens)
+    if tokens.peek() == "{":
+        tokens.argument()
+
+
 # The function that takes the operands of each command.
 PRIMITIVES: dict[str, Callable[[TokenReader], None]] = {
     **dict.fromkeys(words("\\hrule \\vrule"), _rule),
@@ -145,7 +158,7 @@ PRIMITIVES: dict[str, Callable[[TokenReader], None]] = {
     **dict.fromkeys(words("\\fontdimen \\hyphenchar \\skewchar \\fontcharwd"), _font_dimension),
     **dict.fromkeys(words("\\write \\openout \\openin \\closeout \\closein \\read"), _stream),
     **dict.fromkeys(words("\\mathaccent \\delimiter \\radical \\mathchar"), _code_alone),
-    **dict.fromkeys(words("\\count \\dimen \\skip \\muskip \\toks"), register),
+    **dict.fromkeys(words("\\count \\dimen \\skip \\muskip \\toks \\wd \\ht \\dp"), register),
     **dict.fromkeys(words("\\textfont \\scriptfont \\scriptscriptfont"), register),
     **dict.fromkeys(words("\\box \\unhbox \\unvbox"), _box),
     **dict.fromkeys(words("\\copy \\unhcopy \\unvcopy"), _copy),
@@ -157,6 +170,9 @@ PRIMITIVES: dict[str, Callable[[TokenReader], None]] = {
         _assigned,
     ),
     **dict.fromkeys(words("\\multispan \\magstep \\fam"), _number),
+    "\\settabs": _columns,
+    "\\insert": _insert,
+    **dict.fromkeys(words("\\showbox \\showlists"), _number),
     "\\setbox": _set_box,
     "\\font": _font,
     "\\char": _character,

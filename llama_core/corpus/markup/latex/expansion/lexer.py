@@ -37,7 +37,8 @@ _VERB_BODY = re.compile(
 )
 _URL = frozenset(("\\url", "\\path", "\\nolinkurl", "\\href"))
 _HREF_OPTION = re.compile(r"[ \t]*+\[[^][{}\n]{0,300}\](?=\s*+\{)")
-_URL_BODY = re.compile(r"[ \t]*+\{((?:[^{}\\\n]|\\[%_#&~{}])*+)\}")
+_URL_BODY = re.compile(r"[ \t]*+\{((?:[^{}\\\n]|\\[%_#&~{}]|\{[^{}\\\n]*+\})*+)\}")
+_URL_BETWEEN = re.compile(r"([|!+])((?:(?!\1)[^\s\\{}])++)\1")  # as \verb has it
 _ESCAPED = re.compile(r"\\(.)")
 # Environments that are printed as they are.
 _BLOCKS = words(
@@ -128,7 +129,10 @@ class Lexer:
                 return ""
             if not re.search(r"#[1-9]", body[1]):  # else it is the body of a macro
                 self._at = body.end()
-                return Verbatim(_ESCAPED.sub(r"\1", body[1]) or " ")
+                return Verbatim(_ESCAPED.sub(r"\1", body[1]).replace("{}", "") or " ")
+        elif word in _URL and word != "\\href" and (body := _URL_BETWEEN.match(self._text, self._at)):
+            self._at = body.end()
+            return Verbatim(body[2])
         elif token == "\\":
             return ""  # the last character of the file
         return token
