@@ -27,7 +27,6 @@ from llama_core.store import Store, Writer
 from llama_core.train import checkpoint
 from llama_core.train import run as train
 
-
 STAY = 0.4  # seconds
 
 
