@@ -98,8 +98,8 @@ def train(
         seen = cfg.tokens_before(n + 1)
         # No update may have been made since the start, and what is no number cannot be read again.
         loss = metrics.loss if math.isfinite(metrics.loss) else progress.loss
-        told = {"usual": guard.usual(), "skipped": metrics.skipped}
-        return replace(progress, step=n, tokens=seen, loss=loss, **told)
+        now = replace(progress, step=n, tokens=seen, loss=loss)
+        return replace(now, usual=guard.usual(), skipped=metrics.skipped)
 
     watchdog.beat(0)
     progress = checkpoint.load(step, model, optimizer, world)

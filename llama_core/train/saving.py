@@ -218,7 +218,7 @@ class Saver:
         short = left is not None and need > MOST_OF_MEMORY * left
         if not self._world.sum(short)[0]:
             return True
-        for rank, (is_short, needed, there) in enumerate(self._world.gather((short, need, left))):
+        for rank, (is_short, needed, there) in enumerate(self._world.gather((short, need, left or 0))):
             if is_short:
                 log.warning(
                     "saves stop the training: the machine of rank %d has %.1f GB of memory left, and copies "

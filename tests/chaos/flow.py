@@ -104,7 +104,7 @@ def stay_at_moments(folder: Path) -> None:
         delete(self, names)
 
     Writer.write, Store.delete = staying_write, staying_delete  # type: ignore[method-assign]
-    checkpoint.commit = staying_commit
+    checkpoint.commit = staying_commit  # type: ignore[assignment]
 
 
 def main(url: str, processes: str, folder: str) -> None:

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -54,6 +53,7 @@ class Metrics:
         self._record = Record(step, at.record)
         self._open: dict[str, Any] = {}  # the record of the newest step that was read
         self._next: dict[str, Any] = {}  # what the record after it has besides
+        self._ended = 0.0  # the time of day at which the newest of them ended
         self._seconds: float | None = None  # that a step takes, smoothed
         self._fetches = 0
         self._settled = True
@@ -184,6 +184,8 @@ class Metrics:
         """Return what is told of one step, by the names that MLflow shows."""
         cfg, n, laps = self._cfg, figures.step, figures.laps.seconds()
         seconds = sum(laps.values())
+        began = figures.laps.began
+        self._ended = (self._ended if began is None else began) + seconds
         before = seconds if self._seconds is None else self._seconds
         self._seconds = SMOOTHING * before + (1 - SMOOTHING) * seconds
         batch, seen = cfg.tokens_at(n), cfg.tokens_before(n + 1)
@@ -210,7 +212,7 @@ class Metrics:
             "joules": round(figures.joules, 3) if self._energy.knows else None,
             "page_fetches_per_sequence": round(figures.fetches / sequences, 6),
             "eta_s": round(left * self._seconds, 1),
-            "time": round(time.time(), 3),
+            "time": round(self._ended, 3),
         }
 
 
