@@ -104,15 +104,16 @@ def train(
     watchdog.beat(0)
     progress = checkpoint.load(step, model, optimizer, world)
     watchdog.beat(0)
-    began, before = first_begun(step) if world.rank == 0 else (0.0, False)
+    again = progress is not None
     if progress is None:
         progress = begun()
     elif progress.data != data.fingerprint:
         raise InputError(f"{step.folder.url} was trained on other data: delete it to start anew")
     elif world.rank == 0:
         log.info("resuming after step %d of %d, on %d processes", progress.step, cfg.steps, world.size)
+    began, before = first_begun(step) if world.rank == 0 else (0.0, False)
     metrics, guard = watching(progress)
-    if why := os.environ.pop(INTERRUPTED, "started again" if before else ""):
+    if why := os.environ.pop(INTERRUPTED, "started again" if again or before else ""):
         metrics.add_to_next({INTERRUPTION: why})
     steps = Steps(progress.step, cfg.steps)
     validation = Validation(heldout, model, recipe, bos_id)

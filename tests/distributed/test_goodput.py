@@ -6,7 +6,7 @@ import time
 import programs
 import pytest
 
-from llama_core.train.metrics.goodput import goodput, seconds_of
+from llama_core.train.metrics.goodput import MARK, goodput, seconds_of
 
 KILLED = """
 import os, signal, sys
@@ -29,9 +29,10 @@ def test_it_counts_from_the_first_step_of_the_first_attempt(training) -> None:
         killed = programs.run("-c", KILLED.format(at=at, url=run.publish()))
         assert killed.returncode == -signal.SIGKILL, killed.stdout
         time.sleep(1.0)
+    began = run.step.folder.read_json(MARK)
     run.run()
     records = run.records()
-    began = run.step.folder.read_json("began.json")
+    assert not run.step.folder.exists(MARK), "a finished step has only what it counts"
     effective = sum(seconds_of(record) for record in records)
     found = goodput(records)
     assert found.wall == pytest.approx(records[-1]["time"] - began, abs=0.01)

@@ -30,8 +30,12 @@ sys.exit(main({run.publish(2)!r}))
     done = programs.run("-c", script, ranks=2, timeout=60)
     assert done.returncode == program.HUNG, done.stdout
     assert "rank 0 comes no further in step 1" in done.stdout
-    [name] = watchdog.folder_of(run.step.root, run.step.name).list()
-    assert name.endswith(".rank0.txt"), "the other one could not write"
+    stuck = watchdog.folder_of(run.step.root, run.step.name)
+    names = sorted(stuck.list())
+    written = [name.partition(".")[2] for name in names]
+    assert written == ["rank0.gloo.json", "rank0.txt"], "the other one could not write"
+    recorded = stuck.read_json(names[0])
+    assert recorded["entries"][-1]["profiling_name"].startswith("gloo:"), "the message that it waits in"
     # The save after step 10 may still have been on its way.
     assert re.search(r"resuming after step (5|10) of 20", run.run(2))
     assert end_of(run) == end_of(undisturbed)
@@ -55,9 +59,10 @@ sys.exit(main({run.publish(2)!r}))
     done = programs.run("-c", script, ranks=2, timeout=60)
     assert done.returncode == program.HUNG, done.stdout
     stuck = watchdog.folder_of(run.step.root, run.step.name)
-    of_rank = {re.search(r"rank(\d)", name)[1]: stuck.read(name).decode() for name in stuck.list()}  # type: ignore[index]
-    assert of_rank  # once one of them has ended, nobody waits for the other
-    assert all(("blocked_read" in told) == (rank == "1") for rank, told in of_rank.items()), done.stdout
+    texts = [name for name in stuck.list() if name.endswith(".txt")]
+    of_rank = {name.split(".")[-2]: stuck.read(name).decode() for name in texts}
+    assert of_rank.keys() == {"rank0", "rank1"}, done.stdout
+    assert all(("blocked_read" in told) == (rank == "rank1") for rank, told in of_rank.items()), done.stdout
     assert re.search(r"resuming after step (5|10) of 20", run.run(2))
 
 

@@ -14,7 +14,7 @@ from llama_core.store import to_json
 from llama_core.train.metrics.names import BEGAN, INTERRUPTION, SECONDS
 
 MOST = 10  # pauses that are kept
-TIME = TypeAdapter(float)
+TIME, MARK = TypeAdapter(float), f"{BEGAN}/first.json"
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,13 @@ def seconds_of(record: dict[str, Any]) -> float:
 def first_begun(step: Step) -> tuple[float, bool]:
     """Return when the first attempt of a training has begun its steps, and whether it was one before this.
 
-    Nothing else may be left of attempts that have saved nothing. Where the store is away, it is now.
+    Nothing else may be left of attempts that have saved nothing. It is now where the store is away. What
+    says so is deleted with all that no shard counts, when the step is finished.
     """
     now = time.time()
     with contextlib.suppress(StoreError, DamagedError, FileNotFoundError):
-        if not step.folder.create(f"{BEGAN}.json", to_json(now)):
-            return step.folder.read_as(TIME, f"{BEGAN}.json"), True
+        if not step.folder.create(MARK, to_json(now)):
+            return step.folder.read_as(TIME, MARK), True
     return now, False
 
 
