@@ -30,7 +30,7 @@ from llama_core.train.passes import backward
 from llama_core.train.profile import Profile
 from llama_core.train.saving import Saver
 from llama_core.train.stability.guard import Guard, batch_of, mean_loss
-from llama_core.train.stability.origin import Backward
+from llama_core.train.stability.origin import WayBack
 from llama_core.train.stability.replicas import Replicas
 from llama_core.train.stability.returns import Steps, check_returns, past
 from llama_core.train.stability.stop import Stop
@@ -118,7 +118,7 @@ def train(
     steps = Steps(progress.step, cfg.steps)
     validation = Validation(heldout, model, recipe, bos_id)
     profile = Profile(step, recipe, world)
-    replicas, way_back = Replicas(model, run.compare_every), Backward(model)
+    replicas, way_back = Replicas(model, run.compare_every), WayBack(model)
     saver = Saver(step, recipe, model, optimizer, world, watchdog, progress)
 
     with Stop(world) as stop:

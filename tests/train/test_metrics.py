@@ -27,7 +27,7 @@ from llama_core.train.metrics.utilization import Utilization, flops_per_token, p
 from llama_core.train.parallel.mesh import Mesh
 from llama_core.train.profile import Profile, folder_of
 from llama_core.train.stability.guard import NOTHING, Guard, mean_loss
-from llama_core.train.stability.origin import Backward
+from llama_core.train.stability.origin import WayBack
 
 CPU = torch.device("cpu")
 START = TrainState(0, 0, "")
@@ -318,7 +318,7 @@ def test_the_path_of_a_step_never_waits_for_the_device(store: Store) -> None:
     init_weights(model, 0.02, 1)
     optimizer = make_optimizer(model, recipe.train)
     metrics = Metrics(Step(store, "train", 1, {}), recipe, 512, ["code", "docs"], model.mesh, START)
-    way_back = Backward(model)
+    way_back = WayBack(model)
     batch, sources = torch.randint(3, 512, (16, 65)), np.arange(16) % 2
     guard = Guard(recipe.train, NOTHING, torch.device("cuda"))
     try:

@@ -97,7 +97,7 @@ class Metrics:
     ) -> None:
         """Take the figures of step `n` (1 is the first), and read those of the step before.
 
-        `broken`: what `origin.Backward` tells; `fetches`: the pages that this process has fetched so far;
+        `broken`: what `origin.WayBack` tells; `fetches`: the pages that this process has fetched so far;
         `saves`, `wants_save`: what its `Saver` tells.
         """
         fetched, self._fetches = fetches - self._fetches, fetches
@@ -160,7 +160,7 @@ class Metrics:
         if mesh.world.rank == 0:
             self.why = (
                 f"loss {figures.loss}, gradient norm {figures.grad_norm}, "
-                f"sequences {first:,} to {first + size - 1:,}; {origin(told)}"
+                f"sequences {first:,} to {first + size - 1:,}; {origin(told, figures.grad_norm)}"
             )
             log.warning("step %d made no update: %s", n, self.why)
         self._note_skipped(n)

@@ -2,7 +2,8 @@
 
 The gradients of the weights are summed over the processes, so one of them that has NaN gives it to all. What
 is not summed is the gradient of the embeddings' output: each process has that of its own sequences alone,
-and NaN anywhere on the way back from the loss comes to it.
+and NaN anywhere on the way back from the loss comes to it. In a pipeline it is the first process of those
+that take the same sequences which sees it.
 """
 
 import math
@@ -19,7 +20,7 @@ from llama_core.train.parallel.parts import Parts
 MOST = 8  # processes that a message names, and sequences of each
 
 
-class Backward:
+class WayBack:
     """Notes whether the gradients on this process's way back from the loss are finite."""
 
     def __init__(self, parts: Parts):
@@ -54,7 +55,7 @@ def seen(rows: Tensor, numbers: NDArray[np.int64], broken: Tensor) -> Seen:
     """Return what this process has seen of a step. It waits for the device.
 
     `rows`: (B,), as `passes.backward` returns them; `numbers`: (B,), those of its sequences; `broken`: what
-    `Backward` tells.
+    `WayBack` tells.
     """
     losses = rows.double().cpu().numpy()
     if not np.isfinite(losses).all():
@@ -63,12 +64,17 @@ def seen(rows: Tensor, numbers: NDArray[np.int64], broken: Tensor) -> Seen:
     return float(losses.max()), bool(broken), of_it.tolist()
 
 
-def origin(told: Sequence[Seen]) -> str:
-    """Return where a step that makes no update has it from. `told`: what each process has seen, by rank."""
+def origin(told: Sequence[Seen], norm: float) -> str:
+    """Return where a step that makes no update has it from.
+
+    `told`: what each process has seen, by rank; `norm`: that of the gradients.
+    """
     if ranks := [n for n, (loss, _, _) in enumerate(told) if math.isnan(loss)]:
         return f"the loss is not finite on {_named(ranks, told)}"
     if ranks := [n for n, (_, broken, _) in enumerate(told) if broken]:
         return f"gradients are not finite on {_named(ranks, told)}"
+    if not math.isfinite(norm):
+        return "no process alone has seen it: it comes from where the gradients of weights are made or summed"
     largest = max(range(len(told)), key=lambda n: told[n][0])
     return f"the loss is largest on {_named([largest], told)}"
 
