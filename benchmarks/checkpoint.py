@@ -6,7 +6,8 @@ The ranks are simulated: one process has the real shapes and splits of the recip
 ranks, as DTensors without values, and runs the project's own code on them. `save`: rank 0's work beside its
 upload, from what all ranks have sent to the commit on the disk. `resume`: what one rank does beside fetching
 data, from the commit to the checked tables and the list of what to fetch; on the same layout, and on
-one without tensor parallelism. Tables are real files; digests are random, and no data lie there.
+one without tensor parallelism. Tables are real files; digests are random, and no data lie there. `digest`:
+what rank 0 does, at the end of a training, with the digests of all rows of the weights.
 
 The peer is torch's DCP on the same shapes: `create_global_plan` of its planner, which rank 0 runs at each
 save, and unpickling its metadata, as a resume does. It runs with fewer ranks, for its memory.
@@ -17,6 +18,7 @@ JSON.
 """
 
 import argparse
+import hashlib
 import json
 import pickle
 import resource
@@ -45,7 +47,7 @@ from llama_core.recipe import Recipe
 from llama_core.recipes.load import load_recipe
 from llama_core.step import Step
 from llama_core.store import Store
-from llama_core.train import checkpoint
+from llama_core.train import checkpoint, digest
 from llama_core.train.checkpoint import TrainState
 from llama_core.train.checkpoints import files
 from llama_core.train.checkpoints.layout import Layout, own_box
@@ -84,6 +86,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="llama-checkpoint-") as folder:
             ours = run("save", ranks, folder)
             ours |= {which: run("resume", ranks, folder, which) for which in ("same", "other")}
+            ours |= {"digest": run("digest", ranks)}
         results += told(ranks, ours, run("dcp", ranks) if ranks in options.dcp else None)
     stall = run("stall", options.megabytes)
     print(
@@ -117,6 +120,11 @@ def told(ranks: int, ours: dict[str, Any], dcp: dict[str, Any] | None) -> list[d
             f"{'':13}resume on {of['layout']}: {of['seconds']:.2f} s, {of['megabytes']:.0f} MB more than "
             f"before, tables of {of['tables']:,} ranks, {of['requests']:,} requests"
         )
+    of = ours["digest"]
+    print(
+        f"{'':13}digest of the weights at the end: rank 0 {of['seconds']:.2f} s, {of['megabytes']:.0f} MB, "
+        f"{of['sent'] / 1e6:.0f} MB in one message at most"
+    )
     plan, read = (dcp["seconds"], dcp["load"]) if dcp else (None, None)
     if dcp:
         print(
@@ -133,6 +141,7 @@ def told(ranks: int, ours: dict[str, Any], dcp: dict[str, Any] | None) -> list[d
             dcp["megabytes"] if dcp else None,
             "MB",
         ),
+        row(f"memory of rank 0 for the digest, {ranks} ranks", of["megabytes"], "DCP", None, "MB"),
     ]
 
 
@@ -230,6 +239,35 @@ def resume(ranks: str, folder: str, which: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def digest_of(ranks: str) -> dict[str, Any]:
+    """Measure rank 0's work of the digest of the weights beside its own rows, from what all ranks send."""
+    model, _, _ = model_of(int(ranks))
+    named = dict(model.named_parameters())
+    headers = {name: digest.header_of(name, p.dtype, p.shape) for name, p in named.items()}
+    whole, seconds, largest, before = hashlib.sha256(), 0.0, 0, _resident()
+    for names in digest.groups_of({name: p.shape[0] for name, p in named.items()}):
+        sent = [pickle.dumps(made_up(named, names, rank, int(ranks))) for rank in range(int(ranks))]
+        largest = max(largest, len(sent) * max(map(len, sent)))  # the room for each is that of the largest
+
+        def work(sent: list[bytes] = sent) -> None:
+            rows = [row for data in sent for row in Unpickler(BytesIO(data)).load()]
+            digest.add(whole, headers, rows)
+
+        seconds += timed(work)[1]
+    return {"seconds": seconds, "megabytes": (_resident() - before) / 1e6, "sent": largest}
+
+
+def made_up(named: dict[str, Any], names: list[str], rank: int, ranks: int) -> digest.Rows:
+    """Return the rows of some parameters that a rank would send: its share of each, with other digests."""
+    found: digest.Rows = []
+    for name in names:
+        rows = named[name].shape[0]
+        first, end = rows * rank // ranks, rows * (rank + 1) // ranks
+        size = (end - first) * (files.DIGEST if named[name].ndim > 1 else 4)
+        found += [(name, first, secrets.token_bytes(size))] if size else []
+    return found
+
+
 def dcp(ranks: str) -> dict[str, Any]:
     """Measure DCP's global plan over the same items, and the unpickling of the metadata that it makes."""
     model, world, _ = model_of(int(ranks))
@@ -310,7 +348,13 @@ def _now() -> int:
         return int(file.read().split()[1]) * resource.getpagesize()
 
 
-PARTS: dict[str, Callable[..., dict[str, Any]]] = {"save": save, "resume": resume, "dcp": dcp, "stall": stall}
+PARTS: dict[str, Callable[..., dict[str, Any]]] = {
+    "save": save,
+    "resume": resume,
+    "digest": digest_of,
+    "dcp": dcp,
+    "stall": stall,
+}
 
 if __name__ == "__main__":
     main()

@@ -71,7 +71,7 @@ class Batches:
             Path(self._setting.profile).write_text(table)
         self._turns.next_step()
         tokens = batch(self._setting, n).numpy()
-        return Batch(tokens, np.zeros(len(tokens), np.int64))
+        return Batch(tokens, *np.zeros((2, len(tokens)), np.int64))
 
 
 def main() -> None:

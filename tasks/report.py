@@ -21,7 +21,7 @@ from llama_core.step import Step
 from llama_core.tokens.order import n_windows
 from llama_core.tokens.shards import BESIDE
 from llama_core.train.metrics.goodput import goodput, told
-from llama_core.train.metrics.names import LOSS, VALIDATION
+from llama_core.train.metrics.names import LOSS, NO_UPDATE, VALIDATION
 from llama_core.train.metrics.record import records
 from llama_core.train.profile import folder_of
 from tasks.decontaminate import not_run, summary
@@ -214,7 +214,7 @@ def _training(curve: list[dict[str, Any]]) -> str:
     """Return how the training went, in a few words."""
     if not curve:
         return "The model was not trained here: it was imported."
-    skipped = [record["step"] for record in curve if record.get("skipped")]
+    skipped = [record for record in curve if record.get("skipped")]
     updates = [record for record in curve if not record.get("skipped")]
     first, last = updates[0], updates[-1]
     said = f"{last['step']:,} steps, loss {first['loss']:.3f} to {last['loss']:.3f}"
@@ -226,8 +226,9 @@ def _training(curve: list[dict[str, Any]]) -> str:
         said += f", MFU {_median(curve, 'mfu'):.1%} (PaLM), {_median(curve, 'mfu_causal'):.1%} (causal once)"
     said += " (median)"
     if skipped:
-        some = ", ".join(f"{n:,}" for n in skipped[:10]) + (" ..." if len(skipped) > 10 else "")
-        said += f"; {len(skipped):,} steps made no update (see train.spike_norm): {some}"
+        some = "; ".join(f"step {r['step']:,} ({escape(str(r.get(NO_UPDATE)))})" for r in skipped[:10])
+        some += " ..." if len(skipped) > 10 else ""
+        said += f"; {len(skipped):,} steps made no update (see train.spike_norm and train.spike_loss): {some}"
     time = goodput(curve)
     said += f". Steps that count took {time.share:.1%} of {clock(time.wall)}"
     if pause := max(time.pauses, key=lambda pause: pause.seconds, default=None):

@@ -29,6 +29,7 @@ from llama_core.errors import ServiceError
 from llama_core.file_system import brief
 from llama_core.section import in_full
 from llama_core.train.metrics.goodput import goodput, told
+from llama_core.train.metrics.names import BEGAN
 from llama_core.train.metrics.record import records
 from tasks.launch import GOES_ON
 from tasks.observe import warn
@@ -51,7 +52,7 @@ BATCH = 1000  # metrics that one call of MLflow takes
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(REQUEST)}
 KEY_LENGTH = 250  # characters of the name of a param, a metric or a tag
 # What MLflow is told of each step is every number in its record, without these.
-NO_CURVES = ("step", "steps", "eta_s", "time")
+NO_CURVES = ("step", "steps", "eta_s", "time", BEGAN)
 
 
 def client() -> MlflowClient:

@@ -88,9 +88,13 @@ class Training:
 @pytest.fixture(scope="session")
 def tokens(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Artifact, Artifact]:
     """A store with the tokenizer and the tokens of a corpus of made-up sentences."""
-    store = Store(str(tmp_path_factory.mktemp("tokens")))
+    return made_tokens(Store(str(tmp_path_factory.mktemp("tokens"))), load_recipe("micro", SMALL), 300)
+
+
+def made_tokens(store: Store, recipe: Recipe, n_words: int) -> tuple[Store, Artifact, Artifact]:
+    """Make a corpus of sentences of so many words, its tokenizer and its tokens."""
     rng = random.Random(1)
-    words = ["".join(rng.choices("abcdefghij", k=rng.randint(2, 6))) for _ in range(300)]
+    words = ["".join(rng.choices("abcdefghij", k=rng.randint(2, 6))) for _ in range(n_words)]
     corpus = Step(store, "corpus", 1, {})
     for source in ("code", "docs"):
         with corpus.shard(f"{source}.one") as shard:
@@ -104,7 +108,6 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Artifact, A
             shard.counts |= {"documents.train": len(texts), "bytes.train": sum(map(len, texts))}
             shard.facts = {"source": source, "group": "one"}
     corpus_artifact = corpus.commit(["code.one", "docs.one"])
-    recipe = load_recipe("micro", SMALL)
     tokenizer = Step(store, "tokenizer", 1, {})
     train_tokenizer(tokenizer, TrainingText(corpus_artifact), recipe.tokenizer, recipe.mixture)
     tokenizer_artifact = tokenizer.commit(["tokenizer"])
@@ -116,16 +119,15 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Artifact, A
 @pytest.fixture(scope="session")
 def training(tokens: tuple[Store, Artifact, Artifact]) -> Callable[..., Training]:
     """`training(**{"train.lr": 1e-2})`: a train step at an address of its own."""
-    store, tokenizer, data = tokens
+    return lambda **overrides: training_of(load_recipe("micro", SMALL | overrides), *tokens)
 
-    def make(**overrides: Any) -> Training:
-        recipe = load_recipe("micro", SMALL | overrides)
-        identity = {"test": secrets.token_hex(8), "train": recipe.train.identity()}
-        identity |= {"model": recipe.model.identity()}
-        inputs = {"tokens": data, "tokenizer": Implied(tokenizer)}
-        return Training(Job(Step(store, "train", REVISION, identity, inputs), recipe))
 
-    return make
+def training_of(recipe: Recipe, store: Store, tokenizer: Artifact, data: Artifact) -> Training:
+    """A train step at an address of its own."""
+    identity = {"test": secrets.token_hex(8), "train": recipe.train.identity()}
+    identity |= {"model": recipe.model.identity()}
+    inputs = {"tokens": data, "tokenizer": Implied(tokenizer)}
+    return Training(Job(Step(store, "train", REVISION, identity, inputs), recipe))
 
 
 # The held-out text of each source: short documents, and one that is longer than a sequence.

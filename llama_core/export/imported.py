@@ -63,7 +63,7 @@ def import_model(
         shard.facts |= {"step": 0, "tokens": 0, "tokenizer": step.parents["tokenizer"]}
     headers = {n: digest.header_of(n, torch.float32, weights.shape(n)) for n in weights.names}
     facts = {"parameters": weights.model.n_params(weights.vocab_size)}
-    checkpoint.finish(step, progress, 0, digest.combine([(headers, rows)]), facts)
+    checkpoint.finish(step, progress, 0, digest.combine(headers, rows), facts)
     return Artifact.open(step.folder)
 
 

@@ -123,12 +123,19 @@ class Train(Section):
     """A step makes no update if the norm of its gradients, before they are clipped, is more than so many
     times the rolling mean of the updates before it; null: however large it is. One that is not finite never
     makes one."""
+    spike_loss: Identity[float | None] = Field(10.0, gt=1)
+    """A step makes no update if its loss is above the rolling mean by more than so many times what the loss
+    changes from one update to the next, by the rolling mean, or so many hundredths of the loss where it
+    changes less; null: however large it is."""
     spike_window: Identity[int] = Field(100, ge=1)
-    """Number of updates of that rolling mean, and of those at the start that are not compared with it."""
+    """Number of updates of these rolling means, and of those at the start that are not compared with them."""
     most_skipped: Identity[int] = Field(10, ge=0)
-    """Number of steps in a row that may make no update. After one more, the training goes back to a
-    checkpoint before the first of them, and passes over the batches since (Chowdhery et al. 2022, section
-    5.1)."""
+    """Number of steps in a row that may make no update. After one more, the training goes back to the last
+    permanent checkpoint before the first of them (see `run.keep_every`), or to the last one where none is
+    permanent, and passes over the batches around them (Chowdhery et al. 2022, section 5.1)."""
+    spike_margin: Identity[int] = Field(100, ge=0)
+    """Number of batches before those of such steps that are passed over with them, as far as they come after
+    the checkpoint: PaLM passed over some 200 to 500 in all."""
     most_returns: Identity[int] = Field(3, ge=0)
     """Number of times that a training goes back in this way; the next time, the run ends."""
     init_std: Identity[float] = Field(0.02, gt=0)

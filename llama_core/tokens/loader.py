@@ -36,6 +36,8 @@ class Batch(NamedTuple):
     """(B, seq_len + 1)."""
     sources: NDArray[np.int64]
     """(B,): the number of each sequence's source in `Loader.sources`."""
+    numbers: NDArray[np.int64]
+    """(B,): the number of each sequence among all of the training, from 0."""
 
 
 class Loader:
@@ -105,17 +107,17 @@ class Loader:
         ranks = {rank, *self._node}
         self._plan.turn_to(n, (rank, world))
         self._plan.expect(n, lambda: self._pages(n, ranks, world))
-        source, shard, start = self._part(n, [rank], world)
+        source, shard, start, numbers = self._part(n, [rank], world)
         list(self._fetchers.map(self._fetch, self._places.pages(shard, start)))
         batch = np.empty((len(shard), self._seq_len + 1), np.int64)
         for row in np.lexsort((start, shard)):  # in the order of the files
             place = int(shard[row]), int(start[row])
             batch[row] = self._reader.read(*place, self._seq_len + 1, self._places.dtype(place[0]))
         self._fetch_ahead(n, ranks, world)
-        return Batch(batch, source)
+        return Batch(batch, source, numbers)
 
     def _part(self, n: int, ranks: Collection[int], world: int) -> tuple[NDArray[np.int64], ...]:
-        """Return source, shard and start (N,) of those sequences of batch n that go to `ranks`."""
+        """Return source, shard, start and number (N,) of those sequences of batch n that go to `ranks`."""
         sequences, first = self._train.sequences_at(n + 1), self._train.sequences_before(n + 1)
         source, window = self._order.locate(np.arange(first, first + sequences))
         shard, start = np.empty_like(window), np.empty_like(window)
@@ -123,10 +125,10 @@ class Loader:
             mine = source == s
             shard[mine], start[mine] = self._places.find(name, window[mine])
         rows = np.sort(deal(source, shard, start, world)[sorted(ranks)].ravel())
-        return source[rows], shard[rows], start[rows]
+        return source[rows], shard[rows], start[rows], first + rows
 
     def _pages(self, n: int, ranks: Collection[int], world: int) -> set[Key]:
-        return self._places.pages(*self._part(n, ranks, world)[1:])
+        return self._places.pages(*self._part(n, ranks, world)[1:3])
 
     def _fetch(self, key: Key) -> None:
         if not self._cache.has(key):

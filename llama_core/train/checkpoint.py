@@ -25,7 +25,7 @@ from llama_core.train.checkpoints.files import Reader, read_layout
 from llama_core.train.checkpoints.share import MOMENTS, Share, Uploaded, describe, read_into, share_of
 from llama_core.train.distributed import World
 from llama_core.train.metrics import record
-from llama_core.train.stability.guard import NO_NORMS, Norms, Span
+from llama_core.train.stability.guard import NOTHING, Span, Usual
 
 log = logging.getLogger(__name__)
 Key = tuple[str, str]
@@ -45,7 +45,8 @@ class Progress(BaseModel):
     """How often the moments were updated: not as often as the weights after a start without them."""
     loss: float | None = None
     record: Object | None = None
-    norms: Norms = NO_NORMS
+    usual: Usual = NOTHING
+    skipped: Count = 0
     passed_over: tuple[tuple[Count, Count], ...] = ()
     returns: Count = 0
 
@@ -67,8 +68,10 @@ class TrainState:
     """The loss of the last update's batch."""
     record: Object | None = None
     """The newest segment of the record (see `metrics.record`), on the process that saves."""
-    norms: Norms = NO_NORMS
-    """The norms of the gradients of the updates (see `guard`)."""
+    usual: Usual = NOTHING
+    """What the updates were like (see `guard`)."""
+    skipped: int = 0
+    """How many steps in a row, up to this one, made no update."""
     passed_over: tuple[Span, ...] = ()
     """The batches that no step takes: spans (from, up to), counted from 0."""
     returns: int = 0
@@ -77,7 +80,7 @@ class TrainState:
     def state(self) -> dict[str, Any]:
         """Return it as a JSON value."""
         record = self.record.as_dict() if self.record else None
-        return vars(self) | {"record": record, "norms": vars(self.norms)}
+        return vars(self) | {"record": record, "usual": vars(self.usual)}
 
 
 def name_of(step: int) -> str:
@@ -121,17 +124,26 @@ def load(step: Step, model: nn.Module, optimizer: torch.optim.Optimizer, world: 
 def go_back(
     step: Step, before: int, model: nn.Module, optimizer: torch.optim.Optimizer, world: World
 ) -> TrainState | None:
-    """Load the newest checkpoint that was saved before update `before`, and delete the later ones.
+    """Load the newest permanent checkpoint that was saved before update `before`, and delete the later ones.
 
-    Returns None, with all of them deleted, where there is none. Raises DamagedError as `load` does.
+    Where none is permanent, it is the newest one. Returns None, with all of them deleted, where there is none
+    at all. Raises DamagedError as `load` does.
     """
-    names = world.agree(lambda: committed(step))
-    later = {name: LlamaError("the training goes back") for name in names if name >= name_of(before)}
+    names, newest = world.agree(lambda: _before(step, before))
+    later = {name: LlamaError("the training goes back") for name in names if name > newest}
     if len(later) < len(names):
         return _load(step, dict(later), model, optimizer, world)
     if world.rank == 0:
         _delete(step, names)
     return None
+
+
+def _before(step: Step, update: int) -> tuple[list[str], str]:
+    """Return the committed checkpoints, and which of them a training goes back to before an update."""
+    names = committed(step)
+    older = [name for name in names if name < name_of(update)]
+    permanent = (name for name in reversed(older) if _is_permanent(step, name))
+    return names, next(permanent, max(older, default=""))
 
 
 def _load(
@@ -275,13 +287,19 @@ def sweep(step: Step, n: int) -> None:
 def _kept(step: Step, names: list[str], keep: int, known: dict[str, bool]) -> list[str]:
     """Return which of the committed checkpoints `retain` keeps, the oldest first."""
     for name in names:
-        if name not in known:
-            with contextlib.suppress(DamagedError):  # nobody can load it, and it takes no place of another
-                if shard := step.committed(name):
-                    known[name] = bool(shard.facts.get("permanent"))
+        if name not in known and (permanent := _is_permanent(step, name)) is not None:
+            known[name] = permanent
     sound = [name for name in names if name in known]
     temporary = [name for name in sound[:-1] if not known[name]]
     return [name for name in sound if known[name] or name in (*temporary[-keep:], sound[-1])]
+
+
+def _is_permanent(step: Step, name: str) -> bool | None:
+    """Tell whether a committed checkpoint is permanent; None: nobody can load it."""
+    with contextlib.suppress(DamagedError):
+        if shard := step.committed(name):
+            return bool(shard.facts.get("permanent"))
+    return None
 
 
 def _tensors(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> dict[Key, Tensor]:

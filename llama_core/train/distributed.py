@@ -117,7 +117,6 @@ def join(device: str) -> World:
             )
         place = torch.device("cuda", local_rank)
         torch.cuda.set_device(place)
-        os.environ.setdefault("TORCH_NCCL_TRACE_BUFFER_SIZE", "2000")  # what the watchdog writes of NCCL
     else:
         place = torch.device("cpu")  # the launchers set its number of threads, OMP_NUM_THREADS
         keep_freed_memory()
@@ -127,6 +126,7 @@ def join(device: str) -> World:
             address = LOOPBACK
             stay_on_loopback()
         restrict_messages()
+        os.environ.setdefault("TORCH_FR_BUFFER_SIZE", "2000")  # messages that the watchdog writes
         holds = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"  # else the agent does
         store = open_store(address, port, size, holds, TIMEOUT)
         dist.init_process_group(_backend(place), store=store, rank=rank, world_size=size, timeout=TIMEOUT)

@@ -4,6 +4,7 @@ import logging
 import math
 import os
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -19,15 +20,17 @@ from llama_core.train.checkpoint import TrainState
 from llama_core.train.digest import model_digest
 from llama_core.train.distributed import World
 from llama_core.train.garbage import collected_between
+from llama_core.train.metrics.goodput import first_begun
 from llama_core.train.metrics.hardware import name_of
 from llama_core.train.metrics.metrics import Metrics
-from llama_core.train.metrics.names import INTERRUPTION
+from llama_core.train.metrics.names import BEGAN, INTERRUPTION
 from llama_core.train.optimizer import clip, make_optimizer, update
 from llama_core.train.parallelize import build
 from llama_core.train.passes import backward
 from llama_core.train.profile import Profile
 from llama_core.train.saving import Saver
-from llama_core.train.stability.guard import Guard, batch_of
+from llama_core.train.stability.guard import Guard, batch_of, mean_loss
+from llama_core.train.stability.origin import WayBack
 from llama_core.train.stability.replicas import Replicas
 from llama_core.train.stability.returns import Steps, check_returns, past
 from llama_core.train.stability.stop import Stop
@@ -85,33 +88,37 @@ def train(
         return begin(step, recipe, vocab_size, model, optimizer, data.fingerprint, world)
 
     def watching(at: TrainState) -> tuple[Metrics, Guard]:
-        metrics = Metrics(step, recipe, vocab_size, data.sources, mesh, at.record, at.passed_over)
-        return metrics, Guard(cfg, at.norms, world.device)
+        metrics = Metrics(step, recipe, vocab_size, data.sources, mesh, at)
+        if at.record is None:
+            metrics.add_to_next({BEGAN: began})
+        return metrics, Guard(cfg, at.usual, world.device)
 
     def here(n: int) -> TrainState:
         assert progress is not None
         seen = cfg.tokens_before(n + 1)
         # No update may have been made since the start, and what is no number cannot be read again.
         loss = metrics.loss if math.isfinite(metrics.loss) else progress.loss
-        return replace(progress, step=n, tokens=seen, loss=loss, norms=guard.norms())
+        now = replace(progress, step=n, tokens=seen, loss=loss)
+        return replace(now, usual=guard.usual(), skipped=metrics.skipped)
 
     watchdog.beat(0)
     progress = checkpoint.load(step, model, optimizer, world)
     watchdog.beat(0)
-    again = "" if progress is None else "started again"
+    again = progress is not None
     if progress is None:
         progress = begun()
     elif progress.data != data.fingerprint:
         raise InputError(f"{step.folder.url} was trained on other data: delete it to start anew")
     elif world.rank == 0:
         log.info("resuming after step %d of %d, on %d processes", progress.step, cfg.steps, world.size)
+    began, before = first_begun(step) if world.rank == 0 else (0.0, False)
     metrics, guard = watching(progress)
-    if why := os.environ.pop(INTERRUPTED, again):
+    if why := os.environ.pop(INTERRUPTED, "started again" if again or before else ""):
         metrics.add_to_next({INTERRUPTION: why})
     steps = Steps(progress.step, cfg.steps)
     validation = Validation(heldout, model, recipe, bos_id)
     profile = Profile(step, recipe, world)
-    replicas = Replicas(model, run.compare_every)
+    replicas, way_back = Replicas(model, run.compare_every), WayBack(model)
     saver = Saver(step, recipe, model, optimizer, world, watchdog, progress)
 
     with Stop(world) as stop:
@@ -133,11 +140,11 @@ def train(
                 return False
             metrics.lap("passes")
             grad_norm = clip(model.parameters(), cfg.grad_clip)
-            allowed = guard.allows(grad_norm)
+            allowed = guard.allows(grad_norm, mean_loss(rows, cfg.tokens_at(n)))
             update(optimizer, n, cfg, allowed)
             metrics.lap("optimizer")
             told = (data.fetched_pages, saver.ended, saver.wants)
-            metrics.step(n, rows, batch.sources, grad_norm, allowed, *told)
+            metrics.step(n, rows, batch, grad_norm, allowed, way_back.broken(), *told)
             if saver.hear(metrics.saves, n):
                 return True  # another attempt has finished this step
             if profile.ends(n) or n == cfg.steps:
@@ -146,9 +153,9 @@ def train(
                 metrics.settle()
                 if saver.settle(n):
                     return True
-                check_returns(bad, progress, cfg)
+                world.agree(partial(check_returns, bad, progress, cfg, metrics.why))  # rank 0 knows why
                 back = checkpoint.go_back(step, bad[0], model, optimizer, world) or begun()
-                progress = past(bad, progress, back)
+                progress = past(bad, progress, back, cfg)
                 metrics, guard = watching(progress)
                 saver.go_on_after(progress)
                 metrics.add_to_next({INTERRUPTION: f"steps {bad[0]} to {bad[1]} made no update"})

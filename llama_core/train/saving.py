@@ -10,6 +10,7 @@ Where the store is away or full, the training goes on, and tries again.
 import contextlib
 import logging
 import math
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -27,14 +28,16 @@ from llama_core.recipe import Recipe
 from llama_core.step import OpenShard, Step
 from llama_core.train import checkpoint
 from llama_core.train.checkpoint import TrainState
-from llama_core.train.checkpoints.share import HostCopy, Share, Uploaded, share_of
+from llama_core.train.checkpoints.share import HostCopy, Share, Uploaded, bytes_of, share_of
 from llama_core.train.distributed import World
+from llama_core.train.memory import memory_left
 from llama_core.train.metrics.metrics import Metrics
 from llama_core.train.metrics.names import INTERRUPTION, SAVING
 from llama_core.train.stability.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 SHARE = 10  # after this share of `save_every` a save that has failed is tried again
+MOST_OF_MEMORY = 0.8  # of what is left: so much the copies may take
 LOOK_EVERY = 10.0  # seconds between two looks at a save that is waited for
 SHORT_WAIT = 5.0  # seconds that a temporary save waits for the one before it; then it comes later
 LONGEST_SAVE = 3600.0  # seconds after which one that is waited for hangs: the store tries for minutes
@@ -101,6 +104,7 @@ class Saver:
         self._run, self._cfg, self._watchdog = recipe.run, recipe.train, watchdog
         self._evaluated = frozenset(recipe.evaluate.at.steps(recipe.train))
         self._host = HostCopy()
+        self._copies = self._have_room()
         self._save: _Save | None = None
         self._task: _Task | None = None
         self._ended = 0  # tasks of this process whose end all processes know
@@ -157,24 +161,27 @@ class Saver:
     def save(self, progress: TrainState, metrics: Metrics, stopping: bool = False) -> TrainState | None:
         """Save after a step. Returns what is saved; the training goes on after the copy to memory.
 
-        A save before this one is waited for (but see `due`). After the last step, or if the training is
-        `stopping`, so is this one: it is tried again until it is there, and is returned with the record.
-        Where one has failed, every process goes on, and the next one is sooner than usual. Returns None where
-        another attempt has finished the step. Raises StoreError after more than `run.most_failed_saves`
-        failures in a row.
+        A save before this one is waited for (but see `due`), and this one too where there is no room for the
+        copy. After the last step, or if the training is `stopping`, it is tried again until it is there, and
+        is returned with the record. Where one has failed, every process goes on, and the next one is sooner
+        than usual. Returns None where another attempt has finished the step. Raises StoreError after more
+        than `run.most_failed_saves` failures in a row.
         """
         last = stopping or progress.step == self._cfg.steps
         while True:
             if self.settle(progress.step):
                 return None
-            self._begin(progress, metrics, copy=not last)
-            if not last:
+            waits = last or not self._copies
+            self._begin(progress, metrics, copy=not waits)
+            if not waits:
                 return progress
             finished, failures = self.settle(progress.step), self._failed
             if finished:
                 return None
             if not failures:
                 return replace(progress, record=self._record)
+            if not last:
+                return progress
             time.sleep(back_off(failures, REST, LONGEST_REST))
             self._watchdog.beat(progress.step)
 
@@ -216,12 +223,30 @@ class Saver:
         while (save := self._save) is not None and not tired:
             # Who is done first must neither wait for the others longer than processes do, nor seem to hang.
             if self._task is not None:
-                self._task.join(min(LOOK_EVERY, longest))
+                self._task.join(min(LOOK_EVERY, self._run.hang_after / 4, longest))
             ended, tired = self._world.sum(self.ended, time.monotonic() - began >= longest)
             self.hear(int(ended), n)
             if time.monotonic() - save.began < LONGEST_SAVE:
                 self._watchdog.beat(n)
         return self._finished
+
+    def _have_room(self) -> bool:
+        """Tell, on all processes alike, whether their machines have room for the copies of their shares."""
+        processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        need = processes * bytes_of(share_of(self._model, self._optimizer, self._world))
+        left = memory_left()
+        short = left is not None and need > MOST_OF_MEMORY * left
+        if not self._world.sum(short)[0]:
+            return True
+        for rank, (is_short, needed, there) in enumerate(self._world.gather((short, need, left or 0))):
+            if is_short:
+                log.warning(
+                    "saves stop the training: the machine of rank %d has %.1f GB of memory left, and copies "
+                    "of what its %d processes save take %.1f GB; on more nodes each process saves less",
+                    rank, there / 1e9, processes, needed / 1e9,
+                )  # fmt: skip
+                break
+        return False
 
     def _begin(self, progress: TrainState, metrics: Metrics, copy: bool) -> None:
         share = share_of(self._model, self._optimizer, self._world)
@@ -251,6 +276,8 @@ class Saver:
             return True, None
         progress = replace(save.progress, record=save.publish_record())
         checkpoint.commit(self._step, save.share, uploads, progress, save.permanent)
+        if progress.skipped:  # the training may go back to one from before the steps without an update
+            return False, progress.record
         try:
             checkpoint.retain(self._step, self._run.keep, self._known)
         except StoreError as error:

@@ -1,9 +1,11 @@
 """A flow that runs one training by the local launcher, whose agent and ranks are forks: they begin at once.
 
 `python flow.py JOB_URL PROCESSES FOLDER`. It prints the log of the job. Ranks hold locks in FOLDER
-while they live, so that two jobs at once are seen.
+while they live, so that two jobs at once are seen. While a file `upload`, `commit` or `pruning` is there,
+they stay for a moment in the midst of that, and hold a lock on it.
 """
 
+import contextlib
 import fcntl
 import multiprocessing
 import os
@@ -12,16 +14,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, Any, NoReturn
 
 from infra.launch import failures, run
 from infra.launch.launcher import JobSpec
 from infra.launch.local import LocalLauncher
 from llama_core import lifeline
 from llama_core.recipes.running import Launch
+from llama_core.store import Store, Writer
+from llama_core.train import checkpoint
 from llama_core.train import run as train
+
+STAY = 0.4  # seconds
 
 
 class Forked:
@@ -72,6 +78,35 @@ class Forked:
         return code
 
 
+def stay_at_moments(folder: Path) -> None:
+    """Let this rank stay in an upload, before a commit, and in a deletion, where a file asks for it."""
+
+    def stay(moment: str) -> None:
+        with contextlib.suppress(FileNotFoundError), (folder / moment).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            time.sleep(STAY)
+
+    write, commit, delete = Writer.write, checkpoint.commit, Store.delete
+    begun: set[Writer] = set()
+
+    def staying_write(self: Writer, data: Any) -> int:
+        if self._name.endswith(".data") and self not in begun:
+            begun.add(self)
+            stay("upload")
+        return write(self, data)
+
+    def staying_commit(*arguments: Any) -> None:
+        stay("commit")
+        commit(*arguments)
+
+    def staying_delete(self: Store, names: Iterable[str]) -> None:
+        stay("pruning")
+        delete(self, names)
+
+    Writer.write, Store.delete = staying_write, staying_delete  # type: ignore[method-assign]
+    checkpoint.commit = staying_commit  # type: ignore[assignment]
+
+
 def main(url: str, processes: str, folder: str) -> None:
     lifeline.start = Forked  # type: ignore[assignment]
     failures.PATIENCE = 1.0
@@ -80,6 +115,7 @@ def main(url: str, processes: str, folder: str) -> None:
 
     def alone(*arguments: str) -> int:
         """Be a rank, unless there is another of the same number."""
+        stay_at_moments(Path(folder))
         with Path(folder, f"rank-{os.environ['RANK']}").open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -25,6 +25,16 @@ def test_interruptions_are_told_with_cause_and_cost() -> None:
     assert told(found.interruptions * 12).startswith("2 earlier ones; rank 3 was killed")
 
 
+def test_what_was_done_before_the_first_checkpoint_is_lost_time() -> None:
+    """The first attempt began at 40, and has left nothing else; step 3 made no update."""
+    first = record(1, 102, 2) | {"interruption": "rank 0 was killed by SIGKILL", "began": 40.0}
+    found = goodput([first, record(2, 104, 2), record(3, 106, 2) | {"skipped": 1}])
+    assert (found.effective, found.wall) == (4, 66)
+    assert found.interruptions == [Pause(1, 60, "rank 0 was killed by SIGKILL")]
+    undisturbed = goodput([record(1, 102, 2) | {"began": 99.9}, record(2, 104, 2)])
+    assert (undisturbed.wall, undisturbed.pauses) == (4, [])
+
+
 def test_a_training_without_pauses_spends_all_its_time_on_steps() -> None:
     found = goodput(record(n, 100 + n, 1) for n in range(1, 50))
     assert found.share == 1 and found.pauses == []

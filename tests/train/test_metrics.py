@@ -16,6 +16,8 @@ from llama_core.recipe import Recipe
 from llama_core.recipes.load import load_recipe
 from llama_core.step import Step
 from llama_core.store import Store
+from llama_core.tokens.loader import Batch
+from llama_core.train.checkpoint import TrainState
 from llama_core.train.distributed import World
 from llama_core.train.metrics import hardware, record
 from llama_core.train.metrics.clock import Clock
@@ -24,9 +26,11 @@ from llama_core.train.metrics.record import SHARD, Record, records, segments
 from llama_core.train.metrics.utilization import Utilization, flops_per_token, peak_of
 from llama_core.train.parallel.mesh import Mesh
 from llama_core.train.profile import Profile, folder_of
-from llama_core.train.stability.guard import NO_NORMS, Guard
+from llama_core.train.stability.guard import NOTHING, Guard, mean_loss
+from llama_core.train.stability.origin import WayBack
 
 CPU = torch.device("cpu")
+START = TrainState(0, 0, "")
 
 
 @pytest.fixture
@@ -36,7 +40,7 @@ def recipe() -> Recipe:
 
 @pytest.fixture
 def metrics(store: Store, recipe: Recipe) -> Metrics:
-    return Metrics(Step(store, "train", 1, {}), recipe, 512, ["code", "docs"], mesh(recipe))
+    return Metrics(Step(store, "train", 1, {}), recipe, 512, ["code", "docs"], mesh(recipe), START)
 
 
 def mesh(recipe: Recipe) -> Mesh:
@@ -50,8 +54,10 @@ def take(metrics: Metrics, n: int, losses: list[float], norm: float = 1.0, **mor
         metrics.lap(part)
     sources = np.arange(16) % 2
     rows = torch.tensor([64 * losses[s] for s in sources], dtype=torch.float32)
+    batch = Batch(np.zeros((16, 65), np.int64), sources, np.arange(16) + 16 * (n - 1))
     gradients = torch.tensor(norm)
-    metrics.step(n, rows, sources, gradients, gradients.isfinite(), **more)
+    broken = torch.tensor(math.isinf(norm))
+    metrics.step(n, rows, batch, gradients, gradients.isfinite(), broken, **more)
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -79,7 +85,7 @@ def test_a_step_that_is_not_finite_is_told_and_passed_over(
     losses: list[float], norm: float, store: Store, caplog: pytest.LogCaptureFixture, capsys: Any
 ) -> None:
     recipe = load_recipe("micro", {"train.most_skipped": 2})
-    metrics = Metrics(Step(store, "train", 1, {}), recipe, 512, ["code", "docs"], mesh(recipe))
+    metrics = Metrics(Step(store, "train", 1, {}), recipe, 512, ["code", "docs"], mesh(recipe), START)
     bad = (losses, norm if math.isinf(norm) else math.nan)
     for n, (of_step, its_norm) in enumerate([([1.0, 3.0], 1.0), bad, bad, ([1.0, 1.0], 1.0), bad, bad], 1):
         take(metrics, n, of_step, its_norm)
@@ -88,11 +94,16 @@ def test_a_step_that_is_not_finite_is_told_and_passed_over(
     assert [r.getMessage().partition(":")[0] for r in caplog.records] == [
         f"step {n} made no update" for n in (2, 3, 5, 6)
     ]
-    assert "sequences 16 to 31" in caplog.records[0].getMessage()
-    assert ("on rank 0" in caplog.records[0].getMessage()) == math.isnan(losses[0])
+    said = caplog.records[0].getMessage()
+    assert "sequences 16 to 31" in said
+    if math.isnan(losses[0]):
+        assert said.endswith("the loss is not finite on rank 0 (sequences 16, 18, 20, 22, 24, 26, 28, 30)")
+    else:
+        assert "gradients are not finite on rank 0 (sequences 16, 17, 18" in said
     metrics.seal()()
     steps = told(capsys)
     assert [r["skipped"] for r in steps] == [0, 1, 1, 0, 1, 1]
+    assert steps[1]["no_update"] in said and "no_update" not in steps[0]
     assert steps[1]["grad_norm"] is None
     assert steps[1]["loss"] == (None if math.isnan(losses[0]) else 1.0)
 
@@ -306,9 +317,10 @@ def test_the_path_of_a_step_never_waits_for_the_device(store: Store) -> None:
     model = build(recipe, 512, World(0, 1, torch.device("cuda", 0)))
     init_weights(model, 0.02, 1)
     optimizer = make_optimizer(model, recipe.train)
-    metrics = Metrics(Step(store, "train", 1, {}), recipe, 512, ["code", "docs"], model.mesh)
+    metrics = Metrics(Step(store, "train", 1, {}), recipe, 512, ["code", "docs"], model.mesh, START)
+    way_back = WayBack(model)
     batch, sources = torch.randint(3, 512, (16, 65)), np.arange(16) % 2
-    guard = Guard(recipe.train, NO_NORMS, torch.device("cuda"))
+    guard = Guard(recipe.train, NOTHING, torch.device("cuda"))
     try:
         for n in range(1, 6):
             torch.cuda.set_sync_debug_mode("error" if n > 2 else "default")  # the first ones allocate
@@ -317,10 +329,10 @@ def test_the_path_of_a_step_never_waits_for_the_device(store: Store) -> None:
             rows = backward(model, batch, recipe, 1)
             metrics.lap("passes")
             norm = clip(model.parameters(), 1.0)
-            allowed = guard.allows(norm)
+            allowed = guard.allows(norm, mean_loss(rows, 16 * 64))
             update(optimizer, n, recipe.train, allowed)
             metrics.lap("optimizer")
-            metrics.step(n, rows, sources, norm, allowed)
+            metrics.step(n, rows, Batch(batch.numpy(), sources, sources), norm, allowed, way_back.broken())
     finally:
         torch.cuda.set_sync_debug_mode("default")
     metrics.settle()

@@ -38,7 +38,9 @@ def figures(world, steps):
     for n in range(1, steps + 1):
         rows, sources, one = torch.full((2,), 64.0 * n), np.array([0, 1]), torch.tensor(1.0)
         pace = None if n % 2 else float(n + world.rank)
-        sent.send(n, rows, sources, 64, one, one.isfinite(), Laps(0.0, ()), pace=pace)
+        sent.send(
+            n, rows, sources, 64, one, one.isfinite(), Laps(0.0, ()), lambda: (0.0, False, []), pace=pace
+        )
     found = [sent.read() for _ in range(steps)]
     assert [figure.loss for figure in found] == [float(n) for n in range(1, steps + 1)]
     assert all(figure.tokens == {"code": 64 * world.size, "docs": 64 * world.size} for figure in found)

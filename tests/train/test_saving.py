@@ -120,6 +120,27 @@ def test_what_is_uploaded_beside_the_training_is_bit_for_bit_what_is_waited_for(
         checkpoint.load(beside.step, beside.model, beside.optimizer, ALONE)
 
 
+def test_where_memory_has_no_room_for_a_copy_a_save_is_waited_for(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(saving, "memory_left", lambda: 100_000)
+    session = Session(store, **{"run.save_every": 2})
+    [warning] = caplog.messages
+    assert "the machine of rank 0 has 0.0 GB of memory left" in warning
+    for n in (1, 2):
+        session.go_on(n)
+        assert session.save(n) is not None
+        assert n in session.committed() and len(session.saver._host._memory) == 0
+    monkeypatch.setattr(checkpoint, "commit", _away)
+    session.go_on(3)
+    assert session.save(3) is not None, "the training goes on where one has failed"
+    assert session.saver.failed and session.committed() == [1, 2]
+
+
+def _away(*_: Any) -> None:
+    raise StoreError("the store is away")
+
+
 def test_permanent_checkpoints_stay_and_of_the_others_the_last_ones(store: Store) -> None:
     session = Session(store, **{"run.save_every": 2, "run.keep": 1, "run.keep_every": 5 * BATCH})
     session.run(20)

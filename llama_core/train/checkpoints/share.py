@@ -96,6 +96,15 @@ def _grid(model: nn.Module, world: World) -> tuple[int, int, int, int]:
     return (mesh.pp, mesh.dp_replicate, mesh.dp_shard * mesh.cp, mesh.tp)
 
 
+def bytes_of(share: Share) -> int:
+    """Return how many bytes a copy of a share takes."""
+    return sum(map(_room, share.tensors.values()))
+
+
+def _room(tensor: Tensor) -> int:
+    return -(-tensor.nbytes // ALIGNED) * ALIGNED
+
+
 class HostCopy:
     """The memory of this machine that a share is copied to, so that training goes on during the upload.
 
@@ -107,10 +116,11 @@ class HostCopy:
 
     def of(self, share: Share) -> Share:
         """Return the share as it is now, in memory that nobody else changes until the next call."""
-        places, size = {}, 0
+        places, at = {}, 0
         for key, tensor in share.tensors.items():
-            places[key] = size
-            size += -(-tensor.nbytes // ALIGNED) * ALIGNED
+            places[key] = at
+            at += _room(tensor)
+        size = bytes_of(share)
         on_gpu = any(t.is_cuda for t in share.tensors.values())
         if len(self._memory) < size:
             self._memory = torch.empty(size, dtype=torch.uint8, pin_memory=on_gpu)

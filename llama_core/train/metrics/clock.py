@@ -13,6 +13,8 @@ class Laps:
 
     start: Any
     ends: tuple[tuple[str, Any], ...]
+    began: float | None = None
+    """The time of day at which it began, if it does not begin where the step before has ended."""
 
     def seconds(self) -> dict[str, float]:
         """Return the seconds of each part, by its name, in their order."""
@@ -38,6 +40,7 @@ class Clock:
     def restart(self) -> None:
         """Begin a step now: what was done since the last one is no part of any."""
         self._start, self._ends = self._now(), []
+        self._began: float | None = time.time()
 
     def lap(self, name: str) -> None:
         """End a part of the step here."""
@@ -45,8 +48,8 @@ class Clock:
 
     def step(self) -> Laps:
         """End the step with its last part, where the next one begins."""
-        laps = Laps(self._start, tuple(self._ends))
-        self._start, self._ends = self._ends[-1][1], []
+        laps = Laps(self._start, tuple(self._ends), self._began)
+        self._start, self._ends, self._began = self._ends[-1][1], [], None
         return laps
 
     def _now(self) -> Any:

@@ -6,6 +6,7 @@ the next one to do.
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +18,10 @@ from torch import Tensor
 
 from llama_core.train.metrics.clock import Laps
 from llama_core.train.parallel.mesh import Mesh
+from llama_core.train.stability.origin import Seen
 
 OWN = ("joules", "fetches", "saves", "wants_save")
-FIRST = (*OWN, "grad_norm", "skipped", "bad", "bad_ranks")
+FIRST = (*OWN, "grad_norm", "skipped")
 
 
 @dataclass(frozen=True)
@@ -42,14 +44,12 @@ class StepFigures:
     """True if a process wants a save."""
     skipped: bool
     """True if the step made no update."""
-    bad: int
-    """The number of processes whose own loss is not finite."""
-    bad_ranks: int
-    """The sum of the ranks of those: the rank, if there is one."""
     laps: Laps
     """The time of this process."""
     paces: list[float]
     """The seconds that each process has measured (see `pace`); empty where this step has none."""
+    seen: Callable[[], Seen]
+    """What this process alone has seen of the step."""
 
     @property
     def loss(self) -> float:
@@ -64,7 +64,7 @@ class Figures:
         self._sources, self._mesh = sources, mesh
         # One process of those that see the same sequences counts their tokens.
         self._counts = mesh.pp_rank == mesh.cp_rank == mesh.tp_rank == 0
-        self._sent: deque[tuple[int, Tensor, Any, Laps]] = deque()
+        self._sent: deque[tuple[int, Tensor, Any, Laps, Callable[[], Seen]]] = deque()
 
     def __len__(self) -> int:
         return len(self._sent)
@@ -78,6 +78,7 @@ class Figures:
         grad_norm: Tensor,
         allowed: Tensor,
         laps: Laps,
+        seen: Callable[[], Seen],
         *,
         joules: float = 0.0,
         fetches: float = 0.0,
@@ -88,8 +89,8 @@ class Figures:
         """Send the figures of a step. `rows`: float32 (B,), as `passes.backward` returns them.
 
         `sources`: (B,), the number of each sequence's source; `grad_norm` and `allowed`, whether the step
-        makes an update: (), the same on all processes. `pace`: the seconds that this process has measured, if
-        all of them have.
+        makes an update: (), the same on all processes. `seen`: what this process alone has seen of
+        the step. `pace`: the seconds that this process has measured, if all of them have.
         """
         world = self._mesh.world
         of_source = torch.from_numpy(sources)[None, :] == torch.arange(len(self._sources))[:, None]
@@ -102,9 +103,7 @@ class Figures:
         told, one_hot = self._to_device(told), self._to_device(of_source.double())
         first = torch.stack([grad_norm.double(), (~allowed).double()])
         first = first if world.rank == 0 else torch.zeros_like(first)
-        bad = (~rows.isfinite()).any().double()
-        bad = torch.stack([bad, bad * world.rank])
-        vector = torch.cat([told[: len(OWN)], first, bad, told[len(OWN) :], one_hot @ rows.double()])
+        vector = torch.cat([told[: len(OWN)], first, told[len(OWN) :], one_hot @ rows.double()])
         work = dist.all_reduce(vector, async_op=True) if world.size > 1 else None
         ready: Any = work
         if world.device.type == "cuda":
@@ -114,11 +113,11 @@ class Figures:
             host.copy_(vector, non_blocking=True)
             vector, ready = host, torch.cuda.Event()
             ready.record()
-        self._sent.append((step, vector, ready, laps))
+        self._sent.append((step, vector, ready, laps, seen))
 
     def read(self) -> StepFigures:
         """Return the figures of the oldest step that was sent and not read, as soon as they are there."""
-        step, vector, ready, laps = self._sent.popleft()
+        step, vector, ready, laps, seen = self._sent.popleft()
         if isinstance(ready, torch.cuda.Event):
             ready.synchronize()
         elif ready is not None:
@@ -137,10 +136,9 @@ class Figures:
             int(first["saves"]),
             first["wants_save"] > 0,
             first["skipped"] > 0,
-            int(first["bad"]),
-            int(first["bad_ranks"]),
             laps,
             paces,
+            seen,
         )
 
     def _to_device(self, tensor: Tensor) -> Tensor:

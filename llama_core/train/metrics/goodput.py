@@ -1,12 +1,20 @@
 """How much of its time a training spent on steps that count, from its record."""
 
+import contextlib
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from llama_core.train.metrics.names import INTERRUPTION, SECONDS
+from pydantic import TypeAdapter
+
+from llama_core.errors import DamagedError, StoreError
+from llama_core.step import Step
+from llama_core.store import to_json
+from llama_core.train.metrics.names import BEGAN, INTERRUPTION, SECONDS
 
 MOST = 10  # pauses that are kept
+TIME, MARK = TypeAdapter(float), f"{BEGAN}/first.json"
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,8 @@ class Goodput:
     """The time of a training from the beginning of its first step to the end of its last, in seconds."""
 
     effective: float = 0.0
-    """The time of the steps that count: those that were done again after a restart count once."""
+    """The time of the steps that count. One that was done again after a restart counts once, and one that
+    made no update not at all."""
     wall: float = 0.0
     pauses: list[Pause] = field(default_factory=list)
     """The longest pauses, by step."""
@@ -44,12 +53,27 @@ def seconds_of(record: dict[str, Any]) -> float:
     return sum(value for key, value in record.items() if key.startswith(SECONDS))
 
 
+def first_begun(step: Step) -> tuple[float, bool]:
+    """Return when the first attempt of a training has begun its steps, and whether it was one before this.
+
+    Nothing else may be left of attempts that have saved nothing. It is now where the store is away. What
+    says so is deleted with all that no shard counts, when the step is finished.
+    """
+    now = time.time()
+    with contextlib.suppress(StoreError, DamagedError, FileNotFoundError):
+        if not step.folder.create(MARK, to_json(now)):
+            return step.folder.read_as(TIME, MARK), True
+    return now, False
+
+
 def goodput(records: Iterable[dict[str, Any]]) -> Goodput:
     """Return what the record of a training tells, step by step."""
     found, pauses, before = Goodput(), list[Pause](), None
     for record in records:
         seconds = seconds_of(record)
         began = record["time"] - seconds
+        if before is None and INTERRUPTION in record:
+            before = record.get(BEGAN)  # nothing of what was done since then is in the record
         if before is not None:
             pause = Pause(record["step"], max(0.0, began - before), record.get(INTERRUPTION, ""))
             pauses.append(pause)
@@ -59,7 +83,7 @@ def goodput(records: Iterable[dict[str, Any]]) -> Goodput:
             found.wall += record["time"] - before
         else:
             found.wall += seconds
-        found.effective += seconds
+        found.effective += 0.0 if record.get("skipped") else seconds
         before = record["time"]
     found.pauses = sorted((p for p in pauses if p.seconds > 0), key=lambda pause: pause.step)
     return found

@@ -2,28 +2,29 @@
 
 import logging
 import math
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from llama_core.objects import Object
 from llama_core.program import tell
 from llama_core.recipe import Recipe
 from llama_core.step import Step
+from llama_core.tokens.loader import Batch
+from llama_core.train.checkpoint import TrainState
 from llama_core.train.metrics.clock import Clock
 from llama_core.train.metrics.figures import Figures, StepFigures
 from llama_core.train.metrics.hardware import EnergyMeter, peak_memory
-from llama_core.train.metrics.names import LOSS, SECONDS
+from llama_core.train.metrics.names import LOSS, NO_UPDATE, SECONDS
 from llama_core.train.metrics.pace import Paces, Probe
 from llama_core.train.metrics.record import Record
 from llama_core.train.metrics.utilization import Utilization, peak_of
 from llama_core.train.optimizer import lr_at
 from llama_core.train.parallel.mesh import Mesh
 from llama_core.train.stability.guard import Span, batch_of
+from llama_core.train.stability.origin import origin, seen
 
 log = logging.getLogger(__name__)
 SMOOTHING = 0.9  # weight of the earlier steps in the mean time of a step, by which the end is estimated
@@ -32,8 +33,7 @@ SMOOTHING = 0.9  # weight of the earlier steps in the mean time of a step, by wh
 class Metrics:
     """Measures a training. All processes call each method at the same point; rank 0 keeps the record.
 
-    `newest`: the segment of the record that the checkpoint names from which the training goes on;
-    `passed_over`: the batches that no step takes.
+    `at`: where the training goes on.
     """
 
     def __init__(
@@ -43,18 +43,17 @@ class Metrics:
         vocab_size: int,
         sources: list[str],
         mesh: Mesh,
-        newest: Object | None = None,
-        passed_over: Iterable[Span] = (),
+        at: TrainState,
     ):
-        self._cfg, self._mesh, self._passed_over = recipe.train, mesh, tuple(passed_over)
-        self._skipped = 0  # steps in a row
+        self._cfg, self._mesh, self._passed_over = recipe.train, mesh, at.passed_over
         self._figures = Figures(sources, mesh)
         self._energy = EnergyMeter(mesh.world.device)
         peak = peak_of(mesh.world.device, recipe.train.precision)
         self._utilization = Utilization(recipe, vocab_size, peak)
-        self._record = Record(step, newest)
+        self._record = Record(step, at.record)
         self._open: dict[str, Any] = {}  # the record of the newest step that was read
         self._next: dict[str, Any] = {}  # what the record after it has besides
+        self._ended = 0.0  # the time of day at which the newest of them ended
         self._seconds: float | None = None  # that a step takes, smoothed
         self._fetches = 0
         self._settled = True
@@ -68,6 +67,11 @@ class Metrics:
         """True once a process wants a save; whoever saves sets it back."""
         self.unstable: Span | None = None
         """The first and the last of the steps in a row that made no update, if they are too many."""
+        self.skipped = at.skipped
+        """How many steps in a row, up to the newest that was read, made no update."""
+        self.why = ""
+        """Why the newest of them made none, on rank 0."""
+        self._note_skipped(at.step)  # they may have been too many when it was saved
 
     def begin(self) -> None:
         """Begin a step: what was done since all steps were read is part of none."""
@@ -83,22 +87,24 @@ class Metrics:
         self,
         n: int,
         rows: Tensor,
-        sources: NDArray[np.int64],
+        batch: Batch,
         grad_norm: Tensor,
         allowed: Tensor,
+        broken: Tensor,
         fetches: int = 0,
         saves: int = 0,
         wants_save: bool = False,
     ) -> None:
         """Take the figures of step `n` (1 is the first), and read those of the step before.
 
-        `fetches`: the pages that this process has fetched so far; `saves`, `wants_save`: what its `Saver`
-        tells.
+        `broken`: what `origin.WayBack` tells; `fetches`: the pages that this process has fetched so far;
+        `saves`, `wants_save`: what its `Saver` tells.
         """
         fetched, self._fetches = fetches - self._fetches, fetches
         pace = self._probe.seconds() if n % self._log_every == 0 and self._mesh.world.size > 1 else None
         self._figures.send(
-            n, rows, sources, self._cfg.seq_len, grad_norm, allowed, self._clock.step(),
+            n, rows, batch.sources, self._cfg.seq_len, grad_norm, allowed, self._clock.step(),
+            partial(seen, rows, batch.numbers, broken),
             joules=self._energy.joules(), fetches=fetched, saves=saves, wants_save=wants_save,
             pace=pace,
         )  # fmt: skip
@@ -145,24 +151,27 @@ class Metrics:
     def _check(self, figures: StepFigures) -> None:
         """Tell of a step that made no update, and note whether there were too many of them in a row."""
         if not figures.skipped:
-            self.loss, self._skipped = figures.loss, 0
+            self.loss, self.skipped = figures.loss, 0
             return
-        self._skipped += 1
-        cfg, n = self._cfg, figures.step
-        batch = batch_of(n, self._passed_over)
-        first, end = (cfg.tokens_before(m) // cfg.seq_len for m in (batch + 1, batch + 2))
-        if figures.bad == 1:
-            where = f" on rank {figures.bad_ranks}"
-        else:
-            where = f" on {figures.bad} ranks" if figures.bad else ""
-        what = (
-            f"loss {figures.loss}{where}, gradient norm {figures.grad_norm}, "
-            f"sequences {first:,} to {end - 1:,}"
-        )
-        if self._skipped > cfg.most_skipped:
-            self.unstable = (n - self._skipped + 1, n)
-        if self._mesh.world.rank == 0:
-            log.warning("step %d made no update: %s", n, what)
+        self.skipped += 1
+        n, mesh = figures.step, self._mesh
+        first, size = self._cfg.sequences_before(self._batch(n)), self._cfg.sequences_at(self._batch(n))
+        told = mesh.world.gather(figures.seen())
+        if mesh.world.rank == 0:
+            self.why = (
+                f"loss {figures.loss}, gradient norm {figures.grad_norm}, "
+                f"sequences {first:,} to {first + size - 1:,}; {origin(told, figures.grad_norm)}"
+            )
+            log.warning("step %d made no update: %s", n, self.why)
+        self._note_skipped(n)
+
+    def _note_skipped(self, n: int) -> None:
+        if self.skipped > self._cfg.most_skipped:
+            self.unstable = (n - self.skipped + 1, n)
+
+    def _batch(self, n: int) -> int:
+        """Return the number of the update whose batch step `n` would have, had none been passed over."""
+        return batch_of(n, self._passed_over) + 1
 
     def _close(self) -> None:
         """Print the record that is open, and keep it."""
@@ -175,6 +184,8 @@ class Metrics:
         """Return what is told of one step, by the names that MLflow shows."""
         cfg, n, laps = self._cfg, figures.step, figures.laps.seconds()
         seconds = sum(laps.values())
+        began = figures.laps.began
+        self._ended = (self._ended if began is None else began) + seconds
         before = seconds if self._seconds is None else self._seconds
         self._seconds = SMOOTHING * before + (1 - SMOOTHING) * seconds
         batch, seen = cfg.tokens_at(n), cfg.tokens_before(n + 1)
@@ -192,6 +203,7 @@ class Metrics:
             "lr": lr_at(n, cfg),
             "grad_norm": _number(figures.grad_norm),
             "skipped": int(figures.skipped),
+            **({NO_UPDATE: self.why} if figures.skipped else {}),
             "tokens_per_s": round(speed, 1),
             "tokens_per_s_per_device": round(each, 1),
             **self._utilization.at(each),
@@ -200,7 +212,7 @@ class Metrics:
             "joules": round(figures.joules, 3) if self._energy.knows else None,
             "page_fetches_per_sequence": round(figures.fetches / sequences, 6),
             "eta_s": round(left * self._seconds, 1),
-            "time": round(time.time(), 3),
+            "time": round(self._ended, 3),
         }
 
 

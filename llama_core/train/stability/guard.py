@@ -1,60 +1,89 @@
 """The guard: which steps make an update, and what happens where too many in a row make none.
 
-A step whose gradients are not finite, or whose norm is many times that of the updates before it, makes no
-update on any process. Such a step is told, and forgotten. Where they stay, the training goes back to a
-checkpoint before the first of them and passes over the batches since, as PaLM's did (Chowdhery et al. 2022,
-section 5.1). What was passed over is in every checkpoint, so the order of the data is a function of it.
+A step whose loss or gradients are not finite, or whose loss or norm of the gradients is far above that of the
+updates before it, makes no update on any process. Such a step is told, and forgotten. Where they stay, the
+training goes back to a checkpoint before the first of them and passes over the batches around them, as PaLM's
+did (Chowdhery et al. 2022, section 5.1). What was passed over is in every checkpoint, so the order of the
+data is a function of it.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from llama_core.recipes.training import Train
 
 Span = tuple[int, int]
+LEAST = 0.01  # of the loss: as much as this it changes at least from one update to the next
 
 
 @dataclass(frozen=True)
-class Norms:
-    """The norms of the gradients of the updates so far: how many there were, and their rolling mean."""
+class Usual:
+    """What the updates so far were like: how many there were, and rolling means over the last of them."""
 
     count: float = 0.0
-    mean: float = 0.0
+    norm: float = 0.0
+    """The mean norm of the gradients."""
+    loss: float = 0.0
+    """The mean loss."""
+    change: float = 0.0
+    """The mean change of the loss from one update to the next, up or down."""
+    last: float = 0.0
+    """The loss of the last update."""
 
 
-NO_NORMS = Norms()
+NOTHING = Usual()
 
 
 class Guard:
     """Decides on the device which steps make an update. Every process decides the same.
 
-    `norms`: those of the updates before.
+    `usual`: what the updates before were like.
     """
 
-    def __init__(self, cfg: Train, norms: Norms, device: torch.device):
+    def __init__(self, cfg: Train, usual: Usual, device: torch.device):
         self._cfg = cfg
-        self._state = torch.tensor([norms.count, norms.mean], dtype=torch.float64, device=device)
+        self._state = torch.tensor(astuple(usual), dtype=torch.float64, device=device)
 
-    def allows(self, norm: Tensor) -> Tensor:
-        """Tell whether a step makes an update: bool (). `norm`: that of its gradients, float32 ().
+    def allows(self, norm: Tensor, loss: Tensor) -> Tensor:
+        """Tell whether a step makes an update: bool (). Nothing waits for the device.
 
-        Nothing waits for the device.
+        `norm`: that of its gradients, float32 (); `loss`: the mean one of its batch, float64 ().
         """
-        count, mean = self._state.unbind()
-        allowed = norm.isfinite()
-        if self._cfg.spike_norm is not None:
-            usual = (count < self._cfg.spike_window) | (norm <= self._cfg.spike_norm * mean)
-            allowed = allowed & usual
-        mean = mean + (norm.double() - mean) / (count + 1).clamp(max=self._cfg.spike_window)
-        self._state = torch.where(allowed, torch.stack([count + 1, mean]), self._state)
+        cfg, values = self._cfg, torch.stack([norm.double(), loss])
+        count, mean_norm, mean_loss, change, last = self._state.unbind()
+        allowed, begins = values.isfinite().all(), count < cfg.spike_window
+        if cfg.spike_norm is not None:
+            allowed = allowed & (begins | (norm <= cfg.spike_norm * mean_norm))
+        if cfg.spike_loss is not None:
+            usual = torch.maximum(change, LEAST * mean_loss)
+            allowed = allowed & (begins | (loss <= mean_loss + cfg.spike_loss * usual))
+        changed = torch.where(count > 0, (loss - last).abs(), 0.0)
+        means = torch.stack([mean_norm, mean_loss, change])
+        now = torch.cat([values, changed[None]])
+        means = means + (now - means) / (count + 1).clamp(max=cfg.spike_window)
+        after = torch.cat([(count + 1)[None], means, loss[None]])
+        self._state = torch.where(allowed, after, self._state)
         return allowed
 
-    def norms(self) -> Norms:
-        """Return the norms of the updates so far. It waits for the device."""
-        return Norms(*self._state.tolist())
+    def usual(self) -> Usual:
+        """Return what the updates so far were like. It waits for the device."""
+        return Usual(*self._state.tolist())
+
+
+def mean_loss(rows: Tensor, targets: int) -> Tensor:
+    """Return the mean loss of a batch: float64 (), the same on all processes, which all call it.
+
+    `rows`: float32 (B,), as `passes.backward` returns them; `targets`: how many the whole batch has. Nothing
+    waits for the device.
+    """
+    total = rows.double().sum()
+    if dist.is_initialized():
+        dist.all_reduce(total)
+    return total / targets
 
 
 def batch_of(step: int, passed_over: Iterable[Span]) -> int:

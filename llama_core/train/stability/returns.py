@@ -29,10 +29,10 @@ class Steps(Iterator[int]):
         self._done = done
 
 
-def check_returns(bad: Span, progress: TrainState, cfg: Train) -> None:
+def check_returns(bad: Span, progress: TrainState, cfg: Train, why: str) -> None:
     """Raise DivergedError where the training went back as often as it may.
 
-    `bad`: the first and the last of the steps that made no update.
+    `bad`: the first and the last of the steps that made no update; `why`: why the last one made none.
     """
     first, last = bad
     if progress.returns < cfg.most_returns:
@@ -41,19 +41,21 @@ def check_returns(bad: Span, progress: TrainState, cfg: Train) -> None:
     often = f", though it went back past the batches {', '.join(spans)}" if spans else ""
     raise DivergedError(
         f"training diverged at step {first}: {last - first + 1} steps in a row made no update{often}. "
+        f"The last of them: {why}. "
         "Nothing of them is in the weights: try a lower train.lr or a higher train.warmup_steps, perhaps "
         "from an earlier checkpoint (train.start_from)"
     )
 
 
-def past(bad: Span, progress: TrainState, back: TrainState) -> TrainState:
-    """Return where the training goes on: after `back`, past the batches that it has taken since then.
+def past(bad: Span, progress: TrainState, back: TrainState, cfg: Train) -> TrainState:
+    """Return where the training goes on: after `back`, past the batches around those of the bad steps.
 
     `bad`: the first and the last step that made no update; `progress`: where the training was begun or saved
     last before it goes back.
     """
     over = progress.passed_over
-    span = batch_of(back.step + 1, over), batch_of(bad[1], over) + 1
+    first = max(back.step + 1, bad[0] - cfg.spike_margin)
+    span = batch_of(first, over), batch_of(bad[1], over) + 1
     log.warning(
         "steps %d to %d made no update: back to the weights after step %d, past batches %d to %d",
         *bad, back.step, span[0], span[1] - 1,

@@ -1,7 +1,8 @@
 """A watchdog: a process that comes no further says where it is, and ends, so that the job starts again.
 
-    <store>/hangs/<id of the train step>/<attempt>/step-12.rank0.txt       the stacks of all threads
-                                                   step-12.rank0.nccl.json on CUDA: NCCL's flight recorder
+    <store>/hangs/<id of the train step>/<attempt>/step-12.rank0.txt        the stacks of all threads
+                                                   step-12.rank0.gloo.json  torch's flight recorder: messages
+                                                   step-12.rank0.nccl.json  between hosts, and between GPUs
 
 One process that is stuck holds up all others, in whatever they wait for it. Each of them that can still run
 writes its own stacks, to the log and to the store: who is missing, or stands elsewhere, is the one.
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import torch
+import torch.distributed as dist
 
 from llama_core.exit import leave
 from llama_core.program import HUNG
@@ -24,6 +26,8 @@ from llama_core.store import Store
 
 log = logging.getLogger(__name__)
 FOLDER = "hangs"
+RECORDERS = {"gloo": "_dump_fr_trace_json", "nccl": "_dump_nccl_trace_json"}  # torch's, by what sends
+GRACE = 5.0  # seconds in which the others write theirs: once one process has ended, all are made to
 PATIENCE = 30.0  # seconds that the store has for what is written, and the interpreter to let us write it
 
 
@@ -37,8 +41,8 @@ class Watchdog:
 
     Each beat says that the training has come further: the processes have met, a checkpoint is loaded, a step,
     a save or a validation has ended. `rank`: the number of this process, which may not have met the others
-    yet. Where the interpreter itself
-    is stuck, so that no thread of Python runs, C code writes the stacks to the log and ends the process.
+    yet. Where the interpreter itself is stuck, so that no thread of Python runs, C code writes the stacks to
+    the log and ends the process.
     """
 
     def __init__(self, step: Step, rank: int, seconds: float, end: Callable[[], None] | None = None):
@@ -79,16 +83,18 @@ class Watchdog:
         writer = threading.Thread(target=self._write, args=(told,), daemon=True)
         writer.start()
         writer.join(PATIENCE)  # the store may be what hangs
+        time.sleep(min(GRACE, self._seconds / 2))
         self._end()
 
     def _write(self, told: str) -> None:
         name = f"step-{self._n}.rank{self._rank}"
         with suppress(Exception):
             self._store.publish_bytes(f"{name}.txt", told.encode())
-        if torch.cuda.is_initialized():
-            with suppress(Exception):
-                recorded = torch._C._distributed_c10d._dump_nccl_trace_json()  # type: ignore[attr-defined]
-                self._store.publish_bytes(f"{name}.nccl.json", recorded)
+        for by, dump in RECORDERS.items():
+            if dist.is_initialized() and (by == "gloo" or torch.cuda.is_initialized()):
+                with suppress(Exception):
+                    recorded = getattr(torch._C._distributed_c10d, dump)()
+                    self._store.publish_bytes(f"{name}.{by}.json", recorded)
 
 
 def stacks() -> str:
