@@ -12,6 +12,10 @@ _STYLES = {
     "uk": (_NBSP, ",", 4), "sv": (_NBSP, ",", 4), "es": (_NBSP, ",", 5), "pt": (_NBSP, ",", 5),
     "pl": (_NBSP, ",", 5), "bg": (_NBSP, ",", 5), "hu": (_NBSP, ",", 5),
 }  # fmt: skip
+_ROMAN = (
+    (1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"), (50, "L"), (40, "XL"),
+    (10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I"),
+)  # fmt: skip
 
 
 def formatted(number: str, language: str) -> str:
@@ -35,3 +39,14 @@ def plain(number: str, language: str) -> str:
     for mark in {group, _NBSP, _NARROW, " "}:
         number = number.replace(mark, "")
     return number.replace(point, ".")
+
+
+def roman(number: int) -> str:
+    """Return a number from 1 to 3,999 in Roman numerals, any other in digits."""
+    if not 0 < number < 4000:
+        return str(number)
+    out = ""
+    for value, letters in _ROMAN:
+        out += letters * (number // value)
+        number %= value
+    return out

@@ -6,6 +6,7 @@ of a text may say something else than all of it. Then the readers by hand are as
 
 from llama_core.corpus.markup.wikitext.call import Call, split_argument
 from llama_core.corpus.markup.wikitext.expand import functions
+from llama_core.corpus.markup.wikitext.expand.aliases import in_english
 from llama_core.corpus.markup.wikitext.expand.definitions import Definitions
 from llama_core.corpus.markup.wikitext.expand.frame import Frame, Later, TooLargeError, UnknownError, sure
 from llama_core.corpus.markup.wikitext.templates import render
@@ -96,7 +97,7 @@ class Expander:
         return "" if not frame.depth else f"{{{{{{{name}}}}}}}"
 
     def _call(self, node: Node, frame: Frame) -> str:
-        name = self.definitions.bare(self.text(node.parts[0], frame))
+        name = in_english(self.definitions.bare(self.text(node.parts[0], frame)), self.language)
         parts = node.parts[1:]
         if HOLE in name and ":" not in name:
             raise UnknownError
