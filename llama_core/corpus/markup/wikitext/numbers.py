@@ -27,8 +27,9 @@ def formatted(number: str, language: str) -> str:
     group, point, least = _STYLES.get(language, _STYLES["en"])
     sign, whole, fraction = found[1].replace("-", "−"), found[2], found[3]
     if len(whole) >= least:
-        whole = f"{int(whole):,}".rjust(len(whole), "0") if whole[0] != "0" else whole
-        whole = whole.replace(",", group)
+        first = len(whole) % 3 or 3
+        groups = [whole[:first], *(whole[i : i + 3] for i in range(first, len(whole), 3))]
+        whole = group.join(groups) if whole[0] != "0" else whole
     return f"{sign}{whole}{point}{fraction}" if fraction else sign + whole
 
 

@@ -19,9 +19,10 @@ def _parted(found: re.Match[str]) -> str:
     for token in _TOKEN.finditer(line):
         word = token[0]
         if word == ":":
-            term, definition = line[: token.start()].rstrip(), line[token.end() :].strip()
-            is_number = term[-1:].isdecimal() and line[token.end() : token.end() + 1].isdecimal()
-            if not (depth or quotes or is_number):
+            at = token.start()
+            is_time = line[max(0, at - 1) : at].isdecimal() and line[at + 1 : at + 2].isdecimal()
+            if not (depth or quotes or is_time):
+                term, definition = line[:at].rstrip(), line[at + 1 :].strip()
                 return f"{marks}{term}\n{marks[:-1]}:{definition}" if definition else f"{marks}{term}"
         elif token[3]:
             quotes ^= _QUOTES[len(word)]

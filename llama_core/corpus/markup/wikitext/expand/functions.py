@@ -8,7 +8,7 @@ from llama_core.corpus.markup.wikitext.call import split_argument
 from llama_core.corpus.markup.wikitext.expand.aliases import DEFAULTS
 from llama_core.corpus.markup.wikitext.expand.dates import time
 from llama_core.corpus.markup.wikitext.expand.expressions import ExpressionError, evaluate, written
-from llama_core.corpus.markup.wikitext.expand.frame import Expands, Frame, give_up, sure
+from llama_core.corpus.markup.wikitext.expand.frame import Expands, Frame, give_up, replaced, sure
 from llama_core.corpus.markup.wikitext.expand.modules import invoked
 from llama_core.corpus.markup.wikitext.expand.plurals import plural
 from llama_core.corpus.markup.wikitext.numbers import formatted, plain
@@ -230,7 +230,7 @@ def _pos(expander: Expands, argument: str, parts: list[Nodes], frame: Frame) -> 
 def _replace(expander: Expands, argument: str, parts: list[Nodes], frame: Frame) -> str:
     old = expander.text(parts[0], frame) if parts else ""
     new = expander.text(parts[1], frame) if len(parts) > 1 else ""
-    return sure(argument).replace(old or " ", new)
+    return replaced(sure(argument), old or " ", new)
 
 
 def _namespace(name: str) -> str:

@@ -3,7 +3,7 @@
 import re
 
 from llama_core.corpus.markup.wikitext.call import split_argument
-from llama_core.corpus.markup.wikitext.expand.frame import Expands, Frame, give_up, sure
+from llama_core.corpus.markup.wikitext.expand.frame import Expands, Frame, give_up, replaced, sure
 from llama_core.corpus.markup.wikitext.tree import Nodes
 
 # They check a call's arguments or add categories.
@@ -49,7 +49,7 @@ def _string(function: str, args: dict[str, str]) -> str:
         is_plain = args.get("plain", args.get("5", "true")).strip().lower() not in ("false", "no", "0")
         if not (is_plain or pattern.isalnum()):
             give_up()
-        return source.replace(pattern, new) if pattern else source
+        return replaced(source, pattern, new) if pattern else source
     if function == "sub":
         first, last = (
             _whole(args.get("i", args.get("2", "")), 1),

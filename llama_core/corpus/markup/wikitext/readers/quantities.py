@@ -242,11 +242,11 @@ def fraction(call: Call) -> str | None:
 
 def density(call: Call) -> str | None:
     """Read {{pop density|3645257|640081.87|km2|sqmi}}: the people for each unit of area."""
-    try:
-        people, area = (float(arg.replace(",", "").strip()) for arg in call.args[:2])
-        return f"{people / area:,.1f}/{unit(call.args[2].strip())}"
-    except (ValueError, IndexError, ZeroDivisionError, OverflowError):
+    words = [arg.replace(",", "").strip() for arg in call.args[:3]]
+    if len(words) < 3 or not all(re.fullmatch(r"\d{1,15}(?:\.\d{1,15})?", word) for word in words[:2]):
         return None
+    people, area = map(float, words[:2])
+    return f"{people / area:,.1f}/{unit(words[2])}" if area else None
 
 
 READERS = {
