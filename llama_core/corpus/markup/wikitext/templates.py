@@ -33,6 +33,8 @@ def render(call: Call) -> str | None:
     key = call.key
     if local.knows(call):
         return local.read(call)
+    if not call.n_parts and key in LANGUAGE_CODES and call.language not in ("en", ""):
+        return None  # {{ca}}, which says that a link leads to a page in Catalan
     if key in SPACED and not call.n_parts:
         return SPACED[key]
     if re.fullmatch(r"[a-z]{2,3}S", call.name):  # {{frS|mot}} in the German Wikipedia

@@ -5,7 +5,6 @@ from typing import NoReturn, Protocol
 
 from llama_core.corpus.markup.wikitext.tree import HOLE, Nodes
 
-
 MAX_CHARS = 65_536  # of an expansion
 
 

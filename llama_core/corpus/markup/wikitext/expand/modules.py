@@ -3,7 +3,15 @@
 import re
 
 from llama_core.corpus.markup.wikitext.call import split_argument
-from llama_core.corpus.markup.wikitext.expand.frame import Expands, Frame, give_up, replaced, sure
+from llama_core.corpus.markup.wikitext.expand.frame import (
+    MAX_CHARS,
+    Expands,
+    Frame,
+    TooLargeError,
+    give_up,
+    replaced,
+    sure,
+)
 from llama_core.corpus.markup.wikitext.tree import Nodes
 
 # They check a call's arguments or add categories.
@@ -43,7 +51,10 @@ def _string(function: str, args: dict[str, str]) -> str:
     if function == "len":
         return str(len(source))
     if function == "rep":
-        return source * min(_MAX_REPEATS, max(0, _whole(args.get("count", args.get("2", "")), 0)))
+        count = min(_MAX_REPEATS, max(0, _whole(args.get("count", args.get("2", "")), 0)))
+        if count * len(source) > MAX_CHARS:
+            raise TooLargeError
+        return source * count
     if function == "replace":
         pattern, new = args.get("pattern", args.get("2", "")), args.get("replace", args.get("3", ""))
         is_plain = args.get("plain", args.get("5", "true")).strip().lower() not in ("false", "no", "0")

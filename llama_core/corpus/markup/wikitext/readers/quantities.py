@@ -31,7 +31,7 @@ _SINGULAR = {
     "kilograms": "kilogram", "grams": "gram", "ounces": "ounce", "litres": "litre", "liters": "liter",
 }  # fmt: skip
 _SYMBOLS = {
-    "usd": "$", "us$": "US$", "us": "US$", "yen": "¥",
+    "usd": "$", "us$": "US$", "yen": "¥",
     "eur": "€", "euro": "€", "€": "€", "gbp": "£", "£": "£", "jpy": "¥", "¥": "¥",
     "cny": "CN¥", "rmb": "¥", "inr": "₹", "indian rupee": "₹", "₹": "₹", "aud": "A$", "a$": "A$", "cad": "C$",
     "c$": "C$", "nzd": "NZ$", "nz$": "NZ$", "hkd": "HK$", "hk$": "HK$", "sgd": "S$", "s$": "S$", "krw": "₩",
@@ -202,7 +202,7 @@ def money(call: Call) -> str | None:
     if not amount:
         return None
     code = (call.words[1] if len(call.words) > 1 else call.given("type", "code")) or "USD"
-    sign = _SYMBOLS.get(code.lower())
+    sign = _SYMBOLS.get("us$" if code.lower() == "us" else code.lower())
     return f"{sign}{amount}" if sign else f"{amount} {code}"
 
 
@@ -232,8 +232,8 @@ def years(call: Call) -> str | None:
 
 def fraction(call: Call) -> str | None:
     """Read {{frac|2}} as 1/2, {{frac|1|2}} as 1/2, and {{frac|3|1|2}} as 3 1/2."""
-    words = [arg.strip() for arg in call.args]
-    if not words:
+    words = [arg.strip() for arg in call.args[:3]]
+    if not words or not all(words):
         return None
     if len(words) == 1:
         return f"1/{words[0]}"
