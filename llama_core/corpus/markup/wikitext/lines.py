@@ -16,6 +16,8 @@ _SEPARATOR = r"[ ;,:/–-]"
 _ONLY_BRACKETS = re.compile(rf"[ ']*+{HOLE}[ {HOLE}']*+(?:\([^()]*+\)[ '.,;]*+)*+")
 _HOLES = (
     (re.compile(rf"{HOLE}(?:[ ;,/]*+{HOLE})+"), HOLE),
+    (re.compile(rf"[,;] ?{HOLE}(?= ?[,;])"), ""),
+    (re.compile(rf" {HOLE} (?=[.,)])"), ""),
     (re.compile(rf"(?m)^([*#:;]*+ *+){HOLE}[ .,;:]*+"), r"\1"),
     (re.compile(rf" ?\({_SEPARATOR}*+{HOLE}{_SEPARATOR}*\)"), ""),
     (re.compile(rf"\({_SEPARATOR}*+{HOLE}{_SEPARATOR}*"), "("),

@@ -201,7 +201,7 @@ def _decoded(target: str) -> str:
         return target
     try:
         return RESERVED.sub("", unquote_to_bytes(target).decode())
-    except UnicodeDecodeError:
+    except UnicodeError:
         return target
 
 

@@ -28,7 +28,6 @@ from llama_core.corpus.markup.wikitext.names import (
 )
 from llama_core.corpus.markup.wikitext.nesting import Nesting
 from llama_core.corpus.markup.wikitext.quotes import unquote
-from llama_core.corpus.markup.wikitext.terms import split_terms
 from llama_core.corpus.markup.wikitext.tree import APART, HOLE
 
 MAX_REFERENCES = 1000
@@ -99,7 +98,7 @@ def read_page(
     """
     aside = Aside()
     nesting = Nesting(title, language, _hidden(frozenset(hidden)), definitions, aside)
-    text = split_terms(aside.take(RESERVED.sub("", wikitext.replace("\r", ""))))
+    text = aside.take(RESERVED.sub("", wikitext.replace("\r", "")))
     in_scripts = scripts.applies_to(language)
     if in_scripts:
         text = scripts.before_templates(text)

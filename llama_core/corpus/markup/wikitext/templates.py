@@ -71,7 +71,7 @@ def _known(key: str, call: Call) -> str | None:
         return f"{SPACED[key]} {call.first}" if SPACED[key].endswith((".", "°")) else SPACED[key]
     if key.startswith(("script/", '"-', "zitat-")):
         return call.first
-    if key.startswith(("lang-", "ipa-", "јез-", "jez-")):
+    if key.startswith(("lang-", "ipa-", "јез-", "jez-", "jezik-")):
         return f"[{call.first}]" if key.startswith("ipa-") else call.first
     if quantities.is_currency(key):
         return quantities.in_currency(call)

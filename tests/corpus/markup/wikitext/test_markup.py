@@ -121,9 +121,6 @@ from llama_core.corpus.markup.wikitext.page import read_page
         ("en", "&#91;&#91;a&#93;&#93; &#123;&#123;b&#125;&#125; &lt;ref&gt;", "[[a]] {{b}} <ref>"),
         ("en", "&amp;amp; &amp;nbsp;", "&amp; &nbsp;"),
         ("en", "# a\n# b\n## c\n#: d", "- a\n- b\n  - c\nd"),
-        ("en", "; a : b\n; c\n: d", "a\nb\nc\nd"),
-        ("en", ";a:b", "a\nb"),
-        ("en", "; [[x:y|z: w]] : d", "z: w\nd"),
         ("en", "*a\n*b\n\n*c", "- a\n- b\n\n- c"),
         ("en", ":* a\n:: b\n::: c", "- a\nb\nc"),
         ("en", "* {{lang|de|a}}\n* [[b]]", "- a\n- b"),
@@ -172,3 +169,131 @@ from llama_core.corpus.markup.wikitext.page import read_page
 )
 def test_a_construct_becomes_what_readers_see(language: str, wikitext: str, expected: str) -> None:
     assert read_page(wikitext, "T", language=language).text == expected
+
+
+@pytest.mark.parametrize(
+    ("language", "wikitext", "expected"),
+    [
+        (
+            "en",
+            "'''Ann''' ({{IPAc-en|æ|n}}; {{lang-ru|Анна}}, {{small|romanized:}} ''Anna''; {{birth date|1900|1|1}} – {{death date|1950|1|1}}) was.",  # noqa: E501
+            "Ann (/æn/; Анна, romanized: Anna; January 1, 1900 – January 1, 1950) was.",
+        ),
+        ("en", "'''A''' ({{lang|el|}}; {{IPA|}}) is, {{unknown|x}}, b.", "A is, b."),
+        ("en", "'''B''' ({{unknown}}; born 1900; {{unknown}}) is", "B (born 1900) is"),
+        ("en", "'''C''' ({{audio|x.ogg|listen}}, {{IPA-fr|x}}) is", "C ([x]) is"),
+        (
+            "en",
+            "m{{sup|2}} and {{math|''x''<sup>2</sup>}} and {{mvar|y}}<sup>3</sup> 10<sup>6</sup> x<sup>n+1</sup>",  # noqa: E501
+            "m² and x² and y³ 10^6 xn+1",
+        ),
+        ("en", "[[File:A.jpg|thumb|caption\nsecond [[x|y]]\nthird]] text", "text"),
+        ("en", "a<ref name=\"x\"/ >b<ref name='y' />c<ref\nname=z>d</ref>e", "abce"),
+        ("en", "{{nowrap|a <ref>b|c=d</ref>}}e", "a e"),
+        ("en", "== {{anchor|x}}Title{{ref|1}} ==\nText", "Title\n\nText"),
+        (
+            "en",
+            "{{multiple image\n| a = {{b}}\n| caption1 = [[c]] d\n}}\nText {{listen|x=y}} goes on",
+            "Text goes on",
+        ),
+        (
+            "en",
+            "* a {{convert|5|km|mi}}\n* [[File:x.jpg|20px]] b\n*{{flagicon|x}} [[c]]\n* '''d''': {{unknown}}",
+            "- a 5 km\n- b\n- c\n- d:",
+        ),
+        ("en", "Text {{unk}} , and {{unk}}.\n\n{{unk}}\n\nmore ''{{unk}}'' z", "Text, and.\n\nmore z"),
+        ("en", "x ''{{lang|fr|mot}}'' y \"{{lang|fr|mot}}\" ({{lang|fr|mot}}).", 'x mot y "mot" (mot).'),
+        ("en", "{{quote|Line one\n\nLine two|author=X}}\nafter", "Line one\n\nLine two\nafter"),
+        ("en", "{{blockquote\n|text=It was so.\n|author=X\n}}\nafter", "It was so.\nafter"),
+        ("en", "a {{Cite web|url=http://x|title=b}} c {{ISBN|978}} d [[ISBN]] 5", "a c d ISBN 5"),
+        ("en", "{{ubl|[[a|b]]|{{nowrap|c d}}|e=f}}", "- b\n- c d"),
+        ("en", "a\n:''b''\n:c {{unk}}\n:: {{unk}}\nd", "a\nb\nc\nd"),
+        ("en", "1<br>2<br />{{br}}3{{clear}}\n4", "1\n2\n3\n4"),
+        ("en", "{{Infobox\n|a={{b|c\n|d}}\n|e=[[f|g]]\n}}'''H''' is {{i}}a", "H is a"),
+        ("en", "{{a\n|b\n}}\n\n{{c}}{{d}}\n'''E'''", "E"),
+        (
+            "de",
+            "'''A''' (* [[1. Januar]] [[1900]] in [[B]]; † {{unk}}) war",
+            "A (* 1. Januar 1900 in B; †) war",
+        ),
+        ("de", "„{{lang|en|x}}“ ({{enS|''y''}}, ‚z‘) {{Anker|q}}und", "„x“ (y, ‚z‘) und"),
+        (
+            "fr",
+            "Il a {{unité|5|km}}{{,}}<ref>x</ref>{{,}}<ref>y</ref> et {{1er}} {{nobr|n° 5}}.",
+            "Il a 5 km et 1er n° 5.",
+        ),
+        (
+            "fr",
+            "né le {{date de naissance|1|1|1900}} à [[Paris]], {{XIXe siècle}} ({{nombre|3|enfants}})",
+            "né le 1er janvier 1900 à Paris, XIXe siècle (3 enfants)",
+        ),
+        (
+            "ru",
+            "'''А''' ({{lang-en|A}}; {{ДР|1|1|1900}}) — {{s|1990-е}} {{нет АИ|1|1|2010}}годы",
+            "А (A) — 1990-е годы",
+        ),
+        (
+            "pl",
+            "'''A''' (ur. {{data|1|1|1900}}, zm. 1950){{r|x}} – {{link-interwiki|B|Q=5}}{{odn|C|2000}}.",
+            "A (ur. 1 stycznia 1900, zm. 1950) – B.",
+        ),
+        (
+            "it",
+            "'''A''' ({{Città|x}}, 1900 – 1950) è {{cn|un|maggio}} {{M|5||km}} a {{formatnum:1200}} {{m s.l.m.}}",  # noqa: E501
+            "A (1900 – 1950) è un 5 km a 1 200 m s.l.m.",
+        ),
+        (
+            "es",
+            "'''A''' ([[B]], {{fecha|1|1|1900|nacimiento}} – {{fecha|2|2|1950}}) {{cita requerida}} fue {{unidad|5|km|2}}",  # noqa: E501
+            "A (B, 1 de enero de 1900 – 2 de febrero de 1950) fue 5 km²",
+        ),
+        (
+            "pt",
+            "'''A''' ({{dni|1|1|1900|lang=br}}) é {{fmtn|5|km}} no {{séc|XX}}{{carece de fontes|data=x}}.",
+            "A (1 de janeiro de 1900) é 5 km no século XX.",
+        ),
+        (
+            "sv",
+            "'''A''' ({{uttal|x}}), född {{dts|1900|1|1}}{{källa behövs|datum=x}}, är",
+            "A, född 1 januari 1900, är",
+        ),
+        ("nl", "'''A''' ({{IPA|x}}) is {{convert|5|km}}{{feit||2010}} en", "A (x) is 5 km en"),
+        (
+            "cs",
+            "'''A''' (* {{datum narození|1900|1|1}}){{doplňte zdroj}} je {{Vjazyce|en}} {{cizojazyčně|en|x}}",
+            "A (* 1. ledna 1900) je x",
+        ),
+        (
+            "hu",
+            "'''A''' ({{lang-en|x}}), {{szám|5000}} fő{{forr}}, {{dátum|1900|1|1}}",
+            "A (x), 5000 fő, 1900. január 1.",
+        ),
+        ("uk", "'''А''' ({{lang-en|x}}; {{дн|1|1|1900}}) — {{нп|Б|б|en|B}}{{fact}}", "А (x) — б"),
+        ("bg", "'''А''' ({{lang|en|x}}) е {{формат|5}}{{факт}}", "А (x) е"),
+        (
+            "sr",
+            "'''А''' ({{јез-енг|x}}) је -{б}-{{чињеница}} {{datum|1|1|1900}}",
+            "А (x) је б 1. јануар 1900.",
+        ),
+        ("hr", "'''A''' ({{jez-en|x}}) je {{nedostaje izvor}}b", "A (x) je b"),
+        ("sl", "'''A''' ({{lang-en|x}}, {{jezik-de|y}}) je {{navedi vir}}b", "A (x, y) je b"),
+        (
+            "ro",
+            "'''A''' ({{lang-en|x}}; n. {{dn|1900|1|1}}) este{{fact|date=x}} {{conversie|5|km|mi}}",
+            "A (x; n. 1 ianuarie 1900) este 5 km",
+        ),
+        (
+            "ca",
+            "'''A''' ({{lang-en|x}}; {{Data naixement|1|1|1900}}) és {{CN|data=x}} del {{segle|XX}}",
+            "A (x; 1 de gener de 1900) és del segle XX",
+        ),
+        (
+            "da",
+            "'''A''' ({{lang-en|x}}; født {{dato|1|1|1900}}){{kilde mangler}} er",
+            "A (x; født 1. januar 1900) er",
+        ),
+    ],
+)
+def test_sentences_of_each_language_have_no_holes(language: str, wikitext: str, expected: str) -> None:
+    text = read_page(wikitext, "T", language=language).text
+    assert text.replace("\u00a0", " ").replace("\u202f", " ") == expected

@@ -62,7 +62,8 @@ def _read(given: str) -> datetime.datetime | None:
     elif given.isascii() and given.isdecimal() and len(given) == 4:
         month, year = 1, given
     try:
-        return datetime.datetime(int(year), month, int(day), *map(int, clock))
+        hour, minute, second = map(int, clock)
+        return datetime.datetime(int(year), month, int(day), hour, minute, second)
     except ValueError:
         return None
 

@@ -93,7 +93,7 @@ _TABLES = {
     art. = art. {1?}
     n°, numéro = n° {1?}
     nos = nos {1?}
-    etc., etc = etc.
+    etc., etc = @etc
     cie = Cie
     souverain, souverain2, souverain3, souverain-, souverain2- = {1~}
     €, euro, euros = {1} €
@@ -339,6 +339,7 @@ _FUNCTIONS: dict[str, Callable[[Call], str | None]] = {
     "century": _century, "century_before": _century_before, "centuries": _centuries,
     "centuries_before": _centuries_before, "quoted": _quoted, "hours": _hours, "dimensions": _dimensions,
     "bible": _bible, "ordinal": _ordinal, "roman": _in_roman, "interwiki": _interwiki,
+    "etc": lambda call: " etc.",
     "joined": lambda call: "".join(call.words) or None,
     "convert": quantities.convert, "with_units": quantities.with_units, "measure": quantities.measure,
     "fraction": quantities.fraction, "power": quantities.power,

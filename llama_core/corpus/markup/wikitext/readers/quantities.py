@@ -52,7 +52,7 @@ def convert(call: Call) -> str | None:
     out: list[str] = []
     at = 0
     while at < len(words) and _NUMBER.fullmatch(words[at]):
-        out.append(words[at].replace("-", "−") if words[at][1:].isdecimal() else words[at])
+        out.append(re.sub(r"^-", "−", words[at]))
         at += 1
         if at >= len(words):
             break
@@ -69,7 +69,8 @@ def convert(call: Call) -> str | None:
         at += 1
     text = " ".join(out).replace(" – ", "–").replace(" -", "-")
     if call.given("adj").lower() == "mid":
-        text += next((word for word in words[at + 1 :] if word.startswith("-")), "")
+        after = next((word for word in words[at + 1 :] if word.startswith("-")), "")
+        text += after if out[-1].startswith("-") else after.replace("-", " ", 1)  # 5-mile-wide, 5 m wide
     return text or None
 
 

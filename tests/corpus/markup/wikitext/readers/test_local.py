@@ -28,8 +28,9 @@ from llama_core.corpus.markup.wikitext.readers.local import _FUNCTIONS, LOCAL
          "5 mi, 1/2, 3×10^5, 3 mi²"),
         ("en", "{{convert|1|mi}}, {{convert|3|acre|ha|adj=on}} wood, {{convert|1|/|2|in}}, {{convert|-5|C}}",
          "1 mile, 3-acre wood, 1/2 in, −5 °C"),
-        ("en", "{{convert|2|mi|km|adj=mid|-long}}, {{height|ft=6|in=2}}, {{height|m=1.9}}, x{{su|p=2|b=i}}",
-         "2-mile-long, 6 ft 2 in, 1.9 m, xi²"),
+        ("en", "{{convert|2|mi|km|adj=mid|-long}}, {{convert|9|m|ft|adj=mid|-high}}, "
+         "{{height|ft=6|in=2}}, {{height|m=1.9}}, x{{su|p=2|b=i}}",
+         "2-mile-long, 9 m high, 6 ft 2 in, 1.9 m, xi²"),
         ("en", "{{convert|1|e6acre}}, {{convert|5|metre}}, {{ordinal|12}}, {{ord|21}}, {{currency|5|US}}",
          "1 million acres, 5 metres, 12th, 21st, US$5"),
         # dates
