@@ -223,7 +223,7 @@ SPACED = {
     "nbsp": " ", "space": " ", "spaces": " ", "thinsp": " ", "hairsp": " ", "nnbsp": " ", "emsp": " ",
     "ensp": " ", "snd": " – ", "snds": " – ", "spnd": " – ", "spaced ndash": " – ", "ndash": "–",
     "endash": "–", "en dash": "–", "mdash": "—", "emdash": "—", "em dash": "—", "mdashb": "—", 
-    "ellipsis": "...", "...": "...", "dash": " – ",
+    "dash": " – ",
     "–": " – ", "—": " — ", "·": " · ", "dot": " · ", "•": " • ", "bullet": " • ", "\\": " / ",
     "pipe": "|", "!": "|", "=": "=", "'": "'", "'s": "'s", "' \"": "' \"", "\" '": "\" '", "pi": "π",
     "times": "×", "minus": "−", "zwj": "", "zwnj": "", "circa": "c.", "c.": "c.", "ca.": "c.", "ca": "c.",

@@ -52,6 +52,7 @@ _TABLES = {
     ordinal, ord, nth = @ordinal
     nihongo2, nihongo foot, cn span, cnspan, codett, strikethrough, pull quote, samp, fact span = {1}
     native phrase = {2}
+    ellipsis, ... = ...
     b. = b. {1?}
     d. = d. {1?}
     m =
@@ -116,6 +117,7 @@ _TABLES = {
     m = @measure
     exp = @power
     apici e pedici = @raised_and_lowered
+    gemellaggio = {2}
     cn, ta, quando, quando?, chi, chi?, dove, dove?, come, perché, perché?, quale?, non chiaro = {1}
     €, euro = {1} €
     """,
