@@ -54,7 +54,7 @@ def _known(key: str, call: Call) -> str | None:
     `key`: the template's name in lower case.
     """
     if key in FIRST:
-        if len(call.args) > 1 and (key in ("ipa", "resize") or call.first.lower() in _SIDES):
+        if len(call.words) > 1 and (key in ("ipa", "resize") or call.first.lower() in _SIDES):
             return call.args[1].strip()  # {{rquote|right|words}}, {{resize|90%|words}}
         return _first(call)
     if key in SECOND:
@@ -219,7 +219,7 @@ _READERS = {
     "ordered list": _lines,
     "hlist": lambda args, named: ", ".join(a.strip() for a in args if a.strip()),
     **dict.fromkeys(("key", "keypress", "key press"), lambda args, named: "+".join(a.strip() for a in args)),
-    "respell": lambda args, named: "-".join(a.strip() for a in args),
+    "respell": lambda args, named: "-".join(a.strip() for a in args if a.strip()),
     "chem": lambda args, named: "".join(a.strip() for a in args),
     "chem2": lambda args, named: "".join(a.strip() for a in args),
     "gaps": lambda args, named: "".join(a.strip() for a in args),

@@ -54,6 +54,8 @@ def read(call: Call) -> str | None:
         words = words[:1]
     day_first = call.given("df").lower() in _YES or call.given("format").lower() == "dmy"
     first, second, third = [*words, "", "", ""][:3]
+    if not any(map(str.isdigit, third)):
+        third = ""  # {{date|1|janvier||en sport}}
     if _YEAR.fullmatch(first) and int(first) > 31:
         return _from_year(call, first, second, third, day_first)
     if _DAY.fullmatch(first) and _YEAR.fullmatch(third) and (month := _month(second, call)):
@@ -90,10 +92,13 @@ def as_of(call: Call) -> str | None:
     year, second, day = [*call.words, "", "", ""][:3]
     if alt := call.given("alt"):
         return alt
-    if not year:
+    if not re.search(r"\d{3,4}", year):
         return None
     month = _month(second, call)
-    words = [day.lstrip("0"), MONTHS["en"][month - 1] if month else second, year]
+    if month and day and call.given("df").lower() == "us":
+        words = [date(year, month, day, "en")]
+    else:
+        words = [day.lstrip("0"), MONTHS["en"][month - 1] if month else second, year]
     start = since.lower() if "lc" in call.named else since
     return " ".join([start, *filter(None, words)])
 

@@ -183,6 +183,7 @@ _TABLES = {
 _ARGUMENT = re.compile(r"\{(\d)([?~]?)\}")
 _QUALIFIER = re.compile(r"\s*\([^()]*\)$")
 _ROMAN = re.compile(r"[IVXLCDMivxlcdm]+")
+_LETTERS = re.compile(r"(?:e|er|re|ère|ème|nd|d)\Z")
 _ORDINALS = {"1": "st", "2": "nd", "3": "rd"}
 # French titles and ordinals that write their own name, and a word after it: {{Mme|Curie}}, {{84e|congrès}}.
 _OWN_NAME = re.compile(
@@ -255,7 +256,7 @@ def _century(call: Call) -> str | None:
 
 def _nth(words: list[str]) -> str:
     """Return `XIXe` of the number and the letters after it, which may be missing; empty if it is none."""
-    if not words or not (number := _roman_of(words[0])):
+    if not words or not (number := _roman_of(words[0])) or (len(words) > 1 and not _LETTERS.match(words[1])):
         return ""
     return number + (words[1] if len(words) > 1 else "er" if number == "I" else "e")
 

@@ -22,6 +22,7 @@ _NAMED_JOINTS = ("à", "et", "ou", "×", "x", "±")
 _DIVIDED = ("ft", "foot", "lb", "st", "mi", "yd")  # the units of which {{convert}} takes smaller ones, too
 _SMALLER = ("in", "ft", "foot", "yd", "oz", "lb", "chain", "rod", "furlong")
 _ONLY_COMPUTED = ("out", "output only", "output number only", "number", "unit", "unit2", "tablecen")
+_IS_UNIT = re.compile(r"[^\W\d_]|[°%′″'\"]")
 _SQUARE = re.compile(r"\b((?:[kcdhmµn]|da)?m|ft|in|mi|yd|s)([23])\b")
 _SINGULAR = {
     "miles": "mile", "acres": "acre", "knots": "knot", "tonnes": "tonne", "tons": "ton", "barrels": "barrel",
@@ -60,7 +61,7 @@ def convert(call: Call) -> str | None:
         follows = at + 1 < len(words) and _NUMBER.fullmatch(words[at + 1]) is not None
         if follows and word in _JOINTS:
             out.append(_JOINTS[word])
-        elif follows and not unit(word, call.language).strip("/|"):
+        elif not _IS_UNIT.search(word):
             return None
         else:
             out.append(_unit_after(out[-1], word, call))
@@ -141,10 +142,12 @@ def value(call: Call) -> str | None:
         text = _joined(*words[:3])
     elif len(words) > 2 and all(_NUMBER.fullmatch(word.strip("+−-")) for word in words[1:3]):
         text += f" +{words[1].lstrip('+')} −{words[2].lstrip('−-')}"
+    elif len(words) > 1 and words[1].startswith("("):
+        text += words[1]
+    elif len(words) > 1 and not _NUMBER.fullmatch(words[1]):
+        return None
     elif len(words) > 1:
-        text += (
-            words[1] if words[1].startswith("(") else f"±{words[1]}" if _NUMBER.fullmatch(words[1]) else ""
-        )
+        text += f"±{words[1]}"
     if exponent := call.given("e"):
         text += f"×10^{exponent}" if text else f"10^{exponent}"
     per = call.given("up", "upl")
@@ -190,6 +193,7 @@ def with_tolerance(call: Call, name: str) -> str | None:
     """Return the first argument, with the second as its tolerance, and a unit."""
     tolerance = call.args[1].strip()
     text = call.args[0].strip() + (f"±{tolerance}" if _NUMBER.fullmatch(tolerance) else "")
+    text += f"×10^{call.given('e')}" if call.given("e") else ""
     return f"{text} {_superscripts(name)}".strip() or None
 
 
