@@ -22,6 +22,7 @@ _IPA_WORDS = frozenset(("us", "uk", "en", "lang", "pron", "local", "also", "ipa"
 _SIDES = ("left", "right", "center", "centre", "links", "rechts", "gauche", "droite")
 _CIRCA = ("circa", "c.", "ca.", "ca")
 _REIGNED = ("reign", "r.", "fl.", "floruit")
+_TEXTS = ("text", "texte", "testo", "texto")  # the name of what a call marks
 _LISTS = frozenset(("plainlist", "flatlist", "plain list", "columns-list"))
 _SHIPS = frozenset(
     ("uss", "hms", "ss", "ms", "mv", "rms", "hmas", "hmcs", "usat", "usns", "css", "sms", "rmv")
@@ -58,7 +59,7 @@ def _known(key: str, call: Call) -> str | None:
             return call.args[1].strip()  # {{rquote|right|words}}, {{resize|90%|words}}
         return _first(call)
     if key in SECOND:
-        return call.args[1] if len(call.args) > 1 else call.given("text", "texte", "testo", "texto") or None
+        return call.args[1].strip() if len(call.args) > 1 else call.given(*_TEXTS) or None
     if key in LAST:
         return call.args[-1] if call.args else None
     if key in _CIRCA and len(call.words) > 1:

@@ -55,7 +55,6 @@ _TABLES = {
     ellipsis, ... = ...
     b. = b. {1?}
     d. = d. {1?}
-    m =
     """,
     "es": """
     siglo = @century
