@@ -180,7 +180,7 @@ def in_english(name: str, language: str) -> str:
     if names is None:
         return name
     function, colon, argument = name.partition(":")
-    if not colon:
-        return names.get(name, name)
-    english = names.get(function.strip().lower())
-    return name if english is None or english.isupper() else f"{english}:{argument}"
+    english = names.get(function.strip().lower() if colon else name, "")
+    if not english or english.isupper() == bool(colon):
+        return name  # {{minus}} is a template, whatever function has the name
+    return f"{english}:{argument}" if colon else english

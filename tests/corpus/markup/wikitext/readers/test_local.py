@@ -58,6 +58,7 @@ from llama_core.corpus.markup.wikitext.readers.local import _FUNCTIONS, LOCAL
         ("en", "{{HMS|Ark Royal|91}}, {{USS|Iowa|BB-61|2}}, {{HMS|Hood||6}}, {{sortname|John|Doe}}",
          "HMS Ark Royal (91), USS Iowa, Hood, John Doe"),
         ("de", "{{SMS|Emden}}", "SMS Emden"),
+        ("fr", "5 {{minus}} 3, {{MINUS:AB}}, {{NOMPAGE}}x", "5 − 3, ab, x"),
         ("en", "{{linktext|老|虎}}, {{nihongo|A|B||C}}, {{nihongo3|a|b|c}}, {{hover title|tip|word}}",
          "老虎, A (B, C), c (b, a), word"),
         ("en", "a {{plainlist|* b\n* c}} d", "a\n- b\n- c\nd"),
