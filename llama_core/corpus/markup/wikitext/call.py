@@ -24,7 +24,7 @@ class Call:
 
     @cached_property
     def args(self) -> list[str]:
-        """The arguments by position, in order."""
+        """The arguments by position, in order; one that is named by its place has no spaces around it."""
         return self._arguments[0]
 
     @cached_property
@@ -58,7 +58,7 @@ class Call:
                 count += 1
                 places[count] = self._text(part)
             elif name.isascii() and name.isdigit() and len(name) < 4:
-                places[int(name)] = self._text(value)
+                places[int(name)] = self._text(value).strip()
             else:
                 named[name.lower()] = self._text(value)
         return [places[place] for place in sorted(places)], named

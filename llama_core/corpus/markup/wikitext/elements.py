@@ -13,7 +13,7 @@ _REMOVED = (
     "languages", "templatedata",
 )  # fmt: skip
 _NAMES = (*_FORMULAS, *_BLOCKS, "nowiki", *_REMOVED)
-_SPECIAL = re.compile(rf"<!--|<({'|'.join(_NAMES)})\b", re.IGNORECASE)
+_SPECIAL = re.compile(rf"<!--|<({'|'.join(_NAMES)})\b|</?(noinclude|onlyinclude)\b", re.IGNORECASE)
 _END = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in _NAMES}
 _END["--"] = re.compile("-->")
 
@@ -39,13 +39,15 @@ class Aside:
         for found in _SPECIAL.finditer(text):
             if found.start() < at:
                 continue
-            name = (found[1] or "--").lower()
+            name = (found[1] or found[2] or "--").lower()
             inside_from = found.end() if name == "--" else text.find(">", found.end()) + 1
             if not inside_from:
                 break
             out.append(text[at : found.start()])
             at = inside_from
             attributes = text[found.end() : inside_from - 1]
+            if found[2]:
+                continue  # on the page itself only the tag goes
             if name != "--" and attributes.rstrip().endswith("/"):
                 out.append(APART)
                 continue
@@ -77,6 +79,7 @@ class Aside:
         """Set the content of an element aside, and return what takes its place in the text."""
         if name == "poem":
             return "\n" + inside.strip("\n") + "\n"
+        inside = self.put_back(inside)  # of a template's argument, some may be set aside already
         place = f"\x01{len(self._kept)}\x02"
         if name in _FORMULAS:
             mark = "$$" if "block" in attributes else "$"

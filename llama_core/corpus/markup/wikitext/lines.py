@@ -16,6 +16,8 @@ _SEPARATOR = r"[ ;,:/–-]"
 _ONLY_BRACKETS = re.compile(rf"[ ']*+{HOLE}[ {HOLE}']*+(?:\([^()]*+\)[ '.,;]*+)*+")
 _HOLES = (
     (re.compile(rf"{HOLE}(?:[ ;,/]*+{HOLE})+"), HOLE),
+    (re.compile(rf"[,;] ?{HOLE}(?= ?[,;])"), ""),
+    (re.compile(rf" {HOLE} (?=[.,)])"), ""),
     (re.compile(rf"(?m)^([*#:;]*+ *+){HOLE}[ .,;:]*+"), r"\1"),
     (re.compile(rf" ?\({_SEPARATOR}*+{HOLE}{_SEPARATOR}*\)"), ""),
     (re.compile(rf"\({_SEPARATOR}*+{HOLE}{_SEPARATOR}*"), "("),
@@ -139,8 +141,12 @@ def _heading(line: str) -> tuple[int, str]:
 
 def _line(line: str) -> str | None:
     """Return a line without the marks at its start, or None if it has no words."""
-    if line.startswith(("{|", "|", "!-")) or (line.startswith("!") and "!!" in line) or _RULE.match(line):
-        return None  # a row of a table whose beginning is missing, or a horizontal rule
+    if line.startswith(("{|", "|", "!-")) or (line.startswith("!") and "!!" in line):
+        return None  # a row of a table whose beginning is missing
+    if rule := _RULE.match(line):
+        line = line[rule.end() :].strip()
+        if not line:
+            return None
     if marks := _LIST.match(line):
         words = _SPACES.sub(" ", line[marks.end() :].strip())
         if not words:

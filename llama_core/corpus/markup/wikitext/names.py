@@ -190,40 +190,41 @@ CITATIONS = (
 # that stand for a fixed text. Then the names that {{convert}} gives to units.
 FIRST = _names("""
 nowrap, nobr, nobreak, nobold, noitalic, nobreaks, small, smaller, big, large, larger, sc, sc2, small caps,
-smallcaps, allcaps, sub, em, strong, strike, u, underline, overline, abbr, abbrv, abbrlink, tooltip,
-hover title, vanchor, visible anchor, visibleanchor, mvar, math, mathbf, bigmath, var, varserif, tt,
+smallcaps, allcaps, sub, em, strong, strike, underline, overline, abbr, abbrv, abbrlink, tooltip,
+vanchor, visible anchor, visibleanchor, mvar, math, mathbf, bigmath, var, varserif, tt,
 code, codes, mono,
 kbd, samp, pre, quote, cquote, bquote, blockquote, quotation, block quote, blockindent,
 rquote, poemquote, poem quote, centered pull quote, center, indent, resize, font, sic, not a typo,
 as written, nts, number, formatnum, flag, flagcountry, flagu, nastaliq, semitic, unicode,
-polytonic, linktext, plainlist, flatlist, plain list, columns-list, usurped, ipa, ipa link, ipalink,
+polytonic, plainlist, flatlist, plain list, columns-list, usurped, ipa, ipa link, ipalink,
 ipaslink, ipa soft, music note, railgauge, track gauge, longitem, zitat, citation bloc, cita,
 citazione, citação, citat, цитата, цитат, cytat, citát, comment, нобр, нет переносов, число,
 fmt, ind, szám, citaat, citació, idézet, navedek, versalita, versales, maiuscoletto,
 petites capitales, afi, api, esd, nq, midsize, vr, ruby, quote1, bq, tq, ié, nobel, hilite, highlight, kern,
 bold, italic, ital, gras, italique, hebrew, arabic, stylized, мфа, msapi, api-fr, комент, polytonisch,
 refnec, référence nécessaire, référence souhaitée, refsou, citazione necessaria, senza fonte, нет аи 2, abr,
-abréviation, abréviation discrète, abrd, nombre romain, link-interwiki, ta, chiarire, cn, tutto attaccato,
-tuttoattaccato, chi?, quando?, dove?, senzafonte, da chiarire, fuente requerida, carece de fuentes,
+abréviation, abréviation discrète, abrd, nombre romain, chiarire, tutto attaccato,
+tuttoattaccato, senzafonte, da chiarire, fuente requerida, carece de fuentes,
 clarify span, citation needed span, cn-span, vague span, fact span, недостоверно, не ясно, нет источника,
 неясно 2, источник?, sic 2, sans retour à la ligne, incise,
 passage non neutre, non neutre, passage évasif, évasif, pas clair, à préciser, précision nécessaire,
 vérification nécessaire, référence à confirmer, référence insuffisante, source insuffisante,
-interprétation personnelle, quand, qui, où, lequel, pourquoi, nobl, nie łam, term, uvod,
+interprétation personnelle, nobl, nie łam, term, uvod,
 nowrap begin text, nobr2
 """)
 SECOND = _names("""
 lang, langx, langue, script, cizojazyčně, vjazyce2, foreign, jezik, rtl-lang, native name, color,
 font color, fontcolor, fgcolor, colore, cor, couleur, farbe, kolor, цвет, цвят, боја, boja, kleur,
-barva, culoare, színes, farve, färg,
+barva, culoare, színes, farve, färg, hover title, h:title,
 sort, wikt-lang, wt, w języku, språk
 """)
 LAST = _names("transl, translit, transliteration, translation, tlit")
 SPACED = {
     "nbsp": " ", "space": " ", "spaces": " ", "thinsp": " ", "hairsp": " ", "nnbsp": " ", "emsp": " ",
     "ensp": " ", "snd": " – ", "snds": " – ", "spnd": " – ", "spaced ndash": " – ", "ndash": "–",
-    "endash": "–", "en dash": "–", "mdash": "—", "emdash": "—", "em dash": "—", "mdashb": "—", "sms": " – ",
-    "dash": " – ", "–": " – ", "—": " — ", "·": " · ", "dot": " · ", "•": " • ", "bullet": " • ", "\\": " / ",
+    "endash": "–", "en dash": "–", "mdash": "—", "emdash": "—", "em dash": "—", "mdashb": "—", 
+    "dash": " – ",
+    "–": " – ", "—": " — ", "·": " · ", "dot": " · ", "•": " • ", "bullet": " • ", "\\": " / ",
     "pipe": "|", "!": "|", "=": "=", "'": "'", "'s": "'s", "' \"": "' \"", "\" '": "\" '", "pi": "π",
     "times": "×", "minus": "−", "zwj": "", "zwnj": "", "circa": "c.", "c.": "c.", "ca.": "c.", "ca": "c.",
     "1er": "1er", "1re": "1re", "ère": "ère", "n°": "n°", "no.": "No.", "av jc": "av. J.-C.",
@@ -248,8 +249,17 @@ UNITS = {
     "Goilbbl": "billion barrels", "oilbbl/d": "barrels per day", "koilbbl/d": "thousand barrels per day",
     "Moilbbl/d": "million barrels per day", "PD/sqmi": "per sq mi", "PD/km2": "per km²",
     "/sqmi": "per sq mi", "/km2": "per km²", "ha": "hectares",
+    "metre": "metres", "meter": "meters", "kilometre": "kilometres", "kilometer": "kilometers",
+    "yard": "yards", "pound": "pounds",
     "LT": "long tons", "ST": "short tons", "t": "tonnes", "MT": "tonnes", "lbf": "lbf", "floz": "fl oz",
     "USgal": "US gallons", "impgal": "imp gallons", "m/s2": "m/s²", "ft2": "sq ft", "psi": "psi", "deg": "°",
+}  # fmt: skip
+
+# The same names where units are not written in English.
+OTHER_UNITS = {
+    "C": "°C", "F": "°F", "sqmi": "mi²", "sqft": "ft²", "sqyd": "yd²", "sqin": "in²", "cuft": "ft³",
+    "cuin": "in³", "cuyd": "yd³", "cumi": "mi³", "kn": "kn", "deg": "°", "foot": "ft", "mile": "mi",
+    "inch": "in", "/km2": "/km²", "/sqmi": "/mi²", "PD/km2": "/km²", "PD/sqmi": "/mi²",
 }  # fmt: skip
 
 

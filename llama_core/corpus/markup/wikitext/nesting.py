@@ -3,9 +3,11 @@
 import re
 from collections import Counter
 from collections.abc import Hashable, Iterator
+from urllib.parse import unquote_to_bytes
 
 from llama_core.corpus.markup.wikitext.call import Call
-from llama_core.corpus.markup.wikitext.elements import Aside
+from llama_core.corpus.markup.wikitext.elements import RESERVED, Aside
+from llama_core.corpus.markup.wikitext.expand.aliases import in_english
 from llama_core.corpus.markup.wikitext.expand.definitions import NONE, Definitions
 from llama_core.corpus.markup.wikitext.expand.expander import Expander
 from llama_core.corpus.markup.wikitext.expand.frame import UnknownError
@@ -33,7 +35,8 @@ _PROJECTS = frozenset({
 })  # fmt: skip
 MAX_EXPANDED = 1 << 21  # characters that templates may add to a page; MediaWiki allows as many bytes
 _ITALIC_LINE = re.compile(r"''(?!')[^\n]{1,1000}''")
-_QUALIFIER = re.compile(r" ?\([^()]*\)$")
+# What the label of a link leaves out where its bar has nothing after it.
+_SHORTER = (re.compile(r"^[\w -]+:"), re.compile(r" ?\([^()]*\)$"), re.compile(r", .*"))
 
 
 class Nesting:
@@ -108,7 +111,7 @@ class Nesting:
         That is by its `expanded` definition or `by_hand`. Without words it is `dropped` (a box, a notice, or
         nothing), `unknown` (it takes a program or the day) or `undefined`.
         """
-        name = self._definitions.bare(self._text(node.parts[0]))
+        name = in_english(self._definitions.bare(self._text(node.parts[0])), self._language)
         title = self._definitions.title_of(name)
         outcome = "undefined"
         if is_function(name) or (self._definitions.find(title) is not None and not is_citation(name)):
@@ -179,8 +182,27 @@ class Nesting:
             target = rest.strip() or target.strip(":")
             prefix, colon, rest = target.partition(":")
             prefix = prefix.strip().lower()
+        if len(parts) > 1:
+            return _apart(_shortened(target))
         target = target.replace("''", f"'{APART}'")  # quotes in a target are its own
-        return _apart(_QUALIFIER.sub("", target) if len(parts) > 1 else target.removeprefix("#"))
+        return _apart(_decoded(target).removeprefix("#"))
+
+
+def _shortened(target: str) -> str:
+    """Return what `[[Help:Rome (city)|]]` or `[[Rome, Italy|]]` shows: no namespace, qualifier or region."""
+    for pattern in _SHORTER:
+        target = pattern.sub("", target) or target
+    return target
+
+
+def _decoded(target: str) -> str:
+    """Return a target whose characters may be written as in addresses: `Caf%C3%A9`."""
+    if "%" not in target:
+        return target
+    try:
+        return RESERVED.sub("", unquote_to_bytes(target).decode())
+    except UnicodeError:
+        return target
 
 
 def _is_within_line(nodes: Nodes, place: int) -> bool:

@@ -12,6 +12,10 @@ _STYLES = {
     "uk": (_NBSP, ",", 4), "sv": (_NBSP, ",", 4), "es": (_NBSP, ",", 5), "pt": (_NBSP, ",", 5),
     "pl": (_NBSP, ",", 5), "bg": (_NBSP, ",", 5), "hu": (_NBSP, ",", 5),
 }  # fmt: skip
+_ROMAN = (
+    (1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"), (50, "L"), (40, "XL"),
+    (10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I"),
+)  # fmt: skip
 
 
 def formatted(number: str, language: str) -> str:
@@ -23,8 +27,9 @@ def formatted(number: str, language: str) -> str:
     group, point, least = _STYLES.get(language, _STYLES["en"])
     sign, whole, fraction = found[1].replace("-", "−"), found[2], found[3]
     if len(whole) >= least:
-        whole = f"{int(whole):,}".rjust(len(whole), "0") if whole[0] != "0" else whole
-        whole = whole.replace(",", group)
+        first = len(whole) % 3 or 3
+        groups = [whole[:first], *(whole[i : i + 3] for i in range(first, len(whole), 3))]
+        whole = group.join(groups) if whole[0] != "0" else whole
     return f"{sign}{whole}{point}{fraction}" if fraction else sign + whole
 
 
@@ -35,3 +40,14 @@ def plain(number: str, language: str) -> str:
     for mark in {group, _NBSP, _NARROW, " "}:
         number = number.replace(mark, "")
     return number.replace(point, ".")
+
+
+def roman(number: int) -> str:
+    """Return a number from 1 to 3,999 in Roman numerals, any other in digits."""
+    if not 0 < number < 4000:
+        return str(number)
+    out = ""
+    for value, letters in _ROMAN:
+        out += letters * (number // value)
+        number %= value
+    return out

@@ -34,9 +34,9 @@ MAX_REFERENCES = 1000
 
 _TAG = re.compile(
     r"<(/?)(abbr|b|bdi|bdo|big|blockquote|br|caption|center|cite|code|data|dd|del|dfn|div|dl|dt|em|font|h[1-6]|hr"
-    r"|i|ins|kbd|li|mark|noinclude|nowiki|ol|onlyinclude|p|phonos|pre|poem|q|rb|ref|references|rp|rt|rtc|ruby|s"
+    r"|i|ins|kbd|li|mark|nowiki|ol|p|phonos|pre|poem|q|rb|ref|references|rp|rt|rtc|ruby|s"
     r"|samp|small|span|strike|strong|sub|sup|table|td|th|time|tr|tt|u|ul|var|wbr|gallery|source"
-    r"|syntaxhighlight|math|includeonly|noinclude|section|chem|ce)\b"
+    r"|syntaxhighlight|math|includeonly|section|chem|ce)\b"
     r"""(?:[^<>]*+>|(?:[^<>"]++|"[^">\n]*+")*+>)""",
     re.IGNORECASE,
 )
@@ -52,15 +52,17 @@ _SUPERSCRIPT = re.compile(
 )
 _NUMERO = re.compile(r"\b([nN])<sup\b[^<>]{0,200}>[oº]</sup>")
 _EXTERNAL = re.compile(
-    r"\[(?:(?:https?|ftp|irc|news|gopher):)?//[^\s\[\]<>]*+((?:[^\[\]\n]++|\[[^\[\]\n]*+\])*+)\]"
+    r"\[(?:(?i:https?|ftp|irc|news|gopher):)?//[^\s\[\]<>]*+"
+    r"(?:((?:[^\[\]\n]++|\[[^\[\]\n]*+\])*+)\]|([^\]\n]{0,300}+)\])"  # or one with an unclosed bracket
     r"|\[mailto:[^\s\[\]]*+([^\[\]\n]*+)\]"
 )
 _QUOTED_LABEL = re.compile(r"(\[(?:https?:|ftp:)?//[^\s\[\]<>']*+)(?='')")  # it ends the address
-_BARE = re.compile(r"\b(?:https?|ftp)://[^\s\[\]<>|\"\x03]+")
+_BARE = re.compile(r"\b(?i:https?|ftp)://[^\s\[\]<>|\"\x03]+")
 _BRACKETED = re.compile(rf"<({_BARE.pattern})>")
 _MARKUP = re.compile(r"''|\{\{|\}\}")  # what ends an address in a citation
 _SWITCH = re.compile(rf"__(?!_)(?:(?i:{'|'.join(sorted(SWITCHES))})|{'|'.join(sorted(CASED_SWITCHES))})__")
 _LEFT_OPEN = re.compile(r"\{\{+|\}\}+|\[\[+|\]\]+")
+_ENTITY = re.compile(r"&(?:#[xX]?)?[0-9A-Za-z]{1,40};")  # unlike in HTML the semicolon is needed
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")
 _SPACE = re.compile("[\u00a0\u2002\u2003\u2009\u200a\u202f]")
 _WIKIS = ("wikipedia.org", "wikimedia.org", "wikidata.org", "wiktionary.org")
@@ -123,13 +125,14 @@ def _inline(text: str) -> str:
     text = _NUMERO.sub(r"\1°", text)
     text = _QUOTED_LABEL.sub(r"\1 ", text)
     text = unquote(_SUPERSCRIPT.sub(_power, text)).replace(APART, "")
-    text = _EXTERNAL.sub(lambda found: (found[1] or found[2] or "").strip() or HOLE, text)
+    text = _EXTERNAL.sub(lambda found: (found[1] or found[2] or found[3] or "").strip() or HOLE, text)
     text = _BRACKETED.sub(r"\1", text)
     text = _BARE.sub(lambda found: HOLE + found[0][len(_address(found[0])) :], text)
     text = _TAG.sub(_instead_of_tag, text)
     text = _SWITCH.sub(HOLE, text)
     text = _LEFT_OPEN.sub("", text)
-    return _INVISIBLE.sub("", _SPACE.sub(" ", unescape(text)))
+    text = _ENTITY.sub(lambda found: unescape(found[0]), text)
+    return _INVISIBLE.sub("", _SPACE.sub(" ", text))
 
 
 def _instead_of_tag(found: re.Match[str]) -> str:

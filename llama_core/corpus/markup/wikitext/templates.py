@@ -16,17 +16,14 @@ from llama_core.corpus.markup.wikitext.names import (
     SECOND,
     SPACED,
 )
-from llama_core.corpus.markup.wikitext.readers import days, quantities
+from llama_core.corpus.markup.wikitext.readers import days, local, quantities
 
-# French templates that write their own name: {{XIXe siècle}}, {{2e}}, {{Mme}}.
-_ITS_NAME = re.compile(
-    r"(?:[IVXLC]+|\d{1,4})(?:e|er|re|ème)(?: siècle)?(?: av\. J\.-C\.)?|M(?:me|lle|M?\.)|Dr|Ste?"
-)
-_ROMAN = re.compile(r"[IVXLCivxlc]+")
 _IPA_WORDS = frozenset(("us", "uk", "en", "lang", "pron", "local", "also", "ipa", "audio"))
 _SIDES = ("left", "right", "center", "centre", "links", "rechts", "gauche", "droite")
 _CIRCA = ("circa", "c.", "ca.", "ca")
 _REIGNED = ("reign", "r.", "fl.", "floruit")
+_TEXTS = ("text", "texte", "testo", "texto")  # the name of what a call marks
+_LISTS = frozenset(("plainlist", "flatlist", "plain list", "columns-list"))
 _SHIPS = frozenset(
     ("uss", "hms", "ss", "ms", "mv", "rms", "hmas", "hmcs", "usat", "usns", "css", "sms", "rmv")
 )
@@ -35,10 +32,12 @@ _SHIPS = frozenset(
 def render(call: Call) -> str | None:
     """Return the words of a template call, or None if it has none."""
     key = call.key
+    if local.knows(call):
+        return local.read(call)
+    if not call.n_parts and key in LANGUAGE_CODES and call.language not in ("en", ""):
+        return None  # {{ca}}, which says that a link leads to a page in Catalan
     if key in SPACED and not call.n_parts:
         return SPACED[key]
-    if not call.n_parts and _ITS_NAME.fullmatch(call.name):
-        return call.name
     if re.fullmatch(r"[a-z]{2,3}S", call.name):  # {{frS|mot}} in the German Wikipedia
         return call.first or None
     text = _known(key, call)
@@ -56,11 +55,11 @@ def _known(key: str, call: Call) -> str | None:
     `key`: the template's name in lower case.
     """
     if key in FIRST:
-        if len(call.args) > 1 and (key in ("ipa", "resize") or call.first.lower() in _SIDES):
+        if len(call.words) > 1 and (key in ("ipa", "resize") or call.first.lower() in _SIDES):
             return call.args[1].strip()  # {{rquote|right|words}}, {{resize|90%|words}}
-        return _as_lines(call.args[0]) if call.args and call.args[0][:1] == "\n" else call.first
+        return _first(call)
     if key in SECOND:
-        return call.args[1] if len(call.args) > 1 else call.named.get("text")
+        return call.args[1].strip() if len(call.args) > 1 else call.given(*_TEXTS) or None
     if key in LAST:
         return call.args[-1] if call.args else None
     if key in _CIRCA and len(call.words) > 1:
@@ -69,36 +68,46 @@ def _known(key: str, call: Call) -> str | None:
         return f"{BEFORE[key]} {'–'.join(call.words[:2])}".strip()
     if key in BEFORE:  # {{née|Kasner}}
         return f"{BEFORE[key]} {call.first}".strip()
-    if key in SPACED:  # {{space|2}}, {{circa|1900}}
+    if key in SPACED and key not in _READERS:  # {{space|2}}, {{circa|1900}}
         return f"{SPACED[key]} {call.first}" if SPACED[key].endswith((".", "°")) else SPACED[key]
     if key.startswith(("script/", '"-', "zitat-")):
         return call.first
-    if key.startswith(("lang-", "ipa-", "јез-", "jez-")):
+    if key.startswith(("lang-", "ipa-", "јез-", "jez-", "jezik-")):
         return f"[{call.first}]" if key.startswith("ipa-") else call.first
     if quantities.is_currency(key):
         return quantities.in_currency(call)
     if key in _SHIPS:
-        return f"{key.upper()} {call.first}"
+        return _ship([key.upper(), *call.args], call.named)
     if key in quantities.READERS:
         return quantities.READERS[key](call)
     if key == "as of":
         return days.as_of(call)
     if reader := _READERS.get(key):
-        return reader(call.args, call.named) if call.args or call.named else None
+        return reader(call.args, call.named) if call.n_parts else None
     return days.read(call) if days.is_of_date(key) else None
 
 
-def _as_lines(text: str) -> str:
-    """Give a list that is an argument its own lines."""
-    text = text.strip()
-    return f"\n{text}\n" if text.startswith(("*", "#", ":", ";")) else text
+def _first(call: Call) -> str:
+    """Return the first argument, a list with lines of its own, and keep a space at its ends."""
+    text = call.first
+    raw = call.args[0] if call.args else ""
+    if text.startswith(("*", "#", ":", ";")) and (raw.startswith("\n") or call.key in _LISTS):
+        return f"\n{text}\n"
+    before = " " if raw[:1] == " " and text else ""
+    return f"{before}{text} " if raw[-1:] == " " and text else before + text
 
 
 def _nihongo(args: list[str], named: dict[str, str]) -> str | None:
-    """Read {{nihongo|word|kanji|romaji}} as `word (kanji, romaji)`."""
-    words = [arg.strip() for arg in args[:3]] + ["", ""]
-    inner = ", ".join(word for word in words[1:3] if word)
+    """Read {{nihongo|word|kanji|romaji|more}} as `word (kanji, romaji, more)`."""
+    words = [arg.strip() for arg in args[:4]] + ["", ""]
+    inner = ", ".join(word for word in words[1:4] if word)
     return f"{words[0]} ({inner})" if inner and words[0] else words[0] or inner
+
+
+def _nihongo3(args: list[str], named: dict[str, str]) -> str | None:
+    """Read {{nihongo3|word|kanji|romaji}}, whose romaji come first."""
+    words = [*(arg.strip() for arg in args[:3]), "", "", ""]
+    return _nihongo([words[2], words[1], words[0]], named) if words[2] else _nihongo(words[:2], named)
 
 
 def _phonemes(args: list[str], named: dict[str, str]) -> str | None:
@@ -118,14 +127,27 @@ def _french_interlanguage(args: list[str], named: dict[str, str]) -> str | None:
     return named.get("texte") or named.get("fr") or (args[0] if args else named.get("trad"))
 
 
-def _ship(args: list[str], named: dict[str, str]) -> str | None:
-    """Read {{ship|HMS|Victory||2}}: the ship's prefix and its name."""
+def _person(args: list[str], named: dict[str, str]) -> str | None:
+    """Read {{sortname|John|Doe}} as `John Doe`."""
     return " ".join(arg.strip() for arg in args[:2] if arg.strip()) or None
+
+
+def _ship(args: list[str], named: dict[str, str]) -> str | None:
+    """Read {{ship|HMS|Victory|1765|2}}: the ship's prefix and its name, and what tells it from others.
+
+    The last argument says what is shown: 2 all but the last, 6 the name alone; other numbers are not known.
+    """
+    prefix, name, which, shown = [*(arg.strip() for arg in args[:4]), "", "", "", ""][:4]
+    if not name or shown not in ("", "2", "6"):
+        return None
+    words = name if shown == "6" else f"{prefix} {name}".strip()
+    return f"{words} ({which})" if which and not shown else words
 
 
 def _ship_class(args: list[str], named: dict[str, str]) -> str | None:
     """Read {{sclass|Nimitz|aircraft carrier}} as `Nimitz-class aircraft carrier`."""
-    return f"{args[0].strip()}-class {args[1].strip()}" if len(args) > 1 else None
+    name, kind, shown = [*(arg.strip() for arg in args[:3]), "", "", ""][:3]
+    return f"{name}-class {kind}" if name and kind and shown in ("", "0", "1") else None
 
 
 def _russian_interlanguage(args: list[str], named: dict[str, str]) -> str | None:
@@ -171,32 +193,6 @@ def _music(args: list[str], named: dict[str, str]) -> str | None:
     return signs.get(args[0].strip().lower()) if args else None
 
 
-def _quotation(args: list[str], named: dict[str, str]) -> str | None:
-    """Read {{Citation|« Je pense. »}} of the French Wikipedia. The English {{Citation}} has no words."""
-    text = args[0].strip() if args else named.get("texte", "").strip()
-    return text if len(text) > 1 and not {"title", "titre", "last", "url"} & named.keys() else None
-
-
-def _siecle(args: list[str], named: dict[str, str]) -> str | None:
-    """Read {{s|XIX|e}} of the French Wikipedia as `XIXe siècle`. The Russian {{s}} holds plain words."""
-    words = [arg.strip() for arg in args if arg.strip()]
-    if not words or not _ROMAN.fullmatch(words[0]):
-        return words[0] if words else None
-    return f"{words[0]}{words[1] if len(words) > 1 else 'e'} siècle"
-
-
-def _siecles(args: list[str], named: dict[str, str]) -> str | None:
-    """Read {{sp|XIX|e|et|XX|e}} as `XIXe et XXe siècles`."""
-    words = [arg.strip() for arg in args]
-    return f"{words[0]}{words[1]} {words[2]} {words[3]}{words[4]} siècles" if len(words) > 4 else None
-
-
-def _before_christ(args: list[str], named: dict[str, str]) -> str | None:
-    """Read {{-s|IV|e}} of the French Wikipedia as `IVe siècle av. J.-C.`."""
-    century = _siecle(args, named)
-    return f"{century} av. J.-C." if century else None
-
-
 def _chinese(args: list[str], named: dict[str, str]) -> str | None:
     """Read {{zh|t=臺北|p=Táiběi}}: the scripts and spellings that are given."""
     given = [named[key].strip() for key in ("c", "t", "s", "p", "w", "j", "l") if named.get(key, "").strip()]
@@ -209,7 +205,9 @@ def _lines(args: list[str], named: dict[str, str]) -> str | None:
 
 
 _READERS = {
-    "nihongo": _nihongo,
+    **dict.fromkeys(("bracket", "brackets"), lambda args, named: f"[{args[0]}]" if args else None),
+    "nihongo": _nihongo, "nihongo3": _nihongo3, "sortname": _person,
+    "linktext": lambda args, named: "".join(a.strip() for a in args),
     "ipac-en": _phonemes,
     "ill": _interlanguage, "interlanguage link": _interlanguage, "illm": _interlanguage,
     "iw": _russian_interlanguage, "iw2": _russian_interlanguage, "нп": _russian_interlanguage,
@@ -222,7 +220,7 @@ _READERS = {
     "ordered list": _lines,
     "hlist": lambda args, named: ", ".join(a.strip() for a in args if a.strip()),
     **dict.fromkeys(("key", "keypress", "key press"), lambda args, named: "+".join(a.strip() for a in args)),
-    "respell": lambda args, named: "-".join(a.strip() for a in args),
+    "respell": lambda args, named: "-".join(a.strip() for a in args if a.strip()),
     "chem": lambda args, named: "".join(a.strip() for a in args),
     "chem2": lambda args, named: "".join(a.strip() for a in args),
     "gaps": lambda args, named: "".join(a.strip() for a in args),
@@ -232,21 +230,13 @@ _READERS = {
     "nuclide2": lambda args, named: "-".join(a.strip() for a in args[:2]),
     "bibleverse": _verse, "bibleref": _verse, "bibleref2": _verse, "bibelstelle": _verse, "bibel": _verse,
     "harvtxt": _harvard, "harvp": _harvard, "music": _music,
-    "citation": _quotation, "citation étrangère": _quotation, 
     "oldstyledate": _old_style,
     "us patent": lambda args, named: f"U.S. Patent {args[0].strip()}" if args else None,
-    "s": _siecle, "s-": _siecle, "s mini": _siecle, "s mini-": _siecle, "siècle": _siecle, "sp": _siecles,
-    "sp-": _siecles, "-s": _before_christ, "-s-": _before_christ, "zh": _chinese, "lang-zh": _chinese,
-    "siglo": lambda args, named: f"siglo {args[0].strip()}" if args else None,
-    "segle": lambda args, named: f"segle {args[0].strip()}" if args else None,
-    "séc": lambda args, named: f"século {args[0].strip()}" if args else None,
+    "zh": _chinese, "lang-zh": _chinese,
     "höhe": lambda args, named: f"{args[0].strip()} m" if args else None,
     "marriage": lambda args, named: args[0] if args else None,
-    "e": lambda args, named: f"×10^{args[0].strip()}" if args else None,
-    "esp": lambda args, named: f"×10^{args[0].strip()}" if args else None,
-    "sup": _raised, "exp": _raised,
+    "sup": _raised, "superscript": _raised,
     "pow": lambda args, named: f"{args[0]}^{args[1]}" if len(args) > 1 else None,
     "angbr": lambda args, named: f"⟨{args[0]}⟩" if args else None,
     "angle bracket": lambda args, named: f"⟨{args[0]}⟩" if args else None,
-    "\"": lambda args, named: f"„{args[0]}“" if args else None,
 }  # fmt: skip

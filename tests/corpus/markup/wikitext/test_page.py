@@ -95,7 +95,7 @@ def test_a_construct_becomes_its_words(wikitext: str, expected: str) -> None:
          "A (apple) ist „gut“."),
         ("fr", "Au {{s-|XIX|e}}, {{unité|10|km}} ; {{citation|Je pense.}}"
          "\n== Notes et références ==\n{{Références}}",
-         "Au XIXe siècle, 10 km ; Je pense."),
+         "Au XIXe siècle, 10 km ; « Je pense. »"),
         ("fr", "Au {{XIXe siècle}}, la {{1re}} fois, {{Mme}} Curie ; {{refnec|la tour|date=mai}}.",
          "Au XIXe siècle, la 1re fois, Mme Curie ; la tour."),
         ("ru", "{{OldStyleDate|14|мая|1896|2}}, {{iw|Дом|дома|en|House}}, ({{МФА|mɐ|a.ogg}})",

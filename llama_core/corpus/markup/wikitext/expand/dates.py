@@ -1,34 +1,54 @@
 """`#time`: a given date in a given format. The present day is not known."""
 
+import calendar
 import datetime
 import re
 
 from llama_core.corpus.markup.wikitext.expand.frame import Expands, Frame, give_up
 from llama_core.corpus.markup.wikitext.months import DAYS, MONTHS, OF_MONTHS, month_number
+from llama_core.corpus.markup.wikitext.numbers import roman
 from llama_core.corpus.markup.wikitext.tree import Nodes
 
-_ISO = re.compile(r"(\d{4})-(\d{1,2})(?:-(\d{1,2}))?(?:T?\s*[\d:]{0,8}Z?)?")
+_ISO = re.compile(r"(\d{4})-(\d{1,2})(?:-(\d{1,2}))?")
+_CLOCK = re.compile(r"(.*?\d)(?:T| +)(\d{1,2}):(\d\d)(?::(\d\d))?Z?")
 _DAY_FIRST = re.compile(r"(\d{1,2})\.?(?:st|nd|rd|th)?\s+([^\W\d_]{3,12})\.?,?\s+(\d{4})")
 _MONTH_FIRST = re.compile(r"([^\W\d_]{3,12})\.?\s+(\d{1,2})(?:st|nd|rd|th)?,?\s+(\d{4})")
 _DOTTED = re.compile(r"(\d{1,2})[./](\d{1,2})[./](\d{4})")
 _MONTH = re.compile(r"([^\W\d_]{3,12})\s+(\d{4})")
-_FORMAT = re.compile(r'"([^"]*)"|\\(.)|(xg|xn|xN|.)', re.DOTALL)
+_FORMAT = re.compile(r'"([^"]*)"|\\(.)|(xg|xn|xN|xr|.)', re.DOTALL)
+_OF_A_YEAR = frozenset({"Y", "y", "L"})
 _MAX_FORMAT = 200
 
 
 def time(expander: Expands, argument: str, parts: list[Nodes], frame: Frame) -> str:
     """Return a date in a format of `#time`. Raises UnknownError."""
-    given = expander.known(parts[0], frame) if parts else ""
+    given = " ".join((expander.known(parts[0], frame) if parts else "").split())
     language = (expander.known(parts[1], frame) if len(parts) > 1 else "") or expander.language
-    found = _read(given, language)
+    found = _read(given)
     if found is None or len(argument) > _MAX_FORMAT or language not in MONTHS:
         give_up()
-    return "".join(_piece(piece, found, language) for piece in _FORMAT.finditer(argument))
+    out: list[str] = []
+    in_roman = False
+    for piece in _FORMAT.finditer(argument):
+        code = piece[3] or ""
+        is_code = code.isascii() and code.isalpha()
+        if is_code and code != "xr" and given.isdecimal() and code not in _OF_A_YEAR:
+            give_up()
+        if code == "xr":
+            in_roman = True
+            continue
+        text = _piece(piece, found, language)
+        out.append(roman(int(text)) if in_roman and is_code and text.isdecimal() else text)
+        in_roman = in_roman and not is_code
+    return "".join(out)
 
 
-def _read(given: str, language: str) -> datetime.date | None:
-    given = " ".join(given.split())
+def _read(given: str) -> datetime.datetime | None:
+    """Return the day, and the time if one is said. A year alone is its first day."""
     day, month, year = "1", 0, ""
+    clock = ("0", "0", "0")
+    if found := _CLOCK.fullmatch(given):
+        given, clock = found[1], (found[2], found[3], found[4] or "0")
     if found := _ISO.fullmatch(given):
         year, month, day = found[1], int(found[2]), found[3] or "1"
     elif found := _DAY_FIRST.fullmatch(given):
@@ -39,13 +59,16 @@ def _read(given: str, language: str) -> datetime.date | None:
         day, month, year = found[1], int(found[2]), found[3]
     elif found := _MONTH.fullmatch(given):
         month, year = month_number(found[1], "en"), found[2]
+    elif given.isascii() and given.isdecimal() and len(given) == 4:
+        month, year = 1, given
     try:
-        return datetime.date(int(year), month, int(day))
+        hour, minute, second = map(int, clock)
+        return datetime.datetime(int(year), month, int(day), hour, minute, second)
     except ValueError:
         return None
 
 
-def _piece(piece: re.Match[str], day: datetime.date, language: str) -> str:
+def _piece(piece: re.Match[str], day: datetime.datetime, language: str) -> str:
     if piece[1] is not None:
         return piece[1]
     code = piece[2] or piece[3]
@@ -55,7 +78,11 @@ def _piece(piece: re.Match[str], day: datetime.date, language: str) -> str:
         "Y": f"{day.year}", "y": f"{day.year % 100:02}", "n": f"{day.month}", "m": f"{day.month:02}",
         "j": f"{day.day}", "d": f"{day.day:02}", "F": MONTHS[language][day.month - 1],
         "xg": OF_MONTHS[language][day.month - 1], "N": f"{day.isoweekday()}", "w": f"{day.isoweekday() % 7}",
-        "z": f"{day.timetuple().tm_yday - 1}", "xn": "", "xN": "",
+        "z": f"{day.timetuple().tm_yday - 1}", "xn": "", "xN": "", "H": f"{day.hour:02}", "G": f"{day.hour}",
+        "i": f"{day.minute:02}", "s": f"{day.second:02}", "h": f"{(day.hour - 1) % 12 + 1:02}",
+        "g": f"{(day.hour - 1) % 12 + 1}", "a": "am" if day.hour < 12 else "pm",
+        "A": "AM" if day.hour < 12 else "PM", "t": f"{calendar.monthrange(day.year, day.month)[1]}",
+        "L": f"{calendar.isleap(day.year):d}",
     }  # fmt: skip
     if language == "en":
         written |= {"M": MONTHS["en"][day.month - 1][:3], "D": DAYS["en"][day.weekday()][:3]}

@@ -6,8 +6,16 @@ of a text may say something else than all of it. Then the readers by hand are as
 
 from llama_core.corpus.markup.wikitext.call import Call, split_argument
 from llama_core.corpus.markup.wikitext.expand import functions
+from llama_core.corpus.markup.wikitext.expand.aliases import in_english
 from llama_core.corpus.markup.wikitext.expand.definitions import Definitions
-from llama_core.corpus.markup.wikitext.expand.frame import Frame, Later, TooLargeError, UnknownError, sure
+from llama_core.corpus.markup.wikitext.expand.frame import (
+    MAX_CHARS,
+    Frame,
+    Later,
+    TooLargeError,
+    UnknownError,
+    sure,
+)
 from llama_core.corpus.markup.wikitext.templates import render
 from llama_core.corpus.markup.wikitext.tree import CALL, HOLE, LINK, PARAMETER, Node, Nodes
 
@@ -16,7 +24,6 @@ MAX_NESTED = 100  # of nodes that are being expanded: bounds the interpreter's s
 MAX_STEPS = 10_000  # calls and parameters for one call of a page
 MAX_PAGE_STEPS = 500_000
 MAX_PAGE_CHARS = 1 << 26  # that are written while the calls of a page are expanded
-MAX_CHARS = 65_536  # of an expansion
 
 
 class Expander:
@@ -96,7 +103,7 @@ class Expander:
         return "" if not frame.depth else f"{{{{{{{name}}}}}}}"
 
     def _call(self, node: Node, frame: Frame) -> str:
-        name = self.definitions.bare(self.text(node.parts[0], frame))
+        name = in_english(self.definitions.bare(self.text(node.parts[0], frame)), self.language)
         parts = node.parts[1:]
         if HOLE in name and ":" not in name:
             raise UnknownError

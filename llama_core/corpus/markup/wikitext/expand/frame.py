@@ -5,6 +5,8 @@ from typing import NoReturn, Protocol
 
 from llama_core.corpus.markup.wikitext.tree import HOLE, Nodes
 
+MAX_CHARS = 65_536  # of an expansion
+
 
 class UnknownError(Exception):
     """What a call gives cannot be known from the dump."""
@@ -56,6 +58,13 @@ class Expands(Protocol):
 def give_up() -> NoReturn:
     """Raise UnknownError."""
     raise UnknownError
+
+
+def replaced(source: str, old: str, new: str) -> str:
+    """Return `source` with `new` for each `old`. Raises TooLargeError where that would write too much."""
+    if len(new) > len(old) and source.count(old) * (len(new) - len(old)) > MAX_CHARS:
+        raise TooLargeError
+    return source.replace(old, new)
 
 
 def sure(text: str) -> str:

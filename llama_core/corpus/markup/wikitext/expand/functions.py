@@ -2,20 +2,22 @@
 
 import re
 from collections.abc import Callable
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from llama_core.corpus.markup.wikitext.call import split_argument
+from llama_core.corpus.markup.wikitext.expand.aliases import DEFAULTS
 from llama_core.corpus.markup.wikitext.expand.dates import time
 from llama_core.corpus.markup.wikitext.expand.expressions import ExpressionError, evaluate, written
-from llama_core.corpus.markup.wikitext.expand.frame import Expands, Frame, give_up, sure
+from llama_core.corpus.markup.wikitext.expand.frame import Expands, Frame, give_up, replaced, sure
 from llama_core.corpus.markup.wikitext.expand.modules import invoked
+from llama_core.corpus.markup.wikitext.expand.plurals import plural
 from llama_core.corpus.markup.wikitext.numbers import formatted, plain
 from llama_core.corpus.markup.wikitext.tree import HOLE, Nodes
 
 _Function = Callable[[Expands, str, list[Nodes], Frame], str]
 
 _ERROR = '<strong class="error">error</strong>'
-_NUMBER = re.compile(r"[+-]?\d{1,15}(?:\.\d{1,15})?(?:[eE][+-]?\d{1,2})?")
+_NUMBER = re.compile(r"[+-]?(?:\d{1,15}\.?\d{0,15}|\.\d{1,15})(?:[eE][+-]?\d{1,2})?")
 _LINKS = re.compile(r"\[\[(?:[^|\[\]]*\|)?([^|\[\]]*)\]\]")
 _MAX_WIDTH = 500
 _PAGE_NAMES = frozenset({
@@ -37,7 +39,6 @@ _UNKNOWN = re.compile(
     r"|#dateformat|pagesize|protectionlevel|bidi|#shortdesc|#special|#bereich|#abschnitt)\s*:.*",
     re.DOTALL,
 )
-_TWO_FORMS = frozenset({"en", "de", "es", "it", "nl", "ca", "da", "sv", "bg", "hu", "pt"})
 _SILENT = frozenset({
     "displaytitle", "defaultsort", "defaultsortkey", "defaultcategorysort", "#coordinates", "#related",
     "noexternallanglinks", "#assessment", "shortdesc", "ordena", "sortierung", "clefdetri", "ключ_сортировки",
@@ -135,11 +136,11 @@ def _switch(expander: Expands, argument: str, parts: list[Nodes], frame: Frame) 
         matches = falls_through or _equal(argument, case)
         if key is None:
             falls_through = matches
-            default_next = default_next or case.lower() == "#default"
+            default_next = default_next or case.lower() in DEFAULTS
             continue
         if matches:
             return expander.text(value, frame).strip()
-        if default_next or case.lower() == "#default":
+        if default_next or case.lower() in DEFAULTS:
             default, default_next = value, False
     return expander.text(default, frame).strip()
 
@@ -197,15 +198,6 @@ def _pad(expander: Expands, argument: str, parts: list[Nodes], frame: Frame) -> 
     return (fill * missing)[:missing] if fill and missing > 0 else ""
 
 
-def _plural(expander: Expands, argument: str, parts: list[Nodes], frame: Frame) -> str:
-    if (
-        expander.language not in ("en", "de", "es", "it", "nl", "ca", "da", "sv", "bg", "hu", "pt")
-        or not parts
-    ):
-        give_up()
-    return _pick(expander, parts, 0 if sure(argument) in ("1", "-1") else len(parts) - 1, frame)
-
-
 def _tag(expander: Expands, argument: str, parts: list[Nodes], frame: Frame) -> str:
     name = argument.lower()
     if name in ("ref", "templatestyles", "references", "indicator"):
@@ -238,7 +230,7 @@ def _pos(expander: Expands, argument: str, parts: list[Nodes], frame: Frame) -> 
 def _replace(expander: Expands, argument: str, parts: list[Nodes], frame: Frame) -> str:
     old = expander.text(parts[0], frame) if parts else ""
     new = expander.text(parts[1], frame) if len(parts) > 1 else ""
-    return sure(argument).replace(old or " ", new)
+    return replaced(sure(argument), old or " ", new)
 
 
 def _namespace(name: str) -> str:
@@ -246,6 +238,13 @@ def _namespace(name: str) -> str:
     if name.lstrip("-").isdecimal() and name not in _NAMESPACES:
         give_up()
     return _NAMESPACES.get(name, name.replace("_", " "))
+
+
+def _urlencode(expander: Expands, argument: str, parts: list[Nodes], frame: Frame) -> str:
+    style = _pick(expander, parts, 0, frame).upper()
+    if style == "WIKI":
+        return quote(argument.replace(" ", "_"), safe=";@$!*(),/~:")
+    return quote(argument, safe="") if style == "PATH" else quote_plus(argument, safe="")
 
 
 def _whole(text: str, otherwise: int) -> int:
@@ -274,9 +273,9 @@ _FUNCTIONS: dict[str, _Function] = {
     "uc": _only(str.upper), "ucfirst": _only(_first_large), "lcfirst": _only(_first_small),
     "formatnum": _formatnum,
     "padright": lambda e, a, p, f: a + _pad(e, a, p, f),
-    "padleft": lambda e, a, p, f: _pad(e, a, p, f) + a, "plural": _plural,
+    "padleft": lambda e, a, p, f: _pad(e, a, p, f) + a, "plural": plural,
     "gender": lambda e, a, p, f: _pick(e, p, 0, f), "grammar": lambda e, a, p, f: _pick(e, p, 0, f),
-    "urlencode": _only(quote), "anchorencode": _only(lambda text: text.replace(" ", "_")),
+    "urlencode": _urlencode, "anchorencode": _only(lambda text: text.replace(" ", "_")),
     "localurl": _only(lambda text: "//wiki/" + quote(text)),
     "fullurl": _only(lambda text: "//wiki/" + quote(text)),
     "canonicalurl": _only(lambda text: "//wiki/" + quote(text)), "filepath": _only(lambda text: "//wiki/"),

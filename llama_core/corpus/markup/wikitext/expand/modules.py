@@ -3,7 +3,15 @@
 import re
 
 from llama_core.corpus.markup.wikitext.call import split_argument
-from llama_core.corpus.markup.wikitext.expand.frame import Expands, Frame, give_up, sure
+from llama_core.corpus.markup.wikitext.expand.frame import (
+    MAX_CHARS,
+    Expands,
+    Frame,
+    TooLargeError,
+    give_up,
+    replaced,
+    sure,
+)
 from llama_core.corpus.markup.wikitext.tree import Nodes
 
 # They check a call's arguments or add categories.
@@ -43,13 +51,16 @@ def _string(function: str, args: dict[str, str]) -> str:
     if function == "len":
         return str(len(source))
     if function == "rep":
-        return source * min(_MAX_REPEATS, max(0, _whole(args.get("count", args.get("2", "")), 0)))
+        count = min(_MAX_REPEATS, max(0, _whole(args.get("count", args.get("2", "")), 0)))
+        if count * len(source) > MAX_CHARS:
+            raise TooLargeError
+        return source * count
     if function == "replace":
         pattern, new = args.get("pattern", args.get("2", "")), args.get("replace", args.get("3", ""))
         is_plain = args.get("plain", args.get("5", "true")).strip().lower() not in ("false", "no", "0")
         if not (is_plain or pattern.isalnum()):
             give_up()
-        return source.replace(pattern, new) if pattern else source
+        return replaced(source, pattern, new) if pattern else source
     if function == "sub":
         first, last = (
             _whole(args.get("i", args.get("2", "")), 1),

@@ -11,7 +11,9 @@ from llama_core.corpus.markup.wikitext.months import MONTHS, OF_MONTHS, date, mo
 _NAME = re.compile(
     r"(?:(?:birth|death|start|end|release|launch|film|opening|closing|event|wedding)[ -]?date|dts\b"
     r"|[bd]-?da\b|dates?\b(?! table| range)|fechas?\b|datum\b|data\b|dată|dtlink\b|dato\b|dátum\b|dát\b"
-    r"|дата\b|датум\b|date-|naissance\b|décès\b)"
+    r"|дата\b|датум\b|date-|naissance\b|décès\b|dni(?:br)?\b|nascimento\b|morte\b|falecimento\b|dtext\b"
+    r"|(?:születési|halálozási) dátum|fødselsdato|dødsdato|födelsedatum|dödsdatum|dn\b"
+    r"|birth year and age|death year and age)"
 )
 _BOTH_ENDS = re.compile(r"and (?:end|death) date|start and end|e fim|y fin")
 _WHOLE = re.compile(
@@ -19,6 +21,8 @@ _WHOLE = re.compile(
     r" (?:\d{1,2}, |de |del )?\d{3,4}"
     r"(?: г\.| року)?|\d{3,4}"
 )
+_DAY_AND_MONTH = re.compile(r"(\d{1,2}(?:er|\.|º)?) (?:de |d')?([^\W\d_]{3,12})")
+_NUMBERS = re.compile(r"(\d{1,2})[ /.](\d{1,2})[ /.](\d{4})")
 _ISO = re.compile(r"(\d{4})-(\d{1,2})(?:-(\d{1,2}))?")
 _YEAR = re.compile(r"\d{3,4}")
 _DAY = re.compile(r"(?:0?[1-9]|[12]\d|3[01])(?:er|\.|º)?")
@@ -42,15 +46,25 @@ def read(call: Call) -> str | None:
         words = [word for word in found.groups() if word]
     elif not words[0].isdecimal() and _WHOLE.fullmatch(words[0]):
         return words[0]
+    elif found := _DAY_AND_MONTH.fullmatch(words[0]):
+        return words[0] if _month(found[2], call) else None
+    elif call.language not in ("en", "") and (found := _NUMBERS.fullmatch(words[0])):
+        words = [*found.groups()]
+    if call.key.startswith("death year"):
+        words = words[:1]
     day_first = call.given("df").lower() in _YES or call.given("format").lower() == "dmy"
     first, second, third = [*words, "", "", ""][:3]
+    if not any(map(str.isdigit, third)):
+        third = ""  # {{date|1|janvier||en sport}}
     if _YEAR.fullmatch(first) and int(first) > 31:
         return _from_year(call, first, second, third, day_first)
     if _DAY.fullmatch(first) and _YEAR.fullmatch(third) and (month := _month(second, call)):
-        if second.rstrip(".").isdecimal():
+        if second.rstrip(".").isdecimal() or _language(call) != "en":
             return date(third, month, first, _language(call))
         return f"{first} {second} {third}"  # as it is written
     if _DAY.fullmatch(first) and not third and not second.isdecimal() and _month(second, call):
+        if second.strip().lower() in map(str.lower, OF_MONTHS[_language(call)]) and _language(call) != "en":
+            return date("", _month(second, call), first, _language(call))
         return f"{first} {second}"
     if _DAY.fullmatch(second) and not first.isdecimal() and _month(first, call):
         return f"{first} {second}, {third}" if _YEAR.fullmatch(third) else f"{first} {second}"
@@ -63,6 +77,8 @@ def _from_year(call: Call, year: str, second: str, third: str, day_first: bool) 
     month = _month(second, call)
     if not month:  # {{film date|1998}}, {{start date|1998|location}}
         return year if not second.isdecimal() else None
+    if third.isdecimal() and not _DAY.fullmatch(third):
+        return None
     day = third if _DAY.fullmatch(third) else ""
     language = _language(call)
     if day and day_first and language == "en":
@@ -76,10 +92,13 @@ def as_of(call: Call) -> str | None:
     year, second, day = [*call.words, "", "", ""][:3]
     if alt := call.given("alt"):
         return alt
-    if not year:
+    if not re.search(r"\d{3,4}", year):
         return None
     month = _month(second, call)
-    words = [day.lstrip("0"), MONTHS["en"][month - 1] if month else second, year]
+    if month and day and call.given("df").lower() == "us":
+        words = [date(year, month, day, "en")]
+    else:
+        words = [day.lstrip("0"), MONTHS["en"][month - 1] if month else second, year]
     start = since.lower() if "lc" in call.named else since
     return " ".join([start, *filter(None, words)])
 

@@ -6,7 +6,7 @@ A call that only shows what it computes, such as a converted value alone, has no
 import re
 
 from llama_core.corpus.markup.wikitext.call import Call
-from llama_core.corpus.markup.wikitext.names import UNITS
+from llama_core.corpus.markup.wikitext.names import OTHER_UNITS, UNITS
 
 _NUMBER = re.compile(r"[\d.,+−-]*\d[\d.,/+]*(?:e[+-]?\d+)?")
 _EXPONENT = re.compile(r"[−-]?\d")
@@ -22,8 +22,18 @@ _NAMED_JOINTS = ("à", "et", "ou", "×", "x", "±")
 _DIVIDED = ("ft", "foot", "lb", "st", "mi", "yd")  # the units of which {{convert}} takes smaller ones, too
 _SMALLER = ("in", "ft", "foot", "yd", "oz", "lb", "chain", "rod", "furlong")
 _ONLY_COMPUTED = ("out", "output only", "output number only", "number", "unit", "unit2", "tablecen")
+_IS_UNIT = re.compile(r"[^\W\d_]|[°%′″'\"]")
+_SQUARE = re.compile(r"\b((?:[kcdhmµn]|da)?m|ft|in|mi|yd|s)([23])\b")
+_SINGULAR = {
+    "miles": "mile", "acres": "acre", "knots": "knot", "tonnes": "tonne", "tons": "ton", "barrels": "barrel",
+    "gallons": "gallon", "hectares": "hectare", "metres": "metre", "meters": "meter", "feet": "foot",
+    "inches": "inch", "yards": "yard", "pounds": "pound", "kilometres": "kilometre",
+    "kilometers": "kilometer",
+    "kilograms": "kilogram", "grams": "gram", "ounces": "ounce", "litres": "litre", "liters": "liter",
+}  # fmt: skip
 _SYMBOLS = {
-    "usd": "$", "us$": "US$", "eur": "€", "euro": "€", "€": "€", "gbp": "£", "£": "£", "jpy": "¥", "¥": "¥",
+    "usd": "$", "us$": "US$", "yen": "¥",
+    "eur": "€", "euro": "€", "€": "€", "gbp": "£", "£": "£", "jpy": "¥", "¥": "¥",
     "cny": "CN¥", "rmb": "¥", "inr": "₹", "indian rupee": "₹", "₹": "₹", "aud": "A$", "a$": "A$", "cad": "C$",
     "c$": "C$", "nzd": "NZ$", "nz$": "NZ$", "hkd": "HK$", "hk$": "HK$", "sgd": "S$", "s$": "S$", "krw": "₩",
     "brl": "R$", "r$": "R$", "mxn": "MX$", "php": "₱", "ils": "₪", "rub": "₽", "uah": "₴", "try": "₺",
@@ -38,10 +48,12 @@ def convert(call: Call) -> str | None:
     if call.given("disp").lower() in _ONLY_COMPUTED or not call.args:
         return None
     words = [arg.strip() for arg in call.args]
+    if words[1:2] == ["/"] and words[2:3] and all(map(str.isdecimal, (words[0], words[2]))):
+        words[:3] = [f"{words[0]}/{words[2]}"]  # {{convert|1|/|2|in}}
     out: list[str] = []
     at = 0
     while at < len(words) and _NUMBER.fullmatch(words[at]):
-        out.append(words[at])
+        out.append(re.sub(r"^-", "−", words[at]))
         at += 1
         if at >= len(words):
             break
@@ -49,20 +61,71 @@ def convert(call: Call) -> str | None:
         follows = at + 1 < len(words) and _NUMBER.fullmatch(words[at + 1]) is not None
         if follows and word in _JOINTS:
             out.append(_JOINTS[word])
+        elif not _IS_UNIT.search(word):
+            return None
         else:
-            out.append(unit(word))
+            out.append(_unit_after(out[-1], word, call))
             if not (follows and word in _DIVIDED and words[at + 2 : at + 3] and words[at + 2] in _SMALLER):
                 break  # a number that follows says how exact the conversion is
         at += 1
-    return " ".join(out).replace(" – ", "–") or None
+    text = " ".join(out).replace(" – ", "–").replace(" -", "-")
+    if call.given("adj").lower() == "mid":
+        after = next((word for word in words[at + 1 :] if word.startswith("-")), "")
+        text += after if out[-1].startswith("-") else after.replace("-", " ", 1)  # 5-mile-wide, 5 m wide
+    return text or None
 
 
-def unit(word: str) -> str:
+def _unit_after(number: str, word: str, call: Call) -> str:
+    """Return a unit as it stands after a number: `1 mile`, and `-mile` in `a 3-mile walk`."""
+    name = unit(word, call.language)
+    if call.language not in ("en", ""):
+        return name
+    single = _SINGULAR.get(name.rpartition(" ")[2])
+    if single is None:
+        return name
+    one = name[: len(name) - len(name.rpartition(" ")[2])] + single
+    if call.given("adj").lower() in ("on", "mid"):
+        return f"-{one.replace(' ', '-')}"
+    if name.startswith(("thousand", "million", "billion", "trillion")):
+        return name
+    return one if number in ("1", "−1") or re.fullmatch(r"[1-9]\d?/[1-9]\d{1,2}|1/[2-9]", number) else name
+
+
+def unit(word: str, language: str = "en") -> str:
     """Return the unit that {{convert}} names in its own way: `e6carat` is a million carats."""
+    if language not in ("en", ""):
+        return _superscripts(OTHER_UNITS.get(word, word))
     if found := re.fullmatch(r"e(3|6|9|12)(\S+)", word):
         power = {"3": "thousand", "6": "million", "9": "billion", "12": "trillion"}[found[1]]
         return f"{power} {UNITS.get(found[2], found[2])}"
     return UNITS.get(word, word)
+
+
+def _superscripts(name: str) -> str:
+    """Write the exponents of areas and volumes small: `km2` is km²."""
+    return _SQUARE.sub(lambda found: found[1] + {"2": "²", "3": "³"}[found[2]], name)
+
+
+def power(call: Call) -> str | None:
+    """Read {{e|-19}} as ×10^-19."""
+    number = call.first.replace("−", "-")
+    return f"×10^{number}" if re.fullmatch(r"[+-]?\d{1,3}(?:[.,]\d{1,3})?", number) else None
+
+
+def raised_and_lowered(call: Call) -> str | None:
+    """Read {{su|p=+|b=0}}: what stands high and what stands low after a sign."""
+    low, high = call.given("b"), call.given("p")
+    text = (f"<sub>{low}</sub>" if low else "") + (f"<sup>{high}</sup>" if high else "")
+    return text or None
+
+
+def height(call: Call) -> str | None:
+    """Read {{height|ft=6|in=2}} as `6 ft 2 in`, and {{height|m=1.88}} as `1.88 m`."""
+    given = ((call.given(name), name) for name in ("m", "cm", "ft", "in"))
+    words = [(number, name) for number, name in given if number]
+    if not words or not all(_NUMBER.fullmatch(number) for number, _ in words):
+        return None
+    return " ".join(f"{number} {name}" for number, name in words)
 
 
 def _joined(first: str, joint: str, second: str) -> str:
@@ -79,14 +142,16 @@ def value(call: Call) -> str | None:
         text = _joined(*words[:3])
     elif len(words) > 2 and all(_NUMBER.fullmatch(word.strip("+−-")) for word in words[1:3]):
         text += f" +{words[1].lstrip('+')} −{words[2].lstrip('−-')}"
+    elif len(words) > 1 and words[1].startswith("("):
+        text += words[1]
+    elif len(words) > 1 and not _NUMBER.fullmatch(words[1]):
+        return None
     elif len(words) > 1:
-        text += (
-            words[1] if words[1].startswith("(") else f"±{words[1]}" if _NUMBER.fullmatch(words[1]) else ""
-        )
+        text += f"±{words[1]}"
     if exponent := call.given("e"):
         text += f"×10^{exponent}" if text else f"10^{exponent}"
     per = call.given("up", "upl")
-    name = call.given("u", "ul", "unit") + (f"/{per}" if per else "")
+    name = _superscripts(call.given("u", "ul", "unit") + (f"/{per}" if per else ""))
     return f"{call.given('p')}{text}{call.given('s')} {name}".strip() or None
 
 
@@ -110,6 +175,7 @@ def with_units(call: Call) -> str | None:
         if _EXPONENT.fullmatch(word) and units:
             units += _raised(word)
         elif word:
+            word = _superscripts(word)
             units += word if not units or word.startswith(("/", "·", "⋅")) else f"·{word}"
     return f"{text} {units}".strip() or None
 
@@ -120,14 +186,15 @@ def measure(call: Call) -> str | None:
         return with_units(call) if len(call.args) < 2 else with_tolerance(call, call.given("u", "ul"))
     if len(call.args) == 2:
         return with_units(call)
-    return with_tolerance(call, call.args[2].strip())
+    return with_tolerance(call, "".join(arg.strip() for arg in call.args[2:4]))  # {{M|10||k|m}}
 
 
 def with_tolerance(call: Call, name: str) -> str | None:
     """Return the first argument, with the second as its tolerance, and a unit."""
     tolerance = call.args[1].strip()
     text = call.args[0].strip() + (f"±{tolerance}" if _NUMBER.fullmatch(tolerance) else "")
-    return f"{text} {name}".strip() or None
+    text += f"×10^{call.given('e')}" if call.given("e") else ""
+    return f"{text} {_superscripts(name)}".strip() or None
 
 
 def _raised(exponent: str) -> str:
@@ -140,7 +207,7 @@ def money(call: Call) -> str | None:
     if not amount:
         return None
     code = (call.words[1] if len(call.words) > 1 else call.given("type", "code")) or "USD"
-    sign = _SYMBOLS.get(code.lower())
+    sign = _SYMBOLS.get("us$" if code.lower() == "us" else code.lower())
     return f"{sign}{amount}" if sign else f"{amount} {code}"
 
 
@@ -170,8 +237,8 @@ def years(call: Call) -> str | None:
 
 def fraction(call: Call) -> str | None:
     """Read {{frac|2}} as 1/2, {{frac|1|2}} as 1/2, and {{frac|3|1|2}} as 3 1/2."""
-    words = [arg.strip() for arg in call.args]
-    if not words:
+    words = [arg.strip() for arg in call.args[:3]]
+    if not words or not all(words):
         return None
     if len(words) == 1:
         return f"1/{words[0]}"
@@ -180,17 +247,18 @@ def fraction(call: Call) -> str | None:
 
 def density(call: Call) -> str | None:
     """Read {{pop density|3645257|640081.87|km2|sqmi}}: the people for each unit of area."""
-    try:
-        people, area = (float(arg.replace(",", "").strip()) for arg in call.args[:2])
-        return f"{people / area:,.1f}/{unit(call.args[2].strip())}"
-    except (ValueError, IndexError, ZeroDivisionError, OverflowError):
+    words = [arg.replace(",", "").strip() for arg in call.args[:3]]
+    if len(words) < 3 or not all(re.fullmatch(r"\d{1,15}(?:\.\d{1,15})?", word) for word in words[:2]):
         return None
+    people, area = map(float, words[:2])
+    return f"{people / area:,.1f}/{unit(words[2])}" if area else None
 
 
 READERS = {
     "val": value, "frac": fraction, "sfrac": fraction, "fraction": fraction, "pop density": density,
-    "m": measure, "currency": money, "inrconvert": rupees, "dash year": years, "year range": years,
-    "yearrange": years, "nombre": with_units, "nb": with_units, "num": with_units,
+    "height": height, "su": raised_and_lowered, "e": power, "esp": power,
+    "currency": money, "inrconvert": rupees, "dash year": years, "year range": years,
+    "yearrange": years, "nombre": with_units, "num": with_units,
     "fmtn": with_units, "unité": with_units,
     "unidad": with_units, "unitats": with_units, "unid": with_units, "unitate": with_units,
     "unite": with_units,
