@@ -2,7 +2,8 @@
 
 It is the same agent as `torchrun`, with five differences. It ends with its launcher, and its ranks with it:
 it terminates them, and kills those that do not listen. It exits with the code of the rank that failed
-first, and says so in one line, where torchrun always exits with 1 after a long traceback. Before that it
+first, and says so in one line, where torchrun always exits with 1 after a long traceback; and with the ranks'
+own code where a signal has asked for their end. Before that it
 starts all ranks of the job again, together with the agents of the other nodes (`infra.launch.failures`). With
 `--start-method=fork` it imports what MODULE needs once and forks its ranks, which then begin at once. This is
 not for GPUs, whose driver does not survive a fork. And its ranks meet at a store that strangers cannot use
@@ -20,6 +21,7 @@ import traceback
 from llama_core import lifeline, program
 from llama_core.exit import leave
 from llama_core.output import forgive
+from llama_core.program import STOPPED
 from llama_core.url import redact, redact_logs
 
 RESTARTED = "[agent] the ranks start again from their last checkpoint, on the same nodes"
@@ -30,6 +32,8 @@ def main() -> int:
 
     Returns the code of the rank that failed first, or 0.
     """
+    signal.signal(signal.SIGTERM, lambda *_: leave(STOPPED))  # until there are ranks
+    signal.signal(signal.SIGUSR1, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     lifeline.watch(lost=lambda: os.kill(os.getpid(), signal.SIGTERM))
     forgive()
     redact_logs()
@@ -47,9 +51,8 @@ def main() -> int:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # torch's agent looks for GPUs; no fork works after that
     config, entrypoint, parameters = run.config_from_args(arguments)
     restarts, config.max_restarts = failures.Restarts(config.max_restarts), 0
-    rendezvous.use(config)
+    rendezvous.use(config, met_again=lambda: print(RESTARTED, file=sys.stderr))
     failures.use()
-    signal.signal(signal.SIGUSR1, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     if forks:
         module = arguments.training_script
         spec = importlib.util.find_spec(module)
@@ -64,13 +67,11 @@ def main() -> int:
                 elastic_launch(config, entrypoint)(*parameters)
                 return 0
             except ChildFailedError as error:
-                code = failures.report(error)
+                code = failures.report(error, config.max_nodes)
                 if not restarts.again(code):
                     return code
-            if config.rdzv_configs["rank"] == 0:
-                print(RESTARTED, file=sys.stderr)
     except SignalException as error:
-        return 128 + error.sigval
+        return failures.ended_by(error.sigval)
 
 
 def _rank(module: str, *args: str) -> None:

@@ -15,6 +15,7 @@ import os
 import socket
 import struct
 import time
+from collections.abc import Callable
 from datetime import timedelta
 
 from torch.distributed import PrefixStore, TCPStore
@@ -43,8 +44,11 @@ ROUND = "round"
 SIOCGIFADDR = 0x8915  # asks Linux for the IPv4 address of an interface
 
 
-def use(config: LaunchConfig) -> None:
-    """Let the agent of this process meet the others here, and its ranks talk on the same network."""
+def use(config: LaunchConfig, met_again: Callable[[], object]) -> None:
+    """Let the agent of this process meet the others here, and its ranks talk on the same network.
+
+    `met_again` is called by the first agent whenever all have met once more.
+    """
     if config.max_nodes == 1:
         config.rdzv_endpoint = f"{LOOPBACK}:0"
         stay_on_loopback()
@@ -56,7 +60,7 @@ def use(config: LaunchConfig) -> None:
 
     def the_only(parameters: RendezvousParameters) -> Rendezvous:
         if not made:
-            made.append(Rendezvous(parameters))
+            made.append(Rendezvous(parameters, met_again))
         return made[0]
 
     rendezvous_handler_registry.register(NAME, the_only)
@@ -65,7 +69,8 @@ def use(config: LaunchConfig) -> None:
 class Rendezvous(RendezvousHandler):
     """The static rendezvous of agents: each knows its rank, and the first of them holds the store."""
 
-    def __init__(self, parameters: RendezvousParameters):
+    def __init__(self, parameters: RendezvousParameters, met_again: Callable[[], object]):
+        self._met_again = met_again
         self._address, self._port = parse_rendezvous_endpoint(parameters.endpoint, 0)
         self._rank, self._size = parameters.config["rank"], parameters.max_nodes
         self._id = parameters.run_id
@@ -83,7 +88,12 @@ class Rendezvous(RendezvousHandler):
         self._round = max(self._round + 1, self._newest())
         self._meeting.set(ROUND, str(self._round))
         store = PrefixStore(f"{self._id}/{self._round}", self._meeting)
+        if store.add("here", 1) == self._size:
+            store.set("all here", "")
+        store.wait(["all here"], TIMEOUT)  # with what they have written of their ranks' ends
         if first:
+            if self._round > 1:
+                self._met_again()
             self._of_ranks = open_store(self._address, 0, self._size, True, TIMEOUT)
             store.set("port", str(self._of_ranks.port))
         place = RendezvousStoreInfo(self._address, int(store.get("port")))
