@@ -45,32 +45,45 @@ def use() -> None:
 
     LocalElasticAgent._stop_workers = stop_workers  # type: ignore[method-assign]
     for context in (api.MultiprocessContext, api.SubprocessContext):
+        context._start = _noted(context._start)  # type: ignore[method-assign, type-abstract, assignment]
         context._poll = _ending_others(context._poll)  # type: ignore[method-assign, type-abstract, assignment]
+
+
+def _noted(start: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Return a method of torch's that starts ranks, after which `ended_by` knows of them."""
+
+    def begin(self: api.PContext) -> None:
+        _newest[:] = [self]
+        start(self)
+
+    return begin
 
 
 def _ending_others(poll: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return a method of torch's that looks after ranks, which ends all of them if one has failed."""
 
     def look(self: api.PContext) -> Any:
-        _newest[:] = [self]
         if failed := _failed_of(self):
-            _failed[:] = [failed, _end(self)]
+            later, killed = _end(self)
+            _failed[:], _hung[:] = [failed, later], killed if HUNG in later.values() else []
         return poll(self)
 
     return look
 
 
-def _end(context: api.PContext) -> dict[int, int]:
-    """Wait until the ranks have ended, and kill those that have not. Returns the codes of those that fail."""
+def _end(context: api.PContext) -> tuple[dict[int, int], list[int]]:
+    """Wait until the ranks have ended, and kill those that have not.
+
+    Returns the codes of those that have failed by themselves, and those that were killed.
+    """
     began = time.monotonic()
-    while left := _waited_for(context, time.monotonic() - began):
+    while _waited_for(context, time.monotonic() - began):
         time.sleep(0.02)
     failed, pids = _failed_of(context), context.pids()
     left = [rank for rank, code in _codes_of(context).items() if code is None]
-    _hung[:] = left if HUNG in failed.values() else []
     for rank in left:
         os.kill(pids[rank], signal.SIGKILL)
-    return failed
+    return failed, left
 
 
 def _waited_for(context: api.PContext, seconds: float) -> list[int]:
