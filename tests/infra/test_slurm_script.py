@@ -10,7 +10,7 @@ import pytest
 from system.slurm_jobs import SLEEPER, SURROUNDINGS, spec
 
 from infra.launch.course import last_saving
-from infra.launch.launcher import JobSpec
+from infra.launch.launcher import Handle, JobSpec
 from infra.launch.slurm import SlurmLauncher, script
 from llama_core.errors import LaunchError
 
@@ -97,3 +97,48 @@ def test_sbatch_is_told_of_no_other_job(job, monkeypatch: pytest.MonkeyPatch, tm
     assert not {"OMPI_COMM_WORLD_RANK", "LLAMA_LIFELINE"} & set(environment)
     assert (needed | the_job.env).items() <= environment.items()
     assert "do-not-tell" not in (tmp_path / "script").read_text()
+
+
+ANSWERS = [
+    ("", "unknown (scontrol says nothing of job 12, which is looked for again)"),
+    ("JobId=12 JobName=another JobState=RUNNING", "failed (Slurm has forgotten job 12)"),
+    ("JobState=PENDING Reason=Priority", "pending (Priority)"),
+    ("JobState=PENDING Reason=None", "pending"),
+    (
+        "JobState=PENDING Reason=launch_failed_requeued_held",
+        "pending (launch_failed_requeued_held: `scontrol release 12` lets it go on)",
+    ),
+    (
+        "JobState=SPECIAL_EXIT Reason=JobHeldUser",
+        "pending (JobHeldUser: `scontrol release 12` lets it go on)",
+    ),
+    ("JobState=REQUEUED Reason=BeginTime", "pending (BeginTime)"),
+    ("JobState=COMPLETING Reason=NonZeroExitCode ExitCode=1:0", "running"),
+    ("JobState=COMPLETED", "succeeded"),
+    ("JobState=CANCELLED ExitCode=0:15", "cancelled"),
+    ("JobState=FAILED ExitCode=75:0", "preempted (time limit, or asked to end)"),
+    ("JobState=FAILED ExitCode=1:0", "failed (exit code 1)"),
+    ("JobState=FAILED ExitCode=0:9", "failed (killed by signal 9)"),
+    ("JobState=OUT_OF_MEMORY ExitCode=0:125", "failed (OUT_OF_MEMORY)"),
+    *(
+        (f"JobState={state} Reason=None", f"preempted ({state})")
+        for state in ("TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "DEADLINE", "REVOKED")
+    ),
+    ("JobState=PAUSED_BY_A_LATER_SLURM", "unknown (Slurm calls its state PAUSED_BY_A_LATER_SLURM)"),
+]
+
+
+@pytest.mark.parametrize(("answer", "state"), ANSWERS)
+def test_what_slurm_says_of_a_job_is_a_state(
+    answer: str, state: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Those that no cluster for tests comes to: a newer Slurm, a node that does not boot, a lost state."""
+    if answer:
+        rest = "JobId=12 JobName=llama-train-1 ExitCode=0:0 Command=(null) Comment=JobState=FAILED"
+        rest = " ".join(word for word in rest.split() if f"{word.split('=')[0]}=" not in answer)
+        answer = f"{answer} {rest}"
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text(f"#!/bin/sh\necho '{answer}'\n")
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert str(SlurmLauncher().poll(Handle("llama-train-1", "12", tmp_path / "log"))) == state

@@ -184,6 +184,58 @@ def test_what_watches_a_job_is_killed_and_comes_back_and_the_job_never_knows(
         assert steps == dict.fromkeys(range(1, STEPS + 1), 1), name
 
 
+def test_only_who_asks_for_its_end_ends_a_job_and_it_saves_first(world: World, tmp_path: Path) -> None:
+    """By Ctrl-C twice and by Prefect's Cancel; a flow that is terminated otherwise leaves its job."""
+    known, runs = set(world.jobs()), world.runs()
+    another, finish = "train.lr=0.005", tmp_path / "finish"
+
+    def job() -> tuple[str, str]:
+        return (set(world.jobs()) - known).pop()
+
+    def status() -> str:
+        [status] = [status for run, status in world.runs().items() if run not in runs]
+        return status
+
+    flow = Flow(world, finish, another)
+    flow.until("step 5/")
+    flow.send(signal.SIGTERM)
+    flow.wait()
+    (number, state), at = job(), flow.steps()[-1]
+    assert (state, status()) == ("RUNNING", "RUNNING")
+
+    flow = Flow(world, finish, another)
+    flow.until(f"step {at + 10}/")
+    flow.send(signal.SIGINT)
+    flow.until("goes on without this flow: press Ctrl-C again to cancel it as well")
+    flow.send(signal.SIGINT)
+    assert flow.wait() == 130, flow.output[-5000:]
+    assert (job(), status()) == ((number, "CANCELLED"), "KILLED")
+    known.add((number, "CANCELLED"))
+    [log] = (world.pipeline.home / "logs").glob(f"llama-{training(world)}-*.log")
+    assert saved(world)[-1] == told(log)[-1], "its last step, though Slurm kills what it cancels after 5 s"
+
+    flow = Flow(world, finish, another)
+    flow.until(f"resuming after step {saved(world)[-1]}", f"step {saved(world)[-1] + 5}/")
+    run = world.flow_runs()[0]["id"]
+    url = f"{world.servers.env['PREFECT_API_URL']}/flow_runs/{run}/set_state"
+    httpx.post(url, json={"state": {"type": "CANCELLING"}, "force": True}, timeout=60).raise_for_status()
+    flow.send(signal.SIGTERM)  # as a worker of Prefect does then
+    flow.wait()
+    assert (job()[1], status()) == ("CANCELLED", "KILLED")
+
+
 def told(log: Path) -> list[int]:
     """The steps that a job has told of."""
     return [int(n) for n in re.findall(r'^@metrics {"step": (\d+)', log.read_text(), re.MULTILINE)]
+
+
+def training(world: World) -> str:
+    """The name of the newest training's step, as jobs have it."""
+    folders = (Path(world.pipeline.store_url.removeprefix("file://")) / "train").iterdir()
+    return "train-" + max(folders, key=lambda folder: folder.stat().st_ctime_ns).name
+
+
+def saved(world: World) -> list[int]:
+    """The steps that the newest training has saved."""
+    folder = world.pipeline.store.at(training(world).replace("-", "/", 1))
+    return [int(name[-13:-5]) for name in sorted(folder.list("shards")) if "/step-" in name]

@@ -60,15 +60,15 @@ def test_a_node_on_which_ranks_fail_twice_is_named_and_left_out(slurm: SlurmLaun
         import os, pathlib, signal, sys, time
         tries = pathlib.Path("tries")
         with tries.open("a") as file:
-            file.write("x")
+            file.write(os.environ["SLURMD_NODENAME"] + " ")
         sys.stdout.write('@metrics {"step": %d}\\n' % len(tries.read_text()))
         sys.stdout.flush()
         if os.environ["SLURMD_NODENAME"] == "n1":
             os.kill(os.getpid(), signal.SIGKILL)
     """
     lines = list(run(job(program, max_restarts=2, **ALONE), slurm))
-    assert Path("tries").read_text() == "xxx"
-    assert lines.count("[agent] rank 0 failed first: it was killed by SIGKILL (node n1)") == 2
+    *on_n1, last = Path("tries").read_text().split()
+    assert last == "n2" and len(on_n1) >= 2, "its agent may start it once more before Slurm ends it"
     [told] = [line for line in lines if line.startswith("[launcher] llama")]
     assert "ranks failed 2 times on node n1" in told and "checkpoint, without node n1" in told
 
@@ -125,6 +125,23 @@ def test_a_requeued_job_starts_again_under_the_same_log(
     second = [int(pid) for line in rest for pid in re.findall(r"rank \d is (\d+)", line)]
     assert len(second) == 1 and not set(first) & set(second)
     assert any(line.startswith("[launcher] pending") for line in rest)
+
+
+def test_a_job_whose_node_fails_goes_on_on_another_under_its_number(
+    slurm: SlurmLauncher, job, cluster: SlurmCluster
+) -> None:
+    program = """
+        import os, sys, time
+        sys.stdout.write(f"on {os.environ['SLURMD_NODENAME']} in {os.environ['SLURM_JOB_ID']}\\n")
+        sys.stdout.flush()
+        time.sleep(0 if os.environ.get("SLURM_RESTART_COUNT") else 600)
+    """
+    lines = run(job(program, **ALONE), slurm)
+    first = next(line for line in lines if line.startswith("on "))
+    cluster.command("scontrol", "update", f"nodename={first.split()[1]}", "state=down", "reason=test")
+    [second] = [line for line in lines if line.startswith("on ")]
+    assert {first.split()[1], second.split()[1]} == {"n1", "n2"}
+    assert first.split()[3] == second.split()[3]
 
 
 def test_a_job_at_its_time_limit_saves_and_goes_on_in_the_next(slurm: SlurmLauncher, job) -> None:
