@@ -51,7 +51,7 @@ def main() -> int:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # torch's agent looks for GPUs; no fork works after that
     config, entrypoint, parameters = run.config_from_args(arguments)
     restarts, config.max_restarts = failures.Restarts(config.max_restarts), 0
-    rendezvous.use(config, met_again=lambda: print(RESTARTED, file=sys.stderr))
+    meetings = rendezvous.use(config, met_again=lambda: print(RESTARTED, file=sys.stderr))
     failures.use()
     if forks:
         module = arguments.training_script
@@ -67,9 +67,13 @@ def main() -> int:
                 elastic_launch(config, entrypoint)(*parameters)
                 return 0
             except ChildFailedError as error:
-                code = failures.report(error, config.max_nodes)
+                code, of_node = failures.report(error, config.min_nodes)
+                meetings.failures += of_node
                 if not restarts.again(code):
+                    meetings.give_up()
                     return code
+    except rendezvous.NotNeeded:
+        return 0
     except SignalException as error:
         return failures.ended_by(error.sigval)
 

@@ -110,8 +110,10 @@ def ended_by(number: int) -> int:
     return STOPPED if codes <= {0, STOPPED, -number} else 128 + number
 
 
-def report(error: ChildFailedError, nodes: int) -> int:
-    """Say in one line which rank failed first, also to the next ranks, and return its exit code.
+def report(error: ChildFailedError, nodes: int) -> tuple[int, bool]:
+    """Say in one line which rank failed first, also to the next ranks.
+
+    Returns its exit code, and whether that is held against the node.
 
     Ranks that have ended only because others are gone are not named: those are on another node. The node is
     named where the rank has failed for itself. That a program has failed by itself is no fault of the one
@@ -123,7 +125,7 @@ def report(error: ChildFailedError, nodes: int) -> int:
     if found is None:
         os.environ[INTERRUPTED] = "ranks of another node were gone"
         print("[agent] the ranks of this node have ended because others are gone", file=sys.stderr)
-        return LEFT_ALONE
+        return LEFT_ALONE, False
     local, code = found
     held_against = code not in OF_ALL and (code < 0 or nodes > 1)
     if code < 0:
@@ -136,7 +138,7 @@ def report(error: ChildFailedError, nodes: int) -> int:
     node = os.environ.get("SLURMD_NODENAME")
     where = f" (node {node})" if node and held_against else ""
     print(f"[agent] rank {first + local} failed first: it {how}{where}", file=sys.stderr)
-    return code if code > 0 else 128 - code
+    return code if code > 0 else 128 - code, held_against
 
 
 def _first(failed: list[dict[int, int]]) -> tuple[int, int] | None:

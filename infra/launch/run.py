@@ -112,7 +112,7 @@ def _without(launcher: Launcher, job: JobSpec, node: str) -> JobSpec | None:
         return None
     without = tuple(sorted({*job.without, node}))
     with contextlib.suppress(LaunchError):
-        if launcher.capacity().nodes - len(without) >= job.launch.nodes:
+        if launcher.capacity().nodes - len(without) >= job.launch.nodes + job.launch.spare_nodes:
             return replace(job, without=without)
     return None
 

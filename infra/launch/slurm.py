@@ -154,7 +154,7 @@ def script(job: JobSpec, log: Path, partition: str | None) -> str:
     warning = _warning(limit, job.saving)
     options: dict[str, str | int | None] = {
         "job-name": job.name,
-        "nodes": launch.nodes,
+        "nodes": launch.nodes + launch.spare_nodes,
         "ntasks-per-node": 1,
         "time": launch.time_limit,
         "output": _without_patterns(str(log)),
@@ -170,6 +170,8 @@ def script(job: JobSpec, log: Path, partition: str | None) -> str:
         options |= {"cpus-per-task": launch.procs_per_node}
     if partition:
         options["partition"] = partition
+    if launch.spare_nodes:
+        options["no-kill"] = None
     if job.without:
         options["exclude"] = ",".join(job.without)
     lines = ["requeue", *(k if v is None else f"{k}={_word(str(v))}" for k, v in options.items())]
@@ -177,8 +179,11 @@ def script(job: JobSpec, log: Path, partition: str | None) -> str:
     # Where torchrun itself would set it is too late for ranks that are forked from a process with torch.
     threads = "export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}\n" if launch.device == "cpu" else ""
     agent = [sys.executable, "-u", "-m", "infra.launch.agent", start, f"--max-restarts={launch.max_restarts}"]
-    sizes = [f"--nnodes={launch.nodes}", f"--nproc-per-node={launch.procs_per_node}", "-m", job.module]
+    spare = f"{launch.nodes}:{launch.nodes + launch.spare_nodes}"
+    sizes = [f"--nnodes={spare}", f"--nproc-per-node={launch.procs_per_node}", "-m", job.module]
     node = '--node-rank="$SLURM_NODEID" --master-addr="$MASTER_ADDR" --master-port="$MASTER_PORT"'
+    # Without spare nodes no node can be done without.
+    lost = "--no-kill --kill-on-bad-exit=0" if launch.spare_nodes else "--kill-on-bad-exit=1"
     ranks = f"exec {shlex.join(agent)} {node} {shlex.join([*sizes, *job.args])}"
     return (
         "\n".join(["#!/bin/bash", *(f"#SBATCH --{line}" for line in lines)])
@@ -194,7 +199,7 @@ export MASTER_ADDR MASTER_PORT TORCH_ELASTIC_SHUTDOWN_TIMEOUT
 trap 'time_up=yes; scancel --signal=TERM "$SLURM_JOB_ID"' USR1
 # The launcher asks for the same before it cancels the job, where Slurm would not wait for a save.
 trap 'cancelled=yes; scancel --signal=TERM "$SLURM_JOB_ID"' USR2
-srun --kill-on-bad-exit=1 --cpu-bind=none bash -c {shlex.quote(ranks)} &
+srun {lost} --cpu-bind=none bash -c {shlex.quote(ranks)} &
 srun=$!
 while kill -0 "$srun" 2>/dev/null; do wait "$srun"; done
 wait "$srun"
