@@ -149,7 +149,7 @@ def test_a_spare_node_takes_the_place_of_one_that_fails(tmp_path: Path, lost: st
     (tmp_path / "program.py").write_text(textwrap.dedent(LOSES))
     with socket.create_server(("127.0.0.1", 0)) as free:
         place = ["--master-addr=127.0.0.1", f"--master-port={free.getsockname()[1]}"]
-    sooner = "from infra.launch import agent, rendezvous; rendezvous.LATE = 5; raise SystemExit(agent.main())"
+    sooner = "from infra.launch import agent, rendezvous as r; r.LATE = 5; raise SystemExit(agent.main())"
     command = [
         sys.executable,
         "-c",

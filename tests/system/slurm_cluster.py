@@ -1,4 +1,4 @@
-"""A real Slurm on this machine: munged, slurmctld and two slurmd, without systemd and without cgroups.
+"""A real Slurm on this machine: munged, slurmctld and three slurmd, without systemd and without cgroups.
 
 Everything lies in one folder and listens on loopback. Needs the Debian packages
 slurmctld, slurmd, slurm-client and munge.
@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-NODES = 2
+NODES = 3
 CPUS = 2
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
 

@@ -1,4 +1,4 @@
-"""The Slurm launcher with a real Slurm of two nodes on this machine: how jobs start, are found and end."""
+"""The Slurm launcher with a real Slurm of three nodes on this machine: how jobs start, are found and end."""
 
 import subprocess
 import sys
@@ -145,9 +145,9 @@ def test_a_job_on_gpus_gets_all_of_its_nodes_gpus(slurm: SlurmLauncher, job) -> 
 
 
 def test_capacity_is_that_of_the_partition(slurm: SlurmLauncher) -> None:
-    whole = Capacity("slurm", nodes=2, cores=2, node_memory=2000 << 20, gpus=2, gpu_memory=None)
+    whole = Capacity("slurm", nodes=3, cores=2, node_memory=2000 << 20, gpus=2, gpu_memory=None)
     assert slurm.capacity() == whole
-    assert str(whole) == "2 nodes with 2 CPU cores, 2 GiB of memory and 2 GPUs each"
+    assert str(whole) == "3 nodes with 2 CPU cores, 2 GiB of memory and 2 GPUs each"
     assert SlurmLauncher("half").capacity().nodes == 1
     assert SlurmLauncher("half,main").capacity() == whole, "the larger of the two"
     with pytest.raises(LaunchError, match="no partition 'gpus': launch.partition can be half, main"):
