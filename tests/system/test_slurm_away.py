@@ -25,7 +25,7 @@ from system.slurm_cluster import SlurmCluster, missing
 from system.slurm_jobs import wait_for
 
 AWAY = float(os.environ.get("LLAMA_AWAY_SECONDS", 20))
-STEPS = int(300 + 20 * AWAY)  # while they are slow, they take several times as long as anybody is away
+STEPS = int(500 + 2 * AWAY)  # while they are slow, they take four minutes longer than anybody is away
 BATCH = 1024
 SLOW = str(Path(__file__).with_name("slow"))
 RECIPE = """
@@ -164,7 +164,7 @@ def test_what_watches_a_job_is_killed_and_comes_back_and_the_job_never_knows(
         first.wait()
         world.publish("one", "two")
         at = told(log)[-1]
-        wait_for(lambda: told(log)[-1] > at + 20 and time.monotonic() > began + AWAY, seconds=120 + AWAY)
+        wait_for(lambda: told(log)[-1] > at + 10 and time.monotonic() > began + AWAY, seconds=120 + AWAY)
     world.servers.start()
 
     second = Flow(world, finish)

@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-SECONDS = 0.1  # for a step
+SECONDS = 0.5  # for a step
 
 
 class Finder(importlib.abc.MetaPathFinder):
