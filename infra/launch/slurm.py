@@ -123,7 +123,9 @@ class SlurmLauncher:
             _slurm("scancel", handle.id)
         except LaunchError as error:
             if INVALID not in str(error):
-                raise
+                raise LaunchError(
+                    f"{error}; job {handle.id} goes on: `scancel {handle.id}` ends it"
+                ) from error
         self._await_end(handle, math.inf)
 
     def _await_end(self, handle: Handle, seconds: float) -> None:

@@ -155,6 +155,29 @@ def test_a_requeued_job_starts_again_under_the_same_log(
     assert any(line.startswith("[launcher] pending") for line in rest)
 
 
+def test_a_job_that_is_cancelled_may_save_for_longer_than_slurm_would_wait(
+    slurm: SlurmLauncher, job, cluster: SlurmCluster
+) -> None:
+    program = """
+        import os, pathlib, signal, sys, time
+        def save(*_):
+            time.sleep(12)
+            pathlib.Path(f"saved-{os.environ['RANK']}").touch()
+            os._exit(75)
+        signal.signal(signal.SIGTERM, save)
+        sys.stdout.write(f"rank {os.environ['RANK']} is {os.getpid()}\\n")
+        sys.stdout.flush()
+        time.sleep(600)
+    """
+    assert "KillWait                = 5 sec" in cluster.command("scontrol", "show", "config")
+    lines = run(job(program, procs_per_node=1), slurm, cancel_asked=lambda _: True)
+    ranks(lines, 2)
+    handle = slurm.adopt(job(program).name)
+    lines.close()
+    assert sorted(path.name for path in Path().glob("saved-*")) == ["saved-0", "saved-1"]
+    assert slurm.poll(handle).phase == "cancelled", "another flow that follows it does not start it again"
+
+
 def test_a_job_whose_node_fails_goes_on_on_another_under_its_number(
     slurm: SlurmLauncher, job, cluster: SlurmCluster
 ) -> None:
