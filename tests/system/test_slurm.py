@@ -140,7 +140,7 @@ def test_two_jobs_of_one_name_never_run_beside_each_other(slurm: SlurmLauncher, 
 
 
 def test_a_job_on_gpus_gets_all_of_its_nodes_gpus(slurm: SlurmLauncher, job) -> None:
-    program = 'import os; print(os.environ["CUDA_VISIBLE_DEVICES"])'
+    program = 'import os, sys; sys.stdout.write(os.environ["CUDA_VISIBLE_DEVICES"] + "\\n")'
     assert "0,1" in list(run(job(program, nodes=1, device="cuda"), slurm))
 
 
