@@ -2,12 +2,11 @@
 
 It is the same agent as `torchrun`, with five differences. It ends with its launcher, and its ranks with it:
 it terminates them, and kills those that do not listen. It exits with the code of the rank that failed
-first, and says so in one line, where torchrun always exits with 1 after a long traceback; and with the ranks'
-own code where a signal has asked for their end. Before that it
-starts all ranks of the job again, together with the agents of the other nodes (`infra.launch.failures`). With
-`--start-method=fork` it imports what MODULE needs once and forks its ranks, which then begin at once. This is
-not for GPUs, whose driver does not survive a fork. And its ranks meet at a store that strangers cannot use
-(`infra.launch.rendezvous`).
+first, and says so in one line, where torchrun always exits with 1 after a long traceback; and as the ranks do
+where a signal has asked for their end. Before that it starts all ranks of the job again, together with the
+agents of the other nodes, spare ones included (`infra.launch.failures`). With `--start-method=fork` it
+imports what MODULE needs once and forks its ranks, which then begin at once. This is not for GPUs, whose
+driver does not survive a fork. And its ranks meet at a store that strangers cannot use (`infra.launch.rendezvous`).
 """
 
 import importlib.util
@@ -24,7 +23,7 @@ from llama_core.output import forgive
 from llama_core.program import STOPPED
 from llama_core.url import redact, redact_logs
 
-RESTARTED = "[agent] the ranks start again from their last checkpoint, on the same nodes"
+RESTARTED = "[agent] the ranks start again from their last checkpoint, in the same job"
 
 
 def main() -> int:

@@ -16,6 +16,7 @@ always among those that take part.
 import contextlib
 import fcntl
 import json
+import math
 import os
 import socket
 import struct
@@ -45,7 +46,9 @@ from llama_core.train.network import (
 
 NAME = "llama"
 TIMEOUT = timedelta(minutes=10)  # how long an agent waits for the others
-LATE = 60.0  # seconds after which agents meet without those that have not come, if there are enough
+# Seconds after which agents meet without those that have not come, if there are enough: when ranks have failed,
+# and at the start, where each has to import its libraries first.
+LATE, LATE_AT_START = 60.0, 300.0
 LOOK_EVERY = 1.0  # seconds between two looks for a newer round
 ROUND, GIVEN_UP = "round", "given up"
 SIOCGIFADDR = 0x8915  # asks Linux for the IPv4 address of an interface
@@ -138,7 +141,7 @@ class Rendezvous(RendezvousHandler):
             self._meetings.met(self._round)
             self._of_ranks = open_store(self._address, 0, self._size, True, TIMEOUT)
             store.set("port", str(self._of_ranks.port))
-        store.wait(["chosen"], TIMEOUT)
+        self._await(lambda: store.check(["chosen"]))
         chosen = json.loads(store.get("chosen"))
         if self._number not in chosen:
             return None
@@ -147,30 +150,36 @@ class Rendezvous(RendezvousHandler):
 
     def _choose(self, store: PrefixStore) -> list[int]:
         """Wait for the agents, and return those that take part: those whose nodes have failed least."""
-        began = time.monotonic()
-        while True:
-            here = [n for n in range(self._agents) if store.check([f"failures/{n}"])]
-            waited = time.monotonic() - began
-            if len(here) == self._agents or (len(here) >= self._size and waited > LATE):
-                break
-            self._check_given_up()
-            if waited > TIMEOUT.total_seconds():
-                raise LaunchError(f"only {len(here)} of {self._size} nodes have come to start ranks again")
-            time.sleep(0.1)
-        failures = {n: int(store.get(f"failures/{n}")) for n in here}
+        late = time.monotonic() + (LATE if self._round > 1 else LATE_AT_START)
+        told = [f"failures/{n}" for n in range(self._agents)]
+        here: list[int] = []
+
+        def have_come() -> bool:
+            if store.check(told):
+                here[:] = range(self._agents)
+            elif self._size < self._agents and time.monotonic() > late:
+                here[:] = [n for n, key in enumerate(told) if store.check([key])]
+            return len(here) >= self._size
+
+        self._await(have_come)
+        failures = {n: int(store.get(told[n])) for n in here}
         best = sorted(here, key=lambda n: (n != 0, failures[n], n))
         return sorted(best[: self._size])
 
     def _await_round(self) -> None:
-        """Wait, as a spare agent, for a newer round."""
-        while self._newest() == self._round:
-            self._check_given_up()
-            time.sleep(LOOK_EVERY)
+        """Wait, as a spare agent, for a newer round, however long."""
+        self._await(lambda: self._newest() > self._round, math.inf)
 
-    def _check_given_up(self) -> None:
+    def _await(self, condition: Callable[[], bool], seconds: float = TIMEOUT.total_seconds()) -> None:
+        """Wait for a condition, unless an agent has given up; in Python, so that signals are heeded at once."""
         assert self._meeting is not None
-        if self._meeting.check([GIVEN_UP]):
-            raise NotNeeded
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if self._meeting.check([GIVEN_UP]):
+                raise NotNeeded
+            if time.monotonic() > deadline:
+                raise LaunchError(f"too few of {self._size} nodes have come to start ranks")
+            time.sleep(LOOK_EVERY / 4)
 
     def give_up(self) -> None:
         """Tell the other agents that the ranks are not started again."""

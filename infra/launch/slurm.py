@@ -123,9 +123,7 @@ class SlurmLauncher:
             _slurm("scancel", handle.id)
         except LaunchError as error:
             if INVALID not in str(error):
-                raise LaunchError(
-                    f"{error}; job {handle.id} goes on: `scancel {handle.id}` ends it"
-                ) from error
+                raise LaunchError(f"{error}; job {handle.id} goes on until it takes `scancel`") from error
         self._await_end(handle, math.inf)
 
     def _await_end(self, handle: Handle, seconds: float) -> None:
@@ -255,7 +253,7 @@ def _capacity(rows: list[list[str]]) -> Capacity:
 
 def _state(fields: dict[str, str]) -> State:
     name = fields["JobState"]
-    code, _, killer = fields["ExitCode"].partition(":")
+    code, _, killer = fields.get("ExitCode", "0:0").partition(":")
     phase = PHASES.get(name, "unknown")
     if phase == "unknown":
         return State(phase, f"Slurm calls its state {name}")
