@@ -6,7 +6,8 @@ first, and says so in one line, where torchrun always exits with 1 after a long 
 where a signal has asked for their end. Before that it starts all ranks of the job again, together with the
 agents of the other nodes, spare ones included (`infra.launch.failures`). With `--start-method=fork` it
 imports what MODULE needs once and forks its ranks, which then begin at once. This is not for GPUs, whose
-driver does not survive a fork. And its ranks meet at a store that strangers cannot use (`infra.launch.rendezvous`).
+driver does not survive a fork. And its ranks meet at a store that strangers cannot use
+(`infra.launch.rendezvous`).
 """
 
 import importlib.util

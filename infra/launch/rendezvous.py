@@ -46,8 +46,8 @@ from llama_core.train.network import (
 
 NAME = "llama"
 TIMEOUT = timedelta(minutes=10)  # how long an agent waits for the others
-# Seconds after which agents meet without those that have not come, if there are enough: when ranks have failed,
-# and at the start, where each has to import its libraries first.
+# Seconds after which agents meet without those that have not come, if there are enough: when ranks have
+# failed, and at the start, where each has to import its libraries first.
 LATE, LATE_AT_START = 60.0, 300.0
 LOOK_EVERY = 1.0  # seconds between two looks for a newer round
 ROUND, GIVEN_UP = "round", "given up"
@@ -171,7 +171,7 @@ class Rendezvous(RendezvousHandler):
         self._await(lambda: self._newest() > self._round, math.inf)
 
     def _await(self, condition: Callable[[], bool], seconds: float = TIMEOUT.total_seconds()) -> None:
-        """Wait for a condition, unless an agent has given up; in Python, so that signals are heeded at once."""
+        """Wait for a condition, unless an agent has given up. In Python, so that signals are heeded."""
         assert self._meeting is not None
         deadline = time.monotonic() + seconds
         while not condition():
