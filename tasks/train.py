@@ -74,12 +74,14 @@ def _follow(job: Job, run_id: str) -> Artifact:
     every = job.recipe.run.log_every
     progress = Progress("train-progress", job.recipe.train.steps, "steps")
     here = job.recipe.launch.launcher == "local"
-    seen = tracking.steps_of(run_id)
+    seen, began = tracking.steps_of(run_id), time.time()
     with tracking.Tracker(run_id, seen) as tracker, tracker.watched() if here else nullcontext():
 
         def show(record: dict[str, Any]) -> None:
             tracker.log(record)
             step, steps = record["step"], record["steps"]
+            if step in seen and record["time"] < began:
+                return  # the flow whose job this one has adopted has shown it
             line = headline(record)
             if step % every == 0 or step in (1, steps) or _is_news(record):
                 live(line, end=step == steps)

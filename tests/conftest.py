@@ -30,6 +30,8 @@ LONGEST = (
     "chaos/test_kill.py",
     "system/test_engines.py",
     "system/test_observers.py",
+    "system/test_slurm_away.py",
+    "system/test_slurm_faults.py",
     "system/test_slurm.py",
     "system/test_login.py",
     "system/test_named_servers.py",

@@ -2,10 +2,11 @@
 
 It is the same agent as `torchrun`, with five differences. It ends with its launcher, and its ranks with it:
 it terminates them, and kills those that do not listen. It exits with the code of the rank that failed
-first, and says so in one line, where torchrun always exits with 1 after a long traceback. Before that it
-starts all ranks of the job again, together with the agents of the other nodes (`infra.launch.failures`). With
-`--start-method=fork` it imports what MODULE needs once and forks its ranks, which then begin at once. This is
-not for GPUs, whose driver does not survive a fork. And its ranks meet at a store that strangers cannot use
+first, and says so in one line, where torchrun always exits with 1 after a long traceback; and as the ranks do
+where a signal has asked for their end. Before that it starts all ranks of the job again, together with the
+agents of the other nodes, spare ones included (`infra.launch.failures`). With `--start-method=fork` it
+imports what MODULE needs once and forks its ranks, which then begin at once. This is not for GPUs, whose
+driver does not survive a fork. And its ranks meet at a store that strangers cannot use
 (`infra.launch.rendezvous`).
 """
 
@@ -20,9 +21,10 @@ import traceback
 from llama_core import lifeline, program
 from llama_core.exit import leave
 from llama_core.output import forgive
+from llama_core.program import STOPPED
 from llama_core.url import redact, redact_logs
 
-RESTARTED = "[agent] the ranks start again from their last checkpoint, on the same nodes"
+RESTARTED = "[agent] the ranks start again from their last checkpoint, in the same job"
 
 
 def main() -> int:
@@ -30,6 +32,8 @@ def main() -> int:
 
     Returns the code of the rank that failed first, or 0.
     """
+    signal.signal(signal.SIGTERM, lambda *_: leave(STOPPED))  # until there are ranks
+    signal.signal(signal.SIGUSR1, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     lifeline.watch(lost=lambda: os.kill(os.getpid(), signal.SIGTERM))
     forgive()
     redact_logs()
@@ -47,9 +51,8 @@ def main() -> int:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # torch's agent looks for GPUs; no fork works after that
     config, entrypoint, parameters = run.config_from_args(arguments)
     restarts, config.max_restarts = failures.Restarts(config.max_restarts), 0
-    rendezvous.use(config)
+    meetings = rendezvous.use(config, met_again=lambda: print(RESTARTED, file=sys.stderr))
     failures.use()
-    signal.signal(signal.SIGUSR1, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     if forks:
         module = arguments.training_script
         spec = importlib.util.find_spec(module)
@@ -64,13 +67,15 @@ def main() -> int:
                 elastic_launch(config, entrypoint)(*parameters)
                 return 0
             except ChildFailedError as error:
-                code = failures.report(error)
+                code, of_node = failures.report(error, config.min_nodes)
+                meetings.failures += of_node
                 if not restarts.again(code):
+                    meetings.give_up()
                     return code
-            if config.rdzv_configs["rank"] == 0:
-                print(RESTARTED, file=sys.stderr)
+    except rendezvous.NotNeeded:
+        return 0
     except SignalException as error:
-        return 128 + error.sigval
+        return failures.ended_by(error.sigval)
 
 
 def _rank(module: str, *args: str) -> None:

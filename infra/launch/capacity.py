@@ -91,7 +91,7 @@ def _capacity(need: _Need, offered: Callable[[], Capacity], here: Callable[[], C
 def _missing(need: _Need, capacity: Capacity) -> list[str]:
     """Return the names of what there is too little of."""
     launch, missing = need.launch, []
-    if launch.nodes > capacity.nodes:
+    if launch.nodes + launch.spare_nodes > capacity.nodes:
         missing.append("nodes")
     if launch.device == "cuda":
         if launch.procs_per_node > capacity.gpus:

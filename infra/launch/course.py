@@ -31,19 +31,17 @@ class Course:
         """How often in a row it has failed without having come further than ever; 0 once it has."""
         self.cause = ""
         """What its last failure came from, as far as an agent has told."""
+        self.bad_node = ""
+        """The node on which alone ranks have failed at the last failure, where that happens too often."""
         self._furthest: dict[str, int] = {}
         self._further = False  # than at the failure before
         self._failures: Counter[str] = Counter()  # by node
+        self._nodes: set[str] = set()  # those that agents have named since the failure before
 
     @property
     def begun(self) -> bool:
         """True if the job has ever done anything."""
         return bool(self._furthest)
-
-    @property
-    def bad_nodes(self) -> tuple[str, ...]:
-        """The nodes on which a rank has failed first too often."""
-        return tuple(sorted(node for node, times in self._failures.items() if times >= OFTEN))
 
     def start(self) -> None:
         """Note that the job is started, once more or for the first time."""
@@ -58,16 +56,24 @@ class Course:
             kind, _, self.error = line.partition(" ")
             self.final = self.final or kind == "@final"
         elif found := FAILED_FIRST.match(line):
-            self.cause = found[1]
-            if found[2]:
-                self._failures[found[2]] += 1
+            if found[2] or not self._nodes:
+                self.cause = found[1]
+            self._nodes |= {found[2]} if found[2] else set()
         elif line == RESTARTED:
             self.fail()
 
     def fail(self) -> None:
-        """Note that the job, or the ranks of a job that goes on, have failed."""
+        """Note that the job, or the ranks of a job that goes on, have failed.
+
+        What has met several nodes at once is held against none of them.
+        """
         self.stuck = 0 if self._further else self.stuck + 1
-        self._further = False
+        self._further, self.bad_node = False, ""
+        if len(self._nodes) == 1:
+            [node] = self._nodes
+            self._failures[node] += 1
+            self.bad_node = node if self._failures[node] >= OFTEN else ""
+        self._nodes.clear()
 
     def _progress(self, values: dict[str, Any]) -> None:
         kind, now = str(values.get("what", "step")), int(values.get("step", values.get("done", 0)))

@@ -6,6 +6,7 @@ the launchers to write.
 """
 
 import contextlib
+import math
 import os
 import sys
 import tempfile
@@ -19,6 +20,8 @@ from infra.launch.capacity import Capacity
 from llama_core.recipes.running import Launch
 
 GRACE = 30  # seconds between asking a job to end and killing it
+# Seconds that a job has to save and end: where it has not told how long a save takes, and at least.
+TO_SAVE, LEAST_TO_SAVE = 300, 60
 
 
 @dataclass(frozen=True)
@@ -86,14 +89,25 @@ class Launcher(Protocol):
     def poll(self, handle: Handle) -> State:
         """Return the state of the job as it is now."""
 
-    def cancel(self, handle: Handle) -> None:
-        """End the job and all its processes. Does nothing where the job has ended."""
+    def cancel(self, handle: Handle, patience: float = 0) -> None:
+        """End the job and all its processes. Does nothing where the job has ended.
+
+        `patience`: seconds that it has to save its progress, if they are more than it has anyway.
+        """
 
     def logs(self, handle: Handle) -> Iterator[str]:
         """Yield the lines of the log from its beginning, as they come, until the job has ended."""
 
     def adopt(self, name: str) -> Handle | None:
         """Return the job of this name that is queued or running, whoever submitted it, or None."""
+
+
+def time_to_save(saving: float | None) -> int:
+    """Return how many seconds before its end a job is asked to save, which has taken it `saving` seconds.
+
+    Twice as many, since the store may be slower then.
+    """
+    return TO_SAVE if saving is None else max(LEAST_TO_SAVE, math.ceil(2 * saving) + 30)
 
 
 def start_method(launch: Launch) -> str:
@@ -113,7 +127,8 @@ def follow(log: Path, poll: Callable[[], State], every: float) -> Iterator[str]:
 
     The file may appear late; until then, what a pending job waits for is a line too, and so is that nobody
     knows of the job for a while. The file is opened anew each time, because on NFS an open file may stay
-    stale; one that cannot be read is tried again.
+    stale; one that cannot be read is tried again. One that has become shorter, because somebody rotates logs,
+    is read from its beginning.
     """
     position, rest, told = 0, b"", ""
     while True:
@@ -124,6 +139,8 @@ def follow(log: Path, poll: Callable[[], State], every: float) -> Iterator[str]:
                 yield f"[launcher] {told}"
         data = b""
         with contextlib.suppress(OSError), log.open("rb") as file:
+            if file.seek(0, os.SEEK_END) < position:
+                position, rest = 0, b""
             file.seek(position)
             data = file.read()
         position += len(data)

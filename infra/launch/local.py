@@ -74,8 +74,11 @@ class LocalLauncher:
             return State("failed", f"killed by {signal.Signals(killer).name}", code)
         return State("failed", f"exit code {code}", code)
 
-    def cancel(self, handle: Handle) -> None:
-        """Ask the job to end, and kill it and its ranks if it does not within KILL_AFTER seconds."""
+    def cancel(self, handle: Handle, patience: float = 0) -> None:
+        """Ask the job to end, and kill it and its ranks if it does not within KILL_AFTER seconds.
+
+        Nobody sits before a terminal for longer.
+        """
         process = cast(Child, handle).process
         try:
             process.terminate()

@@ -7,8 +7,9 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from infra.launch.agent import RESTARTED
 from infra.launch.course import OFTEN, Course
-from infra.launch.launcher import Handle, JobSpec, Launcher, State
+from infra.launch.launcher import Handle, JobSpec, Launcher, State, time_to_save
 from infra.launch.local import LocalLauncher
 from infra.launch.slurm import SlurmLauncher
 from llama_core.errors import LaunchError
@@ -45,7 +46,6 @@ def run(
     """
     launcher = launcher or get_launcher(job.launch)
     course = Course()
-    bad: tuple[str, ...] = ()
     while True:
         tail: deque[str] = deque(maxlen=TAIL)
         course.start()
@@ -67,11 +67,11 @@ def run(
                 yield line
                 if number <= past:
                     continue  # the job has got over it, or will say so again
-                if course.bad_nodes != bad:
-                    bad = course.bad_nodes
-                    if _has_others(launcher, job, bad):
-                        job = replace(job, without=bad)
-                        ended = State("failed", f"ranks failed {OFTEN} times on node {bad[-1]}")
+                if line != RESTARTED:
+                    continue
+                if left := _without(launcher, job, course.bad_node):
+                    job = left
+                    ended = State("failed", f"ranks failed {OFTEN} times on node {course.bad_node}")
                 if course.stuck > job.launch.max_restarts:
                     ended = State("failed", course.cause)
                 if ended:
@@ -81,12 +81,13 @@ def run(
                 time.sleep(1)
         except BaseException as reason:
             if not launcher.outlives or cancel_asked(reason):
-                launcher.cancel(handle)
+                launcher.cancel(handle, time_to_save(course.saving))
             raise
         if state.phase == "succeeded":
             return
         if ended is None:
             course.fail()
+            job = _without(launcher, job, course.bad_node) or job
         final = course.final or state.phase == "cancelled" or bool(course.error and not course.begun)
         if final or course.stuck > job.launch.max_restarts:
             raise _failure(job, handle, state, course, tail)
@@ -105,12 +106,15 @@ def _lines(log: Path) -> int:
     return 0
 
 
-def _has_others(launcher: Launcher, job: JobSpec, bad: tuple[str, ...]) -> bool:
-    """Tell whether there are enough nodes for a job besides some."""
-    try:
-        return launcher.capacity().nodes - len(bad) >= job.launch.nodes
-    except LaunchError:
-        return False
+def _without(launcher: Launcher, job: JobSpec, node: str) -> JobSpec | None:
+    """Return a job that does not run on a node, or None where there is none, or not enough of the others."""
+    if not node:
+        return None
+    without = tuple(sorted({*job.without, node}))
+    with contextlib.suppress(LaunchError):
+        if launcher.capacity().nodes - len(without) >= job.launch.nodes + job.launch.spare_nodes:
+            return replace(job, without=without)
+    return None
 
 
 def _failure(job: JobSpec, handle: Handle, state: State, course: Course, tail: Iterable[str]) -> LaunchError:

@@ -6,6 +6,7 @@ for and no recipe says goes into the variables that sbatch reads itself: SBATCH_
 (`infra.launch.environment`).
 """
 
+import contextlib
 import math
 import os
 import re
@@ -22,19 +23,27 @@ from infra.home import logs_folder
 from infra.launch.capacity import Capacity
 from infra.launch.course import last_saving
 from infra.launch.environment import of_slurm
-from infra.launch.launcher import Handle, JobPhase, JobSpec, State, follow, new_log, start_method
+from infra.launch.launcher import (
+    Handle,
+    JobPhase,
+    JobSpec,
+    State,
+    follow,
+    new_log,
+    start_method,
+    time_to_save,
+)
 from llama_core.errors import LaunchError
 from llama_core.program import STOPPED
 from llama_core.recipes.time_limit import seconds
 
-# Seconds before its time limit at which a job is asked to save and end: where it has not told how long a save
-# takes, and at least.
-WARNING, LEAST_WARNING = 300, 60
+INVALID = "Invalid job id"  # what Slurm says of a job that it does not know
 PHASES: dict[str, JobPhase] = {
     **dict.fromkeys(("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"), "pending"),
-    **dict.fromkeys(("SUSPENDED", "STOPPED"), "pending"),
+    **dict.fromkeys(("SUSPENDED", "STOPPED", "POWER_UP_NODE", "REQUEUE_FED", "RESV_DEL_HOLD"), "pending"),
     **dict.fromkeys(("RUNNING", "COMPLETING", "SIGNALING", "STAGE_OUT", "RESIZING"), "running"),
     **dict.fromkeys(("PREEMPTED", "TIMEOUT", "DEADLINE", "NODE_FAIL", "BOOT_FAIL", "REVOKED"), "preempted"),
+    **dict.fromkeys(("FAILED", "OUT_OF_MEMORY", "LAUNCH_FAILED", "RECONFIG_FAIL"), "failed"),
     "COMPLETED": "succeeded",
     "CANCELLED": "cancelled",
 }
@@ -88,17 +97,38 @@ class SlurmLauncher:
 
     def poll(self, handle: Handle) -> State:
         """Return the state of the job, which is unknown as long as Slurm's controller is away."""
+        forgotten = State("failed", f"Slurm has forgotten job {handle.id}")
         try:
-            return _state(_fields(handle.id))
+            fields = _fields(handle.id)
         except LaunchError as error:
-            if "Invalid job id" in str(error):
-                return State("failed", f"Slurm has forgotten job {handle.id}")
+            if INVALID in str(error):
+                return forgotten
             return State("unknown", f"{error}; job {handle.id} goes on, and is looked for again")
+        if "JobState" not in fields:
+            return State("unknown", f"scontrol says nothing of job {handle.id}, which is looked for again")
+        # A controller that has lost its state gives its numbers once more.
+        return _state(fields) if fields.get("JobName", handle.name) == handle.name else forgotten
 
-    def cancel(self, handle: Handle) -> None:
-        """End the job, and return when it has ended."""
-        _slurm("scancel", handle.id)
-        while not self.poll(handle).ended:
+    def cancel(self, handle: Handle, patience: float = 0) -> None:
+        """End the job, and return when it has ended.
+
+        Where Slurm itself would kill it before `patience` is over, its script is asked to let the ranks save
+        and then to cancel the job. It does so even if this process is killed meanwhile.
+        """
+        if patience > (_kill_wait() or math.inf):
+            with contextlib.suppress(LaunchError):  # it does not run
+                _slurm("scancel", "--batch", "--signal=USR2", handle.id)
+                self._await_end(handle, patience)
+        try:
+            _slurm("scancel", handle.id)
+        except LaunchError as error:
+            if INVALID not in str(error):
+                raise LaunchError(f"{error}; job {handle.id} goes on until it takes `scancel`") from error
+        self._await_end(handle, math.inf)
+
+    def _await_end(self, handle: Handle, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not self.poll(handle).ended and time.monotonic() < deadline:
             time.sleep(min(self.every, 1.0))
 
     def logs(self, handle: Handle) -> Iterator[str]:
@@ -124,7 +154,7 @@ def script(job: JobSpec, log: Path, partition: str | None) -> str:
     warning = _warning(limit, job.saving)
     options: dict[str, str | int | None] = {
         "job-name": job.name,
-        "nodes": launch.nodes,
+        "nodes": launch.nodes + launch.spare_nodes,
         "ntasks-per-node": 1,
         "time": launch.time_limit,
         "output": _without_patterns(str(log)),
@@ -140,6 +170,8 @@ def script(job: JobSpec, log: Path, partition: str | None) -> str:
         options |= {"cpus-per-task": launch.procs_per_node}
     if partition:
         options["partition"] = partition
+    if launch.spare_nodes:
+        options["no-kill"] = None
     if job.without:
         options["exclude"] = ",".join(job.without)
     lines = ["requeue", *(k if v is None else f"{k}={_word(str(v))}" for k, v in options.items())]
@@ -147,8 +179,11 @@ def script(job: JobSpec, log: Path, partition: str | None) -> str:
     # Where torchrun itself would set it is too late for ranks that are forked from a process with torch.
     threads = "export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}\n" if launch.device == "cpu" else ""
     agent = [sys.executable, "-u", "-m", "infra.launch.agent", start, f"--max-restarts={launch.max_restarts}"]
-    sizes = [f"--nnodes={launch.nodes}", f"--nproc-per-node={launch.procs_per_node}", "-m", job.module]
+    spare = f"{launch.nodes}:{launch.nodes + launch.spare_nodes}"
+    sizes = [f"--nnodes={spare}", f"--nproc-per-node={launch.procs_per_node}", "-m", job.module]
     node = '--node-rank="$SLURM_NODEID" --master-addr="$MASTER_ADDR" --master-port="$MASTER_PORT"'
+    # Without spare nodes no node can be done without.
+    lost = "--no-kill --kill-on-bad-exit=0" if launch.spare_nodes else "--kill-on-bad-exit=1"
     ranks = f"exec {shlex.join(agent)} {node} {shlex.join([*sizes, *job.args])}"
     return (
         "\n".join(["#!/bin/bash", *(f"#SBATCH --{line}" for line in lines)])
@@ -162,11 +197,14 @@ export MASTER_ADDR MASTER_PORT TORCH_ELASTIC_SHUTDOWN_TIMEOUT
 {threads}
 # Slurm warns this shell before the time limit: the ranks save a checkpoint and end.
 trap 'time_up=yes; scancel --signal=TERM "$SLURM_JOB_ID"' USR1
-srun --kill-on-bad-exit=1 --cpu-bind=none bash -c {shlex.quote(ranks)} &
+# The launcher asks for the same before it cancels the job, where Slurm would not wait for a save.
+trap 'cancelled=yes; scancel --signal=TERM "$SLURM_JOB_ID"' USR2
+srun {lost} --cpu-bind=none bash -c {shlex.quote(ranks)} &
 srun=$!
 while kill -0 "$srun" 2>/dev/null; do wait "$srun"; done
 wait "$srun"
 code=$?
+if [ "$cancelled" ]; then scancel "$SLURM_JOB_ID"; sleep 60; fi
 if [ "$code" -ne 0 ] && [ "$time_up" ]; then exit {STOPPED}; fi
 exit "$code"
 """
@@ -174,27 +212,28 @@ exit "$code"
 
 
 def _warning(limit: int | None, saving: float | None) -> int:
-    """Return how many seconds before its time limit a job is asked to save, which takes it `saving` seconds.
-
-    Twice as many, since the store may be slower then, but no more than half of its time.
-    """
-    if saving is None:
-        return WARNING if limit is None else min(WARNING, limit // 4)
-    wanted = max(LEAST_WARNING, math.ceil(2 * saving) + 30)
-    return wanted if limit is None else min(wanted, limit // 2)
+    """Return how many seconds before its time limit a job is asked to save: a part of its time at most."""
+    wanted = time_to_save(saving)
+    return wanted if limit is None else min(wanted, limit // (4 if saving is None else 2))
 
 
 def _tell_of_kill_wait(saving: float, log: Path) -> None:
     """Write into the log that a save takes longer than Slurm waits when it ends a job before its time."""
-    try:
-        found = re.search(r"^KillWait\s*=\s*(\d+)", _slurm("scontrol", "show", "config"), re.MULTILINE)
-    except LaunchError:
-        return
-    if found and saving > int(found[1]):
+    kill_wait = _kill_wait()
+    if kill_wait and saving > kill_wait:
         log.write_text(
-            f"[launcher] a save takes {saving:.0f} s, and Slurm kills a job that is cancelled or preempted "
-            f"after {found[1]} s (KillWait): then the steps since the last save are lost\n"
+            f"[launcher] a save takes {saving:.0f} s, and Slurm kills a job that scancel or a preemption "
+            f"ends after {kill_wait} s (KillWait): then the steps since the last save are lost. Who cancels "
+            "the run in Prefect, or by Ctrl-C twice, lets it save\n"
         )
+
+
+def _kill_wait() -> int | None:
+    """Return the seconds between Slurm's asking a job to end and its killing it, or None if unknown."""
+    with contextlib.suppress(LaunchError):
+        if found := re.search(r"^KillWait\s*=\s*(\d+)", _slurm("scontrol", "show", "config"), re.MULTILINE):
+            return int(found[1])
+    return None
 
 
 def _capacity(rows: list[list[str]]) -> Capacity:
@@ -214,16 +253,22 @@ def _capacity(rows: list[list[str]]) -> Capacity:
 
 def _state(fields: dict[str, str]) -> State:
     name = fields["JobState"]
-    code, _, killer = fields["ExitCode"].partition(":")
-    phase = PHASES.get(name, "failed")
+    code, _, killer = fields.get("ExitCode", "0:0").partition(":")
+    phase = PHASES.get(name, "unknown")
+    if phase == "unknown":
+        return State(phase, f"Slurm calls its state {name}")
     if phase == "failed" and int(code) == STOPPED:
         return State("preempted", "time limit, or asked to end", STOPPED)
     if phase == "failed":
         how = f"killed by signal {killer}" if int(killer) else f"exit code {code}"
-        return State("failed", how if name == "FAILED" else f"{name}, {how}", int(code))
+        return State("failed", how if name == "FAILED" else name, int(code))
     if phase == "preempted":
         return State(phase, name)
-    return State(phase, fields["Reason"] if phase == "pending" and fields["Reason"] != "None" else "")
+    reason = fields.get("Reason", "None")
+    if phase != "pending" or reason == "None":
+        return State(phase)
+    held = f": `scontrol release {fields['JobId']}` lets it go on" if "held" in reason.lower() else ""
+    return State(phase, f"{reason}{held}")
 
 
 def _word(value: str) -> str:

@@ -80,6 +80,9 @@ class Launch(Section):
     """What starts the processes: `local` on this machine, or `slurm` on a cluster."""
     nodes: Execution[int] = Field(1, ge=1)
     """Number of machines."""
+    spare_nodes: Execution[int] = Field(0, ge=0)
+    """Number of further machines of a Slurm job. They wait until the processes of another one fail: then one
+    of them takes its place, in the same allocation."""
     procs_per_node: Execution[int] = Field(1, ge=1)
     """Number of processes on each machine, one for each GPU if there are any."""
     device: Execution[Literal["cpu", "cuda"]] = "cpu"
@@ -95,6 +98,12 @@ class Launch(Section):
     max_restarts: Execution[int] = Field(2, ge=0)
     """Number of times in a row that a job is started again although it came no further than before. A job
     that failed further on than ever is always started again, from its last checkpoint."""
+
+    @model_validator(mode="after")
+    def _spare_nodes_are_of_a_cluster(self) -> "Launch":
+        if self.spare_nodes and self.launcher == "local":
+            raise ValueError(f"launch.spare_nodes {self.spare_nodes} is of no use: launch.launcher is local")
+        return self
 
     @property
     def world_size(self) -> int:

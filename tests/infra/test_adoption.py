@@ -5,13 +5,22 @@ from pathlib import Path
 
 import pytest
 
+from infra.launch import launcher
 from infra.launch.agent import RESTARTED
+from infra.launch.capacity import Capacity
 from infra.launch.launcher import Handle, JobSpec, State
 from infra.launch.run import run
 from llama_core.errors import LaunchError
 from llama_core.recipes.running import Launch
 
 FAILED = "[agent] rank 1 failed first: it was killed by SIGKILL (node n{})"
+
+
+class Submitted(Exception):
+    """A job is started, and not adopted."""
+
+    def __init__(self, job: JobSpec):
+        self.job = job
 
 
 class Running:
@@ -23,15 +32,16 @@ class Running:
         self.handle, self.lines = Handle("llama-train-1", "1", log), past + coming
         log.write_text("".join(f"{line}\n" for line in past))
         self.cancelled = False
+        self.nodes = 1
 
     def adopt(self, name: str) -> Handle | None:
         return None if self.cancelled else self.handle
 
     def submit(self, job: JobSpec) -> Handle:
-        raise AssertionError("it runs")
+        raise Submitted(job)
 
-    def capacity(self) -> None:
-        raise LaunchError("unknown")
+    def capacity(self) -> Capacity:
+        return Capacity("slurm", self.nodes, cores=1, node_memory=None, gpus=0, gpu_memory=None)
 
     def logs(self, handle: Handle) -> Iterator[str]:
         yield from self.lines
@@ -39,7 +49,7 @@ class Running:
     def poll(self, handle: Handle) -> State:
         return State("succeeded", code=0)
 
-    def cancel(self, handle: Handle) -> None:
+    def cancel(self, handle: Handle, patience: float = 0) -> None:
         self.cancelled = True
 
 
@@ -56,13 +66,38 @@ STUCK = [step(1), *(line for n in range(4) for line in (FAILED.format(n), RESTAR
 
 
 def test_failures_that_the_job_has_got_over_unwatched_do_not_end_it(tmp_path: Path) -> None:
-    launcher = Running(tmp_path / "log", [*STUCK, step(2), step(3)], [step(4)])
-    assert follow(launcher)[-1] == step(4)
-    assert not launcher.cancelled
+    running = Running(tmp_path / "log", [*STUCK, step(2), step(3)], [step(4)])
+    assert follow(running)[-1] == step(4)
+    assert not running.cancelled
 
 
 def test_a_job_that_is_still_stuck_is_ended(tmp_path: Path) -> None:
-    launcher = Running(tmp_path / "log", STUCK, [FAILED.format(9), RESTARTED])
+    running = Running(tmp_path / "log", STUCK, [FAILED.format(9), RESTARTED])
     with pytest.raises(LaunchError, match="starts in a row came no further"):
-        follow(launcher)
-    assert launcher.cancelled
+        follow(running)
+    assert running.cancelled
+
+
+def test_a_node_that_failed_unwatched_is_left_out_when_it_fails_again_and_not_before(tmp_path: Path) -> None:
+    past = [step(1), *(line for n in range(2, 4) for line in (FAILED.format(1), RESTARTED, step(n)))]
+    running = Running(tmp_path / "log", past, [step(4), step(5)])
+    running.nodes = 9
+    follow(running)
+    assert not running.cancelled, "it has got over it, and comes further"
+
+    running = Running(tmp_path / "log", past, [step(4), FAILED.format(1), RESTARTED])
+    running.nodes = 9
+    with pytest.raises(Submitted) as again:
+        follow(running)
+    assert running.cancelled and again.value.job.without == ("n1",)
+
+
+def test_a_log_that_is_cut_by_its_rotation_is_read_on(tmp_path: Path) -> None:
+    log, seen = tmp_path / "log", list[str]()
+    log.write_text("one\ntwo\n")
+    states = iter(["running", "running", "running", "succeeded"])
+    for line in launcher.follow(log, lambda: State(next(states)), 0):  # type: ignore[arg-type]
+        seen.append(line)
+        if line == "two":
+            log.write_text("three\n")
+    assert seen == ["one", "two", "three"]

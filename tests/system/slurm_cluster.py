@@ -1,4 +1,4 @@
-"""A real Slurm on this machine: munged, slurmctld and two slurmd, without systemd and without cgroups.
+"""A real Slurm on this machine: munged, slurmctld and three slurmd, without systemd and without cgroups.
 
 Everything lies in one folder and listens on loopback. Needs the Debian packages
 slurmctld, slurmd, slurm-client and munge.
@@ -7,6 +7,7 @@ slurmctld, slurmd, slurm-client and munge.
 import contextlib
 import getpass
 import os
+import random
 import secrets
 import shutil
 import socket
@@ -15,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-NODES = 2
+NODES = 3
 CPUS = 2
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
 
@@ -45,6 +46,7 @@ SlurmdParameters=config_overrides
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 MailProg=/bin/true
+FirstJobId={first_job}
 ReturnToService=2
 KillWait=5
 GresTypes=gpu
@@ -125,10 +127,15 @@ class SlurmCluster:
         One that is killed before takes them for pending when it is back: it starts each again, on a node that
         still runs it, and so the node is drained and the job waits for ever.
         """
-        for job in self.command("squeue", "--noheader", "--states=running", "--format=%A").split():
-            self.command("scontrol", "update", f"jobid={job}", "requeue=1")  # it is; each update is saved
-        updated = time.time_ns()
-        self._wait(lambda: (self.folder / "state/job_state").stat().st_mtime_ns > updated)
+        running = self.command("squeue", "--noheader", "--states=running", "--format=%A").split()
+        shown = time.time_ns() + 10**9  # a save that ends later has begun later than they were shown
+
+        def saved() -> bool:
+            for job in running:
+                self.command("scontrol", "update", f"jobid={job}", "requeue=1")  # it is; updates are saved
+            return (self.folder / "state/job_state").stat().st_mtime_ns > shown
+
+        self._wait(saved)
 
     def _start(self) -> None:
         folder, first = self.folder, _free_ports(NODES + 1)
@@ -141,6 +148,7 @@ class SlurmCluster:
             "ctld_port": first,
             "first": first + 1,
             "last": first + NODES,
+            "first_job": random.randrange(1, 60_000_000),  # jobs take ports by their numbers
         }
         (folder / "state").mkdir(parents=True)
         (folder / "slurm.conf").write_text(CONFIGURATION.format(**values))
@@ -188,7 +196,8 @@ def _which(program: str) -> str | None:
 
 def _free_ports(count: int) -> int:
     """The first of `count` ports in a row that are free now."""
-    for first in range(17000, 19000, count):
+    start = random.randrange(17000, 19000)  # another cluster may look for some at the same moment
+    for first in range(start, start + 1000, count):
         try:
             for port in range(first, first + count):
                 with socket.socket() as probe:
