@@ -124,7 +124,7 @@ def test_a_zip_of_more_members_than_16_bits_count_is_read(
     before: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 2)  # in the place of 65,535
-    files = {name: b"1" for name in "abc"}
+    files = dict.fromkeys("abc", b"1")
     packed = pack(".zip", files)
     assert b"PK\6\6" in packed, "it has the record of 64 bits"
     assert [(m.name, m.error, data) for m, data in members(".zip", before + packed)] == [
