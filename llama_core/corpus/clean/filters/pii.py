@@ -72,8 +72,8 @@ _MAIL_OF_NUMBERS = frozenset(("com", "net", "org", "cn"))  # 163.com, 126.com
 # What stands before the address of a program that is no mail: of a shell, and in Kotlin's and Java's code.
 _COMMAND = re.compile(
     r"(?:\b(?:ssh|scp|sftp|ftp|rsync|sshfs|mosh|autossh)\b[^\n@|;]{0,60}|://[^\s/@]{0,60}"
-    r"|\b(?:npm|pnpm|yarn|npx|bun|cargo|conda|brew|gem|helm|kubectl|docker) (?:install|i|add|pack|dlx|exec|pull"
-    r"|run|config|update|remove|view) [^\n@|;]{0,60}"
+    r"|\b(?:npm|pnpm|yarn|npx|bun|cargo|conda|brew|gem|helm|kubectl|docker) (?:install|i|add|pack|dlx|exec"
+    r"|pull|run|config|update|remove|view) [^\n@|;]{0,60}"
     r"|\buses: ?[\"']?[^\s@]{0,60}|\bacct:)\Z"
 )
 _NO_PERSON = frozenset(("git", "hg", "svn", "root", "this", "super", "return"))
