@@ -19,18 +19,22 @@ _MAX_TAGS = 100_000  # in a record: bounds the memory of its tree
 _CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]+|\xef\xbf[\xbe\xbf]")
 _HOLE = b"\0" * 16  # so many zero bytes are no characters, but a part of the file that was not written
 # A reference to a character, as a number; a pair of surrogates counts as one.
+_HIGH = rb"x0*[Dd][89ABab][0-9A-Fa-f]{2}|0*(?:5529[6-9]|55[3-9]\d\d|56[0-2]\d\d|563[01]\d)"
+_LOW = rb"x0*[Dd][C-Fc-f][0-9A-Fa-f]{2}|0*(?:563[2-9]\d|56[4-9]\d\d|57[0-2]\d\d|573[0-3]\d|5734[0-3])"
 _REFERENCE = re.compile(
-    rb"&#x0*(?P<high>[Dd][89ABab][0-9A-Fa-f]{2});&#x0*(?P<low>[Dd][C-Fc-f][0-9A-Fa-f]{2});"
+    rb"&#(?P<high>" + _HIGH + rb");&#(?P<low>" + _LOW + rb");"
     rb"|&#(?:x0*+(?P<hex>[0-9A-Fa-f]*+)|0*+(?P<decimal>[0-9]*+));"
 )
-
+_PAIR = re.compile(
+    rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]"
+)  # of surrogates, as CESU-8 has it
 _NUMBERED = re.compile(r"&#\w{1,9};")
 _ATTRIBUTE = re.compile(r"\s+(?P<name>[A-Z][a-z]\w*)\s*=\s*(?P<quote>[\"'])")
 _ENDS_OF_VALUE = {
     quote: re.compile(rf"{quote}(?=\s+[A-Z][a-z]\w*\s*=\s*[\"']|\s*(?:/?>\s*(?:</\w+>\s*)?)?\Z)")
     for quote in ("'", '"')
 }
-_FEW_BYTES = 3  # that are not UTF-8, or one in a hundred: a record with more is no text
+_FEW_BYTES = 10  # that are not UTF-8, or one in a hundred: a record with more is no text
 
 Record = tuple[int, bytes | str]  # (byte offset, the record's bytes or an error's name)
 
@@ -148,7 +152,7 @@ def loose_attributes(data: bytes) -> dict[str, str] | None:
     attribute or the record's end follows, or else where the record was cut. What is not UTF-8 becomes U+FFFD.
     None if the record is hardly text, or has no attributes.
     """
-    text = _REFERENCE.sub(_allowed, _CONTROLS.sub(b"", data)).decode("utf-8", "replace")
+    text = _REFERENCE.sub(_allowed, _CONTROLS.sub(b"", _PAIR.sub(_joined, data))).decode("utf-8", "replace")
     if _HOLE in data or text.count("\ufffd") > max(_FEW_BYTES, len(text) // 100):
         return None
     found: dict[str, str] = {}
@@ -162,10 +166,19 @@ def loose_attributes(data: bytes) -> dict[str, str] | None:
     return found or None
 
 
+def _joined(pair: re.Match[bytes]) -> bytes:
+    """Return the character that a pair of surrogates stands for."""
+    units = pair[0].decode("utf-8", "surrogatepass")
+    return units.encode("utf-16-le", "surrogatepass").decode("utf-16-le").encode()
+
+
 def _allowed(reference: re.Match[bytes]) -> bytes:
     """Return a reference to a character as it is, or nothing if XML does not allow the character."""
     if reference["high"]:
-        high, low = int(reference["high"], 16), int(reference["low"], 16)
+        high, low = (
+            int(found[1:], 16) if found[:1] == b"x" else int(found)
+            for found in (reference["high"], reference["low"])
+        )
         return chr(0x10000 + ((high - 0xD800) << 10) + low - 0xDC00).encode()
     digits = reference["hex"] or reference["decimal"] or b""
     code = int(digits or b"0", 16 if reference["hex"] else 10) if len(digits) < 9 else -1

@@ -148,6 +148,7 @@ BROKEN = {
     "&lt;i&gt;1 & 2": "1 & 2",
     "caf\udce9 x": "caf\ufffd x",
     "\udcff\udcfe x": "\ufffd\ufffd x",
+    "\udced\udca0\udcbd\udced\udcb8\udc80": "😀",
     "half a character \udce2\udc82": "half a character \ufffd",
     "&#x0E;1 &#65; < 2": "1 A < 2",
     "]]> <![CDATA[ x": "]]> <![CDATA[ x",
@@ -190,9 +191,9 @@ def test_a_row_that_is_hardly_text_is_quarantined(body: bytes, read: Callable[..
 
 def test_a_pair_of_surrogates_is_the_character_that_it_stands_for(read: Callable[..., list[Outcome]]) -> None:
     data = posts(row(1, title="T", body="<p>@@</p>")).replace(
-        b"@@", b"&#xD83D;&#xDE00; &#xDE00;&#x1F600;&#9;"
+        b"@@", b"&#xD83D;&#xDE00; &#xDE00;&#x1F600;&#9; &#65;&#55357;&#56832;&#x00d83d;&#56832;"
     )
-    assert [d.text for d in documents_in(read(data))] == ["Q: T\n\n😀 😀"]
+    assert [d.text for d in documents_in(read(data))] == ["Q: T\n\n😀 😀 A😀😀"]
 
 
 @pytest.mark.parametrize(
