@@ -2,7 +2,8 @@
 
 A folder that states a licence states it for all below it, until a folder in there states another. Where a
 folder has several licence files, all of them hold. A text that is not recognised is a licence that is not
-known, and not a reason to look further up.
+known, and not a reason to look further up; one that is only a licence's name, or only says where the texts are
+or that one may choose between them, is taken as that.
 """
 
 import html
@@ -42,6 +43,17 @@ _NO_CHOICE = re.compile(
     re.IGNORECASE,
 )
 _CHOICE_CHARS = 1000
+# The words of a text that names other files, as a link that was copied as text does.
+_POINTER = re.compile(r"see|and|or|the|files?|[\w./-]*(?:licen[sc]es?|copying)[\w.-]*", re.IGNORECASE)
+# A text that is a name alone, beside a copyright line: `[MIT](https://...) © A. Person`.
+_SHORT_CHARS = 200
+_LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)|https?://\S+")
+_COPYRIGHT = re.compile(r"(?:©|\(c\)|\bcopyright\b).*", re.IGNORECASE)
+_NAMED = re.compile(
+    r"(?:(?:is )?(?:licen[sc]ed|released) under )?(?P<name>[\w .,-]{2,60}?)\.?", re.IGNORECASE
+)
+_KNOWN_BY_NAME = ("Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT")
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _POM_NAME = re.compile(r"<name>(.{0,200}?)</name>", re.DOTALL)
 _METADATA = (
     "package.json",
@@ -81,12 +93,12 @@ class Licenses:
             self.overflow = True
             return
         folder, name = posixpath.split(path)
-        text = data.decode("utf-8", "replace")
+        text = data.decode("utf-16" if data[:2] in _UTF16 else "utf-8", "replace")
         if _is_text(path):
             if posixpath.basename(folder).lower() in _LICENSE_FOLDERS:
                 folder = posixpath.dirname(folder)
-            found = license_of_text(text)
-            if not found and (_MAY_BE_TEXTS.fullmatch(name) or _is_choice(text)):
+            found = license_of_text(text) or _name_in(text)
+            if not found and (_MAY_BE_TEXTS.fullmatch(name) or _is_choice(text) or _is_pointer(text)):
                 return
             found = found or UNKNOWN
             names = {*self._by_text.get(folder, found).split(" AND "), *found.split(" AND ")}
@@ -111,6 +123,23 @@ def _is_text(path: str) -> bool:
     if posixpath.basename(folder).lower() in _LICENSE_FOLDERS:
         return posixpath.splitext(name)[1].lower() in ("", ".txt", ".md")
     return (_TEXTS.fullmatch(name) or _MAY_BE_TEXTS.fullmatch(name)) is not None
+
+
+def _name_in(text: str) -> str | None:
+    """Return the licence that a text of one line and no terms names, if it is one that is known by name."""
+    if len(text) > _SHORT_CHARS or _NO_CHOICE.search(text):
+        return None
+    words = " ".join(_COPYRIGHT.sub("", _LINK.sub(r"\1", text)).strip("#*_> \n\r\t\ufeff").split())
+    stated = _NAMED.fullmatch(words)
+    name = spdx(stated["name"]) if stated else ""
+    return name if name in _KNOWN_BY_NAME else None
+
+
+def _is_pointer(text: str) -> bool:
+    """Tell whether a text is empty, or only names the files that are to be read."""
+    if len(text) > _SHORT_CHARS or _NO_CHOICE.search(text):
+        return False
+    return all(_POINTER.fullmatch(word) for word in re.split(r"[\s,:]+", text.strip(" .\n\r\t")) if word)
 
 
 def _is_choice(text: str) -> bool:
