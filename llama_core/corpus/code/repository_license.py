@@ -2,8 +2,8 @@
 
 A folder that states a licence states it for all below it, until a folder in there states another. Where a
 folder has several licence files, all of them hold. A text that is not recognised is a licence that is not
-known, and not a reason to look further up; one that is only a licence's name, or only says where the texts are
-or that one may choose between them, is taken as that.
+known, and not a reason to look further up; one that is a licence's name, or only says where the texts are or
+that one may choose between them, is taken as that.
 """
 
 import html
