@@ -25,11 +25,10 @@ _REFERENCE = re.compile(
     rb"&#(?P<high>" + _HIGH + rb");&#(?P<low>" + _LOW + rb");"
     rb"|&#(?:x0*+(?P<hex>[0-9A-Fa-f]*+)|0*+(?P<decimal>[0-9]*+));"
 )
-_PAIR = re.compile(
-    rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]"
-)  # of surrogates, as CESU-8 has it
+# A pair of surrogates as bytes, which CESU-8 has and UTF-8 does not.
+_PAIR = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")
 _NUMBERED = re.compile(r"&#\w{1,9};")
-_ATTRIBUTE = re.compile(r"\s+(?P<name>[A-Z][a-z]\w*)\s*=\s*(?P<quote>[\"'])")
+_ATTRIBUTE = re.compile(r"(?<!\s)\s+(?P<name>[A-Z][a-z]\w*)\s*=\s*(?P<quote>[\"'])")
 _ENDS_OF_VALUE = {
     quote: re.compile(rf"{quote}(?=\s+[A-Z][a-z]\w*\s*=\s*[\"']|\s*(?:/?>\s*(?:</\w+>\s*)?)?\Z)")
     for quote in ("'", '"')
