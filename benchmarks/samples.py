@@ -82,7 +82,7 @@ def files_of(folder: Path) -> Iterator[tuple[str, Path]]:
 
 def measured(kind: str, path: Path) -> dict[str, Any]:
     """Read a file, and return a row of the table."""
-    fields = {"kind": kind, "urls": [str(path)]}
+    fields: dict[str, Any] = {"kind": kind, "urls": [str(path)]}
     if kind in MIN_CHARS:
         fields["min_chars"] = MIN_CHARS[kind]
     source: Any = TypeAdapter(Source).validate_python(fields)
@@ -133,9 +133,8 @@ def counted(kind: str, path: Path) -> str:
     if kind == "commoncrawl":
         return _warc_records(path)
     if kind in ("wikipedia", "stackexchange"):
-        with_members = path.suffix == ".7z"
-        plain, others = _seven_zip(path) if with_members else (_unpacked(path), 0)
-        return _elements(plain, "page" if kind == "wikipedia" else "row", others)
+        file, others = _seven_zip(path) if path.suffix == ".7z" else (_unpacked(path), 0)
+        return _elements(file, "page" if kind == "wikipedia" else "row", others)
     if kind == "arxiv" and path.name.endswith(".gz"):
         try:
             with tarfile.open(fileobj=io.BytesIO(data)) as archive:
