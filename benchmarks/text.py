@@ -40,6 +40,7 @@ _KANA = (*range(0x3042, 0x3094), *range(0x30A2, 0x30F0))
 _THAI = (*range(0x0E01, 0x0E2F), *range(0x0E30, 0x0E3B), *range(0x0E40, 0x0E4C))
 SCRIPTS = {
     "Chinese": ("".join(map(chr, range(0x4E00, 0x59B8))), "，。"),
+    "rare Han": ("".join(map(chr, (*range(0x20000, 0x20800), *range(0x4E00, 0x4F00)))), "，。"),
     "Japanese": ("".join(map(chr, (*_KANA, *range(0x5200, 0x5900)))), "、。"),
     "Thai": ("".join(map(chr, _THAI)), " \n"),
 }

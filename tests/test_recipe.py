@@ -132,6 +132,10 @@ def test_every_field_is_declared_identity_or_execution(section: type[Section]) -
         ({"model.n_heads": 5}, "even head size"),
         ({"mixture.code": 2}, "add up to 1"),
         ({"launch.procs_per_node": 3}, "does not divide"),
+        (
+            {"corpus.sources.new.limit.files": 1},
+            "corpus.sources.new is no source yet: correct its name, or add",
+        ),
         ({"corpus.sources.code.kind": "magic"}, "kind must be one of packages, files, commoncrawl"),
         ({"corpus.sources.code.pakages": []}, "did you mean 'packages'"),
         ({"name.x": 1}, "is a value, not a section"),

@@ -27,6 +27,8 @@ _sizes: ContextVar[list[int]] = ContextVar("_sizes")  # of a file, by the answer
 _MISSING = (404, 410)
 _FILE = (200, 206)
 _ELSEWHERE = (301, 302, 303, 307, 308)
+# Files that are read packed. Some servers call their compression one of the answer (Content-Encoding: gzip).
+_PACKED = (".gz", ".tgz", ".zst")
 _THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 _PAST_END = 416  # answers a range behind the end of the file, which fsspec takes for what it is
 
@@ -83,6 +85,8 @@ class WebFileSystem(HTTPFileSystem):
             raise NotImplementedError("a web server's files are only read")
         block_size = self.block_size if block_size is None else block_size
         options = self.kwargs | {"asynchronous": self.asynchronous} | kwargs
+        if URL(path).path.lower().endswith(_PACKED):
+            options["auto_decompress"] = False
         info = {"size": size} if size else self.info(path, **kwargs)
         session = sync(self.loop, self.set_session)
         if not (block_size and info["size"] and info.get("partial", True)):

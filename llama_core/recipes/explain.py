@@ -48,6 +48,9 @@ def _explain(error: Any) -> str:
         return f"{key} is not a key{hint}; allowed: {', '.join(allowed)}"
     if error["type"] == "missing":
         return f"{key} is missing"
+    if error["type"] == "union_tag_not_found":
+        kinds = ", ".join(source_kinds())
+        return f"{key} is no source yet: correct its name, or add its kind, which is one of {kinds}"
     if error["type"].startswith("union_tag"):
         return f"{key}.kind must be one of {', '.join(source_kinds())}"
     message = error["msg"].removeprefix("Value error, ")

@@ -103,9 +103,9 @@ def test_the_page_and_the_card_say_that_a_corpus_is_a_trial(store: Store, tmp_pa
     recipe, documents, text = make(store, tmp_path)
     assert "trial" not in page(recipe, documents, text) + dataset_card(recipe, text)
     values = recipe.model_dump(mode="json", by_alias=True)
-    values["corpus"]["sources"]["web"]["limit"] = {"documents": 4000, "files": 2}
+    values["corpus"]["sources"]["web"]["limit"] = {"documents": 4000, "files": 1}
     tried = type(recipe).model_validate(values)
-    told = "only the first were read of web (2 files, 4,000 documents)."
+    told = "only the first were read of web (1 file, 4,000 documents)."
     assert told in page(tried, documents, text) and told in dataset_card(tried, text)
 
 

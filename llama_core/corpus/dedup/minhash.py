@@ -7,8 +7,8 @@ verified.
 
 A word is a run of letters, digits and underscores, lower-cased, in UTF-16 code units (surrogates count as
 letters). In scripts that put no spaces between words each character is one, vowel signs and tones included:
-Chinese, Japanese, Thai, Lao, Burmese, Khmer and their kin. The hash of a word is a polynomial over its
-units, taken from the running sum over the whole batch.
+Chinese, Japanese, Thai, Lao, Burmese, Khmer and their kin, also those of two code units. The hash of a word
+is a polynomial over its units, taken from the running sum over the whole batch.
 """
 
 import re
@@ -34,13 +34,16 @@ _STRETCH = 2 * _CHARS_AT_ONCE + 2  # code units that are hashed together: all te
 _SHINGLES_AT_ONCE = 8192
 _BASE = 0x9E3779B97F4A7C15  # odd: it has an inverse modulo 2^64
 _MIX = np.uint64(0xBF58476D1CE4E5B9)  # an odd constant of splitmix64
-# Thai and Lao, Burmese, Khmer, Tai Le to New Tai Lue, Tai Tham, kana to bopomofo, Han, Yi, more Burmese and
-# Tai Viet, and the compatible and the half-width forms.
+# Thai and Lao, Burmese, Khmer, Tai Le to New Tai Lue, Tai Tham, Balinese, kana to bopomofo, Han, Yi,
+# Javanese and more Burmese, Tai Viet, and the compatible and the half-width forms.
 _UNSPACED = (
     (0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x1950, 0x19DF), (0x1A20, 0x1AAF),
-    (0x2E80, 0x312F), (0x31A0, 0x31FF), (0x3400, 0xA4CF), (0xA9E0, 0xA9FF), (0xAA60, 0xAADF),
-    (0xF900, 0xFAFF), (0xFF66, 0xFF9F),
+    (0x1B00, 0x1B7F), (0x2E80, 0x312F), (0x31A0, 0x31FF), (0x3400, 0xA4CF), (0xA980, 0xA9FF),
+    (0xAA60, 0xAADF), (0xF900, 0xFAFF), (0xFF66, 0xFF9F),
 )  # fmt: skip
+# The first surrogates of such scripts: Tangut and Khitan, older kana and Nushu, and rare Han.
+_UNSPACED_PAIRS = ((0xD81C, 0xD823), (0xD82C, 0xD82C), (0xD840, 0xD8BF))
+_SINGLE, _FIRST = 1, 2
 _NIBBLES = np.uint64(0x1111111111111111)
 
 
@@ -178,13 +181,13 @@ def _word_hashes(texts: Sequence[str]) -> tuple[U8, npt.NDArray[np.int64]]:
     at = 0
     while at < len(joined):  # once, unless the batch is one very long text
         piece = joined[at : at + _STRETCH]
-        single = None
+        alone = None
         if not ascii_only:
             piece = _table().take(piece)
-            single = _unspaced().take(piece)
+            alone = _unspaced().take(piece)
         if at + len(piece) < len(joined) and (gaps := np.flatnonzero(piece[1:] == 0)).size:
             piece = piece[: gaps[-1] + 1]  # cut between words, unless one word fills the piece
-        found, where = _hash_stretch(piece, single)
+        found, where = _hash_stretch(piece, alone)
         hashes.append(found)
         starts.append(where + at)
         at += len(piece)
@@ -192,22 +195,23 @@ def _word_hashes(texts: Sequence[str]) -> tuple[U8, npt.NDArray[np.int64]]:
 
 
 def _hash_stretch(
-    units: npt.NDArray[Any], single: npt.NDArray[np.bool_] | None
+    units: npt.NDArray[Any], alone: npt.NDArray[np.uint8] | None
 ) -> tuple[U8, npt.NDArray[np.int64]]:
     """Return the hashes and the starts of the words among code units; 0 stands for those of no word.
 
-    `single`: which of the units, or of more, are each a word by itself; None: none of them.
+    `alone`: which of the units, or of more, are a word by themselves (see `_unspaced`); None: none of them.
     """
     powers, inverses = _powers()
     inside = np.zeros(len(units) + 2, bool)
     inside[1:-1] = units != 0
-    if single is None or not (single := single[: len(units)]).any():
+    if alone is None or not (alone := alone[: len(units)]).max():
         edges = np.flatnonzero(inside[1:] != inside[:-1])
         starts, ends = edges[::2], edges[1::2]
     else:
         cuts = inside[1:] != inside[:-1]
-        cuts[:-1] |= single
-        cuts[1:] |= single
+        cuts[:-1] |= alone != 0
+        cuts[1:] |= alone == _SINGLE
+        cuts[2:] |= alone[:-1] == _FIRST
         starts = np.flatnonzero(cuts[:-1] & inside[1:-1])
         ends = np.flatnonzero(cuts[1:] & inside[1:-1]) + 1
     sums = np.zeros(len(units) + 1, np.uint64)
@@ -238,18 +242,23 @@ def _table() -> npt.NDArray[np.uint16]:
     lower = re.sub(r"\W", "\0", units).replace("\u0130", "i").lower()  # U+0130 alone becomes two characters
     table = np.frombuffer(lower.encode("utf-16-le"), "<u2").copy()
     table[0xD800:0xE000] = np.arange(0xD800, 0xE000)
-    single = np.flatnonzero(_unspaced())
+    single = np.flatnonzero(_unspaced() == _SINGLE)
     table[single] = single  # the marks among them are no letters for `\\W`
     return table
 
 
 @cache
-def _unspaced() -> npt.NDArray[np.bool_]:
-    """Tell which UTF-16 code units are letters or marks of a script without spaces: bool (65536,)."""
-    table = np.zeros(0x10000, bool)
+def _unspaced() -> npt.NDArray[np.uint8]:
+    """Tell which UTF-16 code units belong to a script without spaces: uint8 (65536,).
+
+    _SINGLE: a letter or a mark. _FIRST: the first of the two units of a character. 0: another one.
+    """
+    table = np.zeros(0x10000, np.uint8)
     for first, last in _UNSPACED:
         for unit in range(first, last + 1):
-            table[unit] = unicodedata.category(chr(unit))[0] in "LM"
+            table[unit] = _SINGLE if unicodedata.category(chr(unit))[0] in "LM" else 0
+    for first, last in _UNSPACED_PAIRS:
+        table[first : last + 1] = _FIRST
     return table
 
 

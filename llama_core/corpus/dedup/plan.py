@@ -48,7 +48,7 @@ from llama_core.errors import InputError
 from llama_core.phases import Phase, Plan
 from llama_core.step import Step
 
-REVISION = 3
+REVISION = 4
 
 
 def identity(cfg: Corpus) -> dict[str, Any]:

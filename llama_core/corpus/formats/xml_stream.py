@@ -5,9 +5,11 @@ record holds no DTD, so no entity but XML's own five can expand, whatever the fi
 """
 
 import codecs
+import html
 import re
 from collections.abc import Iterator
 from xml.etree import ElementTree
+from xml.sax.saxutils import unescape
 
 HEAD_BYTES = 1 << 20  # how much is kept of what stands before the first record
 _TOKEN_BYTES = 64  # no opening or closing tag is longer, so only so much of one can be cut by a piece's end
@@ -17,10 +19,21 @@ _MAX_TAGS = 100_000  # in a record: bounds the memory of its tree
 _CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]+|\xef\xbf[\xbe\xbf]")
 _HOLE = b"\0" * 16  # so many zero bytes are no characters, but a part of the file that was not written
 # A reference to a character, as a number; a pair of surrogates counts as one.
+_HIGH = rb"x0*[Dd][89ABab][0-9A-Fa-f]{2}|0*(?:5529[6-9]|55[3-9]\d\d|56[0-2]\d\d|563[01]\d)"
+_LOW = rb"x0*[Dd][C-Fc-f][0-9A-Fa-f]{2}|0*(?:563[2-9]\d|56[4-9]\d\d|57[0-2]\d\d|573[0-3]\d|5734[0-3])"
 _REFERENCE = re.compile(
-    rb"&#x0*(?P<high>[Dd][89ABab][0-9A-Fa-f]{2});&#x0*(?P<low>[Dd][C-Fc-f][0-9A-Fa-f]{2});"
+    rb"&#(?P<high>" + _HIGH + rb");&#(?P<low>" + _LOW + rb");"
     rb"|&#(?:x0*+(?P<hex>[0-9A-Fa-f]*+)|0*+(?P<decimal>[0-9]*+));"
 )
+# A pair of surrogates as bytes, which CESU-8 has and UTF-8 does not.
+_PAIR = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")
+_NUMBERED = re.compile(r"&#\w{1,9};")
+_ATTRIBUTE = re.compile(r"(?<!\s)\s+(?P<name>[A-Z][a-z]\w*)\s*=\s*(?P<quote>[\"'])")
+_ENDS_OF_VALUE = {
+    quote: re.compile(rf"{quote}(?=\s+[A-Z][a-z]\w*\s*=\s*[\"']|\s*(?:/?>\s*(?:</\w+>\s*)?)?\Z)")
+    for quote in ("'", '"')
+}
+_FEW_BYTES = 10  # that are not UTF-8, or one in a hundred: a record with more is no text
 
 Record = tuple[int, bytes | str]  # (byte offset, the record's bytes or an error's name)
 
@@ -33,11 +46,20 @@ class Elements:
     into the next one is `unclosed`, one of more than `limit` bytes is `too_long`, and other bytes between
     two records are `stray_bytes`. A file without the end of `root` is `truncated`. An error of the stream
     comes last, with the record that it cut. UTF-16 is read as well, by its byte order mark; offsets are then
-    those of the same file in UTF-8.
+    those of the same file in UTF-8. With `keeps_unclosed` a record that runs into the next comes as it is.
     """
 
-    def __init__(self, chunks: Iterator[bytes | str], root: str, opening: bytes, closing: bytes, limit: int):
+    def __init__(
+        self,
+        chunks: Iterator[bytes | str],
+        root: str,
+        opening: bytes,
+        closing: bytes,
+        limit: int,
+        keeps_unclosed: bool = False,
+    ):
         self.head = b""
+        self._keeps_unclosed = keeps_unclosed
         self._chunks, self._limit = chunks, limit
         self._opening = re.compile(opening)
         self._tokens = re.compile(b"(?P<open>" + opening + b")|" + closing)
@@ -74,7 +96,7 @@ class Elements:
                 if too_long or end - at > self._limit:
                     yield record, "too_long"
                 else:
-                    yield record, "unclosed" if cut else held[at:end]
+                    yield record, "unclosed" if cut and not self._keeps_unclosed else held[at:end]
                 record, at, scanned = None, end, end
             scanned = max(scanned, len(held) - _TOKEN_BYTES)
             if record is not None and len(held) - at > self._limit:
@@ -122,10 +144,40 @@ def parse(data: bytes) -> ElementTree.Element | str:
     return "not_xml"
 
 
+def loose_attributes(data: bytes) -> dict[str, str] | None:
+    """Read the attributes of a record that is no XML: with bare `<`, `&` and quotes, or bytes of no UTF-8.
+
+    Their names are in camel case, as `Id` and `PostTypeId` are. A value ends at a quote behind which another
+    attribute or the record's end follows, or else where the record was cut. What is not UTF-8 becomes U+FFFD.
+    None if the record is hardly text, or has no attributes.
+    """
+    text = _REFERENCE.sub(_allowed, _CONTROLS.sub(b"", _PAIR.sub(_joined, data))).decode("utf-8", "replace")
+    if _HOLE in data or text.count("\ufffd") > max(_FEW_BYTES, len(text) // 100):
+        return None
+    found: dict[str, str] = {}
+    start = _ATTRIBUTE.search(text)
+    while start:
+        end = _ENDS_OF_VALUE[start["quote"]].search(text, start.end())
+        value = text[start.end() : end.start() if end else len(text)]
+        value = _NUMBERED.sub(lambda reference: html.unescape(reference[0]), value)
+        found.setdefault(start["name"], unescape(value, {"&quot;": '"', "&apos;": "'"}))
+        start = _ATTRIBUTE.match(text, end.end()) if end else None
+    return found or None
+
+
+def _joined(pair: re.Match[bytes]) -> bytes:
+    """Return the character that a pair of surrogates stands for."""
+    units = pair[0].decode("utf-8", "surrogatepass")
+    return units.encode("utf-16-le", "surrogatepass").decode("utf-16-le").encode()
+
+
 def _allowed(reference: re.Match[bytes]) -> bytes:
     """Return a reference to a character as it is, or nothing if XML does not allow the character."""
     if reference["high"]:
-        high, low = int(reference["high"], 16), int(reference["low"], 16)
+        high, low = (
+            int(found[1:], 16) if found[:1] == b"x" else int(found)
+            for found in (reference["high"], reference["low"])
+        )
         return chr(0x10000 + ((high - 0xD800) << 10) + low - 0xDC00).encode()
     digits = reference["hex"] or reference["decimal"] or b""
     code = int(digits or b"0", 16 if reference["hex"] else 10) if len(digits) < 9 else -1

@@ -23,6 +23,7 @@ _LOCAL, _CENTRAL, _END, _END64, _LOCATOR = b"PK\3\4", b"PK\1\2", b"PK\5\6", b"PK
 _CENTRAL_HEAD = struct.Struct("<4s6H3L5H2L")
 _LOCAL_HEAD = struct.Struct("<4s5H3L2H")
 _END_HEAD = struct.Struct("<4s4H2LH")
+_LOCATOR_BYTES, _END64_BYTES = 20, 56
 _INPUT = 1 << 16  # compressed bytes that are read at a time
 _OUTPUT = 1 << 20  # decompressed bytes that are taken at a time
 _STORED, _DEFLATE, _BZIP2, _ZSTD = 0, 8, 12, 93
@@ -89,18 +90,28 @@ class Zip:
             return None
         self.comment = tail[at + _END_HEAD.size :][:comment].decode("utf-8", "replace")
         end = tail_at + at
-        if _MAX in (size, offset):
-            locator = self._read(end - 20, 20) if end >= 20 else b""
-            if locator[:4] != _LOCATOR:
-                return None
-            at64 = int.from_bytes(locator[8:16], "little")
-            record = self._read(at64, 56) if at64 < end else b""
-            if len(record) < 56 or record[:4] != _END64:
-                return None
-            size, offset = struct.unpack_from("<2Q", record, 40)
-            end = at64
+        if large := self._large_directory(end):
+            end, size, offset = large
+        elif _MAX in (size, offset):
+            return None
         start = end - size
         return (start, end, start - offset) if start >= 0 and offset <= start else None
+
+    def _large_directory(self, end: int) -> tuple[int, int, int] | None:
+        """Return the end, the size and the stated place of the directory of an archive of 64 bits.
+
+        Such an archive has large members, or more than 65,535 of any size. Its record stands before `end`;
+        None if there is none.
+        """
+        locator = self._read(end - _LOCATOR_BYTES, _LOCATOR_BYTES) if end >= _LOCATOR_BYTES else b""
+        if locator[:4] != _LOCATOR:
+            return None
+        before = end - _LOCATOR_BYTES - _END64_BYTES  # where it is if something precedes the archive
+        for at in (int.from_bytes(locator[8:16], "little"), before):
+            record = self._read(at, _END64_BYTES) if 0 <= at <= before else b""
+            if record[:4] == _END64:
+                return at, *struct.unpack_from("<2Q", record, 40)
+        return None
 
     def _entries(self, at: int, end: int) -> Iterator[_Entry | str]:
         """Yield the entries of the directory, and last an error's name if it is damaged."""

@@ -53,7 +53,7 @@ def stage_balance(stage: str, counts: Counts) -> StageBalance | None:
     documents, n_bytes = counts.get("documents", 0), counts.get("bytes")
     if stage == "ingest":
         raw, members = counts.get("raw", 0), counts.get("members", 0)
-        noted = {k: v for k, v in counts.items() if k == "skipped_bytes" and v}
+        noted = {k: v for k, v in counts.items() if k in ("skipped_bytes", "mended_rows") and v}
         return StageBalance(stage, raw, members, documents, lost, bytes_out=n_bytes, noted=noted)
     if stage == "corpus":
         train, heldout = counts.get("documents.train", 0), counts.get("documents.heldout", 0)

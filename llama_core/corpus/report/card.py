@@ -77,8 +77,9 @@ def trial(recipe: Recipe) -> str:
     limited = []
     for source, cfg in sorted(recipe.corpus.sources.items()):
         if limit := cfg.limit:
-            amounts = {"files": limit.files, "documents": limit.documents}
-            limited.append(f"{source} ({', '.join(f'{n:,} {what}' for what, n in amounts.items() if n)})")
+            amounts = {"file": limit.files, "document": limit.documents}
+            told = [f"{n:,} {what}{'s' * (n > 1)}" for what, n in amounts.items() if n]
+            limited.append(f"{source} ({', '.join(told)})")
     if not limited:
         return ""
     return f"This is a trial, and not the whole corpus: only the first were read of {', '.join(limited)}."

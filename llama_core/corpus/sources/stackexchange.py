@@ -5,6 +5,9 @@ of equal score come in the order of their ids; the accepted one has no privilege
 section 2.1: sorted by score). A question without answers is a document of its own, a question without a
 body is its title; an answer without text is dropped as `empty`.
 
+A row that is no XML, as with a bare `<` or a byte that is not UTF-8, is read by its attributes and counted as
+`mended_rows`, so that the answers to a question keep it.
+
 A raw record is a row of Posts.xml, or another member of the archive as a whole. Posts may be any distance
 apart: rows are sorted by question outside of memory, and documents come in the order of their questions' ids.
 """
@@ -17,12 +20,20 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from llama_core.corpus.document import Document, Dropped, NonContent, Outcome, Quarantined, document_id
+from llama_core.corpus.document import (
+    Document,
+    Dropped,
+    NonContent,
+    Noted,
+    Outcome,
+    Quarantined,
+    document_id,
+)
 from llama_core.corpus.formats.sevenzip import SevenZip
 from llama_core.corpus.formats.sevenzip_directory import SevenZipMember
 from llama_core.corpus.formats.spill import Spill
 from llama_core.corpus.formats.streams import chunks
-from llama_core.corpus.formats.xml_stream import Elements, parse
+from llama_core.corpus.formats.xml_stream import Elements, loose_attributes, parse
 from llama_core.corpus.markup.html import to_text
 from llama_core.corpus.markup.newlines import with_newlines
 from llama_core.corpus.recipe import StackExchange
@@ -61,6 +72,7 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _LICENSES = (("2011-04-08", "CC-BY-SA-2.5"), ("2018-05-02", "CC-BY-SA-3.0"), (":", "CC-BY-SA-4.0"))
 _ROW = rb"<row(?=[\s/>])"
 _ROW_END = rb"[\"']\s{0,8}/>|</row>|(?<=<row)\s{0,8}/>"  # a value may hold `/>`, not after a quote
+_CLOSED = re.compile(rb"(?:/>|</row>)\s*\Z")
 _MAX_INT = 1 << 62
 _OTHER_MEMBERS = frozenset(("badges", "comments", "posthistory", "postlinks", "tags", "users", "votes"))
 
@@ -82,9 +94,8 @@ class Post:
     @classmethod
     def of(cls, data: bytes, offset: int) -> "Post":
         """Return the post of a row that was parsed before without an error."""
-        element = parse(data)
-        assert not isinstance(element, str), "a row was parsed before it was put aside"
-        row = element.attrib
+        row = _attributes(data, Counter())
+        assert not isinstance(row, str), "a row was parsed before it was put aside"
         return cls(
             id=int(row["Id"]),
             offset=offset,
@@ -168,11 +179,12 @@ def _printable(name: str) -> str:
 
 def _read_posts(pieces: Iterator[bytes | str], place: "_Place") -> Iterator[Outcome]:
     limit = place.source.max_record_bytes
-    rows = Elements(pieces, "posts", _ROW, _ROW_END, limit)
+    rows = Elements(pieces, "posts", _ROW, _ROW_END, limit, keeps_unclosed=True)
     others: Counter[str] = Counter()
+    noted: Counter[str] = Counter()
     with Spill(width=5) as spill:
         for offset, data in rows:
-            found = data if isinstance(data, str) else _key(data, offset)
+            found = data if isinstance(data, str) else _key(data, offset, noted)
             if isinstance(found, str):
                 if found.startswith("kind."):
                     others[found.removeprefix("kind.")] += 1
@@ -181,20 +193,21 @@ def _read_posts(pieces: Iterator[bytes | str], place: "_Place") -> Iterator[Outc
             else:
                 assert isinstance(data, bytes)
                 spill.put(found, data)
+        if noted:
+            yield Noted(noted)
         for kind, count in sorted(others.items()):
             yield NonContent(kind, count)
         yield from _documents(spill, place)
 
 
-def _key(data: bytes, offset: int) -> tuple[int, ...] | str:
+def _key(data: bytes, offset: int, noted: Counter[str]) -> tuple[int, ...] | str:
     """Return what a question or an answer is sorted by: (question, type, -score, id, offset).
 
     Returns `kind.NAME` for another post, and the error's name for a row that cannot be read.
     """
-    element = parse(data)
-    if isinstance(element, str):
-        return element
-    row = element.attrib
+    row = _attributes(data, noted)
+    if isinstance(row, str):
+        return row
     try:
         kind, post = int(row["PostTypeId"]), int(row["Id"])
         if kind not in (_QUESTION, _ANSWER):
@@ -206,6 +219,18 @@ def _key(data: bytes, offset: int) -> tuple[int, ...] | str:
     if max(map(abs, key)) > _MAX_INT:
         return "bad_fields"
     return key
+
+
+def _attributes(data: bytes, noted: Counter[str]) -> dict[str, str] | str:
+    """Return the attributes of a row, or the name of what is wrong with it. Counts the `mended_rows`."""
+    element = parse(data)
+    if not isinstance(element, str):
+        return element.attrib
+    found = None if element == "too_many_elements" else loose_attributes(data)
+    if found is None or not {"Id", "PostTypeId"} <= found.keys():
+        return element if _CLOSED.search(data) else "unclosed"
+    noted["mended_rows"] += 1
+    return found
 
 
 def _score(row: dict[str, str]) -> int:

@@ -77,7 +77,7 @@ def test_shingles_are_those_of_lower_case_words_whatever_stands_beside(texts: li
 
     def plain(text: str) -> str:
         lower = "".join("i" if c == "\u0130" else c.lower() for c in text)
-        marks = "".join(c for c in lower if module._unspaced()[ord(c)] and not c.isalnum())
+        marks = "".join(c for c in lower if module._unspaced()[ord(c)] == 1 and not c.isalnum())
         return " ".join(re.findall(rf"[\w{marks}]+", lower))
 
     together = minhash.sign(texts)
@@ -105,6 +105,11 @@ UNSPACED = {
     "Thai": "อากาศบนเกาะนี้อบอุ่นและมีฝนตกบ่อยในฤดูหนาวแขกมาเยี่ยมชมประภาคารเก่าและเดินเล่นริมทะเล",
     "Lao": "ອາກາດຢູ່ເກາະນີ້ອົບອຸ່ນແລະມີຝົນຕົກເລື້ອຍໃນລະດູໜາວແຂກມາຢ້ຽມຊົມ",
     "Khmer": "អាកាសធាតុនៅលើកោះនេះត្រជាក់ហើយភ្លៀងញឹកញាប់ក្នុងរដូវរងា",
+    "rare Han": "𠀀𠀁𠀂𠀃㐀㐁𪜀𪜁𫝀𫝁漢𬺰𬺱𰀀𰀁𱍐𱍑字𲎰𲎱丽丸乁𠄢你侮𠀄𠀅𠀆𠀇𠀈𠀉𠀊𠀋𠀌𠀍𠀎𠀏𠀐𠀑𠀒𠀓𠀔",
+    "Tangut": "𗀀𗀁𗀂𗀃𗀄𗀅𗀆𗀇𗀈𗀉𗀊𗀋𗀌𗀍𗀎𗀏𗀐𗀑𗀒𗀓𗀔𗀕𗀖𗀗𗀘𗀙𗀚𗀛𗀜𗀝𗀞𗀟𗀠𗀡𗀢𗀣𗀤𗀥𗀦𗀧𘬀𘬁𘬂",
+    "older kana": "𛀁𛀂𛀃𛀄𛀅𛀆𛀇𛀈𛀉𛀊𛀋𛀌𛀍𛀎𛀏𛀐𛀑𛀒𛀓𛀔𛀕𛀖𛀗𛀘𛀙𛀚𛀛𛀜𛀝𛀞𛀟𛀠𛀡𛀢𛀣𛀤𛀥𛀦𛀧𛅰𛅱𛅲",
+    "Javanese": "ꦥꦭꦺꦴꦥꦺꦤꦶꦏꦶꦲꦔꦼꦠꦭꦤ꧀ꦱꦼꦫꦶꦔꦗꦮꦃꦲꦶꦁꦩꦁꦱꦫꦼꦤ꧀ꦝꦼꦁ",
+    "Balinese": "ᬤᬶᬦᬸᬲᬦᬶᬓᬶᬲᬾᬮᬾᬄᬳᬸᬚᬦ᭄ᬭᬶᬫᬲᬦ᭄ᬳᬸᬚᬦ᭄ᬮᬦ᭄ᬢᬫᬸᬳᬸ",
     "Burmese": "ကျွန်းပေါ်ရှိရာသီဥတုသည်နွေးထွေးပြီးဆောင်းရာသီတွင်မိုးမကြာခဏရွာသည်",
 }
 
@@ -137,6 +142,11 @@ def test_words_with_spaces_between_them_are_what_they_were_beside_others_too() -
     assert len(alone) == len(spaced.split()) - 4
     assert minhash.shingles(f"{spaced} 天气很温和").tolist()[: len(alone)] == alone
     assert len(minhash.shingles("GPU4是x one two")) == 1  # gpu4, 是, x, one, two
+    assert len(minhash.shingles("GPU4𠀀x one two")) == 1
+    assert (
+        len(minhash.shingles("👨\u200d👩\u200d👧 😀😁x one two")) == 2
+    )  # joined emoji are parts, 😀😁x is one
+    assert len(minhash.shingles("是 \ud840 \ud83d one two")) == 1  # halves of pairs, which is no valid text
     assert (minhash.sign([spaced, UNSPACED["Thai"]])[0] == minhash.sign([spaced])[0]).all()
 
 

@@ -119,6 +119,19 @@ def test_a_large_zip_of_64_bits_is_read() -> None:
     assert [(m.name, d) for m, d in members(".zip", packed.getvalue())] == [("a", b"1")]
 
 
+@pytest.mark.parametrize("before", [b"", b"#!/bin/sh\nexit\n"])
+def test_a_zip_of_more_members_than_16_bits_count_is_read(
+    before: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 2)  # in the place of 65,535
+    files = dict.fromkeys("abc", b"1")
+    packed = pack(".zip", files)
+    assert b"PK\6\6" in packed, "it has the record of 64 bits"
+    assert [(m.name, m.error, data) for m, data in members(".zip", before + packed)] == [
+        (name, "", b"1") for name in "abc"
+    ]
+
+
 @pytest.mark.parametrize("form", ENDINGS)
 @pytest.mark.parametrize("data", [b"", b"this was never an archive" * 99])
 def test_what_was_never_an_archive_has_faults_and_no_members(form: str, data: bytes) -> None:

@@ -11,6 +11,7 @@ import io
 import json
 import tarfile
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, get_args
 
 import fsspec
@@ -21,7 +22,10 @@ from corpus import archives, dumps, papers, warcs
 from identify.vendor.licenses import LICENSES
 from pydantic import TypeAdapter
 
-from llama_core.corpus.code.licenses import license_of_text
+from llama_core.corpus.clean.filters import pii
+from llama_core.corpus.clean.recipe import Pii
+from llama_core.corpus.code.licenses import license_of_text, meets
+from llama_core.corpus.code.repository_license import Licenses
 from llama_core.corpus.document import Document, Dropped, NonContent, Noted, Outcome, Quarantined
 from llama_core.corpus.ingest import reader
 from llama_core.corpus.markup.html import to_text
@@ -214,12 +218,43 @@ _ROWS = [
     dumps.row(3, 2, parent=1, body="", score=-1),
     dumps.row(4, 2, parent=9, body="x"),
     dumps.row(5, 4, body="x"),
+    dumps.row(6, title="R&amp;D", body="1 &lt; 2").replace("&amp;", "&"),  # it is no XML
 ]
 
 
 def _text(seeds: list[str], parse: Callable[[str], Any]) -> Parser:
     """A parser of text: bytes that are no UTF-8 become half surrogates."""
     return "", [seed.encode() for seed in seeds], lambda data: parse(data.decode("utf-8", "surrogateescape"))
+
+
+_METADATA = {
+    "package.json": '{"license": ["MIT", {"type": "Apache-2.0"}]}',
+    "Cargo.toml": '[workspace.package]\nlicense = "MIT/Apache-2.0"',
+    "pyproject.toml": "[project]\nclassifiers = ['License :: OSI Approved :: MIT License']",
+    "setup.cfg": "[metadata]\nlicense = BSD\nclassifiers =\n  License :: OSI Approved :: BSD License",
+    "pom.xml": "<licenses><license><name>Apache 2.0</name></license></licenses>",
+    "PKG-INFO": "Name: a\nLicense-Expression: MIT AND (ISC OR 0BSD)\n",
+    "COPYING": "Licensed under either of MIT or Apache 2.0, at your option.",
+}
+
+
+def _license_metadata() -> Parser:
+    """Files that state a project's licence; the last byte of the data chooses the file's name."""
+    names = [*_METADATA]
+
+    def parse(data: bytes) -> None:
+        licenses = Licenses()
+        licenses.add(f"a/{names[data[-1] % len(names)] if data else names[0]}", data[:-1])
+        found = licenses.of("a/b.py")
+        meets(found, lambda name: True)
+        found.encode("utf-8", "surrogatepass")
+
+    return "", [text.encode() + bytes([n]) for n, text in enumerate(_METADATA.values())], parse
+
+
+def _masked(text: str) -> None:
+    cuts = pii.mask(text, Pii(email=True, ip=True))
+    assert all(a.end <= b.start for a, b in pairwise(cuts))
 
 
 def _parquet(**how: Any) -> bytes:
@@ -361,6 +396,8 @@ PARSERS: dict[str, Parser] = {
         min_chars=1,
     ),
     "html_text": _text([HTML_POST], to_text),
+    "license_metadata": _license_metadata(),
+    "pii": _text(["ann@corp.org, 8.8.4.4, 2606:4700::1111, 联系ann%40corp.cn或bob@corp.com"], _masked),
     "license": _text(
         [text for name, text in LICENSES if name in ("MIT", "BSD-3-Clause", "ISC")], license_of_text
     ),

@@ -27,6 +27,7 @@ from corpus.sources.projects import (
 )
 
 from llama_core.artifact import Artifact
+from llama_core.corpus.code.repository_license import UNKNOWN
 from llama_core.errors import InputError
 
 ROWS = [
@@ -249,6 +250,11 @@ def test_an_archive_gives_its_files_under_the_licence_of_the_nearest_folder(
     assert artifact.counts["raw"] == len(PROJECT) and is_conserved(artifact.counts)
 
 
+CARGO = '[package]\nlicense = "MIT OR Apache-2.0"\n'
+POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
+<name>thing</name><licenses><license><name>{}</name><url>https://a.org</url></license></licenses></project>"""
+
+
 @pytest.mark.parametrize(
     ("files", "license"),
     [
@@ -258,6 +264,27 @@ def test_an_archive_gives_its_files_under_the_licence_of_the_nearest_folder(
         ({"LICENCE.txt": APACHE}, "Apache-2.0"),
         ({"LICENSE-MIT": MIT, "LICENSE-APACHE": APACHE}, "Apache-2.0 AND MIT"),
         ({"LICENSES/MIT.txt": MIT}, "MIT"),
+        ({"licence/MIT": MIT}, "MIT"),
+        ({"MIT.txt": MIT}, "MIT"),
+        ({"COPYRIGHT": "Copyright (c) 2020 A. Person\n\n" + MIT}, "MIT"),
+        ({"COPYRIGHT": "Copyright (c) 2020 A. Person", "package.json": '{"license": "MIT"}'}, "MIT"),
+        ({"COPYING": "Dual-licensed under MIT or Apache 2.0, at your option.", "LICENSE-MIT": MIT}, "MIT"),
+        ({"LICENSE": "Licensed under either of MIT or Apache.", "Cargo.toml": CARGO}, "MIT OR Apache-2.0"),
+        ({"COPYING": "Dual-licensed under MIT or a commercial licence.", "LICENSE-MIT": MIT}, None),
+        ({"LICENSE": "[MIT](https://opensource.org/licenses/MIT) © A. Person"}, "MIT"),
+        (
+            {"LICENSE": "Copyright 2020 A. Person\n\nLicensed under the Apache License, Version 2.0.\n"},
+            "Apache-2.0",
+        ),
+        ({"LICENSE": "# The MIT License (MIT) for students"}, None),
+        ({"LICENSE": "MIT, but not for companies"}, None),
+        ({"LICENSE": "MIT © A. Person, for non-commercial use"}, None),
+        ({"LICENSE": "GPL-3.0", "LICENSE-MIT": MIT}, None),
+        ({"LICENSE": "see LICENSE-MIT and LICENSE-APACHE", "LICENSE-MIT": MIT}, "MIT"),
+        ({"a/LICENSE": "../LICENSE", "LICENSE": MIT}, "MIT"),
+        ({"LICENSE": "", "package.json": '{"license": "MIT"}'}, "MIT"),
+        ({"LICENSE": "see LICENSE-COMMERCIAL", "LICENSE-MIT": MIT}, None),
+        ({"COPYING": "Use it only for MIT courses, at your option.", "LICENSE-MIT": MIT}, None),
         ({"LICENSE": GPL}, None),
         ({"LICENSE": MIT, "COPYING": GPL}, None),
         ({"LICENSE": MIT + "\nCommons Clause: not the right to sell."}, None),
@@ -267,6 +294,21 @@ def test_an_archive_gives_its_files_under_the_licence_of_the_nearest_folder(
         ({"package.json": '{"license": "UNLICENSED"}'}, None),
         ({"Cargo.toml": '[package]\nlicense = "MIT/Apache-2.0"\n'}, "MIT OR Apache-2.0"),
         ({"pyproject.toml": '[project]\nlicense = {text = "BSD 3-Clause"}\n'}, "BSD-3-Clause"),
+        ({"Cargo.toml": '[workspace.package]\nlicense = "MIT"\n'}, "MIT"),
+        ({"Cargo.toml": CARGO, "a/Cargo.toml": "[package]\nlicense.workspace = true\n"}, "MIT OR Apache-2.0"),
+        ({"package.json": '{"licenses": [{"type": "MIT"}, {"type": "GPL-3.0"}]}'}, "(MIT) OR (GPL-3.0)"),
+        (
+            {"composer.json": '{"license": ["BSD-3-Clause", "GNU General Public License"]}'},
+            f"(BSD-3-Clause) OR {UNKNOWN}",
+        ),
+        ({"composer.json": '{"license": ["GPL-2.0", "LGPL-2.1"]}'}, None),
+        ({"pyproject.toml": "[project]\nclassifiers = ['License :: OSI Approved :: MIT License']\n"}, "MIT"),
+        ({"pyproject.toml": "[project]\nclassifiers = ['License :: Other/Proprietary License']\n"}, None),
+        ({"setup.cfg": "[metadata]\nclassifiers =\n  License :: OSI Approved :: MIT License\n"}, "MIT"),
+        ({"pom.xml": POM.format("The Apache Software License, Version 2.0")}, "Apache-2.0"),
+        ({"pom.xml": POM.format("GNU Lesser General Public License")}, None),
+        ({"pom.xml": "<licenses><name>" * 60_000}, None),
+        ({"setup.cfg": "\n" * 900_000}, None),
         ({"PKG-INFO": "Name: a\nLicense-Expression: GPL-3.0-only\n"}, None),
         ({"package.json": "[" * 100_000}, None),
         ({"Cargo.toml": "[package]\nlicense = 'MIT'\n" + ".".join(["a"] * 500_000) + " = 1\n"}, None),
@@ -278,7 +320,7 @@ def test_the_licence_of_a_project_is_that_of_its_texts_else_of_its_metadata(
 ) -> None:
     packed = pack(tmp_path / "a.zip", {f"p/{n}": t for n, t in files.items()} | {"p/a/b/c.py": CODE})
     found = documents_of(ingested(github(packed)))
-    assert [d.license for d in found] == ([license] if license else [])
+    assert {d.license for d in found} == ({license} if license else set())
 
 
 def checkout(path: Path) -> Path:

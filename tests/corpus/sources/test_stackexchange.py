@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llama_core.artifact import Artifact
-from llama_core.corpus.document import Outcome, Quarantined
+from llama_core.corpus.document import Noted, Outcome, Quarantined
 from llama_core.corpus.recipe import StackExchange
 from llama_core.corpus.sources import stackexchange
 from llama_core.corpus.sources.raw import raw_file
@@ -99,11 +99,11 @@ def test_every_row_is_counted_once(read: Callable[..., list[Outcome]]) -> None:
         row(15, title="", body=""),
     )
     assert names(read(data)) == {
-        "members": 5, "empty": 3, "orphan_answer": 2, "repeated_post": 2, "tag_excerpt": 1, "tag_wiki": 1,
-        "other_post": 1, "bad_fields": 2, "not_xml": 1,
+        "members": 6, "empty": 3, "orphan_answer": 2, "repeated_post": 2, "tag_excerpt": 1, "tag_wiki": 1,
+        "other_post": 1, "bad_fields": 2,
     }  # fmt: skip
     assert [d.text for d in documents_in(read(data))] == [
-        "Q: T\n\nq\n\nA: a", "Q: No answers\n\nq", "Q: No body\n\nA: a"
+        "Q: T\n\nq\n\nA: a", "Q: No answers\n\nq", "Q: No body\n\nA: a", "Q:\n\n&nope;"
     ]  # fmt: skip
 
 
@@ -137,11 +137,63 @@ def test_a_character_that_xml_does_not_allow_is_lost_alone(
     assert names(outcomes) == {"members": 2}
 
 
+BROKEN = {
+    "1 < 2": "1 < 2",
+    "R&D & more": "R&D & more",
+    "a&nbsp;b &eacute;": "a b é",
+    "<b>bold</b> 1": "bold 1",
+    'said "so" and': 'said "so" and',
+    '<a href="x" rel="y">link</a>': "link",
+    "<i>open": "open",
+    "&lt;i&gt;1 & 2": "1 & 2",
+    "caf\udce9 x": "caf\ufffd x",
+    "\udcff\udcfe x": "\ufffd\ufffd x",
+    "\udced\udca0\udcbd\udced\udcb8\udc80": "😀",
+    "half a character \udce2\udc82": "half a character \ufffd",
+    "&#x0E;1 &#65; < 2": "1 A < 2",
+    "]]> <![CDATA[ x": "]]> <![CDATA[ x",
+}
+
+
+@pytest.mark.parametrize(("raw", "text"), BROKEN.items())
+def test_a_row_that_is_no_xml_is_read_all_the_same_and_keeps_its_answers(
+    raw: str, text: str, read: Callable[..., list[Outcome]]
+) -> None:
+    rows = row(1, title="T", body="@@"), row(2, 2, parent=1, body="one"), row(3, 2, parent=1, body="two @@")
+    data = posts(*rows).replace(b"@@", raw.encode("utf-8", "surrogateescape"))
+    (found,) = documents_in(outcomes := read(data))
+    assert found.text == f"Q: T\n\n{text}\n\nA: one\n\nA: two {text}"
+    assert names(outcomes) == {"members": 3}
+    assert [o.counts for o in outcomes if isinstance(o, Noted)] == [{"mended_rows": 2}]
+
+
+def test_a_question_that_was_cut_keeps_its_answers(read: Callable[..., list[Outcome]]) -> None:
+    question, *answers = (
+        row(1, title="T", body="<p>one two</p>"),
+        row(2, 2, parent=1, body="a"),
+        row(3, 2, parent=1, body="b"),
+    )
+    cut = question[: question.index(" two")] + "\n"  # after the title and in the body
+    (found,) = documents_in(outcomes := read(posts(cut, *answers)))
+    assert found.text == "Q: T\n\none\n\nA: a\n\nA: b" and names(outcomes) == {"members": 3}
+    (found,) = documents_in(read(posts(question.replace(" />", ""), *answers)))
+    assert found.text == "Q: T\n\none two\n\nA: a\n\nA: b"
+    assert names(read(posts(question[:12] + "\n", *answers))) == {"unclosed": 1, "orphan_answer": 2}
+
+
+@pytest.mark.parametrize("body", [b"\xff" * 40, b"\0" * 40])
+def test_a_row_that_is_hardly_text_is_quarantined(body: bytes, read: Callable[..., list[Outcome]]) -> None:
+    found = names(
+        read(posts(row(1, title="T", body="@@"), row(2, 2, parent=1, body="a")).replace(b"@@", body))
+    )
+    assert found == {"orphan_answer": 1, "nul_byte" if b"\0" in body else "invalid_utf8": 1}
+
+
 def test_a_pair_of_surrogates_is_the_character_that_it_stands_for(read: Callable[..., list[Outcome]]) -> None:
     data = posts(row(1, title="T", body="<p>@@</p>")).replace(
-        b"@@", b"&#xD83D;&#xDE00; &#xDE00;&#x1F600;&#9;"
+        b"@@", b"&#xD83D;&#xDE00; &#xDE00;&#x1F600;&#9; &#65;&#55357;&#56832;&#x00d83d;&#56832;"
     )
-    assert [d.text for d in documents_in(read(data))] == ["Q: T\n\n😀 😀"]
+    assert [d.text for d in documents_in(read(data))] == ["Q: T\n\n😀 😀 A😀😀"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """A web server that fails: what may pass is asked again, what cannot pass is said as the server says it."""
 
+import gzip
+import hashlib
 import socket
 import threading
 import time
@@ -14,6 +16,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 from corpus import warcs
 from corpus.dumps import page, wiki
 from corpus.helpers import write_jsonl
@@ -37,6 +40,7 @@ class Server(BaseHTTPRequestHandler):
     asked: ClassVar[Counter[str]] = Counter()
     fault: ClassVar[Callable[["Server"], bool]]
     ranges = True
+    encoding = ""  # what the server calls the compression of its files
 
     def do_HEAD(self) -> None:
         self._answer()
@@ -73,6 +77,8 @@ class Server(BaseHTTPRequestHandler):
         else:
             self.send_response(200)
         self.send_header("ETag", f'"{len(data)}"')
+        if self.encoding and self.path.endswith((".gz", ".zst")):
+            self.send_header("Content-Encoding", self.encoding)
         self.send_header("Content-Length", str(end - start))
         self.end_headers()
         if self.command == "GET":
@@ -177,6 +183,31 @@ def test_a_server_that_gives_no_ranges_and_breaks_off_gives_the_same_bytes(
     for path, data in Server.files.items():
         with fsspec.open(f"{server}{path}", "rb") as file:
             assert file.read() == data == Store(server).read(path[1:])
+
+
+@pytest.mark.parametrize(("ending", "encoding"), [("gz", "gzip"), ("gz", "x-gzip"), ("zst", "zstd")])
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_packed_file_stays_packed_whatever_its_server_calls_the_compression(
+    server: str,
+    ingested: Callable[..., Artifact],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    ending: str,
+    encoding: str,
+    ranges: bool,
+) -> None:
+    rows = [{"text": f"{TEXT} {i}"} for i in range(300)]
+    plain = write_jsonl(tmp_path / "a.jsonl", rows).read_bytes()
+    packed = gzip.compress(plain) if ending == "gz" else zstandard.compress(plain)
+    checksum = f"{hashlib.sha256(packed).hexdigest()}  a.jsonl.{ending}\n"
+    Server.files |= {f"/a.jsonl.{ending}": packed, "/SHA256SUMS": checksum.encode()}
+    monkeypatch.setattr(Server, "ranges", ranges)
+    monkeypatch.setattr(Server, "encoding", encoding)
+    with fsspec.open(f"{server}/a.jsonl.{ending}", "rb") as file:
+        assert file.read() == packed
+    for url in (f"{server}/a.jsonl.{ending}", f"list+{server}/SHA256SUMS"):
+        counts = ingested(Files(kind="files", urls=[url]), "web").counts
+        assert counts["documents"] == counts["raw"] == 300
 
 
 @pytest.mark.parametrize(

@@ -123,3 +123,13 @@ def test_templates_of_dumps_before_2012_are_known_by_their_titles(tmp_path: Path
     path = tmp_path / "dewiki.xml"
     path.write_text(data)
     assert texts(ingest_source(store, "wiki", source_of(str(path))))[0].startswith(SAYS)
+
+
+def test_a_file_may_have_the_name_of_anothers_first_reading(tmp_path: Path, store: Store) -> None:
+    first = Path(dump(tmp_path, "", ZAHL, KURZ, KLEIN))
+    second = Path(dump(tmp_path, "2", ARTICLE))
+    named = second.rename(tmp_path / f"{ingest.COLLECTED}{first.name}")
+    artifact = ingest_source(store, "wiki", source_of(str(first), str(named)))
+    assert texts(artifact)[0].startswith(SAYS) and len(artifact.shards) == 2
+    shards = {raw.name for raw in ingest.raw_files("wiki", source_of(str(first), str(named)))}
+    assert not any(name.startswith(ingest.COLLECTED) for name in shards)

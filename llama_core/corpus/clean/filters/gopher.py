@@ -1,7 +1,8 @@
 """Gopher's filters (Rae et al. 2021): repetition, after table A1, and quality, after appendix A.1.1.
 
 A word is what stands between white space, so "end." is one word. A repeat is every occurrence but the first.
-A line that shows nothing, such as one of spaces, is no line; it parts paragraphs as an empty one does.
+A line that shows nothing, such as one of spaces, parts paragraphs as an empty one does. Neither it nor a line
+without words, such as `---`, `|` or `&nbsp;`, is one that repeats another.
 The characters of n-grams are compared with the characters of all words, those of lines and paragraphs with
 those of the whole text.
 """
@@ -35,7 +36,11 @@ _NOTHING = (
     "\\xad\\u115f\\u1160\\u180e\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u2064\\u2800\\u3164\\ufeff\\uffa0"
 )
 _PARAGRAPH = re.compile(f"\\n(?:[{_NOTHING}]*\\n)+")
-_BLANK = re.compile(f"[{_NOTHING}]*")
+# What stands between lines and is none: rules, ornaments, marks of lists and tables, brackets, and a space or
+# a line break as markup.
+_NO_LINE = re.compile(
+    rf"(?:&(?:nbsp|#160|#x[Aa]0);|<(?:br|hr) ?/?>|[\W_{_NOTHING}])*+(?:\d{{1,3}}[.)])?[\W_{_NOTHING}]*"
+)
 _LAST_OF_ASCII, _LAST_SPACE, _LAST_OF_PLANE = 0x7F, 0x3000, 0xFFFF
 _WORD_CHARS = bytes(not chr(code).isspace() for code in range(256))  # 1 for each that is no white space
 _TO_BUCKET = np.uint64(64 - 12)  # leaves the first 12 bits of a key
@@ -191,9 +196,9 @@ def _duplicate_units(text: str) -> str | None:
         different = set(units)
         if len(different) == len(units):
             continue
-        blank = {unit for unit in different if _BLANK.fullmatch(unit)}
-        if blank:  # neither lines nor paragraphs, however often they are repeated
-            units, different = [unit for unit in units if unit not in blank], different - blank
+        empty = {unit for unit in different if _NO_LINE.fullmatch(unit)}
+        if empty:  # neither lines nor paragraphs, however often they are repeated
+            units, different = [unit for unit in units if unit not in empty], different - empty
         max_units, max_chars = limits[name]
         if len(units) - len(different) > max_units * len(units):
             return f"gopher_dup_{name}"

@@ -30,7 +30,7 @@ def repetition(text: str) -> str | None:
 def slow_repetition(text: str) -> str | None:
     """Table A1 of Rae et al. 2021, without a thought for speed."""
     for name, units in (("paragraph", re.split(r"\n(?:[^\S\n]*\n)+", text)), ("line", text.split("\n"))):
-        units = [unit for unit in units if unit.strip()]
+        units = [unit for unit in units if any(map(str.isalnum, unit))]
         repeats = [unit for i, unit in enumerate(units) if unit in units[:i]]
         if len(repeats) > 0.3 * len(units):
             return f"gopher_dup_{name}"
@@ -119,6 +119,21 @@ def test_lines_that_show_nothing_are_no_repeated_lines(blank: str) -> None:
     assert repetition(f"\n{blank}".join(sentences)) is None
     assert repetition(f"\n{blank}".join([*sentences, *sentences])) == "gopher_dup_paragraph"
     assert repetition(f"\n{blank}{blank}".join([*sentences, sentences[0], sentences[1]])) is not None
+
+
+NO_LINES = (
+    "---,***,=====,______,~~~,#,>,-,*,•,1.,(1),- 2),|,|---|---|,+---+---+,─────,═══,§,❦,⁂,🌸,},});,<br>,<br/>"
+    ",<hr />,\x7f,&nbsp;,&#160;,.,»,\\"
+)
+
+
+@pytest.mark.parametrize("line", [*NO_LINES.split(","), ","])
+def test_a_line_without_words_is_no_repeated_line(line: str) -> None:
+    sentences = re.split("[.,] ", PROSE)
+    assert repetition(f"\n{line}\n".join(sentences)) is None
+    assert repetition(f"\n\n{line}\n\n".join(sentences)) is None
+    assert repetition(f"\n{line}\n".join([*sentences, *sentences])) == "gopher_dup_line"
+    assert repetition(f"\n{line} x\n".join(sentences)) == "gopher_dup_line"
 
 
 def test_a_hot_page_of_one_word_is_judged_at_once() -> None:

@@ -31,7 +31,8 @@ def masked(text: str, email: bool = True, ip: bool = True) -> str:
     ],
 )
 def test_an_email_address_is_masked_wherever_it_stands(address: str) -> None:
-    for frame in ("{}", "Write to {}.", "<{}>", "mailto:{}?subject=x", "({}, or call)", "{}\n{}"):
+    frames = "{}", "Write to {}.", "<{}>", "mailto:{}?subject=x", "({}, or call)", "{}\n{}", "{}\n# Head\n"
+    for frame in (*frames, "[{}]\n% note", "owner: {} # the first", "[{}] # the first", "{} ~ {}"):
         text = frame.replace("{}", address)
         assert masked(text) == frame.replace("{}", pii.EMAIL_MASK)
 
