@@ -42,6 +42,8 @@ _NAMES = """
     |invisible|print|printonly|noprint|gallery|carousel|slideshow|slider|thumbnails?|credits?|photo-?credit
     |search|searchbox|feedback|ratings?|votes?|poll|donate|donation|tools|jump-?links?
     |headerlink|header-anchor|permalink|hash-?link|anchor-?link
+    |linenos?|lineno(?:div)?|linenumbers?|line-number|blob-num|crayon-nums|hljs-ln-numbers|rouge-gutter
+    |mw-editsection|mw-cite-backlink
 """
 _DENIED = re.compile(rf"(?:^|[\s_-])(?:{''.join(_NAMES.split())})(?:$|[\s_-])")
 _ALLOWED = re.compile(
@@ -49,6 +51,12 @@ _ALLOWED = re.compile(
     r"(?:body|content|text|main|wrap(?:per)?|container|inner|area|page)(?:$|[\s_-])"
     r"|(?:^|\s)(?:content|main|article|story|hentry|page)(?:$|\s)"
 )
+# Names of parts that are no content however much prose they have.
+_OTHERS = re.compile(
+    r"comment|disqus|respon[ds]|repl(?:y|ies)|reaction|related|recommend|recirc|trending|popular|more-|also"
+    r"|nav|menu|foot|side-?bar|cookie|consent|gdpr|hidden|invisible|modal|popup|newsletter|teaser|gallery|promo"
+)
+_ANCHORS = frozenset({"#", "¶", "§", "🔗", "↑"})  # what links of headings to themselves show
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _ALWAYS = frozenset({"body", "html", "main", "h1", "article"})
 _SURROUNDING = frozenset({"footer", "aside", "header"})
@@ -97,24 +105,51 @@ def _is_denied(names: str) -> bool:
 
 
 def _drop_named(tree: PageTree) -> None:
-    limit = tree.prose(0) * _LARGE if tree.prose(0) > 400 else 0
-    all_chars = tree.chars(0) * _LARGE
     has_title = _has(tree, _HEADINGS)
-    at = 1
-    while at < len(tree.tag):
-        tag = tree.tag[at]
-        if not tag or tag in _ALWAYS:
-            at += 1
-            continue
-        own = tree.attributes.get(at, _NONE)
-        is_out = tag in _SURROUNDING and not (tag == "header" and has_title[at])
-        if not is_out and ("class" in own or "id" in own):
-            is_out = _is_denied(f"{own.get('class') or ''} {own.get('id') or ''}"[:1000])
-        if is_out and (tree.prose(at) <= limit if limit else tree.chars(at) <= all_chars):
-            tree.drop(at)
-            at = tree.end[at]
-        else:
-            at += 1
+    most = tree.prose(0) * _LARGE if tree.prose(0) > 400 else 0
+    all_chars = tree.chars(0) * _LARGE
+    at, end = 1, len(tree.tag)
+    while at < end:
+        named = []
+        while at < end:
+            if _is_part(tree, at, has_title[at]) and (
+                tree.prose(at) <= most if most else tree.chars(at) <= all_chars
+            ):
+                named.append(at)
+                at = tree.end[at]
+            else:
+                at += 1
+        # One may have more prose than all that would be left: pages call the column of their article a rail,
+        # or what is behind a paywall. Then its own parts are looked for.
+        left = tree.prose(0) - sum(map(tree.prose, named))
+        main = next((n for n in named if tree.prose(n) > max(left, _MUCH) and not _is_other(tree, n)), end)
+        for node in named:
+            if node != main:
+                tree.drop(node)
+        at, end = main + 1, tree.end[main] if main < end else end
+
+
+def _is_part(tree: PageTree, node: int, has_title: bool) -> bool:
+    """Tell whether an element says by its tag or its names that it is a part of every page."""
+    tag = tree.tag[node]
+    if not tag or tag in _ALWAYS:
+        return False
+    if tag in _SURROUNDING and not (tag == "header" and has_title):
+        return tree.tag[tree.parent[node]] != "blockquote"
+    if tag == "a" and tree.chars(node) == 1 and tree.text.get(node + 1, "").strip() in _ANCHORS:
+        return True
+    own = tree.attributes.get(node, _NONE)
+    return ("class" in own or "id" in own) and _is_denied(_names(tree, node))
+
+
+def _is_other(tree: PageTree, node: int) -> bool:
+    """Tell whether an element is none of the content however much prose it has."""
+    return tree.tag[node] in _SURROUNDING or bool(_OTHERS.search(_names(tree, node).lower()))
+
+
+def _names(tree: PageTree, node: int) -> str:
+    own = tree.attributes.get(node, _NONE)
+    return f"{own.get('class') or ''} {own.get('id') or ''}"[:1000]
 
 
 def _has(tree: PageTree, tags: frozenset[str]) -> list[bool]:
