@@ -49,6 +49,7 @@ _JSON = re.compile(
 _TAG = re.compile(rb"<[a-zA-Z/!?]")
 _CODE_MARKS = b"{};"
 _MUCH_CODE = 0.015
+_FEW_MARKS = 3
 
 
 def is_binary(data: bytes) -> bool:
@@ -75,7 +76,8 @@ def is_other_text(data: bytes) -> bool:
         return True
     if _TAG.search(start):
         return False
-    return len(start) - len(start.translate(None, _CODE_MARKS)) > _MUCH_CODE * len(start)
+    marks = len(start) - len(start.translate(None, _CODE_MARKS))
+    return marks > max(_FEW_MARKS, _MUCH_CODE * len(start))
 
 
 def is_html(data: bytes) -> bool:

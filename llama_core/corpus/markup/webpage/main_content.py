@@ -14,13 +14,13 @@ from llama_core.corpus.markup.webpage.page_tree import PageTree
 # Chosen by the F1 of `benchmarks.extraction` and by reading what pages that are no articles lose. A fifth
 # more or less of one of them changes the F1 by some 0.002.
 _LARGE = 0.6  # an element with more than this share of the prose is not left out, whatever its name and links
-_LINKED = 0.4  # share of linked characters from which on an element is a menu
+_LINKED = 0.35  # share of linked characters from which on an element is a menu
 _MOST_LINKED = 0.8  # the same for paragraphs and tables, which often hold links for good reason
 _MENU_CHARS = 2000  # an element of more characters is more than a menu
 _DECLARED = 0.3  # share of the prose that an element must hold to be the content that it says it is
 _RIVAL = 0.5  # of its prose: an element of the same kind with more is content too
-_MAIN = 0.7  # an element with this share of its parent's prose is where the content is
-_MUCH = 250  # characters of prose that make an element beside that one content too,
+_MAIN = 0.8  # an element with this share of its parent's prose is where the content is
+_MUCH = 300  # characters of prose that make an element beside that one content too,
 _SOME_LINKED = 0.35  # unless more than this share of its characters is linked
 _UNLINKED = 0.05  # share of linked characters up to which an element has hardly any links
 
@@ -37,13 +37,15 @@ _NAMES = """
     |editors?-?picks|ads?|adverts?|advertisement|advertising|adsense|adslot|adbox|banners?|dfp|gpt
     |comments?|commentlist|disqus|respond|replies|reactions|livefyre
     |byline|dateline|timestamp|pubdate|post-?meta|entry-?meta|article-?meta|metadata|meta
-    |author-?(?:bio|box|info)|about-?(?:the-?)?author|bio|tags|tag-?list|tagcloud|keywords|categories
+    |author-?(?:bio|box|info|content|profile|desc(?:ription)?|details|card|section)|(?:post|entry|article)-author
+    |about-?(?:the-?)?author|bio|tags|tag-?list|tagcloud|keywords|categories
     |modal|popup|lightbox|overlay|tooltip|drop-?down|hidden|visually-?hidden|screen-?reader(?:-text)?|sr-?only
     |invisible|print|printonly|noprint|gallery|carousel|slideshow|slider|thumbnails?|credits?|photo-?credit
     |search|searchbox|feedback|ratings?|votes?|poll|donate|donation|tools|jump-?links?
     |headerlink|header-anchor|permalink|hash-?link|anchor-?link
     |linenos?|lineno(?:div)?|linenumbers?|line-number|blob-num|crayon-nums|hljs-ln-numbers|rouge-gutter
     |mw-editsection|mw-cite-backlink
+    |(?:news-?)?ticker|breaking-(?:block|bar)|text-?size|text-?resizer|font-?(?:size|resizer)|likes-other-gravatars?
 """
 _DENIED = re.compile(rf"(?:^|[\s_-])(?:{''.join(_NAMES.split())})(?:$|[\s_-])")
 _ALLOWED = re.compile(

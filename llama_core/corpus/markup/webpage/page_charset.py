@@ -122,7 +122,7 @@ def _codec(declared: str) -> str:
     if not label or not label.isascii():
         return ""
     html5 = (map_encoding_to_html5(label, fallback_utf8=False) or "").lower()
-    for name in (_WIDER.get(label), _WIDER.get(html5), html5, label):
+    for name in (_WIDER.get(label), _WIDER.get(html5), _WIDER.get(html5.replace("_", "-")), html5, label):
         try:
             if name and codecs.lookup(name).name not in _NO_CHARSETS:
                 b"a".decode(name)  # LookupError where it is no charset, as base64 is
