@@ -14,7 +14,7 @@ from llama_core.corpus.markup.webpage.page_tree import PageTree
 # Chosen by the F1 of `benchmarks.extraction` and by reading what pages that are no articles lose. A fifth
 # more or less of one of them changes the F1 by some 0.002.
 _LARGE = 0.6  # an element with more than this share of the prose is not left out, whatever its name and links
-_LINKED = 0.35  # share of linked characters from which on an element is a menu
+_LINKED = 0.4  # share of linked characters from which on an element is a menu
 _MOST_LINKED = 0.8  # the same for paragraphs and tables, which often hold links for good reason
 _MENU_CHARS = 2000  # an element of more characters is more than a menu
 _DECLARED = 0.3  # share of the prose that an element must hold to be the content that it says it is

@@ -21,7 +21,7 @@ _WIDER = {
     "gbk": "gb18030", "gb2312": "gb18030", "hz-gb-2312": "hz", "shift_jis": "cp932", "x-sjis": "cp932",
     "euc-jp": "euc_jis_2004", "euc-kr": "cp949", "uhc": "cp949", "big5": "big5hkscs", "euc-tw": "big5hkscs",
     "iso-8859-1": "cp1252", "ascii": "cp1252", "us-ascii": "cp1252", "iso-8859-9": "cp1254",
-    "iso-8859-11": "cp874", "tis-620": "cp874", "windows-874": "cp874", "iso-8859-8-i": "iso8859-8",
+    "iso-8859-11": "cp874", "iso8859-11": "cp874", "tis-620": "cp874", "windows-874": "cp874", "iso-8859-8-i": "iso8859-8",
     "iso-8859-8-e": "iso8859-8", "x-mac-cyrillic": "mac-cyrillic", "macintosh": "mac-roman",
     "iso-2022-kr": "iso2022-kr", "ibm866": "cp866",
     "unicode": "utf-16", "ucs-2": "utf-16", "iso-10646-ucs-2": "utf-16", "unicodefeff": "utf-16",
@@ -122,11 +122,12 @@ def _codec(declared: str) -> str:
     if not label or not label.isascii():
         return ""
     html5 = (map_encoding_to_html5(label, fallback_utf8=False) or "").lower()
-    for name in (_WIDER.get(label), _WIDER.get(html5), _WIDER.get(html5.replace("_", "-")), html5, label):
+    for name in (_WIDER.get(label), html5, label):
         try:
             if name and codecs.lookup(name).name not in _NO_CHARSETS:
-                b"a".decode(name)  # LookupError where it is no charset, as base64 is
-                return codecs.lookup(name).name
+                bytes(4).decode(name)  # LookupError where it is no charset, as base64 is
+                codec = codecs.lookup(name).name
+                return codecs.lookup(_WIDER.get(codec.replace("_", "-"), codec)).name
         except (LookupError, ValueError):
             continue
     return ""

@@ -6,14 +6,15 @@ from llama_core.corpus.markup.html import TextBuilder
 from llama_core.corpus.markup.webpage.page_tree import PageTree
 
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
-_BLOCKS = frozenset({"p", "div", "section", "center", "article"})
+_BLOCKS = frozenset({"p", "div", "section", "center", "article", "br"})
 _CELLS = frozenset({"td", "th"})
 _NOT_IN_ROWS = _HEADINGS | {"ul", "ol", "dl", "blockquote", "pre"}
-_MOST_BLOCKS = 2  # texts in blocks of their own that a cell of a row may have
+_MOST_BLOCKS = 2  # texts in blocks or lines of their own that a cell of a row may have
 _VERBATIM = frozenset({"pre", "xmp", "listing"})
-# Scripts that are written without spaces: there the end of a line of the source is none.
+# Scripts that are written without spaces: there the end of a line of the source is none, but what stands far
+# to the right on the next line is another thing.
 _UNSPACED = "[\u2e80-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]"
-_NO_SPACE = re.compile(rf"(?<={_UNSPACED})[ \t]*\n\s*(?={_UNSPACED})")
+_NO_SPACE = re.compile(rf"(?<={_UNSPACED})[ \t]*\r?\n[ \t]{{0,8}}(?={_UNSPACED})")
 
 
 def text_of(tree: PageTree) -> str:
