@@ -96,7 +96,11 @@ class TextBuilder:
         elif self._depth:
             if name == "br":
                 self._held.extend("\n" * opens)
-            elif (name in _PARAGRAPHS or name in _LINES) and self._held and self._held[-1][-1:] != "\n":
+            elif (
+                (name in _PARAGRAPHS or name in _LINES or name == "li")
+                and self._held
+                and self._held[-1][-1:] != "\n"
+            ):
                 self._held.append("\n")
         elif name == "li":
             self._item(opens)

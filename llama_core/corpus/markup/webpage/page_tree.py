@@ -107,8 +107,10 @@ class PageTree:
             at += 1
 
 
-def tree_of(body: LexborNode, formulas: Formulas | None) -> PageTree:
+def tree_of(body: LexborNode, formulas: Formulas | None, with_hidden: bool = False) -> PageTree:
     """Return the nodes below `body`, which is node 0. Each of the `formulas` is one text.
+
+    `with_hidden`: with what readers do not see before a script runs.
 
     Raises TooDeepError.
     """
@@ -144,7 +146,7 @@ def tree_of(body: LexborNode, formulas: Formulas | None) -> PageTree:
                 pass
             elif name == "img" and _EMOJI.fullmatch(own.get("alt") or ""):
                 words = own["alt"] or ""
-            elif name in _NEVER or (own and places and _is_hidden(own)):
+            elif name in _NEVER or (own and places and not with_hidden and _is_hidden(own)):
                 continue
             else:
                 if len(open_) > MAX_DEPTH:

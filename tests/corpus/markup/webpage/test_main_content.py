@@ -40,6 +40,11 @@ def text(body: str) -> str:
         ("<table><tr><td>a<td><ul><li>b</ul><tr><td>c<td>d</table>", ["a", "- b", "c", "d"]),
         ("<blockquote>Well said<footer>A writer</footer></blockquote>", ["Well said", "A writer"]),
         ("<blockquote>Well said</blockquote>", ["Well said"]),
+        ("<figure class='wp-block-gallery b'><figure><figcaption>The pier</figcaption></figure></figure>",
+         ["The pier"]),
+        ("<ol><li><p>A note. <a href=#r>↩︎</a></p></ol>", ["1. A note."]),
+        ("<p class=hidden-xs>On wide screens</p>", ["On wide screens"]),
+        ("<pre><ol><li>a = 1</li><li>  b</li></ol></pre>", ["a = 1", "  b"]),
     ],
 )  # fmt: skip
 def test_lists_captions_tables_and_code_stay_where_they_stand(
@@ -160,6 +165,27 @@ def test_the_column_of_the_article_is_kept_though_it_is_named_as_a_part(name: st
 def test_long_discussions_and_lists_of_other_stories_are_left_out(name: str) -> None:
     found = text(f"<div>{PROSE * 8}</div><div class={name}>{PROSE * 9}</div>")
     assert found.count("small island") == 8
+
+
+@pytest.mark.parametrize("name", ["comment", "reply-body replies", "comments-list"])
+def test_a_page_of_comments_is_their_text(name: str) -> None:
+    said = (
+        f"<div class={name!r}><div class=comment-meta>By a reader</div>{PROSE}<a class=share>Share</a></div>"
+    )
+    found = text(f"<h1>The ferry</h1><p>What do you think?</p><div id=comments>{said * 6}</div>")
+    assert found.count("small island") == 6 and "By a reader" not in found and "Share" not in found
+
+
+def test_short_sections_beside_a_long_one_are_kept() -> None:
+    found = text(f"<section><h2>A</h2>{PROSE * 6}</section><section><h2>B</h2><p>It is so.</p></section>")
+    assert found.endswith("B\n\nIt is so.")
+
+
+@pytest.mark.parametrize(
+    "hiding", ["style='display:none'", "hidden", "aria-hidden=true", "style='visibility: hidden'"]
+)
+def test_a_page_that_a_script_makes_visible_is_read(hiding: str) -> None:
+    assert text(f"<div {hiding}>{PROSE * 3}</div><p>Loading</p>").count("small island") == 3
 
 
 def test_prose_in_several_sections_is_kept() -> None:
