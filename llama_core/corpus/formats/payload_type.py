@@ -71,7 +71,7 @@ def is_binary(data: bytes) -> bool:
 
 def is_other_text(data: bytes) -> bool:
     """Tell whether data is a text that is no HTML: JSON, a feed or other XML, a script or a style sheet."""
-    start = data[:_LOOKED_AT]
+    start = _narrow(data[:_LOOKED_AT])
     if _JSON.match(start) or _FEED.match(start) or (_XML.match(start) and not is_html(data)):
         return True
     if _TAG.search(start):
@@ -82,10 +82,12 @@ def is_other_text(data: bytes) -> bool:
 
 def is_html(data: bytes) -> bool:
     """Tell whether data begins as a page of HTML does."""
-    start = data[:_LOOKED_AT_FOR_HTML]
-    if start.startswith(_WIDE) or is_wide(start):
-        start = start.translate(None, b"\0\xfe\xff")
-    return bool(_HTML.match(start))
+    return bool(_HTML.match(_narrow(data[:_LOOKED_AT_FOR_HTML])))
+
+
+def _narrow(start: bytes) -> bytes:
+    """Return the beginning of a text with the ASCII characters of UTF-16 and UTF-32 as single bytes."""
+    return start.translate(None, b"\0\xfe\xff") if start.startswith(_WIDE) or is_wide(start) else start
 
 
 def is_wide(start: bytes) -> bool:

@@ -110,8 +110,9 @@ def test_text_of_other_kinds_is_no_page(data: str) -> None:
         warcs.ARTICLE, "Plain words; served as a page.", "[1] A note, and (2) another.", "",
         "<my-app>a</my-app>",
         "<?xml version='1.0'?>\n<!DOCTYPE html PUBLIC 'a'><html xmlns='b'>", "<script>a = {b: 1};</script>",
+        "<html><style>" + "a {b: c;} " * 90,
         "<?xml version='1.0'?><?xml-stylesheet href='a'?><html>",
     ],
 )  # fmt: skip
 def test_pages_and_plain_words_are_no_text_of_another_kind(data: str) -> None:
-    assert not is_other_text(data.encode())
+    assert not any(is_other_text(data.encode(e)) for e in ("utf-8", "utf-16", "utf-16-be"))

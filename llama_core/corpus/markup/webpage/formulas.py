@@ -36,7 +36,9 @@ _NO_TEX = frozenset({"", "equation", "formula", "math", "latex", "image", "img"}
 _LOOKS = re.compile(
     r"(?:\\(?:inline|dpi\{\d*\}|[bf][gn]_\w+|tiny|small|large|Large|LARGE|huge|Huge)(?![a-zA-Z])\s*)+"
 )
-_RAW = re.compile(r"\\\(.{1,1000}?\\\)|\\\[.{1,1000}?\\\]", re.DOTALL)  # as MathJax and KaTeX find it in text
+_RAW = re.compile(
+    r"\\\(.{1,1000}?\\\)|\\\[.{1,1000}?\\\]", re.DOTALL
+)  # TeX in text, as MathJax and KaTeX find it
 _CODE = frozenset({"code", "pre", "kbd", "samp", "tt"})
 _TEX = re.compile(r"(?:application/|text/)?(?:x-)?(?:la)?tex", re.IGNORECASE)
 _ATTRIBUTES = ("data-latex", "data-tex", "alttext")
@@ -96,7 +98,7 @@ def find_formulas(page: LexborHTMLParser, html: str) -> Formulas | None:
 
 
 def in_text(node: LexborNode, words: str) -> str:
-    """Return the words of a text node with the TeX that stands in them, not shown yet, between dollars."""
+    """Return the words of a text node, with TeX that stands in them as a script would find it in dollars."""
     if ("\\(" not in words and "\\[" not in words) or (node.parent is not None and node.parent.tag in _CODE):
         return words
     return _RAW.sub(lambda found: dollars(found[0]), words)

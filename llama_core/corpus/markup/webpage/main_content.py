@@ -30,22 +30,25 @@ _NAMES = """
     |sidebars?|rail|widgets?|masthead|topbar|toolbar|site-?header|page-?header|global-?header
     |shar(?:e|es|ing|edaddy|ebar)|socials?|socialmedia|addthis|addtoany|follow|followus|subscribe|subscription
     |newsletters?|signup|sign-?in|log-?in|register|paywall
-    |related-?(?:posts|articles|stories|links|content)?|recommended|recommendations|recirc|recirculation|trending|popular|most-?(?:read|popular|viewed)
+    |related-?(?:posts|articles|stories|links|content)?
+    |recommended|recommendations|recirc|recirculation|trending|popular|most-?(?:read|popular|viewed)
     |more-?(?:stories|news|articles|from|on|posts|links)|read-?(?:more|next|also)|see-?also
     |also-?(?:read|like)
     |up-?next|next-?post|prev-?post|post-?nav|promos?|promoted|teasers?|outbrain|taboola|sponsored|sponsor
     |editors?-?picks|ads?|adverts?|advertisement|advertising|adsense|adslot|adbox|banners?|dfp|gpt
     |comments?|commentlist|disqus|respond|replies|reactions|livefyre
     |byline|dateline|timestamp|pubdate|post-?meta|entry-?meta|article-?meta|metadata|meta
-    |author-?(?:bio|box|info|content|profile|desc(?:ription)?|details|card|section)|(?:post|entry|article)-author
-    |about-?(?:the-?)?author|bio|tags|tag-?list|tagcloud|keywords|categories
-    |modal|popup|lightbox|overlay|tooltip|drop-?down|hidden(?!-(?:xs|sm|md|lg|xl))|visually-?hidden|screen-?reader(?:-text)?|sr-?only
+    |author-?(?:bio|box|info|content|profile|desc(?:ription)?|details|card|section)
+    |(?:post|entry|article)-author|about-?(?:the-?)?author|bio|tags|tag-?list|tagcloud|keywords|categories
+    |modal|popup|lightbox|overlay|tooltip|drop-?down|hidden(?!-(?:xs|sm|md|lg|xl))|visually-?hidden
+    |screen-?reader(?:-text)?|sr-?only
     |invisible|print|printonly|noprint|gallery|carousel|slideshow|slider|thumbnails?|credits?|photo-?credit
     |search|searchbox|feedback|ratings?|votes?|poll|donate|donation|tools|jump-?links?
     |headerlink|header-anchor|permalink|hash-?link|anchor-?link
     |linenos?|lineno(?:div)?|linenumbers?|line-number|blob-num|crayon-nums|hljs-ln-numbers|rouge-gutter
     |mw-editsection|mw-cite-backlink|viewcode-link
-    |(?:news-?)?ticker|breaking-(?:block|bar)|text-?size|text-?resizer|font-?(?:size|resizer)|likes-other-gravatars?
+    |(?:news-?)?ticker|breaking-(?:block|bar)|text-?size|text-?resizer
+    |font-?(?:size|resizer)|likes-other-gravatars?
 """
 _DENIED = re.compile(rf"(?:^|[\s_-])(?:{''.join(_NAMES.split())})(?:$|[\s_-])")
 _ALLOWED = re.compile(
@@ -59,9 +62,8 @@ _OTHERS = re.compile(
     r"|nav|menu|foot|side-?bar|cookie|consent|gdpr|hidden|invisible|modal|popup|newsletter|teaser|gallery|promo"
 )
 _DISCUSSION = re.compile(r"comments?|replies|respond|reactions|ratings?|votes?", re.IGNORECASE)
-_ANCHORS = frozenset(
-    {"#", "¶", "§", "🔗", "↑", "^", "↩", "↩\ufe0e"}
-)  # what links of headings to themselves show
+# What links of headings to themselves show, and links of notes back to where they are cited.
+_ANCHORS = frozenset({"#", "¶", "§", "🔗", "↑", "^", "↩", "↩\ufe0e"})
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _ALWAYS = frozenset({"body", "html", "main", "h1", "article"})
 _SURROUNDING = frozenset({"footer", "aside", "header"})
