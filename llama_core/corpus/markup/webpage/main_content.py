@@ -95,6 +95,7 @@ _NONE: dict[str, str | None] = {}
 _ROOTS = ("body", "article", "main")
 _STRUCTURED = frozenset({"ul", "ol", "dl", "table", "pre", "figure", "blockquote"})
 _HEADINGS = frozenset({"h1", "h2"})
+_ALL_HEADINGS = _HEADINGS | {"h3", "h4", "h5", "h6"}
 
 
 def choose(tree: PageTree) -> None:
@@ -194,7 +195,7 @@ def _drop_menus(tree: PageTree) -> None:
 def _is_authored(tree: PageTree, node: int) -> bool:
     """Tell whether a list of links stands between paragraphs of prose as their author has put it there."""
     own = tree.attributes.get(node, _NONE)
-    if "class" in own or "id" in own:
+    if "class" in own or "id" in own or not _ALL_HEADINGS.isdisjoint(tree.tag[node : tree.end[node]]):
         return False
     beside = islice(tree.children(tree.parent[node]), _BESIDE)
     return any(tree.tag[n] == "p" and tree.prose(n) > tree.linked(n) for n in beside)

@@ -16,7 +16,21 @@ MAX_DEPTH = 512  # browsers cut there
 
 _NEVER = frozenset(
     {"script", "style", "template", "noscript", "iframe", "frame", "frameset", "noframes", "object", "embed"}
-    | {"applet", "audio", "video", "source", "track", "param", "canvas", "svg", "map", "head", "link", "meta"}
+    | {
+        "applet",
+        "audio",
+        "video",
+        "source",
+        "track",
+        "param",
+        "canvas",
+        "svg",
+        "map",
+        "head",
+        "link",
+        "meta",
+        "title",
+    }
     | {
         "base",
         "nav",

@@ -124,6 +124,8 @@ LINKS = "".join(f"<li><a href=/{i}>Another story number {i} about ferries</a>" f
         "<footer>All rights are reserved</footer>",
         "<div class=shareButtons>Share this on your favourite network</div>",
         f"<div><ul>{LINKS}</ul></div>",
+        f"<ul>{LINKS.replace('<a', '<h4><a')}</ul>",
+        "<title>The island | News</title>",
         "<div style='display: none'>A text that nobody sees</div>",
         "<div hidden>A text that nobody sees</div>",
         "<div style='DISPLAY : None'>A text that nobody sees</div>",
