@@ -82,10 +82,10 @@ class Formulas:
             return _of_mathml(source) if "mml" in kind else dollars(source)
         classes = (attributes.get("class") or "").split()
         if tag == "img":
-            source = _SOURCE.search((attributes.get("src") or "")[:_MAX_ADDRESS])
+            address = _SOURCE.search((attributes.get("src") or "")[:_MAX_ADDRESS])
             words = (attributes.get("alt") or "").strip()
             is_math = not _PICTURES.isdisjoint(classes) or ("math" in classes and _TEX_SIGNS.search(words))
-            return _of_picture(words, source) if source or is_math else None
+            return _of_picture(words, address) if address or is_math else None
         if tag in ("math", "mjx-container") or not _WHOLES.isdisjoint(classes):
             return _formula(node, attributes)
         # A preview may stand in another paragraph than its script.
