@@ -3,15 +3,20 @@
 import io
 import re
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import brotli
+import zstandard
 
+from llama_core.corpus.formats.payload_type import is_binary
 from llama_core.corpus.formats.streams import GZIP, chunks
 from llama_core.corpus.formats.warc import parse_headers
 
+_CODINGS = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate", "br": "br", "zstd": "zstd"}
 _MAX_MEMBERS = 100  # members of a gzip stream that are read; servers send one
-_STATUS = re.compile(rb"HTTP/\d(?:\.\d)? (\d{3})")
+_STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)", re.IGNORECASE)
+_EMPTY_LINE = re.compile(rb"\n\r?\n")
 _CHARSET = re.compile(r"""charset\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
 _MEDIA_TYPE = re.compile(r"""[\s"',;]*([\w!#$&^.+*-]+)\s*/\s*([\w!#$&^.+*-]+)""")
 _CHUNK = re.compile(rb"\s*([0-9a-fA-F]{1,16})[^\n]*\n")
@@ -48,15 +53,14 @@ def media_type(stated: str) -> str:
 
 def parse_response(block: bytes) -> Response | None:
     """Split an HTTP response into its head and its payload. Return None if the block is no HTTP response."""
-    status = _STATUS.match(block)
-    if not status:
-        return None
-    end, gap = len(block), 0
-    for empty_line in (b"\r\n\r\n", b"\n\n"):
-        at = block.find(empty_line)
-        if 0 <= at < end:
-            end, gap = at, len(empty_line)
-    return Response(int(status[1]), parse_headers(block[:end]), block[end + gap :])
+    at = 0
+    while status := _STATUS.match(block, at):
+        empty_line = _EMPTY_LINE.search(block, at)
+        end, body = empty_line.span() if empty_line else (len(block), len(block))
+        if status[1][:1] != b"1" or not empty_line:
+            return Response(int(status[1]), parse_headers(block[at:end]), block[body:])
+        at = body  # "100 Continue" and its kin: the response follows
+    return None
 
 
 def decode_payload(response: Response, limit: int, is_cut: bool) -> bytes | str:
@@ -66,12 +70,13 @@ def decode_payload(response: Response, limit: int, is_cut: bool) -> bytes | str:
     that the head states is not checked: older crawls took encodings off and left the length as it was.
     """
     data: bytes | str = response.payload
-    if "chunked" in response.headers.get("transfer-encoding", "").lower():
-        data = _join_chunks(response.payload, is_cut)
-    for name in reversed(response.headers.get("content-encoding", "").lower().split(",")):
-        if isinstance(data, str):
-            return data
-        data = _decode(name.strip(), data, limit, is_cut)
+    for field in ("transfer-encoding", "content-encoding"):
+        for name in reversed(response.headers.get(field, "").lower().split(",")):
+            if isinstance(data, str):
+                return data
+            name = name.strip("\"' \t")
+            is_chunked = field == "transfer-encoding" and name == "chunked"
+            data = _join_chunks(data, is_cut) if is_chunked else _decode(name, data, limit, is_cut)
     return data
 
 
@@ -96,34 +101,52 @@ def _join_chunks(data: bytes, is_cut: bool) -> bytes | str:
 
 
 def _decode(name: str, data: bytes, limit: int, is_cut: bool) -> bytes | str:
-    """Take the content encoding `name` off, if it is there."""
+    """Take the content encoding `name` off, or the one that is there in its stead, if any is."""
     if not data or name in ("", "identity", "none", "utf-8"):
         return data
     if name != "br" and _is_markup(data):
         return data
-    try:
-        if name in ("gzip", "x-gzip", "deflate"):
-            out, is_whole = _inflate(name, data, limit)
-        elif name == "br":
-            decompressor = brotli.Decompressor()
-            out = decompressor.process(data, output_buffer_limit=limit + 1)
-            is_whole = decompressor.is_finished()
-        elif name == "zstd":
-            out, is_whole = _unzstd(data, limit)
-        else:
-            return "unknown_encoding"
-    except (zlib.error, brotli.error):
-        return data if _is_markup(data) else "damaged_payload"
-    if len(out) > limit:
-        return "too_long"
-    return out if is_whole or is_cut else "damaged_payload"
+    if name not in _CODINGS:
+        return "unknown_encoding"
+    for coding in dict.fromkeys((_CODINGS[name], *_seen(data))):
+        try:
+            out, is_whole = _taken_off(coding, data, limit)
+        except (zlib.error, brotli.error):
+            continue
+        if len(out) > limit:
+            return "too_long"
+        if is_whole or (is_cut and is_binary(data)):
+            return out
+    return "damaged_payload" if is_binary(data) else data
+
+
+def _seen(data: bytes) -> Iterator[str]:
+    """Yield the encoding by whose mark the data begins."""
+    if data.startswith(GZIP):
+        yield "gzip"
+    elif data.startswith(zstandard.FRAME_HEADER):
+        yield "zstd"
+    elif _is_zlib(data):
+        yield "deflate"
+
+
+def _taken_off(coding: str, data: bytes, limit: int) -> tuple[bytes, bool]:
+    """Return the decompressed data, until it is over `limit`, and whether the stream came to its end."""
+    if coding == "br":
+        decompressor = brotli.Decompressor()
+        return decompressor.process(data, output_buffer_limit=limit + 1), decompressor.is_finished()
+    return _unzstd(data, limit) if coding == "zstd" else _inflate(coding, data, limit)
+
+
+def _is_zlib(data: bytes) -> bool:
+    return data[0] & 15 == 8 and int.from_bytes(data[:2], "big") % 31 == 0
 
 
 def _inflate(name: str, data: bytes, limit: int) -> tuple[bytes, bool]:
-    """Return the decompressed data, until it is over `limit`, and whether the stream came to its end."""
+    """Do it for gzip and deflate."""
     bits = 31
     if name == "deflate":  # with the header of zlib, or without: servers do both
-        bits = 15 if data[0] & 15 == 8 and int.from_bytes(data[:2], "big") % 31 == 0 else -15
+        bits = 15 if _is_zlib(data) else -15
     parts: list[bytes] = []
     size = 0
     for _ in range(_MAX_MEMBERS):
@@ -137,7 +160,7 @@ def _inflate(name: str, data: bytes, limit: int) -> tuple[bytes, bool]:
 
 
 def _unzstd(data: bytes, limit: int) -> tuple[bytes, bool]:
-    """Do for zstd what `_inflate` does for gzip and deflate."""
+    """Do it for zstd."""
     parts: list[bytes] = []
     size = 0
     for piece in chunks(io.BytesIO(data), ".zst"):

@@ -4,6 +4,7 @@ import codecs
 import re
 
 _LOOKED_AT = 4096
+_LOOKED_AT_FOR_HTML = 1 << 16  # a page may begin with a long comment
 # The bytes that files of other formats begin with, after white space where their readers allow it.
 _MAGIC = (
     b"%PDF-", b"%!PS", b"{\\rtf", b"\xff\xd8\xff", b"\x89PNG", b"GIF87a", b"GIF89a", b"RIFF", b"8BPS",
@@ -18,39 +19,78 @@ _MAGIC = (
 )  # fmt: skip
 _BOXES = re.compile(rb".{4}(?:ftyp|moov|mdat|free|wide|skip)", re.DOTALL)  # MP4 and its kin
 _AUDIO = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\x10-\xee]")
+_PDF = re.compile(rb"[^<]{0,1024}?%PDF-\d")  # its readers look for the mark in the first kilobyte
 _SPACES = b" \t\r\n\f"
 _BINARY = bytes(b for b in range(32) if b not in b"\t\n\f\r\x1b")  # as in the MIME Sniffing standard
 _MOST_BINARY = 0.02  # share of such bytes up to which data is text with some damage
 _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
+# What may stand before the first element of a page or of a file of XML.
+_PROLOG = (
+    rb"(?:\xef\xbb\xbf)?(?:\s++|<\?[^>]*+>|<!--(?:[^-]++|-(?!->))*+-->"
+    rb"|<!doctype(?!\s+html\b)[^>\[]*+(?:\[[^\]]*+\]\s*+)?+>)*+"
+)
 # The tags by which browsers know HTML that no media type is stated for, and those of parts of pages.
 _HTML = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*+(?:<\?xml\b[^>]*+>\s*+)?(?:<!--(?:[^-]++|-(?!->))*+-->\s*+)*+"
-    rb"(?:<!doctype\s+html|<(?:html|head|script|iframe|h[1-6]|div|font|table|a|style|title|b|body|br|p|meta"
-    rb"|link|span|center|ul|ol|section|article|main|header|nav|form|img|noscript|base|frameset)[\s/>])",
+    _PROLOG
+    + rb"(?:<!doctype\s+html|<(?:html|head|script|iframe|h[1-6]|div|font|table|a|style|title|b|body|br"
+    rb"|p|meta|link|span|center|ul|ol|section|article|main|header|nav|form|img|noscript|base|frameset)[\s/>])",
     re.IGNORECASE,
 )
+_FEED = re.compile(
+    _PROLOG + rb"<(?:\w++:)?(?:rss|feed|rdf|urlset|sitemapindex|svg|opml|schema|stylesheet)[\s>]",
+    re.IGNORECASE,
+)
+_XML = re.compile(rb"(?:\xef\xbb\xbf)?\s*+<\?xml\b")
+_STRING = rb'"(?:[^"\\]|\\.)*+"\s*+'
+_JSON = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*+(?:\[\s*+)?+(?:\{\s*+(?:" + _STRING + rb":|\})|" + _STRING + rb",)", re.DOTALL
+)
+# A text without tags of which so large a share is marks of programs is a script or a style sheet.
+_TAG = re.compile(rb"<[a-zA-Z/!?]")
+_CODE_MARKS = b"{};"
+_MUCH_CODE = 0.015
+_FEW_MARKS = 3
 
 
 def is_binary(data: bytes) -> bool:
     """Tell whether data is no text: an image, an archive, a PDF and so on."""
     start = data[:_LOOKED_AT]
-    trimmed = start.lstrip(_SPACES)
+    trimmed = start.removeprefix(codecs.BOM_UTF8).lstrip(_SPACES)
     if start.startswith(_MAGIC) or trimmed.startswith(_MAGIC) or _BOXES.match(start) or _AUDIO.match(start):
         return True
     if start.startswith(_WIDE) or is_wide(start):
         return False
-    return len(start) - len(start.translate(None, _BINARY)) > _MOST_BINARY * len(start)
+    if _PDF.match(start):
+        return True
+    text = data.rstrip(b"\0")  # what some servers fill a page up with
+    for part in (text[:_LOOKED_AT], text) if text else (data,):
+        if len(part) - len(part.translate(None, _BINARY)) > _MOST_BINARY * len(part):
+            return True
+    return False
+
+
+def is_other_text(data: bytes) -> bool:
+    """Tell whether data is a text that is no HTML: JSON, a feed or other XML, a script or a style sheet."""
+    start = _narrow(data[:_LOOKED_AT])
+    if _JSON.match(start) or _FEED.match(start) or (_XML.match(start) and not is_html(data)):
+        return True
+    if _TAG.search(start):
+        return False
+    marks = len(start) - len(start.translate(None, _CODE_MARKS))
+    return marks > max(_FEW_MARKS, _MUCH_CODE * len(start))
 
 
 def is_html(data: bytes) -> bool:
     """Tell whether data begins as a page of HTML does."""
-    start = data[:_LOOKED_AT]
-    if start.startswith(_WIDE) or is_wide(start):
-        start = start.translate(None, b"\0\xfe\xff")
-    return bool(_HTML.match(start))
+    return bool(_HTML.match(_narrow(data[:_LOOKED_AT_FOR_HTML])))
+
+
+def _narrow(start: bytes) -> bytes:
+    """Return the beginning of a text with the ASCII characters of UTF-16 and UTF-32 as single bytes."""
+    return start.translate(None, b"\0\xfe\xff") if start.startswith(_WIDE) or is_wide(start) else start
 
 
 def is_wide(start: bytes) -> bool:
-    """Tell whether data without a byte order mark begins with markup in UTF-16."""
-    trimmed = start[:200].lstrip(b" \t\r\n\0")
-    return trimmed.startswith(b"<\0") or start[:200].lstrip(b" \t\r\n").startswith(b"\0<")
+    """Tell whether data without a byte order mark begins with markup in UTF-16 or UTF-32."""
+    blank, mark, rest = start[:200].partition(b"<")
+    return bool(mark) and not blank.strip(b" \t\r\n\0") and (rest.startswith(b"\0") or blank.endswith(b"\0"))

@@ -149,7 +149,7 @@ def parse_headers(head: bytes) -> dict[str, str]:
     name = ""
     for line in head.decode("utf-8", "replace").split("\n")[1:]:
         if line[:1] in (" ", "\t") and name:
-            fields[name] += " " + line.strip()  # a folded line
+            fields[name] = f"{fields[name]} {line.strip()}".strip()  # a folded line
             continue
         name, colon, value = line.partition(":")
         name = name.strip().lower()

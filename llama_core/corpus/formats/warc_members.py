@@ -11,6 +11,7 @@ from llama_core.corpus.formats.streams import CHUNK_BYTES
 
 MARK = b"WARC/"  # a record begins with it
 GZIP = b"\x1f\x8b\x08"
+_SMALLEST = 64  # no record is smaller when it is compressed
 
 _DAMAGED: Any = zlib.error
 _FEED = 1 << 14  # compressed bytes that are inflated at a time: no more than some 16 MiB come out
@@ -45,7 +46,7 @@ def plain(file: BinaryIO, block: bytes) -> Iterator[Piece]:
 def inflate(file: BinaryIO, block: bytes, padding: list[int]) -> Iterator[Piece]:
     """Yield the bytes of gzip members; after a damaged one, those of the next that begins with a record.
 
-    `padding` gets the lengths of the runs of zero bytes and white space between members.
+    `padding` gets the lengths of what stands between members and is none, such as zero bytes.
     """
     base = at = 0  # offset of the block in the file, and of the next byte in the block
     again = 0  # bytes that were looked through a second time
@@ -71,6 +72,10 @@ def inflate(file: BinaryIO, block: bytes, padding: list[int]) -> Iterator[Piece]
             block, base, at = file.read(CHUNK_BYTES), base + at, 0
             if not block:
                 return
+            continue
+        if foreign := _foreign(block, at):
+            padding.append(foreign)
+            at += foreign
             continue
 
         begin, where = at, base + at
@@ -115,6 +120,17 @@ def inflate(file: BinaryIO, block: bytes, padding: list[int]) -> Iterator[Piece]
 def _member() -> Any:
     """Return a decompressor for a gzip member. It can be copied."""
     return zlib.decompressobj(wbits=31)
+
+
+def _foreign(block: bytes, at: int) -> int:
+    """Return how many bytes from here on are no gzip member, nor a damaged one: they are text, or few."""
+    if GZIP.startswith(block[at : at + len(GZIP)]):
+        return 0
+    found = find_member(block, at)
+    junk = block[at : found if found >= 0 else len(block)]
+    if len(junk) >= _SMALLEST and not junk.isascii():
+        return 0
+    return len(junk) if found >= 0 else len(junk.rstrip(GZIP[:1]))
 
 
 def find_member(block: bytes, at: int) -> int:

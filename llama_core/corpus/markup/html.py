@@ -17,7 +17,8 @@ _PARAGRAPHS = frozenset({
     "nav", "address", "form", "fieldset", "center", "hgroup",
 })  # fmt: skip
 _LINES = frozenset(("br", "dt", "dd", "tr"))
-_HIDDEN = frozenset(("script", "style", "template", "noscript", "iframe", "object"))
+_HIDDEN = frozenset(("script", "style", "template", "noscript", "iframe", "object", "rp"))
+_AROUND = {"q": "“”", "rt": "()"}  # what is seen around an element, or helps to read it beside its base
 _START = re.compile(r"\bstart\s*=\s*[\"']?\s*(\d{1,6})\b", re.IGNORECASE)
 _SMALL = re.compile(r"[+−–-]?(?:\d{1,9}|[ijkmnptxyN])")
 _SUM = re.compile(r"[\dijkmnptxyN]{1,9}[+−–*/-][\dijkmnptxyN]{1,9}")  # as in 2<sup>n-1</sup>
@@ -26,8 +27,9 @@ _INVISIBLE = _RESERVED | dict.fromkeys(map(ord, "\u00ad\u200b\u200e\u200f\u2060\
 _MAX_INDENT = 20  # deeper lists are indented no further
 
 # Characters that mark places while the text is built; `_RESERVED` takes them out of the input.
-_PARAGRAPH, _INDENT, _KEPT, _KEPT_END, _MARK = "\x01", "\x02", "\x03", "\x04", "\x05"
-_EMPTY_ITEM = re.compile(rf"{_INDENT}*{_MARK}(?:-|\d+\.)")
+_PARAGRAPH, _INDENT, _KEPT, _KEPT_END, _MARK, _BAR = "\x01", "\x02", "\x03", "\x04", "\x05", "\x06"
+_EMPTY_ITEM = re.compile(rf"{_INDENT}*{_MARK}(?:-|\d+\.)|[{_BAR} ]+")  # or a row of empty cells
+_MANY_SPACES = re.compile(" {2,}")
 _LONG_REFERENCE = re.compile(r"&#(?:\d{9,}|[xX][0-9a-fA-F]{9,});?")
 
 
@@ -70,7 +72,7 @@ class TextBuilder:
         self._fresh = False  # whether the current list item has no words yet
         self._hidden = ""  # the open element whose content is left out
         self._raised: list[int] = []  # the lengths of `_out` at each open <sup>
-        self._in_row = False  # whether the current table row has a cell already
+        self._row = -1  # the length of `_out` at the first cell of the current table row, -1 without one
 
     def add(self, text: str) -> None:
         if not text or self._hidden:
@@ -93,40 +95,52 @@ class TextBuilder:
             self._verbatim(name, opens)
         elif self._depth:
             if name == "br":
+                self._held.extend("\n" * opens)
+            elif (
+                (name in _PARAGRAPHS or name in _LINES or name == "li")
+                and self._held
+                and self._held[-1][-1:] != "\n"
+            ):
                 self._held.append("\n")
         elif name == "li":
             self._item(opens)
         elif name == "sup":
             self._power(opens)
+        elif name in _AROUND:
+            self._out.append(_AROUND[name][not opens])
         elif name in ("td", "th"):
             self._cell(opens)
+        elif name == "br" and self._row >= 0:
+            self._out.append(" ")
         elif name in _LINES:
             if not self._fresh:
                 self._out.append("\n")
-            self._in_row = False
+            if name == "tr":
+                self._row = -1
         elif name in _PARAGRAPHS:
             self._paragraph(name, opens, attributes)
 
     def text(self) -> str:
         self._close_code()
         paragraphs = []
-        for paragraph in "".join(self._out).split(_PARAGRAPH):
+        for paragraph in _MANY_SPACES.sub(" ", "".join(self._out)).split(_PARAGRAPH):
             lines = [line.strip() for line in paragraph.split("\n")]
             lines = [line for line in lines if line and not _EMPTY_ITEM.fullmatch(line)]
             if lines:
                 paragraphs.append("\n".join(lines))
-        text = "\n\n".join(paragraphs).replace(_INDENT, "  ").replace(_MARK, "")
+        text = "\n\n".join(paragraphs).replace(_INDENT, "  ").replace(_MARK, "").replace(_BAR, "|")
         return re.sub(rf"{_KEPT}(\d+){_KEPT_END}", lambda found: self._code[int(found[1])], text)
 
     def _cell(self, opens: bool) -> None:
         """Put a bar between two cells, whatever white space stands between their tags."""
         if not opens:
             return
-        if self._in_row:
-            while self._out and self._out[-1].isspace():
-                self._out.pop()
-            self._out.append(" | ")
-        self._in_row = True
+        if self._row < 0:
+            self._row = len(self._out)
+            return
+        while len(self._out) > self._row and self._out[-1].isspace():
+            self._out.pop()
+        self._out.append(f" {_BAR} ")
 
     def _paragraph(self, name: str, opens: bool, attributes: str) -> None:
         if name in ("ul", "ol"):
@@ -138,6 +152,11 @@ class TextBuilder:
                 self._lists.pop()
             in_list = len(self._lists) > (1 if opens else 0)
             self._out.append("\n" if in_list else _PARAGRAPH)
+        elif name == "table":
+            self._row = -1
+            self._out.append(_PARAGRAPH)
+        elif self._row >= 0:
+            self._out.append(" ")
         elif not self._fresh:  # the words of `<li><p>` stay on the line of the item's mark
             self._out.append(_PARAGRAPH)
 

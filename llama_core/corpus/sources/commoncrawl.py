@@ -4,6 +4,7 @@ WET text is taken as CCNet takes it (Wenzek et al. 2019): each line stripped, th
 """
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ from llama_core.corpus.document import (
     document_id,
 )
 from llama_core.corpus.formats.http_response import decode_payload, media_type, parse_response
-from llama_core.corpus.formats.payload_type import is_binary, is_html
+from llama_core.corpus.formats.payload_type import is_binary, is_html, is_other_text
 from llama_core.corpus.formats.warc import Gap, Record, records
 from llama_core.corpus.markup.newlines import with_newlines
 from llama_core.corpus.markup.webpage.extract import extract
@@ -29,7 +30,7 @@ ENDINGS = (".warc.wet.gz", ".warc.wet", ".wet.gz", ".wet", ".warc.gz", ".warc")
 
 _TEXTS = frozenset({"conversion", "response"})
 _OTHERS = frozenset({"warcinfo", "request", "metadata", "resource", "revisit", "continuation"})
-_HTML = frozenset({"text/html", "application/xhtml+xml", "text/xhtml", "application/vnd.wap.xhtml+xml"})
+_HTML = re.compile(r"[^/]+/.*html.*")  # text/html, application/xhtml+xml and what people write for them
 # What servers state that do not know what they send: the payload says whether it is HTML.
 _NOTHING = frozenset(
     {
@@ -41,6 +42,13 @@ _NOTHING = frozenset(
         "*/*",
         "text/*",
         "none/none",
+        "application/octet-stream",
+        "binary/octet-stream",
+        "application/force-download",
+        "application/x-httpd-php",
+        "httpd/unix-directory",
+        "application/xml",
+        "text/xml",
     }
 )
 
@@ -121,14 +129,17 @@ def _html(body: bytes, headers: dict[str, str], limit: int) -> _Page | NonConten
         return "bad_http"
     if response.status != 200:
         return NonContent("redirect" if 300 <= response.status < 400 else "http_error")
-    stated = media_type(headers.get("warc-identified-payload-type", "")) or response.media_type
-    is_stated = stated in _HTML
-    if not is_stated and stated not in _NOTHING:
+    identified = media_type(headers.get("warc-identified-payload-type", ""))
+    stated = identified or response.media_type
+    is_stated = bool(_HTML.fullmatch(stated))
+    # A crawler that saw no more than text has seen nothing.
+    is_vague = stated in _NOTHING or (identified == "text/plain" and _HTML.fullmatch(response.media_type))
+    if not is_stated and not is_vague:
         return NonContent("not_html")
     payload = decode_payload(response, limit, "warc-truncated" in headers)
     if isinstance(payload, str):
         return payload if is_stated else NonContent("not_html")
-    if is_binary(payload) or not (is_stated or is_html(payload)):
+    if is_binary(payload) or is_other_text(payload) or not (is_stated or is_html(payload)):
         return NonContent("not_html")
     found = extract(payload, response.charset)
     if isinstance(found, str):

@@ -83,6 +83,37 @@ def test_the_head_is_read_whatever_its_line_ends() -> None:
     assert parse_response(b"<html>") is None
 
 
+@pytest.mark.parametrize("stated", ["gzip", "deflate", "br", "zstd"])
+def test_an_encoding_that_is_another_than_stated_or_is_none_is_known_by_its_bytes(stated: str) -> None:
+    for name in ("gzip", "deflate", "zstd"):
+        assert decode(ENCODERS[name](PAGE), f'Content-Encoding: "{stated}"') == PAGE, name
+    assert decode(b"Words, and " + PAGE, f"Content-Encoding: {stated}") == b"Words, and " + PAGE
+    assert decode(bytes(range(256)) * 9, f"Content-Encoding: {stated}") == "damaged_payload"
+
+
+def test_an_encoding_of_transfer_may_be_a_compression() -> None:
+    assert decode(chunked(gzip.compress(PAGE), 99), "Transfer-Encoding: gzip, chunked") == PAGE
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1  200 OK\r\nA: b\r\n\r\n", b"http/2 200\r\nA: b\r\n\r\n", b"HTTP/1.1 200 OK\r\nA: b\n\r\n",
+        b"HTTP/1.1 200 OK\nA: b\r\n\n", b"HTTP/1.1 200 OK\r\nA:\r\n b\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\n",
+    ],
+)  # fmt: skip
+def test_heads_that_are_written_in_other_ways_are_read(head: bytes) -> None:
+    response = parse_response(head + b"x")
+    assert response is not None
+    assert (response.status, response.headers["a"], response.payload) == (200, "b", b"x")
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 2000 OK\r\n\r\n", b"HTTP/1.1 OK\r\n\r\n", b"SSH-2.0\r\n\r\n"])
+def test_what_has_no_status_is_no_response(head: bytes) -> None:
+    assert parse_response(head) is None
+
+
 @pytest.mark.timeout(30)
 def test_a_payload_of_very_many_members_ends() -> None:
     assert decode(gzip.compress(b"") * 200_000, "Content-Encoding: gzip") == "damaged_payload"

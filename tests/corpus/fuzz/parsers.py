@@ -133,6 +133,12 @@ FORMULAS = f"""<meta charset=windows-1251><body><nav>a</nav><article><h1>b</h1>{
 <mfrac><mi>a</mi><mi>b</mi></mfrac></math></mjx-assistive-mml></mjx-container><img class=tex alt="w">
 <table><tr><td>c<td>d</table><ol start=3><li>e</ol><pre>f
  g</pre><figure><figcaption>h</figcaption></figure></article><div class=sidebar><a href=i>j</a></div>"""
+_ODD = f"""<?xml version="1.0"?><body><?php x ?><?xml:namespace prefix = o /><![CDATA[a]]>{warcs.ARTICLE}
+<a name=b>c<table><tr><td><td><p>d<br>e<tr><td>f<pre>g<div>h</div></pre></table><ruby>i<rp>(<rt>j</ruby>
+<q>k</q><div class=paywall>{warcs.ARTICLE * 3}</div>
+<blockquote>l<footer>m</footer></blockquote><img alt="\u263a">
+<p style="left:-9999px">n<p>math \\(o\\) <img class=math alt="p^2">
+<img src="/latex.php?latex=q%5E2">\u6f22\n\u5b57"""
 _JSONL = b'{"text":"A line of text.\\nAnother \\u00e9.","timestamp":"2019-04-25T12:57:54Z","url":"https://a.b/c"}\n'
 _BOOK = f"""\ufeffThe Project Gutenberg EBook of A Title, by A. Writer
 
@@ -333,7 +339,14 @@ PARSERS: dict[str, Parser] = {
         kind="commoncrawl",
         min_chars=1,
     ),
-    "page": _page([_HTML.encode() + b"\0", FORMULAS.encode() + b"\1", FORMULAS.encode("utf-16") + b"\0"]),
+    "page": _page(
+        [
+            _HTML.encode() + b"\0",
+            FORMULAS.encode() + b"\1",
+            FORMULAS.encode("utf-16") + b"\0",
+            _ODD.encode() + b"\0",
+        ]
+    ),
     "warc": _source(".warc", [b"".join(_WARC), *_WARC[2:]], kind="commoncrawl", min_chars=1),
     "jsonl": _source(".jsonl", [_JSONL * 2], kind="files", min_chars=1),
     "jsonl.gz": _source(".jsonl.gz", [gzip.compress(_JSONL * 2, mtime=0)], kind="files", min_chars=1),

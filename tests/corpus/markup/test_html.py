@@ -37,7 +37,7 @@ from llama_core.corpus.markup.html import to_text, unescape
         # tables, formulas, superscripts
         ("<table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>2</td></tr></table>", "a | b\n1 | 2"),
         ("<table>\n<thead>\n<tr>\n<th>a</th>\n<th>b</th>\n</tr>\n</thead>\n<tbody>\n<tr>\n<td>1</td>\n<td></td>\n"
-         "<td>3</td>\n</tr>\n</tbody>\n</table>", "a | b\n1 |  | 3"),
+         "<td>3</td>\n</tr>\n</tbody>\n</table>", "a | b\n1 | | 3"),
         ("<p>$x &lt; y$ and $$\\frac{a}{b}\n&gt; 1$$</p>", "$x < y$ and $$\\frac{a}{b}\n> 1$$"),
         ("10<sup>6</sup> m<sup>-1</sup> 1<sup>st</sup> H<sub>2</sub>O", "10^6 m^-1 1st H2O"),
         ("2<sup>n</sup> 2<sup><i>n</i>-1</sup> x<sup>TM</sup>", "2^n 2^(n-1) xTM"),

@@ -54,7 +54,11 @@ def extract(data: bytes, charset: str) -> tuple[str, str] | str:
     if body is None:
         return "", ""
     try:
-        tree = tree_of(body, find_formulas(page, html))
+        formulas = find_formulas(page, html)
+        tree = tree_of(body, formulas)
+        if not tree.prose(0):  # a script may show what is hidden
+            whole = tree_of(body, formulas, with_hidden=True)
+            tree = whole if whole.prose(0) else tree
     except TooDeepError:
         return "too_deep"
     choose(tree)

@@ -7,22 +7,39 @@ in a line.
 
 import re
 from collections.abc import Iterator
+from urllib.parse import unquote, unquote_plus
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 # Without one of these in its source a page has no formula that is known here.
-_MARKS = ("math", "MathJax", "atex", "metex")
+_MARKS = ("math", "MathJax", "atex", "metex", "/equation?tex=")
 _SCRIPTS = 'script[type^="math/"]'
 _RENDERED = re.compile(r"(?:^|\s)(?:MathJax|MJX|mjx-)")
 # Classes of elements that hold one formula in all of its forms.
 _WHOLES = frozenset(
     {"katex", "mwe-math-element", "MathJax", "MathJax_Display", "MathJax_SVG", "MathJax_SVG_Display"}
-    | {"MathJax_CHTML", "MathJax_MathML", "MJXc-display", "mjx-chtml"}
+    | {"MathJax_CHTML", "MathJax_MathML", "MJXc-display", "mjx-chtml", "ztext-math"}
 )
 _PICTURES = frozenset(
-    {"tex", "latex", "katex", "mwe-math-fallback-image-inline", "mwe-math-fallback-image-display"}
+    {"tex", "latex", "latexcenter", "katex", "quicklatex-auto-format", "ql-img-inline-formula"}
+    | {"ql-img-displayed-formula", "mwe-math-fallback-image-inline", "mwe-math-fallback-image-display"}
 )
-_SOURCE = re.compile(r"latex\.php\?|codecogs\.com/|mathtex\.cgi|mimetex\.cgi")
+# Addresses of pictures that hold their TeX, with plus signs for spaces in the first form.
+_SOURCE = re.compile(
+    r"(?:latex\.php\?(?:.*&)?latex|/equation\?tex|/render/math\?math|/chart\?cht=tx&chl)=(?P<field>[^&#]*)"
+    r"|(?:codecogs\.com/[^?]*|(?:mathtex|mimetex)\.cgi)\?(?P<rest>.*)",
+    re.DOTALL,
+)
+_MAX_ADDRESS = 5000
+_TEX_SIGNS = re.compile(r"[\\^_={}+<>]|^.$")
+_NO_TEX = frozenset({"", "equation", "formula", "math", "latex", "image", "img"})  # as words for a picture
+_LOOKS = re.compile(
+    r"(?:\\(?:inline|dpi\{\d*\}|[bf][gn]_\w+|tiny|small|large|Large|LARGE|huge|Huge)(?![a-zA-Z])\s*)+"
+)
+_RAW = re.compile(
+    r"\\\(.{1,1000}?\\\)|\\\[.{1,1000}?\\\]", re.DOTALL
+)  # TeX in text, as MathJax and KaTeX find it
+_CODE = frozenset({"code", "pre", "kbd", "samp", "tt"})
 _TEX = re.compile(r"(?:application/|text/)?(?:x-)?(?:la)?tex", re.IGNORECASE)
 _ATTRIBUTES = ("data-latex", "data-tex", "alttext")
 _DISPLAYSTYLE = re.compile(r"\{\s*\\(?:display|text)style\b\s*(.*)\}", re.DOTALL)
@@ -65,9 +82,10 @@ class Formulas:
             return _of_mathml(source) if "mml" in kind else dollars(source)
         classes = (attributes.get("class") or "").split()
         if tag == "img":
-            if _PICTURES.isdisjoint(classes) and not _SOURCE.search(attributes.get("src") or ""):
-                return None
-            return dollars(attributes.get("alt") or "")
+            address = _SOURCE.search((attributes.get("src") or "")[:_MAX_ADDRESS])
+            words = (attributes.get("alt") or "").strip()
+            is_math = not _PICTURES.isdisjoint(classes) or ("math" in classes and _TEX_SIGNS.search(words))
+            return _of_picture(words, address) if address or is_math else None
         if tag in ("math", "mjx-container") or not _WHOLES.isdisjoint(classes):
             return _formula(node, attributes)
         # A preview may stand in another paragraph than its script.
@@ -77,6 +95,21 @@ class Formulas:
 def find_formulas(page: LexborHTMLParser, html: str) -> Formulas | None:
     """Return the formulas of a page, whose source is `html`, or None where it can have none."""
     return Formulas(page) if any(mark in html for mark in _MARKS) else None
+
+
+def in_text(node: LexborNode, words: str) -> str:
+    """Return the words of a text node, with TeX that stands in them as a script would find it in dollars."""
+    if ("\\(" not in words and "\\[" not in words) or (node.parent is not None and node.parent.tag in _CODE):
+        return words
+    return _RAW.sub(lambda found: dollars(found[0]), words)
+
+
+def _of_picture(words: str, source: re.Match[str] | None) -> str:
+    """Return what a picture of a formula says: the words for it, or else what its address holds."""
+    if source and words.lower() in _NO_TEX:
+        words = unquote_plus(source["field"]) if source["field"] else unquote(source["rest"] or "")
+        words = words.replace("&space;", " ").replace("&plus;", "+")
+    return dollars(_LOOKS.sub("", words, count=1) if source else words)
 
 
 def dollars(tex: str) -> str:
@@ -126,6 +159,9 @@ def _formula(node: LexborNode, attributes: dict[str, str | None]) -> str:
     if (image := node.css_first("img")) is not None and (image.attributes.get("alt") or "").strip():
         return dollars(image.attributes["alt"] or "")
     math = node if node.tag == "math" else node.css_first("math")
+    if math is None and (plain := node.css_first(".katex-mathml")) is not None:
+        # What a site has left of MathML is what is shown, and then the TeX.
+        return dollars((plain.text(deep=True) or "").strip().rpartition("\n")[2])
     return _in_line(math) if math is not None else " ".join((node.text(deep=True) or "").split())
 
 

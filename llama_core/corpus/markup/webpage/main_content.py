@@ -19,36 +19,51 @@ _MOST_LINKED = 0.8  # the same for paragraphs and tables, which often hold links
 _MENU_CHARS = 2000  # an element of more characters is more than a menu
 _DECLARED = 0.3  # share of the prose that an element must hold to be the content that it says it is
 _RIVAL = 0.5  # of its prose: an element of the same kind with more is content too
-_MAIN = 0.7  # an element with this share of its parent's prose is where the content is
-_MUCH = 250  # characters of prose that make an element beside that one content too,
+_MAIN = 0.8  # an element with this share of its parent's prose is where the content is
+_MUCH = 300  # characters of prose that make an element beside that one content too,
 _SOME_LINKED = 0.35  # unless more than this share of its characters is linked
 _UNLINKED = 0.05  # share of linked characters up to which an element has hardly any links
 
 _NAMES = """
     nav|navbar|navigation|menus?|submenu|breadcrumbs?|crumbs?|pagination|pager|paginator|skip|toc
-    |footer|footnav|copyright|cookies?|consent|gdpr|legal|disclaimer
+    |foot|footer|footnav|copyright|cookies?|consent|gdpr|legal|disclaimer
     |sidebars?|rail|widgets?|masthead|topbar|toolbar|site-?header|page-?header|global-?header
     |shar(?:e|es|ing|edaddy|ebar)|socials?|socialmedia|addthis|addtoany|follow|followus|subscribe|subscription
     |newsletters?|signup|sign-?in|log-?in|register|paywall
-    |related|recommended|recommendations|recirc|recirculation|trending|popular|most-?(?:read|popular|viewed)
+    |related-?(?:posts|articles|stories|links|content)?
+    |recommended|recommendations|recirc|recirculation|trending|popular|most-?(?:read|popular|viewed)
     |more-?(?:stories|news|articles|from|on|posts|links)|read-?(?:more|next|also)|see-?also
     |also-?(?:read|like)
     |up-?next|next-?post|prev-?post|post-?nav|promos?|promoted|teasers?|outbrain|taboola|sponsored|sponsor
     |editors?-?picks|ads?|adverts?|advertisement|advertising|adsense|adslot|adbox|banners?|dfp|gpt
     |comments?|commentlist|disqus|respond|replies|reactions|livefyre
     |byline|dateline|timestamp|pubdate|post-?meta|entry-?meta|article-?meta|metadata|meta
-    |author-?(?:bio|box|info)|about-?(?:the-?)?author|bio|tags|tag-?list|tagcloud|keywords|categories
-    |modal|popup|lightbox|overlay|tooltip|drop-?down|hidden|visually-?hidden|screen-?reader(?:-text)?|sr-?only
+    |author-?(?:bio|box|info|content|profile|desc(?:ription)?|details|card|section)
+    |(?:post|entry|article)-author|about-?(?:the-?)?author|bio|tags|tag-?list|tagcloud|keywords|categories
+    |modal|popup|lightbox|overlay|tooltip|drop-?down|hidden(?!-(?:xs|sm|md|lg|xl))|visually-?hidden
+    |screen-?reader(?:-text)?|sr-?only
     |invisible|print|printonly|noprint|gallery|carousel|slideshow|slider|thumbnails?|credits?|photo-?credit
     |search|searchbox|feedback|ratings?|votes?|poll|donate|donation|tools|jump-?links?
     |headerlink|header-anchor|permalink|hash-?link|anchor-?link
+    |linenos?|lineno(?:div)?|linenumbers?|line-number|blob-num|crayon-nums|hljs-ln-numbers|rouge-gutter
+    |mw-editsection|mw-cite-backlink|viewcode-link
+    |(?:news-?)?ticker|breaking-(?:block|bar)|text-?size|text-?resizer
+    |font-?(?:size|resizer)|likes-other-gravatars?
 """
 _DENIED = re.compile(rf"(?:^|[\s_-])(?:{''.join(_NAMES.split())})(?:$|[\s_-])")
 _ALLOWED = re.compile(
     r"(?:^|[\s_-])(?:article|story|post|entry|blog|page|main|content|text)-?"
     r"(?:body|content|text|main|wrap(?:per)?|container|inner|area|page)(?:$|[\s_-])"
-    r"|(?:^|\s)(?:content|main|article|story|hentry|page)(?:$|\s)"
+    r"|(?:^|\s)(?:content|main|article|story|hentry|page|wp-block-gallery)(?:$|\s)"
 )
+# Names of parts that are no content however much prose they have.
+_OTHERS = re.compile(
+    r"comment|disqus|respon[ds]|repl(?:y|ies)|reaction|related|recommend|recirc|trending|popular|more-|also"
+    r"|nav|menu|foot|side-?bar|cookie|consent|gdpr|hidden|invisible|modal|popup|newsletter|teaser|gallery|promo"
+)
+_DISCUSSION = re.compile(r"comments?|replies|respond|reactions|ratings?|votes?", re.IGNORECASE)
+# What links of headings to themselves show, and links of notes back to where they are cited.
+_ANCHORS = frozenset({"#", "¶", "§", "🔗", "↑", "^", "↩", "↩\ufe0e"})
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _ALWAYS = frozenset({"body", "html", "main", "h1", "article"})
 _SURROUNDING = frozenset({"footer", "aside", "header"})
@@ -80,6 +95,7 @@ _NONE: dict[str, str | None] = {}
 _ROOTS = ("body", "article", "main")
 _STRUCTURED = frozenset({"ul", "ol", "dl", "table", "pre", "figure", "blockquote"})
 _HEADINGS = frozenset({"h1", "h2"})
+_ALL_HEADINGS = _HEADINGS | {"h3", "h4", "h5", "h6"}
 
 
 def choose(tree: PageTree) -> None:
@@ -97,24 +113,62 @@ def _is_denied(names: str) -> bool:
 
 
 def _drop_named(tree: PageTree) -> None:
-    limit = tree.prose(0) * _LARGE if tree.prose(0) > 400 else 0
-    all_chars = tree.chars(0) * _LARGE
     has_title = _has(tree, _HEADINGS)
-    at = 1
-    while at < len(tree.tag):
-        tag = tree.tag[at]
-        if not tag or tag in _ALWAYS:
-            at += 1
-            continue
-        own = tree.attributes.get(at, _NONE)
-        is_out = tag in _SURROUNDING and not (tag == "header" and has_title[at])
-        if not is_out and ("class" in own or "id" in own):
-            is_out = _is_denied(f"{own.get('class') or ''} {own.get('id') or ''}"[:1000])
-        if is_out and (tree.prose(at) <= limit if limit else tree.chars(at) <= all_chars):
-            tree.drop(at)
-            at = tree.end[at]
-        else:
-            at += 1
+    most = tree.prose(0) * _LARGE if tree.prose(0) > 400 else 0
+    all_chars = tree.chars(0) * _LARGE
+    at, end = 1, len(tree.tag)
+    is_discussion = False
+    while at < end:
+        begin = at
+        named = []
+        while at < end:
+            if _is_part(tree, at, has_title[at], is_discussion) and (
+                tree.prose(at) <= most if most else tree.chars(at) <= all_chars
+            ):
+                named.append(at)
+                at = tree.end[at]
+            else:
+                at += 1
+        # One may have more prose than all that would be left: pages call the column of their article a rail,
+        # or what is behind a paywall. Then its own parts are looked for.
+        left = tree.prose(0) - sum(map(tree.prose, named))
+        if not is_discussion and left < _MUCH:
+            # Without its comments and answers the page would have next to nothing: they are its content.
+            said = sum(tree.prose(n) for n in named if _DISCUSSION.search(_names(tree, n)))
+            if said > left:
+                at, is_discussion = begin, True
+                continue
+        main = next((n for n in named if tree.prose(n) > max(left, _MUCH) and not _is_other(tree, n)), end)
+        for node in named:
+            if node != main:
+                tree.drop(node)
+        at, end = main + 1, tree.end[main] if main < end else end
+
+
+def _is_part(tree: PageTree, node: int, has_title: bool, is_discussion: bool) -> bool:
+    """Tell whether an element says by its tag or its names that it is a part of every page."""
+    tag = tree.tag[node]
+    if not tag or tag in _ALWAYS:
+        return False
+    if tag in _SURROUNDING and not (tag == "header" and has_title):
+        return tree.tag[tree.parent[node]] != "blockquote"
+    if tag == "a" and 0 < tree.chars(node) < 3 and tree.text.get(node + 1, "").strip() in _ANCHORS:
+        return True
+    own = tree.attributes.get(node, _NONE)
+    if "class" not in own and "id" not in own:
+        return False
+    names = _names(tree, node)
+    return _is_denied(_DISCUSSION.sub("", names) if is_discussion else names)
+
+
+def _is_other(tree: PageTree, node: int) -> bool:
+    """Tell whether an element is none of the content however much prose it has."""
+    return tree.tag[node] in _SURROUNDING or bool(_OTHERS.search(_names(tree, node).lower()))
+
+
+def _names(tree: PageTree, node: int) -> str:
+    own = tree.attributes.get(node, _NONE)
+    return f"{own.get('class') or ''} {own.get('id') or ''}"[:1000]
 
 
 def _has(tree: PageTree, tags: frozenset[str]) -> list[bool]:
@@ -141,7 +195,7 @@ def _drop_menus(tree: PageTree) -> None:
 def _is_authored(tree: PageTree, node: int) -> bool:
     """Tell whether a list of links stands between paragraphs of prose as their author has put it there."""
     own = tree.attributes.get(node, _NONE)
-    if "class" in own or "id" in own:
+    if "class" in own or "id" in own or not _ALL_HEADINGS.isdisjoint(tree.tag[node : tree.end[node]]):
         return False
     beside = islice(tree.children(tree.parent[node]), _BESIDE)
     return any(tree.tag[n] == "p" and tree.prose(n) > tree.linked(n) for n in beside)
@@ -156,9 +210,17 @@ def _drop_around(tree: PageTree) -> None:
         if not main:
             return
         for child in inside:
-            if child != main[0] and not _is_content(tree, child):
+            if child != main[0] and not (_is_alike(tree, child, main[0]) or _is_content(tree, child)):
                 tree.drop(child)
         node = main[0]
+
+
+def _is_alike(tree: PageTree, node: int, main: int) -> bool:
+    """Tell whether an element has the tag and class of that with most of the prose, and hardly any links."""
+    if tree.tag[node] != tree.tag[main] or tree.linked(node) > _UNLINKED * tree.chars(node):
+        return False
+    own, other = tree.attributes.get(node, _NONE), tree.attributes.get(main, _NONE)
+    return own.get("class") == other.get("class") and "id" not in own
 
 
 def _is_content(tree: PageTree, node: int) -> bool:

@@ -11,7 +11,6 @@ import re
 from resiliparse.parse.encoding import EncodingDetector, map_encoding_to_html5
 
 _BOMS = {
-    codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF32_LE: "utf-32-le",
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
@@ -20,11 +19,11 @@ _BOMS = {
 # What pages say, and what they mean: Python's name of the encoding that has all of its characters.
 _WIDER = {
     "gbk": "gb18030", "gb2312": "gb18030", "hz-gb-2312": "hz", "shift_jis": "cp932", "x-sjis": "cp932",
-    "euc-kr": "cp949", "uhc": "cp949", "big5": "big5hkscs", "euc-tw": "big5hkscs",
+    "euc-jp": "euc_jis_2004", "euc-kr": "cp949", "uhc": "cp949", "big5": "big5hkscs", "euc-tw": "big5hkscs",
     "iso-8859-1": "cp1252", "ascii": "cp1252", "us-ascii": "cp1252", "iso-8859-9": "cp1254",
-    "iso-8859-11": "cp874", "tis-620": "cp874", "windows-874": "cp874", "iso-8859-8-i": "iso8859-8",
-    "iso-8859-8-e": "iso8859-8", "x-mac-cyrillic": "mac-cyrillic", "macintosh": "mac-roman",
-    "iso-2022-kr": "iso2022-kr", "ibm866": "cp866",
+    "iso-8859-11": "cp874", "iso8859-11": "cp874", "tis-620": "cp874", "windows-874": "cp874",
+    "iso-8859-8-i": "iso8859-8", "iso-8859-8-e": "iso8859-8", "x-mac-cyrillic": "mac-cyrillic",
+    "macintosh": "mac-roman", "iso-2022-kr": "iso2022-kr", "ibm866": "cp866",
     "unicode": "utf-16", "ucs-2": "utf-16", "iso-10646-ucs-2": "utf-16", "unicodefeff": "utf-16",
     "unicodefffe": "utf-16-be",
 }  # fmt: skip
@@ -37,6 +36,7 @@ _COMMENTS = re.compile(rb"<!--(?:[^-]++|-(?!->))*+(?:-->)?")
 _HEAD = (
     1 << 16
 )  # bytes in which a page may declare its encoding: standards say 1,024, and pages do not keep to it
+_MOST_DECLARED = 4
 _SAMPLE = 1 << 17  # bytes that a guess looks at
 _FEW = 3  # bad bytes that are no reason to doubt what both the server and the page declare
 # Dashes, quotes and dots: the bytes of one in UTF-8 are next to never text in another encoding. So many bad
@@ -46,6 +46,10 @@ _BAD_OF_SIGN = 6
 _SHARE = 0.02  # of the characters beyond ASCII: so many bad ones may be among them in a declared encoding
 _REPLACED = "\ufffd"
 _UNDEFINED = re.compile(rb"[\x80-\x9f]")
+# Dashes, quotes and signs in cp1252: a page with no other bytes beyond ASCII is too short to guess from.
+_ASCII_AND_SIGNS = (
+    bytes(range(128)) + b"\x80\x82\x84\x85\x86\x87\x89\x8b" + bytes(range(0x91, 0x9A)) + b"\x9b"
+)
 _PLAIN_TEXT = re.compile(rb"<(?:script|style)\b.*?</(?:script|style)\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 # Encodings of one letter form each, told apart by whether the bytes are used that only the second has.
 _TWINS = {
@@ -63,6 +67,8 @@ def decode(data: bytes, charset: str) -> str:
     for bom, name in _BOMS.items():
         if data.startswith(bom):
             return data[len(bom) :].decode(name, "replace")
+    has_bom = data.startswith(codecs.BOM_UTF8)
+    data = data.removeprefix(codecs.BOM_UTF8)
     header = _codec(charset)
     if wide := _wide(data, header):
         return data.decode(wide, "replace")
@@ -73,11 +79,12 @@ def decode(data: bytes, charset: str) -> str:
     except UnicodeDecodeError as error:
         if error.start >= len(data) - 3 and error.reason == "unexpected end of data":
             return data.decode("utf-8", "replace")  # the page is cut
-    page = _codec(_declared(data))
+    pages = [_codec(label) for label in _declared(data)]
     text = data.decode("utf-8", "replace")
-    if _is_nearly_utf8(data, text, header == page == "utf-8"):
+    if _is_nearly_utf8(data, text, has_bom or [header, *pages[:1]] == ["utf-8", "utf-8"]):
         return text
-    stated = [name for name in dict.fromkeys((header, page)) if not name.startswith(("utf-", *_SEVEN_BITS))]
+    names = dict.fromkeys((header, *pages))
+    stated = [name for name in names if not name.startswith(("utf-", *_SEVEN_BITS))]
     return data.decode(
         _best([name for name in stated if name and _fits(data, name)]) or _guess(data), "replace"
     )
@@ -95,19 +102,18 @@ def _is_nearly_utf8(data: bytes, text: str, is_declared: bool) -> bool:
 
 def _seven_bits(data: bytes, header: str) -> str:
     """Return the encoding in which a page of ASCII bytes, some of them escapes, stands for other letters."""
-    for name in (header, _codec(_declared(data))):
+    for name in (header, *map(_codec, _declared(data))):
         if name.startswith(_SEVEN_BITS):
             return name
     return "iso2022-jp-ext" if b"\x1b$" in data and data.isascii() else ""
 
 
-def _declared(data: bytes) -> str:
-    """Return the encoding that a page itself declares, as it is written there; empty if it declares none."""
+def _declared(data: bytes) -> list[str]:
+    """Return the encodings that a page itself declares, as they are written there. Some declare several."""
     head = data[:_HEAD]
-    if xml := _XML.match(head):
-        return xml[1].decode()
-    found = _META.search(_COMMENTS.sub(b"", head) if b"<!--" in head else head)
-    return found[1].decode() if found else ""
+    xml = _XML.match(head)
+    found = _META.findall(_COMMENTS.sub(b"", head) if b"<!--" in head else head)
+    return [label.decode() for label in ([xml[1]] if xml else []) + found[:_MOST_DECLARED]]
 
 
 def _codec(declared: str) -> str:
@@ -116,23 +122,30 @@ def _codec(declared: str) -> str:
     if not label or not label.isascii():
         return ""
     html5 = (map_encoding_to_html5(label, fallback_utf8=False) or "").lower()
-    for name in (_WIDER.get(label), _WIDER.get(html5), html5, label):
+    for name in (_WIDER.get(label), html5, label):
         try:
             if name and codecs.lookup(name).name not in _NO_CHARSETS:
-                b"a".decode(name)  # LookupError where it is no charset, as base64 is
-                return codecs.lookup(name).name
+                bytes(4).decode(name)  # LookupError where it is no charset, as base64 is
+                codec = codecs.lookup(name).name
+                return codecs.lookup(_WIDER.get(codec.replace("_", "-"), codec)).name
         except (LookupError, ValueError):
             continue
     return ""
 
 
 def _wide(data: bytes, header: str) -> str:
-    """Return the form of UTF-16 that data without a byte order mark is in, or nothing where it is in none."""
+    """Return the form of UTF-16 or UTF-32 that data without a byte order mark is in, or nothing."""
     start = data[:200]
     if len(start) < 4 or start.count(0) < len(start) // 4:
         # Text of other scripts than Latin has few zero bytes; its markup has them.
         is_stated = header.startswith("utf-16")
         return ("utf-16-be" if header == "utf-16-be" else "utf-16-le") if is_stated and b"<\0" in data else ""
+    of_four = [start[at::4].count(0) for at in range(4)]
+    most = len(start) // 4 * 0.9
+    if min(of_four[:2]) > most > of_four[3]:
+        return "utf-32-be"
+    if min(of_four[2:]) > most > of_four[0]:
+        return "utf-32-le"
     even, odd = start[::2].count(0), start[1::2].count(0)
     if even and odd and min(even, odd) * 2 > max(even, odd):
         return ""  # zero bytes anywhere: no text
@@ -157,9 +170,7 @@ def _best(fitting: list[str]) -> str:
 
     Latin-1 is what servers say that were told nothing, and every page fits it.
     """
-    if len(fitting) > 1 and fitting[0] == "cp1252":
-        return fitting[1]
-    return fitting[0] if fitting else ""
+    return next((name for name in fitting if name != "cp1252"), fitting[0] if fitting else "")
 
 
 def _guess(data: bytes) -> str:
@@ -167,6 +178,8 @@ def _guess(data: bytes) -> str:
     text = _PLAIN_TEXT.sub(b" ", data[: 4 * _SAMPLE])
     if text.isascii():
         text = data
+    if not text.translate(None, _ASCII_AND_SIGNS):
+        return "cp1252"
     detector = EncodingDetector()
     detector.update(text[:_SAMPLE])
     try:

@@ -1,11 +1,20 @@
 """What is left of a page as text: paragraphs, lists, tables and code, as `html` writes them."""
 
+import re
+
 from llama_core.corpus.markup.html import TextBuilder
 from llama_core.corpus.markup.webpage.page_tree import PageTree
 
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
-_BLOCKS = _HEADINGS | {"p", "div", "ul", "ol", "dl", "section", "blockquote", "pre"}
+_BLOCKS = frozenset({"p", "div", "section", "center", "article", "br"})
 _CELLS = frozenset({"td", "th"})
+_NOT_IN_ROWS = _HEADINGS | {"ul", "ol", "dl", "blockquote", "pre"}
+_MOST_BLOCKS = 2  # texts in blocks or lines of their own that a cell of a row may have
+_VERBATIM = frozenset({"pre", "xmp", "listing"})
+# Scripts that are written without spaces: there the end of a line of the source is none, but what stands far
+# to the right on the next line is another thing.
+_UNSPACED = "[\u2e80-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]"
+_NO_SPACE = re.compile(rf"(?<={_UNSPACED})[ \t]*\r?\n[ \t]{{0,8}}(?={_UNSPACED})")
 
 
 def text_of(tree: PageTree) -> str:
@@ -26,10 +35,13 @@ def text_of(tree: PageTree) -> str:
         if not name:
             words = tree.text[at]
             places += not words.isspace()
-            builder.add(words if at < preformatted else words.replace("\n", " "))
+            if at >= preformatted and "\n" in words:
+                words = (words if words.isascii() else _NO_SPACE.sub("", words)).replace("\n", " ")
+            builder.add(words)
             at += 1
             continue
-        if name == "pre":
+        if name in _VERBATIM:
+            name = "pre"
             preformatted = max(preformatted, tree.end[at])
         elif at in layout:
             name = "div"
@@ -47,31 +59,38 @@ def text_of(tree: PageTree) -> str:
 def _layout_tables(tree: PageTree) -> set[int]:
     """Return the rows and cells of the tables that lay a page out.
 
-    Such a table has one column, or a cell that holds another table, a heading or several blocks.
+    Such a table has one column, or a cell that holds another table, a heading, a list or several blocks,
+    or it is an equation with its number, as LaTeXML writes it.
     """
     found: set[int] = set()
     tables: list[list[int]] = []  # of the open ones: where it ends, its widest row, 1 if it is one, its parts
     cells = 0  # in the row that is open
-    blocks = 0  # in the cell that is open
+    blocks = 0  # that have text, in the cell that is open
+    is_new = False  # whether a block has begun since the last text
     for at, name in enumerate(tree.tag):
         while tables and tables[-1][0] <= at:
             _close(tables.pop(), found)
         if name == "table":
             if tables:
                 tables[-1][2] = 1
-            tables.append([tree.end[at], 0, 0])
+            names = tree.attributes[at].get("class") or "" if at in tree.attributes else ""
+            tables.append([tree.end[at], 0, int("ltx_eqn_table" in names)])
         elif not tables:
             continue
         elif name == "tr":
             cells = 0
             tables[-1].append(at)
         elif name in _CELLS:
-            cells, blocks = cells + 1, 0
+            cells, blocks, is_new = cells + 1, 0, True
             tables[-1][1] = max(tables[-1][1], cells)
             tables[-1].append(at)
+        elif name in _NOT_IN_ROWS:
+            tables[-1][2] = 1
         elif name in _BLOCKS:
-            blocks += 1
-            if blocks > 1 or name in _HEADINGS:
+            is_new = True
+        elif is_new and not name and not tree.text[at].isspace():
+            blocks, is_new = blocks + 1, False
+            if blocks > _MOST_BLOCKS:
                 tables[-1][2] = 1
     for table in reversed(tables):
         _close(table, found)

@@ -4,18 +4,33 @@ Node i is an element or a text. Its subtree is the nodes i to `end[i]` - 1. What
 such as scripts, is not among them.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from selectolax.lexbor import LexborNode
 
-from llama_core.corpus.markup.webpage.formulas import Formulas
+from llama_core.corpus.markup.webpage.formulas import Formulas, in_text
 
 MAX_DEPTH = 512  # browsers cut there
 
 _NEVER = frozenset(
     {"script", "style", "template", "noscript", "iframe", "frame", "frameset", "noframes", "object", "embed"}
-    | {"applet", "audio", "video", "source", "track", "param", "canvas", "svg", "map", "head", "link", "meta"}
+    | {
+        "applet",
+        "audio",
+        "video",
+        "source",
+        "track",
+        "param",
+        "canvas",
+        "svg",
+        "map",
+        "head",
+        "link",
+        "meta",
+        "title",
+    }
     | {
         "base",
         "nav",
@@ -34,7 +49,11 @@ _NEVER = frozenset(
 _NO_LANDMARKS = frozenset(
     {"navigation", "search", "dialog", "alert", "menu", "menubar", "toolbar", "tooltip"}
 )
-_HIDING = frozenset({"hidden", "aria-hidden", "style", "role"})  # attributes that `_is_hidden` looks at
+_HIDING_ATTRIBUTES = frozenset({"hidden", "aria-hidden", "style", "role"})  # that `_is_hidden` looks at
+_HIDING = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*hidden|(?:left|top|text-indent)\s*:\s*-\d{4}", re.IGNORECASE
+)
+_EMOJI = re.compile("[\u2600-\u27bf\U0001f000-\U0001faff][\u2600-\u27bf\U0001f000-\U0001faff\u200d\ufe0f]*")
 _PROSE_CHARS = 25  # a text of fewer characters, such as a label or a date, says nothing about where prose is
 
 
@@ -103,8 +122,10 @@ class PageTree:
             at += 1
 
 
-def tree_of(body: LexborNode, formulas: Formulas | None) -> PageTree:
+def tree_of(body: LexborNode, formulas: Formulas | None, with_hidden: bool = False) -> PageTree:
     """Return the nodes below `body`, which is node 0. Each of the `formulas` is one text.
+
+    `with_hidden`: with what readers do not see before a script runs.
 
     Raises TooDeepError.
     """
@@ -116,7 +137,8 @@ def tree_of(body: LexborNode, formulas: Formulas | None) -> PageTree:
     link = -1  # the outermost open link
     for node in body.traverse(include_text=True):
         name = node.tag or ""
-        if name == "-comment" or (name in _NEVER and not (formulas and name == "script")):
+        # Comments, and processing instructions, which have no name.
+        if not name or name == "-comment" or (name in _NEVER and not (formulas and name == "script")):
             continue
         above = -1
         if places:
@@ -134,11 +156,17 @@ def tree_of(body: LexborNode, formulas: Formulas | None) -> PageTree:
             words = node.text_content or ""
             if len(words) == 1 and "\ue000" <= words <= "\uf8ff":
                 continue  # of a font of icons
+            if formulas:
+                words = in_text(node, words)
         else:
             own = node.attributes
             if formulas and (words := formulas.of(node, name, own)) is not None:
                 pass
-            elif name in _NEVER or (places and not _HIDING.isdisjoint(own) and _is_hidden(own)):
+            elif name == "img" and _EMOJI.fullmatch(own.get("alt") or ""):
+                words = own["alt"] or ""
+            elif name in _NEVER or (
+                places and not with_hidden and not _HIDING_ATTRIBUTES.isdisjoint(own) and _is_hidden(own)
+            ):
                 continue
             else:
                 if len(open_) > MAX_DEPTH:
@@ -147,7 +175,7 @@ def tree_of(body: LexborNode, formulas: Formulas | None) -> PageTree:
                 if own:
                     tree.attributes[here] = own
                 open_.append(here)
-                if name == "a" and link < 0:
+                if name == "a" and link < 0 and not ("name" in own and "href" not in own):
                     link = here
         if words is not None:
             name, texts[here] = "", words
@@ -169,11 +197,8 @@ def tree_of(body: LexborNode, formulas: Formulas | None) -> PageTree:
 
 def _is_hidden(attributes: dict[str, str | None]) -> bool:
     """Tell whether readers of the page do not see an element, or it has a role that is no content."""
-    if "hidden" in attributes or attributes.get("aria-hidden") == "true":
+    if "hidden" in attributes or (attributes.get("aria-hidden") or "").lower() == "true":
         return True
-    style = attributes.get("style")
-    if style and ("none" in style or "hidden" in style):
-        plain = "".join(style.split()).lower()
-        if "display:none" in plain or "visibility:hidden" in plain:
-            return True
+    if (style := attributes.get("style")) and _HIDING.search(style):
+        return True
     return attributes.get("role") in _NO_LANDMARKS

@@ -136,6 +136,37 @@ def test_mathml_without_tex_is_written_in_a_line(mathml: str, line: str) -> None
     assert text(f'<mjx-container class="MathJax">{shown}{assistive}</mjx-container>').startswith(line)
 
 
+@pytest.mark.parametrize(
+    ("markup", "line"),
+    [
+        (r'<span class="math inline">\(x^2\)</span>, <span class="arithmatex">\[y\]</span>', "$x^2$, $y$"),
+        (r"\(x\) and \[y_1\], for $5 and <code>\(z\)</code> math", r"$x$ and $y_1$, for $5 and \(z\) math"),
+        ('<img class=latex src="https://s0.wp.com/latex.php?bg=f&latex=x%5E2+y">', "$x^2 y$"),
+        (r'<img alt="Equation" src="https://latex.codecogs.com/gif.latex?\inline&space;x%5E2+y">', "$x^2+y$"),
+        ('<img alt="x^2" src="https://www.zhihu.com/equation?tex=x%5E2">', "$x^2$"),
+        ('<img class="quicklatex-auto-format" alt="&#120;^2">', "$x^2$"),
+        ('<img class=math src="_images/math/a.png" alt="y = 1">', "$y = 1$"),
+        (r'<img class=latexcenter alt="\[y=1\]" src="//latex.example/a.png">', "$y=1$"),
+        ('<span class="ztext-math" data-tex="y^2">SHOWN</span>', "$y^2$"),
+        ('<span class="katex"><span class="katex-mathml">\n x\n  \n  x^2\n </span>'
+         '<span class="katex-html">SHOWN</span></span>', "$x^2$"),
+        ('<table class="ltx_equation ltx_eqn_table"><tr><td></td><td><math alttext="E"><mi>SHOWN</mi></math>'
+         "</td><td></td><td>(1)</td></tr></table>", "$E$\n\n(1)"),
+    ],
+)  # fmt: skip
+def test_sites_that_hold_formulas_in_ways_of_their_own_give_the_tex(markup: str, line: str) -> None:
+    assert text(markup).startswith(line)
+
+
+def test_a_picture_of_a_lesson_is_no_formula() -> None:
+    assert "$" not in text('<img class="math" alt="A teacher of mathematics">')
+
+
+@pytest.mark.timeout(60)
+def test_open_marks_of_formulas_take_linear_time() -> None:
+    assert text("katex " + r"\( \[ " * 100_000)
+
+
 def test_other_pictures_and_scripts_are_no_formulas() -> None:
     found = text(
         '<img alt="A photo" src="math.png"><script>x = "katex"</script><span class="katexlike">x</span>'

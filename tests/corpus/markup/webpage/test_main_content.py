@@ -31,7 +31,20 @@ def text(body: str) -> str:
         ("<ul><li><a href=a>The timetable</a><li><a href=b>The fares</a></ul>",
          ["- The timetable", "- The fares"]),
         ("<pre>a = 1\n  b</pre>", ["a = 1", "  b"]),
+        ("<pre>a = 1<br>  b</pre>", ["a = 1", "  b"]),
+        ("<pre><code><div>a = 1</div><div>  b</div></code></pre>", ["a = 1", "  b"]),
+        ("<table class=highlighttable><tr><td class=linenos><pre>1\n2</pre><td><pre>a = 1\n  b</pre></table>",
+         ["a = 1", "  b"]),
+        ("<table><tr><td>a<td>b<tr><td><td>c<tr><td> <td><tr><td>d<td></table>", ["a | b", "| c", "d |"]),
+        ("<table><tr><td><p>a</p><td><div><p>b</p></div><tr><td>c<br>d<td>e</table>", ["a | b", "c d | e"]),
+        ("<table><tr><td>a<td><ul><li>b</ul><tr><td>c<td>d</table>", ["a", "- b", "c", "d"]),
+        ("<blockquote>Well said<footer>A writer</footer></blockquote>", ["Well said", "A writer"]),
         ("<blockquote>Well said</blockquote>", ["Well said"]),
+        ("<figure class='wp-block-gallery b'><figure><figcaption>The pier</figcaption></figure></figure>",
+         ["The pier"]),
+        ("<ol><li><p>A note. <a href=#r>↩︎</a></p></ol>", ["1. A note."]),
+        ("<p class=hidden-xs>On wide screens</p>", ["On wide screens"]),
+        ("<pre><ol><li>a = 1</li><li>  b</li></ol></pre>", ["a = 1", "  b"]),
     ],
 )  # fmt: skip
 def test_lists_captions_tables_and_code_stay_where_they_stand(
@@ -63,6 +76,34 @@ def test_an_element_that_holds_one_character_stays(glyph: str, element: str) -> 
     assert glyph in text(f"{PROSE}<div>12{inner}34</div>{PROSE}")
 
 
+@pytest.mark.parametrize(
+    ("markup", "line"),
+    [
+        ("長い\n  文章です。\n続き", "長い文章です。続き"),
+        ("長い\nword\n文章", "長い word 文章"),
+        ("한국어는\n띄어쓰기", "한국어는 띄어쓰기"),
+        ("<ruby>漢<rp>（</rp><rt>かん</rt><rp>）</rp></ruby><ruby>字<rt>じ</ruby>", "漢(かん)字(じ)"),
+        ("He said <q>yes</q>.", "He said “yes”."),
+        ('Nice <img class=emoji alt="😀" src=a>, <img alt="A photo">!', "Nice 😀, !"),
+        ("a<i> b </i> <b> c</b> d", "a b c d"),
+        ("<?php echo 1 ?>a<?xml:namespace prefix = o />b", "ab"),
+        ("A link to <a name=b>an anchor that is long enough to be a line of prose</a>",
+         "A link to an anchor that is long enough to be a line of prose"),
+    ],
+)  # fmt: skip
+def test_a_line_is_as_a_reader_sees_it(markup: str, line: str) -> None:
+    assert text(f"{PROSE}<p>{markup}</p>").split("\n")[-1] == line
+
+
+def test_a_paragraph_that_is_an_anchor_is_no_link() -> None:
+    assert text(f"<a name=top>{PROSE * 3}</a>").count("small island") == 3
+
+
+@pytest.mark.parametrize("anchor", ["<a href=#x>#</a>", "<a class=a href=#x>¶</a>", "<a href=#x>§</a>"])
+def test_links_of_headings_to_themselves_are_left_out(anchor: str) -> None:
+    assert text(f"<h2>Fares {anchor}</h2>{PROSE}").startswith("Fares\n")
+
+
 def test_characters_of_icon_fonts_and_anchors_of_headings_are_left_out() -> None:
     found = text(f"<h2>Fares<a class=headerlink href=#a>¶</a></h2>{PROSE}<p>Call <i>\uf095</i> us.</p>")
     assert "¶" not in found and "\uf095" not in found and found.startswith("Fares\n")
@@ -83,8 +124,14 @@ LINKS = "".join(f"<li><a href=/{i}>Another story number {i} about ferries</a>" f
         "<footer>All rights are reserved</footer>",
         "<div class=shareButtons>Share this on your favourite network</div>",
         f"<div><ul>{LINKS}</ul></div>",
+        f"<ul>{LINKS.replace('<a', '<h4><a')}</ul>",
+        "<title>The island | News</title>",
         "<div style='display: none'>A text that nobody sees</div>",
         "<div hidden>A text that nobody sees</div>",
+        "<div style='DISPLAY : None'>A text that nobody sees</div>",
+        "<div aria-hidden=True>A text that nobody sees</div>",
+        "<p style='position: absolute; left: -9999px'>A text that nobody sees</p>",
+        f"<div class='post-author'><p>{PROSE[3:90]}</p></div>",
         "<form><label>Your name</label><input value=name><button>Send it</button></form>",
     ],
 )  # fmt: skip
@@ -107,6 +154,40 @@ def test_what_surrounds_the_content_is_left_out(surrounding: str, wrapper: str) 
 def test_an_element_with_most_of_the_prose_is_kept_whatever_its_name() -> None:
     for name in ("comments", "sidebar", "footer", "popup", "related"):
         assert text(f"<div class={name}>{PROSE * 8}</div><div>{PROSE}</div>").count("small island") >= 8
+
+
+@pytest.mark.parametrize("name", ["paywall", "rail-tall__wrapper", "subscription", "printonly", "widget"])
+def test_the_column_of_the_article_is_kept_though_it_is_named_as_a_part(name: str) -> None:
+    shares = f"<div class=share>{PROSE}</div>"
+    found = text(f"<div class={name}>{PROSE * 8}{shares}</div><div>{PROSE}</div><aside>{PROSE * 9}</aside>")
+    assert 8 <= found.count("small island") <= 9
+
+
+@pytest.mark.parametrize("name", ["comments", "related-stories", "footer", "sidebar"])
+def test_long_discussions_and_lists_of_other_stories_are_left_out(name: str) -> None:
+    found = text(f"<div>{PROSE * 8}</div><div class={name}>{PROSE * 9}</div>")
+    assert found.count("small island") == 8
+
+
+@pytest.mark.parametrize("name", ["comment", "reply-body replies", "comments-list"])
+def test_a_page_of_comments_is_their_text(name: str) -> None:
+    said = (
+        f"<div class={name!r}><div class=comment-meta>By a reader</div>{PROSE}<a class=share>Share</a></div>"
+    )
+    found = text(f"<h1>The ferry</h1><p>What do you think?</p><div id=comments>{said * 6}</div>")
+    assert found.count("small island") == 6 and "By a reader" not in found and "Share" not in found
+
+
+def test_short_sections_beside_a_long_one_are_kept() -> None:
+    found = text(f"<section><h2>A</h2>{PROSE * 6}</section><section><h2>B</h2><p>It is so.</p></section>")
+    assert found.endswith("B\n\nIt is so.")
+
+
+@pytest.mark.parametrize(
+    "hiding", ["style='display:none'", "hidden", "aria-hidden=true", "style='visibility: hidden'"]
+)
+def test_a_page_that_a_script_makes_visible_is_read(hiding: str) -> None:
+    assert text(f"<div {hiding}>{PROSE * 3}</div><p>Loading</p>").count("small island") == 3
 
 
 def test_prose_in_several_sections_is_kept() -> None:

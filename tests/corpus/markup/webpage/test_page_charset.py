@@ -120,7 +120,9 @@ def test_a_page_that_is_cut_inside_a_character_is_read_up_to_there(text: str) ->
         assert found[-1] == "\ufffd" and whole.startswith(found[:-1]) and len(found) > len(whole) // 3
 
 
-@pytest.mark.parametrize("form", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize(
+    "form", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
+)
 @pytest.mark.parametrize("header", ["", "utf-16", "utf-8", "iso-8859-1"])
 def test_a_byte_order_mark_or_the_zero_bytes_of_markup_tell_the_form_of_unicode(
     form: str, header: str
@@ -129,6 +131,37 @@ def test_a_byte_order_mark_or_the_zero_bytes_of_markup_tell_the_form_of_unicode(
         html = page(text, "utf-8")
         assert decode(html.encode(form), header) == html
         assert decode(html.encode(form)[:-1], header).startswith(html[:-2])
+
+
+def test_a_byte_order_mark_before_another_encoding_does_not_count() -> None:
+    html = page("Погода на острове мягкая", "windows-1251")
+    assert decode(b"\xef\xbb\xbf" + html.encode("cp1251"), "") == html
+    assert decode(b"\xef\xbb\xbf" + html.encode() + b"\xff", "iso-8859-1") == html + "\ufffd"
+
+
+def test_of_several_declarations_the_one_that_says_more_than_latin_1_is_taken() -> None:
+    html = page("Погода на острове мягкая", "iso-8859-1").replace(
+        "</head>", "<meta charset=windows-1251></head>"
+    )
+    assert decode(html.encode("cp1251"), "") == decode(html.encode("cp1251"), "iso-8859-1") == html
+
+
+@pytest.mark.parametrize("declared", ["", "utf-8"])
+def test_dashes_and_quotes_of_windows_are_not_guessed_to_be_letters_of_dos(declared: str) -> None:
+    html = page("It’s “fine” – isn’t it? We don’t know what’s on…", declared)
+    assert decode(html.encode("cp1252"), declared) == html
+
+
+def test_characters_that_vendors_have_added_to_a_standard_are_known() -> None:
+    for text, encoding, label in (
+        ("①島の天気は穏やかで", "euc_jis_2004", "EUC-JP"),
+        ("①髙﨑の天気は穏やかで", "cp932", "Shift_JIS"),
+        ("镕基的天气很温和", "gb18030", "gb2312"),
+        ("똠방각하의 섬", "cp949", "ks_c_5601-1987"),
+    ):
+        for header, meta in ((label, ""), ("", label), (f"'{label}'", "utf-8")):
+            html = page(text, meta)
+            assert decode(html.encode(encoding), header) == html, (label, header)
 
 
 @pytest.mark.parametrize("filler", [0, 1500, 20_000])
