@@ -1,3 +1,3 @@
 """Pretraining: `python -m llama_core.train JOB_URL`, alone or under torchrun."""
 
-REVISION = 4
+REVISION = 5

@@ -110,7 +110,7 @@ def test_sources_without_a_kind_change_those_that_are_there(tmp_path: Path) -> N
     assert recipe.corpus.sources == base.corpus.sources | {"c4": c4}
     assert recipe.corpus.choices == base.corpus.choices and recipe.mixture == base.mixture
     (tmp_path / "my.yaml").write_text("extends: llama-v1\ncorpus: {sources: {c5: {min_chars: 7}}}\n")
-    with pytest.raises(RecipeError, match=r"corpus\.sources\.c5\.kind"):
+    with pytest.raises(RecipeError, match=r"corpus\.sources\.c5 is no source yet"):
         load_recipe(str(tmp_path / "my.yaml"))
 
 
