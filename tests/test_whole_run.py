@@ -108,6 +108,7 @@ def test_the_registered_version_points_at_the_store_and_knows_where_it_came_from
     assert 0 < registry.get_run(version.run_id).data.metrics["goodput"] <= 1
 
 
+@pytest.mark.slow
 def test_a_version_leads_back_to_its_raw_files_and_a_snippet_to_its_documents(
     micro: Pipeline, registry: MlflowClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -151,6 +152,7 @@ print(json.dumps([model.predict(*asked) for asked in ((listed, long), (listed, s
     assert len(long) > len(short) > 0 and long.startswith(short)
 
 
+@pytest.mark.slow
 def test_a_second_run_reuses_every_step_though_it_is_executed_in_another_way(micro: Pipeline) -> None:
     before = set(micro.store.list())
     output = micro.ok("launch.procs_per_node=1", "layout.micro_batch=2", "run.workers=1", "run.log_every=7")

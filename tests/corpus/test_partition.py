@@ -44,6 +44,7 @@ def written(store: Store, shards: list[list[int]], n: int) -> tuple[Step, KeyRun
     return step, KeyRuns.of(step, found, "rows", ROW)
 
 
+@pytest.mark.slow
 keys = st.lists(st.integers(0, (1 << 64) - 1), max_size=20)
 
 

@@ -56,7 +56,7 @@ def curve(training: Any) -> list[tuple[float, float]]:
     return [(r["loss"], r["grad_norm"]) for r in training.records()]
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_training_whose_checkpoint_is_evaluated_beside_it_stays_as_it_is_to_the_bit(
     validated: Callable[..., Any], tmp_path: Path, processes: int
 ) -> None:

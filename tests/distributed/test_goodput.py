@@ -8,6 +8,7 @@ import pytest
 
 from llama_core.train.metrics.goodput import MARK, goodput, seconds_of
 
+@pytest.mark.slow
 KILLED = """
 import os, signal, sys
 from llama_core.train import loop

@@ -46,7 +46,7 @@ def undisturbed(training):
 @pytest.mark.parametrize(
     "failures",
     [
-        {"step-00000005/00001.data": 1},
+        pytest.param({"step-00000005/00001.data": 1}, marks=pytest.mark.slow),
         pytest.param({"step-00000005/state.json": 1}, marks=pytest.mark.slow),
         {"shards/step-00000005.json": 1},
         pytest.param({"metrics/00000001-00000005.jsonl": 1}, marks=pytest.mark.slow),

@@ -41,6 +41,7 @@ def gone_on(training, other):
     return run
 
 
+@pytest.mark.slow
 def test_with_all_taken_over_it_is_the_undisturbed_run_bit_for_bit(gone_on, undisturbed) -> None:
     digest, records = end_of(undisturbed)
     assert end_of(gone_on) == (digest, records[10:])
@@ -102,6 +103,7 @@ def test_another_rate_moves_the_weights_from_the_same_loss(training, other, undi
     assert mine[-1]["loss"] != theirs[-1]["loss"]
 
 
+@pytest.mark.slow
 def test_more_tokens_go_on_at_a_larger_batch_after_the_one_that_was(training, other, undisturbed) -> None:
     more = {"train.global_batch_tokens": 2048, "train.tokens": 30 * 1024}
     run = training(**from_(other, 10), **more, **{"train.batch_ramp": [[10 * 1024, 1024]]})

@@ -71,7 +71,7 @@ def deep(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return make_trained(Store(str(tmp_path_factory.mktemp("deep"))), **{"model.n_layers": 5})
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3])
+@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.slow), 3])
 def test_any_number_of_processes_writes_the_same_bytes_and_finds_the_same_difference(
     deep: Trained, tmp_path: Path, ranks: int
 ) -> None:

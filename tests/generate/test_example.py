@@ -121,6 +121,7 @@ def test_more_processes_than_heads_share_a_model(theirs: Any, folders: dict[int,
         assert torch.allclose(torch.tensor(found), expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def texts_of(model: Llama, prompts: Sequence[Sequence[int]], n: int) -> list[list[int]]:
     found: list[list[int]] = [[] for _ in prompts]
     for token in generate(model, [Request(ids, n) for ids in prompts], ends=lambda *_: False, rows=8):
@@ -145,7 +146,7 @@ def test_greedy_text_of_200_tokens_is_that_of_transformers_in_a_batch_and_one_by
     assert [greedy(theirs, ids, 200) for ids in prompts[:2]] == found[:2]
 
 
-@pytest.mark.parametrize("processes", [1, 3])
+@pytest.mark.parametrize("processes", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_the_published_flags_print_what_the_released_program_prints(
     theirs: Any, trained: Trained, folders: dict[int, Path], processes: int
 ) -> None:

@@ -127,6 +127,7 @@ def find(home: Pipeline, *words: str) -> psutil.Process:
     return found
 
 
+@pytest.mark.slow
 def names(url: str) -> list[str]:
     return sorted(item["name"] for item in httpx.post(url, json={}).json())
 
@@ -226,6 +227,7 @@ def test_a_dead_server_that_a_file_beside_us_names_is_refused(
     assert message.startswith("ServiceError: Prefect does not answer at http://127.0.0.1:9/api")
 
 
+@pytest.mark.slow
 def test_a_dead_mlflow_server_is_refused_before_the_run(start: Callable[..., Run]) -> None:
     message = refusal(start(MLFLOW_TRACKING_URI="http://127.0.0.1:9"))
     assert message.startswith("ServiceError: MLflow does not answer at http://127.0.0.1:9")
