@@ -336,7 +336,7 @@ def faulty_store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     """A store on an S3 server with the fault that the test names; each request is tried three times."""
     S3Fault.fault, S3Fault.asked = request.param, Counter()
     with ThreadingHTTPServer(("127.0.0.1", 0), S3Fault) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testaccess")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testsecretkey")

@@ -81,7 +81,7 @@ def server(tmp_path: Path) -> Iterator[str]:
     _Handler.requests, _Handler.cut, _Handler.cuts, _Handler.streams = [], None, 0, False
     handler = functools.partial(_Handler, directory=str(tmp_path))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}"
         running.shutdown()
 

@@ -82,7 +82,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     for name, value in {"files": {}, "asked": [], "fault": None, "ranges": True, "sizes": True}.items():
         monkeypatch.setattr(Server, name, value)
     found = ThreadingHTTPServer(("127.0.0.1", 0), Server)
-    threading.Thread(target=found.serve_forever, daemon=True).start()
+    threading.Thread(target=found.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{found.server_port}"
     found.shutdown()
     found.server_close()
