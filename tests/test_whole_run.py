@@ -108,7 +108,6 @@ def test_the_registered_version_points_at_the_store_and_knows_where_it_came_from
     assert 0 < registry.get_run(version.run_id).data.metrics["goodput"] <= 1
 
 
-@pytest.mark.slow
 def test_a_version_leads_back_to_its_raw_files_and_a_snippet_to_its_documents(
     micro: Pipeline, registry: MlflowClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -129,6 +128,7 @@ def test_a_version_leads_back_to_its_raw_files_and_a_snippet_to_its_documents(
     assert trace(["models:/llama-micro/1", "--snippet", "no such text, surely \x00"]) == 1
 
 
+@pytest.mark.slow
 def test_the_model_loads_from_the_registry_where_this_project_is_not_installed_and_predicts(
     micro: Pipeline, registry: MlflowClient
 ) -> None:
@@ -152,7 +152,6 @@ print(json.dumps([model.predict(*asked) for asked in ((listed, long), (listed, s
     assert len(long) > len(short) > 0 and long.startswith(short)
 
 
-@pytest.mark.slow
 def test_a_second_run_reuses_every_step_though_it_is_executed_in_another_way(micro: Pipeline) -> None:
     before = set(micro.store.list())
     output = micro.ok("launch.procs_per_node=1", "layout.micro_batch=2", "run.workers=1", "run.log_every=7")
@@ -165,6 +164,7 @@ def test_a_second_run_reuses_every_step_though_it_is_executed_in_another_way(mic
     assert "page card read trace" in told, "where the corpus lies and how to look at it"
 
 
+@pytest.mark.slow
 def test_a_run_may_use_tokens_that_are_there_whatever_its_recipe_says_of_their_making(
     micro: Pipeline,
 ) -> None:

@@ -44,10 +44,10 @@ def written(store: Store, shards: list[list[int]], n: int) -> tuple[Step, KeyRun
     return step, KeyRuns.of(step, found, "rows", ROW)
 
 
-@pytest.mark.slow
 keys = st.lists(st.integers(0, (1 << 64) - 1), max_size=20)
 
 
+@pytest.mark.slow
 def test_who_makes_the_index_of_many_runs_holds_a_block_of_them(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from llama_core.train.metrics.goodput import MARK, goodput, seconds_of
 
-@pytest.mark.slow
 KILLED = """
 import os, signal, sys
 from llama_core.train import loop
@@ -23,6 +22,7 @@ sys.exit(main({url!r}))
 """
 
 
+@pytest.mark.slow
 def test_it_counts_from_the_first_step_of_the_first_attempt(training) -> None:
     """One attempt is killed before it has saved anything, one after a save; nothing trains for a while."""
     run = training(**{"run.save_every": 4, "train.tokens": 12 * 1024})

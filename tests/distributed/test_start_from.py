@@ -41,7 +41,6 @@ def gone_on(training, other):
     return run
 
 
-@pytest.mark.slow
 def test_with_all_taken_over_it_is_the_undisturbed_run_bit_for_bit(gone_on, undisturbed) -> None:
     digest, records = end_of(undisturbed)
     assert end_of(gone_on) == (digest, records[10:])
@@ -49,6 +48,7 @@ def test_with_all_taken_over_it_is_the_undisturbed_run_bit_for_bit(gone_on, undi
     assert (told.facts["steps"], told.facts["tokens"]) == (20, 20 * 1024)
 
 
+@pytest.mark.slow
 def test_in_bf16_it_is_the_undisturbed_run_as_well(training) -> None:
     bf16 = EVERY_5 | {"train.precision": "bf16"}
     theirs, whole = training(**bf16), training(**bf16)
@@ -103,7 +103,6 @@ def test_another_rate_moves_the_weights_from_the_same_loss(training, other, undi
     assert mine[-1]["loss"] != theirs[-1]["loss"]
 
 
-@pytest.mark.slow
 def test_more_tokens_go_on_at_a_larger_batch_after_the_one_that_was(training, other, undisturbed) -> None:
     more = {"train.global_batch_tokens": 2048, "train.tokens": 30 * 1024}
     run = training(**from_(other, 10), **more, **{"train.batch_ramp": [[10 * 1024, 1024]]})
@@ -114,6 +113,7 @@ def test_more_tokens_go_on_at_a_larger_batch_after_the_one_that_was(training, ot
     assert mine[0]["loss"] == pytest.approx((theirs[10]["loss"] + theirs[11]["loss"]) / 2, abs=0.1)
 
 
+@pytest.mark.slow
 def test_a_stable_rate_goes_on_as_if_more_tokens_had_been_meant(training) -> None:
     stable = {"train.schedule": "wsd", "train.decay_tokens": 5 * 1024}
     short, long = training(**EVERY_5, **stable), training(**stable, **{"train.tokens": 30 * 1024})

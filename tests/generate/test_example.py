@@ -121,7 +121,6 @@ def test_more_processes_than_heads_share_a_model(theirs: Any, folders: dict[int,
         assert torch.allclose(torch.tensor(found), expected, atol=1e-4)
 
 
-@pytest.mark.slow
 def texts_of(model: Llama, prompts: Sequence[Sequence[int]], n: int) -> list[list[int]]:
     found: list[list[int]] = [[] for _ in prompts]
     for token in generate(model, [Request(ids, n) for ids in prompts], ends=lambda *_: False, rows=8):
@@ -129,6 +128,7 @@ def texts_of(model: Llama, prompts: Sequence[Sequence[int]], n: int) -> list[lis
     return found
 
 
+@pytest.mark.slow
 def test_greedy_text_of_200_tokens_is_that_of_transformers_in_a_batch_and_one_by_one(
     model: Llama, theirs: Any
 ) -> None:

@@ -127,11 +127,11 @@ def find(home: Pipeline, *words: str) -> psutil.Process:
     return found
 
 
-@pytest.mark.slow
 def names(url: str) -> list[str]:
     return sorted(item["name"] for item in httpx.post(url, json={}).json())
 
 
+@pytest.mark.slow
 def test_two_runs_share_one_server(running: Running, start: Callable[..., Run]) -> None:
     second = start()
     assert url_of(second) == running.url
@@ -227,12 +227,12 @@ def test_a_dead_server_that_a_file_beside_us_names_is_refused(
     assert message.startswith("ServiceError: Prefect does not answer at http://127.0.0.1:9/api")
 
 
-@pytest.mark.slow
 def test_a_dead_mlflow_server_is_refused_before_the_run(start: Callable[..., Run]) -> None:
     message = refusal(start(MLFLOW_TRACKING_URI="http://127.0.0.1:9"))
     assert message.startswith("ServiceError: MLflow does not answer at http://127.0.0.1:9")
 
 
+@pytest.mark.slow
 def test_two_first_uses_of_mlflow_at_once_make_one_good_database(tmp_path: Path) -> None:
     program = "from infra.services import mlflow_uri; print(mlflow_uri())"
     env = os.environ | {"LLAMA_HOME": str(tmp_path)}

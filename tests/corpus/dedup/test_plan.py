@@ -61,12 +61,12 @@ def corpus(documents: dict[str, Documents], layout: tuple[int, int] = LAYOUTS[0]
     return corpus_of(documents, dedup=sizes, holdout_fraction=0.3)
 
 
-@pytest.mark.slow
 def plain(decided: Artifact) -> list[object]:
     """What is the same where the output is: of all shards and of the step."""
     return [[s.name, s.digest, s.counts, s.facts] for s in decided.shards] + [decided.digest, decided.facts]
 
 
+@pytest.mark.slow
 def test_units_and_partitions_change_no_byte(
     stores: Callable[[object], Store], documents: dict[str, Documents]
 ) -> None:

@@ -67,7 +67,6 @@ class Page:
         return last["output"]["data"]
 
 
-@pytest.mark.slow
 @pytest.fixture(scope="module")
 def page(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     page = Page(long_model(trained, tmp_path_factory.mktemp("page")))
