@@ -90,7 +90,7 @@ class Settings:
         for name in query.keys() & {field.name for field in fields(self)}:
             try:
                 changed = replace(found, **{name: _READERS.get(name, str)(query[name])})
-                replace(changed, text=changed.text or "any").check()
+                replace(changed, text=changed.text if changed.text.strip() else "any").check()
             except (ValueError, InputError):
                 continue
             found = changed
