@@ -64,6 +64,15 @@ _OTHERS = re.compile(
 _DISCUSSION = re.compile(r"comments?|replies|respond|reactions|ratings?|votes?", re.IGNORECASE)
 # What links of headings to themselves show, and links of notes back to where they are cited.
 _ANCHORS = frozenset({"#", "¶", "§", "🔗", "↑", "^", "↩", "↩\ufe0e"})
+# Elements in a line. Where a sentence goes on around one it is a part of the sentence, whatever its name is,
+_INLINE = frozenset(
+    {"a", "abbr", "b", "bdi", "cite", "code", "dfn", "em", "font", "i", "mark", "q", "small", "span"}
+    | {"strong", "time", "u", "var"}
+)
+# but not these: they are for readers of another kind, or lead to something else.
+_UNSEEN = re.compile(r"hidden|invisible|sr-?only|screen-?reader|edit|link|ads?\b|advert|print|credit", re.IGNORECASE)
+_LETTERS_BEFORE = re.compile(r"\w[\w,:'’]* ?\Z|[(\[“\"]\Z")
+_LETTERS_AFTER = re.compile(r"[.,;:!?)\]”\"]|\s?[^\W\d_]")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _ALWAYS = frozenset({"body", "html", "main", "h1", "article"})
 _SURROUNDING = frozenset({"footer", "aside", "header"})
@@ -139,8 +148,11 @@ def _drop_named(tree: PageTree) -> None:
                 at, is_discussion = begin, True
                 continue
         main = next((n for n in named if tree.prose(n) > max(left, _MUCH) and not _is_other(tree, n)), end)
+        kept = {main}
+        if not left and main == end:  # a short page all of whose parts have such names
+            kept.update(n for n in named if tree.prose(n) and not _is_other(tree, n))
         for node in named:
-            if node != main:
+            if node not in kept:
                 tree.drop(node)
         at, end = main + 1, tree.end[main] if main < end else end
 
@@ -158,7 +170,19 @@ def _is_part(tree: PageTree, node: int, has_title: bool, is_discussion: bool) ->
     if "class" not in own and "id" not in own:
         return False
     names = _names(tree, node)
-    return _is_denied(_DISCUSSION.sub("", names) if is_discussion else names)
+    is_denied = _is_denied(_DISCUSSION.sub("", names) if is_discussion else names)
+    return is_denied and not (tag in _INLINE and not _UNSEEN.search(names) and _is_in_sentence(tree, node))
+
+
+def _is_in_sentence(tree: PageTree, node: int) -> bool:
+    """Tell whether words of a sentence stand right before and right after an element."""
+    after = tree.end[node]
+    if after >= len(tree.tag) or tree.tag[node - 1] or tree.tag[after]:
+        return False
+    if not tree.parent[node - 1] == tree.parent[node] == tree.parent[after]:
+        return False
+    before = tree.text[node - 1][-40:]
+    return bool(_LETTERS_BEFORE.search(before) and _LETTERS_AFTER.match(tree.text[after]))
 
 
 def _is_other(tree: PageTree, node: int) -> bool:
