@@ -70,7 +70,9 @@ _INLINE = frozenset(
     | {"strong", "time", "u", "var"}
 )
 # but not these: they are for readers of another kind, or lead to something else.
-_UNSEEN = re.compile(r"hidden|invisible|sr-?only|screen-?reader|edit|link|ads?\b|advert|print|credit", re.IGNORECASE)
+_UNSEEN = re.compile(
+    r"hidden|invisible|sr-?only|screen-?reader|edit|link|ads?\b|advert|print|credit", re.IGNORECASE
+)
 _LETTERS_BEFORE = re.compile(r"\w[\w,:'’]* ?\Z|[(\[“\"]\Z")
 _LETTERS_AFTER = re.compile(r"[.,;:!?)\]”\"]|\s?[^\W\d_]")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")

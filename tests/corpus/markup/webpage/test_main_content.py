@@ -158,7 +158,9 @@ def test_an_element_with_most_of_the_prose_is_kept_whatever_its_name() -> None:
 
 @pytest.mark.parametrize("tag", ["span", "a", "abbr"])
 def test_words_of_a_sentence_stay_whatever_the_name_of_their_element(tag: str) -> None:
-    shares = f"Shares of Apple (<{tag} class=ticker>AAPL</{tag}>) and <{tag} class=related>others</{tag}> rose."
+    shares = (
+        f"Shares of Apple (<{tag} class=ticker>AAPL</{tag}>) and <{tag} class=related>others</{tag}> rose."
+    )
     labels = "<span class=byline>By Ann</span> | <span class=tags>News</span><b class=sr-only>of</b>"
     found = text(f"<p>{shares}</p><p>{labels}</p>{PROSE * 3}")
     assert "Apple (AAPL) and others rose." in found and not {"Ann", "News"} & set(found.split())
