@@ -62,6 +62,9 @@ _OTHERS = re.compile(
     r"|nav|menu|foot|side-?bar|cookie|consent|gdpr|hidden|invisible|modal|popup|newsletter|teaser|gallery|promo"
 )
 _DISCUSSION = re.compile(r"comments?|replies|respond|reactions|ratings?|votes?", re.IGNORECASE)
+# Pictures without words are no text; those with captions are.
+_GALLERY = re.compile(r"galler(?:y|ies)|carousel|slideshow|slider", re.IGNORECASE)
+_CAPTIONS = frozenset({"figcaption"})
 # What links of headings to themselves show, and links of notes back to where they are cited.
 _ANCHORS = frozenset({"#", "¶", "§", "🔗", "↑", "^", "↩", "↩\ufe0e"})
 # Elements in a line. Where a sentence goes on around one it is a part of the sentence, whatever its name is,
@@ -124,7 +127,7 @@ def _is_denied(names: str) -> bool:
 
 
 def _drop_named(tree: PageTree) -> None:
-    has_title = _has(tree, _HEADINGS)
+    has_title, has_caption = _has(tree, _HEADINGS), _has(tree, _CAPTIONS)
     most = tree.prose(0) * _LARGE if tree.prose(0) > 400 else 0
     all_chars = tree.chars(0) * _LARGE
     at, end = 1, len(tree.tag)
@@ -133,7 +136,8 @@ def _drop_named(tree: PageTree) -> None:
         begin = at
         named = []
         while at < end:
-            if _is_part(tree, at, has_title[at], is_discussion) and (
+            unnamed = [_DISCUSSION] * is_discussion + [_GALLERY] * has_caption[at]
+            if _is_part(tree, at, has_title[at], unnamed) and (
                 tree.prose(at) <= most if most else tree.chars(at) <= all_chars
             ):
                 named.append(at)
@@ -159,8 +163,11 @@ def _drop_named(tree: PageTree) -> None:
         at, end = main + 1, tree.end[main] if main < end else end
 
 
-def _is_part(tree: PageTree, node: int, has_title: bool, is_discussion: bool) -> bool:
-    """Tell whether an element says by its tag or its names that it is a part of every page."""
+def _is_part(tree: PageTree, node: int, has_title: bool, unnamed: list[re.Pattern[str]]) -> bool:
+    """Tell whether an element says by its tag or its names that it is a part of every page.
+
+    `unnamed`: names of parts that are content here.
+    """
     tag = tree.tag[node]
     if not tag or tag in _ALWAYS:
         return False
@@ -172,8 +179,12 @@ def _is_part(tree: PageTree, node: int, has_title: bool, is_discussion: bool) ->
     if "class" not in own and "id" not in own:
         return False
     names = _names(tree, node)
-    is_denied = _is_denied(_DISCUSSION.sub("", names) if is_discussion else names)
-    return is_denied and not (tag in _INLINE and not _UNSEEN.search(names) and _is_in_sentence(tree, node))
+    left = names
+    for pattern in unnamed:
+        left = pattern.sub("", left)
+    return _is_denied(left) and not (
+        tag in _INLINE and not _UNSEEN.search(names) and _is_in_sentence(tree, node)
+    )
 
 
 def _is_in_sentence(tree: PageTree, node: int) -> bool:

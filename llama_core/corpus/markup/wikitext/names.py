@@ -253,6 +253,7 @@ UNITS = {
     "yard": "yards", "pound": "pounds",
     "LT": "long tons", "ST": "short tons", "t": "tonnes", "MT": "tonnes", "lbf": "lbf", "floz": "fl oz",
     "USgal": "US gallons", "impgal": "imp gallons", "m/s2": "m/s²", "ft2": "sq ft", "psi": "psi", "deg": "°",
+    "kph": "km/h",
 }  # fmt: skip
 
 # The same names where units are not written in English.

@@ -156,6 +156,12 @@ def test_an_element_with_most_of_the_prose_is_kept_whatever_its_name() -> None:
         assert text(f"<div class={name}>{PROSE * 8}</div><div>{PROSE}</div>").count("small island") >= 8
 
 
+def test_a_gallery_with_captions_is_kept() -> None:
+    figure = "<figure><img><figcaption>The ferry at night.</figcaption></figure>"
+    found = text(f"{PROSE * 3}<div class=photo-gallery>{figure}</div><div class=gallery>Next Back</div>")
+    assert "The ferry at night." in found and "Next" not in found
+
+
 @pytest.mark.parametrize("tag", ["span", "a", "abbr"])
 def test_words_of_a_sentence_stay_whatever_the_name_of_their_element(tag: str) -> None:
     shares = (

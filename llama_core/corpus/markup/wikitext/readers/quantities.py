@@ -99,7 +99,7 @@ def unit(word: str, language: str = "en") -> str:
     if found := re.fullmatch(r"e(3|6|9|12)(\S+)", word):
         power = {"3": "thousand", "6": "million", "9": "billion", "12": "trillion"}[found[1]]
         return f"{power} {UNITS.get(found[2], found[2])}"
-    return UNITS.get(word, word)
+    return UNITS.get(word) or _superscripts(word)
 
 
 def _superscripts(name: str) -> str:

@@ -35,6 +35,7 @@ from llama_core.corpus.markup.wikitext.readers.local import _FUNCTIONS, LOCAL
          "1 million acres, 5 metres, 12th, 21st, US$5"),
         ("fr", "{{unité|1,5|million|d'habitants}}, {{unité|3|kW|h}}", "1,5 million d'habitants, 3 kW·h"),
         ("it", "{{M|400|a|2100|m s.l.m.}}, {{M|3|0,2|m}}", "400 a 2100 m s.l.m., 3±0,2 m"),
+        ("en", "{{convert|3|kg/m3}}, {{convert|60|kph}}, {{convert|5|C-change}}", "3 kg/m³, 60 km/h, 5 °C"),
         ("en", "{{val|1.2e5|u=m}}, {{val|3e-8}}, cm{{esp|-3}}, {{tmath|x_1}}",
          "1.2×10^5 m, 3×10^-8, cm^-3, $x_1$"),
         # works and other scripts
