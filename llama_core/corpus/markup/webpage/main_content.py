@@ -131,13 +131,13 @@ def _drop_named(tree: PageTree) -> None:
     most = tree.prose(0) * _LARGE if tree.prose(0) > 400 else 0
     all_chars = tree.chars(0) * _LARGE
     at, end = 1, len(tree.tag)
-    is_discussion = False
+    unnamed: tuple[re.Pattern[str], ...] = ()
     while at < end:
         begin = at
         named = []
         while at < end:
-            unnamed = [_DISCUSSION] * is_discussion + [_GALLERY] * has_caption[at]
-            if _is_part(tree, at, has_title[at], unnamed) and (
+            content = (*unnamed, _GALLERY) if has_caption[at] else unnamed
+            if _is_part(tree, at, has_title[at], content) and (
                 tree.prose(at) <= most if most else tree.chars(at) <= all_chars
             ):
                 named.append(at)
@@ -147,11 +147,11 @@ def _drop_named(tree: PageTree) -> None:
         # One may have more prose than all that would be left: pages call the column of their article a rail,
         # or what is behind a paywall. Then its own parts are looked for.
         left = tree.prose(0) - sum(map(tree.prose, named))
-        if not is_discussion and left < _MUCH:
+        if not unnamed and left < _MUCH:
             # Without its comments and answers the page would have next to nothing: they are its content.
             said = sum(tree.prose(n) for n in named if _DISCUSSION.search(_names(tree, n)))
             if said > left:
-                at, is_discussion = begin, True
+                at, unnamed = begin, (_DISCUSSION,)
                 continue
         main = next((n for n in named if tree.prose(n) > max(left, _MUCH) and not _is_other(tree, n)), end)
         kept = {main}
@@ -163,7 +163,7 @@ def _drop_named(tree: PageTree) -> None:
         at, end = main + 1, tree.end[main] if main < end else end
 
 
-def _is_part(tree: PageTree, node: int, has_title: bool, unnamed: list[re.Pattern[str]]) -> bool:
+def _is_part(tree: PageTree, node: int, has_title: bool, unnamed: tuple[re.Pattern[str], ...]) -> bool:
     """Tell whether an element says by its tag or its names that it is a part of every page.
 
     `unnamed`: names of parts that are content here.
