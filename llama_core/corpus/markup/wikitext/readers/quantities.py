@@ -23,7 +23,7 @@ _DIVIDED = ("ft", "foot", "lb", "st", "mi", "yd")  # the units of which {{conver
 _SMALLER = ("in", "ft", "foot", "yd", "oz", "lb", "chain", "rod", "furlong")
 _ONLY_COMPUTED = ("out", "output only", "output number only", "number", "unit", "unit2", "tablecen")
 _IS_UNIT = re.compile(r"[^\W\d_]|[°%′″'\"]")
-_LARGE = re.compile(r"^(?:mil|bil)l?i")  # millions, milliards: the name of a number, and not of a unit
+_LARGE = re.compile(r"^(?:mil|bil)l?[ioj]")  # millions, milliards: the name of a number, and not of a unit
 _SQUARE = re.compile(r"\b((?:[kcdhmµn]|da)?m|ft|in|mi|yd|s)([23])\b")
 _SINGULAR = {
     "miles": "mile", "acres": "acre", "knots": "knot", "tonnes": "tonne", "tons": "ton", "barrels": "barrel",
