@@ -19,7 +19,8 @@ _MAGIC = (
 )  # fmt: skip
 _BOXES = re.compile(rb".{4}(?:ftyp|moov|mdat|free|wide|skip)", re.DOTALL)  # MP4 and its kin
 _AUDIO = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\x10-\xee]")
-_PDF = re.compile(rb"[^<]{0,1024}?%PDF-\d")  # its readers look for the mark in the first kilobyte
+# Its readers look for the mark in the first kilobyte. In a line of words it is spoken of.
+_PDF = re.compile(rb"[^<]{0,1023}?[\0-\x1f\x7f-\xff]%PDF-\d")
 _SPACES = b" \t\r\n\f"
 _BINARY = bytes(b for b in range(32) if b not in b"\t\n\f\r\x1b")  # as in the MIME Sniffing standard
 _MOST_BINARY = 0.02  # share of such bytes up to which data is text with some damage
@@ -43,10 +44,16 @@ _FEED = re.compile(
 _XML = re.compile(rb"(?:\xef\xbb\xbf)?\s*+<\?xml\b")
 _STRING = rb'"(?:[^"\\]|\\.)*+"\s*+'
 _JSON = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*+(?:\[\s*+)?+(?:\{\s*+(?:" + _STRING + rb":|\})|" + _STRING + rb",)", re.DOTALL
+    rb"(?:\xef\xbb\xbf)?\s*+(?:(?:\[\s*+)?+\{\s*+(?:"
+    + _STRING
+    + rb":|\})|\[\s*+"
+    + _STRING
+    + rb"(?:,\s*+[\"\[{\d]|\]\s*+\Z))",
+    re.DOTALL,
 )
 # A text without tags of which so large a share is marks of programs is a script or a style sheet.
 _TAG = re.compile(rb"<[a-zA-Z/!?]")
+_PROGRAM = re.compile(rb"[{}=]|\);")
 _CODE_MARKS = b"{};"
 _MUCH_CODE = 0.015
 _FEW_MARKS = 3
@@ -76,6 +83,8 @@ def is_other_text(data: bytes) -> bool:
         return True
     if _TAG.search(start):
         return False
+    if not _PROGRAM.search(start):
+        return False  # semicolons alone are those of verse
     marks = len(start) - len(start.translate(None, _CODE_MARKS))
     return marks > max(_FEW_MARKS, _MUCH_CODE * len(start))
 

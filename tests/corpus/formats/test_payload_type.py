@@ -108,7 +108,8 @@ def test_text_of_other_kinds_is_no_page(data: str) -> None:
     "data",
     [
         warcs.ARTICLE, "Plain words; served as a page.", "[1] A note, and (2) another.", "",
-        "<my-app>a</my-app>",
+        "<my-app>a</my-app>", '"To be or not to be", he said.', '["Quoted", in brackets] is how it starts.',
+        "The ship is safe;\nthe prize is won;\nthe bells ring;\nthe people cheer;\n",
         "<?xml version='1.0'?>\n<!DOCTYPE html PUBLIC 'a'><html xmlns='b'>", "<script>a = {b: 1};</script>",
         "<html><style>" + "a {b: c;} " * 90,
         "<?xml version='1.0'?><?xml-stylesheet href='a'?><html>",

@@ -62,8 +62,22 @@ _OTHERS = re.compile(
     r"|nav|menu|foot|side-?bar|cookie|consent|gdpr|hidden|invisible|modal|popup|newsletter|teaser|gallery|promo"
 )
 _DISCUSSION = re.compile(r"comments?|replies|respond|reactions|ratings?|votes?", re.IGNORECASE)
+# Pictures without words are no text; those with captions are.
+_GALLERY = re.compile(r"galler(?:y|ies)|carousel|slideshow|slider", re.IGNORECASE)
+_CAPTIONS = frozenset({"figcaption"})
 # What links of headings to themselves show, and links of notes back to where they are cited.
 _ANCHORS = frozenset({"#", "¶", "§", "🔗", "↑", "^", "↩", "↩\ufe0e"})
+# Elements in a line. Where a sentence goes on around one it is a part of the sentence, whatever its name is,
+_INLINE = frozenset(
+    {"a", "abbr", "b", "bdi", "cite", "code", "dfn", "em", "font", "i", "mark", "q", "small", "span"}
+    | {"strong", "time", "u", "var"}
+)
+# but not these: they are for readers of another kind, or lead to something else.
+_UNSEEN = re.compile(
+    r"hidden|invisible|sr-?only|screen-?reader|edit|link|ads?\b|advert|print|credit", re.IGNORECASE
+)
+_LETTERS_BEFORE = re.compile(r"\w[\w,:'’]* ?\Z|[(\[“\"]\Z")
+_LETTERS_AFTER = re.compile(r"[.,;:!?)\]”\"]|\s?[^\W\d_]")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _ALWAYS = frozenset({"body", "html", "main", "h1", "article"})
 _SURROUNDING = frozenset({"footer", "aside", "header"})
@@ -113,16 +127,17 @@ def _is_denied(names: str) -> bool:
 
 
 def _drop_named(tree: PageTree) -> None:
-    has_title = _has(tree, _HEADINGS)
+    has_title, has_caption = _has(tree, _HEADINGS), _has(tree, _CAPTIONS)
     most = tree.prose(0) * _LARGE if tree.prose(0) > 400 else 0
     all_chars = tree.chars(0) * _LARGE
     at, end = 1, len(tree.tag)
-    is_discussion = False
+    unnamed: tuple[re.Pattern[str], ...] = ()
     while at < end:
         begin = at
         named = []
         while at < end:
-            if _is_part(tree, at, has_title[at], is_discussion) and (
+            content = (*unnamed, _GALLERY) if has_caption[at] else unnamed
+            if _is_part(tree, at, has_title[at], content) and (
                 tree.prose(at) <= most if most else tree.chars(at) <= all_chars
             ):
                 named.append(at)
@@ -132,21 +147,27 @@ def _drop_named(tree: PageTree) -> None:
         # One may have more prose than all that would be left: pages call the column of their article a rail,
         # or what is behind a paywall. Then its own parts are looked for.
         left = tree.prose(0) - sum(map(tree.prose, named))
-        if not is_discussion and left < _MUCH:
+        if not unnamed and left < _MUCH:
             # Without its comments and answers the page would have next to nothing: they are its content.
             said = sum(tree.prose(n) for n in named if _DISCUSSION.search(_names(tree, n)))
             if said > left:
-                at, is_discussion = begin, True
+                at, unnamed = begin, (_DISCUSSION,)
                 continue
         main = next((n for n in named if tree.prose(n) > max(left, _MUCH) and not _is_other(tree, n)), end)
+        kept = {main}
+        if not left and main == end:  # a short page all of whose parts have such names
+            kept.update(n for n in named if tree.prose(n) and not _is_other(tree, n))
         for node in named:
-            if node != main:
+            if node not in kept:
                 tree.drop(node)
         at, end = main + 1, tree.end[main] if main < end else end
 
 
-def _is_part(tree: PageTree, node: int, has_title: bool, is_discussion: bool) -> bool:
-    """Tell whether an element says by its tag or its names that it is a part of every page."""
+def _is_part(tree: PageTree, node: int, has_title: bool, unnamed: tuple[re.Pattern[str], ...]) -> bool:
+    """Tell whether an element says by its tag or its names that it is a part of every page.
+
+    `unnamed`: names of parts that are content here.
+    """
     tag = tree.tag[node]
     if not tag or tag in _ALWAYS:
         return False
@@ -158,7 +179,23 @@ def _is_part(tree: PageTree, node: int, has_title: bool, is_discussion: bool) ->
     if "class" not in own and "id" not in own:
         return False
     names = _names(tree, node)
-    return _is_denied(_DISCUSSION.sub("", names) if is_discussion else names)
+    left = names
+    for pattern in unnamed:
+        left = pattern.sub("", left)
+    return _is_denied(left) and not (
+        tag in _INLINE and not _UNSEEN.search(names) and _is_in_sentence(tree, node)
+    )
+
+
+def _is_in_sentence(tree: PageTree, node: int) -> bool:
+    """Tell whether words of a sentence stand right before and right after an element."""
+    after = tree.end[node]
+    if after >= len(tree.tag) or tree.tag[node - 1] or tree.tag[after]:
+        return False
+    if not tree.parent[node - 1] == tree.parent[node] == tree.parent[after]:
+        return False
+    before = tree.text[node - 1][-40:]
+    return bool(_LETTERS_BEFORE.search(before) and _LETTERS_AFTER.match(tree.text[after]))
 
 
 def _is_other(tree: PageTree, node: int) -> bool:

@@ -85,9 +85,19 @@ def decode(data: bytes, charset: str) -> str:
         return text
     names = dict.fromkeys((header, *pages))
     stated = [name for name in names if not name.startswith(("utf-", *_SEVEN_BITS))]
-    return data.decode(
-        _best([name for name in stated if name and _fits(data, name)]) or _guess(data), "replace"
-    )
+    name = _best([name for name in stated if name and _fits(data, name)]) or _guess(data)
+    return data.decode(name, _EURO_OR_REPLACED if name == "gb18030" else "replace")
+
+
+def _euro_or_replaced(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Read the byte 0x80 of GBK as browsers do; all other bad bytes are replaced."""
+    assert isinstance(error, UnicodeDecodeError)
+    is_euro = error.object[error.start] == 0x80
+    return ("€", error.start + 1) if is_euro else codecs.replace_errors(error)
+
+
+_EURO_OR_REPLACED = "llama_core.euro_or_replaced"
+codecs.register_error(_EURO_OR_REPLACED, _euro_or_replaced)
 
 
 def _is_nearly_utf8(data: bytes, text: str, is_declared: bool) -> bool:

@@ -213,7 +213,7 @@ interprétation personnelle, nobl, nie łam, term, uvod,
 nowrap begin text, nobr2
 """)
 SECOND = _names("""
-lang, langx, langue, script, cizojazyčně, vjazyce2, foreign, jezik, rtl-lang, native name, color,
+lang, langr, langx, langue, script, cizojazyčně, vjazyce2, foreign, jezik, rtl-lang, native name, color,
 font color, fontcolor, fgcolor, colore, cor, couleur, farbe, kolor, цвет, цвят, боја, boja, kleur,
 barva, culoare, színes, farve, färg, hover title, h:title,
 sort, wikt-lang, wt, w języku, språk
@@ -253,6 +253,7 @@ UNITS = {
     "yard": "yards", "pound": "pounds",
     "LT": "long tons", "ST": "short tons", "t": "tonnes", "MT": "tonnes", "lbf": "lbf", "floz": "fl oz",
     "USgal": "US gallons", "impgal": "imp gallons", "m/s2": "m/s²", "ft2": "sq ft", "psi": "psi", "deg": "°",
+    "kph": "km/h",
 }  # fmt: skip
 
 # The same names where units are not written in English.

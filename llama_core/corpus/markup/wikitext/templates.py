@@ -72,7 +72,7 @@ def _known(key: str, call: Call) -> str | None:
         return f"{SPACED[key]} {call.first}" if SPACED[key].endswith((".", "°")) else SPACED[key]
     if key.startswith(("script/", '"-', "zitat-")):
         return call.first
-    if key.startswith(("lang-", "ipa-", "јез-", "jez-", "jezik-")):
+    if key.startswith(("lang-", "ipa-", "јез-", "jez-", "jezik-")) and call.first:
         return f"[{call.first}]" if key.startswith("ipa-") else call.first
     if quantities.is_currency(key):
         return quantities.in_currency(call)
@@ -166,6 +166,24 @@ def _harvard(args: list[str], named: dict[str, str]) -> str | None:
     return f"{', '.join(authors)} & {last} ({year})" if authors else f"{last} ({year})"
 
 
+def _harvard_without_brackets(args: list[str], named: dict[str, str]) -> str | None:
+    """Read {{harvnb|Boolos|Jeffrey|1974}} as `Boolos & Jeffrey 1974`."""
+    text = _harvard(args, named)
+    return text.replace("(", "").replace(")", "") if text else None
+
+
+def _harvard_in_brackets(args: list[str], named: dict[str, str]) -> str | None:
+    """Read {{harv|Boolos|Jeffrey|1974}} as `(Boolos & Jeffrey 1974)`."""
+    text = _harvard_without_brackets(args, named)
+    return f"({text})" if text else None
+
+
+def _korean(args: list[str], named: dict[str, str]) -> str | None:
+    """Read {{korean|hangul=한국|hanja=韓國}}: the scripts and spellings that are given."""
+    given = [named.get(key, "").strip() for key in ("hangul", "hanja", "rr", "mr")]
+    return ", ".join(word for word in (*map(str.strip, args), *given) if word) or None
+
+
 def _old_style(args: list[str], named: dict[str, str]) -> str | None:
     """Read {{OldStyleDate|February 2|1905|January 20}} as `February 2 1905 [O.S. January 20]`.
 
@@ -229,13 +247,16 @@ _READERS = {
     "nuclide": lambda args, named: "-".join(a.strip() for a in args[:2]),
     "nuclide2": lambda args, named: "-".join(a.strip() for a in args[:2]),
     "bibleverse": _verse, "bibleref": _verse, "bibleref2": _verse, "bibelstelle": _verse, "bibel": _verse,
-    "harvtxt": _harvard, "harvp": _harvard, "music": _music,
+    "harvtxt": _harvard, "harvp": _harvard, "harvcoltxt": _harvard,
+    "harvnb": _harvard_without_brackets, "harvsp": _harvard_without_brackets,
+    "harv": _harvard_in_brackets, "harvard citation": _harvard_in_brackets,
+    "korean": _korean, "lang-ko": _korean, "japonais": _nihongo, "music": _music,
     "oldstyledate": _old_style,
     "us patent": lambda args, named: f"U.S. Patent {args[0].strip()}" if args else None,
     "zh": _chinese, "lang-zh": _chinese,
     "höhe": lambda args, named: f"{args[0].strip()} m" if args else None,
     "marriage": lambda args, named: args[0] if args else None,
-    "sup": _raised, "superscript": _raised,
+    "sup": _raised, "superscript": _raised, "esp": _raised,
     "pow": lambda args, named: f"{args[0]}^{args[1]}" if len(args) > 1 else None,
     "angbr": lambda args, named: f"⟨{args[0]}⟩" if args else None,
     "angle bracket": lambda args, named: f"⟨{args[0]}⟩" if args else None,

@@ -156,6 +156,27 @@ def test_an_element_with_most_of_the_prose_is_kept_whatever_its_name() -> None:
         assert text(f"<div class={name}>{PROSE * 8}</div><div>{PROSE}</div>").count("small island") >= 8
 
 
+def test_a_gallery_with_captions_is_kept() -> None:
+    figure = "<figure><img><figcaption>The ferry at night.</figcaption></figure>"
+    found = text(f"{PROSE * 3}<div class=photo-gallery>{figure}</div><div class=gallery>Next Back</div>")
+    assert "The ferry at night." in found and "Next" not in found
+
+
+@pytest.mark.parametrize("tag", ["span", "a", "abbr"])
+def test_words_of_a_sentence_stay_whatever_the_name_of_their_element(tag: str) -> None:
+    shares = (
+        f"Shares of Apple (<{tag} class=ticker>AAPL</{tag}>) and <{tag} class=related>others</{tag}> rose."
+    )
+    labels = "<span class=byline>By Ann</span> | <span class=tags>News</span><b class=sr-only>of</b>"
+    found = text(f"<p>{shares}</p><p>{labels}</p>{PROSE * 3}")
+    assert "Apple (AAPL) and others rose." in found and not {"Ann", "News"} & set(found.split())
+
+
+def test_a_short_page_all_of_whose_parts_have_names_of_other_things_is_kept() -> None:
+    found = text(f"<div class=legal-history>{PROSE}</div><div class=meta-analysis>{PROSE}</div>")
+    assert found.count("small island") == 2
+
+
 @pytest.mark.parametrize("name", ["paywall", "rail-tall__wrapper", "subscription", "printonly", "widget"])
 def test_the_column_of_the_article_is_kept_though_it_is_named_as_a_part(name: str) -> None:
     shares = f"<div class=share>{PROSE}</div>"

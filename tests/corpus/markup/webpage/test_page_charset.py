@@ -152,6 +152,13 @@ def test_dashes_and_quotes_of_windows_are_not_guessed_to_be_letters_of_dos(decla
     assert decode(html.encode("cp1252"), declared) == html
 
 
+@pytest.mark.parametrize("declared", ["gbk", "gb2312"])
+def test_the_sign_of_the_euro_that_windows_has_added_to_gbk_is_known(declared: str) -> None:
+    page = f"<meta charset={declared}><p>价格：".encode("gbk") + b"\x80" + "29.90元，很便宜\0".encode("gbk")
+    assert decode(page, "").endswith("价格：€29.90元，很便宜\0")
+    assert decode(page.replace(b"\0", b"\xff"), "").endswith("€29.90元，很便宜\ufffd")
+
+
 def test_characters_that_vendors_have_added_to_a_standard_are_known() -> None:
     for text, encoding, label in (
         ("①島の天気は穏やかで", "euc_jis_2004", "EUC-JP"),

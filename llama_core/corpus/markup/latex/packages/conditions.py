@@ -222,6 +222,22 @@ def _value(reader: Definitions, name: str) -> None:
     reader.put_back(yes if holds else no)
 
 
+def _case(reader: Definitions, name: str) -> None:
+    """Read xstring's `\\IfStrEqCase{b}{{a}{one}{b}{two}}[other]`: what stands behind the equal text."""
+    text, cases, other = _text(reader), reader.argument(), reader.option()
+    groups: list[list[str]] = []
+    depth = 0
+    for token in cases:
+        depth -= token == "}"
+        if depth > 0:
+            groups[-1].append(token)
+        elif token == "{":
+            groups.append([])
+        depth += token == "{"
+    pairs = zip(groups[::2], groups[1::2], strict=False)
+    reader.put_back(next((then for case, then in pairs if reader.text_of(case) == text), other or []))
+
+
 def _is_true(reader: Definitions, test: Sequence[str]) -> bool:
     """Decide a test of \\ifthenelse: tests joined by \\AND and \\OR, each of which \\NOT may negate."""
     parts: list[list[str]] = [[]]
@@ -367,6 +383,7 @@ CONDITIONS: dict[str, Callable[[Definitions, str], None]] = {
     **dict.fromkeys((*_TESTS, *_NEGATED), _branch),
     **dict.fromkeys(("\\ifbool", "\\notbool", "\\iftoggle", "\\nottoggle"), _switch),
     **dict.fromkeys(_VALUES, _value),
+    **dict.fromkeys(("\\IfStrEqCase", "\\IfEqCase"), _case),
     "\\newtoggle": lambda r, name: _set_toggle(r, False),
     "\\providetoggle": lambda r, name: _set_toggle(r, False),
     "\\toggletrue": lambda r, name: _set_toggle(r, True),

@@ -46,6 +46,7 @@ _TABLES = {
     €, eur, euro = {1} €
     """,
     "en": """
+    tmath = ${1}$
     " = “{1}”
     lit, literal translation, literally = lit. '{1}'
     gloss = '{1}'

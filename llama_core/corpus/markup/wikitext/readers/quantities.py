@@ -23,6 +23,7 @@ _DIVIDED = ("ft", "foot", "lb", "st", "mi", "yd")  # the units of which {{conver
 _SMALLER = ("in", "ft", "foot", "yd", "oz", "lb", "chain", "rod", "furlong")
 _ONLY_COMPUTED = ("out", "output only", "output number only", "number", "unit", "unit2", "tablecen")
 _IS_UNIT = re.compile(r"[^\W\d_]|[°%′″'\"]")
+_LARGE = re.compile(r"^(?:mil|bil)l?[ioj]")  # millions, milliards: the name of a number, and not of a unit
 _SQUARE = re.compile(r"\b((?:[kcdhmµn]|da)?m|ft|in|mi|yd|s)([23])\b")
 _SINGULAR = {
     "miles": "mile", "acres": "acre", "knots": "knot", "tonnes": "tonne", "tons": "ton", "barrels": "barrel",
@@ -98,7 +99,7 @@ def unit(word: str, language: str = "en") -> str:
     if found := re.fullmatch(r"e(3|6|9|12)(\S+)", word):
         power = {"3": "thousand", "6": "million", "9": "billion", "12": "trillion"}[found[1]]
         return f"{power} {UNITS.get(found[2], found[2])}"
-    return UNITS.get(word, word)
+    return UNITS.get(word) or _superscripts(word)
 
 
 def _superscripts(name: str) -> str:
@@ -137,7 +138,7 @@ def _joined(first: str, joint: str, second: str) -> str:
 def value(call: Call) -> str | None:
     """Read {{val|1.2|0.3|e=6|u=km}} as `1.2±0.3×10^6 km`, and {{val|5|-|7|u=m}} as `5–7 m`."""
     words = call.words
-    text = words[0] if words else ""
+    text = re.sub(r"(?<=\d)[eE](?=[+−-]?\d+\Z)", "×10^", words[0]) if words else ""
     if len(words) > 2 and words[1] in _JOINTS and _NUMBER.fullmatch(words[2]):
         text = _joined(*words[:3])
     elif len(words) > 2 and all(_NUMBER.fullmatch(word.strip("+−-")) for word in words[1:3]):
@@ -176,7 +177,8 @@ def with_units(call: Call) -> str | None:
             units += _raised(word)
         elif word:
             word = _superscripts(word)
-            units += word if not units or word.startswith(("/", "·", "⋅")) else f"·{word}"
+            is_joined = not units or word.startswith(("/", "·", "⋅"))
+            units += word if is_joined else f"{' ' if _LARGE.search(units) else '·'}{word}"
     return f"{text} {units}".strip() or None
 
 
@@ -184,7 +186,7 @@ def measure(call: Call) -> str | None:
     """Read {{M|10|ul=km}}, {{M|10||km}} or {{M|3|0,2|m}} of the Italian Wikipedia, with a tolerance."""
     if len(call.args) < 2 or call.given("u", "ul"):
         return with_units(call) if len(call.args) < 2 else with_tolerance(call, call.given("u", "ul"))
-    if len(call.args) == 2:
+    if len(call.args) == 2 or call.args[1].strip() in _JOINTS:
         return with_units(call)
     return with_tolerance(call, "".join(arg.strip() for arg in call.args[2:4]))  # {{M|10||k|m}}
 
@@ -256,7 +258,7 @@ def density(call: Call) -> str | None:
 
 READERS = {
     "val": value, "frac": fraction, "sfrac": fraction, "fraction": fraction, "pop density": density,
-    "height": height, "su": raised_and_lowered, "e": power, "esp": power,
+    "height": height, "su": raised_and_lowered, "e": power,
     "currency": money, "inrconvert": rupees, "dash year": years, "year range": years,
     "yearrange": years, "nombre": with_units, "num": with_units,
     "fmtn": with_units, "unité": with_units,

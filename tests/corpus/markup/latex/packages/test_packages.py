@@ -283,6 +283,12 @@ def test_a_test_prints_one_of_its_branches(test: str, holds: bool) -> None:
     assert text(f"a {test}{{yes}}{{no}} z", preamble) == f"a {'yes' if holds else 'no'} z"
 
 
+def test_of_cases_the_equal_one_is_read_or_else_the_last() -> None:
+    cases = r"{b}{{a}{one}{b}{\emph{two}}}[other]"
+    assert text(rf"\IfStrEqCase{cases} z") == "two z"
+    assert text(rf"\IfStrEqCase{cases.replace('{b}', '{c}', 1)} z") == "other z"
+
+
 # --- babel
 
 

@@ -33,6 +33,17 @@ from llama_core.corpus.markup.wikitext.readers.local import _FUNCTIONS, LOCAL
          "2-mile-long, 9 m high, 6 ft 2 in, 1.9 m, xi²"),
         ("en", "{{convert|1|e6acre}}, {{convert|5|metre}}, {{ordinal|12}}, {{ord|21}}, {{currency|5|US}}",
          "1 million acres, 5 metres, 12th, 21st, US$5"),
+        ("fr", "{{unité|1,5|million|d'habitants}}, {{unité|3|kW|h}}", "1,5 million d'habitants, 3 kW·h"),
+        ("it", "{{M|400|a|2100|m s.l.m.}}, {{M|3|0,2|m}}", "400 a 2100 m s.l.m., 3±0,2 m"),
+        ("en", "{{convert|3|kg/m3}}, {{convert|60|kph}}, {{convert|5|C-change}}", "3 kg/m³, 60 km/h, 5 °C"),
+        ("en", "{{val|1.2e5|u=m}}, {{val|3e-8}}, cm{{esp|-3}}, {{tmath|x_1}}",
+         "1.2×10^5 m, 3×10^-8, cm^-3, $x_1$"),
+        # works and other scripts
+        ("en", "{{harvnb|Boolos|Jeffrey|1974}}, {{harvsp|Boolos|1974}}, {{harv|Boolos|1974}}",
+         "Boolos & Jeffrey 1974, Boolos 1974, (Boolos 1974)"),
+        ("en", "{{lang-zh|s=中国}}, {{lang-zh|中国}}, {{korean|hangul=한국|rr=Hanguk}}",
+         "中国, 中国, 한국, Hanguk"),
+        ("fr", "{{japonais|Go|碁|go}}", "Go (碁, go)"),
         # dates
         ("es", "{{fecha|5|mayo|2000}}", "5 de mayo de 2000"),
         ("cs", "{{datum|5|květen|2000}}", "5. května 2000"),
