@@ -110,7 +110,7 @@ def fetches(loader: Loader, ranks: int, batches: int, dealt: bool = True) -> tup
     spans: list[dict[Key, list[int]]] = [{} for _ in range(nodes)]
     sequences = 0
     for n in range(batches):
-        source, shard, start = loader._part(n, [0], 1)
+        source, shard, start, _ = loader._part(n, [0], 1)
         sequences += len(source)
         rows = deal(source, shard, start, nodes) if dealt else np.arange(len(source)).reshape(nodes, -1)
         for of_node, mine in zip(spans, rows, strict=True):
