@@ -65,8 +65,9 @@ def no_link(top: str, path: str) -> Path:
 
     Raises StoreError where a folder on the way is a symbolic link: it may lead anywhere. `top` may be one.
     """
+    own = Path(top)
     for folder in Path(path).parents:
-        if folder == Path(top):
+        if folder == own:
             break
         if folder.is_symlink():
             raise StoreError(
