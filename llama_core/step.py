@@ -155,7 +155,7 @@ class Step:
         """The step's folder on the store, `<stage>/<id>`."""
         return f"{self.stage}/{self.id[:16]}"
 
-    @functools.cached_property  # it takes hashing the address and opening a file system
+    @functools.cached_property  # to make it takes as long as to write a small object
     def folder(self) -> Store:
         """The store, seen from the step's folder."""
         return self.root.at(self.name)

@@ -1,11 +1,10 @@
 """Lines seen twice anywhere in a group of a crawl's shards are dropped, every copy (Wenzek et al. 2019).
 
 Lines are normalised and hashed as CCNet's code does it. The first phase writes the keys of each ingest shard
-in runs, and in the order of its lines. The second finds the keys that were seen twice in one partition of a
-group, and writes them in a run for each ingest shard that has them. The third decides on each ingest shard:
-it looks for the keys of its lines, which are not hashed again, among those that were written for it. So
-memory holds eight bytes for each different line of an ingest shard, and at most `KEYS` keys of a partition at
-a time.
+in runs. The second finds the keys that were seen twice in one partition of a group, and writes them in a run
+for each ingest shard that has them. The third decides on each ingest shard by the keys that were written for
+it. So memory holds eight bytes for each different line of an ingest shard, and at most `KEYS` keys of a
+partition at a time.
 """
 
 import hashlib
@@ -14,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import BinaryIO
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -26,20 +25,17 @@ from llama_core.corpus.decisions import Cut, Decision
 from llama_core.corpus.document import Document
 from llama_core.corpus.documents import Documents
 from llama_core.corpus.partition import FORMAT, KeyRuns, is_in, partition_of, publish_runs
-from llama_core.objects import Writer
 from llama_core.phases import Phase, Plan
 from llama_core.step import Step
 
 REVISION = 1
 PARTITION_BYTES = 2 << 30  # bytes of text for each partition of a group's keys
 KEYS = 1 << 25  # keys of lines that are compared at a time
-BY_LINE = "by_line.keys"  # name of the object with the key of each line
-LAYOUT = digest_of([FORMAT, PARTITION_BYTES, BY_LINE])[:6]  # scratch shards of another layout are not reused
+LAYOUT = digest_of([FORMAT, PARTITION_BYTES])[:6]  # scratch shards of another layout are not reused
 HASHES, DUPLICATES = f"hashes-{LAYOUT}.", f"duplicates-{LAYOUT}."
 HELD = 1 << 23  # keys, at least, that are collected before they are merged with those that are known
 
 Keys = npt.NDArray[np.uint64]
-_KEY = np.dtype("<u8")
 
 _CRAWL = re.compile(r"CC-MAIN-\d{4}-\d{2}")
 _PUNCTUATION = (
@@ -62,7 +58,7 @@ def line_keys(text: str) -> Keys:
         text = _REMOVED.sub("", _DIGIT.sub("0", text))
     lines = text.encode().translate(_ASCII_DIGITS, _ASCII_CONTROLS).split(b"\n")
     sha1 = hashlib.sha1
-    return np.frombuffer(b"".join([sha1(line).digest()[:8] for line in lines]), _KEY)
+    return np.frombuffer(b"".join([sha1(line).digest()[:8] for line in lines]), "<u8")
 
 
 def groups_of(shards: Iterable[Shard], cfg: Lines) -> list[list[str]]:
@@ -132,18 +128,11 @@ def _groups(documents: Documents, cfg: Lines) -> list[Group]:
 
 
 def _hash_shard(step: Step, documents: Documents, partitions: Mapping[str, int], name: str) -> None:
-    """Write the keys of an ingest shard: one for each line, and in runs, where none is more than twice."""
+    """Write the keys of an ingest shard: twice those that it has more than once, and once the others."""
     with step.shard(HASHES + name) as out:
-        with out.publish(f"{out.name}/{BY_LINE}") as file:
-            keys = _twice_at_most(_written(file, map(line_keys, (d.text for d in documents.read(name)))))
+        keys = _twice_at_most(line_keys(document.text) for document in documents.read(name))
         n = partitions[name]
         publish_runs(out, "keys", keys, partition_of(keys, n), n)
-
-
-def _written(file: Writer, parts: Iterable[Keys]) -> Iterator[Keys]:
-    for keys in parts:
-        file.write(keys)
-        yield keys
 
 
 def _twice_at_most(parts: Iterable[Keys]) -> Keys:
@@ -205,21 +194,14 @@ def _decide_shard(
     """Decide on an ingest shard. `argument`: its name, the number of its group, its place in the group."""
     name, group, place = argument
     duplicates = np.sort(found[group].read(place))
-    [hashed] = step.committed_shards([HASHES + name])
-    by_line = hashed.object(BY_LINE)
     tally: Counter[str] = Counter()
-    with step.folder.checked(by_line.name, by_line) as file:
-        decided = ((d, _decide(d, file, duplicates, min_chars, tally)) for d in documents.read(name))
-        decide_shard(step, name, decided, tally)
+    decided = ((d, _decide(d, duplicates, min_chars, tally)) for d in documents.read(name))
+    decide_shard(step, name, decided, tally)
 
 
-def _decide(
-    document: Document, by_line: BinaryIO, duplicates: Keys, min_chars: int, tally: Counter[str]
-) -> Decision:
-    """Decide on a document. The keys of its lines are the next in the file `by_line`."""
+def _decide(document: Document, duplicates: Keys, min_chars: int, tally: Counter[str]) -> Decision:
     text = document.text
-    keys = np.frombuffer(by_line.read(_KEY.itemsize * (text.count("\n") + 1)), _KEY)
-    is_dropped = is_in(keys, duplicates)
+    is_dropped = is_in(line_keys(text), duplicates)
     n_dropped = int(np.count_nonzero(is_dropped))
     tally.update({"lines": len(is_dropped), "lines.duplicate": n_dropped})
     if not n_dropped:
@@ -237,13 +219,16 @@ def cut_lines(text: str, is_dropped: npt.NDArray[np.bool_]) -> list[Cut]:
 
     `is_dropped`: bool (lines,). At least one line must be left.
     """
-    starts = np.zeros(len(is_dropped) + 1, np.int64)  # of the lines, and one more after the end
-    lengths = np.fromiter(map(len, text.split("\n")), np.int64, len(is_dropped))
-    np.cumsum(lengths + 1, out=starts[1:])
+    lengths = map(len, text.split("\n"))
+    # Where each line starts, and one more after the end:
+    starts = [*accumulate(lengths, lambda start, length: start + length + 1, initial=0)]
     padded = np.zeros(len(is_dropped) + 2, np.bool_)
     padded[1:-1] = is_dropped
-    edges = np.flatnonzero(padded[1:] != padded[:-1])
-    cuts = [Cut(start, end) for start, end in starts[edges].reshape(-1, 2).tolist()]
-    if is_dropped[-1]:  # no line break follows, so the one before goes
-        cuts[-1] = Cut(cuts[-1].start - 1, len(text))
+    edges = np.flatnonzero(padded[1:] != padded[:-1]).tolist()
+    cuts = []
+    for first, last in zip(edges[::2], edges[1::2], strict=True):
+        start, end = starts[first], starts[last]
+        if last == len(is_dropped):  # no line break follows, so the one before goes
+            start, end = start - 1, len(text)
+        cuts.append(Cut(start, end))
     return cuts

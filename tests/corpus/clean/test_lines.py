@@ -7,7 +7,6 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +19,6 @@ from llama_core.corpus.clean import lines
 from llama_core.corpus.clean.recipe import Lines
 from llama_core.corpus.decisions import apply_cuts, read_decisions
 from llama_core.corpus.documents import Documents
-from llama_core.errors import DamagedError
 from llama_core.phases import Phase, in_turn
 from llama_core.step import Step
 from llama_core.store import Store
@@ -202,21 +200,6 @@ def test_killed_after_any_shard_and_run_again_the_decisions_are_the_same(
         with pytest.raises(KeyboardInterrupt):
             decide(web, plan, dies, store)
         assert decide(web, plan, at=store).digest == whole.digest
-
-
-def test_keys_of_lines_that_were_damaged_between_the_phases_are_noticed(
-    documents: Callable[..., Documents], decide: Callable[..., Artifact], tmp_path: Path
-) -> None:
-    web = documents({"a": ["menu\npage", "menu\nother"]})
-
-    def damages(phase: Phase, todo: list[str]) -> Iterable[str]:
-        if phase.name == "decisions":
-            [keys] = tmp_path.rglob(lines.BY_LINE)
-            keys.write_bytes(keys.read_bytes()[::-1])
-        return in_turn(phase, todo)
-
-    with pytest.raises(DamagedError, match=lines.BY_LINE):
-        decide(web, partial(lines.plan, cfg=Lines(), min_chars=1), damages, Store(f"{tmp_path}/store"))
 
 
 @given(st.text("ab\n", min_size=1), st.data())
