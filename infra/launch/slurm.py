@@ -33,11 +33,17 @@ from infra.launch.launcher import (
     start_method,
     time_to_save,
 )
-from llama_core.errors import LaunchError
+from llama_core.errors import AwayError, LaunchError
 from llama_core.program import STOPPED
 from llama_core.recipes.time_limit import seconds
 
 INVALID = "Invalid job id"  # what Slurm says of a job that it does not know
+# What its commands say where the controller is away, starts, or has too much to do.
+AWAY = re.compile(
+    "Unable to contact slurm controller|Socket timed out|Connection (refused|reset|timed out)|"
+    "Zero Bytes were transmitted|in standby mode|No route to host",
+    re.IGNORECASE,
+)
 PHASES: dict[str, JobPhase] = {
     **dict.fromkeys(("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"), "pending"),
     **dict.fromkeys(("SUSPENDED", "STOPPED", "POWER_UP_NODE", "REQUEUE_FED", "RESV_DEL_HOLD"), "pending"),
@@ -298,7 +304,7 @@ def _gpus(gres: str) -> int:
 
 
 def _slurm(*command: str, stdin: str | None = None, env: dict[str, str] | None = None) -> str:
-    """Run a command of Slurm's, with `env` beside what it may know. Raises LaunchError."""
+    """Run a command of Slurm's, with `env` beside what it may know. Raises LaunchError, and AwayError."""
     known = of_slurm() | (env or {})
     try:
         done = subprocess.run(
@@ -313,10 +319,9 @@ def _slurm(*command: str, stdin: str | None = None, env: dict[str, str] | None =
     except FileNotFoundError:
         raise LaunchError(f"{command[0]} is not installed here, as it is on a login node") from None
     except subprocess.TimeoutExpired:
-        raise LaunchError(
-            f"{command[0]} did not answer: is Slurm's controller up? (`scontrol ping`)"
-        ) from None
+        raise AwayError(f"{command[0]} did not answer: is Slurm's controller up? (`scontrol ping`)") from None
     if done.returncode:
         said = "; ".join(done.stderr.strip().splitlines())
-        raise LaunchError(f"{' '.join(command)}: {said or f'exit code {done.returncode}'}")
+        kind = AwayError if AWAY.search(said) else LaunchError
+        raise kind(f"{' '.join(command)}: {said or f'exit code {done.returncode}'}")
     return done.stdout
