@@ -121,8 +121,9 @@ class SlurmLauncher:
         Where Slurm itself would kill it before `patience` is over, its script is asked to let the ranks save
         and then to cancel the job. It does so even if this process is killed meanwhile.
         """
-        if patience > (_kill_wait() or math.inf):
-            with contextlib.suppress(LaunchError):  # it does not run
+        # Slurm would try for minutes to signal one that does not run.
+        if patience > (_kill_wait() or math.inf) and self.poll(handle).phase == "running":
+            with contextlib.suppress(LaunchError):  # it has just ended
                 _slurm("scancel", "--batch", "--signal=USR2", handle.id)
                 self._await_end(handle, patience)
         try:
