@@ -200,7 +200,7 @@ import os, pathlib
 from llama_core import file_system
 from llama_core.train import saving
 file_system.S3_RETRIES = 3
-saving.REST = 0.1
+saving.REST, saving.SHORT_WAIT = 0.1, 100.0  # the failure is told before the last step
 note = saving.Saver._note_failure
 def noted(self, *failure):
     pathlib.Path(os.environ["FAILED"]).touch()
@@ -224,10 +224,13 @@ def wait_for(file: Path) -> None:
 
 
 class Away:
-    """Takes the server away from a training for a while, once a request of a kind is done."""
+    """Takes the server away from a training for a while, once a request of a kind is done.
 
-    def __init__(self, method: str, path: str, while_away: Callable[[], None]):
-        self._method, self._path, self._while_away = method, path, while_away
+    Its answer comes after `while_away`, and so does the server, unless it `stays` away.
+    """
+
+    def __init__(self, method: str, path: str, while_away: Callable[[], object], stays: bool = False):
+        self._method, self._path, self._while_away, self._stays = method, path, while_away, stays
         self.begun = False
         self.proxy: FaultProxy
 
@@ -235,14 +238,19 @@ class Away:
         if not self.begun and request.asks(self._method, self._path):
             self.begun = self.proxy.away = True
             await asyncio.to_thread(self._while_away)
-            self.proxy.away = False
+            self.proxy.away = self._stays
 
 
 def test_a_save_that_cannot_be_made_is_given_up_and_told_and_the_next_one_is_whole(
     bucket: Bucket, undisturbed: Training, through: Callable[..., FaultProxy], failed: Path
 ) -> None:
     training = bucket.training()
-    watch = Away("PUT", FIRST, lambda: wait_for(failed))
+
+    def come_back() -> None:
+        wait_for(failed)
+        watch.proxy.away = False
+
+    watch = Away("PUT", FIRST, threading.Thread(target=come_back).start, stays=True)
     watch.proxy = through(watch=watch)
     done = run(training, watch.proxy, IMPATIENT)
     assert done.returncode == 0, done.stdout
