@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
+from busy import patience
 
 NODES = 3
 CPUS = 2
@@ -30,7 +31,10 @@ SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
 CredType=cred/munge
-AuthInfo=socket={folder}/munge.socket,cred_expire=5
+AuthInfo=socket={folder}/munge.socket,cred_expire=15
+MessageTimeout=60
+TCPTimeout=20
+BatchStartTimeout=120
 StateSaveLocation={folder}/state
 SlurmctldPidFile={folder}/slurmctld.pid
 SlurmctldLogFile={folder}/slurmctld.log
@@ -203,7 +207,7 @@ class SlurmCluster:
         self._wait(lambda: self.command(*idle).strip() == str(NODES))
 
     def _wait(self, is_up: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + patience(60)
         while True:
             try:
                 if is_up():

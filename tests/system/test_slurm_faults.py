@@ -15,7 +15,6 @@ from llama_core.errors import LaunchError
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(missing()), reason=f"Slurm is not installed: no {', '.join(missing())}"),
-    pytest.mark.timeout(180),  # a job that Slurm never starts again is waited for without end
 ]
 
 
