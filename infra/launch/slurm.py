@@ -196,22 +196,25 @@ def script(job: JobSpec, log: Path, partition: str | None) -> str:
         "\n".join(["#!/bin/bash", *(f"#SBATCH --{line}" for line in lines)])
         + f"""
 
+# Slurm warns this shell before the time limit: the ranks save a checkpoint and end.
+trap 'time_up=yes; scancel --signal=TERM "$SLURM_JOB_ID"' USR1
+# The launcher asks for the same before it cancels the job, where Slurm would not wait for a save.
+trap 'cancelled=yes; scancel --signal=TERM "$SLURM_JOB_ID"' USR2
+end_if_cancelled() {{ if [ "$cancelled" ]; then scancel "$SLURM_JOB_ID"; sleep 60; fi; }}
+
 first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 MASTER_ADDR=$(scontrol show node "$first" | sed -n 's/.*NodeAddr=\\([^ ]*\\).*/\\1/p')
 MASTER_PORT=$((20000 + SLURM_JOB_ID % 10000))
 TORCH_ELASTIC_SHUTDOWN_TIMEOUT={warning}
 export MASTER_ADDR MASTER_PORT TORCH_ELASTIC_SHUTDOWN_TIMEOUT
 {threads}
-# Slurm warns this shell before the time limit: the ranks save a checkpoint and end.
-trap 'time_up=yes; scancel --signal=TERM "$SLURM_JOB_ID"' USR1
-# The launcher asks for the same before it cancels the job, where Slurm would not wait for a save.
-trap 'cancelled=yes; scancel --signal=TERM "$SLURM_JOB_ID"' USR2
+end_if_cancelled
 srun {lost} --cpu-bind=none bash -c {shlex.quote(ranks)} &
 srun=$!
 while kill -0 "$srun" 2>/dev/null; do wait "$srun"; done
 wait "$srun"
 code=$?
-if [ "$cancelled" ]; then scancel "$SLURM_JOB_ID"; sleep 60; fi
+end_if_cancelled
 if [ "$code" -ne 0 ] && [ "$time_up" ]; then exit {STOPPED}; fi
 exit "$code"
 """

@@ -32,7 +32,6 @@ SlurmdUser={user}
 AuthType=auth/munge
 CredType=cred/munge
 AuthInfo=socket={folder}/munge.socket,cred_expire=15
-MessageTimeout=60
 TCPTimeout=20
 BatchStartTimeout=120
 StateSaveLocation={folder}/state
