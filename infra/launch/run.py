@@ -64,6 +64,10 @@ def run(
             yield f"[launcher] {job.name} cannot be started now ({error}); it is tried again"
             time.sleep(LONGEST_REST)
             continue
+        except BaseException as reason:
+            if launcher.outlives:
+                cancel_asked(reason)  # there is nothing to cancel, but who asks learns that a job may go on
+            raise
         ended: State | None = None
         try:
             for number, line in enumerate(launcher.logs(handle), 1):

@@ -113,6 +113,16 @@ def test_a_launcher_that_is_away_when_a_job_is_to_be_adopted_is_asked_again(
     assert not running.cancelled
 
 
+def test_who_stops_while_a_launcher_is_away_leaves_the_job(tmp_path: Path) -> None:
+    running, reasons = Running(tmp_path / "log", [], []), list[BaseException]()
+    running.away = 1000
+    job = JobSpec("llama-train-1", "program", [], Launch(max_restarts=2), {})
+    lines = run(job, running, lambda reason: bool(reasons.append(reason)))  # type: ignore[arg-type]
+    next(lines)
+    lines.close()
+    assert [type(reason) for reason in reasons] == [GeneratorExit] and not running.cancelled
+
+
 def test_a_log_that_is_cut_by_its_rotation_is_read_on(tmp_path: Path) -> None:
     log, seen = tmp_path / "log", list[str]()
     log.write_text("one\ntwo\n")
