@@ -46,6 +46,10 @@ class LaunchError(LlamaError):
     cancelled = False
 
 
+class AwayError(LaunchError):
+    """A launcher does not answer. Jobs of it may go on meanwhile."""
+
+
 class ServiceError(LlamaError):
     """A service cannot be reached: Prefect or MLflow before the launch, or the one that rates texts."""
 

@@ -12,7 +12,7 @@ from infra.launch.launcher import JobSpec
 from infra.launch.run import run as run_job
 from infra.prefect_server import Lock
 from llama_core.artifact import Artifact, digest_of
-from llama_core.errors import ServiceError
+from llama_core.errors import AwayError, ServiceError
 from llama_core.job import Job
 from llama_core.recipes.running import Launch
 from llama_core.step import Step
@@ -42,7 +42,7 @@ def launch(
     `beside` is called in a thread meanwhile: it is for slow imports that later stages need. `on`: the nodes
     and processes, where they are not those of the recipe. What a listener raises is told, and ends nothing.
     A job of a cluster goes on without this flow, unless somebody has asked for its end (see `Asked`). Raises
-    LaunchError, with the program's own message where it gave one.
+    LaunchError, with the program's own message where it gave one, and AwayError where the job may go on.
     """
     listeners = {"metrics": on_metrics, "progress": on_progress}
     name = "llama-" + job.step.name.replace("/", "-")
@@ -58,7 +58,7 @@ def launch(
                     elif (match := MESSAGE.match(line)) and (listener := listeners[match[1]]):
                         _listen(listener, match[2])
     except BaseException as error:
-        setattr(error, GOES_ON, asked.left)
+        setattr(error, GOES_ON, asked.left or isinstance(error, AwayError))
         if not isinstance(error, Exception):
             raise
         return finished_elsewhere(job.step)

@@ -27,17 +27,18 @@ def check_room(recipe: Recipe, store: Store) -> None:
             f"no space is left for the training on {store.url}: its checkpoints and the exported model take "
             f"{room_needed(recipe) / GIB:.1f} GiB, and {free / GIB:.1f} GiB are free. Free some, point "
             f"`store` elsewhere, or keep fewer checkpoints (run.keep is {recipe.run.keep}, "
-            f"evaluate.at.every {recipe.evaluate.at.every})"
+            f"run.keep_every {recipe.run.keep_every}, evaluate.at.every {recipe.evaluate.at.every})"
         )
 
 
 def room_needed(recipe: Recipe) -> int:
     """Return the bytes of the checkpoints that are on the store at the same time, and of the export.
 
-    These are the `run.keep` older ones, the newest, the one that is being written, and those that are kept
-    to be evaluated.
+    These are the `run.keep` older ones, the newest, the one that is being written, and the permanent ones: by
+    tokens, and to be evaluated.
     """
     parameters = recipe.model.n_params(recipe.tokenizer.vocab_size)
     exported = parameters * (2 if recipe.train.precision == "bf16" else 4)
-    kept = recipe.run.keep + 2 + len(recipe.evaluate.at.steps(recipe.train))
+    by_tokens = recipe.train.tokens // recipe.run.keep_every if recipe.run.keep_every else 0
+    kept = recipe.run.keep + 2 + by_tokens + len(recipe.evaluate.at.steps(recipe.train))
     return kept * STATE * parameters + exported

@@ -2,24 +2,26 @@
 
 import importlib.util
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from infra.home import home
-from infra.launch.capacity import check_capacity, check_evaluation
+from infra.launch.capacity import Capacity, check_capacity, check_evaluation
 from infra.launch.local import LocalLauncher
-from infra.launch.run import get_launcher
+from infra.launch.run import get_launcher, patiently
 from llama_core.corpus.clean import language
 from llama_core.corpus.decontaminate import evaluation_sets
 from llama_core.errors import RecipeError, StoreError
 from llama_core.evaluate import planned
 from llama_core.recipe import Recipe
 from llama_core.recipes.load import load_recipe
+from llama_core.recipes.running import Launch
 from llama_core.store import Store
 from llama_core.tokens.given import given
 from llama_core.tokens.order import Order
 from llama_core.url import redact_logs, without_secrets
+from tasks.observe import say
 from tasks.room import check_room
 
 ENGINES = {"dask": "distributed", "ray": "ray"}  # the module of an engine's extra
@@ -55,10 +57,9 @@ def open_run(
     redact_logs()
     chosen = load_recipe(recipe, overrides)
     if trains:
-        check_capacity(chosen, get_launcher(chosen.launch).capacity, LocalLauncher().capacity)
+        check_capacity(chosen, _capacity_for(chosen.launch), LocalLauncher().capacity)
     if trains or evaluates:
-        where = chosen.evaluation_launch
-        check_evaluation(chosen, get_launcher(where).capacity, LocalLauncher().capacity)
+        check_evaluation(chosen, _capacity_for(chosen.evaluation_launch), LocalLauncher().capacity)
     check_libraries(chosen)
     check_benchmarks(chosen, trains or evaluates)
     for name, source in chosen.corpus.sources.items():
@@ -87,6 +88,11 @@ def open_run(
         if trains:
             start.check(opened, chosen)
     return Run(chosen, opened, refresh)
+
+
+def _capacity_for(launch: Launch) -> Callable[[], Capacity]:
+    """Return what asks a launcher for its capacity, however long it is away: its job may go on meanwhile."""
+    return lambda: patiently(get_launcher(launch).capacity, lambda line: say(f"      {line}"))
 
 
 def check_benchmarks(recipe: Recipe, evaluates: bool) -> None:

@@ -37,6 +37,27 @@ SMALL = {
 }
 
 
+WATCHED = """
+from llama_core.train.stability.watchdog import Watchdog
+made, beat = Watchdog.__init__, Watchdog.beat
+def patient(self, step, rank, seconds):
+    made(self, step, rank, 300.0)
+def strict(self, n):
+    if n > 3:
+        self._seconds = {seconds}
+    beat(self, n)
+Watchdog.__init__, Watchdog.beat = patient, strict
+"""
+
+
+def watched(seconds: float) -> str:
+    """A script by which a process hangs where a step takes longer, from the fourth on.
+
+    On a busy machine the start takes longer than that.
+    """
+    return WATCHED.format(seconds=seconds)
+
+
 @dataclass
 class Training:
     """One train step, run by as many processes as one likes."""

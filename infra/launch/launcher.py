@@ -81,10 +81,10 @@ class Launcher(Protocol):
     """Whether a job goes on when the process that has submitted it is gone."""
 
     def capacity(self) -> Capacity:
-        """Return what could run here. Raises LaunchError where the launcher itself is missing."""
+        """Return what could run here. Raises LaunchError where the launcher is missing, AwayError too."""
 
     def submit(self, job: JobSpec) -> Handle:
-        """Start the job, or queue it. Raises LaunchError where it is refused."""
+        """Start the job, or queue it. Raises LaunchError where it is refused, and AwayError."""
 
     def poll(self, handle: Handle) -> State:
         """Return the state of the job as it is now."""
@@ -99,7 +99,10 @@ class Launcher(Protocol):
         """Yield the lines of the log from its beginning, as they come, until the job has ended."""
 
     def adopt(self, name: str) -> Handle | None:
-        """Return the job of this name that is queued or running, whoever submitted it, or None."""
+        """Return the job of this name that is queued or running, whoever submitted it, or None.
+
+        Raises AwayError where the launcher does not answer.
+        """
 
 
 def time_to_save(saving: float | None) -> int:

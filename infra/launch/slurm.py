@@ -33,11 +33,17 @@ from infra.launch.launcher import (
     start_method,
     time_to_save,
 )
-from llama_core.errors import LaunchError
+from llama_core.errors import AwayError, LaunchError
 from llama_core.program import STOPPED
 from llama_core.recipes.time_limit import seconds
 
 INVALID = "Invalid job id"  # what Slurm says of a job that it does not know
+# What its commands say where the controller is away, starts, or has too much to do.
+AWAY = re.compile(
+    "Unable to contact slurm controller|Socket timed out|Connection (refused|reset|timed out)|"
+    "Zero Bytes were transmitted|in standby mode|No route to host",
+    re.IGNORECASE,
+)
 PHASES: dict[str, JobPhase] = {
     **dict.fromkeys(("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"), "pending"),
     **dict.fromkeys(("SUSPENDED", "STOPPED", "POWER_UP_NODE", "REQUEUE_FED", "RESV_DEL_HOLD"), "pending"),
@@ -115,8 +121,9 @@ class SlurmLauncher:
         Where Slurm itself would kill it before `patience` is over, its script is asked to let the ranks save
         and then to cancel the job. It does so even if this process is killed meanwhile.
         """
-        if patience > (_kill_wait() or math.inf):
-            with contextlib.suppress(LaunchError):  # it does not run
+        # Slurm would try for minutes to signal one that does not run.
+        if patience > (_kill_wait() or math.inf) and self.poll(handle).phase == "running":
+            with contextlib.suppress(LaunchError):  # it has just ended
                 _slurm("scancel", "--batch", "--signal=USR2", handle.id)
                 self._await_end(handle, patience)
         try:
@@ -189,22 +196,25 @@ def script(job: JobSpec, log: Path, partition: str | None) -> str:
         "\n".join(["#!/bin/bash", *(f"#SBATCH --{line}" for line in lines)])
         + f"""
 
+# Slurm warns this shell before the time limit: the ranks save a checkpoint and end.
+trap 'time_up=yes; scancel --signal=TERM "$SLURM_JOB_ID"' USR1
+# The launcher asks for the same before it cancels the job, where Slurm would not wait for a save.
+trap 'cancelled=yes; scancel --signal=TERM "$SLURM_JOB_ID"' USR2
+end_if_cancelled() {{ if [ "$cancelled" ]; then scancel "$SLURM_JOB_ID"; sleep 60; fi; }}
+
 first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 MASTER_ADDR=$(scontrol show node "$first" | sed -n 's/.*NodeAddr=\\([^ ]*\\).*/\\1/p')
 MASTER_PORT=$((20000 + SLURM_JOB_ID % 10000))
 TORCH_ELASTIC_SHUTDOWN_TIMEOUT={warning}
 export MASTER_ADDR MASTER_PORT TORCH_ELASTIC_SHUTDOWN_TIMEOUT
 {threads}
-# Slurm warns this shell before the time limit: the ranks save a checkpoint and end.
-trap 'time_up=yes; scancel --signal=TERM "$SLURM_JOB_ID"' USR1
-# The launcher asks for the same before it cancels the job, where Slurm would not wait for a save.
-trap 'cancelled=yes; scancel --signal=TERM "$SLURM_JOB_ID"' USR2
+end_if_cancelled
 srun {lost} --cpu-bind=none bash -c {shlex.quote(ranks)} &
 srun=$!
 while kill -0 "$srun" 2>/dev/null; do wait "$srun"; done
 wait "$srun"
 code=$?
-if [ "$cancelled" ]; then scancel "$SLURM_JOB_ID"; sleep 60; fi
+end_if_cancelled
 if [ "$code" -ne 0 ] && [ "$time_up" ]; then exit {STOPPED}; fi
 exit "$code"
 """
@@ -298,7 +308,7 @@ def _gpus(gres: str) -> int:
 
 
 def _slurm(*command: str, stdin: str | None = None, env: dict[str, str] | None = None) -> str:
-    """Run a command of Slurm's, with `env` beside what it may know. Raises LaunchError."""
+    """Run a command of Slurm's, with `env` beside what it may know. Raises LaunchError, and AwayError."""
     known = of_slurm() | (env or {})
     try:
         done = subprocess.run(
@@ -313,10 +323,9 @@ def _slurm(*command: str, stdin: str | None = None, env: dict[str, str] | None =
     except FileNotFoundError:
         raise LaunchError(f"{command[0]} is not installed here, as it is on a login node") from None
     except subprocess.TimeoutExpired:
-        raise LaunchError(
-            f"{command[0]} did not answer: is Slurm's controller up? (`scontrol ping`)"
-        ) from None
+        raise AwayError(f"{command[0]} did not answer: is Slurm's controller up? (`scontrol ping`)") from None
     if done.returncode:
         said = "; ".join(done.stderr.strip().splitlines())
-        raise LaunchError(f"{' '.join(command)}: {said or f'exit code {done.returncode}'}")
+        kind = AwayError if AWAY.search(said) else LaunchError
+        raise kind(f"{' '.join(command)}: {said or f'exit code {done.returncode}'}")
     return done.stdout

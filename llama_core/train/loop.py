@@ -29,7 +29,7 @@ from llama_core.train.parallelize import build
 from llama_core.train.passes import backward
 from llama_core.train.profile import Profile
 from llama_core.train.saving import Saver
-from llama_core.train.stability.guard import Guard, batch_of, mean_loss
+from llama_core.train.stability.guard import Guard, batch_of
 from llama_core.train.stability.origin import WayBack
 from llama_core.train.stability.replicas import Replicas
 from llama_core.train.stability.returns import Steps, check_returns, past
@@ -139,8 +139,8 @@ def train(
                     saver.save(here(n - 1), metrics, stopping=True)
                 return False
             metrics.lap("passes")
-            grad_norm = clip(model.parameters(), cfg.grad_clip)
-            allowed = guard.allows(grad_norm, mean_loss(rows, cfg.tokens_at(n)))
+            grad_norm, loss = clip(model.parameters(), cfg.grad_clip, rows)
+            allowed = guard.allows(grad_norm, loss / cfg.tokens_at(n))
             update(optimizer, n, cfg, allowed)
             metrics.lap("optimizer")
             told = (data.fetched_pages, saver.ended, saver.wants)

@@ -67,24 +67,28 @@ def update(optimizer: torch.optim.AdamW, step: int, cfg: Train, allowed: Tensor)
 
 
 @torch.no_grad()
-def clip(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
-    """Scale the gradients to a global norm of at most `max_norm`, and return the norm that they had.
+def clip(parameters: Iterable[Tensor], max_norm: float, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Scale the gradients to a global norm of at most `max_norm`.
 
-    All processes call it. The norm is a float32 tensor () on the device, and nothing waits for it.
+    All processes call it. `rows`: float32 (B,), the losses that this process accounts for, as
+    `passes.backward` returns them. Returns the norm that the gradients had, float32 (), and the sum of the
+    losses of all processes, float64 (): both come by one message. They are on the device, and nothing waits
+    for them.
     """
     gradients = [p.grad for p in parameters if p.grad is not None]
     parts: dict[int, list[Tensor]] = {}  # by the number of processes that hold the same part
     for gradient in gradients:
         parts.setdefault(_copies(gradient), []).append(_local(gradient))
     squares = [torch.stack(torch._foreach_norm(of)).double().square().sum() / n for n, of in parts.items()]
-    total = torch.stack(squares).sum()
+    sums = torch.stack([torch.stack(squares).sum(), rows.double().sum()])
     if dist.is_initialized():
-        dist.all_reduce(total)
+        dist.all_reduce(sums)
+    total, loss = sums.unbind()
     norm = total.sqrt().float()
     scale = (max_norm / norm).clamp(max=1.0)
     for of in parts.values():
         torch._foreach_mul_(of, scale)
-    return norm
+    return norm, loss
 
 
 def _copies(gradient: Any) -> int:

@@ -113,10 +113,10 @@ class Saver:
         self._record: Object | None = None
         self._failed = 0  # saves in a row
         self._again: int | None = None  # the step after which the next of them is tried
-        self._late = False  # a save was due while the one before it went on
         self._saved_at = time.monotonic()
         self._sweeps = True  # saves may have left something: those before the start, or that have failed
         self._known: dict[str, bool]  # checkpoints that rank 0 has seen: whether they are permanent
+        self._late: bool  # a save was due while the one before it went on
         self.go_on_after(start)
 
     @property
@@ -139,7 +139,7 @@ class Saver:
     def go_on_after(self, progress: TrainState) -> None:
         """Note where the training goes on: checkpoints from there on are permanent ones by `keep_every`."""
         self._periods = self._periods_of(progress.tokens)
-        self._known = {}
+        self._known, self._late = {}, False
 
     def due(self, n: int, wanted: bool = False) -> bool:
         """Tell whether the training is saved after step `n`. `wanted`: whether a process `wants` it.

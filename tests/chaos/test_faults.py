@@ -23,6 +23,7 @@ from pathlib import Path
 import programs
 import psutil
 import pytest
+from busy import patience
 from trainings import end_of
 
 pytestmark = pytest.mark.slow
@@ -31,13 +32,12 @@ RANKS, EVERY, STEPS = 4, 3, 16
 RECIPE = {
     "run.save_every": EVERY,
     "run.keep": 1,
-    "run.hang_after": 8.0,
     "train.tokens": STEPS * 1024,
     "layout.micro_batch": 1,
 }
 WHO = ("rank", "agent", "flow", "stopped rank", "asked agent")
 WHEN = ("start", "step", "upload", "commit", "pruning")
-MOST = 150.0  # seconds for one seed
+MOST, LONGEST = 150.0, 500.0  # seconds for one seed; and on a busy machine
 
 
 class Flow:
@@ -124,15 +124,15 @@ def met() -> Iterator[Counter[tuple[str, str]]]:
         print(f"{who:14}" + "".join(f"{counts[who, when]:9}" for when in WHEN))
 
 
-@pytest.mark.timeout(2 * MOST)
+@pytest.mark.timeout(LONGEST + 100)
 @pytest.mark.parametrize("faults", dealt(SEEDS), ids=map(str, range(SEEDS)))
 def test_a_training_meets_faults_and_ends_with_the_same_bits(
     faults: list[Fault], training, undisturbed, met, tmp_path: Path, request
 ) -> None:
     rng = random.Random(request.node.callspec.id)
-    run = training(**RECIPE)
+    run = training(**RECIPE | {"run.hang_after": patience(8.0)})
     flow, logs, struck = Flow(run, tmp_path), [], 0
-    deadline = time.monotonic() + MOST
+    deadline = time.monotonic() + min(patience(MOST), LONGEST)
     try:
         for who, when, at in faults:
             come = _come(flow, tmp_path, when, at, deadline)
@@ -216,7 +216,8 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
 
 def _wait_until_gone(jobs: list[int]) -> None:
     """Wait until what a killed flow has left behind has ended by itself."""
-    deadline = time.monotonic() + 45  # a stopped rank is killed by the agent, some time after it was asked
+    # A stopped rank is killed by the agent, some time after it was asked.
+    deadline = time.monotonic() + patience(45)
     for group in jobs:
         with contextlib.suppress(ProcessLookupError):
             while time.monotonic() < deadline:

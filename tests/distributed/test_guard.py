@@ -19,7 +19,7 @@ from llama_core.train.distributed import World
 from llama_core.train.optimizer import clip, make_optimizer, update
 from llama_core.train.parallelize import build, init_weights
 from llama_core.train.passes import backward
-from llama_core.train.stability.guard import NOTHING, Guard, mean_loss
+from llama_core.train.stability.guard import NOTHING, Guard
 
 VOCAB, BOS = 324, 1
 SMALL = {"tokenizer.vocab_size": VOCAB, "model.dim": 40, "model.n_layers": 2, "model.n_heads": 4}
@@ -42,16 +42,15 @@ def train(world: World, layout: dict[str, Any], bad: float | None, rank: int) ->
         size = (recipe.train.batch_sequences, recipe.train.seq_len + 1)
         tokens = torch.randint(3, VOCAB, size, generator=generator)
         rows = backward(parts, tokens.chunk(parts.mesh.data_size)[parts.mesh.data_rank], recipe, BOS)
-        loss = mean_loss(rows, recipe.train.tokens_at(n))
         if n == 2 and bad is not None and world.rank == rank:
             gradient: Any = next(p.grad for p in parts.parameters() if p.grad is not None and p.ndim > 1)
             local = gradient.to_local() if hasattr(gradient, "to_local") else gradient
             local[-1, -1] = bad
-        norm = clip(parts.parameters(), 1.0)
+        norm, loss = clip(parts.parameters(), 1.0, rows)
         if n == 2 and bad is None:
             optimizer.zero_grad()
         else:
-            update(optimizer, n, recipe.train, guard.allows(norm, loss))
+            update(optimizer, n, recipe.train, guard.allows(norm, loss / recipe.train.tokens_at(n)))
         norms.append(norm.item())
         digest = hashlib.sha256()
         for parameter in parts.parameters():
@@ -91,7 +90,12 @@ loop.batch_of = noted
 from llama_core.train.run import main
 sys.exit(main({url!r}))
 """
-LARGE = "loop.clip = lambda ps, most: clip(ps, most) * (1000 if taken[-1] in {bad} else 1)"
+LARGE = """
+def large(*of):
+    norm, loss = clip(*of)
+    return norm * (1000 if taken[-1] in {bad} else 1), loss
+loop.clip = large
+"""
 BROKEN = LARGE.replace("1000", "float('nan')")
 # The gradients stay as they are.
 TENFOLD = "loop.backward = lambda *of: backward(*of) * (10 if taken[-1] in {bad} else 1)"

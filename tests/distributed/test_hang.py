@@ -4,7 +4,7 @@ import re
 
 import programs
 import pytest
-from trainings import end_of
+from trainings import end_of, watched
 
 from llama_core import program
 from llama_core.train.stability import watchdog
@@ -13,10 +13,11 @@ from llama_core.train.stability import watchdog
 @pytest.mark.slow
 def test_a_process_that_stops_is_found_out_by_the_other_and_the_run_goes_on(training) -> None:
     """It is stopped by a signal, as a GPU that never answers would stop it: neither waits for ten minutes."""
-    run, undisturbed = (training(**{"run.save_every": 5, "run.hang_after": 8}) for _ in range(2))
+    run, undisturbed = (training(**{"run.save_every": 5}) for _ in range(2))
     undisturbed.run(2)
     script = f"""
 import os, signal, sys
+{watched(8)}
 from llama_core.train import loop
 step = loop.Metrics.step
 def stop_once(self, n, *more):
@@ -27,7 +28,7 @@ loop.Metrics.step = stop_once
 from llama_core.train.run import main
 sys.exit(main({run.publish(2)!r}))
 """
-    done = programs.run("-c", script, ranks=2, timeout=60)
+    done = programs.run("-c", script, ranks=2)
     assert done.returncode == program.HUNG, done.stdout
     assert "rank 0 comes no further in step 1" in done.stdout
     stuck = watchdog.folder_of(run.step.root, run.step.name)
@@ -43,9 +44,10 @@ sys.exit(main({run.publish(2)!r}))
 
 @pytest.mark.slow
 def test_a_read_that_never_ends_is_in_the_stacks_of_its_rank_alone(training) -> None:
-    run = training(**{"run.save_every": 5, "run.hang_after": 8})
+    run = training(**{"run.save_every": 5})
     script = f"""
 import os, sys
+{watched(8)}
 from llama_core.tokens.loader import Loader
 read = Loader._read
 def blocked_read(self, n, *of):
@@ -56,7 +58,7 @@ Loader._read = blocked_read
 from llama_core.train.run import main
 sys.exit(main({run.publish(2)!r}))
 """
-    done = programs.run("-c", script, ranks=2, timeout=60)
+    done = programs.run("-c", script, ranks=2)
     assert done.returncode == program.HUNG, done.stdout
     stuck = watchdog.folder_of(run.step.root, run.step.name)
     texts = [name for name in stuck.list() if name.endswith(".txt")]
@@ -68,6 +70,7 @@ sys.exit(main({run.publish(2)!r}))
 
 SLOW_UPLOAD = """
 import os, sys, time
+{watched}
 from llama_core.train.checkpoints.share import Share
 upload = Share.upload
 def retried(self, shard):
@@ -84,7 +87,7 @@ sys.exit(main({url!r}))
 def test_an_upload_that_is_tried_again_for_long_is_no_hang(training) -> None:
     """Neither beside the training, where the next save waits for it, nor after the last step."""
     run = training(**{"run.save_every": 10, "run.hang_after": 8})
-    done = programs.run("-c", SLOW_UPLOAD.format(url=run.publish(2)), ranks=2)
+    done = programs.run("-c", SLOW_UPLOAD.format(watched=watched(8), url=run.publish(2)), ranks=2)
     assert done.returncode == 0, done.stdout
     assert "comes no further" not in done.stdout
     assert run.artifact().facts["steps"] == 20

@@ -82,10 +82,9 @@ def train(
         mine = whole.chunk(mesh.data_size)[mesh.data_rank]
         rows = backward(parts, mine, recipe, BOS)
         assert rows.shape == mine.shape[:1] and rows.dtype == torch.float32
-        norm = clip(parts.parameters(), recipe.train.grad_clip)
+        norm, total = clip(parts.parameters(), recipe.train.grad_clip, rows)
         update(optimizer, n, recipe.train, norm.isfinite())
-        total = world.sum(rows.double().sum().item())[0]
-        curve.append((total / recipe.train.global_batch_tokens, norm.item()))
+        curve.append((total.item() / recipe.train.global_batch_tokens, norm.item()))
         seen.append(mine.tolist())
     if step is not None and last < STEPS:
         state = TrainState(last, last * recipe.train.global_batch_tokens, "")

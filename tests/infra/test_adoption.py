@@ -10,7 +10,7 @@ from infra.launch.agent import RESTARTED
 from infra.launch.capacity import Capacity
 from infra.launch.launcher import Handle, JobSpec, State
 from infra.launch.run import run
-from llama_core.errors import LaunchError
+from llama_core.errors import AwayError, LaunchError
 from llama_core.recipes.running import Launch
 
 FAILED = "[agent] rank 1 failed first: it was killed by SIGKILL (node n{})"
@@ -33,8 +33,12 @@ class Running:
         log.write_text("".join(f"{line}\n" for line in past))
         self.cancelled = False
         self.nodes = 1
+        self.away = 0  # times that it does not answer
 
     def adopt(self, name: str) -> Handle | None:
+        if self.away:
+            self.away -= 1
+            raise AwayError("squeue: Unable to contact slurm controller")
         return None if self.cancelled else self.handle
 
     def submit(self, job: JobSpec) -> Handle:
@@ -90,6 +94,33 @@ def test_a_node_that_failed_unwatched_is_left_out_when_it_fails_again_and_not_be
     with pytest.raises(Submitted) as again:
         follow(running)
     assert running.cancelled and again.value.job.without == ("n1",)
+
+
+def test_a_launcher_that_is_away_when_a_job_is_to_be_adopted_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = Running(tmp_path / "log", [step(1)], [step(2)])
+    running.away = 2
+    monkeypatch.setattr("infra.launch.run.ASK", 0.0)
+    *told, one, two = follow(running)
+    assert told == ["[launcher] squeue: Unable to contact slurm controller; it is asked again in 0 s"] * 2
+    assert [one, two] == [step(1), step(2)]
+
+    running.away = 1000
+    monkeypatch.setattr("infra.launch.run.PATIENCE", 0.0)
+    with pytest.raises(AwayError, match="may go on: start this again"):
+        follow(running)
+    assert not running.cancelled
+
+
+def test_who_stops_while_a_launcher_is_away_leaves_the_job(tmp_path: Path) -> None:
+    running, reasons = Running(tmp_path / "log", [], []), list[BaseException]()
+    running.away = 1000
+    job = JobSpec("llama-train-1", "program", [], Launch(max_restarts=2), {})
+    lines = run(job, running, lambda reason: bool(reasons.append(reason)))  # type: ignore[arg-type]
+    next(lines)
+    lines.close()
+    assert [type(reason) for reason in reasons] == [GeneratorExit] and not running.cancelled
 
 
 def test_a_log_that_is_cut_by_its_rotation_is_read_on(tmp_path: Path) -> None:

@@ -16,6 +16,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
+from busy import patience
+
 NODES = 3
 CPUS = 2
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
@@ -28,7 +31,9 @@ SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
 CredType=cred/munge
-AuthInfo=socket={folder}/munge.socket,cred_expire=5
+AuthInfo=socket={folder}/munge.socket,cred_expire=15
+TCPTimeout=20
+BatchStartTimeout=120
 StateSaveLocation={folder}/state
 SlurmctldPidFile={folder}/slurmctld.pid
 SlurmctldLogFile={folder}/slurmctld.log
@@ -110,6 +115,30 @@ class SlurmCluster:
             self._daemons.insert(1, self._daemons.pop())
             self._wait(lambda: self.command("squeue") != "")
 
+    @contextlib.contextmanager
+    def without_node(self, name: str) -> Iterator[None]:
+        """Let a node die for the length of the block: all of its processes are killed, and it is down.
+
+        Slurm itself would notice after SlurmdTimeout, which is five minutes.
+        """
+        number = int(name[1:])
+        slurmd = self._daemons.pop(1 + number)
+        slurmd.kill()
+        slurmd.wait()
+        mine = self.environment | {"SLURMD_NODENAME": name}
+        for process in psutil.process_iter(["environ"]):
+            if mine.items() <= (process.info["environ"] or {}).items():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    steps = [p for p in process.parents() if p.name() == "slurmstepd"]
+                    for one in (*steps, process):
+                        one.kill()
+        self.command("scontrol", "update", f"nodename={name}", "state=down", "reason=dead")
+        try:
+            yield
+        finally:
+            self._daemon("slurmd", "-D", "-N", name)
+            self._daemons.insert(1 + number, self._daemons.pop())
+
     def end_jobs(self) -> None:
         """Cancel all jobs, and take back the nodes that Slurm has drained, so that the next ones can run."""
         self.command("scancel", "--full", "--user", str(os.getuid()))
@@ -177,7 +206,7 @@ class SlurmCluster:
         self._wait(lambda: self.command(*idle).strip() == str(NODES))
 
     def _wait(self, is_up: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + patience(60)
         while True:
             try:
                 if is_up():

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from busy import patience
+
 from infra.launch.launcher import JobSpec
 from llama_core.recipes.running import Launch
 
@@ -65,8 +67,8 @@ def ranks(lines: Iterator[str], count: int = 4) -> list[int]:
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until a condition holds, and fail where it does not within some seconds."""
-    deadline = time.monotonic() + seconds
+    """Wait until a condition holds, and fail where it does not within some seconds (see `patience`)."""
+    deadline = time.monotonic() + patience(seconds)
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.2)

@@ -13,10 +13,11 @@ from typing import Any
 
 import programs
 import pytest
+from busy import patience
 from system import ceph
 from system.canary import assert_store_clean, has_secret
 from system.fault_proxy import FAULTS, FaultProxy, Request
-from trainings import SMALL, Training, end_of
+from trainings import SMALL, Training, end_of, watched
 
 from llama_core.artifact import MANIFEST, Artifact
 from llama_core.job import Job
@@ -39,6 +40,7 @@ LARGE = {
     "train.tokens": 10 * 512, "run.save_every": 2, "run.keep": 100,
 }  # fmt: skip
 FIRST = r"/step-00000002/00000\.data"
+START = 240  # seconds that a training may need on a busy machine to come to a request
 
 
 @dataclass
@@ -122,7 +124,15 @@ class Held:
     async def __call__(self, request: Request) -> None:
         if not self.here.is_set() and request.asks(self._method, self._path):
             self.here.set()
-            await asyncio.to_thread(self.let_go.wait, 60)
+            await asyncio.to_thread(self.let_go.wait, START)
+
+
+# A server that is away for a minute may need as long to start on a busy machine.
+BUSY = """
+from llama_core import file_system
+file_system.S3_RETRIES = round({more} * file_system.S3_RETRIES)
+file_system.S3_PATIENCE *= {more}
+"""
 
 
 @pytest.mark.parametrize("away", [1, 12, 60])
@@ -131,11 +141,12 @@ def test_a_server_that_is_killed_inside_a_save_and_inside_a_load(
 ) -> None:
     saves, loads = bucket.training(), bucket.training()
     begun(loads, undisturbed, 4)
+    busy = BUSY.format(more=patience(1))
     in_save, in_load = Held("PUT", FIRST), Held("GET", r"/step-00000004/0000.\.data")
     with ThreadPoolExecutor() as pool:
-        saving = pool.submit(run, saves, through(watch=in_save))
-        loading = pool.submit(run, loads, through(watch=in_load))
-        assert in_save.here.wait(60) and in_load.here.wait(60)
+        saving = pool.submit(run, saves, through(watch=in_save), busy)
+        loading = pool.submit(run, loads, through(watch=in_load), busy)
+        assert in_save.here.wait(START) and in_load.here.wait(START)
         assert not saves.committed()
         s3.kill_gateway()
         in_save.let_go.set()
@@ -151,7 +162,9 @@ def test_a_server_that_is_killed_inside_a_save_and_inside_a_load(
         check_whole(training)
 
 
-HANGS = """
+HANGS = (
+    watched(20)
+    + """
 import os, time
 from llama_core.train.metrics.metrics import Metrics
 step = Metrics.step
@@ -161,12 +174,13 @@ def hang(self, n, *figures):
         time.sleep(600)
 Metrics.step = hang
 """
+)
 
 
 def test_a_network_that_fails_one_request_in_three(
     bucket: Bucket, undisturbed: Training, through: Callable[..., FaultProxy]
 ) -> None:
-    training = bucket.training(**{"run.hang_after": 20})
+    training = bucket.training()
     proxy = through(rates=FAULTS, seed=1)
     hung = run(training, proxy, HANGS)
     assert hung.returncode in (HUNG, LEFT_ALONE) and "comes no further in step 5" in hung.stdout, hung.stdout
@@ -182,18 +196,41 @@ def test_a_network_that_fails_one_request_in_three(
 
 
 IMPATIENT = """
+import os, pathlib
 from llama_core import file_system
 from llama_core.train import saving
 file_system.S3_RETRIES = 3
-saving.REST = 0.1
+saving.REST, saving.SHORT_WAIT = 0.1, 100.0  # the failure is told before the last step
+note = saving.Saver._note_failure
+def noted(self, *failure):
+    pathlib.Path(os.environ["FAILED"]).touch()
+    note(self, *failure)
+saving.Saver._note_failure = noted
 """
 
 
-class Away:
-    """Takes the server away from a training for a while, once a request of a kind is done."""
+@pytest.fixture
+def failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that an IMPATIENT training makes once a save has failed."""
+    file = tmp_path / "failed"
+    monkeypatch.setenv("FAILED", str(file))
+    return file
 
-    def __init__(self, method: str, path: str, while_away: Callable[[], None]):
-        self._method, self._path, self._while_away = method, path, while_away
+
+def wait_for(file: Path) -> None:
+    deadline = time.monotonic() + START
+    while not file.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+class Away:
+    """Takes the server away from a training for a while, once a request of a kind is done.
+
+    Its answer comes after `while_away`, and so does the server, unless it `stays` away.
+    """
+
+    def __init__(self, method: str, path: str, while_away: Callable[[], object], stays: bool = False):
+        self._method, self._path, self._while_away, self._stays = method, path, while_away, stays
         self.begun = False
         self.proxy: FaultProxy
 
@@ -201,14 +238,19 @@ class Away:
         if not self.begun and request.asks(self._method, self._path):
             self.begun = self.proxy.away = True
             await asyncio.to_thread(self._while_away)
-            self.proxy.away = False
+            self.proxy.away = self._stays
 
 
 def test_a_save_that_cannot_be_made_is_given_up_and_told_and_the_next_one_is_whole(
-    bucket: Bucket, undisturbed: Training, through: Callable[..., FaultProxy]
+    bucket: Bucket, undisturbed: Training, through: Callable[..., FaultProxy], failed: Path
 ) -> None:
     training = bucket.training()
-    watch = Away("PUT", FIRST, lambda: time.sleep(4))
+
+    def come_back() -> None:
+        wait_for(failed)
+        watch.proxy.away = False
+
+    watch = Away("PUT", FIRST, threading.Thread(target=come_back).start, stays=True)
     watch.proxy = through(watch=watch)
     done = run(training, watch.proxy, IMPATIENT)
     assert done.returncode == 0, done.stdout
@@ -222,7 +264,12 @@ def test_a_save_that_cannot_be_made_is_given_up_and_told_and_the_next_one_is_who
 
 @pytest.mark.parametrize("comes_back", [True, False])
 def test_a_bucket_that_is_deleted(
-    s3: ceph.Ceph, bucket: Bucket, undisturbed: Training, through: Callable[..., FaultProxy], comes_back: bool
+    s3: ceph.Ceph,
+    bucket: Bucket,
+    undisturbed: Training,
+    through: Callable[..., FaultProxy],
+    comes_back: bool,
+    failed: Path,
 ) -> None:
     name = f"deleted-{int(comes_back)}"
     s3.make_bucket(name)
@@ -233,7 +280,7 @@ def test_a_bucket_that_is_deleted(
     def delete() -> None:
         s3.delete_bucket(name)
         if comes_back:
-            threading.Timer(3, s3.make_bucket, [name]).start()
+            threading.Thread(target=lambda: (wait_for(failed), s3.make_bucket(name))).start()
 
     watch = Away("PUT", FIRST, delete)
     watch.proxy = through(watch=watch)
@@ -274,7 +321,7 @@ def test_keys_that_are_renewed_while_it_trains(
 
 
 def test_keys_of_the_environment_that_are_revoked_are_told_with_what_to_do(
-    s3: ceph.Ceph, bucket: Bucket, through: Callable[..., FaultProxy]
+    s3: ceph.Ceph, bucket: Bucket, through: Callable[..., FaultProxy], failed: Path
 ) -> None:
     training = bucket.training(**{"run.most_failed_saves": 1})
     keys = ceph.Keys("AKIAC4N4RYenv", "c4n4ry-secret-env")

@@ -165,9 +165,9 @@ def test_what_watches_a_job_is_killed_and_comes_back_and_the_job_never_knows(
         world.publish("one", "two")
         at = told(log)[-1]
         wait_for(lambda: told(log)[-1] > at + 10 and time.monotonic() > began + AWAY, seconds=120 + AWAY)
-    world.servers.start()
-
-    second = Flow(world, finish)
+        world.servers.start()
+        second = Flow(world, finish)
+        second.until("Unable to contact slurm controller", "it is asked again in")
     second.until(f"step {max(told(log)) + 1}/")
     assert "sources of the outside world as they were on" in second.output
     assert world.jobs() == [(number, "RUNNING")], "it is the same job, and the only one"

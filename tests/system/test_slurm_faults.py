@@ -15,7 +15,6 @@ from llama_core.errors import LaunchError
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(missing()), reason=f"Slurm is not installed: no {', '.join(missing())}"),
-    pytest.mark.timeout(180),  # a job that Slurm never starts again is waited for without end
 ]
 
 
@@ -81,6 +80,46 @@ def test_a_spare_node_takes_the_place_of_one_that_fails_in_the_same_allocation(
         "the job, and what its two ranks add up to"
     )
     assert lines.count(RESTARTED) == 1 and not any("[launcher] llama" in line for line in lines)
+
+
+def test_a_spare_node_takes_the_place_of_one_that_dies_as_a_whole(
+    slurm: SlurmLauncher, job, cluster: SlurmCluster
+) -> None:
+    program = """
+        import os, pathlib, sys, time
+        from llama_core.train import distributed
+        world, node = distributed.join("cpu"), os.environ["SLURMD_NODENAME"]
+        sys.stdout.write(f"rank {world.rank} on {node} in {os.environ['SLURM_JOB_ID']}\\n")
+        sys.stdout.flush()
+        try:
+            while not world.sum(float(pathlib.Path("finish").exists()))[0]:
+                time.sleep(0.1)
+        except RuntimeError as error:
+            sys.exit(76 if distributed.is_left_alone(error) else 1)
+    """
+    the_job = job(program, procs_per_node=1, spare_nodes=1, max_restarts=1)
+    # The other agents do not wait as long as elsewhere for that of the dead node.
+    Path("sitecustomize.py").write_text(
+        'import sys\nif "infra.launch.agent" in sys.orig_argv:\n'
+        "    from infra.launch import rendezvous\n    rendezvous.LATE = 5.0\n"
+    )
+    lines, seen = run(the_job, slurm), list[str]()
+
+    def until(count: int) -> None:
+        while sum(line.startswith("rank") for line in seen) < count:
+            seen.append(next(lines))
+
+    until(2)
+    with cluster.without_node("n2"):
+        until(4)
+        Path("finish").touch()
+        seen += lines
+    places = [line for line in seen if line.startswith("rank")]
+    assert sorted(place.split(" in ")[0] for place in places) == [
+        "rank 0 on n1", "rank 0 on n1", "rank 1 on n2", "rank 1 on n3",
+    ]  # fmt: skip
+    assert len({place.split(" in ")[1] for place in places}) == 1 and seen.count(RESTARTED) == 1
+    assert not any("[launcher] llama" in line for line in seen), "Slurm has not ended the job"
 
 
 def test_a_node_on_which_ranks_fail_twice_is_named_and_left_out(slurm: SlurmLauncher, job) -> None:

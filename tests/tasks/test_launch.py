@@ -1,14 +1,19 @@
 """What ends a job that a flow watches, and what does not."""
 
 import os
+import re
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling, Running
 
+from llama_core.errors import LaunchError
+from llama_core.job import Job
+from llama_core.recipes.load import load_recipe
 from llama_core.step import Step
 from llama_core.store import Store
 from tasks import launch, observe
@@ -75,6 +80,23 @@ def test_a_flow_that_somebody_cancels_takes_its_job_along_and_one_that_crashes_d
         assert launch.Asked("llama-train-1").cancel(SystemExit(1))
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
         assert not observe.is_cancelled(), "a server that is away cancels nothing"
+
+
+@pytest.mark.parametrize("away", [True, False])
+def test_a_job_goes_on_where_its_launcher_is_away_for_too_long_to_adopt_it(
+    away: bool, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What Slurm says otherwise ends the training, and MLflow shows it as failed."""
+    said = "Unable to contact slurm controller (connect failure)" if away else "Invalid user id"
+    squeue = tmp_path / "squeue"
+    squeue.write_text(f"#!/bin/sh\necho 'slurm_load_jobs error: {said}' >&2\nexit 1\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr("infra.launch.run.PATIENCE", -1.0)
+    job = Job(Step(store, "train", 1, {}), load_recipe("micro", {"launch.launcher": "slurm"}))
+    with pytest.raises(LaunchError, match=re.escape(said)) as error:
+        launch.launch(job, "llama_core.train")
+    assert getattr(error.value, launch.GOES_ON) is away
 
 
 def test_of_two_flows_that_make_a_step_on_one_machine_the_second_waits(

@@ -26,7 +26,7 @@ from llama_core.train.metrics.record import SHARD, Record, records, segments
 from llama_core.train.metrics.utilization import Utilization, flops_per_token, peak_of
 from llama_core.train.parallel.mesh import Mesh
 from llama_core.train.profile import Profile, folder_of
-from llama_core.train.stability.guard import NOTHING, Guard, mean_loss
+from llama_core.train.stability.guard import NOTHING, Guard
 from llama_core.train.stability.origin import WayBack
 
 CPU = torch.device("cpu")
@@ -328,8 +328,8 @@ def test_the_path_of_a_step_never_waits_for_the_device(store: Store) -> None:
             metrics.lap("data")
             rows = backward(model, batch, recipe, 1)
             metrics.lap("passes")
-            norm = clip(model.parameters(), 1.0)
-            allowed = guard.allows(norm, mean_loss(rows, 16 * 64))
+            norm, loss = clip(model.parameters(), 1.0, rows)
+            allowed = guard.allows(norm, loss / (16 * 64))
             update(optimizer, n, recipe.train, allowed)
             metrics.lap("optimizer")
             metrics.step(n, rows, Batch(batch.numpy(), sources, sources), norm, allowed, way_back.broken())

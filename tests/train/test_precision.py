@@ -51,7 +51,7 @@ def train(parts: Parts, of: Recipe, steps: int) -> tuple[list[tuple[float, float
     for n in range(1, steps + 1):
         batch = torch.randint(1, VOCAB, (16, of.train.seq_len + 1), generator=generator)
         rows = backward(parts, batch, of, 1)
-        norm = clip(parts.parameters(), of.train.grad_clip)
+        norm, _ = clip(parts.parameters(), of.train.grad_clip, rows)
         update(optimizer, n, of.train, norm.isfinite())
         seen.append((rows.sum().item(), norm.item()))
     weights = {name: p.detach() for name, p in parts.named_parameters()}

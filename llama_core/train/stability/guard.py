@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from llama_core.recipes.training import Train
@@ -72,18 +71,6 @@ class Guard:
     def usual(self) -> Usual:
         """Return what the updates so far were like. It waits for the device."""
         return Usual(*self._state.tolist())
-
-
-def mean_loss(rows: Tensor, targets: int) -> Tensor:
-    """Return the mean loss of a batch: float64 (), the same on all processes, which all call it.
-
-    `rows`: float32 (B,), as `passes.backward` returns them; `targets`: how many the whole batch has. Nothing
-    waits for the device.
-    """
-    total = rows.double().sum()
-    if dist.is_initialized():
-        dist.all_reduce(total)
-    return total / targets
 
 
 def batch_of(step: int, passed_over: Iterable[Span]) -> int:

@@ -39,9 +39,9 @@ def check_returns(bad: Span, progress: TrainState, cfg: Train, why: str) -> None
         return
     spans = [f"{start:,} to {end - 1:,}" for start, end in progress.passed_over]
     often = f", though it went back past the batches {', '.join(spans)}" if spans else ""
+    cause = f"The last of them: {why}. " if why else ""  # a start after them has not seen it
     raise DivergedError(
-        f"training diverged at step {first}: {last - first + 1} steps in a row made no update{often}. "
-        f"The last of them: {why}. "
+        f"training diverged at step {first}: {last - first + 1} steps in a row made no update{often}. {cause}"
         "Nothing of them is in the weights: try a lower train.lr or a higher train.warmup_steps, perhaps "
         "from an earlier checkpoint (train.start_from)"
     )
