@@ -130,12 +130,13 @@ class Train(Section):
     spike_window: Identity[int] = Field(100, ge=1)
     """Number of updates of these rolling means, and of those at the start that are not compared with them."""
     most_skipped: Identity[int] = Field(10, ge=0)
-    """Number of steps in a row that may make no update. After one more, the training goes back to the last
-    permanent checkpoint before the first of them (see `run.keep_every`), or to the last one where none is
-    permanent, and passes over the batches around them (Chowdhery et al. 2022, section 5.1)."""
+    """Number of steps in a row that may make no update. After one more, the training goes back to a
+    checkpoint before the first of them, and passes over the batches around them (Chowdhery et al. 2022,
+    section 5.1)."""
     spike_margin: Identity[int] = Field(100, ge=0)
-    """Number of batches before those of such steps that are passed over with them, as far as they come after
-    the checkpoint: PaLM passed over some 200 to 500 in all."""
+    """Number of batches before those of such steps that are passed over with them, and the least number of
+    steps from the checkpoint to them, where there is one so old: PaLM went back some 100 steps, and passed
+    over 200 to 500 batches in all."""
     most_returns: Identity[int] = Field(3, ge=0)
     """Number of times that a training goes back in this way; the next time, the run ends."""
     init_std: Identity[float] = Field(0.02, gt=0)

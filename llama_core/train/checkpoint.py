@@ -122,14 +122,14 @@ def load(step: Step, model: nn.Module, optimizer: torch.optim.Optimizer, world: 
 
 
 def go_back(
-    step: Step, before: int, model: nn.Module, optimizer: torch.optim.Optimizer, world: World
+    step: Step, before: int, margin: int, model: nn.Module, optimizer: torch.optim.Optimizer, world: World
 ) -> TrainState | None:
-    """Load the newest permanent checkpoint that was saved before update `before`, and delete the later ones.
+    """Load the newest checkpoint of at least `margin` updates before update `before`; delete the later ones.
 
-    Where none is permanent, it is the newest one. Returns None, with all of them deleted, where there is none
-    at all. Raises DamagedError as `load` does.
+    Where none is so old, it is the newest one before that update. Returns None, with all of them deleted,
+    where there is none at all. Raises DamagedError as `load` does.
     """
-    names, newest = world.agree(lambda: _before(step, before))
+    names, newest = world.agree(lambda: _before(step, before, margin))
     later = {name: LlamaError("the training goes back") for name in names if name > newest}
     if len(later) < len(names):
         return _load(step, dict(later), model, optimizer, world)
@@ -138,12 +138,12 @@ def go_back(
     return None
 
 
-def _before(step: Step, update: int) -> tuple[list[str], str]:
+def _before(step: Step, update: int, margin: int) -> tuple[list[str], str]:
     """Return the committed checkpoints, and which of them a training goes back to before an update."""
     names = committed(step)
     older = [name for name in names if name < name_of(update)]
-    permanent = (name for name in reversed(older) if _is_permanent(step, name))
-    return names, next(permanent, max(older, default=""))
+    old = [name for name in older if name < name_of(max(0, update - margin))]
+    return names, max(old or older, default="")
 
 
 def _load(

@@ -154,7 +154,7 @@ def train(
                 if saver.settle(n):
                     return True
                 world.agree(partial(check_returns, bad, progress, cfg, metrics.why))  # rank 0 knows why
-                back = checkpoint.go_back(step, bad[0], model, optimizer, world) or begun()
+                back = checkpoint.go_back(step, bad[0], cfg.spike_margin, model, optimizer, world) or begun()
                 progress = past(bad, progress, back, cfg)
                 metrics, guard = watching(progress)
                 saver.go_on_after(progress)

@@ -143,10 +143,9 @@ def test_a_spike_that_stays_is_passed_over_from_the_checkpoint_before_it(trainin
 
 
 @pytest.mark.slow
-def test_it_goes_back_to_the_permanent_checkpoint_and_past_the_batches_around(training) -> None:
-    """There is a temporary one after step 12; as if batches 11 to 14 had never been."""
+def test_it_goes_back_by_the_margin_and_past_the_batches_around(training) -> None:
+    """There is a later checkpoint after step 12; as if batches 11 to 14 had never been."""
     few = {"train.spike_window": 5, "train.most_skipped": 2, "train.spike_margin": 1, "run.save_every": 2}
-    few |= {"run.keep_every": 5 * 1024}
     run, other = training(**few), training(**few)
     said = run_with(run, TENFOLD.format(bad={12, 13, 14}))
     assert "steps 13 to 15 made no update: back to the weights after step 10, past batches 11 to 14" in said
