@@ -56,7 +56,8 @@ def curve(training: Any) -> list[tuple[float, float]]:
     return [(r["loss"], r["grad_norm"]) for r in training.records()]
 
 
-@pytest.mark.parametrize("processes", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
 def test_a_training_whose_checkpoint_is_evaluated_beside_it_stays_as_it_is_to_the_bit(
     validated: Callable[..., Any], tmp_path: Path, processes: int
 ) -> None:
@@ -104,6 +105,7 @@ def saved(validated: Callable[..., Any]) -> Any:
     return training
 
 
+@pytest.mark.slow
 def test_the_model_is_laid_out_over_the_processes_of_the_evaluation(saved: Any) -> None:
     """A training on eight processes, of which an evaluation has one, or two."""
     recipe = saved.job.recipe

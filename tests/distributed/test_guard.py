@@ -67,7 +67,7 @@ def train(world: World, layout: dict[str, Any], bad: float | None, rank: int) ->
     [(1, {}), (2, {}), (2, {"layout.tp": 2}), (2, {"layout.pp": 2})],
     ids=["one", "FSDP 2", "TP 2", "PP 2"],
 )
-@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("bad", [math.nan, pytest.param(math.inf, marks=pytest.mark.slow)])
 def test_it_is_as_if_nobody_had_made_the_step(processes: int, layout: dict[str, Any], bad: float) -> None:
     skipped = ranks.call(processes, train, layout, bad, processes - 1)
     expected = ranks.call(processes, train, layout, None, 0)
@@ -202,6 +202,7 @@ def test_a_restart_among_steps_without_an_update_decides_as_if_there_had_been_no
     assert end_of(run) == end_of(other)
 
 
+@pytest.mark.slow
 def test_without_a_checkpoint_it_goes_back_to_the_drawn_weights_and_to_no_moments(training) -> None:
     """Batches 2 to 4 are broken: as if batches 0 to 4 had never been."""
     few = {"train.most_skipped": 2, "train.tokens": 12 * 1024}

@@ -47,6 +47,7 @@ def test_killed_inside_a_segment_or_before_its_checkpoint_it_keeps_each_step_onc
     assert segments(killed) == segments(undisturbed), "what no checkpoint names is swept"
 
 
+@pytest.mark.slow
 def test_a_resume_from_an_older_checkpoint_drops_the_later_segments(training, undisturbed) -> None:
     run = training(**EVERY_5)
     run_and_die(run, "shards/step-00000020.json")
@@ -60,6 +61,7 @@ def test_a_resume_from_an_older_checkpoint_drops_the_later_segments(training, un
                              "00000015-00000020.jsonl"]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_segments_of_another_attempt_are_used_as_they_lie(training, undisturbed) -> None:
     run = training(**EVERY_5)
     run_and_die(run, "shards/step-00000015.json")
@@ -69,6 +71,7 @@ def test_the_segments_of_another_attempt_are_used_as_they_lie(training, undistur
     assert len(places) == 2
 
 
+@pytest.mark.slow
 def test_a_lost_segment_costs_the_record_before_it_and_not_the_training(training) -> None:
     run = training(**EVERY_5)
     run_and_die(run, "shards/step-00000020.json")
@@ -78,6 +81,7 @@ def test_a_lost_segment_costs_the_record_before_it_and_not_the_training(training
     assert [r["step"] for r in run.records()] == list(range(11, 21))
 
 
+@pytest.mark.slow
 def test_the_other_ranks_keep_nothing(training) -> None:
     run = training(**EVERY_5)
     run.run(2)

@@ -61,6 +61,7 @@ def test_one_bit_of_one_replica_is_seen_and_named_by_all(layout, broken, found) 
     assert ranks.call(4, compare, layout, broken) == [found] * 4
 
 
+@pytest.mark.slow
 def test_a_replica_that_drifts_ends_the_job_before_it_is_saved(training) -> None:
     settings = {"run.save_every": 4, "run.compare_every": 3}
     run, whole = training(**settings), training(**settings)

@@ -31,6 +31,7 @@ def undisturbed(training):
     return run
 
 
+@pytest.mark.slow
 def test_bf16_goes_on_to_the_same_bits(training):
     killed, whole = (training(**EVERY_5, **{"train.precision": "bf16"}) for _ in range(2))
     run_and_die(killed, "shards/step-00000010.json")
@@ -128,7 +129,8 @@ def test_losses_that_are_no_numbers_stop_the_run_and_none_is_in_the_weights(trai
     assert f"step {first} made no update" in output
 
 
-@pytest.mark.parametrize("first, then", [(1, 2), pytest.param(2, 1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("first, then", [(1, 2), (2, 1)])
 def test_a_checkpoint_in_bf16_of_one_process_goes_on_on_two_and_the_other_way_round(training, first, then):
     """One process has float32 weights beside those in bf16, two have FSDP's."""
     moved, whole = (training(**EVERY_5, **{"train.precision": "bf16"}) for _ in range(2))

@@ -64,6 +64,7 @@ def test_a_save_that_fails_is_made_soon_after(training, undisturbed, failures) -
     assert end_of(run) == end_of(undisturbed)
 
 
+@pytest.mark.slow
 def test_the_last_save_is_tried_until_it_succeeds(training, undisturbed) -> None:
     run = training(**{"run.save_every": 5})
     done = run_with(run, {"shards/step-00000020.json": 2, "step-00000020/00001.data": 2})
@@ -72,6 +73,7 @@ def test_the_last_save_is_tried_until_it_succeeds(training, undisturbed) -> None
     assert end_of(run) == end_of(undisturbed)
 
 
+@pytest.mark.slow
 def test_two_processes_save_by_the_clock_of_one_and_keep_by_tokens(training, undisturbed) -> None:
     run = training(**{"run.save_minutes": 1e-9, "run.keep": 1, "run.keep_every": 5 * 1024})
     run.run(2)
@@ -111,6 +113,7 @@ program.run("llama_core.train")
 """
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_for_one_of_two_processes_costs_both_that_save(training, undisturbed) -> None:
     run = training(**{"run.save_every": 5, "run.keep": 100})
     done = programs.run("-c", FULL, run.publish(2), ranks=2)

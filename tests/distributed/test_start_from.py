@@ -80,6 +80,7 @@ def test_killed_before_and_after_its_first_checkpoint_it_comes_to_the_same_end(
     assert end_of(run) == end_of(gone_on)
 
 
+@pytest.mark.slow
 def test_once_it_has_a_checkpoint_the_other_training_may_go(training, undisturbed) -> None:
     theirs = training(**EVERY_5)
     run_and_die(theirs, "shards/step-00000015.json")
@@ -125,6 +126,7 @@ def test_a_stable_rate_goes_on_as_if_more_tokens_had_been_meant(training) -> Non
     assert end_of(longer) == (digest, records[15:])
 
 
+@pytest.mark.slow
 def test_a_ramp_is_the_same_at_two_processes_and_after_a_kill(training) -> None:
     ramp = EVERY_5 | {"train.batch_ramp": [[3 * 1024, 512]]}
     whole, two, killed = (training(**ramp) for _ in range(3))

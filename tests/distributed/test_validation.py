@@ -76,6 +76,7 @@ def test_it_gives_the_bits_per_byte_that_evaluate_gives(
     assert len(scores(run)[20]) == 2
 
 
+@pytest.mark.slow
 def test_processes_share_it_and_the_training_losses_stay_theirs(validated: Callable[..., Any]) -> None:
     alone, plain, two = validated(**EVERY_5), validated(**{"run.validate_every": 0}), validated(**EVERY_5)
     alone.run(1)

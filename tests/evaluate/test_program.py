@@ -243,6 +243,7 @@ def test_killed_at_random_five_times_it_ends_with_the_same_bytes(
     raise AssertionError(f"it was always done before: {deaths} deaths in {seconds} s")
 
 
+@pytest.mark.slow
 def test_progress_is_told_once_a_second_and_at_the_end(trained: Trained, store: Store, data: Path) -> None:
     toy_benchmark.write(data, 200)
     started = time.monotonic()

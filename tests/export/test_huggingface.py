@@ -41,6 +41,7 @@ def test_transformers_gives_the_same_logits(trained: Trained, store: Store) -> N
     assert (logits(folder, tokens) - expected).abs().max() < 1e-4
 
 
+@pytest.mark.slow
 def test_many_files_hold_the_same_tensors_as_one(trained: Trained, store: Store) -> None:
     _, one = export(trained, store.at("one"))
     _, many = export(trained, store.at("many"), file_bytes=60_000)

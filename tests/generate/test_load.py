@@ -164,6 +164,7 @@ def test_what_is_no_llama_of_ours_is_refused_by_name(trained: Trained, store: St
         load(folder.url)
 
 
+@pytest.mark.slow
 def test_the_command_continues_a_prompt_and_then_lines(trained: Trained) -> None:
     command = ["-m", "llama_core.generate", trained.inputs["train"].url, "--max-new-tokens", "8"]
     once = programs.run(*command, "--prompt", "def main")

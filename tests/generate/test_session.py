@@ -78,6 +78,7 @@ def session(url: str) -> Iterator[subprocess.Popen[bytes]]:
     process.communicate()
 
 
+@pytest.mark.slow
 def test_a_bad_line_is_one_line_and_the_session_goes_on(session: subprocess.Popen[bytes]) -> None:
     lines = [b"first", b"caf\xe9", b"", "漢字".encode(), b"y" * (1 << 20) + b"yy", b"last"]
     output, said = session.communicate(b"\n".join(lines), timeout=240)

@@ -89,7 +89,15 @@ def agent(folder: Path, program: str, start: str, **env: str) -> subprocess.Pope
     return started
 
 
-@pytest.mark.parametrize(("start", "code"), [("fork", 75), ("fork", 0), ("fork", 1), ("spawn", 75)])
+@pytest.mark.parametrize(
+    ("start", "code"),
+    [
+        ("fork", 75),
+        pytest.param("fork", 0, marks=pytest.mark.slow),
+        pytest.param("fork", 1, marks=pytest.mark.slow),
+        pytest.param("spawn", 75, marks=pytest.mark.slow),
+    ],
+)
 def test_an_agent_that_is_asked_to_end_says_whether_its_ranks_have_ended_as_they_should(
     tmp_path: Path, start: str, code: int
 ) -> None:
@@ -105,7 +113,7 @@ def test_an_agent_that_is_asked_to_end_says_whether_its_ranks_have_ended_as_they
         assert asked.wait(60) == (128 + signal.SIGTERM if code == 1 else STOPPED)
 
 
-@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.parametrize("start", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_a_rank_that_hangs_is_named_with_its_node_and_not_those_that_have_waited_for_it(
     tmp_path: Path, start: str
 ) -> None:

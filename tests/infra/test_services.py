@@ -158,6 +158,7 @@ def test_a_run_asks_its_own_server_past_a_proxy_and_a_stranger_is_refused(
         assert httpx.post(f"{running.url}/flows/filter", json={}, headers=headers).status_code == 403
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["infra.prefect_server", "infra.servers"])
 def test_the_server_comes_back_to_a_run_at_the_same_address(
     victim: str, home: Pipeline, running: Running
@@ -227,6 +228,7 @@ def test_a_dead_server_that_a_file_beside_us_names_is_refused(
     assert message.startswith("ServiceError: Prefect does not answer at http://127.0.0.1:9/api")
 
 
+@pytest.mark.slow
 def test_a_dead_mlflow_server_is_refused_before_the_run(start: Callable[..., Run]) -> None:
     message = refusal(start(MLFLOW_TRACKING_URI="http://127.0.0.1:9"))
     assert message.startswith("ServiceError: MLflow does not answer at http://127.0.0.1:9")
@@ -269,6 +271,7 @@ def test_a_database_that_mlflow_cannot_use_is_one_clear_message(
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_the_stack_serves_runs_and_kills_leave_nothing_behind(
     home: Pipeline, start: Callable[..., Run]
 ) -> None:

@@ -98,6 +98,7 @@ def test_a_lost_workers_shards_are_worked_on_again_and_no_finished_one_is(
     assert sum(began.values()) <= 23 + 2, "the lost one, and one that a cluster had not heard the end of"
 
 
+@pytest.mark.slow
 def test_a_lost_process_costs_its_own_shard_and_none_that_others_work_on(tmp_path: Path) -> None:
     def committed() -> set[str]:
         return {f"s{int(p.stem):02}" for p in tmp_path.glob("*.done")}
@@ -108,6 +109,7 @@ def test_a_lost_process_costs_its_own_shard_and_none_that_others_work_on(tmp_pat
     assert [p.stem for p in tmp_path.glob("*.began") if len(p.read_text()) > 1] == ["3"]
 
 
+@pytest.mark.slow
 def test_a_shard_that_was_committed_before_its_process_was_lost_is_done(tmp_path: Path) -> None:
     some = phase(partial(commit_and_die, tmp_path), lambda: {p.name for p in tmp_path.iterdir()})
     assert sorted(on_processes(some, ["s01", "s02", "s03"], workers=2)) == ["s01", "s02", "s03"]
@@ -159,6 +161,7 @@ list(on_processes(Phase("shards", {"a": 1, "b": 2}, sleep), ["a", "b"], workers=
 """
 
 
+@pytest.mark.slow
 def test_worker_processes_end_with_a_parent_that_was_killed() -> None:
     root = Path(__file__).parents[2]
     parent = subprocess.Popen([sys.executable, "-c", WORKERS], stdout=subprocess.PIPE, text=True, cwd=root)

@@ -156,6 +156,7 @@ def test_a_step_killed_anywhere_goes_on_where_it_was(
     assert len(worked) == len(set(worked))  # nothing was worked on twice
 
 
+@pytest.mark.slow
 def test_a_step_taken_up_with_another_layout_gives_the_same(
     stores: Callable[[object], Store], documents: dict[str, Documents]
 ) -> None:
@@ -171,6 +172,7 @@ def test_a_step_taken_up_with_another_layout_gives_the_same(
     assert plain(run(store, documents, corpus(documents))) == whole
 
 
+@pytest.mark.slow
 def test_nothing_but_the_decisions_is_left_when_the_step_is_done(
     tmp_path: Path, documents: dict[str, Documents]
 ) -> None:

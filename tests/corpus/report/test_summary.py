@@ -39,6 +39,7 @@ def texts() -> list[str]:
     return ["the first text", "to be dropped", "the second text"]
 
 
+@pytest.mark.slow
 def test_the_lines_that_are_shown_work_as_they_are(store: Store, tmp_path: Path, texts: list[str]) -> None:
     spaced = Store(str(tmp_path / "a store"))
     _, corpus = made(spaced, tmp_path / "raw", texts)

@@ -273,6 +273,7 @@ def test_damage_costs_its_own_paper_only(read: Callable[..., list[Outcome]]) -> 
     assert "damaged_stream" in left_out(read("2001.00001.gz", bytes(wrong)))
 
 
+@pytest.mark.slow
 def test_many_members_and_a_bomb_of_gzip_stay_small(tmp_path: Path) -> None:
     """`system/test_memory.py` reads a bomb of 10 GB."""
     path = tmp_path / "many.tar"

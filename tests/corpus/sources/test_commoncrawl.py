@@ -209,6 +209,7 @@ def header(length: int) -> bytes:
     return warcs.OLD.format(url="http://a/", number=1, size=length).encode()
 
 
+@pytest.mark.slow
 def test_gzip_bombs_take_no_memory(tmp_path: Path) -> None:
     """`system/test_memory.py` reads a file of 10 GB."""
     bombs = {
