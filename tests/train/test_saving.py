@@ -231,6 +231,7 @@ def test_a_full_disk_is_told_and_the_training_goes_on(store: Store, caplog: pyte
     assert [b"step" in line for line in session.files(7)["state.json"].splitlines()].count(True) == 1
 
 
+@pytest.mark.slow
 def test_a_bucket_that_is_deleted_is_told_and_one_that_is_back_is_used(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -140,6 +140,7 @@ def test_an_mlflow_that_cannot_show_all_of_it_registers_the_model(scored: Model,
     assert int(version.version) == made.version and "A base model" in version.description
 
 
+@pytest.mark.slow
 def test_the_card_tells_three_ways_that_work(scored: Model, tmp_path: Path) -> None:
     scored.register()
     text = MlflowClient().get_model_version("llama-micro", "1").description
