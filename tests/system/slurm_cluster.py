@@ -143,9 +143,8 @@ class SlurmCluster:
         """Cancel all jobs, and take back the nodes that Slurm has drained, so that the next ones can run."""
         self.command("scancel", "--full", "--user", str(os.getuid()))
         self._wait(lambda: self.command("squeue", "--noheader") == "")
-        drained = self.command(
-            "sinfo", "--noheader", "--partition=main", "--states=drain,down", "--format=%n"
-        )
+        of = ("--noheader", "--Node", "--partition=main", "--states=drain,down", "--format=%N")
+        drained = self.command("sinfo", *of)
         for node in drained.split():
             self.command("scontrol", "update", f"nodename={node}", "state=resume")
         self._wait_until_idle()
