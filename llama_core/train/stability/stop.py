@@ -4,11 +4,16 @@ They may not leave each other in the middle of one, and a signal reaches each at
 them alone. So a thread of each waits until any of them was asked, and holds its process before the next
 micro-batch. Then they tell each other through the store how many they have begun, and all go as far as the
 one that is furthest. Until somebody asks, this costs nothing.
+
+A signal may come while another one is handled, from Slurm and from the agent, and a process may wait for
+another one in code that runs no handler. So a handler takes no lock, and a thread hears of signals from
+Python's own note of them.
 """
 
 import contextlib
 import logging
 import signal
+import socket
 import threading
 from datetime import timedelta
 from types import FrameType
@@ -35,7 +40,7 @@ class Stop:
         if world.size > 1:
             self._store = dist.PrefixStore(PREFIX, dist.distributed_c10d._get_default_store())
         self._lock = threading.Condition()
-        self._signalled = threading.Event()
+        self._asked = False  # this process
         self._held = False
         self._begun = 0  # pieces of work
         self._end: int | None = None  # how many of them all processes begin
@@ -43,19 +48,25 @@ class Stop:
     def __enter__(self) -> "Stop":
         self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
         if self._store is not None:
-            for work in (self._tell, self._agree):
-                mine = self._store.clone()  # type: ignore[attr-defined]
-                threading.Thread(target=work, args=(mine,), daemon=True).start()
+            heard, self._notes = socket.socketpair()
+            self._notes.setblocking(False)
+            self._noted = signal.set_wakeup_fd(self._notes.fileno(), warn_on_full_buffer=False)
+            clones = [self._store.clone() for _ in range(2)]  # type: ignore[attr-defined]
+            threading.Thread(target=self._tell, args=(clones[0], heard), daemon=True).start()
+            threading.Thread(target=self._agree, args=(clones[1],), daemon=True).start()
         return self
 
     def __exit__(self, *error: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self._store is not None:
+            signal.set_wakeup_fd(self._noted)
+            self._notes.close()
 
     def now(self) -> bool:
         """Tell whether the processes stop here; if not, the next piece of work begins."""
         if self._store is None:
-            return self._signalled.is_set()
+            return self._asked
         with self._lock:
             if self._held and not self._lock.wait_for(lambda: self._end is not None, TIMEOUT.total_seconds()):
                 raise TimeoutError("not all processes have told where they are: one of them is gone")
@@ -65,13 +76,14 @@ class Stop:
             return False
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self._signalled.set()
+        self._asked = True
 
-    def _tell(self, store: dist.Store) -> None:
+    def _tell(self, store: dist.Store, heard: socket.socket) -> None:
         """Tell all processes that this one was asked to end."""
-        self._signalled.wait()
-        with contextlib.suppress(dist.DistError):  # the others have gone
-            store.set("asked", "")
+        with heard, contextlib.suppress(dist.DistError):  # the others have gone
+            while numbers := heard.recv(64):
+                if not set(SIGNALS).isdisjoint(numbers):
+                    store.set("asked", "")
 
     def _agree(self, store: dist.Store) -> None:
         """Find out, once a process was asked, where all of them stop."""
