@@ -287,19 +287,13 @@ def sweep(step: Step, n: int) -> None:
 def _kept(step: Step, names: list[str], keep: int, known: dict[str, bool]) -> list[str]:
     """Return which of the committed checkpoints `retain` keeps, the oldest first."""
     for name in names:
-        if name not in known and (permanent := _is_permanent(step, name)) is not None:
-            known[name] = permanent
+        if name not in known:
+            with contextlib.suppress(DamagedError):  # nobody can load it, and it takes no place of another
+                if shard := step.committed(name):
+                    known[name] = bool(shard.facts.get("permanent"))
     sound = [name for name in names if name in known]
     temporary = [name for name in sound[:-1] if not known[name]]
     return [name for name in sound if known[name] or name in (*temporary[-keep:], sound[-1])]
-
-
-def _is_permanent(step: Step, name: str) -> bool | None:
-    """Tell whether a committed checkpoint is permanent; None: nobody can load it."""
-    with contextlib.suppress(DamagedError):
-        if shard := step.committed(name):
-            return bool(shard.facts.get("permanent"))
-    return None
 
 
 def _tensors(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> dict[Key, Tensor]:

@@ -166,7 +166,7 @@ def test_a_checkpoint_that_is_permanent_after_a_return_stays_though_it_was_not_b
 
     save(2, 3, 4)
     assert [s.facts["permanent"] for s in checkpoint.saved_in(session.step.folder)] == [False, True, False]
-    back = checkpoint.go_back(session.step, 3, session.model, session.optimizer, ALONE)
+    back = checkpoint.go_back(session.step, 3, 0, session.model, session.optimizer, ALONE)
     assert back and session.committed() == [2]
     session.saver.go_on_after(back)
     with monkeypatch.context() as patch:
