@@ -19,9 +19,9 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return has
 
 
-def test_checkpoints_of_the_7b_model_need_its_state_for_four_and_for_fifty_permanent_ones() -> None:
+def test_checkpoints_of_the_7b_model_need_its_state_for_four_and_for_ten_permanent_ones() -> None:
     parameters = 6_738_415_616
-    assert room_needed(load_recipe("7b")) == ((4 + 50) * 12 + 2) * parameters, "and its export"
+    assert room_needed(load_recipe("7b")) == ((4 + 10) * 12 + 2) * parameters, "and its export"
 
 
 def test_a_disk_without_room_is_refused(store: Store, disk: Callable[[int], None]) -> None:
