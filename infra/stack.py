@@ -12,7 +12,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -77,8 +76,8 @@ class Stack:
         self._tracker = Service("MLflow", logs / "mlflow-server.log", self._start_mlflow)
         self._worker = Service("the worker", logs / "prefect-worker.log", self._start_worker)
 
-    def serve(self, until: threading.Event) -> None:
-        """Start everything, say where it is, and keep it up until `until` is set. Raises ServiceError."""
+    def serve(self, signals: list[int]) -> None:
+        """Start everything, say where it is, and keep it up until `signals` has one. Raises ServiceError."""
         lock = prefect_server.take_holder_lock()
         if lock is None:
             raise ServiceError(_in_use())
@@ -93,16 +92,17 @@ class Stack:
             services.prepare_mlflow()
             self._tracker.run()
             started.append(self._tracker)
-            _await(self._server, lambda: health.answers(self.prefect_api), until)
+            _await(self._server, lambda: health.answers(self.prefect_api), signals)
             self._set_up()
             self._worker.run()
             started.append(self._worker)
-            _await(self._tracker, lambda: health.answers(self.mlflow), until)
-            if not until.is_set():
+            _await(self._tracker, lambda: health.answers(self.mlflow), signals)
+            if not signals:
                 print(self._welcome(), flush=True)
-            while not until.wait(LOOK_EVERY):
+            while not signals:
                 for service in started:
                     _keep(service)
+                time.sleep(LOOK_EVERY)
         finally:
             for service in reversed(started):
                 service.stop()
@@ -181,12 +181,12 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     forgive()
     redact_logs()
-    until = threading.Event()
+    signals: list[int] = []  # no Event: a signal that came while it takes its lock would wait for ever
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: until.set())
+        signal.signal(number, lambda number, _: signals.append(number))
     tether.adopt_orphans()
     try:
-        Stack(options.prefect_port, options.mlflow_port, _login(options.auth)).serve(until)
+        Stack(options.prefect_port, options.mlflow_port, _login(options.auth)).serve(signals)
     except LlamaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -216,9 +216,9 @@ def _server_settings() -> dict[str, str]:
     return dict.fromkeys(streamed, "true") | own
 
 
-def _await(service: Service, ready: Callable[[], bool], until: threading.Event) -> None:
+def _await(service: Service, ready: Callable[[], bool], signals: list[int]) -> None:
     deadline = time.monotonic() + PATIENCE
-    while not ready() and not until.is_set():
+    while not ready() and not signals:
         if service.ended() or time.monotonic() > deadline:
             raise ServiceError(f"{service.name} does not start: see {service.log}")
         time.sleep(0.2)

@@ -190,6 +190,7 @@ def test_the_server_goes_with_the_last_run(home: Pipeline, running: Running) -> 
 def test_a_run_killed_while_the_server_starts_leaves_no_process_behind(
     home: Pipeline, start: Callable[..., Run]
 ) -> None:
+    home.kill()
     run = start()
     while not any("infra.prefect_server" in p.cmdline() for p in home.processes()):
         time.sleep(0.05)
@@ -275,6 +276,7 @@ def test_a_database_that_mlflow_cannot_use_is_one_clear_message(
 def test_the_stack_serves_runs_and_kills_leave_nothing_behind(
     home: Pipeline, start: Callable[..., Run]
 ) -> None:
+    home.kill()  # the run of the tests above, where the one that ends it was not chosen
     with socket.socket() as one, socket.socket() as two:
         one.bind(("127.0.0.1", 0))
         two.bind(("127.0.0.1", 0))

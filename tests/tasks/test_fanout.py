@@ -1,6 +1,8 @@
 """The engines: every shard is worked on, a lost worker's shards again, and only those."""
 
+import ast
 import os
+import re
 import subprocess
 import sys
 import time
@@ -204,14 +206,29 @@ def test_an_error_in_a_shard_ends_the_phase_and_is_the_shards_own(engine: str) -
         list(engine_of(RunSection(engine=engine))(phase(refuse), list(phase(refuse).shards)))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("engine", ENGINES[1:])
-def test_a_cluster_on_this_machine_listens_on_loopback_only(engine: str, tmp_path: Path) -> None:
-    """It executes what it is sent."""
-    from listening import beyond_loopback, listening  # here: the clusters' workers import this module
+LISTENING = """
+import os, sys
+sys.path[:0] = {paths!r}
+from listening import listening
+from llama_core.phases import Phase
+from llama_core.recipes.running import RunSection
+from tasks.fanout import engine_of
+some = Phase("shards", {{"a": 1, "b": 2}}, abs)
+assert sorted(engine_of(RunSection(engine={engine!r}))(some, ["a", "b"])) == ["a", "b"]
+print("sockets:", listening(os.getpid()))
+"""  # in a process of its own: the clusters of the tests above live as long as this one
 
-    some, before = phase(partial(note, tmp_path)), set(listening(os.getpid()))
-    assert list(engine_of(RunSection(engine=engine))(some, list(some.shards)))  # type: ignore[arg-type]
-    sockets = sorted(set(listening(os.getpid())) - before)
+
+@pytest.mark.parametrize("engine", ENGINES[1:])
+def test_a_cluster_on_this_machine_listens_on_loopback_only(engine: str) -> None:
+    """It executes what it is sent."""
+    from listening import beyond_loopback  # here: the clusters' workers import this module
+
+    root = Path(__file__).parents[2]
+    script = LISTENING.format(paths=[str(root), str(root / "tests")], engine=engine)
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=root)
+    [said] = re.findall("^sockets: (.*)$", run.stdout, re.M) or [run.stderr]
+    sockets = ast.literal_eval(said)
     assert sockets and beyond_loopback(sockets) == []
 
 
