@@ -159,7 +159,7 @@ class Definitions(TokenReader):
         self.learn(
             name,
             Macro(
-                (STAR, option([]), *(GROUP,) * (int(count) if count in "123456" else 1)),
+                (STAR, option([]), *(GROUP,) * (int(count) if count in set("123456") else 1)),
                 [
                     *before,
                     *(*delimiter, "{", "\\left ", "}", "{", 2, "}", *left),

@@ -71,7 +71,7 @@ _WORDS = {"algorithmicend": "end", "algorithmicdo": "do", "algorithmicthen": "th
 def _text(expander: Expander, name: str, prints: bool = True) -> None:
     """Read `[2][default]{text}`, and define a keyword that prints the text on a line of its own."""
     count = "".join(expander.option() or ["0"]).strip()
-    n = int(count) if count in "0123456789" else 0
+    n = int(count) if count in set("123456789") else 0
     default = expander.option() if n else None
     first = () if default is None else (option(default),)
     text = expander.argument() if prints and expander.group_ahead() else []

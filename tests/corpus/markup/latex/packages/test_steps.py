@@ -17,6 +17,7 @@ def lines(steps: str, preamble: str = "") -> str:
         (r"\algrenewcommand\algorithmicwhile{solange}", r"\While{$x$}\State y\EndWhile",
          "solange $x$|y|end while"),
         (r"\algblockdefx{Par}{EndPar}[1]{par #1}{end par}", r"\Par{$i$}\State x\EndPar", "par $i$|x|end par"),
+        (r"\algblockdefx{Par}{EndPar}[]{par}{end par}", r"\Par\State x\EndPar", "par|x|end par"),
         (r"\algblock{Begin}{End}", r"\Begin\State x\End", "Begin|x|End"),
         (r"\algdef{SE}[D]{Do}{Til}{do}[1]{\algorithmicwhile\ #1}", r"\Do\State x\Til{$p$}", "do|x|while $p$"),
         (r"\algrenewtext{If}[1]{wenn #1}\algtext*{EndIf}", r"\If{a}\State b\EndIf\State c", "wenn a|b|c"),
