@@ -25,7 +25,7 @@ def _table(lines: str) -> dict[str, str]:
 # Commands that are left out with the arguments that the letters say; what follows these stays.
 ARGUMENTS = _table(r"""
 *m: vspace hspace label inst tag
-*om: index
+*om: index sindex
 m: pagestyle thispagestyle bibliographystyle addbibresource glossary nocite graphicspath
 m: hypersetup lstset tikzset usetikzlibrary pgfplotsset sisetup hyphenation stepcounter refstepcounter
 *ommm: rowcolors
@@ -38,13 +38,13 @@ m: acmYear acmConference acmISBN settopmatter listoffixmes DOI doi arxivnumber P
 m: revised published altaffilmark bibinfo corref cortext fnref tnoteref tnotetext graphicalabstract
 m: linethickness bibliographyfont nobibliography TPMargin contentsname sethead
 om: pdfmargincomment tabucline
-om: color textcolor pagecolor includepdf captionsetup todo missingfigure marginpar sidenote
+om: cline fixme color textcolor pagecolor includepdf captionsetup todo missingfigure marginpar sidenote
 om: thanks altaffiliation
 omoo: rowcolor columncolor
 om: cellcolor fancyhead fancyfoot fancyhf
 m: psfig epsfig epsffile epsfbox plotone special hyperlink
 a*oom: includegraphics includesvg includestandalone
-mm: setlength addtolength setcounter addtocounter settowidth fontsize markboth setbeamercolor
+mm: whiledo setlength addtolength setcounter addtocounter settowidth fontsize markboth setbeamercolor
 mm: setbeamertemplate counterwithin plottwo DeclareUnicodeCharacter textblockcolour
 mm: fancypagestyle titleformat*
 m: usepgfplotslibrary arrayrulecolor
@@ -63,14 +63,14 @@ mm: PackageWarning ClassWarning Xcline
 om: definechangesauthor SetRow SetCell SetTblrInner
 o: footnotemark linebreak nolinebreak nopagebreak allowdisplaybreaks
 o: twocolumn printindex listoftodos
-o: dataset
+o: dataset tmark
 omm: rule pdfbookmark nomenclature
 mo: scalebox cdashline
 moo: raisebox
 moom: savebox
-m: cline ding symbol fontfamily fontseries fontshape fontencoding
+m: ding symbol TblrNote fontfamily fontseries fontshape fontencoding
 mmmm: usefont
-m: cline rotate tablewidth tabletypesize tablecolumns tablerefs tablenotemark notetoeditor
+m: rotate tablewidth tabletypesize tablecolumns tablerefs tablenotemark notetoeditor
 m: figurenum tablenotetext facility software IEEEpubid citestyle
 om: rotatebox
 mm: resizebox resizebox* multicolumn fcolorbox

@@ -25,6 +25,7 @@ def _group(expander: Expander) -> list[str]:
 
 def _aside(expander: Expander) -> list[str]:
     """Return the comment in the round brackets after a keyword, as a line of its own; nothing without one."""
+    expander.star()
     aside = expander.option("(", ")")
     return [*aside, _LINE] if aside else []
 
@@ -36,6 +37,14 @@ def _block(expander: Expander, word: Words = None, inline: bool = False) -> None
     condition, body = _group(expander), _group(expander)
     line = [*condition, " ", *body, _LINE, *aside] if inline else [*condition, _LINE, *aside, *body, _LINE]
     expander.put_back([_LINE, *word, " ", *line])
+
+
+def _program(expander: Expander) -> None:
+    """Print `\\Function(comment){head}{body}`, whose head stands between two words."""
+    before, after = expander.argument(), expander.argument()
+    aside = _aside(expander)
+    head, body = _group(expander), _group(expander)
+    expander.put_back([_LINE, *before, " ", *head, *after, _LINE, *aside, *body, _LINE])
 
 
 def _alone(expander: Expander, word: Words = None, inline: bool = False) -> None:
@@ -227,9 +236,7 @@ KEYWORDS: dict[str, Callable[[Expander], None]] = {
         _define, body=lambda t: [_LINE, *t[0], *t[1], 1, *t[2], _LINE], texts=3, arity=1
     ),
     "\\SetKwComment": partial(_define, body=lambda t: ["\\tcc "], texts=2, arity=0),
-    "\\SetKwProg": partial(
-        _define, body=lambda t: [_LINE, *_spaced(t[0]), 1, *t[1], _LINE, 2, _LINE], texts=3, arity=2
-    ),
+    "\\SetKwProg": partial(_define, body=lambda t: _macro("KwProgram", *t[:2]).body, texts=3, arity=0),
     "\\SetKwFor": _loop_kin,
     "\\SetKwRepeat": partial(_define, body=lambda t: _macro("KwRepeat", *t).body, texts=2, arity=0),
     "\\SetKwBlock": partial(_define, body=lambda t: _macro("KwAlone", t[0]).body, texts=2, arity=0),
@@ -240,6 +247,7 @@ KEYWORDS: dict[str, Callable[[Expander], None]] = {
     # What the keywords of a paper's own stand for.
     "\\KwBlock": _block,
     "\\KwBlockInLine": partial(_block, inline=True),
+    "\\KwProgram": _program,
     "\\KwAlone": _alone,
     "\\KwAloneInLine": partial(_alone, inline=True),
     "\\KwBoth": partial(_if_else, first=None, second=None),

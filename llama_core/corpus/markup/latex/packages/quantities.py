@@ -91,8 +91,8 @@ def _unit(reader: Definitions) -> None:
 
 
 def free_unit(reader: Definitions, name: str) -> bool:
-    """Print units that stand in the text: `5~\\milli\\second`, with the package SIunits."""
-    if "SIunits" not in reader.packages or not is_unit(name):
+    """Print units that stand in the text: `5~\\milli\\second`, as in tables with siunitx."""
+    if not reader.packages & {"SIunits", "siunitx"} or not is_unit(name):
         return False
     found = [name]
     while is_unit(reader.peek().rstrip()):

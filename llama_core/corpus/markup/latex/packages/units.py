@@ -7,7 +7,7 @@ from llama_core.corpus.markup.latex.commands import FONTS, words
 _PREFIXES = """
 quecto=q ronto=r yocto=y zepto=z atto=a femto=f pico=p nano=n micro=µ milli=m centi=c deci=d deca=da deka=da
 hecto=h kilo=k mega=M giga=G tera=T peta=P exa=E zetta=Z yotta=Y ronna=R quetta=Q
-mu=µ upmu=µ textmu=µ
+mu=µ upmu=µ textmu=µ sqrt=√
 kibi=Ki mebi=Mi gibi=Gi tebi=Ti pebi=Pi exbi=Ei zebi=Zi yobi=Yi
 """
 # The units of siunitx, of all its versions, and those that papers declare most.
@@ -127,9 +127,14 @@ def unit(text: str, tokens: Sequence[str], own: Mapping[str, Sequence[str]]) -> 
         at += 1
         if token[0] != "\\" or name in _SILENT:
             is_space = name in _SPACES or token == "~" or not token.strip()
+            if name == "\\textsc":
+                literal.append(group().upper())
+                continue
             if token in "{}$" or (token[0] == "\\" and not is_space):
                 continue
-            if (prefix or power or divides) and not is_space:  # `\micro m`, `\per s`
+            if literal == [] and parts and parts[-1].sign == "°" and token.strip() in ("C", "F"):
+                parts[-1].sign += token.strip()
+            elif (prefix or power or divides) and not is_space:  # `\micro m`, `\per s`
                 literal = flush(literal)
                 parts.append(_Part(prefix + token.strip(), power, divides))
                 prefix, power, divides = "", "", False
