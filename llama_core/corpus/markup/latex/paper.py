@@ -35,7 +35,7 @@ _RULE = re.compile(r"\$\s*\\[hv]rule(?![A-Za-z])[^\\$]*\$")
 # What is assigned to a register that is not known here: `=5in`, `=12` or `=\\hsize`.
 _ASSIGNED = re.compile(r"\s*=\s*(?:-?[\d.]|['\"][0-9A-F]|$)")
 # Names of commands that set something: nothing that they take is printed.
-_SETTING = re.compile(r"\\(?:[sS]et|[dD]eclare|[dD]efine|enable|disable)[A-Za-z]{3,}")
+_SETTING = re.compile(r"\\(?:(?:[sS]et|[dD]eclare|[dD]efine|enable|disable)[A-Za-z]{3,}|use[a-z]*theme)")
 _HAVE_NOTES = frozenset(("trackchanges", "beamer"))  # packages and classes whose \\note is not printed
 
 
@@ -228,7 +228,8 @@ class _Renderer(Singles):
             self._out.write("" if _RULE.fullmatch(formula.text) else formula.text)
             return
         if name in commands.ONE_NUMBER:
-            self._numbers.rows([([label for labels, _ in formula.rows for label in labels], True)])
+            labels, tags = [label for row in formula.rows for label in row[0]], [row[2] for row in formula.rows]
+            self._numbers.rows([(labels, True, "".join(tags))])
         elif name and not name.endswith("*") and name not in ("math", "displaymath"):
             self._numbers.rows(formula.rows)
         self._out.block(self._named_within(formula) if self._plain else formula.text)
@@ -325,7 +326,12 @@ _HANDLERS: dict[str, Callable[[_Renderer], None]] = {
     "\\newmdtheoremenv": _Renderer._new_theorem,
     "\\declaretheorem": _Renderer._declare_theorem,
     "\\texorpdfstring": Singles._first_of_two,
-    "\\enquote": Singles._quote,
+    "\\enquote": lambda r: r._enclose('"', '"'),
+    "\\frquote": lambda r: r._enclose("« ", " »"),
+    "\\citetext": lambda r: r._enclose("(", ")"),
+    "\\ctable": Singles._ctable,
+    **dict.fromkeys(("\\ML", "\\NN", "\\LL"), _Renderer._new_line),
+    **dict.fromkeys(("\\cutinhead", "\\sidehead"), Singles._row),
     "\\captionof": Singles._caption_of,
     **dict.fromkeys(("\\subfloat", "\\subfigure", "\\subtable"), Singles._sub_float),
     "\\onslide": Singles._overlay,

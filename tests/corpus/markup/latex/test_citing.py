@@ -20,7 +20,7 @@ SECTION = (
          "Able et al. (1999, 1) Dean (2001, 2)"),
         (r"\cites(see)(end)[1]{a}", "(Able et al., 1999, 1)"),
         (r"\citefullauthor{a}, \citenum{b}, \mycite{b}, \citetext{see \citealp{a}}",
-         "Able et al., 2, (Dean, 2001), see Able et al., 1999"),
+         "Able et al., 2, (Dean, 2001), (see Able et al., 1999)"),
         (r"\defcitealias{a}{Paper~I}\citetalias{a} and \citepalias{a}", "Paper I and (Paper I)"),
         (r"\setcitestyle{square}\citestyle{x}\citeyear{a}", "1999"),
     ],

@@ -41,7 +41,7 @@ _DELIMITERS = words("\\DeclarePairedDelimiter \\DeclarePairedDelimiterX \\Declar
 _REGISTERS = words(
     "\\newcount \\newdimen \\newskip \\newtoks \\newbox \\newmuskip \\newread \\newwrite \\newfam"
 )
-_INPUTS = words("\\input \\include \\subfile \\subfileinclude \\InputIfFileExists \\@input")
+_INPUTS = words("\\input \\include \\subfile \\subfileinclude \\InputIfFileExists \\@input \\@@input")
 _IMPORTS = words("\\import \\subimport \\inputfrom \\includefrom \\subincludefrom")
 # Formats whose commands the renderer knows: a file of a bundle that defines them is not read.
 _FORMATS = words("harvmac lanlmac phyzzx phyzzx.plus amstex amsppt")
@@ -50,6 +50,7 @@ _PACKAGES = words("\\usepackage \\RequirePackage")
 _SKIPPED = {"loop": "\\repeat", "ExplSyntaxOn": "\\ExplSyntaxOff", "DIFdelbegin": "\\DIFdelend",
             "DIFdelbeginFL": "\\DIFdelendFL", "CodeBefore": "\\Body"}  # fmt: skip
 _PRINTS = words("\\the \\number \\romannumeral")
+_OWN_CLASS = 20_000  # characters up to which a class is a paper's own, or little more
 _MAX_AFTER = 50  # of \expandafter in a row
 _MAX_COMMENTS = 50  # environments that are left out
 
@@ -256,10 +257,12 @@ class Expander(Branches):
                 more, space, rest = token.partition(" ")
                 name += more
                 self.put_back([space + rest])
+        before: list[str] = []
         if kind == "\\InputIfFileExists":
             yes, no = self.argument(), self.argument()
-            self.put_back(yes if self._find(name) else no)
+            before = yes if self._find(name) else no
         self._input_file(name)
+        self.put_back(before)
 
     def _find(self, name: str) -> str | None:
         beside = self.lexer.name if self._frames else ""
@@ -290,12 +293,12 @@ class Expander(Branches):
     def is_published(self, path: str) -> bool:
         return path in self._published or super().is_published(path)
 
-    def _open_style(self, name: str) -> None:
+    def _open_style(self, name: str, ending: str = ".sty") -> None:
         if prelude := PRELUDES.get(name):
             self.open(Lexer(prelude, f"{name}.sty"), len(prelude))
             return
-        found = self._find(name + ".sty") if name else None
-        if found and found not in self.used:
+        found = self._find(name + ending) if name else None
+        if found and found not in self.used and (ending == ".sty" or len(self.files[found]) < _OWN_CLASS):
             self._open_file(found)
 
     def listing(self, name: str) -> str | None:
@@ -327,8 +330,10 @@ class Expander(Branches):
 
     def _class(self) -> None:
         options = "".join(self.option() or []).split(",")
-        self.packages.add(self.word())
-        self.languages = {option.strip() for option in options}
+        name = self.word()
+        self.packages.add(name)
+        self.languages |= {option.strip() for option in options}
+        self._open_style(name, ".cls")
 
     # --- conditionals
 
@@ -357,7 +362,9 @@ _OBEYED: dict[str, Callable[[Expander, str], None]] = {
     **dict.fromkeys(_INPUTS, lambda e, name: e._input(name)),
     **dict.fromkeys(_IMPORTS, lambda e, name: e._import()),
     **dict.fromkeys(_PACKAGES, lambda e, name: e._packages()),
-    **dict.fromkeys(words("\\documentclass \\documentstyle"), lambda e, name: e._class()),
+    **dict.fromkeys(
+        words("\\documentclass \\documentstyle \\LoadClass \\LoadClassWithOptions"), lambda e, name: e._class()
+    ),
     **dict.fromkeys(IFS, lambda e, name: e._condition(name)),
     **dict.fromkeys(_REGISTERS, lambda e, name: e._new_register(name)),
     **dict.fromkeys(words("\\advance \\multiply \\divide"), lambda e, name: e._advance(name)),

@@ -13,7 +13,7 @@ from corpus.papers import of_section as text
         (r"\SIlist{1;2;3}{\metre}; \numlist{4;5}; \SI{2 x 3}{\cm}", "1, 2 and 3 m; 4 and 5; 2 × 3 cm"),
         (r"\SI{3}{\frob\per\second}; \SI{3}{\milli\frob}; \SI{9}{\degC}", "3 frob/s; 3 millifrob; 9 °C"),
         (r"\DeclareSIUnit\Molar{\textsc{m}}\DeclareSIUnit\usd{\text{\$}}\SI{3}{\Molar} \SI{4}{\usd} x",
-         "3 m 4 $ x"),
+         "3 M 4 $ x"),
         (r"\SI{7}{\hertz\tothe{1/2}}", "7 Hz^1/2"),
         (r"\SI{7}{\csname metre\endcsname}", "7 m"),
         (r"\nicefrac{1}{2}, \sfrac{a}{b}, \nicefrac{a+b}{2}, $\nicefrac{1}{2}$",
