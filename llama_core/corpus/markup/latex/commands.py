@@ -3,7 +3,8 @@
 A command that is in no table is left out, and the text in its braces stays. One that is left out with its
 arguments is a name in `ARGUMENTS`; one that needs code is a handler in `paper`.
 
-The arguments that go with a command are written as letters: `*` a star, `o` [...], `m` {...}, `p` (...),
+The arguments that go with a command are written as letters: `*` a star, `o` [...], `m` {...}, `l` the same
+over paragraphs, `p` (...),
 `a` <...>, `d` a length or number as plain TeX reads it, `w` one word or control word.
 """
 
@@ -38,13 +39,13 @@ m: acmYear acmConference acmISBN settopmatter listoffixmes DOI doi arxivnumber P
 m: revised published altaffilmark bibinfo corref cortext fnref tnoteref tnotetext graphicalabstract
 m: shortcites linethickness bibliographyfont nobibliography TPMargin contentsname sethead
 om: pdfmargincomment tabucline
-om: cline fixme color textcolor pagecolor includepdf captionsetup todo missingfigure marginpar sidenote
+om: cline fixme color textcolor pagecolor includepdf captionsetup missingfigure marginpar sidenote
 om: thanks altaffiliation
 omoo: rowcolor columncolor
 om: cellcolor fancyhead fancyfoot fancyhf
 m: psfig epsfig epsffile epsfbox plotone special hyperlink
 a*oom: includegraphics includesvg includestandalone
-mm: whiledo setlength addtolength setcounter addtocounter settowidth fontsize markboth setbeamercolor
+mm: floatname whiledo setlength addtolength setcounter addtocounter settowidth fontsize markboth setbeamercolor
 mm: setbeamertemplate counterwithin plottwo DeclareUnicodeCharacter textblockcolour
 mm: fancypagestyle titleformat*
 m: usepgfplotslibrary arrayrulecolor
@@ -53,8 +54,8 @@ mmm: specialrule
 mmm: definecolor addcontentsline contentsline titlespacing titlespacing* DeclareCaptionFormat
 mmm: crefname Crefname crefrangelabelformat
 mm: addtocontents crefalias labelcrefformat colorlet hypercolor
-om: bookmark href fxnote fxwarning fxerror fxfatal pdfcomment deleted remove rowfont
-om: chdeleted chcomment
+om: bookmark href rowfont
+ol: fxnote fxwarning fxerror fxfatal pdfcomment deleted remove chdeleted chcomment todo
 m: vadjust
 m: sout st xout mark message errmessage wlog typeout showthe hhline Xhline DIFdel DIFdelFL addeditor
 m: shorthandoff shorthandon useshorthands languageshorthands value

@@ -143,6 +143,7 @@ class _Renderer(Singles):
         elif name in steps.ALGORITHMIC and (self._open["algorithmic"] or self._in_algorithm()):
             if name not in steps.WITHIN_STEPS:
                 self._out.end_line()
+            steps.aside(self._tokens, name)
             if (own := steps.word(self._tokens, name)) is not None:
                 self._tokens.put_back(own)
                 return

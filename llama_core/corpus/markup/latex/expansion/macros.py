@@ -7,6 +7,7 @@ expanded: the commands of LaTeX itself pass through. Conditionals that cannot be
 
 import posixpath
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 
 from llama_core.corpus.markup.latex.commands import BOXES, words
 from llama_core.corpus.markup.latex.expansion import counters
@@ -45,6 +46,8 @@ _INPUTS = words("\\input \\include \\subfile \\subfileinclude \\InputIfFileExist
 _IMPORTS = words("\\import \\subimport \\inputfrom \\includefrom \\subincludefrom")
 # Formats whose commands the renderer knows: a file of a bundle that defines them is not read.
 _FORMATS = words("harvmac lanlmac phyzzx phyzzx.plus amstex amsppt")
+# Headings of LaTeX that papers in plain TeX define, and those of harvmac that they are like.
+_OWN_HEADINGS = {"\\section": "\\newsec ", "\\subsection": "\\subsec "}
 _PACKAGES = words("\\usepackage \\RequirePackage")
 # What is left out up to the end that belongs to it: code, and what only TeX can repeat.
 _SKIPPED = {"loop": "\\repeat", "ExplSyntaxOn": "\\ExplSyntaxOff", "DIFdelbegin": "\\DIFdelend",
@@ -101,6 +104,16 @@ class Expander(Branches):
                 return token
         return None
 
+    def learn(self, name: str, macro: Macro | None) -> None:
+        """Define a control word. A heading in plain TeX stays one, with all arguments that the paper gives it."""
+        if self.plain and macro is not None and name in _OWN_HEADINGS:
+            if count := len(macro.arguments):
+                texts = [part for number in range(1, count + 1) for part in (number, " ")]
+                macro = replace(macro, body=[_OWN_HEADINGS[name], "{", *texts, "}"])
+            self.macros[name] = macro
+        else:
+            super().learn(name, macro)
+
     # --- uses of macros
 
     def expand_ahead(self) -> None:
@@ -138,7 +151,7 @@ class Expander(Branches):
                 if (macro := self.macros.get(name)) and (not macro.inner or self._is_expandable(macro)):
                     self.raw()
                     self._expand(macro)
-                elif name in ("\\csname", "\\fi", "\\else"):
+                elif name in ("\\csname", "\\fi", "\\else", "\\romannumeral"):
                     self.raw()
                     self._obey(name)
                 break
@@ -185,6 +198,8 @@ class Expander(Branches):
         elif name in _PRINTS and (count := self.peek().rstrip()) in self.counts:
             self.raw()
             self.put_back([counters.printed(self.counts[count], name[1:].removesuffix("numeral"))])
+        elif name == "\\romannumeral" and (value := counters.number(self)) is not None:
+            self.put_back([counters.printed(value, "roman")])
         elif name in BOXES and not self.math:
             self.box_size()
         elif name in ("\\begin", "\\end") and self.peek() == "{":

@@ -235,7 +235,7 @@ KEYWORDS: dict[str, Callable[[Expander], None]] = {
     "\\SetKwInParam": partial(
         _define, body=lambda t: [_LINE, *t[0], *t[1], 1, *t[2], _LINE], texts=3, arity=1
     ),
-    "\\SetKwComment": partial(_define, body=lambda t: ["\\tcc "], texts=2, arity=0),
+    "\\SetKwComment": partial(_define, body=lambda t: ["\\KwComment "], texts=2, arity=0),
     "\\SetKwProg": partial(_define, body=lambda t: _macro("KwProgram", *t[:2]).body, texts=3, arity=0),
     "\\SetKwFor": _loop_kin,
     "\\SetKwRepeat": partial(_define, body=lambda t: _macro("KwRepeat", *t).body, texts=2, arity=0),
@@ -248,6 +248,7 @@ KEYWORDS: dict[str, Callable[[Expander], None]] = {
     "\\KwBlock": _block,
     "\\KwBlockInLine": partial(_block, inline=True),
     "\\KwProgram": _program,
+    "\\KwComment": _comment,
     "\\KwAlone": _alone,
     "\\KwAloneInLine": partial(_alone, inline=True),
     "\\KwBoth": partial(_if_else, first=None, second=None),

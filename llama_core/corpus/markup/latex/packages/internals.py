@@ -91,10 +91,16 @@ def _for_each(reader: Definitions, name: str) -> None:
     reader.put_back([t for group in groups for t in (*macro, "{", *group, "}")])
 
 
+def _capitals(reader: Definitions, name: str) -> None:
+    """Print `\\@slowromancap iv@` as IV."""
+    reader.put_back([t.upper() for t in reader.until("@") or []])
+
+
 # What is done for each command: it is called with the reader and the command's name.
 INTERNALS: dict[str, Callable[[Definitions, str], None]] = {
     **dict.fromkeys(("\\@ifnextchar", "\\kernel@ifnextchar", "\\new@ifnextchar"), _if_next),
     "\\@ifstar": _if_star,
+    "\\@slowromancap": _capitals,
     "\\@testopt": _with_option,
     "\\@dblarg": _doubled,
     "\\@firstofone": _keep(0, 1),

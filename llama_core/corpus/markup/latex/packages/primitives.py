@@ -116,6 +116,15 @@ def _copy(tokens: TokenReader) -> None:
     tokens.put_back(["{", *tokens.boxes.get(_name(tokens), ()), "}"])
 
 
+def _alignment(tokens: TokenReader) -> None:
+    """Leave out what `\\halign to 3cm{#\\hfil&#\\cr` says of each column, up to the first row."""
+    tokens.box_size()
+    if tokens.group_ahead():
+        tokens.raw()
+        tokens.until("\\cr")
+        tokens.put_back(["\\newline ", "{"])
+
+
 def _number(tokens: TokenReader) -> None:
     """Leave out a number: `\\multispan2` and `\\multispan{2}`."""
     if tokens.peek() == "{":
@@ -172,6 +181,7 @@ PRIMITIVES: dict[str, Callable[[TokenReader], None]] = {
     **dict.fromkeys(words("\\multispan \\magstep \\fam"), _number),
     "\\settabs": _columns,
     "\\insert": _insert,
+    "\\halign": _alignment,
     **dict.fromkeys(words("\\showbox \\showlists"), _number),
     "\\setbox": _set_box,
     "\\font": _font,
