@@ -72,7 +72,9 @@ class Citations:
         self._entries: dict[str, _Entry] = {}
         self.aliases: dict[str, list[str]] = {}  # what \\defcitealias says that a key prints
         self._by_number = _NUMERIC.search(files[main]) is not None
-        self.is_textual = not self._by_number and not any(_CITE_IN_BRACKETS.search(text) for text in files.values())
+        self.is_textual = not self._by_number and not any(
+            _CITE_IN_BRACKETS.search(text) for text in files.values()
+        )
         texts = [uncommented(text) for text in _bibliographies(files, main)]
         aliases = {name for text in (*texts, files[main]) for name in _ALIAS.findall(text)}
         item = re.compile(_ITEM % "".join(f"|{name}" for name in sorted(aliases)[:_MAX_ALIASES]))

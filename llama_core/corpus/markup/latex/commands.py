@@ -74,7 +74,7 @@ mmmm: usefont
 m: rotate tablewidth tabletypesize tablecolumns tablerefs tablenotemark notetoeditor
 m: figurenum tablenotetext facility software IEEEpubid citestyle
 om: rotatebox
-mm: resizebox resizebox* multicolumn fcolorbox
+mm: resizebox resizebox* fcolorbox
 m: colorbox
 oo: makebox framebox
 ooom: parbox

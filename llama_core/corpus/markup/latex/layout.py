@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from llama_core.corpus.markup.latex import commands, symbols
+from llama_core.corpus.markup.latex.columns import Table, joints_of
 from llama_core.corpus.markup.latex.expansion.lexer import tokens
 from llama_core.corpus.markup.latex.expansion.macros import Expander
 from llama_core.corpus.markup.latex.files import DOCUMENT
@@ -86,7 +87,7 @@ class PaperLayout(Groups):
         super().__init__(Expander(files, main, known, self._plain, is_careful))
         self._environments: list[Environment] = []
         self._open: Counter[str] = Counter()  # the open environments by name
-        self._tables: list[int] = []  # the number of open braces around each open table
+        self._tables: list[Table] = []  # those that are open
         self._theorems = dict(_THEOREMS)
         self._numbers = Numbers()
         self._done = False
@@ -111,7 +112,12 @@ class PaperLayout(Groups):
             return
         arguments = commands.TABULAR.get(name) or commands.ENVIRONMENT_ARGUMENTS.get(name)
         options = self._tokens.option() if name.endswith("tblr") else None
-        self._eat("o" if arguments is None else arguments)
+        columns = ""
+        if name in commands.TABULAR and arguments and arguments[-1] == "m":
+            self._eat(arguments[:-1])
+            columns = "".join(self._tokens.argument(long=False))
+        else:
+            self._eat("o" if arguments is None else arguments)
         self._caption_in("".join(options or []))
         if arguments is None and name not in _KNOWN_ENVIRONMENTS:
             self._eat_lengths()
@@ -128,7 +134,7 @@ class PaperLayout(Groups):
             self._out.end_line()
             environment.close = lambda: self._out.end_line()
         if name in commands.TABULAR:
-            self._tables.append(len(self._groups))
+            self._tables.append(Table(len(self._groups), joints_of(columns)))
             if environment.captions is None:
                 environment.close = self._end_table
         elif name == "document":
@@ -178,10 +184,31 @@ class PaperLayout(Groups):
         """End a line, or a row of a table: a line too, unless the table is in a cell of another."""
         if not self._tables:
             self._out.end_line()
-        elif len(self._tables) == 1 and len(self._groups) <= self._tables[-1]:
+            return
+        table = self._tables[-1]
+        table.column, table.spans = 0, False
+        if len(self._tables) == 1 and len(self._groups) <= table.groups:
             self._out.end_line(row=True)
         else:
             self._out.write(" ")
+
+    def _next_cell(self) -> None:
+        """End a cell, and write what is between it and the next one."""
+        if self._tables and (joint := self._tables[-1].next_cell()):
+            self._out.trim()
+            if following := self._tokens.solid():
+                self._tokens.unread(following)
+            self._tokens.put_back(tokens(joint))
+        else:
+            self._out.write(" | " if self._tables else " ")
+
+    def _span(self) -> None:
+        """Read `\\multicolumn{2}{c}{text}`, which stays as its text."""
+        columns = self._tokens.word()
+        self._eat("m")
+        if self._tables and columns.isdecimal():
+            self._tables[-1].column += int(columns[:3]) - 1
+            self._tables[-1].spans = True
 
     def _end_table(self) -> None:
         if len(self._tables) <= 1:
@@ -211,11 +238,11 @@ class PaperLayout(Groups):
         """Read AASTeX's `\\tablehead{...}`: rows in braces."""
         table = len(self._tables) - 1
         if table >= 0:
-            self._tables[table] += 1
+            self._tables[table].groups += 1
 
         def close() -> None:
             if 0 <= table < len(self._tables):
-                self._tables[table] -= 1
+                self._tables[table].groups -= 1
             self._new_row()
 
         self._braced(close)

@@ -95,7 +95,7 @@ class _Renderer(Singles):
             elif first == "$":
                 self._formula("$$" if tokens.peek() == "$" and tokens.raw() else "$")
             elif first == "&":
-                self._out.write(" | " if self._tables else " ")
+                self._next_cell()
             elif first in "~\n":
                 self._out.write(" ")
             elif first != "#":
@@ -229,7 +229,10 @@ class _Renderer(Singles):
             self._out.write("" if _RULE.fullmatch(formula.text) else formula.text)
             return
         if name in commands.ONE_NUMBER:
-            labels, tags = [label for row in formula.rows for label in row[0]], [row[2] for row in formula.rows]
+            labels, tags = (
+                [label for row in formula.rows for label in row[0]],
+                [row[2] for row in formula.rows],
+            )
             self._numbers.rows([(labels, True, "".join(tags))])
         elif name and not name.endswith("*") and name not in ("math", "displaymath"):
             self._numbers.rows(formula.rows)
@@ -306,6 +309,7 @@ _HANDLERS: dict[str, Callable[[_Renderer], None]] = {
     "\\nodata": lambda r: r._out.write("..."),
     "\\tabularnewline": _Renderer._new_line,
     "\\par": lambda r: r._par(),
+    "\\multicolumn": _Renderer._span,
     "\\(": lambda r: r._formula("\\("),
     "\\[": lambda r: r._formula("\\["),
     "\\item": _Renderer._item,
@@ -328,6 +332,8 @@ _HANDLERS: dict[str, Callable[[_Renderer], None]] = {
     "\\declaretheorem": _Renderer._declare_theorem,
     "\\texorpdfstring": Singles._first_of_two,
     "\\enquote": lambda r: r._enclose('"', '"'),
+    **dict.fromkeys(("\\textquote", "\\blockquote"), lambda r: r._enclose('"', '"', "oo")),
+    "\\foreignquote": lambda r: r._enclose('"', '"', "m"),
     "\\frquote": lambda r: r._enclose("« ", " »"),
     "\\citetext": lambda r: r._enclose("(", ")"),
     "\\ctable": Singles._ctable,

@@ -28,7 +28,9 @@ class Singles(Citing):
         first, _ = self._tokens.argument(), self._tokens.argument()
         self._tokens.put_back(first)
 
-    def _enclose(self, opening: str, closing: str) -> None:
+    def _enclose(self, opening: str, closing: str, before: str = "") -> None:
+        """Print the argument between two signs. `before`: the arguments that are left out before it."""
+        self._eat(before)
         self._out.write(opening)
         self._braced(lambda: self._out.write(closing))
 

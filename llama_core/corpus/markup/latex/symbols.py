@@ -110,6 +110,8 @@ SYMBOLS = {
     "\\textbackslash": "\\",
     "\\textdegree": "°",
     "\\degree": "°",
+    "\\textquestiondown": "¿",
+    "\\textexclamdown": "¡",
     "\\degre": "°",
     "\\degres": "°",
     "\\no": "n° ",

@@ -53,7 +53,7 @@ _PACKAGES = words("\\usepackage \\RequirePackage")
 _SKIPPED = {"loop": "\\repeat", "ExplSyntaxOn": "\\ExplSyntaxOff", "DIFdelbegin": "\\DIFdelend",
             "DIFdelbeginFL": "\\DIFdelendFL", "CodeBefore": "\\Body"}  # fmt: skip
 _PRINTS = words("\\the \\number \\romannumeral")
-_OWN_CLASS = 20_000  # characters up to which a class is a paper's own, or little more
+_OWN_STYLE = 20_000  # characters up to which a style or a class is a paper's own
 _MAX_AFTER = 50  # of \expandafter in a row
 _MAX_COMMENTS = 50  # environments that are left out
 
@@ -82,7 +82,6 @@ class Expander(Branches):
         self.shorthands = Shorthands(shorthands_of(files[main]))
         self._registers: set[str] = set()
         self._comments = set(COMMENTS)
-        self._published: set[str] = set()  # the files that are packages
         self._main = main
         self._document = 0  # the number of files that were open where the document began
         self._open_file(main)
@@ -127,7 +126,11 @@ class Expander(Branches):
     def _is_expandable(self, macro: Macro) -> bool:
         """Tell whether all commands with `@` in the body of a macro are known."""
         return all(
-            name in self.macros or name in _OBEYED or name in self.flags or name in self.counts
+            name in self.macros
+            or name in _OBEYED
+            or name in self.flags
+            or name in self.counts
+            or name in self.delimiters
             for name in macro.inner
         )
 
@@ -302,18 +305,15 @@ class Expander(Branches):
             text += "\n"  # as TeX ends each line
         if self.open(Lexer(text, path, self._comments), len(text)):
             self.used[path] = None
-            if "\\ProvidesPackage" in text:
-                self._published.add(path)
-
-    def is_published(self, path: str) -> bool:
-        return path in self._published or super().is_published(path)
+            if len(text) > _OWN_STYLE and "\\ProvidesPackage" in text:
+                self.published.add(path)
 
     def _open_style(self, name: str, ending: str = ".sty") -> None:
         if prelude := PRELUDES.get(name):
             self.open(Lexer(prelude, f"{name}.sty"), len(prelude))
             return
         found = self._find(name + ending) if name else None
-        if found and found not in self.used and (ending == ".sty" or len(self.files[found]) < _OWN_CLASS):
+        if found and found not in self.used and (ending == ".sty" or len(self.files[found]) <= _OWN_STYLE):
             self._open_file(found)
 
     def listing(self, name: str) -> str | None:
@@ -378,7 +378,8 @@ _OBEYED: dict[str, Callable[[Expander, str], None]] = {
     **dict.fromkeys(_IMPORTS, lambda e, name: e._import()),
     **dict.fromkeys(_PACKAGES, lambda e, name: e._packages()),
     **dict.fromkeys(
-        words("\\documentclass \\documentstyle \\LoadClass \\LoadClassWithOptions"), lambda e, name: e._class()
+        words("\\documentclass \\documentstyle \\LoadClass \\LoadClassWithOptions"),
+        lambda e, name: e._class(),
     ),
     **dict.fromkeys(IFS, lambda e, name: e._condition(name)),
     **dict.fromkeys(_REGISTERS, lambda e, name: e._new_register(name)),

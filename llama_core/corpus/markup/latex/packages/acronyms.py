@@ -87,8 +87,7 @@ def _forms() -> dict[str, Callable[[Expander], None]]:
         "symbol": "glssymbol glsentrysymbol",
         "short": "acrshort acs acsu aca glsxtrshort glsentryshort glsfmtshort glsfmttext glstext "
         "glsentrytext glsname glsentryname glshyperlink glsxtrtitleshort",
-        "long": "acrlong acl aclu glsxtrlong glsentrylong glsfmtlong glsdesc "
-        "glsentrydesc",
+        "long": "acrlong acl aclu glsxtrlong glsentrylong glsfmtlong glsdesc glsentrydesc",
         "full": "acrfull acf acfi glsxtrfull glsentryfull glsfmtfull glsfirst glsentryfirst acflike",
     }
     found: dict[str, Callable[[Expander], None]] = {}

@@ -22,7 +22,7 @@ _SPANISH = {"<": "«", ">": "»", "`": "“", "'": "”", "-": "", "=": "-"}
 _ANGLES = {"<": "«", ">": "»"}
 _QUOTED = {
     "es": _SPANISH, "de": _GERMAN, "nl": _DUTCH, "ru": _CYRILLIC, "uk": _CYRILLIC, "pt": _ANGLES,
-    "it": _ANGLES | {'"': "“"},
+    "it": _ANGLES | {'"': "“"}, "pl": _ANGLES | _COMMON | {"`": "„", "'": "”"},
 }  # fmt: skip
 _PATTERNS = {
     language: re.compile('"(' + "|".join(map(re.escape, sorted(table, key=len, reverse=True))) + '|")')
@@ -43,8 +43,8 @@ class Shorthands:
 
     def typed(self, text: str) -> str:
         """Return a text with its shorthands replaced, and the angles that are quotes in most languages."""
-        if self._languages[-1] != "en" and ("<<" in text or ">>" in text):
-            text = text.replace("<<", "«").replace(">>", "»")
+        if self._languages[-1] != "en" and ("<<" in text or ">>" in text or ",," in text):
+            text = text.replace("<<", "«").replace(">>", "»").replace(",,", "„")
         if '"' not in text or not self.on:
             return text
         table = _QUOTED[self._languages[-1]]
