@@ -45,7 +45,8 @@ omoo: rowcolor columncolor
 om: cellcolor fancyhead fancyfoot fancyhf
 m: psfig epsfig epsffile epsfbox plotone special hyperlink
 a*oom: includegraphics includesvg includestandalone
-mm: floatname whiledo setlength addtolength setcounter addtocounter settowidth fontsize markboth setbeamercolor
+mm: setlength addtolength setcounter addtocounter settowidth fontsize markboth setbeamercolor
+mm: floatname whiledo
 mm: setbeamertemplate counterwithin plottwo DeclareUnicodeCharacter textblockcolour
 mm: fancypagestyle titleformat*
 m: usepgfplotslibrary arrayrulecolor

@@ -82,6 +82,8 @@ def read_formula(expander: Expander, opening: str) -> Formula:
                 expander.put_back([token])
                 break
             token = "\n"
+        elif token[0] != "\\":
+            pass  # characters
         elif word == "\\label":
             labels.append(expander.word())
             continue

@@ -229,13 +229,11 @@ class _Renderer(Singles):
             self._out.write("" if _RULE.fullmatch(formula.text) else formula.text)
             return
         if name in commands.ONE_NUMBER:
-            labels, tags = (
-                [label for row in formula.rows for label in row[0]],
-                [row[2] for row in formula.rows],
-            )
-            self._numbers.rows([(labels, True, "".join(tags))])
-        elif name and not name.endswith("*") and name not in ("math", "displaymath"):
-            self._numbers.rows(formula.rows)
+            labels = [label for row in formula.rows for label in row[0]]
+            self._numbers.rows([(labels, True, "".join(tag for _, _, tag in formula.rows))])
+        else:
+            counts = name and not name.endswith("*") and name not in ("math", "displaymath")
+            self._numbers.rows([row for row in formula.rows if counts or row[2]])
         self._out.block(self._named_within(formula) if self._plain else formula.text)
 
     def _par(self) -> None:

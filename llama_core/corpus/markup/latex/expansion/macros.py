@@ -42,7 +42,7 @@ _DELIMITERS = words("\\DeclarePairedDelimiter \\DeclarePairedDelimiterX \\Declar
 _REGISTERS = words(
     "\\newcount \\newdimen \\newskip \\newtoks \\newbox \\newmuskip \\newread \\newwrite \\newfam"
 )
-_INPUTS = words("\\input \\include \\subfile \\subfileinclude \\InputIfFileExists \\@input \\@@input")
+_INPUTS = words("\\input \\include \\subfile \\subfileinclude \\@input \\@@input")
 _IMPORTS = words("\\import \\subimport \\inputfrom \\includefrom \\subincludefrom")
 # Formats whose commands the renderer knows: a file of a bundle that defines them is not read.
 _FORMATS = words("harvmac lanlmac phyzzx phyzzx.plus amstex amsppt")
@@ -104,7 +104,7 @@ class Expander(Branches):
         return None
 
     def learn(self, name: str, macro: Macro | None) -> None:
-        """Define a control word. A heading in plain TeX stays one, with all arguments that the paper gives it."""
+        """Define a control word. A heading in plain TeX stays one, with the arguments of the paper's own."""
         if self.plain and macro is not None and name in _OWN_HEADINGS:
             if count := len(macro.arguments):
                 texts = [part for number in range(1, count + 1) for part in (number, " ")]
@@ -125,14 +125,8 @@ class Expander(Branches):
 
     def _is_expandable(self, macro: Macro) -> bool:
         """Tell whether all commands with `@` in the body of a macro are known."""
-        return all(
-            name in self.macros
-            or name in _OBEYED
-            or name in self.flags
-            or name in self.counts
-            or name in self.delimiters
-            for name in macro.inner
-        )
+        known = (self.macros, _OBEYED, self.flags, self.counts, self.delimiters)
+        return all(any(name in place for place in known) for name in macro.inner)
 
     def _expand(self, macro: Macro) -> None:
         if macro.before and self.until(macro.before) is None:
@@ -201,8 +195,8 @@ class Expander(Branches):
         elif name in _PRINTS and (count := self.peek().rstrip()) in self.counts:
             self.raw()
             self.put_back([counters.printed(self.counts[count], name[1:].removesuffix("numeral"))])
-        elif name == "\\romannumeral" and (value := counters.number(self)) is not None:
-            self.put_back([counters.printed(value, "roman")])
+        elif name == "\\romannumeral" and (number := counters.number(self)) is not None:
+            self.put_back([counters.printed(number, "roman")])
         elif name in BOXES and not self.math:
             self.box_size()
         elif name in ("\\begin", "\\end") and self.peek() == "{":
@@ -262,7 +256,7 @@ class Expander(Branches):
 
     # --- files
 
-    def _input(self, kind: str) -> None:
+    def _input(self) -> None:
         token = self.solid()
         if token == "{":
             name = self.text_of(self._group(long=False))
@@ -275,12 +269,7 @@ class Expander(Branches):
                 more, space, rest = token.partition(" ")
                 name += more
                 self.put_back([space + rest])
-        before: list[str] = []
-        if kind == "\\InputIfFileExists":
-            yes, no = self.argument(), self.argument()
-            before = yes if self._find(name) else no
         self._input_file(name)
-        self.put_back(before)
 
     def _find(self, name: str) -> str | None:
         beside = self.lexer.name if self._frames else ""
@@ -352,9 +341,10 @@ class Expander(Branches):
 
     # --- conditionals
 
-    def _if_file(self) -> None:
+    def _if_file(self, kind: str) -> None:
         name, yes, no = self.word(), self.argument(), self.argument()
-        self.put_back(yes if self._find(name) else no)
+        inputs = ["\\input", "{", name, "}"] if kind == "\\InputIfFileExists" else []
+        self.put_back([*yes, *inputs] if self._find(name) else no)
 
 
 def _skips(end: str) -> Callable[[Expander, str], None]:
@@ -374,13 +364,10 @@ _OBEYED: dict[str, Callable[[Expander, str], None]] = {
     **dict.fromkeys(_DOCUMENT_COMMANDS, lambda e, name: e._new_document_command()),
     **dict.fromkeys(_DOCUMENT_ENVIRONMENTS, lambda e, name: e._new_document_environment()),
     **dict.fromkeys(_DELIMITERS, lambda e, name: e._new_delimiter(name)),
-    **dict.fromkeys(_INPUTS, lambda e, name: e._input(name)),
+    **dict.fromkeys(_INPUTS, lambda e, name: e._input()),
     **dict.fromkeys(_IMPORTS, lambda e, name: e._import()),
     **dict.fromkeys(_PACKAGES, lambda e, name: e._packages()),
-    **dict.fromkeys(
-        words("\\documentclass \\documentstyle \\LoadClass \\LoadClassWithOptions"),
-        lambda e, name: e._class(),
-    ),
+    **dict.fromkeys(words("\\documentclass \\documentstyle \\LoadClass"), lambda e, name: e._class()),
     **dict.fromkeys(IFS, lambda e, name: e._condition(name)),
     **dict.fromkeys(_REGISTERS, lambda e, name: e._new_register(name)),
     **dict.fromkeys(words("\\advance \\multiply \\divide"), lambda e, name: e._advance(name)),
@@ -390,7 +377,7 @@ _OBEYED: dict[str, Callable[[Expander, str], None]] = {
     **INTERNALS,
     **counters.COUNTERS,
     **dict.fromkeys(SWITCHES, lambda e, name: SWITCHES[name](e, e.shorthands)),
-    "\\IfFileExists": lambda e, name: e._if_file(),
+    **dict.fromkeys(("\\IfFileExists", "\\InputIfFileExists"), lambda e, name: e._if_file(name)),
     **dict.fromkeys(_AMS_DEFINES, lambda e, name: e._ams_define()),
     "\\predefine": lambda e, name: e._predefine(),
     "\\let": lambda e, name: e._let(),

@@ -168,8 +168,8 @@ class TokenReader:
             elif token == PAR and not long:
                 self.put_back([token])
                 break
-            self.pay(len(token))
             found.append(token)
+        self.pay(sum(map(len, found)))
         return found
 
     def option(self, opening: str = "[", closing: str = "]") -> list[str] | None:

@@ -61,7 +61,7 @@ def _drawing(tokens: Expander) -> None:
 
 
 def _mark_over(tokens: Expander) -> None:
-    """Leave out the text of `\\markoverwith{rule}\\ULon{text}` if the rule, being raised, strikes it through."""
+    """Leave out the text of `\\markoverwith{rule}\\ULon{text}` if the rule is raised and strikes it."""
     if "\\rule[0." in "".join(tokens.argument()) and tokens.until("\\ULon") is not None:
         tokens.argument()
 
