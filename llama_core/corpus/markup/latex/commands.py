@@ -70,7 +70,7 @@ omm: rule pdfbookmark nomenclature
 mo: scalebox cdashline
 moo: raisebox
 moom: savebox
-m: ding symbol TblrNote fontfamily fontseries fontshape fontencoding
+m: symbol TblrNote fontfamily fontseries fontshape fontencoding
 mmmm: usefont
 m: rotate tablewidth tabletypesize tablecolumns tablerefs tablenotemark notetoeditor
 m: figurenum tablenotetext facility software IEEEpubid citestyle

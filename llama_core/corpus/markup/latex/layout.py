@@ -266,6 +266,9 @@ class PaperLayout(Groups):
 
     def _caption(self) -> None:
         self._tokens.star()
+        if self._tokens.option() == [] and self._open["longtable"]:  # of the pages after the first
+            self._eat("m")
+            return
         above = next((e for e in reversed(self._environments[-8:]) if e.captions is not None), None)
         if above and not (self._open["subfigure"] or self._open["subtable"]):
             self._open_caption(commands.FLOATS[above.name], above)

@@ -146,6 +146,14 @@ def _character(tokens: TokenReader) -> None:
         tokens.put_back([Verbatim(chr(code))] if 32 < code < 127 else [])
 
 
+def _dingbat(tokens: TokenReader) -> None:
+    """Put back a character of the font of dingbats, such as the check mark `\\ding{51}`."""
+    code = tokens.word()
+    number = int(code) if code.isdecimal() and len(code) < 4 else 0
+    blocks = ((33, 126, 0x2701), (172, 181, 0x2460), (182, 254, 0x2776))
+    tokens.put_back([chr(start + number - first) for first, last, start in blocks if first <= number <= last])
+
+
 def _columns(tokens: TokenReader) -> None:
     """Leave out how many columns there are: `\\settabs 3\\columns`."""
     tokens.take(_INDEX)
@@ -186,4 +194,5 @@ PRIMITIVES: dict[str, Callable[[TokenReader], None]] = {
     "\\setbox": _set_box,
     "\\font": _font,
     "\\char": _character,
+    "\\ding": _dingbat,
 }
