@@ -8,7 +8,7 @@ _REPEATED = re.compile(rf"\*\s*\{{\s*(\d{{1,2}})\s*\}}\s*({_GROUP})")
 _PART = re.compile(rf"[@!]\s*({_GROUP})|[<>]\s*{_GROUP}|([A-Za-z])(?:\[[^]]*+\])?(?:\s*{_GROUP})*+")
 # Commands and lengths that only part two columns, and what is printed.
 _SPACE = re.compile(
-    r"\\(?!text|ensuremath|math)[A-Za-z]+\*?\s*\{[^{}]*\}|\\[^A-Za-z]|-?\d*\.?\d+\s*(?:[a-z]{2}|\\)"
+    r"\\(?!text|ensuremath|math)[A-Za-z]+\*?\s*\{[^{}]*\}|\\[^A-Za-z]|-?[\d.]++\s*+(?:[a-z]{2}|\\)"
 )
 _PRINTED = re.compile(r"[-.,:/=±–]|\\(?:pm|times|cdot|to)(?![A-Za-z])")
 _MAX_CHARS = 2000

@@ -37,7 +37,8 @@ m: tnote algstore algrestore againframe usebeamerfont usebeamercolor column acro
 m: Needspace needspace lhead rhead lfoot rfoot chead cfoot setcopyright acmDOI
 m: acmYear acmConference acmISBN settopmatter listoffixmes DOI doi arxivnumber PACS received accepted
 m: revised published altaffilmark bibinfo corref cortext fnref tnoteref tnotetext graphicalabstract
-m: shortcites linethickness bibliographyfont nobibliography TPMargin contentsname sethead
+m: RestyleAlgo IncMargin DecMargin shortcites
+m: linethickness bibliographyfont nobibliography TPMargin contentsname sethead
 om: pdfmargincomment tabucline
 om: cline fixme color textcolor pagecolor includepdf captionsetup missingfigure marginpar sidenote
 om: thanks altaffiliation

@@ -266,7 +266,8 @@ class PaperLayout(Groups):
 
     def _caption(self) -> None:
         self._tokens.star()
-        if self._tokens.option() == [] and self._open["longtable"]:  # of the pages after the first
+        option = self._tokens.option()
+        if option is not None and not any(option) and self._open["longtable"]:  # of the pages after the first
             self._eat("m")
             return
         above = next((e for e in reversed(self._environments[-8:]) if e.captions is not None), None)

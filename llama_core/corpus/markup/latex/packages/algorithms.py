@@ -141,7 +141,7 @@ _STEPS: dict[str, Callable[[Expander], None]] = {
     "KwResult": partial(_head, word="Result:"),
     "tcc tcp": _comment,
     "lnl nllabel nlset SetAlFnt SetAlCapFnt SetAlCapNameFnt SetCommentSty SetKwSty SetFuncSty SetArgSty "
-    "SetDataSty SetProgSty SetAlgorithmName SetAlgoCaptionSeparator RestyleAlgo IncMargin DecMargin "
+    "SetDataSty SetProgSty SetAlgorithmName SetAlgoCaptionSeparator "
     "SetAlgoSkip SetAlgoInsideSkip SetVlineSkip SetAlCapSkip SetAlCapHSkip SetAlgoHangIndent "
     "SetAlTitleFnt SetFuncArgSty SetAlgoRefName SetCustomAlgoRuledWidth": partial(_skip, arguments=1),
     "SetNlSkip SetInd ResetInOut SetAlgoRefRelativeSize": partial(_skip, arguments=1),

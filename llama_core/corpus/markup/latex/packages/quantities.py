@@ -12,7 +12,7 @@ _ROMAN = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI",
 _NO_SPACE = frozenset("°′″")  # signs that stand at their number
 _MAX_STEPS = 500  # tokens of a unit in which macros are expanded
 _EXPONENT = re.compile(r"(?<=[\d).])\s*[eEdD]\s*\+?(-?\d+)")
-_UNCERTAIN = re.compile(r"^(.+ ± .+?) ?( × 10\^-?\d+)$")
+_UNCERTAIN = re.compile(r"^([^±]+ ± [^±×]+?) ?( × 10\^-?\d+)$")
 _POWER_ALONE = re.compile(r"^\s*([-+]?)[eEdD]\+?(-?\d+)")
 _SIGNS = re.compile(r"\s*(?:\+-|\\pm(?![A-Za-z]))\s*")
 _TIMES = re.compile(r"(?<=[\d)])\s*x\s*(?=[\d.])")
