@@ -30,9 +30,9 @@ _TITLE_OF_ENTRY = re.compile(r"\\field\{title\}\{((?:[^{}]|\{[^{}]*\}){1,300})\}
 _YEAR_OF_ENTRY = re.compile(r"\\field\{(?:label)?year\}\{([^{}]{1,20})\}")
 # What tells that citations are numbers, even where labels have authors and years.
 _NUMERIC = re.compile(
-    r"\\(?:usepackage|RequirePackage)[ ]?\[[^]]{0,100}\bnumbers\b[^]]{0,100}\]\s?\{natbib\}"
-    r"|\\(?:biboptions|PassOptionsToPackage)\{[^}]{0,100}\bnumbers\b"
-    r"|\\setcitestyle\{[^}]{0,100}\bnumbers\b"
+    r"\\(?:usepackage|RequirePackage)[ ]?\[[^]]{0,100}\b(?:numbers|super)\b[^]]{0,100}\]\s?\{natbib\}"
+    r"|\\(?:biboptions|PassOptionsToPackage)\{[^}]{0,100}\b(?:numbers|super)\b"
+    r"|\\setcitestyle\{[^}]{0,100}\b(?:numbers|super)\b"
     r"|\\bibpunct(?:\[[^]]{0,20}\])?\{[^}]{0,20}\}\{[^}]{0,20}\}\{[^}]{0,20}\}\{[ns]\}"
     r"|\\documentclass[ ]?(?:\[[^]]{0,400}\])?\{revtex"
     r"|\\usepackage[ ]?(?:\[(?![^]]{0,400}style\s*=\s*\{?(?:authoryear|apa|chicago|mla|authortitle))"
@@ -175,7 +175,7 @@ def _author_year(label: str) -> tuple[str, str]:
             groups.append(group[1])
             at = group.end()
         groups = groups if len(groups) > 1 else [*groups, label[at:]]
-        return (groups[-2], groups[-1]) if len(groups) > 1 else ("", "")
+        return (groups[-2].strip(" ,"), groups[-1]) if len(groups) > 1 else ("", "")
     found = _AUTHOR_YEAR.match(label)
     if found is None or _depth(found["authors"]) or "\\citenamefont" in label:
         return "", ""

@@ -83,6 +83,8 @@ class Citing(PlainTex):
         if command in ("\\cite", "\\parencite") and "biblatex" in packages:
             forms = ("\\citealp", "\\citeyear") if command == "\\cite" else (command, "\\citeyearpar")
             return forms[starred]
+        if command == "\\citeA" and "apacite" in packages:
+            return "\\citet"
         is_textual = command == "\\cite" and not noted and "natbib" in packages
         return "\\citet" if is_textual and self._citations.is_textual else command
 
