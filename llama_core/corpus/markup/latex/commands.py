@@ -14,12 +14,12 @@ def words(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
 
-def _table(lines: str) -> dict[str, str]:
-    """Return the letters of each control word, from lines of `letters: names`."""
+def _table(lines: str, before: str = "\\") -> dict[str, str]:
+    """Return the letters of each control word, from lines of `letters: names`. `before`: begins each name."""
     found: dict[str, str] = {}
     for line in lines.strip().splitlines():
         letters, _, names = line.strip().partition(":")
-        found |= {f"\\{name}": letters for name in names.split()}
+        found |= {before + name: letters for name in names.split()}
     return found
 
 
@@ -191,37 +191,20 @@ FLOATS = dict.fromkeys(
     "Table",
 )
 # Environments that are tables, with the arguments after their `\begin{name}`.
-TABULAR = {
-    "tabular": "om",
-    "tabular*": "mom",
-    "tabularx": "mom",
-    "tabulary": "mom",
-    "tabu": "tom",
-    "tabu*": "tom",
-    "longtabu": "tom",
-    "longtable*": "om",
-    "xltabular": "mom",
-    "xtabular": "om",
-    "mpxtabular": "om",
-    "mpsupertabular": "om",
-    "supertabular*": "mom",
-    "longtblr": "om",
-    "talltblr": "om",
-    "NiceTabular*": "momo",
-    "NiceTabularX": "momo",
-    "tabularht": "mom",
-    "tabularkv": "m",
-    "longtable": "om",
-    "supertabular": "om",
-    "array": "om",
-    "deluxetable": "mo",
-    "deluxetable*": "mo",
-    "splitdeluxetable": "mo",
-    "splitdeluxetable*": "mo",
-    "tblr": "om",
-    "tabbing": "",
-    "NiceTabular": "omo",
-}
+TABULAR = _table(
+    """
+om: tabular longtable* xtabular mpxtabular mpsupertabular longtblr talltblr longtable supertabular array
+om: tblr
+mom: tabular* tabularx tabulary xltabular supertabular* tabularht
+tom: tabu tabu* longtabu
+momo: NiceTabular* NiceTabularX
+m: tabularkv
+mo: deluxetable deluxetable* splitdeluxetable splitdeluxetable*
+: tabbing
+omo: NiceTabular
+""",
+    "",
+)
 # What ends the heads and feet of long tables.
 PARTS_OF_TABLES = words("\\endfirsthead \\endhead \\endfoot \\endlastfoot")
 # What control symbols become in tabbing, where they set and take the stops of columns.
@@ -243,63 +226,25 @@ DROPPED = words(
     "IEEEkeywords IEEEbiography IEEEbiographynophoto refcontext biblist thereferences chart forest AMS"
 )
 # Arguments after `\begin{name}` of environments whose content stays.
-ENVIRONMENT_ARGUMENTS = {
-    "minipage": "ooom",
-    "multicols": "mo",
-    "wrapfigure": "omom",
-    "wraptable": "omom",
-    "floatingfigure": "om",
-    "SCfigure": "oo",
-    "figure": "o",
-    "figure*": "o",
-    "table": "o",
-    "table*": "o",
-    "sidewaystable": "o",
-    "sidewaysfigure": "o",
-    "subfigure": "om",
-    "subtable": "om",
-    "adjustbox": "m",
-    "adjustwidth": "mm",
-    "spacing": "m",
-    "CJK": "mm",
-    "CJK*": "mm",
-    "algorithm": "o",
-    "algorithm*": "o",
-    "algorithmic": "o",
-    "algorithm2e": "o",
-    "list": "mm",
-    "itemize": "o",
-    "enumerate": "o",
-    "enumerate*": "o",
-    "description": "o",
-    "compactitem": "o",
-    "compactenum": "o",
-    "inparaenum": "o",
-    "tcolorbox": "o",
-    "mdframed": "o",
-    "framed": "o",
-    "threeparttable": "o",
-    "tablenotes": "o",
-    "thebibliography": "m",
-    "turn": "m",
-    "rotate": "m",
-    "resizebox": "mm",
-    "scope": "o",
-    "alignat": "m",
-    "alignat*": "m",
-    "IEEEeqnarray": "om",
-    "IEEEeqnarray*": "om",
-    "xalignat": "m",
-    "textblock": "mp",
-    "column": "m",
-    "frame": "aoo",
-    "acronym": "o",
-    "interactive": "mm",
-    "block": "a",
-    "alertblock": "a",
-    "exampleblock": "a",
-    "restatable": "omm",
-}
+ENVIRONMENT_ARGUMENTS = _table(
+    """
+ooom: minipage
+mo: multicols
+omom: wrapfigure wraptable
+om: floatingfigure subfigure subtable IEEEeqnarray IEEEeqnarray*
+oo: SCfigure
+o: figure figure* table table* sidewaystable sidewaysfigure algorithm algorithm* algorithmic algorithm2e
+o: itemize enumerate enumerate* description compactitem compactenum inparaenum tcolorbox mdframed framed
+o: threeparttable tablenotes scope acronym
+m: adjustbox spacing thebibliography turn rotate alignat alignat* xalignat column
+mm: adjustwidth CJK CJK* list resizebox interactive
+mp: textblock
+aoo: frame
+a: block alertblock exampleblock
+omm: restatable
+""",
+    "",
+)
 # The titles of theorem-like environments, by the names that are usual for them; \newtheorem adds to them.
 THEOREMS = {
     name.lower(): name
@@ -309,43 +254,30 @@ THEOREMS = {
     )
 }
 # The same by the short names that papers give them.
-SHORT_THEOREMS = {
-    "thm": "Theorem",
-    "lem": "Lemma",
-    "lemm": "Lemma",
-    "cor": "Corollary",
-    "coro": "Corollary",
-    "prop": "Proposition",
-    "defn": "Definition",
-    "defi": "Definition",
-    "rem": "Remark",
-    "rmk": "Remark",
-    "conj": "Conjecture",
-    "exa": "Example",
-    "obs": "Observation",
-}
+SHORT_THEOREMS = _table(
+    """
+Theorem: thm
+Lemma: lem lemm
+Corollary: cor coro
+Proposition: prop
+Definition: defn defi
+Remark: rem rmk
+Conjecture: conj
+Example: exa
+Observation: obs
+""",
+    "",
+)
 # Commands that end a paragraph, with the arguments that go with them.
-BREAKS = {
-    "\\vskip": "d",
-    "\\vglue": "d",
-    "\\vfil": "",
-    "\\vfill": "",
-    "\\eject": "",
-    "\\newpage": "",
-    "\\clearpage": "",
-    "\\cleardoublepage": "",
-    "\\pagebreak": "o",
-    "\\bibliography": "m",
-    "\\printbibliography": "o",
-    "\\bigskip": "",
-    "\\medskip": "",
-    "\\smallskip": "",
-    "\\bigbreak": "",
-    "\\medbreak": "",
-    "\\smallbreak": "",
-    "\\acknowledgments": "",
-    "\\acknowledgements": "",
-}
+BREAKS = _table(
+    """
+d: vskip vglue
+: vfil vfill eject newpage clearpage cleardoublepage bigskip medskip smallskip bigbreak medbreak smallbreak
+: acknowledgments acknowledgements
+o: pagebreak printbibliography
+m: bibliography
+"""
+)
 # Environments that are paragraphs of their own.
 PARAGRAPHS = words(
     "abstract quote quotation verse center flushleft flushright algorithm algorithm* itemize enumerate "

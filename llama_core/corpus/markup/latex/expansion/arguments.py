@@ -123,8 +123,8 @@ def _processed(tokens: list[str], processor: str) -> list[str]:
     name, number, separator = found.groups() if found else ("", None, None)
     if name == "ReverseBoolean":
         return [] if tokens else ["*"]
-    if name == "TrimSpaces":
-        return _trimmed(tokens)
+    if name == "TrimSpaces" and len(tokens) == 1:
+        return [tokens[0].strip()]
     if name not in ("SplitArgument", "SplitList") or not separator or tokens == [NO_VALUE]:
         return tokens
     parts: list[list[str]] = [[]]
@@ -134,20 +134,10 @@ def _processed(tokens: list[str], processor: str) -> list[str]:
         left = (1 + int(number) - len(parts)) if number else len(token)
         split = depth == 0 and left > 0 and token[0] != "\\"
         first, *rest = token.split(separator, left) if split else [token]
-        parts[-1].append(first)
-        parts += [[piece] for piece in rest]
+        parts[-1].append(first.rstrip() if rest else first)
+        parts += [[piece.strip() if piece is not rest[-1] else piece.lstrip()] for piece in rest]
     parts += [[NO_VALUE]] * (1 + int(number or 0) - len(parts))
-    return [t for part in parts for t in ("{", *_trimmed(part), "}")]
-
-
-def _trimmed(tokens: Iterable[str]) -> list[str]:
-    """Return tokens without the white space at both ends."""
-    kept = [t for t in tokens if t]
-    if kept and kept[0][0] != "\\":
-        kept[0] = kept[0].lstrip()
-    if kept and kept[-1] and kept[-1][0] != "\\":
-        kept[-1] = kept[-1].rstrip()
-    return kept
+    return [t for part in parts for t in ("{", *filter(None, part), "}")]
 
 
 def macro_of_pattern(pattern: Sequence[str], body: Sequence[str | int]) -> Macro | None:

@@ -14,6 +14,7 @@ from llama_core.corpus.markup.latex.expansion.macros import Expander
 # Environments of algorithms.
 ENVIRONMENTS = ALGORITHMS | words("procedure procedure* function function* procedure2e function2e")
 _LINE = "\\newline "
+_TEXTS_OF_IF = 5
 Words = str | list[str] | None
 CALL = "\\KwCall "  # stands before the name of a function or of data, which brackets may follow
 
@@ -103,34 +104,20 @@ def _skip(expander: Expander, arguments: int) -> None:
         _group(expander)
 
 
+# What each block of an algorithm begins with: those with a condition, and those without one.
+_BLOCKS = {
+    "For": "for", "ForEach": "for each", "ForAll": "for all", "ForPar": "for", "While": "while", "If": "if",
+    "ElseIf": "else if", "Switch": "switch", "Case": "case",
+}  # fmt: skip
+_ALONE = {"Else": "else", "Other": "otherwise", "Loop": "loop", "Begin": "begin"}
 # What is done for each command in an algorithm.
 _STEPS: dict[str, Callable[[Expander], None]] = {
-    "For": partial(_block, word="for"),
-    "ForEach": partial(_block, word="for each"),
-    "ForAll": partial(_block, word="for all"),
-    "While": partial(_block, word="while"),
-    "If uIf": partial(_block, word="if"),
-    "ElseIf uElseIf": partial(_block, word="else if"),
-    "Switch": partial(_block, word="switch"),
-    "Case uCase": partial(_block, word="case"),
-    "Else uElse": partial(_alone, word="else"),
-    "Other uOther": partial(_alone, word="otherwise"),
-    "Loop": partial(_alone, word="loop"),
-    "Begin": partial(_alone, word="begin"),
-    "ForPar": partial(_block, word="for"),
-    "lForPar": partial(_block, word="for", inline=True),
+    **{f"{name} u{name}": partial(_block, word=word) for name, word in _BLOCKS.items()},
+    **{f"{name} u{name}": partial(_alone, word=word) for name, word in _ALONE.items()},
+    **{f"l{name}": partial(_block, word=word, inline=True) for name, word in _BLOCKS.items()},
+    **{f"l{name}": partial(_alone, word=word, inline=True) for name, word in _ALONE.items()},
     "eIf": _if_else,
     "leIf": partial(_if_else, inline=True),
-    "lFor": partial(_block, word="for", inline=True),
-    "lForEach": partial(_block, word="for each", inline=True),
-    "lForAll": partial(_block, word="for all", inline=True),
-    "lWhile": partial(_block, word="while", inline=True),
-    "lIf": partial(_block, word="if", inline=True),
-    "lElseIf": partial(_block, word="else if", inline=True),
-    "lSwitch": partial(_block, word="switch", inline=True),
-    "lCase": partial(_block, word="case", inline=True),
-    "lElse": partial(_alone, word="else", inline=True),
-    "lOther": partial(_alone, word="otherwise", inline=True),
     "Repeat": _repeat,
     "lRepeat": partial(_repeat, inline=True),
     "KwTo": partial(_word, word="to"),
@@ -183,40 +170,20 @@ def _spaced(tokens: Iterable[str]) -> list[str | int]:
     return [*text, " "] if text else []
 
 
-def _if_kin(expander: Expander) -> None:
-    """Read `\\SetKwIF{If}{ElseIf}{Else}{if}{then}{else if}{else}{end if}`: a family of blocks."""
-    names = [expander.word() for _ in range(3)]
-    texts = [expander.argument() for _ in range(5)]
-    one, two, three = texts[0], texts[2], texts[3]
-    _blocks(expander, names[0], one)
-    _blocks(expander, names[1], two)
-    _blocks(expander, names[2], three, "KwAlone")
-    if names[0]:
-        for prefix, kind in (("e", "KwBoth"), ("le", "KwBothInLine")):
-            expander.learn(f"\\{prefix}{names[0]}", _macro(kind, one, three))
+def _kin(expander: Expander, names: int, texts: int) -> None:
+    """Read `\\SetKwIF{If}{ElseIf}{Else}{if}{then}{else if}{else}{end if}` or another family of blocks.
 
-
-def _loop_kin(expander: Expander) -> None:
-    """Read `\\SetKwFor{Loop}{loop}{do}{end}`: `\\Loop{head}{body}`, and `\\lLoop` on one line."""
+    Each block is defined by the keyword that begins it, and its form on one line by `l` and the keyword.
+    """
     expander.star()
-    name, head, *_ = expander.word(), *(expander.argument() for _ in range(3))
-    _blocks(expander, name, head)
-
-
-def _switch_kin(expander: Expander) -> None:
-    """Read `\\SetKwSwitch{Switch}{Case}{Other}{switch}{do}{case}{otherwise}{}{}`."""
-    names = [expander.word() for _ in range(3)]
-    texts = [expander.argument() for _ in range(6)]
-    _blocks(expander, names[0], texts[0])
-    _blocks(expander, names[1], texts[2])
-    _blocks(expander, names[2], texts[3], "KwAlone")
-
-
-def _blocks(expander: Expander, name: str, head: list[str], kind: str = "KwBlock") -> None:
-    """Define a block of a paper's own by the keyword that begins it, and its form on one line."""
-    name = name.removeprefix("\\")
-    for prefix, ending in (("", ""), ("u", ""), ("l", "InLine")) if name else ():
-        expander.learn(f"\\{prefix}{name}", _macro(kind + ending, head))
+    read = [expander.word().removeprefix("\\") for _ in range(names)]
+    heads = [expander.argument() for _ in range(texts)]
+    for name, at, kind in zip(read, (0, 2, 3), ("KwBlock", "KwBlock", "KwAlone"), strict=False):
+        for prefix, ending in (("", ""), ("u", ""), ("l", "InLine")) if name else ():
+            expander.learn(f"\\{prefix}{name}", _macro(kind + ending, heads[at]))
+    if texts == _TEXTS_OF_IF and read[0]:
+        for prefix, kind in (("e", "KwBoth"), ("le", "KwBothInLine")):
+            expander.learn(f"\\{prefix}{read[0]}", _macro(kind, heads[0], heads[3]))
 
 
 def _macro(kind: str, *heads: list[str]) -> Macro:
@@ -237,11 +204,11 @@ KEYWORDS: dict[str, Callable[[Expander], None]] = {
     ),
     "\\SetKwComment": partial(_define, body=lambda t: ["\\KwComment "], texts=2, arity=0),
     "\\SetKwProg": partial(_define, body=lambda t: _macro("KwProgram", *t[:2]).body, texts=3, arity=0),
-    "\\SetKwFor": _loop_kin,
+    "\\SetKwFor": partial(_kin, names=1, texts=3),
     "\\SetKwRepeat": partial(_define, body=lambda t: _macro("KwRepeat", *t).body, texts=2, arity=0),
     "\\SetKwBlock": partial(_define, body=lambda t: _macro("KwAlone", t[0]).body, texts=2, arity=0),
-    "\\SetKwIF": _if_kin,
-    "\\SetKwSwitch": _switch_kin,
+    "\\SetKwIF": partial(_kin, names=3, texts=_TEXTS_OF_IF),
+    "\\SetKwSwitch": partial(_kin, names=3, texts=6),
     CALL.strip(): call,
     "\\Call": call,
     # What the keywords of a paper's own stand for.
