@@ -51,7 +51,6 @@ mm: floatname whiledo
 mm: setbeamertemplate counterwithin plottwo DeclareUnicodeCharacter textblockcolour
 mm: fancypagestyle titleformat*
 m: usepgfplotslibrary arrayrulecolor
-mom: newcolumntype NewColumnType
 mmm: specialrule
 mmm: definecolor addcontentsline contentsline titlespacing titlespacing* DeclareCaptionFormat
 mmm: crefname Crefname crefrangelabelformat

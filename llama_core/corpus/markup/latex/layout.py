@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from llama_core.corpus.markup.latex import commands, symbols
-from llama_core.corpus.markup.latex.columns import Table, joints_of
+from llama_core.corpus.markup.latex.columns import Table, table_of
 from llama_core.corpus.markup.latex.expansion.lexer import tokens
 from llama_core.corpus.markup.latex.expansion.macros import Expander
 from llama_core.corpus.markup.latex.files import DOCUMENT
@@ -46,6 +46,10 @@ _KNOWN_IN_PLAIN = _KNOWN - commands.CITATIONS - commands.REFERENCES - {"\\label"
 # An argument of an unknown environment that is no text: a length, a number, or the columns of a table.
 _NO_TEXT = re.compile(r"[\s\d.,+-]*(?:\\[A-Za-z]+\s*)?(?:pt|cm|mm|em|ex|in)?\s*|[lcrpXbmt|@!<>{}*\d\s]{1,40}")
 
+# Rules above a cell, and what ends one.
+_PARTIAL_RULES = commands.words("\\cline \\cmidrule")
+_RULES = _PARTIAL_RULES | commands.words("\\hline \\toprule \\midrule \\bottomrule")
+_ENDS_OF_CELLS = ("\\\\", "\\tabularnewline", "\\cr", "\\end{")
 _CAPTION = re.compile(r"\bcaption\s*=\s*(?:\{((?:[^{}]++|\{[^{}]*+\})*+)\}|([^,{}]+))")
 _TITLED = frozenset(("frame", "block", "alertblock", "exampleblock"))  # of beamer: their argument is a title
 
@@ -88,6 +92,7 @@ class PaperLayout(Groups):
         self._environments: list[Environment] = []
         self._open: Counter[str] = Counter()  # the open environments by name
         self._tables: list[Table] = []  # those that are open
+        self._formulas: set[str] = set()  # the letters of the paper's own columns of formulas
         self._theorems = dict(_THEOREMS)
         self._numbers = Numbers()
         self._done = False
@@ -134,7 +139,8 @@ class PaperLayout(Groups):
             self._out.end_line()
             environment.close = lambda: self._out.end_line()
         if name in commands.TABULAR:
-            self._tables.append(Table(len(self._groups), joints_of(columns)))
+            self._tables.append(table_of(columns, len(self._groups), self._formulas))
+            self._begin_cell()
             if environment.captions is None:
                 environment.close = self._end_table
         elif name == "document":
@@ -191,6 +197,26 @@ class PaperLayout(Groups):
             self._out.end_line(row=True)
         else:
             self._out.write(" ")
+        self._begin_cell()
+
+    def _begin_cell(self) -> None:
+        """Make a formula of the cell that comes next, if its column is one of formulas."""
+        if self._tables[-1].column not in self._tables[-1].formulas:
+            return
+        reader = self._tokens
+        while (first := (reader.solid() or "").rstrip()) in _RULES:
+            if first in _PARTIAL_RULES:
+                self._eat("opm")
+        reader.put_back([first])
+        cell: list[str] = []
+        depth = 0
+        while (token := reader.raw()) is not None:
+            depth += (token == "{") - (token == "}")
+            if depth < 0 or (depth == 0 and (token == "&" or token.startswith(_ENDS_OF_CELLS))):
+                break
+            cell.append(token)
+        is_text = not "".join(cell).strip() or any(t == "$" or t.rstrip() == "\\multicolumn" for t in cell)
+        reader.put_back([*(cell if is_text else ["$", *cell, "$"]), token or ""])
 
     def _next_cell(self) -> None:
         """End a cell, and write what is between it and the next one."""
@@ -201,14 +227,8 @@ class PaperLayout(Groups):
             self._tokens.put_back(tokens(joint))
         else:
             self._out.write(" | " if self._tables else " ")
-
-    def _span(self) -> None:
-        """Read `\\multicolumn{2}{c}{text}`, which stays as its text."""
-        columns = self._tokens.word()
-        self._eat("m")
-        if self._tables and columns.isdecimal():
-            self._tables[-1].column += int(columns[:3]) - 1
-            self._tables[-1].spans = True
+            if self._tables:
+                self._begin_cell()
 
     def _end_table(self) -> None:
         if len(self._tables) <= 1:

@@ -81,6 +81,21 @@ class Singles(Citing):
             ]
         )
 
+    def _new_column(self) -> None:
+        """Read `\\newcolumntype{M}{>{$}c<{$}}`."""
+        letter = self._tokens.word()
+        self._tokens.option()
+        if "$" in self._tokens.argument():
+            self._formulas.add(letter)
+
+    def _span(self) -> None:
+        """Read `\\multicolumn{2}{c}{text}`, which stays as its text."""
+        columns = self._tokens.word()
+        self._eat("m")
+        if self._tables and columns.isdecimal():
+            self._tables[-1].column += int(columns[:3]) - 1
+            self._tables[-1].spans = True
+
     def _row(self) -> None:
         """Give the argument a row of its own."""
         self._new_row()

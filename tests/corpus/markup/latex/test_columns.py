@@ -3,7 +3,7 @@
 import pytest
 from corpus.papers import of_section as text
 
-from llama_core.corpus.markup.latex.columns import joints_of
+from llama_core.corpus.markup.latex.columns import table_of
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,18 @@ from llama_core.corpus.markup.latex.columns import joints_of
     ],
 )
 def test_what_only_parts_two_columns_is_not_printed(columns: str, joints: dict[int, str]) -> None:
-    assert joints_of(columns) == joints
+    assert table_of(columns).joints == joints
+
+
+def test_columns_of_formulas_are_formulas() -> None:
+    table = (
+        r"\begin{tabular}{l>{$}c<{$}M}\hline a & x^2 & \alpha\\\cline{2-3} b & \multicolumn{1}{c}{c} & \\"
+        r" d & $e$ & \frac{f}{g}\\\bottomrule\end{tabular}"
+    )
+    lines = text(table, r"\newcolumntype{M}{>{$}l<{$}}").split("\n")
+    assert lines == [r"a | $x^2$ | $\alpha$", "b | c |", r"d | $e$ | $\frac{f}{g}$"]
+    first = r"\begin{tabular}{>{$}l<{$}r}\toprule\beta & 1\\\midrule\cmidrule(l){1-2}\gamma & 2\end{tabular}"
+    assert text(first) == "$\\beta$ | 1\n$\\gamma$ | 2"
 
 
 @pytest.mark.parametrize(
