@@ -298,7 +298,7 @@ class Expander(Branches):
                 self.published.add(path)
 
     def _open_style(self, name: str, ending: str = ".sty") -> None:
-        if prelude := PRELUDES.get(name):
+        if prelude := PRELUDES.get(name) or PRELUDES.get(f"{name} {self.shorthands.language}"):
             self.open(Lexer(prelude, f"{name}.sty"), len(prelude))
             return
         found = self._find(name + ending) if name else None

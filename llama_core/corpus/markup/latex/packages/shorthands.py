@@ -37,6 +37,11 @@ class Shorthands:
         self._languages = [language]
 
     @property
+    def language(self) -> str:
+        """The code of the language; empty if it is not known."""
+        return self._languages[-1]
+
+    @property
     def on(self) -> bool:
         """True if the language has any."""
         return self._languages[-1] in _PATTERNS

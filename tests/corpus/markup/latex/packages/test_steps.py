@@ -75,6 +75,15 @@ def test_steps_of_algorithmic_have_comments_in_brackets() -> None:
     ]  # fmt: skip
 
 
+def test_algorithm2e_has_french_keywords() -> None:
+    steps = r"\Donnees{$G$}\Pour{$i$ \KwA $n$}{\eSi{$a$}{b\;}{c\;}}\Retour $x$\;"
+    read = text(
+        f"\\begin{{algorithm}}{steps}\\end{{algorithm}}",
+        r"\usepackage[french]{babel}\usepackage{algorithm2e}",
+    )
+    assert read.replace("\n", "|") == "Données: $G$|pour $i$ à $n$|si $a$|b|sinon|c|retourner $x$"
+
+
 def test_margins_of_algorithms_are_no_text() -> None:
     assert text(r"\IncMargin{1em}\begin{algorithm}x\;\end{algorithm}\DecMargin{1em}") == "x"
 
