@@ -68,7 +68,7 @@ def _value(reader: Definitions) -> list[str]:
     text = _TIMES.sub(" × ", _NO_ZERO.sub("0.", text))
     text = _POWER_ALONE.sub(r"\g<1>10^\2", text)
     text = _EXPONENT.sub(r" × 10^\1", text)
-    return [_UNCERTAIN.sub(r"(\1)\2", text)] if text else []
+    return tokens(_UNCERTAIN.sub(r"(\1)\2", text))
 
 
 def _quantity(reader: Definitions) -> None:

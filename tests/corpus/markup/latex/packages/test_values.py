@@ -16,6 +16,8 @@ from corpus.papers import of_section as text
          "3 M 4 $ x"),
         (r"\SI{7}{\hertz\tothe{1/2}}; \SI{3}{\nano\tesla\per\sqrt\hertz}; \SI{9}{\degree C}",
          "7 Hz^1/2; 3 nT/√Hz; 9 °C"),
+        (r"\DeclareSIUnit\el{e\textsuperscript{-}}\SI{3}{\el\per\second}; \SI{2}{k\ohm}; \num{50\%}",
+         "3 e^-/s; 2 kΩ; 50%"),
         (r"\num{1.0(1)}; \num{2.0 +- 0.1 e3}", "1.0(1); (2.0 ± 0.1) × 10^3"),
         (r"\SI{7}{\csname metre\endcsname}", "7 m"),
         (r"\nicefrac{1}{2}, \sfrac{a}{b}, \nicefrac{a+b}{2}, $\nicefrac{1}{2}$",
