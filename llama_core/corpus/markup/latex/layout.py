@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from llama_core.corpus.markup.latex import commands, symbols
 from llama_core.corpus.markup.latex.columns import Table, table_of
-from llama_core.corpus.markup.latex.expansion.lexer import tokens
+from llama_core.corpus.markup.latex.expansion.lexer import PAR, tokens
 from llama_core.corpus.markup.latex.expansion.macros import Expander
 from llama_core.corpus.markup.latex.files import DOCUMENT
 from llama_core.corpus.markup.latex.groups import Groups
@@ -46,9 +46,10 @@ _KNOWN_IN_PLAIN = _KNOWN - commands.CITATIONS - commands.REFERENCES - {"\\label"
 # An argument of an unknown environment that is no text: a length, a number, or the columns of a table.
 _NO_TEXT = re.compile(r"[\s\d.,+-]*(?:\\[A-Za-z]+\s*)?(?:pt|cm|mm|em|ex|in)?\s*|[lcrpXbmt|@!<>{}*\d\s]{1,40}")
 
-# Rules above a cell, and what ends one.
+# Rules above a cell, what shows that one in a column of formulas is text, and what ends one.
 _PARTIAL_RULES = commands.words("\\cline \\cmidrule")
 _RULES = _PARTIAL_RULES | commands.words("\\hline \\toprule \\midrule \\bottomrule")
+_TEXT_IN_CELLS = ("$", PAR, "\\multicolumn", "\\begin{")
 _ENDS_OF_CELLS = ("\\\\", "\\tabularnewline", "\\cr", "\\end{")
 _CAPTION = re.compile(r"\bcaption\s*=\s*(?:\{((?:[^{}]++|\{[^{}]*+\})*+)\}|([^,{}]+))")
 _TITLED = frozenset(("frame", "block", "alertblock", "exampleblock"))  # of beamer: their argument is a title
@@ -215,7 +216,7 @@ class PaperLayout(Groups):
             if depth < 0 or (depth == 0 and (token == "&" or token.startswith(_ENDS_OF_CELLS))):
                 break
             cell.append(token)
-        is_text = not "".join(cell).strip() or any(t == "$" or t.rstrip() == "\\multicolumn" for t in cell)
+        is_text = not "".join(cell).strip() or any(t.startswith(_TEXT_IN_CELLS) for t in cell)
         reader.put_back([*(cell if is_text else ["$", *cell, "$"]), token or ""])
 
     def _next_cell(self) -> None:

@@ -45,7 +45,7 @@ class Formula:
 
     __slots__ = ("rows", "text")
 
-    def __init__(self, text: str, rows: list["Row"]):
+    def __init__(self, text: str, rows: list[Row]):
         self.text, self.rows = text, rows
 
 

@@ -156,7 +156,9 @@ class _Renderer(Singles):
             _HANDLERS[name](self)
         elif (word := steps.named(name)) is not None:
             self._out.write(f"{word} ")
-        elif name not in commands.FONTS and not (self._refers(name) or free_unit(self._tokens, name)):
+        elif name not in commands.FONTS and not (
+            self._refers(name) or free_unit(self._tokens, name, bool(self._tables))
+        ):
             self._unknown(token)
 
     def _in_algorithm(self) -> bool:

@@ -92,9 +92,10 @@ def _unit(reader: Definitions) -> None:
         reader.put_back(_unit_tokens(reader))
 
 
-def free_unit(reader: Definitions, name: str) -> bool:
-    """Print units that stand in the text: `5~\\milli\\second`, as in tables with siunitx."""
-    if not reader.packages & {"SIunits", "siunitx"} or not is_unit(name):
+def free_unit(reader: Definitions, name: str, in_table: bool) -> bool:
+    """Print units that stand in the text, with the package SIunits, or in a table with siunitx."""
+    packages = {"SIunits", "siunitx"} if in_table else {"SIunits"}
+    if not is_unit(name) or not reader.packages & packages:
         return False
     found = [name]
     while is_unit(reader.peek().rstrip()):

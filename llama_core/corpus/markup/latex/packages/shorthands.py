@@ -48,7 +48,7 @@ class Shorthands:
 
     def typed(self, text: str) -> str:
         """Return a text with its shorthands replaced, and the angles that are quotes in most languages."""
-        if self._languages[-1] != "en" and ("<<" in text or ">>" in text or ",," in text):
+        if self._languages[-1] not in ("en", "") and ("<<" in text or ">>" in text or ",," in text):
             text = text.replace("<<", "«").replace(">>", "»").replace(",,", "„")
         if '"' not in text or not self.on:
             return text
