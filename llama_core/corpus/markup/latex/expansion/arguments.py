@@ -4,17 +4,18 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from llama_core.corpus.markup.latex.expansion.lexer import Verbatim
+from llama_core.corpus.markup.latex.expansion.lexer import Verbatim, tokens
 from llama_core.corpus.markup.latex.expansion.reader import TokenReader
 
 NO_VALUE = "-NoValue-"  # what xparse puts in the place of an optional argument that is left out
 _MAX_ARGUMENTS = 9
 # A letter of xparse's description of an argument, with its brackets and the default of an optional one.
+_NESTED = r"(?:[^{}]++|\{[^{}]*+\})*+"
 _LETTER = re.compile(
-    r">\s*\{(?P<processor>(?:[^{}]++|\{[^{}]*+\})*+)\}|(?P<letter>[A-Za-z])"
-    r"(?:(?<=[dr])\s*(?P<pair>\S\S)|(?<=[DR])\s*(?P<pairs>\S\S)\s*\{(?P<default_of_pair>[^{}]*)\}"
-    r"|(?<=t)\s*(?P<mark>\S)|(?<=[OG])\s*\{(?P<default>[^{}]*)\}"
-    r"|(?<=[eE])\s*\{(?P<marks>[^{}]*)\}\s*(?:\{(?P<defaults>(?:[^{}]++|\{[^{}]*+\})*+)\})?)?"
+    rf">\s*\{{(?P<processor>{_NESTED})\}}|(?P<letter>[A-Za-z])"
+    rf"(?:(?<=[dr])\s*(?P<pair>\S\S)|(?<=[DR])\s*(?P<pairs>\S\S)\s*\{{(?P<default_of_pair>{_NESTED})\}}"
+    rf"|(?<=t)\s*(?P<mark>\S)|(?<=[OG])\s*\{{(?P<default>{_NESTED})\}}"
+    rf"|(?<=[eE])\s*\{{(?P<marks>[^{{}}]*)\}}\s*(?:\{{(?P<defaults>{_NESTED})\}})?)?"
 )
 # What is done to an argument before it takes its place: `\\SplitArgument{2}{,}`.
 _PROCESSOR = re.compile(r"\\([A-Za-z]+)\s*(?:\{(\d)\}\s*)?(?:\{([^{}]+)\})?")
@@ -103,11 +104,11 @@ def fill(body: Sequence[str | int], arguments: Sequence[Sequence[str]]) -> list[
     return filled
 
 
-def groups_of(tokens: Iterable[str]) -> list[list[str]]:
+def groups_of(group: Iterable[str]) -> list[list[str]]:
     """Return the tokens of each group of `{a}{b}`, without its braces."""
     groups: list[list[str]] = []
     depth = 0
-    for token in tokens:
+    for token in group:
         depth -= token == "}"
         if depth > 0:
             groups[-1].append(token)
@@ -117,19 +118,19 @@ def groups_of(tokens: Iterable[str]) -> list[list[str]]:
     return groups
 
 
-def _processed(tokens: list[str], processor: str) -> list[str]:
+def _processed(argument: list[str], processor: str) -> list[str]:
     """Return an argument after one of xparse's processors, such as `\\SplitArgument{2}{,}`."""
     found = _PROCESSOR.match(processor)
     name, number, separator = found.groups() if found else ("", None, None)
     if name == "ReverseBoolean":
-        return [] if tokens else ["*"]
-    if name == "TrimSpaces" and len(tokens) == 1:
-        return [tokens[0].strip()]
-    if name not in ("SplitArgument", "SplitList") or not separator or tokens == [NO_VALUE]:
-        return tokens
+        return [] if argument else ["*"]
+    if name == "TrimSpaces" and len(argument) == 1:
+        return [argument[0].strip()]
+    if name not in ("SplitArgument", "SplitList") or not separator or argument == [NO_VALUE]:
+        return argument
     parts: list[list[str]] = [[]]
     depth = 0
-    for token in tokens:
+    for token in argument:
         depth += (token == "{") - (token == "}")
         left = (1 + int(number) - len(parts)) if number else len(token)
         split = depth == 0 and left > 0 and token[0] != "\\"
@@ -165,7 +166,7 @@ def of_letters(letters: str) -> tuple[Argument, ...] | None:
         if (
             said := match["default"] if match["default"] is not None else match["default_of_pair"]
         ) is not None:
-            default = body_of(re.findall(r"#\d|[^#]+|#", said))
+            default = body_of(tokens(said))
         if letter is None:
             processor = processor or match["processor"].strip()
             continue

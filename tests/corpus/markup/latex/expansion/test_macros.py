@@ -26,6 +26,7 @@ XPARSE = (
     [
         (r"\lead{x}; \lead*{x}; \lead[y]{x}", "small no x; big no x; small y x"),
         (r"\both{2}; \both[3]{4}[5]", "one/2/2; 3/4/5"),
+        (r"\NewDocumentCommand{\nest}{O{\textbf{d}e} m}{#1#2}\nest{x}; \nest[y]{x}", "dex; yx"),
         (r"\round(a){b}; \round{b}; \sharp<a>{b}", "(a) b; none b; a=b"),
         (r"\dflt(1){2}; \dflt{2}; \more{a}{b}; \more{a}", "1,2; 0,2; a+b; a"),
         (r"\plus+{x}; \plus{x}; \up^{a}{c}; \up_b{c}; \quick{q}", "yes x; no x; up a c; down b c; <q>"),
