@@ -26,11 +26,13 @@ _GROUPS = re.compile(r"(?:\\protect\s*)?\\(?:citeauthoryear|astroncite|citename|
 # The authors, the name of each and the year in an entry of biblatex.
 _AUTHORS_OF_ENTRY = re.compile(r"\\name\{(?:author|editor)\}(.*?)(?:\\strng|\\field|\\list|\Z)", re.DOTALL)
 _FAMILY = re.compile(r"\bfamily=\{((?:[^{}]|\{[^{}]*\}){1,100})\}")
+_TITLE_OF_ENTRY = re.compile(r"\\field\{title\}\{((?:[^{}]|\{[^{}]*\}){1,300})\}")
 _YEAR_OF_ENTRY = re.compile(r"\\field\{(?:label)?year\}\{([^{}]{1,20})\}")
 # What tells that citations are numbers, even where labels have authors and years.
 _NUMERIC = re.compile(
-    r"\\usepackage[ ]?\[[^]]{0,100}\bnumbers\b[^]]{0,100}\]\s?\{natbib\}"
-    r"|\\setcitestyle\{[^}]{0,100}\bnumbers\b"
+    r"\\(?:usepackage|RequirePackage)[ ]?\[[^]]{0,100}\b(?:numbers|super)\b[^]]{0,100}\]\s?\{natbib\}"
+    r"|\\(?:biboptions|PassOptionsToPackage)\{[^}]{0,100}\b(?:numbers|super)\b"
+    r"|\\setcitestyle\{[^}]{0,100}\b(?:numbers|super)\b"
     r"|\\bibpunct(?:\[[^]]{0,20}\])?\{[^}]{0,20}\}\{[^}]{0,20}\}\{[^}]{0,20}\}\{[ns]\}"
     r"|\\documentclass[ ]?(?:\[[^]]{0,400}\])?\{revtex"
     r"|\\usepackage[ ]?(?:\[(?![^]]{0,400}style\s*=\s*\{?(?:authoryear|apa|chicago|mla|authortitle))"
@@ -48,7 +50,9 @@ _TEXTUAL = words(
 _BARE = words("\\citealt \\citealp \\citeNP \\Citealt \\Citealp")  # no brackets
 _AUTHORS = words("\\citeauthor \\Citeauthor \\citefullauthor \\citeA \\citeANP")  # no year
 _NUMBERS = words("\\citenum \\onlinecite")  # no brackets and no authors
-_YEAR = words("\\citeyear \\citeyearpar \\citeyearNP")  # no authors
+_YEAR = words("\\citeyear \\citeyearpar \\citeyearNP \\citedate")  # no authors
+# A style that makes \\cite what \\citep is.
+_CITE_IN_BRACKETS = re.compile(r"\\cite\s*\}?\s*(?:\[1\]|#1)?\s*=?\s*\{?\s*\\citep(?![A-Za-z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class _Entry:
     number: str
     authors: str = ""
     year: str = ""
+    title: str = ""
 
 
 class Citations:
@@ -67,6 +72,9 @@ class Citations:
         self._entries: dict[str, _Entry] = {}
         self.aliases: dict[str, list[str]] = {}  # what \\defcitealias says that a key prints
         self._by_number = _NUMERIC.search(files[main]) is not None
+        self.is_textual = not self._by_number and not any(
+            _CITE_IN_BRACKETS.search(text) for text in files.values()
+        )
         texts = [uncommented(text) for text in _bibliographies(files, main)]
         aliases = {name for text in (*texts, files[main]) for name in _ALIAS.findall(text)}
         item = re.compile(_ITEM % "".join(f"|{name}" for name in sorted(aliases)[:_MAX_ALIASES]))
@@ -87,6 +95,8 @@ class Citations:
         named = all(e.authors for e in entries)
         tail = [", ", *after] if after else []
         head = [*before, " "] if before else []
+        if "title" in command:
+            return tokens(", ".join(e.title for e in entries)) if all(e.title for e in entries) else None
         if command in _NUMBERS:
             return tokens(", ".join(e.number for e in entries))
         if command in _YEAR and named:
@@ -128,19 +138,21 @@ class Citations:
             key = _KEY.match(text, at)
             if key and (name := key[1].strip()) not in self._entries:
                 authors, year = groups if groups else _author_year(label)
+                title = ""
                 if item[0] == "\\entry":
-                    authors, year = _of_biblatex(text[at : text.find("\\endentry", at)])
+                    authors, year, title = _of_biblatex(text[at : text.find("\\endentry", at)])
                 short = label if groups and label else authors
                 number = label if label and not authors and "\\" not in label else str(len(self._entries) + 1)
-                self._entries[name] = _Entry(number, short.strip(), year.strip())
+                self._entries[name] = _Entry(number, short.strip(), year.strip(), title)
 
 
-def _of_biblatex(entry: str) -> tuple[str, str]:
-    """Return authors and year of an entry in the .bbl of biblatex."""
+def _of_biblatex(entry: str) -> tuple[str, str, str]:
+    """Return authors, year and title of an entry in the .bbl of biblatex."""
     said, year = _AUTHORS_OF_ENTRY.search(entry), _YEAR_OF_ENTRY.search(entry)
+    title = _TITLE_OF_ENTRY.search(entry)
     names = _FAMILY.findall(said[1])[:3] if said else []
     authors = f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
-    return authors, year[1] if year else ""
+    return authors, year[1] if year else "", title[1] if title else ""
 
 
 def _bibliographies(files: Mapping[str, str], main: str) -> list[str]:
@@ -163,7 +175,7 @@ def _author_year(label: str) -> tuple[str, str]:
             groups.append(group[1])
             at = group.end()
         groups = groups if len(groups) > 1 else [*groups, label[at:]]
-        return (groups[-2], groups[-1]) if len(groups) > 1 else ("", "")
+        return (groups[-2].strip(" ,"), groups[-1]) if len(groups) > 1 else ("", "")
     found = _AUTHOR_YEAR.match(label)
     if found is None or _depth(found["authors"]) or "\\citenamefont" in label:
         return "", ""

@@ -30,8 +30,6 @@ class Citing(PlainTex):
 
     def _refers(self, name: str) -> bool:
         """Obey a command if it cites or refers to something, and tell whether it does."""
-        if name == "\\citetext":
-            return False
         is_known = name in commands.CITATIONS or name in commands.REFERENCES
         if not is_known and self._tokens.peek()[:1] not in ("{", "[", "*"):
             return False
@@ -56,7 +54,7 @@ class Citing(PlainTex):
         if several:
             self._eat("pp")
         for _ in range(_MAX_CITED if several else 1):
-            tokens.star()
+            starred = tokens.star()
             tokens.option("<", ">")
             first, second = tokens.option(), None
             if first is not None:
@@ -67,7 +65,7 @@ class Citing(PlainTex):
             if after is None and tokens.peek() == "*":  # amsrefs' `\\cite{key}*{note}`
                 tokens.raw()
                 after = tokens.argument()
-            command = name.removesuffix("s") if several else name
+            command = self._form(name.removesuffix("s") if several else name, starred, first is not None)
             printed = self._citations.tokens(command, keys, _note(before), _note(after))
             if printed is None:
                 self._out.write(citation())
@@ -78,6 +76,17 @@ class Citing(PlainTex):
                 tokens.put_back(printed)
             if tokens.peek()[:1] not in ("{", "["):
                 return
+
+    def _form(self, command: str, starred: bool, noted: bool) -> str:
+        """Return the command that prints the same, where it is the package that says what \\cite prints."""
+        packages = self._tokens.packages
+        if command in ("\\cite", "\\parencite") and "biblatex" in packages:
+            forms = ("\\citealp", "\\citeyear") if command == "\\cite" else (command, "\\citeyearpar")
+            return forms[starred]
+        if command == "\\citeA" and "apacite" in packages:
+            return "\\citet"
+        is_textual = command == "\\cite" and not noted and "natbib" in packages
+        return "\\citet" if is_textual and self._citations.is_textual else command
 
     def _write_all(self, tokens: list[str]) -> None:
         """Write tokens of a citation now, because more groups of it follow."""

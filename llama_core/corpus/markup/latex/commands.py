@@ -3,7 +3,8 @@
 A command that is in no table is left out, and the text in its braces stays. One that is left out with its
 arguments is a name in `ARGUMENTS`; one that needs code is a handler in `paper`.
 
-The arguments that go with a command are written as letters: `*` a star, `o` [...], `m` {...}, `p` (...),
+The arguments that go with a command are written as letters: `*` a star, `o` [...], `m` {...}, `l` the same
+over paragraphs, `p` (...),
 `a` <...>, `d` a length or number as plain TeX reads it, `w` one word or control word.
 """
 
@@ -13,19 +14,19 @@ def words(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
 
-def _table(lines: str) -> dict[str, str]:
-    """Return the letters of each control word, from lines of `letters: names`."""
+def _table(lines: str, before: str = "\\") -> dict[str, str]:
+    """Return the letters of each control word, from lines of `letters: names`. `before`: begins each name."""
     found: dict[str, str] = {}
     for line in lines.strip().splitlines():
         letters, _, names = line.strip().partition(":")
-        found |= {f"\\{name}": letters for name in names.split()}
+        found |= {before + name: letters for name in names.split()}
     return found
 
 
 # Commands that are left out with the arguments that the letters say; what follows these stays.
 ARGUMENTS = _table(r"""
 *m: vspace hspace label inst tag
-*om: index
+*om: index sindex
 m: pagestyle thispagestyle bibliographystyle addbibresource glossary nocite graphicspath
 m: hypersetup lstset tikzset usetikzlibrary pgfplotsset sisetup hyphenation stepcounter refstepcounter
 *ommm: rowcolors
@@ -36,25 +37,26 @@ m: tnote algstore algrestore againframe usebeamerfont usebeamercolor column acro
 m: Needspace needspace lhead rhead lfoot rfoot chead cfoot setcopyright acmDOI
 m: acmYear acmConference acmISBN settopmatter listoffixmes DOI doi arxivnumber PACS received accepted
 m: revised published altaffilmark bibinfo corref cortext fnref tnoteref tnotetext graphicalabstract
+m: RestyleAlgo IncMargin DecMargin shortcites
 m: linethickness bibliographyfont nobibliography TPMargin contentsname sethead
 om: pdfmargincomment tabucline
-om: color textcolor pagecolor includepdf captionsetup todo missingfigure marginpar sidenote
+om: cline fixme color textcolor pagecolor includepdf captionsetup missingfigure marginpar sidenote
 om: thanks altaffiliation
 omoo: rowcolor columncolor
 om: cellcolor fancyhead fancyfoot fancyhf
 m: psfig epsfig epsffile epsfbox plotone special hyperlink
 a*oom: includegraphics includesvg includestandalone
 mm: setlength addtolength setcounter addtocounter settowidth fontsize markboth setbeamercolor
+mm: floatname whiledo
 mm: setbeamertemplate counterwithin plottwo DeclareUnicodeCharacter textblockcolour
 mm: fancypagestyle titleformat*
 m: usepgfplotslibrary arrayrulecolor
-mom: newcolumntype NewColumnType
 mmm: specialrule
 mmm: definecolor addcontentsline contentsline titlespacing titlespacing* DeclareCaptionFormat
 mmm: crefname Crefname crefrangelabelformat
 mm: addtocontents crefalias labelcrefformat colorlet hypercolor
-om: bookmark href fxnote fxwarning fxerror fxfatal pdfcomment deleted remove rowfont
-om: chdeleted chcomment
+om: bookmark href rowfont
+ol: fxnote fxwarning fxerror fxfatal pdfcomment deleted remove chdeleted chcomment todo
 m: vadjust
 m: sout st xout mark message errmessage wlog typeout showthe hhline Xhline DIFdel DIFdelFL addeditor
 m: shorthandoff shorthandon useshorthands languageshorthands value
@@ -63,17 +65,17 @@ mm: PackageWarning ClassWarning Xcline
 om: definechangesauthor SetRow SetCell SetTblrInner
 o: footnotemark linebreak nolinebreak nopagebreak allowdisplaybreaks
 o: twocolumn printindex listoftodos
-o: dataset
+o: dataset tmark
 omm: rule pdfbookmark nomenclature
 mo: scalebox cdashline
 moo: raisebox
 moom: savebox
-m: cline ding symbol fontfamily fontseries fontshape fontencoding
+m: symbol TblrNote fontfamily fontseries fontshape fontencoding
 mmmm: usefont
-m: cline rotate tablewidth tabletypesize tablecolumns tablerefs tablenotemark notetoeditor
+m: rotate tablewidth tabletypesize tablecolumns tablerefs tablenotemark notetoeditor
 m: figurenum tablenotetext facility software IEEEpubid citestyle
 om: rotatebox
-mm: resizebox resizebox* multicolumn fcolorbox
+mm: resizebox resizebox* fcolorbox
 m: colorbox
 oo: makebox framebox
 ooom: parbox
@@ -188,37 +190,20 @@ FLOATS = dict.fromkeys(
     "Table",
 )
 # Environments that are tables, with the arguments after their `\begin{name}`.
-TABULAR = {
-    "tabular": "om",
-    "tabular*": "mom",
-    "tabularx": "mom",
-    "tabulary": "mom",
-    "tabu": "tom",
-    "tabu*": "tom",
-    "longtabu": "tom",
-    "longtable*": "om",
-    "xltabular": "mom",
-    "xtabular": "om",
-    "mpxtabular": "om",
-    "mpsupertabular": "om",
-    "supertabular*": "mom",
-    "longtblr": "om",
-    "talltblr": "om",
-    "NiceTabular*": "momo",
-    "NiceTabularX": "momo",
-    "tabularht": "mom",
-    "tabularkv": "m",
-    "longtable": "om",
-    "supertabular": "om",
-    "array": "om",
-    "deluxetable": "mo",
-    "deluxetable*": "mo",
-    "splitdeluxetable": "mo",
-    "splitdeluxetable*": "mo",
-    "tblr": "om",
-    "tabbing": "",
-    "NiceTabular": "omo",
-}
+TABULAR = _table(
+    """
+om: tabular longtable* xtabular mpxtabular mpsupertabular longtblr talltblr longtable supertabular array
+om: tblr
+mom: tabular* tabularx tabulary xltabular supertabular* tabularht
+tom: tabu tabu* longtabu
+momo: NiceTabular* NiceTabularX
+m: tabularkv
+mo: deluxetable deluxetable* splitdeluxetable splitdeluxetable*
+: tabbing
+omo: NiceTabular
+""",
+    "",
+)
 # What ends the heads and feet of long tables.
 PARTS_OF_TABLES = words("\\endfirsthead \\endhead \\endfoot \\endlastfoot")
 # What control symbols become in tabbing, where they set and take the stops of columns.
@@ -240,63 +225,25 @@ DROPPED = words(
     "IEEEkeywords IEEEbiography IEEEbiographynophoto refcontext biblist thereferences chart forest AMS"
 )
 # Arguments after `\begin{name}` of environments whose content stays.
-ENVIRONMENT_ARGUMENTS = {
-    "minipage": "ooom",
-    "multicols": "mo",
-    "wrapfigure": "omom",
-    "wraptable": "omom",
-    "floatingfigure": "om",
-    "SCfigure": "oo",
-    "figure": "o",
-    "figure*": "o",
-    "table": "o",
-    "table*": "o",
-    "sidewaystable": "o",
-    "sidewaysfigure": "o",
-    "subfigure": "om",
-    "subtable": "om",
-    "adjustbox": "m",
-    "adjustwidth": "mm",
-    "spacing": "m",
-    "CJK": "mm",
-    "CJK*": "mm",
-    "algorithm": "o",
-    "algorithm*": "o",
-    "algorithmic": "o",
-    "algorithm2e": "o",
-    "list": "mm",
-    "itemize": "o",
-    "enumerate": "o",
-    "enumerate*": "o",
-    "description": "o",
-    "compactitem": "o",
-    "compactenum": "o",
-    "inparaenum": "o",
-    "tcolorbox": "o",
-    "mdframed": "o",
-    "framed": "o",
-    "threeparttable": "o",
-    "tablenotes": "o",
-    "thebibliography": "m",
-    "turn": "m",
-    "rotate": "m",
-    "resizebox": "mm",
-    "scope": "o",
-    "alignat": "m",
-    "alignat*": "m",
-    "IEEEeqnarray": "om",
-    "IEEEeqnarray*": "om",
-    "xalignat": "m",
-    "textblock": "mp",
-    "column": "m",
-    "frame": "aoo",
-    "acronym": "o",
-    "interactive": "mm",
-    "block": "a",
-    "alertblock": "a",
-    "exampleblock": "a",
-    "restatable": "omm",
-}
+ENVIRONMENT_ARGUMENTS = _table(
+    """
+ooom: minipage
+mo: multicols
+omom: wrapfigure wraptable
+om: floatingfigure subfigure subtable IEEEeqnarray IEEEeqnarray*
+oo: SCfigure
+o: figure figure* table table* sidewaystable sidewaysfigure algorithm algorithm* algorithmic algorithm2e
+o: itemize enumerate enumerate* description compactitem compactenum inparaenum tcolorbox mdframed framed
+o: threeparttable tablenotes scope acronym
+m: adjustbox spacing thebibliography turn rotate alignat alignat* xalignat column
+mm: adjustwidth CJK CJK* list resizebox interactive
+mp: textblock
+aoo: frame
+a: block alertblock exampleblock
+omm: restatable
+""",
+    "",
+)
 # The titles of theorem-like environments, by the names that are usual for them; \newtheorem adds to them.
 THEOREMS = {
     name.lower(): name
@@ -306,43 +253,30 @@ THEOREMS = {
     )
 }
 # The same by the short names that papers give them.
-SHORT_THEOREMS = {
-    "thm": "Theorem",
-    "lem": "Lemma",
-    "lemm": "Lemma",
-    "cor": "Corollary",
-    "coro": "Corollary",
-    "prop": "Proposition",
-    "defn": "Definition",
-    "defi": "Definition",
-    "rem": "Remark",
-    "rmk": "Remark",
-    "conj": "Conjecture",
-    "exa": "Example",
-    "obs": "Observation",
-}
+SHORT_THEOREMS = _table(
+    """
+Theorem: thm
+Lemma: lem lemm
+Corollary: cor coro
+Proposition: prop
+Definition: defn defi
+Remark: rem rmk
+Conjecture: conj
+Example: exa
+Observation: obs
+""",
+    "",
+)
 # Commands that end a paragraph, with the arguments that go with them.
-BREAKS = {
-    "\\vskip": "d",
-    "\\vglue": "d",
-    "\\vfil": "",
-    "\\vfill": "",
-    "\\eject": "",
-    "\\newpage": "",
-    "\\clearpage": "",
-    "\\cleardoublepage": "",
-    "\\pagebreak": "o",
-    "\\bibliography": "m",
-    "\\printbibliography": "o",
-    "\\bigskip": "",
-    "\\medskip": "",
-    "\\smallskip": "",
-    "\\bigbreak": "",
-    "\\medbreak": "",
-    "\\smallbreak": "",
-    "\\acknowledgments": "",
-    "\\acknowledgements": "",
-}
+BREAKS = _table(
+    """
+d: vskip vglue
+: vfil vfill eject newpage clearpage cleardoublepage bigskip medskip smallskip bigbreak medbreak smallbreak
+: acknowledgments acknowledgements
+o: pagebreak printbibliography
+m: bibliography
+"""
+)
 # Environments that are paragraphs of their own.
 PARAGRAPHS = words(
     "abstract quote quotation verse center flushleft flushright algorithm algorithm* itemize enumerate "

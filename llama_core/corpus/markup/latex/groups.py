@@ -88,8 +88,8 @@ class Groups:
         for letter in letters:
             if letter == "*":
                 self._tokens.star()
-            elif letter == "m":
-                self._tokens.argument(long=False)
+            elif letter in "ml":
+                self._tokens.argument(long=letter == "l")
             elif letter == "o":
                 self._tokens.option()
             elif letter == "a":

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from llama_core.corpus.markup.latex import commands, symbols
-from llama_core.corpus.markup.latex.expansion.lexer import tokens
+from llama_core.corpus.markup.latex.columns import Table, table_of
+from llama_core.corpus.markup.latex.expansion.lexer import PAR, tokens
 from llama_core.corpus.markup.latex.expansion.macros import Expander
 from llama_core.corpus.markup.latex.files import DOCUMENT
 from llama_core.corpus.markup.latex.groups import Groups
@@ -45,6 +46,11 @@ _KNOWN_IN_PLAIN = _KNOWN - commands.CITATIONS - commands.REFERENCES - {"\\label"
 # An argument of an unknown environment that is no text: a length, a number, or the columns of a table.
 _NO_TEXT = re.compile(r"[\s\d.,+-]*(?:\\[A-Za-z]+\s*)?(?:pt|cm|mm|em|ex|in)?\s*|[lcrpXbmt|@!<>{}*\d\s]{1,40}")
 
+# Rules above a cell, what shows that one in a column of formulas is text, and what ends one.
+_PARTIAL_RULES = commands.words("\\cline \\cmidrule")
+_RULES = _PARTIAL_RULES | commands.words("\\hline \\toprule \\midrule \\bottomrule")
+_TEXT_IN_CELLS = ("$", PAR, "\\multicolumn", "\\begin{")
+_ENDS_OF_CELLS = ("\\\\", "\\tabularnewline", "\\cr", "\\end{")
 _CAPTION = re.compile(r"\bcaption\s*=\s*(?:\{((?:[^{}]++|\{[^{}]*+\})*+)\}|([^,{}]+))")
 _TITLED = frozenset(("frame", "block", "alertblock", "exampleblock"))  # of beamer: their argument is a title
 
@@ -86,7 +92,8 @@ class PaperLayout(Groups):
         super().__init__(Expander(files, main, known, self._plain, is_careful))
         self._environments: list[Environment] = []
         self._open: Counter[str] = Counter()  # the open environments by name
-        self._tables: list[int] = []  # the number of open braces around each open table
+        self._tables: list[Table] = []  # those that are open
+        self._formulas: set[str] = set()  # the letters of the paper's own columns of formulas
         self._theorems = dict(_THEOREMS)
         self._numbers = Numbers()
         self._done = False
@@ -111,7 +118,12 @@ class PaperLayout(Groups):
             return
         arguments = commands.TABULAR.get(name) or commands.ENVIRONMENT_ARGUMENTS.get(name)
         options = self._tokens.option() if name.endswith("tblr") else None
-        self._eat("o" if arguments is None else arguments)
+        columns = ""
+        if name in commands.TABULAR and arguments and arguments[-1] == "m":
+            self._eat(arguments[:-1])
+            columns = "".join(self._tokens.argument(long=False))
+        else:
+            self._eat("o" if arguments is None else arguments)
         self._caption_in("".join(options or []))
         if arguments is None and name not in _KNOWN_ENVIRONMENTS:
             self._eat_lengths()
@@ -128,7 +140,8 @@ class PaperLayout(Groups):
             self._out.end_line()
             environment.close = lambda: self._out.end_line()
         if name in commands.TABULAR:
-            self._tables.append(len(self._groups))
+            self._tables.append(table_of(columns, len(self._groups), self._formulas))
+            self._begin_cell()
             if environment.captions is None:
                 environment.close = self._end_table
         elif name == "document":
@@ -178,10 +191,45 @@ class PaperLayout(Groups):
         """End a line, or a row of a table: a line too, unless the table is in a cell of another."""
         if not self._tables:
             self._out.end_line()
-        elif len(self._tables) == 1 and len(self._groups) <= self._tables[-1]:
+            return
+        table = self._tables[-1]
+        table.column, table.spans = 0, False
+        if len(self._tables) == 1 and len(self._groups) <= table.groups:
             self._out.end_line(row=True)
         else:
             self._out.write(" ")
+        self._begin_cell()
+
+    def _begin_cell(self) -> None:
+        """Make a formula of the cell that comes next, if its column is one of formulas."""
+        if self._tables[-1].column not in self._tables[-1].formulas:
+            return
+        reader = self._tokens
+        while (first := (reader.solid() or "").rstrip()) in _RULES:
+            if first in _PARTIAL_RULES:
+                self._eat("opm")
+        reader.put_back([first])
+        cell: list[str] = []
+        depth = 0
+        while (token := reader.raw()) is not None:
+            depth += (token == "{") - (token == "}")
+            if depth < 0 or (depth == 0 and (token == "&" or token.startswith(_ENDS_OF_CELLS))):
+                break
+            cell.append(token)
+        is_text = not "".join(cell).strip() or any(t.startswith(_TEXT_IN_CELLS) for t in cell)
+        reader.put_back([*(cell if is_text else ["$", *cell, "$"]), token or ""])
+
+    def _next_cell(self) -> None:
+        """End a cell, and write what is between it and the next one."""
+        if self._tables and (joint := self._tables[-1].next_cell()):
+            self._out.trim()
+            if following := self._tokens.solid():
+                self._tokens.unread(following)
+            self._tokens.put_back(tokens(joint))
+        else:
+            self._out.write(" | " if self._tables else " ")
+            if self._tables:
+                self._begin_cell()
 
     def _end_table(self) -> None:
         if len(self._tables) <= 1:
@@ -211,11 +259,11 @@ class PaperLayout(Groups):
         """Read AASTeX's `\\tablehead{...}`: rows in braces."""
         table = len(self._tables) - 1
         if table >= 0:
-            self._tables[table] += 1
+            self._tables[table].groups += 1
 
         def close() -> None:
             if 0 <= table < len(self._tables):
-                self._tables[table] -= 1
+                self._tables[table].groups -= 1
             self._new_row()
 
         self._braced(close)
@@ -239,6 +287,10 @@ class PaperLayout(Groups):
 
     def _caption(self) -> None:
         self._tokens.star()
+        option = self._tokens.option()
+        if option is not None and not any(option) and self._open["longtable"]:  # of the pages after the first
+            self._eat("m")
+            return
         above = next((e for e in reversed(self._environments[-8:]) if e.captions is not None), None)
         if above and not (self._open["subfigure"] or self._open["subtable"]):
             self._open_caption(commands.FLOATS[above.name], above)

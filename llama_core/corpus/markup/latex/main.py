@@ -123,8 +123,11 @@ def top_files(files: Mapping[str, str]) -> list[str]:
     """
     found = {path: _candidate(files, path) for path in files if is_tex(path)}
     _find_inputs(found, BundleFiles(files))
+    for path in _named_by_readme(files, "ignore"):
+        if path in found:
+            found[path].is_ignored = True
     _join(found)
-    named = _named_by_readme(files)
+    named = _named_by_readme(files, "toplevel")
     asides = _asides(found.values(), named)
     ranked = sorted((c for c in found.values() if c.path not in asides), key=_Candidate.key)
     best = named or [c.path for c in ranked[:1] if c.kind]
@@ -141,8 +144,8 @@ def is_tex(path: str) -> bool:
     return name.endswith(_TEX) or posixpath.splitext(name)[1] not in (".sty", ".bbl", ".cls", ".tikz", ".bib")
 
 
-def _named_by_readme(files: Mapping[str, str]) -> list[str]:
-    """Return the files that 00README names, in the old form or the new one; none if it is not there.
+def _named_by_readme(files: Mapping[str, str], usage: str) -> list[str]:
+    """Return the files that 00README gives a usage, in the old form or the new one; none if it is not there.
 
     See https://info.arxiv.org/help/00README.html.
     """
@@ -151,11 +154,11 @@ def _named_by_readme(files: Mapping[str, str]) -> list[str]:
         if name == "00readme.json":
             try:
                 sources = json.loads(text)["sources"]
-                named = [s["filename"] for s in sources if s.get("usage") == "toplevel"]
+                named = [s["filename"] for s in sources if s.get("usage") == usage]
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 continue
         elif name.startswith("00readme"):
-            named = re.findall(r"^\s*(\S+)\s+toplevelfile", text, re.MULTILINE)
+            named = re.findall(rf"^\s*(\S+)\s+{usage}", text, re.MULTILINE)
         else:
             continue
         if found := [n for n in named if isinstance(n, str) and n in files]:

@@ -33,15 +33,19 @@ _OBEYED = ACRONYMS | {
 }
 
 
+Row = tuple[list[str], bool, str]
+
+
 class Formula:
     """A formula in TeX.
 
-    `text`: with what opens and closes it. `rows`: for each, its labels and whether it has a number.
+    `text`: with what opens and closes it. `rows`: for each, its labels, whether it has a number, and the tag
+    that stands in the number's place.
     """
 
     __slots__ = ("rows", "text")
 
-    def __init__(self, text: str, rows: list[tuple[list[str], bool]]):
+    def __init__(self, text: str, rows: list[Row]):
         self.text, self.rows = text, rows
 
 
@@ -54,7 +58,7 @@ def read_formula(expander: Expander, opening: str) -> Formula:
     closing = _CLOSING.get(opening) or opening.replace("\\begin", "\\end")
     dollars = opening[0] == "$"
     pieces, labels, rows = [opening], [], []
-    depth, inner, numbered = 0, 0, True
+    depth, inner, numbered, tag = 0, 0, True, ""
     expander.math = True
     while (token := expander.next()) is not None:
         word = token.rstrip() if token[0] == "\\" else token
@@ -78,6 +82,8 @@ def read_formula(expander: Expander, opening: str) -> Formula:
                 expander.put_back([token])
                 break
             token = "\n"
+        elif token[0] != "\\":
+            pass  # characters
         elif word == "\\label":
             labels.append(expander.word())
             continue
@@ -96,19 +102,28 @@ def read_formula(expander: Expander, opening: str) -> Formula:
             continue
         elif word in _UNNUMBERED:
             numbered = False
+        elif word == "\\tag":
+            token = "\\tag*" if expander.star() else "\\tag"
+            argument, numbered = expander.argument(), False
+            tag = expander.text_of(argument)
+            expander.put_back(["{", *argument, "}"])
+        elif word in ("\\kern", "\\mkern"):
+            expander.length(word)
+            expander.mark(" ")
+            continue
         elif word == "\\end{document}" or word in HEADINGS:
             expander.put_back([token])
             break
         elif word == "\\\\" and not inner and depth == 0:
-            rows.append((labels, numbered))
-            labels, numbered = [], True
+            rows.append((labels, numbered, tag))
+            labels, numbered, tag = [], True, ""
         elif word.startswith("\\begin{"):
             inner += 1
         elif word.startswith("\\end{"):
             inner -= 1
         pieces.append(_joint(pieces[-1], token) + token)
     expander.math = False
-    rows.append((labels, numbered))
+    rows.append((labels, numbered, tag))
     return Formula(_close(pieces, closing), rows)
 
 

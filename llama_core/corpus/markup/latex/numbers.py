@@ -1,10 +1,12 @@
 """The numbers that LaTeX gives to sections, floats, equations and theorems, and the labels that name them."""
 
+import re
 from collections import Counter
 
 # The counter of each level of headings.
 _LEVELS = ("chapter", "section", "subsection", "subsubsection", "paragraph", "subparagraph")
 
+_REFERENCE = re.compile(r"\\(?:eq)?ref\s*\{([^{}]*)\}")
 _MAX_WITHIN = 200  # counters that begin again with another: each step looks at all of them
 
 
@@ -81,13 +83,16 @@ class Numbers:
         if self.title and label:
             self.found[f"name\0{label}"] = self.title
 
-    def rows(self, rows: list[tuple[list[str], bool]]) -> None:
-        """Number the rows of a display. For each row: its labels, and whether it has a number."""
-        for labels, numbered in rows:
-            if numbered or labels:
+    def rows(self, rows: list[tuple[list[str], bool, str]]) -> None:
+        """Number the rows of a display. For each row: its labels, whether it has a number, and its tag."""
+        for labels, numbered, tag in rows:
+            if tag:
+                tag = _REFERENCE.sub(lambda m: self.found.get(f"\0{m[1]}", ""), tag)
+                self._current = ("Equation", tag)
+            elif numbered or labels:
                 self.step("equation")
-                for label in labels:
-                    self.label(label)
+            for label in labels:
+                self.label(label)
 
     def _number(self, counter: str) -> str:
         """Return the number of a counter as it is printed, after those of its outer counters."""

@@ -35,7 +35,7 @@ _RULE = re.compile(r"\$\s*\\[hv]rule(?![A-Za-z])[^\\$]*\$")
 # What is assigned to a register that is not known here: `=5in`, `=12` or `=\\hsize`.
 _ASSIGNED = re.compile(r"\s*=\s*(?:-?[\d.]|['\"][0-9A-F]|$)")
 # Names of commands that set something: nothing that they take is printed.
-_SETTING = re.compile(r"\\(?:[sS]et|[dD]eclare|[dD]efine|enable|disable)[A-Za-z]{3,}")
+_SETTING = re.compile(r"\\(?:(?:[sS]et|[dD]eclare|[dD]efine|enable|disable)[A-Za-z]{3,}|use[a-z]*theme)")
 _HAVE_NOTES = frozenset(("trackchanges", "beamer"))  # packages and classes whose \\note is not printed
 
 
@@ -95,7 +95,7 @@ class _Renderer(Singles):
             elif first == "$":
                 self._formula("$$" if tokens.peek() == "$" and tokens.raw() else "$")
             elif first == "&":
-                self._out.write(" | " if self._tables else " ")
+                self._next_cell()
             elif first in "~\n":
                 self._out.write(" ")
             elif first != "#":
@@ -143,6 +143,7 @@ class _Renderer(Singles):
         elif name in steps.ALGORITHMIC and (self._open["algorithmic"] or self._in_algorithm()):
             if name not in steps.WITHIN_STEPS:
                 self._out.end_line()
+            steps.aside(self._tokens, name)
             if (own := steps.word(self._tokens, name)) is not None:
                 self._tokens.put_back(own)
                 return
@@ -155,7 +156,9 @@ class _Renderer(Singles):
             _HANDLERS[name](self)
         elif (word := steps.named(name)) is not None:
             self._out.write(f"{word} ")
-        elif name not in commands.FONTS and not (self._refers(name) or free_unit(self._tokens, name)):
+        elif name not in commands.FONTS and not (
+            self._refers(name) or free_unit(self._tokens, name, bool(self._tables))
+        ):
             self._unknown(token)
 
     def _in_algorithm(self) -> bool:
@@ -228,9 +231,11 @@ class _Renderer(Singles):
             self._out.write("" if _RULE.fullmatch(formula.text) else formula.text)
             return
         if name in commands.ONE_NUMBER:
-            self._numbers.rows([([label for labels, _ in formula.rows for label in labels], True)])
-        elif name and not name.endswith("*") and name not in ("math", "displaymath"):
-            self._numbers.rows(formula.rows)
+            labels = [label for row in formula.rows for label in row[0]]
+            self._numbers.rows([(labels, True, "".join(tag for _, _, tag in formula.rows))])
+        else:
+            counts = name and not name.endswith("*") and name not in ("math", "displaymath")
+            self._numbers.rows([row for row in formula.rows if counts or row[2]])
         self._out.block(self._named_within(formula) if self._plain else formula.text)
 
     def _par(self) -> None:
@@ -304,6 +309,8 @@ _HANDLERS: dict[str, Callable[[_Renderer], None]] = {
     "\\nodata": lambda r: r._out.write("..."),
     "\\tabularnewline": _Renderer._new_line,
     "\\par": lambda r: r._par(),
+    "\\multicolumn": Singles._span,
+    **dict.fromkeys(("\\newcolumntype", "\\NewColumnType"), Singles._new_column),
     "\\(": lambda r: r._formula("\\("),
     "\\[": lambda r: r._formula("\\["),
     "\\item": _Renderer._item,
@@ -325,7 +332,14 @@ _HANDLERS: dict[str, Callable[[_Renderer], None]] = {
     "\\newmdtheoremenv": _Renderer._new_theorem,
     "\\declaretheorem": _Renderer._declare_theorem,
     "\\texorpdfstring": Singles._first_of_two,
-    "\\enquote": Singles._quote,
+    "\\enquote": lambda r: r._enclose('"', '"'),
+    **dict.fromkeys(("\\textquote", "\\blockquote"), lambda r: r._enclose('"', '"', "oo")),
+    "\\foreignquote": lambda r: r._enclose('"', '"', "m"),
+    "\\frquote": lambda r: r._enclose("« ", " »"),
+    "\\citetext": lambda r: r._enclose("(", ")"),
+    "\\ctable": Singles._ctable,
+    **dict.fromkeys(("\\ML", "\\NN", "\\LL"), _Renderer._new_line),
+    **dict.fromkeys(("\\cutinhead", "\\sidehead"), Singles._row),
     "\\captionof": Singles._caption_of,
     **dict.fromkeys(("\\subfloat", "\\subfigure", "\\subtable"), Singles._sub_float),
     "\\onslide": Singles._overlay,

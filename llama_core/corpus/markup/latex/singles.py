@@ -7,7 +7,8 @@ import re
 
 from llama_core.corpus.markup.latex.citing import Citing
 from llama_core.corpus.markup.latex.expansion.arguments import Macro
-from llama_core.corpus.markup.latex.expansion.lexer import Verbatim
+from llama_core.corpus.markup.latex.expansion.lexer import Verbatim, tokens
+from llama_core.corpus.markup.latex.packages.acronym_list import settings_of
 
 # The options that say which lines of a file of code are printed.
 _LINES = re.compile(r"\b(first|last)line\s*=\s*\{?(\d{1,6})")
@@ -27,9 +28,11 @@ class Singles(Citing):
         first, _ = self._tokens.argument(), self._tokens.argument()
         self._tokens.put_back(first)
 
-    def _quote(self) -> None:
-        self._out.write('"')
-        self._braced(lambda: self._out.write('"'))
+    def _enclose(self, opening: str, closing: str, before: str = "") -> None:
+        """Print the argument between two signs. `before`: the arguments that are left out before it."""
+        self._eat(before)
+        self._out.write(opening)
+        self._braced(lambda: self._out.write(closing))
 
     def _sub_float(self) -> None:
         """Read `\\subfloat[caption]{...}`."""
@@ -62,6 +65,41 @@ class Singles(Citing):
         while (token := self._tokens.raw()) is not None and not token.startswith("\\end{"):
             pass
         self._tokens.put_back([token or ""])
+
+    def _ctable(self) -> None:
+        """Read `\\ctable[caption=A, label=b]{columns}{notes}{rows}`: a float with a table and notes below."""
+        options = settings_of("".join(self._tokens.option() or []))
+        columns, notes, rows = (self._tokens.argument() for _ in range(3))
+        kind = "figure" if "figure" in options else "table"
+        self._tokens.put_back(
+            [
+                *(f"\\begin{{{kind}}}", "\\caption", "{", *tokens(options.get("caption", "")), "}"),
+                *("\\label", "{", options.get("label", ""), "}", "\\begin{tabular}", "{", *columns, "}"),
+                *(*rows, "\\end{tabular}", "\\begin{tablenotes}"),
+                *("\\item" if t.rstrip() == "\\tnote" else t for t in notes),
+                *("\\end{tablenotes}", f"\\end{{{kind}}}"),
+            ]
+        )
+
+    def _new_column(self) -> None:
+        """Read `\\newcolumntype{M}{>{$}c<{$}}`."""
+        letter = self._tokens.word()
+        self._tokens.option()
+        if "$" in self._tokens.argument():
+            self._formulas.add(letter)
+
+    def _span(self) -> None:
+        """Read `\\multicolumn{2}{c}{text}`, which stays as its text."""
+        columns = self._tokens.word()
+        self._eat("m")
+        if self._tables and columns.isdecimal():
+            self._tables[-1].column += int(columns[:3]) - 1
+            self._tables[-1].spans = True
+
+    def _row(self) -> None:
+        """Give the argument a row of its own."""
+        self._new_row()
+        self._braced(self._new_row)
 
     def _caption_of(self) -> None:
         self._open_caption(self._tokens.word().capitalize())

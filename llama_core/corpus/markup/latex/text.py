@@ -103,6 +103,13 @@ class TextWriter:
         """Take back what the line has so far: it sets the columns of a table, and is not printed."""
         self._line, self._head = [], -1
 
+    def trim(self) -> None:
+        """Take back the white space at the end of what the line has so far."""
+        while self._line:
+            if piece := self._line.pop().rstrip():
+                self._line.append(piece)
+                return
+
     def last(self) -> str:
         """Return the last character of the line that is being written; empty if there is none."""
         return self._line[-1][-1:] if self._line else ""

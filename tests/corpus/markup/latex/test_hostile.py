@@ -50,6 +50,9 @@ PIECES = r"""
 \newacronym{a}{b}{c}\gls{a} \acro{a}{ \DeclareAcronym{a}{short=,long= \ac{a}[ \glsreset{ \begin{acronym}
 \begin{algorithm}\If{ \eIf{a}{ \SetKwFunction{a}{b}\a{ \SetKwIF{a}{b}{c} \SetKwProg{a}{b}{ \tcc*[ \lIf(
 \replaced[ \change{ \alt<1>{ \item<1- \only<1>{ \temporal{ \DIFdel{ \begin{frame}<1>[ \begin{block}{
+\begin{tabular}{*{99}{*{99}{r@{.}l}}} \multicolumn{9}{c}{ \ctable[caption= \markoverwith{ \IF[ \halign{
+\NewDocumentCommand\a{>{\SplitList{,}}m}{\ProcessList{#1}\a}\a{,, \appto\a{\a} \romannumeral $\tag{ \ding{
+\num{1+-1+- \documentclass{ \InputIfFileExists{main}{ \Fn(
 \qty{1}{\per \SI{1}[ \si{\kilo\tothe{ \unit{(\per \DeclareSIUnit\a{\a}\si{\a} \SIlist{ \num{
 $\mathchoice{ $\mathchoice{}{\raisebox{}{ $\index{ $\gls{ \href[a]{ \begin{tabu}~to\a{ \begin{longtabu}~to
 \vskip\a~plus \write16{ \immediate\write\a \openin\a=

@@ -71,6 +71,18 @@ def test_a_readme_decides_against_what_files_input() -> None:
     assert mains(read(files)) == ["ms.tex"]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("00README.XXX", "ms.tex toplevelfile\nb.tex ignore\n"),
+        ("00README.json", '{"sources": [{"filename": "ms.tex", "usage": "toplevel"}, '
+         '{"filename": "b.tex", "usage": "ignore"}]}'),
+    ],
+)  # fmt: skip
+def test_a_file_that_a_readme_ignores_is_no_paper(name: str, text: str) -> None:
+    assert mains(read({"ms.tex": PAPER, "b.tex": PAPER, name: text})) == ["ms.tex"]
+
+
 LETTERS = [
     "cover", "Cover_Letter", "coverletter", "response", "response_to_referees", "rebuttal", "reply_to_editor",
     "replies", "reply2",

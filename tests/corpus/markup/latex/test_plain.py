@@ -187,9 +187,19 @@ def test_bibliographies_of_plain_tex_go(title: str) -> None:
         ),
         (r"\proclaim Theorem 1. It is so." + "\n\nText.", "Theorem 1. It is so.||Text."),
         (r"\settabs 3\columns \wd0=3pt \insert\footins{x}\vadjust{y}Text.", "Text."),
+        (r"\tolerance=1000\emergencystretch=3em\hangafter=1\hbox to 2pt{a}", "a"),
+        (r"\halign to\hsize{\hfil#&$#$\cr a&b\cr c&d\cr}", "a b|c d"),
+        (r"left\hfil right", "left right"),
         (r"One.\vglue 3mm Two.", "One.||Two."),
     ],
 )
 def test_registers_count_and_primitives_print_nothing(body: str, expected: str) -> None:
     read = plain(f"\\beginsection S\n\n{body}\n\\bye").text
     assert read.removeprefix("S\n\n").replace("\n", "|") == expected
+
+
+def test_headings_that_a_paper_defines_have_its_arguments() -> None:
+    definitions = r"\outer\def\section#1. #2\par{\bigskip\noindent{\bf#1. #2}}"
+    assert (
+        plain(f"{definitions}\nTitle\n\n\\section 1. The Start\n\nText.\\bye").text == "1 The Start\n\nText."
+    )

@@ -62,6 +62,9 @@ def _are_alike(reader: Definitions) -> bool:
     reader.expand_ahead()
     first = reader.single()
     reader.expand_ahead()
+    if reader.peek().rstrip() == "\\detokenize":
+        reader.raw()
+        reader.put_back(reader.argument())
     second = reader.single()
     return first == second != ""
 
@@ -81,6 +84,9 @@ def _is_named(reader: Definitions) -> bool:
 def _mean_the_same(reader: Definitions) -> bool:
     """Decide \\ifx: whether two tokens mean the same."""
     first, second = reader.single(), reader.single()
+    if "\\undefined" in (first, second):
+        other = second if first == "\\undefined" else first
+        return not (other in reader.macros or other in reader.flags or other in reader.known)
     a, b = reader.macros.get(first), reader.macros.get(second)
     return a == b if a or b else first == second
 

@@ -49,6 +49,10 @@ class Definitions(TokenReader):
         self.is_careful = is_careful  # macros that are like programs are not learned
         self.known = known
         self.macros: dict[str, Macro] = dict.fromkeys(("\\empty", "\\@empty"), Macro((), []))
+        self.published: set[str] = (
+            set()
+        )  # files of packages that others use, too: their inner commands stay so
+        self.delimiters: set[str] = set()  # control words that end an argument
         self.counts: dict[str, int] = {}  # numbers: registers by control word, counters by name
         self.flags: dict[str, bool] = {}  # \newif's, by \ifname
         self.toggles: dict[str, bool] = {}  # etoolbox's, by name
@@ -74,14 +78,10 @@ class Definitions(TokenReader):
             ):
                 self.macros.pop(name, None)
                 return
-            if not inner or not self.is_published(self.lexer.name):
+            if not inner or self.lexer.name not in self.published:
                 self.macros[name] = replace(macro, inner=inner) if inner else macro
                 return
         self.macros.pop(name, None)
-
-    def is_published(self, path: str) -> bool:
-        """Tell whether a file is a package that others use, too: what is internal to it stays so."""
-        return path.endswith(".cls")
 
     def _define(self, expand: bool = False) -> None:
         """Read `\\def\\name#1{...}`. `expand`: the numbers in the body are those of now, as with \\edef."""
@@ -93,7 +93,9 @@ class Definitions(TokenReader):
                 return
             pattern.append(token)
         body = self._group(long=True)
-        self.learn(name, macro_of_pattern(pattern, body_of(self._with_numbers(body) if expand else body)))
+        macro = macro_of_pattern(pattern, body_of(self._with_numbers(body) if expand else body))
+        self.delimiters |= {a.end for a in macro.arguments if a.end[:1] == "\\"} if macro else set()
+        self.learn(name, macro)
 
     def text_of(self, tokens: Sequence[str]) -> str:
         """Return the characters of tokens, with the macros in them expanded once that have no arguments."""

@@ -7,6 +7,7 @@ expanded: the commands of LaTeX itself pass through. Conditionals that cannot be
 
 import posixpath
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 
 from llama_core.corpus.markup.latex.commands import BOXES, words
 from llama_core.corpus.markup.latex.expansion import counters
@@ -41,15 +42,18 @@ _DELIMITERS = words("\\DeclarePairedDelimiter \\DeclarePairedDelimiterX \\Declar
 _REGISTERS = words(
     "\\newcount \\newdimen \\newskip \\newtoks \\newbox \\newmuskip \\newread \\newwrite \\newfam"
 )
-_INPUTS = words("\\input \\include \\subfile \\subfileinclude \\InputIfFileExists \\@input")
+_INPUTS = words("\\input \\include \\subfile \\subfileinclude \\@input \\@@input")
 _IMPORTS = words("\\import \\subimport \\inputfrom \\includefrom \\subincludefrom")
 # Formats whose commands the renderer knows: a file of a bundle that defines them is not read.
 _FORMATS = words("harvmac lanlmac phyzzx phyzzx.plus amstex amsppt")
+# Headings of LaTeX that papers in plain TeX define, and those of harvmac that they are like.
+_OWN_HEADINGS = {"\\section": "\\newsec ", "\\subsection": "\\subsec "}
 _PACKAGES = words("\\usepackage \\RequirePackage")
 # What is left out up to the end that belongs to it: code, and what only TeX can repeat.
 _SKIPPED = {"loop": "\\repeat", "ExplSyntaxOn": "\\ExplSyntaxOff", "DIFdelbegin": "\\DIFdelend",
             "DIFdelbeginFL": "\\DIFdelendFL", "CodeBefore": "\\Body"}  # fmt: skip
 _PRINTS = words("\\the \\number \\romannumeral")
+_OWN_STYLE = 20_000  # characters up to which a style or a class is a paper's own
 _MAX_AFTER = 50  # of \expandafter in a row
 _MAX_COMMENTS = 50  # environments that are left out
 
@@ -78,7 +82,6 @@ class Expander(Branches):
         self.shorthands = Shorthands(shorthands_of(files[main]))
         self._registers: set[str] = set()
         self._comments = set(COMMENTS)
-        self._published: set[str] = set()  # the files that are packages
         self._main = main
         self._document = 0  # the number of files that were open where the document began
         self._open_file(main)
@@ -100,6 +103,16 @@ class Expander(Branches):
                 return token
         return None
 
+    def learn(self, name: str, macro: Macro | None) -> None:
+        """Define a control word. A heading in plain TeX stays one, with the arguments of the paper's own."""
+        if self.plain and macro is not None and name in _OWN_HEADINGS:
+            if count := len(macro.arguments):
+                texts = [part for number in range(1, count + 1) for part in (number, " ")]
+                macro = replace(macro, body=[_OWN_HEADINGS[name], "{", *texts, "}"])
+            self.macros[name] = macro
+        else:
+            super().learn(name, macro)
+
     # --- uses of macros
 
     def expand_ahead(self) -> None:
@@ -112,10 +125,8 @@ class Expander(Branches):
 
     def _is_expandable(self, macro: Macro) -> bool:
         """Tell whether all commands with `@` in the body of a macro are known."""
-        return all(
-            name in self.macros or name in _OBEYED or name in self.flags or name in self.counts
-            for name in macro.inner
-        )
+        known = (self.macros, _OBEYED, self.flags, self.counts, self.delimiters)
+        return all(any(name in place for place in known) for name in macro.inner)
 
     def _expand(self, macro: Macro) -> None:
         if macro.before and self.until(macro.before) is None:
@@ -137,7 +148,7 @@ class Expander(Branches):
                 if (macro := self.macros.get(name)) and (not macro.inner or self._is_expandable(macro)):
                     self.raw()
                     self._expand(macro)
-                elif name in ("\\csname", "\\fi", "\\else"):
+                elif name in ("\\csname", "\\fi", "\\else", "\\romannumeral"):
                     self.raw()
                     self._obey(name)
                 break
@@ -184,6 +195,8 @@ class Expander(Branches):
         elif name in _PRINTS and (count := self.peek().rstrip()) in self.counts:
             self.raw()
             self.put_back([counters.printed(self.counts[count], name[1:].removesuffix("numeral"))])
+        elif name == "\\romannumeral" and (number := counters.number(self)) is not None:
+            self.put_back([counters.printed(number, "roman")])
         elif name in BOXES and not self.math:
             self.box_size()
         elif name in ("\\begin", "\\end") and self.peek() == "{":
@@ -243,7 +256,7 @@ class Expander(Branches):
 
     # --- files
 
-    def _input(self, kind: str) -> None:
+    def _input(self) -> None:
         token = self.solid()
         if token == "{":
             name = self.text_of(self._group(long=False))
@@ -256,9 +269,6 @@ class Expander(Branches):
                 more, space, rest = token.partition(" ")
                 name += more
                 self.put_back([space + rest])
-        if kind == "\\InputIfFileExists":
-            yes, no = self.argument(), self.argument()
-            self.put_back(yes if self._find(name) else no)
         self._input_file(name)
 
     def _find(self, name: str) -> str | None:
@@ -284,18 +294,15 @@ class Expander(Branches):
             text += "\n"  # as TeX ends each line
         if self.open(Lexer(text, path, self._comments), len(text)):
             self.used[path] = None
-            if "\\ProvidesPackage" in text:
-                self._published.add(path)
+            if len(text) > _OWN_STYLE and "\\ProvidesPackage" in text:
+                self.published.add(path)
 
-    def is_published(self, path: str) -> bool:
-        return path in self._published or super().is_published(path)
-
-    def _open_style(self, name: str) -> None:
-        if prelude := PRELUDES.get(name):
+    def _open_style(self, name: str, ending: str = ".sty") -> None:
+        if prelude := PRELUDES.get(name) or PRELUDES.get(f"{name} {self.shorthands.language}"):
             self.open(Lexer(prelude, f"{name}.sty"), len(prelude))
             return
-        found = self._find(name + ".sty") if name else None
-        if found and found not in self.used:
+        found = self._find(name + ending) if name else None
+        if found and found not in self.used and (ending == ".sty" or len(self.files[found]) <= _OWN_STYLE):
             self._open_file(found)
 
     def listing(self, name: str) -> str | None:
@@ -327,14 +334,17 @@ class Expander(Branches):
 
     def _class(self) -> None:
         options = "".join(self.option() or []).split(",")
-        self.packages.add(self.word())
-        self.languages = {option.strip() for option in options}
+        name = self.word()
+        self.packages.add(name)
+        self.languages |= {option.strip() for option in options}
+        self._open_style(name, ".cls")
 
     # --- conditionals
 
-    def _if_file(self) -> None:
+    def _if_file(self, kind: str) -> None:
         name, yes, no = self.word(), self.argument(), self.argument()
-        self.put_back(yes if self._find(name) else no)
+        inputs = ["\\input", "{", name, "}"] if kind == "\\InputIfFileExists" else []
+        self.put_back([*yes, *inputs] if self._find(name) else no)
 
 
 def _skips(end: str) -> Callable[[Expander, str], None]:
@@ -354,10 +364,10 @@ _OBEYED: dict[str, Callable[[Expander, str], None]] = {
     **dict.fromkeys(_DOCUMENT_COMMANDS, lambda e, name: e._new_document_command()),
     **dict.fromkeys(_DOCUMENT_ENVIRONMENTS, lambda e, name: e._new_document_environment()),
     **dict.fromkeys(_DELIMITERS, lambda e, name: e._new_delimiter(name)),
-    **dict.fromkeys(_INPUTS, lambda e, name: e._input(name)),
+    **dict.fromkeys(_INPUTS, lambda e, name: e._input()),
     **dict.fromkeys(_IMPORTS, lambda e, name: e._import()),
     **dict.fromkeys(_PACKAGES, lambda e, name: e._packages()),
-    **dict.fromkeys(words("\\documentclass \\documentstyle"), lambda e, name: e._class()),
+    **dict.fromkeys(words("\\documentclass \\documentstyle \\LoadClass"), lambda e, name: e._class()),
     **dict.fromkeys(IFS, lambda e, name: e._condition(name)),
     **dict.fromkeys(_REGISTERS, lambda e, name: e._new_register(name)),
     **dict.fromkeys(words("\\advance \\multiply \\divide"), lambda e, name: e._advance(name)),
@@ -367,7 +377,7 @@ _OBEYED: dict[str, Callable[[Expander, str], None]] = {
     **INTERNALS,
     **counters.COUNTERS,
     **dict.fromkeys(SWITCHES, lambda e, name: SWITCHES[name](e, e.shorthands)),
-    "\\IfFileExists": lambda e, name: e._if_file(),
+    **dict.fromkeys(("\\IfFileExists", "\\InputIfFileExists"), lambda e, name: e._if_file(name)),
     **dict.fromkeys(_AMS_DEFINES, lambda e, name: e._ams_define()),
     "\\predefine": lambda e, name: e._predefine(),
     "\\let": lambda e, name: e._let(),

@@ -168,8 +168,8 @@ class TokenReader:
             elif token == PAR and not long:
                 self.put_back([token])
                 break
-            self.pay(len(token))
             found.append(token)
+        self.pay(sum(map(len, found)))
         return found
 
     def option(self, opening: str = "[", closing: str = "]") -> list[str] | None:
@@ -324,25 +324,28 @@ class TokenReader:
         assigns = equals is not None and "=" in equals[0]
         if assigns and self.character_ahead():
             return
-        word = (name in TAKES_WORD or assigns) and name not in TAKES_NUMBER
-        if not self._dimension(word) or name in TAKES_NUMBER:
+        if name in TAKES_NUMBER:
+            self._dimension(word=False, factor=False)
+            return
+        if not self._dimension(word=name in TAKES_WORD or assigns):
             return
         while (found := self.take(_STRETCH)) is not None:
             if not self._dimension(word=True):
                 self.put_back([found[0]])
                 return
 
-    def _dimension(self, word: bool) -> bool:
-        """Take a length, and tell whether there was one. `word`: a control word may stand for it."""
+    def _dimension(self, word: bool, factor: bool = True) -> bool:
+        """Take a length, and tell whether there was one. `word`: a control word may stand for it.
+
+        `factor`: a number may stand before a control word, as in `2\\baselineskip`.
+        """
         if word:
             self.expand_ahead()
         found = self.take(_DIMENSION)
         if found is None or not found["number"]:
             return word and self.word_ahead()
-        if word or not found["unit"]:
-            followed = not found["unit"] and not self.peek().startswith(" ") and found[0][-1:] != " "
-            if followed:
-                self.word_ahead()  # `2\baselineskip`
+        if factor and not found["unit"] and not self.peek().startswith(" ") and found[0][-1:] != " ":
+            self.word_ahead()
         return True
 
     def box_size(self) -> None:

@@ -76,7 +76,7 @@ class Acronyms:
         if not key or "#" in key or (key in self.known and not again):
             return
         if command.startswith("DeclareAcronym") or command.endswith("glossaryentry"):
-            settings = _settings(_take(_GROUP, text, at)[0])
+            settings = settings_of(_take(_GROUP, text, at)[0])
             short = settings.get("short") or settings.get("text") or settings.get("name") or key
             self.known[key] = _Acronym(
                 short,
@@ -108,7 +108,7 @@ class Acronyms:
             if long:
                 self.known[key] = _Acronym(short or key, long)
             return
-        settings = _settings(option)
+        settings = settings_of(option)
         short, at = _take(_GROUP, text, at)
         long, at = _take(_GROUP, text, at)
         if short and long:
@@ -158,7 +158,7 @@ def _full(style: str, short: str, long: str) -> str:
     return f"{short} ({long})" if style.startswith(("short", "sc-short", "sm-short")) else f"{long} ({short})"
 
 
-def _settings(text: str) -> dict[str, str]:
+def settings_of(text: str) -> dict[str, str]:
     """Return the values of `key = value, key = {value}` by key, without their braces."""
     parts: list[list[str]] = [[]]
     depth = 0

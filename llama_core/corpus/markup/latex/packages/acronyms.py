@@ -28,7 +28,11 @@ def _use(reader: Expander, form: str, plural: bool = False, case: str = "", arti
     elif case == "all":
         text = text.upper()
     printed = [*tokens(text), *(after or [])]
-    reader.put_back(["\\text", "{", *printed, "}"] if reader.math else printed)
+    if reader.math and ("$" in text or "\\ensuremath" in text):  # a symbol
+        printed = [t for t in printed if t.rstrip() not in ("$", "\\ensuremath")]
+    elif reader.math:
+        printed = ["\\text", "{", *printed, "}"]
+    reader.put_back(printed)
 
 
 def _second(reader: Expander) -> None:
@@ -83,8 +87,8 @@ def _forms() -> dict[str, Callable[[Expander], None]]:
         "symbol": "glssymbol glsentrysymbol",
         "short": "acrshort acs acsu aca glsxtrshort glsentryshort glsfmtshort glsfmttext glstext "
         "glsentrytext glsname glsentryname glshyperlink glsxtrtitleshort",
-        "long": "acrlong acl aclu glsxtrlong glsentrylong glsfmtlong glsdesc",
-        "full": "acrfull acf acfi glsxtrfull glsentryfull glsfmtfull glsfirst acflike",
+        "long": "acrlong acl aclu glsxtrlong glsentrylong glsfmtlong glsdesc glsentrydesc",
+        "full": "acrfull acf acfi glsxtrfull glsentryfull glsfmtfull glsfirst glsentryfirst acflike",
     }
     found: dict[str, Callable[[Expander], None]] = {}
     for form, names in stems.items():
@@ -106,8 +110,8 @@ ACRONYMS: dict[str, Callable[[Expander], None]] = {
     **_forms(),
     **dict.fromkeys(words("\\glsplural \\glsentryplural"), partial(_use, form="short", plural=True)),
     **dict.fromkeys(words("\\glslink \\glsdisp"), _second),
-    **dict.fromkeys(words("\\glsreset \\acreset"), partial(_mark, used=False)),
-    **dict.fromkeys(words("\\glsunset \\acuse \\acused"), partial(_mark, used=True)),
+    **dict.fromkeys(words("\\glsreset \\glslocalreset \\acreset"), partial(_mark, used=False)),
+    **dict.fromkeys(words("\\glsunset \\glslocalunset \\acuse \\acused"), partial(_mark, used=True)),
     **dict.fromkeys(words("\\glsresetall \\acresetall"), _forget),
     **{
         f"\\{name}": partial(_define, arguments=number, command=name)

@@ -14,6 +14,7 @@ from llama_core.corpus.markup.latex.expansion.macros import Expander
 # Environments of algorithms.
 ENVIRONMENTS = ALGORITHMS | words("procedure procedure* function function* procedure2e function2e")
 _LINE = "\\newline "
+_TEXTS_OF_IF = 5
 Words = str | list[str] | None
 CALL = "\\KwCall "  # stands before the name of a function or of data, which brackets may follow
 
@@ -25,6 +26,7 @@ def _group(expander: Expander) -> list[str]:
 
 def _aside(expander: Expander) -> list[str]:
     """Return the comment in the round brackets after a keyword, as a line of its own; nothing without one."""
+    expander.star()
     aside = expander.option("(", ")")
     return [*aside, _LINE] if aside else []
 
@@ -36,6 +38,14 @@ def _block(expander: Expander, word: Words = None, inline: bool = False) -> None
     condition, body = _group(expander), _group(expander)
     line = [*condition, " ", *body, _LINE, *aside] if inline else [*condition, _LINE, *aside, *body, _LINE]
     expander.put_back([_LINE, *word, " ", *line])
+
+
+def _program(expander: Expander) -> None:
+    """Print `\\Function(comment){head}{body}`, whose head stands between two words."""
+    before, after = expander.argument(), expander.argument()
+    aside = _aside(expander)
+    head, body = _group(expander), _group(expander)
+    expander.put_back([_LINE, *before, " ", *head, *after, _LINE, *aside, *body, _LINE])
 
 
 def _alone(expander: Expander, word: Words = None, inline: bool = False) -> None:
@@ -94,34 +104,20 @@ def _skip(expander: Expander, arguments: int) -> None:
         _group(expander)
 
 
+# What each block of an algorithm begins with: those with a condition, and those without one.
+_BLOCKS = {
+    "For": "for", "ForEach": "for each", "ForAll": "for all", "ForPar": "for", "While": "while", "If": "if",
+    "ElseIf": "else if", "Switch": "switch", "Case": "case",
+}  # fmt: skip
+_ALONE = {"Else": "else", "Other": "otherwise", "Loop": "loop", "Begin": "begin"}
 # What is done for each command in an algorithm.
 _STEPS: dict[str, Callable[[Expander], None]] = {
-    "For": partial(_block, word="for"),
-    "ForEach": partial(_block, word="for each"),
-    "ForAll": partial(_block, word="for all"),
-    "While": partial(_block, word="while"),
-    "If uIf": partial(_block, word="if"),
-    "ElseIf uElseIf": partial(_block, word="else if"),
-    "Switch": partial(_block, word="switch"),
-    "Case uCase": partial(_block, word="case"),
-    "Else uElse": partial(_alone, word="else"),
-    "Other uOther": partial(_alone, word="otherwise"),
-    "Loop": partial(_alone, word="loop"),
-    "Begin": partial(_alone, word="begin"),
-    "ForPar": partial(_block, word="for"),
-    "lForPar": partial(_block, word="for", inline=True),
+    **{f"{name} u{name}": partial(_block, word=word) for name, word in _BLOCKS.items()},
+    **{f"{name} u{name}": partial(_alone, word=word) for name, word in _ALONE.items()},
+    **{f"l{name}": partial(_block, word=word, inline=True) for name, word in _BLOCKS.items()},
+    **{f"l{name}": partial(_alone, word=word, inline=True) for name, word in _ALONE.items()},
     "eIf": _if_else,
     "leIf": partial(_if_else, inline=True),
-    "lFor": partial(_block, word="for", inline=True),
-    "lForEach": partial(_block, word="for each", inline=True),
-    "lForAll": partial(_block, word="for all", inline=True),
-    "lWhile": partial(_block, word="while", inline=True),
-    "lIf": partial(_block, word="if", inline=True),
-    "lElseIf": partial(_block, word="else if", inline=True),
-    "lSwitch": partial(_block, word="switch", inline=True),
-    "lCase": partial(_block, word="case", inline=True),
-    "lElse": partial(_alone, word="else", inline=True),
-    "lOther": partial(_alone, word="otherwise", inline=True),
     "Repeat": _repeat,
     "lRepeat": partial(_repeat, inline=True),
     "KwTo": partial(_word, word="to"),
@@ -132,7 +128,7 @@ _STEPS: dict[str, Callable[[Expander], None]] = {
     "KwResult": partial(_head, word="Result:"),
     "tcc tcp": _comment,
     "lnl nllabel nlset SetAlFnt SetAlCapFnt SetAlCapNameFnt SetCommentSty SetKwSty SetFuncSty SetArgSty "
-    "SetDataSty SetProgSty SetAlgorithmName SetAlgoCaptionSeparator RestyleAlgo IncMargin DecMargin "
+    "SetDataSty SetProgSty SetAlgorithmName SetAlgoCaptionSeparator "
     "SetAlgoSkip SetAlgoInsideSkip SetVlineSkip SetAlCapSkip SetAlCapHSkip SetAlgoHangIndent "
     "SetAlTitleFnt SetFuncArgSty SetAlgoRefName SetCustomAlgoRuledWidth": partial(_skip, arguments=1),
     "SetNlSkip SetInd ResetInOut SetAlgoRefRelativeSize": partial(_skip, arguments=1),
@@ -174,40 +170,20 @@ def _spaced(tokens: Iterable[str]) -> list[str | int]:
     return [*text, " "] if text else []
 
 
-def _if_kin(expander: Expander) -> None:
-    """Read `\\SetKwIF{If}{ElseIf}{Else}{if}{then}{else if}{else}{end if}`: a family of blocks."""
-    names = [expander.word() for _ in range(3)]
-    texts = [expander.argument() for _ in range(5)]
-    one, two, three = texts[0], texts[2], texts[3]
-    _blocks(expander, names[0], one)
-    _blocks(expander, names[1], two)
-    _blocks(expander, names[2], three, "KwAlone")
-    if names[0]:
-        for prefix, kind in (("e", "KwBoth"), ("le", "KwBothInLine")):
-            expander.learn(f"\\{prefix}{names[0]}", _macro(kind, one, three))
+def _kin(expander: Expander, names: int, texts: int) -> None:
+    """Read `\\SetKwIF{If}{ElseIf}{Else}{if}{then}{else if}{else}{end if}` or another family of blocks.
 
-
-def _loop_kin(expander: Expander) -> None:
-    """Read `\\SetKwFor{Loop}{loop}{do}{end}`: `\\Loop{head}{body}`, and `\\lLoop` on one line."""
+    Each block is defined by the keyword that begins it, and its form on one line by `l` and the keyword.
+    """
     expander.star()
-    name, head, *_ = expander.word(), *(expander.argument() for _ in range(3))
-    _blocks(expander, name, head)
-
-
-def _switch_kin(expander: Expander) -> None:
-    """Read `\\SetKwSwitch{Switch}{Case}{Other}{switch}{do}{case}{otherwise}{}{}`."""
-    names = [expander.word() for _ in range(3)]
-    texts = [expander.argument() for _ in range(6)]
-    _blocks(expander, names[0], texts[0])
-    _blocks(expander, names[1], texts[2])
-    _blocks(expander, names[2], texts[3], "KwAlone")
-
-
-def _blocks(expander: Expander, name: str, head: list[str], kind: str = "KwBlock") -> None:
-    """Define a block of a paper's own by the keyword that begins it, and its form on one line."""
-    name = name.removeprefix("\\")
-    for prefix, ending in (("", ""), ("u", ""), ("l", "InLine")) if name else ():
-        expander.learn(f"\\{prefix}{name}", _macro(kind + ending, head))
+    read = [expander.word().removeprefix("\\") for _ in range(names)]
+    heads = [expander.argument() for _ in range(texts)]
+    for name, at, kind in zip(read, (0, 2, 3), ("KwBlock", "KwBlock", "KwAlone"), strict=False):
+        for prefix, ending in (("", ""), ("u", ""), ("l", "InLine")) if name else ():
+            expander.learn(f"\\{prefix}{name}", _macro(kind + ending, heads[at]))
+    if texts == _TEXTS_OF_IF and read[0]:
+        for prefix, kind in (("e", "KwBoth"), ("le", "KwBothInLine")):
+            expander.learn(f"\\{prefix}{read[0]}", _macro(kind, heads[0], heads[3]))
 
 
 def _macro(kind: str, *heads: list[str]) -> Macro:
@@ -226,20 +202,20 @@ KEYWORDS: dict[str, Callable[[Expander], None]] = {
     "\\SetKwInParam": partial(
         _define, body=lambda t: [_LINE, *t[0], *t[1], 1, *t[2], _LINE], texts=3, arity=1
     ),
-    "\\SetKwComment": partial(_define, body=lambda t: ["\\tcc "], texts=2, arity=0),
-    "\\SetKwProg": partial(
-        _define, body=lambda t: [_LINE, *_spaced(t[0]), 1, *t[1], _LINE, 2, _LINE], texts=3, arity=2
-    ),
-    "\\SetKwFor": _loop_kin,
+    "\\SetKwComment": partial(_define, body=lambda t: ["\\KwComment "], texts=2, arity=0),
+    "\\SetKwProg": partial(_define, body=lambda t: _macro("KwProgram", *t[:2]).body, texts=3, arity=0),
+    "\\SetKwFor": partial(_kin, names=1, texts=3),
     "\\SetKwRepeat": partial(_define, body=lambda t: _macro("KwRepeat", *t).body, texts=2, arity=0),
     "\\SetKwBlock": partial(_define, body=lambda t: _macro("KwAlone", t[0]).body, texts=2, arity=0),
-    "\\SetKwIF": _if_kin,
-    "\\SetKwSwitch": _switch_kin,
+    "\\SetKwIF": partial(_kin, names=3, texts=_TEXTS_OF_IF),
+    "\\SetKwSwitch": partial(_kin, names=3, texts=6),
     CALL.strip(): call,
     "\\Call": call,
     # What the keywords of a paper's own stand for.
     "\\KwBlock": _block,
     "\\KwBlockInLine": partial(_block, inline=True),
+    "\\KwProgram": _program,
+    "\\KwComment": _comment,
     "\\KwAlone": _alone,
     "\\KwAloneInLine": partial(_alone, inline=True),
     "\\KwBoth": partial(_if_else, first=None, second=None),

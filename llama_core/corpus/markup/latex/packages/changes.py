@@ -60,6 +60,12 @@ def _drawing(tokens: Expander) -> None:
         tokens.until(";")
 
 
+def _mark_over(tokens: Expander) -> None:
+    """Leave out the text of `\\markoverwith{rule}\\ULon{text}` if the rule is raised and strikes it."""
+    if "\\rule[0." in "".join(tokens.argument()) and tokens.until("\\ULon") is not None:
+        tokens.argument()
+
+
 # What is done for each command.
 CHANGES: dict[str, Callable[[Expander], None]] = {
     **dict.fromkeys(words("\\replaced \\chreplaced \\alt \\annote"), partial(_print, which=0, number=2)),
@@ -71,5 +77,6 @@ CHANGES: dict[str, Callable[[Expander], None]] = {
     "\\unitfrac": _quotient,
     "\\isotope": _isotope,
     "\\tikz": _drawing,
+    "\\markoverwith": _mark_over,
     "\\temporal": partial(_print, which=1, number=3),
 }

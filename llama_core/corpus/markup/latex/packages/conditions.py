@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from llama_core.corpus.markup.latex.expansion.arguments import NO_VALUE, Macro
+from llama_core.corpus.markup.latex.expansion.arguments import NO_VALUE, Macro, groups_of
 from llama_core.corpus.markup.latex.expansion.comparisons import in_points
 from llama_core.corpus.markup.latex.expansion.definitions import Definitions
 
@@ -225,15 +225,7 @@ def _value(reader: Definitions, name: str) -> None:
 def _case(reader: Definitions, name: str) -> None:
     """Read xstring's `\\IfStrEqCase{b}{{a}{one}{b}{two}}[other]`: what stands behind the equal text."""
     text, cases, other = _text(reader), reader.argument(), reader.option()
-    groups: list[list[str]] = []
-    depth = 0
-    for token in cases:
-        depth -= token == "}"
-        if depth > 0:
-            groups[-1].append(token)
-        elif token == "{":
-            groups.append([])
-        depth += token == "{"
+    groups = groups_of(cases)
     pairs = zip(groups[::2], groups[1::2], strict=False)
     reader.put_back(next((then for case, then in pairs if reader.text_of(case) == text), other or []))
 

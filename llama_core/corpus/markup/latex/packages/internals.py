@@ -1,8 +1,10 @@
 """LaTeX's internal commands that papers use in their macros: \\@ifnextchar, \\@ifstar and their like."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from llama_core.corpus.markup.latex.commands import BOXES
+from llama_core.corpus.markup.latex.expansion.arguments import body_of, groups_of
 from llama_core.corpus.markup.latex.expansion.definitions import Definitions
 
 
@@ -74,10 +76,31 @@ def _choose_form(reader: Definitions, name: str) -> None:
     reader.put_back(form)
 
 
+def _append(reader: Definitions, name: str) -> None:
+    """Read `\\appto\\macro{more}`, which goes to the end of the body of \\macro, or to its beginning."""
+    command, more = "".join(reader.argument()).strip(), body_of(reader.argument())
+    if macro := reader.macros.get(command):
+        reader.pay(len(macro.body) + len(more))
+        body = [*more, *macro.body] if "pre" in name else [*macro.body, *more]
+        reader.learn(command, replace(macro, body=body))
+
+
+def _for_each(reader: Definitions, name: str) -> None:
+    """Read xparse's `\\ProcessList{{a}{b}}{\\macro}`: each group is an argument of \\macro."""
+    groups, macro = groups_of(reader.argument()), reader.argument()
+    reader.put_back([t for group in groups for t in (*macro, "{", *group, "}")])
+
+
+def _capitals(reader: Definitions, name: str) -> None:
+    """Print `\\@slowromancap iv@` as IV."""
+    reader.put_back([t.upper() for t in reader.until("@") or []])
+
+
 # What is done for each command: it is called with the reader and the command's name.
 INTERNALS: dict[str, Callable[[Definitions, str], None]] = {
     **dict.fromkeys(("\\@ifnextchar", "\\kernel@ifnextchar", "\\new@ifnextchar"), _if_next),
     "\\@ifstar": _if_star,
+    "\\@slowromancap": _capitals,
     "\\@testopt": _with_option,
     "\\@dblarg": _doubled,
     "\\@firstofone": _keep(0, 1),
@@ -85,7 +108,9 @@ INTERNALS: dict[str, Callable[[Definitions, str], None]] = {
     "\\@secondoftwo": _keep(1, 2),
     "\\@gobble": _keep(None, 1),
     "\\@gobbletwo": _keep(None, 2),
-    "\\@nameuse": _named(),
+    **dict.fromkeys(("\\@nameuse", "\\csuse"), _named()),
+    **dict.fromkeys(("\\appto", "\\gappto", "\\preto", "\\gpreto", "\\g@addto@macro"), _append),
+    "\\ProcessList": _for_each,
     "\\mathchoice": _choose_form,
-    "\\@namedef": _named("\\def"),
+    **dict.fromkeys(("\\@namedef", "\\csdef", "\\csgdef"), _named("\\def")),
 }

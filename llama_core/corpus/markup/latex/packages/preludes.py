@@ -26,8 +26,16 @@ _PROGRAM = r"""
 \def\MAIN{\newline main }\def\ENDMAIN{\newline end }\def\rcomment#1{\newline #1}\def\EACH{each }\def\IN{in }
 \def\PROCEDURE#1#2{\newline procedure #1(#2)}\def\ENDPROCEDURE{\newline end }\def\FOREACH{\newline for each }
 """
-# The TeX that is read for each package.
+_ALGORITHM2E = r"""
+\SetKwInput{Donnees}{Données}\SetKwInput{Res}{Résultat}\SetKwInput{Entree}{Entrées}\SetKwInput{Sortie}{Sorties}
+\SetKw{KwA}{à}\SetKw{Retour}{retourner}\SetKwBlock{Deb}{début}{fin}\SetKwRepeat{Repeter}{répéter}{jusqu'à}
+\SetKwIF{Si}{SinonSi}{Sinon}{si}{alors}{sinon si}{sinon}{fin}\SetKwFor{Pour}{pour}{faire}{fin}
+\SetKwFor{PourCh}{pour chaque}{faire}{fin}\SetKwFor{PourTous}{pour tous}{faire}{fin}
+\SetKwFor{Tq}{tant que}{faire}{fin}\SetKwSwitch{Suivant}{Cas}{Autre}{suivant}{faire}{cas où}{autre cas}{}{}
+"""
+# The TeX that is read for each package, or for a package in papers of a language.
 PRELUDES = {
+    "algorithm2e fr": _ALGORITHM2E,
     "clrscode": _CLRSCODE,
     "clrscode3e": _CLRSCODE,
     "clrs": _CLRSCODE,

@@ -116,6 +116,15 @@ def _copy(tokens: TokenReader) -> None:
     tokens.put_back(["{", *tokens.boxes.get(_name(tokens), ()), "}"])
 
 
+def _alignment(tokens: TokenReader) -> None:
+    """Leave out what `\\halign to 3cm{#\\hfil&#\\cr` says of each column, up to the first row."""
+    tokens.box_size()
+    if tokens.group_ahead():
+        tokens.raw()
+        tokens.until("\\cr")
+        tokens.put_back(["\\newline ", "{"])
+
+
 def _number(tokens: TokenReader) -> None:
     """Leave out a number: `\\multispan2` and `\\multispan{2}`."""
     if tokens.peek() == "{":
@@ -135,6 +144,14 @@ def _character(tokens: TokenReader) -> None:
             {"octal": 8, "hex": 16}.get(found.lastgroup or "", 10),
         )
         tokens.put_back([Verbatim(chr(code))] if 32 < code < 127 else [])
+
+
+def _dingbat(tokens: TokenReader) -> None:
+    """Put back a character of the font of dingbats, such as the check mark `\\ding{51}`."""
+    code = tokens.word()
+    number = int(code) if code.isdecimal() and len(code) < 4 else 0
+    blocks = ((33, 126, 0x2701), (172, 181, 0x2460), (182, 254, 0x2776))
+    tokens.put_back([chr(start + number - first) for first, last, start in blocks if first <= number <= last])
 
 
 def _columns(tokens: TokenReader) -> None:
@@ -172,8 +189,10 @@ PRIMITIVES: dict[str, Callable[[TokenReader], None]] = {
     **dict.fromkeys(words("\\multispan \\magstep \\fam"), _number),
     "\\settabs": _columns,
     "\\insert": _insert,
+    "\\halign": _alignment,
     **dict.fromkeys(words("\\showbox \\showlists"), _number),
     "\\setbox": _set_box,
     "\\font": _font,
     "\\char": _character,
+    "\\ding": _dingbat,
 }

@@ -12,6 +12,7 @@ _ROMAN = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI",
 _NO_SPACE = frozenset("°′″")  # signs that stand at their number
 _MAX_STEPS = 500  # tokens of a unit in which macros are expanded
 _EXPONENT = re.compile(r"(?<=[\d).])\s*[eEdD]\s*\+?(-?\d+)")
+_UNCERTAIN = re.compile(r"^([^±]+ ± [^±×]+?) ?( × 10\^-?\d+)$")
 _POWER_ALONE = re.compile(r"^\s*([-+]?)[eEdD]\+?(-?\d+)")
 _SIGNS = re.compile(r"\s*(?:\+-|\\pm(?![A-Za-z]))\s*")
 _TIMES = re.compile(r"(?<=[\d)])\s*x\s*(?=[\d.])")
@@ -66,7 +67,8 @@ def _value(reader: Definitions) -> list[str]:
         return ["$", *tokens(text), "$"]
     text = _TIMES.sub(" × ", _NO_ZERO.sub("0.", text))
     text = _POWER_ALONE.sub(r"\g<1>10^\2", text)
-    return [_EXPONENT.sub(r" × 10^\1", text)] if text else []
+    text = _EXPONENT.sub(r" × 10^\1", text)
+    return tokens(_UNCERTAIN.sub(r"(\1)\2", text))
 
 
 def _quantity(reader: Definitions) -> None:
@@ -90,9 +92,10 @@ def _unit(reader: Definitions) -> None:
         reader.put_back(_unit_tokens(reader))
 
 
-def free_unit(reader: Definitions, name: str) -> bool:
-    """Print units that stand in the text: `5~\\milli\\second`, with the package SIunits."""
-    if "SIunits" not in reader.packages or not is_unit(name):
+def free_unit(reader: Definitions, name: str, in_table: bool) -> bool:
+    """Print units that stand in the text, with the package SIunits, or in a table with siunitx."""
+    packages = {"SIunits", "siunitx"} if in_table else {"SIunits"}
+    if not is_unit(name) or not reader.packages & packages:
         return False
     found = [name]
     while is_unit(reader.peek().rstrip()):

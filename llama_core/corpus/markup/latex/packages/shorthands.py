@@ -13,12 +13,17 @@ _GERMAN = _COMMON | {
     '"': "", "ck": "ck", "ff": "ff", "ll": "ll", "mm": "mm", "nn": "nn", "pp": "pp", "rr": "rr", "tt": "tt",
 }  # fmt: skip
 _DUTCH = _COMMON | {
+    "-": "-",
     "a": "ä", "o": "ö", "u": "ü", "e": "ë", "i": "ï", "A": "Ä", "O": "Ö", "U": "Ü", "E": "Ë", "I": "Ï",
     "y": "ĳ", "Y": "Ĳ", "`": "„", "'": "”",
 }  # fmt: skip
 _CYRILLIC = _COMMON | {"---": "—", "--*": "—", "--~": "—", "`": "„", "'": "“", "<": "«", ">": "»"}
 _SPANISH = {"<": "«", ">": "»", "`": "“", "'": "”", "-": "", "=": "-"}
-_QUOTED = {"es": _SPANISH, "de": _GERMAN, "nl": _DUTCH, "ru": _CYRILLIC, "uk": _CYRILLIC}
+_ANGLES = {"<": "«", ">": "»"}
+_QUOTED = {
+    "es": _SPANISH, "de": _GERMAN, "nl": _DUTCH, "ru": _CYRILLIC, "uk": _CYRILLIC, "pt": _ANGLES,
+    "it": _ANGLES | {'"': "“"}, "pl": _ANGLES | _COMMON | {"`": "„", "'": "”"},
+}  # fmt: skip
 _PATTERNS = {
     language: re.compile('"(' + "|".join(map(re.escape, sorted(table, key=len, reverse=True))) + '|")')
     for language, table in _QUOTED.items()
@@ -32,12 +37,19 @@ class Shorthands:
         self._languages = [language]
 
     @property
+    def language(self) -> str:
+        """The code of the language; empty if it is not known."""
+        return self._languages[-1]
+
+    @property
     def on(self) -> bool:
         """True if the language has any."""
         return self._languages[-1] in _PATTERNS
 
     def typed(self, text: str) -> str:
-        """Return a text with its shorthands replaced."""
+        """Return a text with its shorthands replaced, and the angles that are quotes in most languages."""
+        if self._languages[-1] not in ("en", "") and ("<<" in text or ">>" in text or ",," in text):
+            text = text.replace("<<", "«").replace(">>", "»").replace(",,", "„")
         if '"' not in text or not self.on:
             return text
         table = _QUOTED[self._languages[-1]]

@@ -62,6 +62,7 @@ ALGORITHMIC = {
 }
 # Those of them that stand within a step.
 WITHIN_STEPS = words(r"\AND \OR \XOR \NOT \TO \TRUE \FALSE")
+_COMMENTED = words(r"\IF \ELSIF \ELSE \FOR \FORALL \WHILE \LOOP \REPEAT")
 _LINE = "\\newline "
 _NAMED = re.compile(r"\\algorithmic([a-z]+)")
 # What \algorithmicWORD prints, where that is not the word, and is not what a step begins with.
@@ -123,6 +124,13 @@ def word(expander: Expander, name: str) -> list[str] | None:
     """Return the tokens of what a step begins with, which the paper has redefined; None if it has not."""
     own = f"\\algorithmic{name[1:].lower()}"
     return [f"{own} ", " "] if own in expander.macros else None
+
+
+def aside(expander: Expander, name: str) -> None:
+    """Put the comment of `\\IF[comment]{condition}` behind the condition."""
+    if name in _COMMENTED and (comment := expander.option()):
+        condition = expander.argument() if expander.group_ahead() else []
+        expander.put_back([*condition, _LINE, *comment, _LINE])
 
 
 def named(name: str) -> str | None:

@@ -7,7 +7,7 @@ from llama_core.corpus.markup.latex.commands import FONTS, words
 _PREFIXES = """
 quecto=q ronto=r yocto=y zepto=z atto=a femto=f pico=p nano=n micro=µ milli=m centi=c deci=d deca=da deka=da
 hecto=h kilo=k mega=M giga=G tera=T peta=P exa=E zetta=Z yotta=Y ronna=R quetta=Q
-mu=µ upmu=µ textmu=µ
+mu=µ upmu=µ textmu=µ sqrt=√
 kibi=Ki mebi=Mi gibi=Gi tebi=Ti pebi=Pi exbi=Ei zebi=Zi yobi=Yi
 """
 # The units of siunitx, of all its versions, and those that papers declare most.
@@ -30,6 +30,7 @@ micron=µm um=µm kWh=kWh kwh=kWh eVperc=eV/c
 """
 # The units that siunitx has by a letter, with a prefix of one letter before them: \\pF and \\kHz.
 _SHORT = "m g s A K mol cd Hz N Pa ohm V W J eV Wh F H C T S B Bq Sv Gy Ci l L b bar bit pc Jy G M"
+_PREFIX_LETTERS = frozenset("pnµmkMGT")  # that may be written before a unit by name
 _LETTERS = "yzafpnumcdhkMGTPEZY"
 
 
@@ -45,7 +46,7 @@ _POWERS_AHEAD = {"\\square": "2", "\\cubic": "3"}
 # Commands of other kinds in the argument of a unit: fonts, and spaces.
 _SILENT = FONTS | words(
     r"\mathrm \mathit \mathsf \mathup \unit \si \ensuremath \relax \highlight \, \: \; \! \cdot \times "
-    r"\left \right \usk"
+    r"\left \right \usk \textsuperscript"
 )
 _SPACES = frozenset(("\\,", "\\:", "\\;", "\\cdot", "\\times", "\\usk"))
 
@@ -127,9 +128,14 @@ def unit(text: str, tokens: Sequence[str], own: Mapping[str, Sequence[str]]) -> 
         at += 1
         if token[0] != "\\" or name in _SILENT:
             is_space = name in _SPACES or token == "~" or not token.strip()
+            if name in ("\\textsc", "\\textsuperscript"):
+                literal.append(group().upper() if name == "\\textsc" else f"^{group()}")
+                continue
             if token in "{}$" or (token[0] == "\\" and not is_space):
                 continue
-            if (prefix or power or divides) and not is_space:  # `\micro m`, `\per s`
+            if literal == [] and parts and parts[-1].sign == "°" and token.strip() in ("C", "F"):
+                parts[-1].sign += token.strip()
+            elif (prefix or power or divides) and not is_space:  # `\micro m`, `\per s`
                 literal = flush(literal)
                 parts.append(_Part(prefix + token.strip(), power, divides))
                 prefix, power, divides = "", "", False
@@ -154,6 +160,8 @@ def unit(text: str, tokens: Sequence[str], own: Mapping[str, Sequence[str]]) -> 
             continue
         else:
             sign = sign_of(name, own)
+            if len(literal) == 1 and literal[0] in _PREFIX_LETTERS:
+                prefix, literal = literal[0], []
             literal = flush(literal)
             parts.append(_Part(words + name[1:] if sign is None else prefix + sign, power, divides))
             prefix, words, power, divides = "", "", "", False

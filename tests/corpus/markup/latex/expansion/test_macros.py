@@ -11,6 +11,11 @@ XPARSE = (
     r"\NewDocumentCommand{\more}{m g}{#1\IfNoValueF{#2}{+#2}}"
     r"\NewDocumentCommand{\plus}{t+ m}{\IfBooleanTF{#1}{yes}{no} #2}"
     r"\NewDocumentCommand{\up}{e{^_} m}{\IfValueT{#1}{up #1 }\IfValueT{#2}{down #2 }#3}"
+    r"\NewDocumentCommand{\pair}{>{\SplitArgument{2}{,}} m}{\three#1}"
+    r"\NewDocumentCommand{\three}{m m m}{#1;#2\IfValueT{#3}{;#3}}"
+    r"\NewDocumentCommand{\each}{>{\SplitList{/}} m}{\ProcessList{#1}{\quick}}"
+    r"\NewDocumentCommand{\trim}{>{\ReverseBoolean} s >{\TrimSpaces} m}{\IfBooleanTF{#1}{no}{yes}(#2)}"
+    r"\NewDocumentCommand{\index}{E{^_}{{a}{b}} m}{#1 #2 #3}"
     r"\NewExpandableDocumentCommand{\quick}{m}{<#1>}"
     r"\NewDocumentEnvironment{boxed}{o m}{Box #2: }{ End}"
 )
@@ -21,9 +26,15 @@ XPARSE = (
     [
         (r"\lead{x}; \lead*{x}; \lead[y]{x}", "small no x; big no x; small y x"),
         (r"\both{2}; \both[3]{4}[5]", "one/2/2; 3/4/5"),
+        (r"\NewDocumentCommand{\nest}{O{\textbf{d}e} m}{#1#2}\nest{x}; \nest[y]{x}", "dex; yx"),
         (r"\round(a){b}; \round{b}; \sharp<a>{b}", "(a) b; none b; a=b"),
         (r"\dflt(1){2}; \dflt{2}; \more{a}{b}; \more{a}", "1,2; 0,2; a+b; a"),
         (r"\plus+{x}; \plus{x}; \up^{a}{c}; \up_b{c}; \quick{q}", "yes x; no x; up a c; down b c; <q>"),
+        (r"\pair{1, 2 ,{3,4},5}; \pair{1,{2,3}}", "1;2;3,4,5; 1;2,3"),
+        (
+            r"\each{a / b/c}; \trim{ x }; \trim*{y}; \index_{z}{c}; \index{c}",
+            "<a><b><c>; no(x); yes(y); a z c; a b c",
+        ),
         (r"\begin{boxed}[o]{T}text\end{boxed}", "Box T: text End"),
     ],
 )
@@ -46,6 +57,9 @@ AT = r"\makeatletter %s \makeatother"
         (r"\newcommand\q{\@testopt{\q@}{x}}\def\q@[#1]{<#1>}", r"\q[y] \q{}", "<y> <x>"),
         (r"\newcommand\d{\@dblarg\d@}\def\d@[#1]#2{#1=#2}", r"\d[a]{b} \d{c}", "a=b c=c"),
         (r"\newcommand\f{\@firstoftwo{a}{b}\@secondoftwo{c}{d}\@gobble{e}}", r"\f", "ad"),
+        (r"\def\f#1{\f@#1\@nil}\def\f@#1-#2\@nil{#2-#1}", r"\f{a-b}", "b-a"),
+        (r"\newcommand\R[1]{\expandafter\@slowromancap\romannumeral #1@}", r"\R{4}", "IV"),
+        (r"\def\a{b}\g@addto@macro\a{c}\appto\a{d}\preto\a{a}\csdef{e}{f}", r"\a\csuse{e}", "abcdf"),
         (r"\@namedef{my name}{N}\newcommand\n{\@nameuse{my name}}", r"\n", "N"),
         (r"\newcommand\unknown[1]{\@somewhere{else}#1}", r"a \unknown{kept} z", "a kept z"),
     ],
@@ -62,6 +76,9 @@ def test_latexs_internal_commands_are_obeyed_in_a_papers_macros(
         (r"\expandafter\def\csname a b\endcsname{named}\csname a b\endcsname", "named"),
         (r"\def\a{b}\def\first#1#2.{#1|#2}\expandafter\first\a c.", "b|c"),
         (r"\def\para#1. #2\par{<#1: #2>}\para Head. Text here." + "\n\nNext.", "<Head: Text here.>Next."),
+        (r"\def\o#1{\if\relax\detokenize{#1}\relax none\else some\fi}\o{} \o{x}", "none some"),
+        (r"\ifx\undefined\foo a\else b\fi \def\foo{}\ifx\foo\undefined a\else b\fi", "ab"),
+        (r"\romannumeral 14 ", "xiv"),
         (r"\string\foo, \string_x", r"\foo, _x"),
         (r"\def\star#1*{[#1]}\star a*b", "[a]b"),
         (r"a \ExplSyntaxOn \int_new:N \l_x_int {junk} \ExplSyntaxOff z", "a z"),

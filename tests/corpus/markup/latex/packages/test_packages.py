@@ -304,7 +304,11 @@ def test_of_cases_the_equal_one_is_read_or_else_the_last() -> None:
         (r"\usepackage{ngerman}", 'Dru"cker Schi"ffahrt a""b', "Drucker Schiffahrt ab"),
         (r"\usepackage[ngerman]{babel}", r'$"a$ \verb|"a| \"a', '$"a$ "a ä'),
         (r"\usepackage[ngerman,english]{babel}", 'an "odd" word', 'an "odd" word'),
-        (r"\usepackage[dutch]{babel}", 'co"operatie', "coöperatie"),
+        (r"\usepackage[dutch]{babel}", 'co"operatie auto"-ongeluk', "coöperatie auto-ongeluk"),
+        (r"\usepackage[polish]{babel}", ',,ale "`x"\' <<y>>', "„ale „x” «y»"),
+        (r"\usepackage[portuguese]{babel}", 'o "<x"> e "y"', 'o «x» e "y"'),
+        (r"\usepackage[french]{babel}", r"<<a>> \frquote{b} 20\degres", "«a» « b » 20°"),
+        ("", r"a << b, \foreignquote{german}{c}, \textquote[D]{e}", 'a << b, "c", "e"'),
         ("", 'an "apple"', 'an "apple"'),
         (
             r"\usepackage[ngerman,english]{babel}",

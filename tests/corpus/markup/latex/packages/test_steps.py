@@ -55,6 +55,10 @@ def test_packages_whose_commands_are_words_print_them(package: str, body: str, e
          "wenn a|b|sonst|c|wenn d e sonst f"),
         (r"\lIf{$b$}{\Return{$a$}}\KwRet $c$\;", "if $b$ return $a$|return $c$"),
         (r"\KwIn{a}text\;", "Input: a|text"),
+        (r"\SetKwProg{Fn}{def}{:}{}\SetKwFunction{S}{Sum}\Fn(\tcc*[h]{why}){\S{$a$}}{x\;}",
+         "def Sum($a$):|why|x"),
+        (r"\SetKwComment{tcc}{/* }{ */}x\;\tcc{why}", "x|why"),
+        (r"\lIf*{a}{b}\lElse*{c}", "if a b|else c"),
         (r"\SetKwSwitch{W}{F}{A}{wähle}{}{fall}{sonst}{}{}\W{x}{\F{1}{a\;}\A{b\;}}", 
          "wähle x|fall 1|a|sonst|b"),
         (r"\SetKwFunction{R}{range}\R($n$)\;", "range($n$)"),
@@ -63,6 +67,26 @@ def test_packages_whose_commands_are_words_print_them(package: str, body: str, e
 )  # fmt: skip
 def test_keywords_of_a_paper_take_what_those_of_algorithm2e_take(steps: str, expected: str) -> None:
     assert text(f"\\begin{{algorithm}}{steps}\\end{{algorithm}}").replace("\n", "|") == expected
+
+
+def test_steps_of_algorithmic_have_comments_in_brackets() -> None:
+    steps = r"\IF[why]{$a$}\STATE b\ELSE[or]\STATE c\ENDIF"
+    assert text(f"\\begin{{algorithmic}}{steps}\\end{{algorithmic}}").split("\n") == [
+        "if $a$", "why", "b", "else", "or", "c", "end if",
+    ]  # fmt: skip
+
+
+def test_algorithm2e_has_french_keywords() -> None:
+    steps = r"\Donnees{$G$}\Pour{$i$ \KwA $n$}{\eSi{$a$}{b\;}{c\;}}\Retour $x$\;"
+    read = text(
+        f"\\begin{{algorithm}}{steps}\\end{{algorithm}}",
+        r"\usepackage[french]{babel}\usepackage{algorithm2e}",
+    )
+    assert read.replace("\n", "|") == "Données: $G$|pour $i$ à $n$|si $a$|b|sinon|c|retourner $x$"
+
+
+def test_margins_of_algorithms_are_no_text() -> None:
+    assert text(r"\IncMargin{1em}\begin{algorithm}x\;\end{algorithm}\DecMargin{1em}") == "x"
 
 
 def test_captions_of_algorithm2e_have_numbers() -> None:

@@ -13,8 +13,12 @@ from corpus.papers import of_section as text
         (r"\SIlist{1;2;3}{\metre}; \numlist{4;5}; \SI{2 x 3}{\cm}", "1, 2 and 3 m; 4 and 5; 2 × 3 cm"),
         (r"\SI{3}{\frob\per\second}; \SI{3}{\milli\frob}; \SI{9}{\degC}", "3 frob/s; 3 millifrob; 9 °C"),
         (r"\DeclareSIUnit\Molar{\textsc{m}}\DeclareSIUnit\usd{\text{\$}}\SI{3}{\Molar} \SI{4}{\usd} x",
-         "3 m 4 $ x"),
-        (r"\SI{7}{\hertz\tothe{1/2}}", "7 Hz^1/2"),
+         "3 M 4 $ x"),
+        (r"\SI{7}{\hertz\tothe{1/2}}; \SI{3}{\nano\tesla\per\sqrt\hertz}; \SI{9}{\degree C}",
+         "7 Hz^1/2; 3 nT/√Hz; 9 °C"),
+        (r"\DeclareSIUnit\el{e\textsuperscript{-}}\SI{3}{\el\per\second}; \SI{2}{k\ohm}; \num{50\%}",
+         "3 e^-/s; 2 kΩ; 50%"),
+        (r"\num{1.0(1)}; \num{2.0 +- 0.1 e3}", "1.0(1); (2.0 ± 0.1) × 10^3"),
         (r"\SI{7}{\csname metre\endcsname}", "7 m"),
         (r"\nicefrac{1}{2}, \sfrac{a}{b}, \nicefrac{a+b}{2}, $\nicefrac{1}{2}$",
          r"1/2, a/b, (a+b)/2, $\nicefrac{1}{2}$"),
@@ -24,6 +28,11 @@ from corpus.papers import of_section as text
 )  # fmt: skip
 def test_numbers_and_fractions_keep_their_values(body: str, expected: str) -> None:
     assert text(body) == expected
+
+
+def test_units_stand_in_columns_of_units() -> None:
+    body = r"\begin{tabular}{S s}{Value} & {Unit}\\ 1 & \kilo\gram\end{tabular}"
+    assert text(body, r"\usepackage{siunitx}") == "Value | Unit\n1 | kg"
 
 
 def test_units_of_the_package_siunits_stand_in_the_text() -> None:
@@ -53,6 +62,9 @@ def test_tablenum_is_a_number_with_siunitx_alone() -> None:
         (r"\newacronym{n}{N}{net}", r"\gls{n}\ifglsused{n}{ used}{ new}\glsresetall\ifglsused{n}"
          r"{ used}{ new}",
          "net (N) used new"),
+        (r"\newacronym{n}{N}{net}", r"\gls{n}\glslocalreset{n} \gls{n} \glsentryfirst{n} \glsentrydesc{n}",
+         "net (N) net (N) net (N) net"),
+        (r"\newglossaryentry{a}{name={\ensuremath{\alpha}},description={}}", r"$\gls{a}+1$", r"${\alpha}+1$"),
         (r"\usepackage{nomencl}", r"\nomenclature[A]{$c$}{speed}Text.", "Text."),
     ],
 )  # fmt: skip
@@ -68,6 +80,10 @@ def test_acronyms_follow_their_style_and_their_definitions(preamble: str, body: 
         ("", r"$a\DIFdel{+b}\DIFadd{+c}$ $\deleted{x}y$ $\replaced{p}{q}$", "$a{+c}$ $y$ $p$"),
         (r"\usepackage{easyReview}", r"a \comment{text}{remark} z", "a text z"),
         (r"\usepackage{changes}", r"a \comment[id=x]{remark} z", "a z"),
+        ("", "a\\deleted{b\n\nc} z\\todo[inline]{d\n\ne}\\fixme{f}", "a z"),
+        (r"\newcommand\rs{\bgroup\markoverwith{\textcolor{red}{\rule[0.5ex]{2pt}{1pt}}}\ULon}", r"a \rs{b} c",
+         "a c"),
+        (r"\newcommand\uw{\bgroup\markoverwith{\lower3pt\hbox{\char58}}\ULon}", r"a \uw{b} c", "a b c"),
         ("", r"\pdftooltip{word}{tip} \pdfmarkupcomment[markup=Highlight]{mark}{note}", "word mark"),
         (r"\newcommand{\hlc}[2][yellow]{{\sethlcolor{#1}\hl{#2}}}", r"\hlc[green]{a} \hlc{b}", "a b"),
     ],
