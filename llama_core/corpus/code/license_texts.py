@@ -28,7 +28,7 @@ _TAG = re.compile(
     r"|table|td|title|tr|tt|u|ul)\b[^<>]{0,200}>|<!--.{0,2000}?-->|<!doctype[^<>]{0,200}>",
     re.IGNORECASE | re.DOTALL,
 )
-_COMMENT = re.compile(r"^[ \t]*(?:rem|dnl)\b", re.MULTILINE | re.IGNORECASE)
+_COMMENT = re.compile(r"^[ \t]*@?(?:rem|dnl)\b", re.MULTILINE | re.IGNORECASE)
 _URL = re.compile(r"https?://\S+|www\.\S+|\S+@\S+")
 _WORD = re.compile(r"[^\W_]{2,}")  # so numbers and letters of clauses do not count
 # A word that is parted at the end of a line, or has a hyphen.
@@ -77,7 +77,18 @@ _TERMS = re.compile(
     r"|weapons?|nuclear|(?:research|evaluation|educational|academic|personal|internal|private|military|government\w*)"
     r" (?:use|purposes?)|patents?|trademarks?|[al]?gpl(?!\w* ?compatible)\w*|gnu|mpl\w*|eupl|cddl|copyleft"
     r"|sharealike|proprietary|confidential|(?:commons|advertising) clause|cite|citation|competing"
-    r"|competitors?|managed service|saas)\b"
+    r"|competitors?|creative commons|cc ?by\w*|expir\w+"
+    r"|pric(?:e|es|ing)|buy|purchas\w+|subscri\w+|managed service|saas)\b"
+)
+# The sentence that gives the rights, up to its conditions, and what may be put into it beside the licence's own
+# words.
+_GRANT = re.compile(
+    r"\b(?:permission (?:is hereby granted|to use copy)|redistribution and use in source)\b"
+    r"(?:(?! (?:conditions|provided)\b).)*"
+)
+_WORKS = frozenset(
+    ("well", "both", "its", "documentation", "manual", "library", "program", "package", "project", "module")
+    + ("data", "fonts", "person", "obtaining")
 )
 # What a licence allows: no word of it may be missing.
 _RIGHTS = re.compile(
@@ -138,9 +149,17 @@ def _is_whole(words: Sequence[str], pairs: frozenset[tuple[str, str]], found: Se
     for licence in found:
         if any(_RIGHTS.search(run) for run, _ in _runs(licence.words, phrases)):
             return False
+    joined = " ".join(words)
+    grants = [
+        (joined.count(" ", 0, grant.start()), joined.count(" ", 0, grant.end()))
+        for grant in _GRANT.finditer(joined)
+    ]
+    known_words = _WORKS.union(*(licence.words for licence in found))
     extra = 0
     for run, at in _runs(words, frozenset().union(*(licence.phrases for licence in found))):
         if _TERMS.search(run):
+            return False
+        if any(start <= at <= end for start, end in grants) and not known_words.issuperset(run.split()):
             return False
         size = run.count(" ") + 1
         if at + size == len(words):

@@ -152,6 +152,9 @@ CLAUSES = [
     "10. Use in the cloud. You may not offer the Work as a service.",
     "You may not use the Software in any product of a competitor.",
     "Parts are proprietary and confidential.",
+    "The images are licensed under CC BY-NC 4.0.",
+    "If you are a company, ask us for the price.",
+    "You are free to use it at home, and at work once you bought it: buy it at a shop.",
 ]
 
 
@@ -176,6 +179,12 @@ def test_a_licence_with_a_clause_more_is_not_that_licence(name: str, clause: str
         ("MIT", "distribute, sublicense, and/or sell\ncopies", "and distribute copies"),
         ("MIT", "free of charge, to any person", "free of charge, to any person for non-commercial purposes"),
         ("MIT", "is hereby granted", "is not granted"),
+        ("MIT", "is hereby granted", "is hereby granted until 2025"),
+        ("MIT", "any person", "any student"),
+        ("MIT", "any person", "any person of the Example Institute"),
+        ("MIT", "free of charge", "for a charge of ten pounds"),
+        ("ISC", "for any\npurpose", "for any\nnon-military purpose"),
+        ("BSD-3-Clause", "in source and binary forms", "in source and binary forms at Example Ltd"),
         (
             "BSD-2-Clause",
             "with or without\nmodification, are permitted",
