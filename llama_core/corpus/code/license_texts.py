@@ -80,15 +80,13 @@ _TERMS = re.compile(
     r"|competitors?|creative commons|cc ?by\w*|expir\w+"
     r"|pric(?:e|es|ing)|buy|purchas\w+|subscri\w+|managed service|saas)\b"
 )
-# The sentence that gives the rights, up to its conditions, and what may be put into it beside the licence's own
-# words.
+# The sentence that gives the rights, up to its conditions, and what beside the licence's words may be in it.
 _GRANT = re.compile(
     r"\b(?:permission (?:is hereby granted|to use copy)|redistribution and use in source)\b"
     r"(?:(?! (?:conditions|provided)\b).)*"
 )
-_WORKS = frozenset(
-    ("well", "both", "its", "documentation", "manual", "library", "program", "package", "project", "module")
-    + ("data", "fonts", "person", "obtaining")
+_WORKS = re.compile(
+    r"(?:well|both|its|documentation|manual|library|program|package|project|module|data|fonts|person|obtaining)"
 )
 # What a licence allows: no word of it may be missing.
 _RIGHTS = re.compile(
@@ -154,12 +152,14 @@ def _is_whole(words: Sequence[str], pairs: frozenset[tuple[str, str]], found: Se
         (joined.count(" ", 0, grant.start()), joined.count(" ", 0, grant.end()))
         for grant in _GRANT.finditer(joined)
     ]
-    known_words = _WORKS.union(*(licence.words for licence in found))
+    own = frozenset().union(*(licence.words for licence in found))
     extra = 0
     for run, at in _runs(words, frozenset().union(*(licence.phrases for licence in found))):
         if _TERMS.search(run):
             return False
-        if any(start <= at <= end for start, end in grants) and not known_words.issuperset(run.split()):
+        if any(start <= at <= end for start, end in grants) and not all(
+            word in own or _WORKS.fullmatch(word) for word in run.split()
+        ):
             return False
         size = run.count(" ") + 1
         if at + size == len(words):
