@@ -80,14 +80,17 @@ _TERMS = re.compile(
     r"|competitors?|creative commons|cc ?by\w*|expir\w+"
     r"|pric(?:e|es|ing)|buy|purchas\w+|subscri\w+|managed service|saas)\b"
 )
-# The sentence that gives the rights, up to its conditions, and what beside the licence's words may be in it.
+# The sentence that gives the rights with its conditions, up to the disclaimer, and what may be in it beside
+# the words of the licence and lines of copyright.
 _GRANT = re.compile(
     r"\b(?:permission (?:is hereby granted|to use copy)|redistribution and use in source)\b"
-    r"(?:(?! (?:conditions|provided)\b).)*"
+    r"(?:(?! is provided\b).)*"
 )
 _WORKS = re.compile(
-    r"(?:well|both|its|documentation|manual|library|program|package|project|module|data|fonts|person|obtaining)"
+    r"(?:well|both|its|documentation|manual|library|program|package|project|module|data|fonts|person|obtaining"
+    r"|next|paragraph)"
 )
+_OWNED = re.compile(r"(?:\d{4}\b|.*\bcopyright\b)")
 # What a licence allows: no word of it may be missing.
 _RIGHTS = re.compile(
     r"\b(?:use|copy|modify|modification|merge|publish|distribute|sublicense|sell|reproduce|derivative"
@@ -157,8 +160,8 @@ def _is_whole(words: Sequence[str], pairs: frozenset[tuple[str, str]], found: Se
     for run, at in _runs(words, frozenset().union(*(licence.phrases for licence in found))):
         if _TERMS.search(run):
             return False
-        if any(start <= at <= end for start, end in grants) and not all(
-            word in own or _WORKS.fullmatch(word) for word in run.split()
+        if any(start <= at <= end for start, end in grants) and not (
+            _OWNED.match(run) or all(word in own or _WORKS.fullmatch(word) for word in run.split())
         ):
             return False
         size = run.count(" ") + 1

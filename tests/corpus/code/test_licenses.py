@@ -61,6 +61,12 @@ def noticed(text: str) -> str:
     )
 
 
+def owned_in_the_middle(text: str) -> str:
+    first, _, rest = text.partition("\n\n")
+    second, _, rest = rest.partition("\n\n")
+    return f"{first}\n\n{second}\n\nCopyright 2001 by B. Person\n\n(c) 2002 Example Ltd\n\n{rest}"
+
+
 FORMS: list[Callable[[str], str]] = [
     str,
     without_title,
@@ -69,6 +75,7 @@ FORMS: list[Callable[[str], str]] = [
     hyphenated,
     headed,
     noticed,
+    owned_in_the_middle,
     lambda text: " ".join(text.split()),
     lambda text: text.replace("\n", "\r\n"),
     lambda text: "\n".join(f"// {line}" for line in text.split("\n")),
@@ -183,6 +190,8 @@ def test_a_licence_with_a_clause_more_is_not_that_licence(name: str, clause: str
         ("MIT", "any person", "any student"),
         ("MIT", "any person", "any person of the Example Institute"),
         ("MIT", "free of charge", "for a charge of ten pounds"),
+        ("MIT", "portions of the Software.", "portions of the Software, and on its home page."),
+        ("BSD-2-Clause", "the following disclaimer.", "the following disclaimer and our emblem."),
         ("ISC", "for any\npurpose", "for any\nnon-military purpose"),
         ("BSD-3-Clause", "in source and binary forms", "in source and binary forms at Example Ltd"),
         (
