@@ -3,7 +3,7 @@
 The published texts are those of choosealicense.com, which the package `identify` carries. As GitHub's
 licensee does, texts are compared by Dice's coefficient, here of their pairs of words. What a text has beside
 them, and what it lacks of them, may be names, titles and copyright lines, but no word that gives or takes a
-right.
+right, and between the rights and the disclaimer nothing but owners.
 """
 
 import html

@@ -300,9 +300,9 @@ def _own_license(text: str, license: str) -> str:
     """
     stated = _SPDX.search(text[:_GENERATED_CHARS])
     names = license.split(" AND ")
-    return (
-        stated[1] if stated and len(names) > 1 and meets(stated[1], lambda name: spdx(name) in names) else ""
-    )
+    if stated is None or len(names) == 1:
+        return ""
+    return stated[1] if meets(stated[1], lambda name: spdx(name) in names) else ""
 
 
 def _url(found: _File) -> str:
