@@ -83,8 +83,9 @@ _TERMS = re.compile(
 # The sentence that gives the rights with its conditions, up to the disclaimer, and what may be in it beside
 # the words of the licence and lines of copyright.
 _GRANT = re.compile(
-    r"\b(?:permission (?:is hereby granted|to use copy)|redistribution and use in source)\b"
-    r"(?:(?! is provided\b).)*"
+    r"\b(?:permission (?:is hereby granted|is granted to|to use copy)|redistribution and use in source"
+    r"|anyone is free to copy|grant of copyright license)\b"
+    r"(?:(?! (?:is provided|submission of contributions|from any source distribution)\b).)*"
 )
 _WORKS = re.compile(
     r"(?:well|both|its|documentation|manual|library|program|package|project|module|data|fonts|person|obtaining"

@@ -206,6 +206,9 @@ def test_a_licence_with_a_clause_more_is_not_that_licence(name: str, clause: str
         ),
         ("ISC", "copy, modify, and/or distribute", "copy, and/or distribute"),
         ("Apache-2.0", "no-charge", "revocable"),
+        ("Apache-2.0", "Derivative Works a copy", "Derivative Works at home a copy"),
+        ("Zlib", "to anyone to use", "to anyone in the company to use"),
+        ("BSL-1.0", "free of charge", "free of charge for ten years"),
     ],
 )
 def test_a_licence_with_a_right_less_is_not_that_licence(name: str, old: str, new: str) -> None:
