@@ -23,6 +23,13 @@ class Limit(Section):
     documents: Identity[int | None] = Field(None, ge=1)
     """Number of documents after which reading ends; null: all. With it, files are read one after another."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _says_of_what(cls, values: Any) -> Any:
+        if isinstance(values, int | str):
+            raise ValueError("limit is of documents or of files: write it as {documents: 1000}")
+        return values
+
     @model_validator(mode="after")
     def _limits_something(self) -> "Limit":
         if self.files is None and self.documents is None:

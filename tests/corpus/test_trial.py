@@ -109,8 +109,8 @@ def test_the_page_and_the_card_say_that_a_corpus_is_a_trial(store: Store, tmp_pa
     assert told in page(tried, documents, text) and told in dataset_card(tried, text)
 
 
-def test_a_limit_of_nothing_is_refused() -> None:
-    for limit in ({}, {"files": 0}, {"documents": 0}, {"pages": 3}):
+def test_a_limit_of_nothing_or_of_nothing_named_is_refused() -> None:
+    for limit in ({}, {"files": 0}, {"documents": 0}, {"pages": 3}, 1000, "1000"):
         with pytest.raises(RecipeError, match="limit"):
             recipe_of({"web": {"kind": "files", "urls": ["a"], "limit": limit}})
 

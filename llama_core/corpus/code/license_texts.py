@@ -3,7 +3,7 @@
 The published texts are those of choosealicense.com, which the package `identify` carries. As GitHub's
 licensee does, texts are compared by Dice's coefficient, here of their pairs of words. What a text has beside
 them, and what it lacks of them, may be names, titles and copyright lines, but no word that gives or takes a
-right.
+right, and between the rights and the disclaimer nothing but owners.
 """
 
 import html
@@ -28,7 +28,7 @@ _TAG = re.compile(
     r"|table|td|title|tr|tt|u|ul)\b[^<>]{0,200}>|<!--.{0,2000}?-->|<!doctype[^<>]{0,200}>",
     re.IGNORECASE | re.DOTALL,
 )
-_COMMENT = re.compile(r"^[ \t]*(?:rem|dnl)\b", re.MULTILINE | re.IGNORECASE)
+_COMMENT = re.compile(r"^[ \t]*@?(?:rem|dnl)\b", re.MULTILINE | re.IGNORECASE)
 _URL = re.compile(r"https?://\S+|www\.\S+|\S+@\S+")
 _WORD = re.compile(r"[^\W_]{2,}")  # so numbers and letters of clauses do not count
 # A word that is parted at the end of a line, or has a hyphen.
@@ -77,8 +77,21 @@ _TERMS = re.compile(
     r"|weapons?|nuclear|(?:research|evaluation|educational|academic|personal|internal|private|military|government\w*)"
     r" (?:use|purposes?)|patents?|trademarks?|[al]?gpl(?!\w* ?compatible)\w*|gnu|mpl\w*|eupl|cddl|copyleft"
     r"|sharealike|proprietary|confidential|(?:commons|advertising) clause|cite|citation|competing"
-    r"|competitors?|managed service|saas)\b"
+    r"|competitors?|creative commons|cc ?by\w*|expir\w+"
+    r"|pric(?:e|es|ing)|buy|purchas\w+|subscri\w+|managed service|saas)\b"
 )
+# The sentence that gives the rights with its conditions, up to the disclaimer, and what may be in it beside
+# the words of the licence and lines of copyright.
+_GRANT = re.compile(
+    r"\b(?:permission (?:is hereby granted|is granted to|to use copy)|redistribution and use in source"
+    r"|anyone is free to copy|grant of copyright license)\b"
+    r"(?:(?! (?:is provided|submission of contributions|from any source distribution)\b).)*"
+)
+_WORKS = re.compile(
+    r"(?:well|both|its|documentation|manual|library|program|package|project|module|data|fonts|person|obtaining"
+    r"|next|paragraph)"
+)
+_OWNED = re.compile(r"(?:\d{4}\b|.*\bcopyright\b)")
 # What a licence allows: no word of it may be missing.
 _RIGHTS = re.compile(
     r"\b(?:use|copy|modify|modification|merge|publish|distribute|sublicense|sell|reproduce|derivative"
@@ -138,9 +151,19 @@ def _is_whole(words: Sequence[str], pairs: frozenset[tuple[str, str]], found: Se
     for licence in found:
         if any(_RIGHTS.search(run) for run, _ in _runs(licence.words, phrases)):
             return False
+    joined = " ".join(words)
+    grants = [
+        (joined.count(" ", 0, grant.start()), joined.count(" ", 0, grant.end()))
+        for grant in _GRANT.finditer(joined)
+    ]
+    own = frozenset().union(*(licence.words for licence in found))
     extra = 0
     for run, at in _runs(words, frozenset().union(*(licence.phrases for licence in found))):
         if _TERMS.search(run):
+            return False
+        if any(start <= at <= end for start, end in grants) and not (
+            _OWNED.match(run) or all(word in own or _WORKS.fullmatch(word) for word in run.split())
+        ):
             return False
         size = run.count(" ") + 1
         if at + size == len(words):

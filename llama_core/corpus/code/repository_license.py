@@ -35,9 +35,10 @@ _MAY_BE_TEXTS = re.compile(
 )
 # A text that only says that one may choose between licences, which other files hold.
 _CHOICE = re.compile(
-    r"\bdual[- ]?licen[sc]ed\b|\beither (?:of|licen[sc]e)\b|\bat your (?:option|choice)\b", re.IGNORECASE
+    r"\bdual[- ]?licen[sc]ed\b|\beither\W{1,4}(?:of|licen[sc]e)\b|\bat your (?:option|choice)\b",
+    re.IGNORECASE,
 )
-_CHOSEN = re.compile(r"\b(?:mit|apache|bsd|isc|unlicense|zlib)\b", re.IGNORECASE)
+_CHOSEN = re.compile(r"\b(?:mit|apache2?|bsd|isc|unlicense|zlib)\b", re.IGNORECASE)
 _NO_CHOICE = re.compile(
     r"\b(?:[al]?gpl\w*|gnu|commercial\w*|proprietary|not|only|except|must|shall|unless|research|evaluation)\b",
     re.IGNORECASE,
@@ -48,10 +49,15 @@ _POINTER = re.compile(r"see|and|or|the|files?|[\w./-]*(?:licen[sc]es?|copying)[\
 # A text that is a name alone, beside a copyright line: `[MIT](https://...) © A. Person`.
 _SHORT_CHARS = 200
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)|https?://\S+")
-_COPYRIGHT = re.compile(r"(?:©|\(c\)|\bcopyright\b).*", re.IGNORECASE)
+_UNDER = r"(?:(?:is )?(?:licen[sc]ed|released|distributed) under (?:the terms of )?)"
+_COPYRIGHT = re.compile(rf"(?:©|\(c\)|\bcopyright\b)(?:(?!\b{_UNDER}).)*", re.IGNORECASE)
 _NAMED = re.compile(
-    r"(?:(?:is )?(?:licen[sc]ed|released) under )?(?P<name>[\w .,-]{2,60}?)\.?", re.IGNORECASE
+    rf"(?:{_UNDER}|SPDX-License-Identifier: ?)?(?P<name>[\w .,-]{{2,60}}?)[.:]?", re.IGNORECASE
 )
+# A text that is only the year and the holder for a licence that metadata names, as R's packages have.
+_HOLDER = re.compile(r"(?:\s*(?:YEAR|COPYRIGHT HOLDER|ORGANIZATION):[^\n]{0,200})+\s*")
+_FIELD_OF_R = re.compile(r"^License:[ \t]*([^\n]+)", re.MULTILINE)
+_FILE_OF_R, _VERSION_OF_R = re.compile(r"\s*[+|]\s*file LICEN[SC]E"), re.compile(r"\([>=]= ?([\d.]+)\)")
 _KNOWN_BY_NAME = ("Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _POM_NAME = re.compile(r"<name>(.{0,200}?)</name>", re.DOTALL)
@@ -62,6 +68,7 @@ _METADATA = (
     "pyproject.toml",
     "setup.cfg",
     "pom.xml",
+    "description",
     "pkg-info",
     "metadata",
 )
@@ -93,7 +100,7 @@ class Licenses:
             self.overflow = True
             return
         folder, name = posixpath.split(path)
-        text = data.decode("utf-16" if data[:2] in _UTF16 else "utf-8", "replace")
+        text = data.decode("utf-16" if data[:2] in _UTF16 else "utf-8-sig", "replace")
         if _is_text(path):
             if posixpath.basename(folder).lower() in _LICENSE_FOLDERS:
                 folder = posixpath.dirname(folder)
@@ -136,7 +143,9 @@ def _name_in(text: str) -> str | None:
 
 
 def _is_pointer(text: str) -> bool:
-    """Tell whether a text is empty, or only names the files that are to be read."""
+    """Tell whether a text is empty, or only names the files that are to be read, or a holder of rights."""
+    if _HOLDER.fullmatch(text):
+        return True
     if len(text) > _SHORT_CHARS or _NO_CHOICE.search(text):
         return False
     return all(_POINTER.fullmatch(word) for word in re.split(r"[\s,:]+", text.strip(" .\n\r\t")) if word)
@@ -160,8 +169,12 @@ def _of_metadata(name: str, text: str) -> str:
         if name == "pom.xml":
             listed = text.partition("<licenses>")[2].partition("</licenses>")[0]
             return _stated([html.unescape(found) for found in _POM_NAME.findall(listed[:_MAX_LISTED])])
+        if name == "description":
+            found = _FIELD_OF_R.search(text)
+            stated = _VERSION_OF_R.sub(r"\1", _FILE_OF_R.sub("", found[1])) if found else ""
+            return _stated(stated.replace("_", "-"))
         if name == "setup.cfg":
-            found = re.search(r"^license\s*=\s*(.+)$", text, re.MULTILINE | re.IGNORECASE)
+            found = re.search(r"^license\s*[=:]\s*(.+)$", text, re.MULTILINE | re.IGNORECASE)
             return _stated(found[1]) if found else _of_classifiers(_CLASSIFIER.findall(text))
         return permissive_license(message_from_string(text)) or UNKNOWN
     except (ValueError, RecursionError, AttributeError):
@@ -172,14 +185,16 @@ def _of_toml(text: str) -> str:
     if any(line.count(".") > _MAX_DOTS for line in text.split("\n")):
         return ""
     whole = tomllib.loads(text)
-    stated = (
-        whole.get("project")
-        or whole.get("package")
-        or whole.get("workspace", {}).get("package")
-        or whole.get("tool", {}).get("poetry")
-        or {}
+    tables = (
+        whole.get("project"),
+        whole.get("package"),
+        whole.get("workspace", {}).get("package"),
+        whole.get("tool", {}).get("poetry"),
     )
-    return _stated(stated.get("license")) or _of_classifiers(stated.get("classifiers"))
+    for table in filter(None, tables):
+        if found := _stated(table.get("license")) or _of_classifiers(table.get("classifiers")):
+            return found
+    return ""
 
 
 def _of_classifiers(classifiers: Any) -> str:

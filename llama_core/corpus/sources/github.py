@@ -10,7 +10,7 @@ import json
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -59,6 +59,8 @@ _COLUMNS = {
     "commit": ("ref", "sample_ref", "max_stars_repo_head_hexsha", "revision_id"),
     "license": ("license", "max_stars_repo_licenses", "licenses", "detected_licenses"),
 }
+# A file's own licence, up to the end of a comment or of the line.
+_SPDX = re.compile(r"SPDX-License-Identifier:[ \t]*([\w.+()-]+(?: [\w.+()-]+)*)")
 _BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 
 
@@ -110,6 +112,8 @@ class _Reader:
         """Return what becomes of a file whose path is wanted, by its licence and its text."""
         if not found.license:
             return Dropped("no_license", _plain(found.place))
+        if not self.allows(found.license) and (own := _own_license(text, found.license)):
+            found = replace(found, license=own)
         if not self.allows(found.license) or rules.is_copyleft(text):
             return Dropped("license", _plain(found.place))
         if error := rules.text_error(text + found.path + found.repository + found.commit):
@@ -287,6 +291,18 @@ def _decoded(reader: _Reader, found: _File, data: bytes) -> Outcome:
 def _is_generated(text: str) -> bool:
     head = "\n".join(text[:_GENERATED_CHARS].split("\n")[:_GENERATED_LINES])
     return _GENERATED.search(head) is not None
+
+
+def _own_license(text: str, license: str) -> str:
+    """Return which of several licences that all hold for a project is that of a file, as its head says.
+
+    Empty if that names none, or another one.
+    """
+    stated = _SPDX.search(text[:_GENERATED_CHARS])
+    names = license.split(" AND ")
+    if stated is None or len(names) == 1:
+        return ""
+    return stated[1] if meets(stated[1], lambda name: spdx(name) in names) else ""
 
 
 def _url(found: _File) -> str:

@@ -35,7 +35,7 @@ from llama_core.corpus.formats.spill import Spill
 from llama_core.corpus.formats.streams import chunks
 from llama_core.corpus.formats.xml_stream import Elements, loose_attributes, parse
 from llama_core.corpus.markup.html import to_text
-from llama_core.corpus.markup.newlines import with_newlines
+from llama_core.corpus.markup.newlines import code_with_newlines, with_newlines
 from llama_core.corpus.recipe import StackExchange
 from llama_core.corpus.sources import rules
 from llama_core.corpus.sources.raw import Raw, find_files, open_unchanged
@@ -280,7 +280,7 @@ def _add(
         return
     question.seen.add(post_id)
     post = Post.of(data, offset)
-    text = with_newlines(to_text(post.body))
+    text = with_newlines(to_text(code_with_newlines(post.body)))  # white space of HTML first, then the rest
     if error := rules.text_error(text + post.title):
         yield Quarantined(record, offset, error)
     elif not text and (kind == _ANSWER or not post.title):
@@ -332,5 +332,5 @@ def _license(post: Post) -> str:
     Dumps older than the attribute state none. The name is empty where there is no date either.
     """
     if post.license or not _DATE.match(post.date):
-        return post.license.replace(" ", "-")
+        return "-".join(post.license.upper().split())
     return next(license for until, license in _LICENSES if post.date < until)

@@ -61,6 +61,12 @@ def noticed(text: str) -> str:
     )
 
 
+def owned_in_the_middle(text: str) -> str:
+    first, _, rest = text.partition("\n\n")
+    second, _, rest = rest.partition("\n\n")
+    return f"{first}\n\n{second}\n\nCopyright 2001 by B. Person\n\n(c) 2002 Example Ltd\n\n{rest}"
+
+
 FORMS: list[Callable[[str], str]] = [
     str,
     without_title,
@@ -69,6 +75,7 @@ FORMS: list[Callable[[str], str]] = [
     hyphenated,
     headed,
     noticed,
+    owned_in_the_middle,
     lambda text: " ".join(text.split()),
     lambda text: text.replace("\n", "\r\n"),
     lambda text: "\n".join(f"// {line}" for line in text.split("\n")),
@@ -152,6 +159,9 @@ CLAUSES = [
     "10. Use in the cloud. You may not offer the Work as a service.",
     "You may not use the Software in any product of a competitor.",
     "Parts are proprietary and confidential.",
+    "The images are licensed under CC BY-NC 4.0.",
+    "If you are a company, ask us for the price.",
+    "You are free to use it at home, and at work once you bought it: buy it at a shop.",
 ]
 
 
@@ -176,6 +186,14 @@ def test_a_licence_with_a_clause_more_is_not_that_licence(name: str, clause: str
         ("MIT", "distribute, sublicense, and/or sell\ncopies", "and distribute copies"),
         ("MIT", "free of charge, to any person", "free of charge, to any person for non-commercial purposes"),
         ("MIT", "is hereby granted", "is not granted"),
+        ("MIT", "is hereby granted", "is hereby granted until 2025"),
+        ("MIT", "any person", "any student"),
+        ("MIT", "any person", "any person of the Example Institute"),
+        ("MIT", "free of charge", "for a charge of ten pounds"),
+        ("MIT", "portions of the Software.", "portions of the Software, and on its home page."),
+        ("BSD-2-Clause", "the following disclaimer.", "the following disclaimer and our emblem."),
+        ("ISC", "for any\npurpose", "for any\nnon-military purpose"),
+        ("BSD-3-Clause", "in source and binary forms", "in source and binary forms at Example Ltd"),
         (
             "BSD-2-Clause",
             "with or without\nmodification, are permitted",
@@ -188,6 +206,9 @@ def test_a_licence_with_a_clause_more_is_not_that_licence(name: str, clause: str
         ),
         ("ISC", "copy, modify, and/or distribute", "copy, and/or distribute"),
         ("Apache-2.0", "no-charge", "revocable"),
+        ("Apache-2.0", "Derivative Works a copy", "Derivative Works at home a copy"),
+        ("Zlib", "to anyone to use", "to anyone in the company to use"),
+        ("BSL-1.0", "free of charge", "free of charge for ten years"),
     ],
 )
 def test_a_licence_with_a_right_less_is_not_that_licence(name: str, old: str, new: str) -> None:

@@ -240,6 +240,7 @@ _METADATA = {
     "setup.cfg": "[metadata]\nlicense = BSD\nclassifiers =\n  License :: OSI Approved :: BSD License",
     "pom.xml": "<licenses><license><name>Apache 2.0</name></license></licenses>",
     "PKG-INFO": "Name: a\nLicense-Expression: MIT AND (ISC OR 0BSD)\n",
+    "DESCRIPTION": "Package: a\nLicense: BSD_3_clause + file LICENSE\n",
     "COPYING": "Licensed under either of MIT or Apache 2.0, at your option.",
 }
 
@@ -410,7 +411,9 @@ PARSERS: dict[str, Parser] = {
     ),
     "html_text": _text([HTML_POST], to_text),
     "license_metadata": _license_metadata(),
-    "pii": _text(["ann@corp.org, 8.8.4.4, 2606:4700::1111, 联系ann%40corp.cn或bob@corp.com"], _masked),
+    "pii": _text(
+        ["ann@corp.org, 8.8.4.4, 2606:4700::1111, 联系ann%40corp.cn或bob@corp.com, a (at) b dot org"], _masked
+    ),
     "license": _text(
         [text for name, text in LICENSES if name in ("MIT", "BSD-3-Clause", "ISC")], license_of_text
     ),

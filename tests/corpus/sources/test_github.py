@@ -25,6 +25,7 @@ from corpus.sources.projects import (
     pack,
     texts,
 )
+from identify.vendor.licenses import LICENSES
 
 from llama_core.artifact import Artifact
 from llama_core.corpus.code.repository_license import UNKNOWN
@@ -251,6 +252,10 @@ def test_an_archive_gives_its_files_under_the_licence_of_the_nearest_folder(
 
 
 CARGO = '[package]\nlicense = "MIT OR Apache-2.0"\n'
+WORKSPACE = '[package]\nlicense.workspace = true\n[workspace.package]\nlicense = "MIT"\n'
+EITHER = "It is available under the terms of *either* of the licenses in LICENSE.APACHE2 or LICENSE.MIT.\n"
+HOLDER = "YEAR: 2020\nCOPYRIGHT HOLDER: A. Person\n"
+R = "Package: thing\nLicense: {}\nEncoding: UTF-8\n"
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
 <name>thing</name><licenses><license><name>{}</name><url>https://a.org</url></license></licenses></project>"""
 
@@ -310,6 +315,19 @@ POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
         ({"pom.xml": "<licenses><name>" * 60_000}, None),
         ({"setup.cfg": "\n" * 900_000}, None),
         ({"PKG-INFO": "Name: a\nLicense-Expression: GPL-3.0-only\n"}, None),
+        ({"package.json": "\ufeff" + '{"license": "MIT"}'}, "MIT"),
+        ({"setup.cfg": "[metadata]\nlicense: MIT\n"}, "MIT"),
+        ({"Cargo.toml": WORKSPACE}, "MIT"),
+        ({"pyproject.toml": '[project]\nname = "a"\n[tool.poetry]\nlicense = "MIT"\n'}, "MIT"),
+        ({"LICENSE": "SPDX-License-Identifier: MIT\n"}, "MIT"),
+        ({"LICENSE": "Copyright 2020 A. Person. Released under the MIT license. https://a.org/mit"}, "MIT"),
+        ({"LICENSE": EITHER, "LICENSE.MIT": MIT, "LICENSE.APACHE2": APACHE}, "Apache-2.0 AND MIT"),
+        ({"LICENSE": HOLDER, "LICENSE.md": MIT, "DESCRIPTION": R.format("GPL-3")}, "MIT"),
+        ({"LICENSE": HOLDER, "DESCRIPTION": R.format("MIT + file LICENSE")}, "MIT"),
+        ({"DESCRIPTION": R.format("BSD_3_clause + file LICENSE")}, "BSD-3-Clause"),
+        ({"DESCRIPTION": R.format("Apache License (>= 2.0)")}, "Apache-2.0"),
+        ({"DESCRIPTION": R.format("GPL (>= 2)")}, None),
+        ({"DESCRIPTION": "It computes areas.\n"}, None),
         ({"package.json": "[" * 100_000}, None),
         ({"Cargo.toml": "[package]\nlicense = 'MIT'\n" + ".".join(["a"] * 500_000) + " = 1\n"}, None),
         ({}, None),
@@ -321,6 +339,17 @@ def test_the_licence_of_a_project_is_that_of_its_texts_else_of_its_metadata(
     packed = pack(tmp_path / "a.zip", {f"p/{n}": t for n, t in files.items()} | {"p/a/b/c.py": CODE})
     found = documents_of(ingested(github(packed)))
     assert {d.license for d in found} == ({license} if license else set())
+
+
+def test_of_the_licences_of_a_project_a_file_has_the_one_that_its_head_names(
+    tmp_path: Path, ingested: Callable[..., Artifact]
+) -> None:
+    heads = ["SPDX-License-Identifier: MIT", "SPDX-License-Identifier: CC0-1.0", "by A. Person"]
+    heads += ["SPDX-License-Identifier: BSD-3-Clause", "SPDX-License-Identifier: (MIT OR CC0-1.0) */"]
+    files = {f"p/{n}.py": f"# {head}\n\n{CODE}" for n, head in enumerate(heads)}
+    licences = {"p/LICENSES/MIT.txt": MIT, "p/LICENSES/CC0-1.0.txt": dict(LICENSES)["CC0-1.0"]}
+    found = documents_of(ingested(github(pack(tmp_path / "a.zip", licences | files))))
+    assert sorted(d.license for d in found) == ["(MIT OR CC0-1.0)", "MIT"]
 
 
 def checkout(path: Path) -> Path:

@@ -137,6 +137,13 @@ def test_a_character_that_xml_does_not_allow_is_lost_alone(
     assert names(outcomes) == {"members": 2}
 
 
+@pytest.mark.parametrize("end", ["&#xA;", "&#xD;&#xA;", "&#xD;"])
+def test_lines_of_a_body_end_in_any_way(end: str, read: Callable[..., list[Outcome]]) -> None:
+    data = posts(row(1, title="T", body="<p>one@two</p><pre>a@ b</pre>"))
+    (found,) = documents_in(read(data.replace(b"@", end.encode())))
+    assert found.text == "Q: T\n\none\ntwo\n\na\n b"
+
+
 BROKEN = {
     "1 < 2": "1 < 2",
     "R&D & more": "R&D & more",
@@ -213,7 +220,7 @@ def test_a_post_that_states_no_licence_has_the_one_of_its_date(
 ) -> None:
     (found,) = documents_in(read(posts(row(1, title="T", body="<p>q</p>", CreationDate=date))))
     assert found.license == license
-    stated = row(1, title="T", body="<p>q</p>", CreationDate=date, ContentLicense="CC BY-SA 3.0")
+    stated = row(1, title="T", body="<p>q</p>", CreationDate=date, ContentLicense=" cc by-sa 3.0")
     assert documents_in(read(posts(stated)))[0].license == "CC-BY-SA-3.0"
 
 

@@ -12,7 +12,7 @@ from llama_core.corpus.clean.filters import pii
 from llama_core.corpus.clean.recipe import Pii
 from llama_core.corpus.decisions import apply_cuts
 
-MIN_PRECISION, MIN_RECALL = 0.98, 0.97
+MIN_PRECISION, MIN_RECALL = 0.96, 0.98
 LABELLED = Path(__file__).parent / "pii_lines.txt"  # an address stands between ⟦ and ⟧
 
 
@@ -82,6 +82,26 @@ def test_each_mask_has_its_own_switch() -> None:
     assert masked(text, email=False) == f"ann@corp.org at {pii.IPV4_MASK}"
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ann (at) corp.org",
+        "ann[at]corp[dot]org",
+        "ann@corp(dot)org",
+        "ann dot lee at corp dot org",
+        "A AT B DOT COM",
+    ],
+)
+def test_an_address_that_is_spelled_out_is_masked(address: str) -> None:
+    assert masked(f"Write to {address}, please.") == f"Write to {pii.EMAIL_MASK}, please."
+
+
+def test_what_stands_around_an_address_stays_as_it_was() -> None:
+    assert masked(r'"Mail:\nann@corp.org"') == rf'"Mail:\n{pii.EMAIL_MASK}"'
+    assert masked("_ann@corp.org_") == f"_{pii.EMAIL_MASK}_"
+    assert masked("ssh root@35.190.27.1") == f"ssh root@{pii.IPV4_MASK}"
+
+
 @given(st.text(st.sampled_from("a1.:@-\n /v[]fx"), max_size=60))
 def test_masking_twice_is_masking_once_and_cuts_are_in_order(text: str) -> None:
     cuts = pii.mask(text, Pii(email=True, ip=True))
@@ -136,6 +156,9 @@ def test_precision_and_recall_on_labelled_lines() -> None:
         "@bp.route('/')\ndef f(): ...",
         "# Changes\n\n## 3.11.0.2 (2020-01-02)\n\n## [2.1.0.44]\n\n4.2.0.1\n-------\n",
         "rsync -a x/ ann@files.corp.org:y/",
+        "kubectl --context=admin@cluster.prod.io get pods",
+        "kernel 2.6.32.71 or x ~> 22.44.66.88 or libx (= 22.44.66.88-1)",
+        "look (at) this or that. dot com was at its end dot",
         "follow @ann@social.corp.org or https://social.corp.org/@bob.lee@other.net",
     ],
 )
