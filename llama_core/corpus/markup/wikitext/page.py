@@ -7,6 +7,7 @@ pictures, references, categories, all other templates, and sections that only li
 Our own code, not `mwparserfromhell`, which drops the words of templates and is quadratic in hostile pages.
 """
 
+import datetime
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -90,14 +91,16 @@ def read_page(
     hidden: Collection[str] = (),
     language: str = "",
     definitions: Definitions = NONE,
+    today: datetime.datetime | None = None,
 ) -> Page:
     """Read a page. Raises TooDeepError if more is nested in it than MediaWiki would read.
 
     `title`: the page's own. `hidden`: more names of the namespaces of pictures and categories, in lower case.
     `language`: the code of the Wikipedia that the page is from. `definitions`: of its templates.
+    `today`: the day that the page's templates take for the present one.
     """
     aside = Aside()
-    nesting = Nesting(title, language, _hidden(frozenset(hidden)), definitions, aside)
+    nesting = Nesting(title, language, _hidden(frozenset(hidden)), definitions, aside, today)
     text = aside.take(RESERVED.sub("", wikitext.replace("\r", "")))
     in_scripts = scripts.applies_to(language)
     if in_scripts:

@@ -1,4 +1,4 @@
-"""Parser functions and variables of MediaWiki, as far as they say the same on any day and any other page."""
+"""Parser functions and variables of MediaWiki, as far as they say the same to any reader."""
 
 import re
 from collections.abc import Callable
@@ -6,9 +6,9 @@ from urllib.parse import quote, quote_plus
 
 from llama_core.corpus.markup.wikitext.call import split_argument
 from llama_core.corpus.markup.wikitext.expand.aliases import DEFAULTS
-from llama_core.corpus.markup.wikitext.expand.dates import time
+from llama_core.corpus.markup.wikitext.expand.dates import time, written_as
 from llama_core.corpus.markup.wikitext.expand.expressions import ExpressionError, evaluate, written
-from llama_core.corpus.markup.wikitext.expand.frame import Expands, Frame, give_up, replaced, sure
+from llama_core.corpus.markup.wikitext.expand.frame import ERROR, Expands, Frame, give_up, replaced, sure
 from llama_core.corpus.markup.wikitext.expand.modules import invoked
 from llama_core.corpus.markup.wikitext.expand.plurals import plural
 from llama_core.corpus.markup.wikitext.numbers import formatted, plain
@@ -16,7 +16,6 @@ from llama_core.corpus.markup.wikitext.tree import HOLE, Nodes
 
 _Function = Callable[[Expands, str, list[Nodes], Frame], str]
 
-_ERROR = '<strong class="error">error</strong>'
 _NUMBER = re.compile(r"[+-]?(?:\d{1,15}\.?\d{0,15}|\.\d{1,15})(?:[eE][+-]?\d{1,2})?")
 _LINKS = re.compile(r"\[\[(?:[^|\[\]]*\|)?([^|\[\]]*)\]\]")
 _MAX_WIDTH = 500
@@ -32,7 +31,11 @@ _NAMESPACES = {
     "0": "", "1": "Talk", "2": "User", "4": "Project", "6": "File", "8": "MediaWiki", "10": "Template",
     "12": "Help", "14": "Category", "100": "Portal", "828": "Module",
 }  # fmt: skip
-# What depends on the day, on the reader, or on the server.
+_TODAY = {  # in the formats of `#time`
+    "YEAR": "Y", "MONTH": "m", "MONTH2": "m", "MONTH1": "n", "MONTHNAME": "F", "MONTHNAMEGEN": "xg",
+    "DAY": "j", "DAY2": "d", "DAYNAME": "l", "DOW": "w", "TIMESTAMP": "YmdHis",
+}  # fmt: skip
+# What depends on the reader, or on the server.
 _UNKNOWN = re.compile(
     r"(?:CURRENT|LOCAL|REVISION|NUMBEROF|PAGESIN|SITE|SERVER|SCRIPT|STYLE|CONTENTLANG|PAGEID|PAGELANG|TALK"
     r"|CASCADING|PROTECTION)[A-Z0-9]*(?::.*)?|(?:int|#property|#statements|#language|#lst[a-z]*|#section"
@@ -57,6 +60,10 @@ def evaluated(expander: Expands, name: str, parts: list[Nodes], frame: Frame) ->
             return _CONSTANTS[name]
         if name in _PAGE_NAMES or name.removesuffix("E") in _PAGE_NAMES:
             return expander.title
+        if (
+            of_today := _TODAY.get(name.removeprefix("CURRENT").removeprefix("LOCAL"))
+        ) and name not in _TODAY:
+            return written_as(of_today, expander.today, expander.language)
     if _UNKNOWN.fullmatch(name):
         give_up()
     function, colon, argument = name.partition(":")
@@ -155,7 +162,7 @@ def _expr(expander: Expands, argument: str, parts: list[Nodes], frame: Frame) ->
     try:
         value = evaluate(sure(_bare(argument)))
     except ExpressionError:
-        return _ERROR
+        return ERROR
     return "" if value is None else written(value)
 
 
@@ -171,7 +178,7 @@ def _ifexpr(expander: Expands, argument: str, parts: list[Nodes], frame: Frame) 
     try:
         value = evaluate(sure(_bare(argument)))
     except ExpressionError:
-        return _ERROR
+        return ERROR
     return _pick(expander, parts, 0 if value else 1, frame)
 
 

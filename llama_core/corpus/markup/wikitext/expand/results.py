@@ -35,6 +35,7 @@ _ELSEWHERE = re.compile(
     r"(?:\s|&nbsp;|<(?:small|sup|span)\b[^<>]*>){0,6}+[(\[]\s?\[\[:[a-z-]{2,12}:[^\[\]|]*(?:\|[^\[\]]*)?"
     r"\]\]\s?[)\]]"
 )
+_PLUS = re.compile(r"""<span class=["']?sr-only["']?>\+</span>""")  # 3 and 1/2, read aloud
 _TAG = re.compile(r"<[^<>]*>")
 _LINK = re.compile(r"\[\[(?:[^|\[\]]*\|)?([^|\[\]]*)\]\]")
 MAX_CHARS = 20_000  # more is a page of its own
@@ -49,6 +50,7 @@ def words_of(expanded: str) -> str | None:
         return None
     text = expanded
     if "<" in text:
+        text = _PLUS.sub(" ", text)
         text = _NOTE.sub(_without_note, _without_hidden(text)).replace("\n</span>", "</span>")
     if "[[:" in text:
         text = _ELSEWHERE.sub("", text)

@@ -4,11 +4,13 @@ A call that only shows what it computes, such as a converted value alone, has no
 """
 
 import re
+from itertools import takewhile
 
 from llama_core.corpus.markup.wikitext.call import Call
 from llama_core.corpus.markup.wikitext.names import OTHER_UNITS, UNITS
 
 _NUMBER = re.compile(r"[\d.,+−-]*\d[\d.,/+]*(?:e[+-]?\d+)?")
+_DEGREES = re.compile(r"-?\d{1,3}(?:\.\d{1,8})?", re.ASCII)
 _EXPONENT = re.compile(r"[−-]?\d")
 _JOINTS = {
     "-": "–", "–": "–", "—": "–", "to(-)": "–", "and(-)": "and", "x": "×", "×": "×", "by": "by", "+/-": "±",
@@ -167,7 +169,7 @@ def with_units(call: Call) -> str | None:
         if second := call.given(joint):
             first = _joined(first, joint, second)
     if first and any(any(map(str.isdigit, w)) and not _EXPONENT.fullmatch(w) for w in rest):
-        units = " ".join(rest).strip()  # {{unité|de 3|à 5|km}}, {{unité|5|km2}}
+        units = _superscripts(" ".join(rest).strip())  # {{unité|de 3|à 5|km}}, {{unité|5|km2}}
         return f"{first} {units}"
     power = call.given("e")
     text = f"{first}×10^{power}" if power else first
@@ -247,6 +249,25 @@ def fraction(call: Call) -> str | None:
     return f"{words[0]}/{words[1]}" if len(words) == 2 else f"{words[0]} {words[1]}/{words[2]}"
 
 
+def coordinates(call: Call) -> str | None:
+    """Read {{coord|51|30|N|0|7|W}} of the English Wikipedia as `51°30′N 0°7′W`."""
+    if call.language not in ("en", "") or call.given("display").lower() in ("title", "t"):
+        return None
+    words = list(takewhile(lambda word: ":" not in word, call.words))
+    if len(words) == 2 and all(map(_DEGREES.fullmatch, words)):
+        both = zip(words, ("NS", "EW"), strict=True)
+        return " ".join(f"{word.lstrip('-')}°{names[word[0] == '-']}" for word, names in both)
+    half = len(words) // 2
+    if half not in (2, 3, 4) or words[half - 1] not in "NS" or words[-1] not in "EW":
+        return None
+    *numbers, _ = [*words[: half - 1], *words[half:]]
+    if len(words) % 2 or not all(map(_DEGREES.fullmatch, numbers)):
+        return None
+    return " ".join(
+        "".join(map(str.__add__, place[:-1], "°′″")) + place[-1] for place in (words[:half], words[half:])
+    )
+
+
 def density(call: Call) -> str | None:
     """Read {{pop density|3645257|640081.87|km2|sqmi}}: the people for each unit of area."""
     words = [arg.replace(",", "").strip() for arg in call.args[:3]]
@@ -258,7 +279,7 @@ def density(call: Call) -> str | None:
 
 READERS = {
     "val": value, "frac": fraction, "sfrac": fraction, "fraction": fraction, "pop density": density,
-    "height": height, "su": raised_and_lowered, "e": power,
+    "height": height, "coord": coordinates, "su": raised_and_lowered, "e": power,
     "currency": money, "inrconvert": rupees, "dash year": years, "year range": years,
     "yearrange": years, "nombre": with_units, "num": with_units,
     "fmtn": with_units, "unité": with_units,
