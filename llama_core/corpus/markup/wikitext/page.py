@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from html.entities import html5
 from urllib.parse import urlsplit
 
 from llama_core.corpus.markup.html import unescape
@@ -134,7 +135,7 @@ def _inline(text: str) -> str:
     text = _TAG.sub(_instead_of_tag, text)
     text = _SWITCH.sub(HOLE, text)
     text = _LEFT_OPEN.sub("", text)
-    text = _ENTITY.sub(lambda found: unescape(found[0]), text)
+    text = _ENTITY.sub(_entity, text)
     return _INVISIBLE.sub("", _SPACE.sub(" ", text))
 
 
@@ -147,6 +148,12 @@ def _instead_of_tag(found: re.Match[str]) -> str:
     text, start, end = found.string, found.start(), found.end()
     after_tag = text[end : end + 1] in tuple("*#:;=|!{-") and (start == 0 or text[start - 1] == "\n")
     return APART if after_tag else ""  # what follows a tag at a line's start is no mark of a list
+
+
+def _entity(found: re.Match[str]) -> str:
+    """Decode an entity. A name that HTML does not know stays, if it begins with one, too: `&copyright;`."""
+    is_known = found[0][1] == "#" or found[0][1:] in html5
+    return unescape(found[0]) if is_known else found[0]
 
 
 def _power(found: re.Match[str]) -> str:

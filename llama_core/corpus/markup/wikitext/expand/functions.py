@@ -5,6 +5,7 @@ from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 from llama_core.corpus.markup.wikitext.call import split_argument
+from llama_core.corpus.markup.wikitext.elements import RESERVED
 from llama_core.corpus.markup.wikitext.expand.aliases import DEFAULTS
 from llama_core.corpus.markup.wikitext.expand.dates import time, written_as
 from llama_core.corpus.markup.wikitext.expand.expressions import ExpressionError, evaluate, written
@@ -33,8 +34,10 @@ _NAMESPACES = {
 }  # fmt: skip
 _TODAY = {  # in the formats of `#time`
     "YEAR": "Y", "MONTH": "m", "MONTH2": "m", "MONTH1": "n", "MONTHNAME": "F", "MONTHNAMEGEN": "xg",
-    "DAY": "j", "DAY2": "d", "DAYNAME": "l", "DOW": "w", "TIMESTAMP": "YmdHis",
+    "MONTHABBREV": "M", "DAY": "j", "DAY2": "d", "DAYNAME": "l", "DOW": "w", "HOUR": "H", "TIME": "H:i",
+    "TIMESTAMP": "YmdHis",
 }  # fmt: skip
+_OF_TODAY = re.compile(rf"(?:CURRENT|LOCAL|REVISION)({'|'.join(_TODAY)})")
 # What depends on the reader, or on the server.
 _UNKNOWN = re.compile(
     r"(?:CURRENT|LOCAL|REVISION|NUMBEROF|PAGESIN|SITE|SERVER|SCRIPT|STYLE|CONTENTLANG|PAGEID|PAGELANG|TALK"
@@ -60,10 +63,8 @@ def evaluated(expander: Expands, name: str, parts: list[Nodes], frame: Frame) ->
             return _CONSTANTS[name]
         if name in _PAGE_NAMES or name.removesuffix("E") in _PAGE_NAMES:
             return expander.title
-        if (
-            of_today := _TODAY.get(name.removeprefix("CURRENT").removeprefix("LOCAL"))
-        ) and name not in _TODAY:
-            return written_as(of_today, expander.today, expander.language)
+        if found := _OF_TODAY.fullmatch(name):
+            return written_as(_TODAY[found[1]], expander.today, expander.language)
     if _UNKNOWN.fullmatch(name):
         give_up()
     function, colon, argument = name.partition(":")
@@ -75,12 +76,12 @@ def evaluated(expander: Expands, name: str, parts: list[Nodes], frame: Frame) ->
     key = function.lower()
     if key in _SILENT:
         return ""
-    found = _FUNCTIONS.get(key)
-    if found is None:
+    known = _FUNCTIONS.get(key)
+    if known is None:
         if function.startswith("#"):
             give_up()
         return None
-    return found(expander, argument.strip(), parts, frame)
+    return known(expander, argument.strip(), parts, frame)
 
 
 def is_function(name: str) -> bool:
@@ -248,7 +249,7 @@ def _namespace(name: str) -> str:
 
 
 def _urlencode(expander: Expands, argument: str, parts: list[Nodes], frame: Frame) -> str:
-    style = _pick(expander, parts, 0, frame).upper()
+    style, argument = _pick(expander, parts, 0, frame).upper(), RESERVED.sub("", argument)
     if style == "WIKI":
         return quote(argument.replace(" ", "_"), safe=";@$!*(),/~:")
     return quote(argument, safe="") if style == "PATH" else quote_plus(argument, safe="")

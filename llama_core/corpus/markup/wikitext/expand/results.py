@@ -20,9 +20,12 @@ _HIDDEN = re.compile(
 )
 _BOX = re.compile(
     r"(?:^|\n)[ \t:]*\{\||(?:^|\n)\|[-}]|(?:^|\n)!|(?:^|\n)={1,6}[^=\n]"
-    r"|<(?:table|tr|td|th|caption|gallery|hr|h[1-6]|dl|form|imagemap)\b"
-    r"|<div\b(?![^<>]{0,400}display\s{0,3}:\s{0,3}inline)",
+    r"|<(?:table|tr|td|th|caption|gallery|hr|h[1-6]|dl|form|imagemap)\b",
     re.IGNORECASE,
+)
+_BLOCK = re.compile(r"<div\b(?![^<>]{0,400}display\s{0,3}:\s{0,3}inline)", re.IGNORECASE)
+_QUOTATION = re.compile(
+    rf"[\s{APART}]*<div\b[^<>]*\bclass=[^<>]*(?:quot(?!ebox)|zita|cita|cyta|poem)", re.IGNORECASE
 )
 _NOTE = re.compile(r"<sup\b([^<>]*)>((?:[^<]|<(?!/?sup\b))*+)</sup\s*>", re.IGNORECASE)
 _HATNOTE = re.compile(
@@ -55,7 +58,8 @@ def words_of(expanded: str) -> str | None:
     if "[[:" in text:
         text = _ELSEWHERE.sub("", text)
     text = text.strip("\n")
-    if _BOX.search(text) or (len(text) < _HATNOTE_CHARS and _HATNOTE.fullmatch(text.strip())):
+    is_box = _BOX.search(text) or (_BLOCK.search(text) and not _QUOTATION.match(text))
+    if is_box or (len(text) < _HATNOTE_CHARS and _HATNOTE.fullmatch(text.strip())):
         return None
     if text.startswith(("*", "#", ":", ";")):  # MediaWiki, too, begins a new line for these
         return f"\n{text}\n"

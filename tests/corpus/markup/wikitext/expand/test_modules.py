@@ -30,6 +30,7 @@ def test_a_function_of_a_module_is_read_as_the_template_of_its_name(
         ("{{CURRENTYEAR}}-{{CURRENTMONTH}}-{{CURRENTDAY2}}", "2001-03-04"),
         ("{{#expr:{{#time:Y}}-1950-({{#time:md}}<{{#time:md|1950-06-02}})}}", "50"),
         ("{{CURRENTDAYNAME}} {{#time:j F|now}} {{LOCALMONTHNAME}}", "Sunday 4 March March"),
+        ("{{REVISIONYEAR}} {{CURRENTTIME}} {{CURRENTMONTHABBREV}}", "2001 05:06 Mar"),
         ("{{CURRENTWEEK}}{{CURRENTUSER}}", ""),
     ],
 )

@@ -106,6 +106,22 @@ WIKIS = [
         "a »ord«",
     ),
     (
+        "de",
+        {
+            "Zitat 2": '<templatestyles src="Z.css"/><div class="Vorlage_Zitat">\n<div style="margin:1em">'
+            "„{{{1}}}“</div></div>",
+            "Hinweis": '<div class="hinweis">{{{1}}}</div>',
+        },
+        "a\n{{Zitat 2|b}}\n{{Hinweis|c}}\nd{{Zitat 2#x|e}}",
+        "a\n\n„b“\n\nd\n\n„e“",
+    ),
+    (
+        "en",
+        {"Frac": '{{{1}}}<span class="sr-only">+</span><span class="num">{{{2}}}</span>&frasl;{{{3}}}'},
+        "a {{frac|3|1|2}} b",
+        "a 3 1⁄2 b",
+    ),
+    (
         "ro",
         {"Secol": "secolul {{#ifeq:{{{1}}}|I|I|al {{{1}}}-lea}}"},
         "în {{secol|IX}}, {{Secol|I}}",
