@@ -195,7 +195,7 @@ def _old_style(args: list[str], named: dict[str, str]) -> str | None:
     """
     words = [arg.strip() for arg in args]
     if not words or words[0].isdecimal():
-        return " ".join(words[:3]) or None
+        return None if "".join(words[1:2]).isdecimal() else " ".join(words[:3]) or None
     return " ".join([*words[:2], *(f"[O.S. {word}]" for word in words[2:3])])
 
 

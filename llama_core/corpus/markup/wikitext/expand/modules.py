@@ -1,6 +1,6 @@
 """`#invoke`: modules are programs in Lua and are not run.
 
-Known are some that say nothing or cut strings, and functions that write numbers or dates as a template does.
+Known are some that say nothing or cut strings, and functions that write words as a template does.
 """
 
 import re
@@ -16,21 +16,24 @@ from llama_core.corpus.markup.wikitext.expand.frame import (
     sure,
 )
 from llama_core.corpus.markup.wikitext.readers import days, quantities
+from llama_core.corpus.markup.wikitext.templates import render
 from llama_core.corpus.markup.wikitext.tree import PARAMETER, Node, Nodes
 
 # They check a call's arguments or add categories.
 _SILENT = frozenset({
     "check for unknown parameters", "check for deprecated parameters", "check for conflicting parameters",
-    "category handler", "templatepar", "parameter validation", "tracking", "provjera parametara",
+    "templatepar", "parameter validation", "tracking", "provjera parametara",
     "controle params", "check isxn", "anchor", "parametri sconosciuti", "comprobación de parámetros",
 })  # fmt: skip
+_FOREIGN = frozenset({"lang", "langx", "langue", "transl", "nihongo", "interlanguage link", "ill"})
+_CATEGORIES = re.compile("[ck]ategor|категор")
 _MAX_REPEATS = 100
 
 
 def invoked(expander: Expands, module: str, parts: list[Nodes], frame: Frame) -> str:
     """Return what a function of a module gives. Raises UnknownError where it is not known."""
     module = " ".join(module.replace("_", " ").lower().split())
-    if module in _SILENT:
+    if module in _SILENT or _CATEGORIES.search(module):
         return ""
     function = expander.known(parts[0], frame).lower() if parts else ""
     args: dict[str, str] = {}
@@ -49,20 +52,16 @@ def invoked(expander: Expands, module: str, parts: list[Nodes], frame: Frame) ->
 
 
 def _by_hand(expander: Expands, name: str, parts: list[Nodes], frame: Frame) -> str:
-    """Read a function of numbers or dates as the template of its name. Raises UnknownError.
+    """Read a function of numbers, dates or foreign words as the template of its name. Raises UnknownError.
 
     Without arguments by position, those of the template that calls it are its own.
     """
     if all(split_argument(part)[0] is not None for part in parts):
         parts = [*([f"{key}=", Node(PARAMETER, [[key]])] for key in frame.arguments), *parts]
     call = Call(name, parts, lambda nodes: expander.text(nodes, frame), expander.language)
-    words = None
-    if call.key in quantities.READERS and call.first[:1].isdecimal():
-        words = quantities.READERS[call.key](call)
-    elif days.is_of_age(call.key):
-        words = days.age(call)
-    elif days.is_of_date(call.key):
-        words = days.read(call)
+    is_number = call.key in quantities.READERS and call.first.lstrip("+-−")[:1].isdecimal()
+    is_date = days.is_of_date(call.key) or days.is_of_age(call.key)
+    words = render(call) if is_number or is_date or call.key in _FOREIGN else None
     if words is None:
         give_up()
     expander.by_hand = expander.by_hand or frame.depth == 1

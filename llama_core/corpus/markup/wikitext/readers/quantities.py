@@ -10,7 +10,13 @@ from llama_core.corpus.markup.wikitext.call import Call
 from llama_core.corpus.markup.wikitext.names import OTHER_UNITS, UNITS
 
 _NUMBER = re.compile(r"[\d.,+−-]*\d[\d.,/+]*(?:e[+-]?\d+)?")
-_DEGREES = re.compile(r"-?\d{1,3}(?:\.\d{1,8})?", re.ASCII)
+_DEGREES = re.compile(r"\d{1,3}(?:\.\d{1,8})?", re.ASCII)
+_COMPASS = {key: {"W": "O"} for key in ("fr", "es", "pt", "ca", "it")} | {
+    "de": {"E": "O"}, "sv": {"E": "Ö", "W": "V"}, "da": {"E": "Ø", "W": "V"}, "ro": {"W": "V"},
+    "ru": {"N": " с. ш.", "S": " ю. ш.", "E": " в. д.", "W": " з. д."},
+    "uk": {"N": " пн. ш.", "S": " пд. ш.", "E": " сх. д.", "W": " зх. д."},
+    "bg": {"N": " с. ш.", "S": " ю. ш.", "E": " и. д.", "W": " з. д."},
+}  # fmt: skip
 _EXPONENT = re.compile(r"[−-]?\d")
 _JOINTS = {
     "-": "–", "–": "–", "—": "–", "to(-)": "–", "and(-)": "and", "x": "×", "×": "×", "by": "by", "+/-": "±",
@@ -19,6 +25,7 @@ _JOINTS = {
     "och": "och", "en": "en", "tot": "tot", "til": "til", "till": "till", "la": "la", "al": "al", "*": "×",
     "sau": "sau", "ou": "ou", "o": "o", "oder": "oder", "или": "или", "−": "–", "xx": "×",
 }  # fmt: skip
+_ENGLISH_JOINTS = {"to": "–", "by": "×", "and": "", "or": ""}  # in {{convert}} of other languages, if known
 # What joins a second number that has a name in {{unité}}.
 _NAMED_JOINTS = ("à", "et", "ou", "×", "x", "±")
 _DIVIDED = ("ft", "foot", "lb", "st", "mi", "yd")  # the units of which {{convert}} takes smaller ones, too
@@ -53,6 +60,7 @@ def convert(call: Call) -> str | None:
     words = [arg.strip() for arg in call.args]
     if words[1:2] == ["/"] and words[2:3] and all(map(str.isdecimal, (words[0], words[2]))):
         words[:3] = [f"{words[0]}/{words[2]}"]  # {{convert|1|/|2|in}}
+    is_english = call.language in ("en", "")
     out: list[str] = []
     at = 0
     while at < len(words) and _NUMBER.fullmatch(words[at]):
@@ -63,7 +71,10 @@ def convert(call: Call) -> str | None:
         word = words[at]
         follows = at + 1 < len(words) and _NUMBER.fullmatch(words[at + 1]) is not None
         if follows and word in _JOINTS:
-            out.append(_JOINTS[word])
+            joint = _JOINTS[word] if is_english else _ENGLISH_JOINTS.get(word, _JOINTS[word])
+            if not joint:
+                return None
+            out.append(joint)
         elif not _IS_UNIT.search(word):
             return None
         else:
@@ -250,21 +261,23 @@ def fraction(call: Call) -> str | None:
 
 
 def coordinates(call: Call) -> str | None:
-    """Read {{coord|51|30|N|0|7|W}} of the English Wikipedia as `51°30′N 0°7′W`."""
-    if call.language not in ("en", "") or call.given("display").lower() in ("title", "t"):
+    """Read {{coord|51|30|N|0|7|W}} or {{coord|51.5|-0.12}} as `51°30′N 0°7′W`, `51.5°N 0.12°W`."""
+    if call.given("display", "affichage").lower() in ("title", "t", "titre"):
         return None
     words = list(takewhile(lambda word: ":" not in word, call.words))
-    if len(words) == 2 and all(map(_DEGREES.fullmatch, words)):
-        both = zip(words, ("NS", "EW"), strict=True)
-        return " ".join(f"{word.lstrip('-')}°{names[word[0] == '-']}" for word, names in both)
+    if len(words) == 2:
+        signed = zip(words, ("NS", "EW"), strict=True)
+        words = [w for word, names in signed for w in (word.lstrip("-"), names[word[0] == "-"])]
     half = len(words) // 2
-    if half not in (2, 3, 4) or words[half - 1] not in "NS" or words[-1] not in "EW":
+    north, east = words[:half], words[half:]
+    if not 2 <= half <= 4 or len(north) != len(east) or north[-1] not in "NS" or east[-1] not in "EW":
         return None
-    *numbers, _ = [*words[: half - 1], *words[half:]]
-    if len(words) % 2 or not all(map(_DEGREES.fullmatch, numbers)):
+    if not all(map(_DEGREES.fullmatch, (*north[:-1], *east[:-1]))):
         return None
+    sides = _COMPASS.get(call.language, {})
     return " ".join(
-        "".join(map(str.__add__, place[:-1], "°′″")) + place[-1] for place in (words[:half], words[half:])
+        "".join(map(str.__add__, place, "°′″"[: half - 1])) + sides.get(place[-1], place[-1])
+        for place in (north, east)
     )
 
 
