@@ -57,7 +57,8 @@ def _by_hand(expander: Expands, name: str, parts: list[Nodes], frame: Frame) -> 
     Without arguments by position, those of the template that calls it are its own.
     """
     if all(split_argument(part)[0] is not None for part in parts):
-        parts = [*([f"{key}=", Node(PARAMETER, [[key]])] for key in frame.arguments), *parts]
+        inherited: list[Nodes] = [[f"{key}=", Node(PARAMETER, [[key]])] for key in frame.arguments]
+        parts = [*inherited, *parts]
     call = Call(name, parts, lambda nodes: expander.text(nodes, frame), expander.language)
     is_number = call.key in quantities.READERS and call.first.lstrip("+-−")[:1].isdecimal()
     is_date = days.is_of_date(call.key) or days.is_of_age(call.key)
