@@ -226,7 +226,7 @@ SPACED = {
     "dash": " – ",
     "–": " – ", "—": " — ", "·": " · ", "dot": " · ", "•": " • ", "bullet": " • ", "\\": " / ",
     "pipe": "|", "!": "|", "=": "=", "'": "'", "'s": "'s", "' \"": "' \"", "\" '": "\" '", "pi": "π",
-    "times": "×", "minus": "−", "zwj": "", "zwnj": "", "circa": "c.", "c.": "c.", "ca.": "c.", "ca": "c.",
+    "times": "×", "minus": "−", "zwj": "", "zwnj": "", "wbr": "", "shy": "", "circa": "c.", "c.": "c.", "ca.": "c.", "ca": "c.",
     "1er": "1er", "1re": "1re", "ère": "ère", "n°": "n°", "no.": "No.", "av jc": "av. J.-C.",
     "av. j.-c.": "av. J.-C.", "ap. j.-c.": "apr. J.-C.", "h-": "", "(!": "{|", "!)": "|}", "ft": "ft",
     "sic": "[sic]", "eqm": "⇌", "carbon": "C", "hydrogen": "H", "oxygen": "O", "nitrogen": "N", "lbrace": "{",

@@ -39,6 +39,7 @@ _ELSEWHERE = re.compile(
     r"\]\]\s?[)\]]"
 )
 _PLUS = re.compile(r"""<span class=["']?sr-only["']?>\+</span>""")  # 3 and 1/2, read aloud
+_QUOTES = re.compile("'{2,}")
 _TAG = re.compile(r"<[^<>]*>")
 _LINK = re.compile(r"\[\[(?:[^|\[\]]*\|)?([^|\[\]]*)\]\]")
 MAX_CHARS = 20_000  # more is a page of its own
@@ -96,10 +97,10 @@ def _without_note(found: re.Match[str]) -> str:
 
 
 def has_words(text: str) -> bool:
-    """Tell whether a text without links still says something, if only a break or a space."""
-    if "<br" in text:
+    """Tell whether a text without links still says something, if only a break, a space or where a word may break."""
+    if "<br" in text or "<wbr" in text:
         return True
     text = _TAG.sub("", text).replace(APART, "")
     if HOLE in text:
         text = text.replace(HOLE, "").replace("&nbsp;", "").replace("\u00a0", "")
-    return bool(text.strip(" \t\n'"))
+    return bool(_QUOTES.sub("", text).strip(" \t\n"))

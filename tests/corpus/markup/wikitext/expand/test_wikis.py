@@ -121,6 +121,8 @@ WIKIS = [
         "a {{frac|3|1|2}} b",
         "a 3 1⁄2 b",
     ),
+    ("it", {"'": "<nowiki/>'"}, "l{{'}}''Odissea'' e un{{'}}'''altra'''", "l'Odissea e un'altra"),
+    ("de", {"Wbr": "<wbr />"}, "Donau{{wbr}}dampf{{shy}}schiff", "Donaudampfschiff"),
     (
         "ro",
         {"Secol": "secolul {{#ifeq:{{{1}}}|I|I|al {{{1}}}-lea}}"},
