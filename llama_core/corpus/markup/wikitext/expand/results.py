@@ -97,7 +97,7 @@ def _without_note(found: re.Match[str]) -> str:
 
 
 def has_words(text: str) -> bool:
-    """Tell whether a text without links still says something, if only a break, a space or where a word may break."""
+    """Tell whether a text without links still says something, if only a space or where a line may break."""
     if "<br" in text or "<wbr" in text:
         return True
     text = _TAG.sub("", text).replace(APART, "")
