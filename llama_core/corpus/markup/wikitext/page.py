@@ -62,6 +62,7 @@ _QUOTED_LABEL = re.compile(r"(\[(?:https?:|ftp:)?//[^\s\[\]<>']*+)(?='')")  # it
 _BARE = re.compile(r"\b(?i:https?|ftp)://[^\s\[\]<>|\"\x03]+")
 _BRACKETED = re.compile(rf"<({_BARE.pattern})>")
 _MARKUP = re.compile(r"''|\{\{|\}\}")  # what ends an address in a citation
+_APART = re.compile(f"{APART}+")
 _SWITCH = re.compile(rf"__(?!_)(?:(?i:{'|'.join(sorted(SWITCHES))})|{'|'.join(sorted(CASED_SWITCHES))})__")
 _LEFT_OPEN = re.compile(r"\{\{+|\}\}+|\[\[+|\]\]+")
 _ENTITY = re.compile(r"&(?:#[xX]?)?[0-9A-Za-z]{1,40};")  # unlike in HTML the semicolon is needed
@@ -128,7 +129,7 @@ def _inline(text: str) -> str:
     """Render what stands within lines: external links, HTML tags, magic words and entities."""
     text = _NUMERO.sub(r"\1°", text)
     text = _QUOTED_LABEL.sub(r"\1 ", text)
-    text = unquote(_SUPERSCRIPT.sub(_power, text)).replace(APART, "")
+    text = _APART.sub(_apart, unquote(_SUPERSCRIPT.sub(_power, text)))
     text = _EXTERNAL.sub(lambda found: (found[1] or found[2] or found[3] or "").strip() or HOLE, text)
     text = _BRACKETED.sub(r"\1", text)
     text = _BARE.sub(lambda found: HOLE + found[0][len(_address(found[0])) :], text)
@@ -145,15 +146,20 @@ def _instead_of_tag(found: re.Match[str]) -> str:
         return "\n"
     if name == "phonos":
         return HOLE
-    text, start, end = found.string, found.start(), found.end()
-    after_tag = text[end : end + 1] in tuple("*#:;=|!{-") and (start == 0 or text[start - 1] == "\n")
-    return APART if after_tag else ""  # what follows a tag at a line's start is no mark of a list
+    return _apart(found)
 
 
 def _entity(found: re.Match[str]) -> str:
     """Decode an entity. A name that HTML does not know stays, if it begins with one, too: `&copyright;`."""
     is_known = found[0][1] == "#" or found[0][1:] in html5
     return unescape(found[0]) if is_known else found[0]
+
+
+def _apart(found: re.Match[str]) -> str:
+    """Part the mark of a list or a heading from a line's start, where something stands before it."""
+    text, start, end = found.string, found.start(), found.end()
+    is_first = start == 0 or text[start - 1] == "\n"
+    return APART if is_first and text[end : end + 1] in tuple("*#:;=|!{-") else ""
 
 
 def _power(found: re.Match[str]) -> str:
