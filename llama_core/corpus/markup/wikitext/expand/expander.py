@@ -1,7 +1,7 @@
 """Templates expanded as MediaWiki does it, bounded in depth, size and steps.
 
-What cannot be known (a module in Lua, another page) makes the whole call unknown, for part
-of a text may say something else than all of it. Then the readers by hand are asked (`templates`).
+What cannot be known (a module in Lua, another page) makes the whole call unknown, for part of a text may say
+something else than all of it. Then the readers by hand are asked (`templates`).
 """
 
 import datetime

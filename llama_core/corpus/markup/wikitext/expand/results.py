@@ -25,7 +25,8 @@ _BOX = re.compile(
 )
 _BLOCK = re.compile(r"<div\b(?![^<>]{0,400}display\s{0,3}:\s{0,3}inline)", re.IGNORECASE)
 _QUOTATION = re.compile(
-    rf"[\s{APART}]*<div\b[^<>]*\bclass=[^<>]*(?:quot(?!ebox)|zita|cita|cyta|poem)", re.IGNORECASE
+    rf"[\s{APART}]*<div\b[^<>]{{0,400}}\bclass=[^<>]{{0,200}}(?:quot(?!ebox)|zita|cita|cyta|poem)",
+    re.IGNORECASE,
 )
 _NOTE = re.compile(r"<sup\b([^<>]*)>((?:[^<]|<(?!/?sup\b))*+)</sup\s*>", re.IGNORECASE)
 _HATNOTE = re.compile(

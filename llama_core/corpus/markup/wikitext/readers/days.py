@@ -111,7 +111,9 @@ def _day(words: list[str], call: Call) -> tuple[int, int, int] | None:
     """Return the year, month and day that three words say, the year first or last."""
     year, day = (words[0], words[2]) if _YEAR.fullmatch(words[0]) else (words[2], words[0])
     month = _month(words[1], call)
-    return (int(year), month, int(day)) if month and _YEAR.fullmatch(year) and _DAY.fullmatch(day) else None
+    if not (month and _YEAR.fullmatch(year) and _DAY.fullmatch(day)):
+        return None
+    return int(year), month, int(day.rstrip("er.º"))
 
 
 def as_of(call: Call) -> str | None:

@@ -27,7 +27,7 @@ from llama_core.corpus.markup.wikitext.page import read_page
         ("hr", "{{datum rođenja|1900|11|2}}", "2. studenoga 1900."),
         ("cs", "{{datum narození a věk|1900|11|2}}", "2. listopadu 1900"),
         ("en", "{{age|1950|6|2|2000|3|4}} {{age in years|1 June 1950}}", "49"),
-        ("fr", "{{âge|11|mai|1866|21|mai|1936}}", "70"),
+        ("fr", "{{âge|1er|mai|1866|21|mai|1936}}", "70"),
         ("es", "{{edad|11|5|1866|10|5|1936}}", "69 años"),
         ("pl", "{{wiek|1950-06-02|2000-06-02}} {{wiek|2000-01-01|1950-01-01}}", "50"),
         # numbers and units
