@@ -228,7 +228,7 @@ def _lines(args: list[str], named: dict[str, str]) -> str | None:
 
 _READERS = {
     **dict.fromkeys(("bracket", "brackets"), lambda args, named: f"[{args[0]}]" if args else None),
-    "nihongo": _nihongo, "nihongo3": _nihongo3, "sortname": _person,
+    "nihongo": _nihongo, "nihongo3": _nihongo3, "nihongo4": _nihongo, "sortname": _person,
     "linktext": lambda args, named: "".join(a.strip() for a in args),
     "ipac-en": _phonemes,
     "ill": _interlanguage, "interlanguage link": _interlanguage, "illm": _interlanguage,

@@ -34,6 +34,7 @@ from llama_core.corpus.markup.wikitext.page import read_page
         ("en", "{{coord|51|30|N|0|7|W}}, {{coord|1|2|3|S|4|5|6|E|type:city}}, {{coord|51.5|-0.12}}",
          "51°30′N 0°7′W, 1°2′3″S 4°5′6″E, 51.5°N 0.12°W"),
         ("en", "a {{coord|1|N|2|E|display=title}}{{coord|1|2|N|3|E}}{{coord|x|N|2|E}} b", "a b"),
+        ("en", "{{nihongo4|Kage|影}}, {{nihongo|Kage|影|kage}}", "Kage (影), Kage (影, kage)"),
         ("es", "{{coord|40|24|N|3|41|W|region:ES}}", "40°24′N 3°41′O"),
         ("ru", "{{coord|55|45|N|37|37|E}} {{OldStyleDate|5|3|1950}}", "55°45′ с. ш. 37°37′ в. д."),
         ("ro", "{{convert|22|to|25|C|F}}{{convert|1|and|2|km|mi}}; {{convert|2|x|3|m}}", "22–25 °C; 2 × 3 m"),
