@@ -4,8 +4,8 @@
 
 Each dump (`.xml`, `.bz2` ...) is read with its templates read by hand alone (`before`) and with those that it
 defines (`after`). Of the calls that share their line with words: `expanded` by their definition, `by hand`,
-`dropped` (boxes, notices, what says nothing), `unknown` (they take a program in Lua, the present day or
-another page) and `undefined`. Files of one language are one dump; `--by-name` takes the language from names
+`dropped` (boxes, notices, what says nothing), `unknown` (they take a program in Lua or another
+page) and `undefined`. Files of one language are one dump; `--by-name` takes the language from names
 such as `dewiki-1.xml`. Speed is in million characters of wikitext per CPU second of one process, without
 reading the XML; `collect` is the first phase, in MB of XML. `--sample` prints some expanded calls, drawn by
 a seed, to be read by eye. The last line is JSON.

@@ -6,6 +6,7 @@ non-content; disambiguation pages, which are lists of links, are dropped by that
 A first reading collects the templates that the files of a language define, for they stand in any of them.
 """
 
+import datetime
 import json
 import re
 from collections import Counter
@@ -180,7 +181,8 @@ class _Dump:
     ) -> Outcome:
         record = f"{self._url}#{offset}"
         try:
-            found = read_page(wikitext, title, self._hidden, self.language, self._definitions)
+            today = _day(_text(revision, "timestamp"))
+            found = read_page(wikitext, title, self._hidden, self.language, self._definitions, today)
         except TooDeepError:
             return Quarantined(record, offset, "too_deep")
         self.calls.update(found.outcomes)
@@ -220,6 +222,13 @@ def language_of(head: bytes, url: str) -> str:
         return found[1].decode()
     named = _FILE_NAME.search(url.lower())
     return named[1].replace("_", "-") if named else ""
+
+
+def _day(timestamp: str) -> datetime.datetime | None:
+    try:
+        return datetime.datetime.strptime(timestamp, "%Y-%m-%dT%H:%M:%SZ")
+    except ValueError:
+        return None
 
 
 def _text(element: ElementTree.Element, name: str) -> str:

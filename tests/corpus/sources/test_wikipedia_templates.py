@@ -56,6 +56,15 @@ def test_definitions_may_stand_in_any_file(files: list[list[int]], tmp_path: Pat
     assert len(artifact.shards) == len(urls)
 
 
+def test_the_present_day_is_that_of_the_revision(tmp_path: Path, store: Store) -> None:
+    article = page(1, "A", f"Er ist {{{{Alter|1950}}}} Jahre alt. {PROSE}")
+    age = page(2, "Vorlage:Alter", "{{#expr:{{CURRENTYEAR}}-{{{1}}}}}", ns=10)
+    found = documents_of(ingest_source(store, "wiki", source_of(dump(tmp_path, "1", article, age))))
+    assert [
+        document.text.startswith(f"Er ist {int(document.date[:4]) - 1950} Jahre") for document in found
+    ] == [True]
+
+
 def test_a_language_does_not_see_the_templates_of_another(tmp_path: Path, store: Store) -> None:
     french = page(1, "B", f"Il y a {{{{Zahl|12345}}}} {{{{petit|y}}}}. {PROSE}")
     small = page(2, "Modèle:Petit", "<small>{{{1}}} {{formatnum:1000}}</small>", ns=10)

@@ -1,5 +1,6 @@
 """What the tree of a page becomes: templates and links rendered, tables taken out."""
 
+import datetime
 import re
 from collections import Counter
 from collections.abc import Hashable, Iterator
@@ -43,8 +44,9 @@ class Nesting:
     """The pass over the text of one page, and what it finds beside the text.
 
     `title`: the page's own. `language`: the code of its Wikipedia. `hidden`: the namespaces, in lower case,
-    whose links leave no words. `templates`: the names of the templates found, in lower case. `citations`: the
-    text of those that are citations. `outcomes`: how many calls within lines came to what (see `_words`).
+    whose links leave no words. `today`: what the page calls so. `templates`: the names of the templates
+    found, in lower case. `citations`: the text of those that are citations. `outcomes`: how many calls within
+    lines came to what (see `_words`).
     """
 
     def __init__(
@@ -54,10 +56,11 @@ class Nesting:
         hidden: frozenset[str] = MEDIA | CATEGORIES,
         definitions: Definitions = NONE,
         aside: Aside | None = None,
+        today: datetime.datetime | None = None,
     ):
         self._title, self._language, self._hidden = title, language, hidden
         self._definitions, self._aside = definitions, aside or Aside()
-        self._expander = Expander(definitions, title, language)
+        self._expander = Expander(definitions, title, language, today)
         self.templates: set[str] = set()
         self.citations: list[str] = []
         self.outcomes: Counter[str] = Counter()
@@ -109,7 +112,7 @@ class Nesting:
         """Return the words of a call, None if it has none, and how they were found.
 
         That is by its `expanded` definition or `by_hand`. Without words it is `dropped` (a box, a notice, or
-        nothing), `unknown` (it takes a program or the day) or `undefined`.
+        nothing), `unknown` (it takes a program) or `undefined`.
         """
         name = in_english(self._definitions.bare(self._text(node.parts[0])), self._language)
         title = self._definitions.title_of(name)

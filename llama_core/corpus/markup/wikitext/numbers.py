@@ -3,6 +3,8 @@
 import re
 
 _NUMBER = re.compile(r"([-−+]?)(\d+)(?:\.(\d+))?")
+_MARKED = re.compile(r"[<&\[{]|\d[.,\s]\d{3}(?!\d)")
+_PIECE = re.compile(r"-?\d+(?:\.\d+)?")
 _NBSP, _NARROW = "\u00a0", "\u202f"
 # By language: what groups the digits, the decimal sign, and from how many digits on they are grouped.
 _STYLES = {
@@ -19,11 +21,16 @@ _ROMAN = (
 
 
 def formatted(number: str, language: str) -> str:
-    """Return a number, written with a decimal point, as its language writes it; other text as it is."""
+    """Return a number, written with a decimal point, as its language writes it.
+
+    Of other text each number in it is written so, but where it holds markup, or groups of its own.
+    """
     number = number.strip()
     found = _NUMBER.fullmatch(number)
     if not found:
-        return number
+        if _MARKED.search(number):
+            return number
+        return _PIECE.sub(lambda piece: formatted(piece[0], language), number)
     group, point, least = _STYLES.get(language, _STYLES["en"])
     sign, whole, fraction = found[1].replace("-", "−"), found[2], found[3]
     if len(whole) >= least:

@@ -7,10 +7,12 @@ pictures, references, categories, all other templates, and sections that only li
 Our own code, not `mwparserfromhell`, which drops the words of templates and is quadratic in hostile pages.
 """
 
+import datetime
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from html.entities import html5
 from urllib.parse import urlsplit
 
 from llama_core.corpus.markup.html import unescape
@@ -60,6 +62,7 @@ _QUOTED_LABEL = re.compile(r"(\[(?:https?:|ftp:)?//[^\s\[\]<>']*+)(?='')")  # it
 _BARE = re.compile(r"\b(?i:https?|ftp)://[^\s\[\]<>|\"\x03]+")
 _BRACKETED = re.compile(rf"<({_BARE.pattern})>")
 _MARKUP = re.compile(r"''|\{\{|\}\}")  # what ends an address in a citation
+_APART = re.compile(f"{APART}+")
 _SWITCH = re.compile(rf"__(?!_)(?:(?i:{'|'.join(sorted(SWITCHES))})|{'|'.join(sorted(CASED_SWITCHES))})__")
 _LEFT_OPEN = re.compile(r"\{\{+|\}\}+|\[\[+|\]\]+")
 _ENTITY = re.compile(r"&(?:#[xX]?)?[0-9A-Za-z]{1,40};")  # unlike in HTML the semicolon is needed
@@ -90,14 +93,16 @@ def read_page(
     hidden: Collection[str] = (),
     language: str = "",
     definitions: Definitions = NONE,
+    today: datetime.datetime | None = None,
 ) -> Page:
     """Read a page. Raises TooDeepError if more is nested in it than MediaWiki would read.
 
     `title`: the page's own. `hidden`: more names of the namespaces of pictures and categories, in lower case.
     `language`: the code of the Wikipedia that the page is from. `definitions`: of its templates.
+    `today`: the day that the page's templates take for the present one.
     """
     aside = Aside()
-    nesting = Nesting(title, language, _hidden(frozenset(hidden)), definitions, aside)
+    nesting = Nesting(title, language, _hidden(frozenset(hidden)), definitions, aside, today)
     text = aside.take(RESERVED.sub("", wikitext.replace("\r", "")))
     in_scripts = scripts.applies_to(language)
     if in_scripts:
@@ -124,14 +129,14 @@ def _inline(text: str) -> str:
     """Render what stands within lines: external links, HTML tags, magic words and entities."""
     text = _NUMERO.sub(r"\1°", text)
     text = _QUOTED_LABEL.sub(r"\1 ", text)
-    text = unquote(_SUPERSCRIPT.sub(_power, text)).replace(APART, "")
+    text = _APART.sub(_apart, unquote(_SUPERSCRIPT.sub(_power, text)))
     text = _EXTERNAL.sub(lambda found: (found[1] or found[2] or found[3] or "").strip() or HOLE, text)
     text = _BRACKETED.sub(r"\1", text)
     text = _BARE.sub(lambda found: HOLE + found[0][len(_address(found[0])) :], text)
     text = _TAG.sub(_instead_of_tag, text)
     text = _SWITCH.sub(HOLE, text)
     text = _LEFT_OPEN.sub("", text)
-    text = _ENTITY.sub(lambda found: unescape(found[0]), text)
+    text = _ENTITY.sub(_entity, text)
     return _INVISIBLE.sub("", _SPACE.sub(" ", text))
 
 
@@ -141,9 +146,20 @@ def _instead_of_tag(found: re.Match[str]) -> str:
         return "\n"
     if name == "phonos":
         return HOLE
+    return _apart(found)
+
+
+def _entity(found: re.Match[str]) -> str:
+    """Decode an entity. A name that HTML does not know stays, if it begins with one, too: `&copyright;`."""
+    is_known = found[0][1] == "#" or found[0][1:] in html5
+    return unescape(found[0]) if is_known else found[0]
+
+
+def _apart(found: re.Match[str]) -> str:
+    """Part the mark of a list or a heading from a line's start, where something stands before it."""
     text, start, end = found.string, found.start(), found.end()
-    after_tag = text[end : end + 1] in tuple("*#:;=|!{-") and (start == 0 or text[start - 1] == "\n")
-    return APART if after_tag else ""  # what follows a tag at a line's start is no mark of a list
+    is_first = start == 0 or text[start - 1] == "\n"
+    return APART if is_first and text[end : end + 1] in tuple("*#:;=|!{-") else ""
 
 
 def _power(found: re.Match[str]) -> str:

@@ -16,7 +16,7 @@ from llama_core.corpus.markup.wikitext.names import (
     SECOND,
     SPACED,
 )
-from llama_core.corpus.markup.wikitext.readers import days, local, quantities
+from llama_core.corpus.markup.wikitext.readers import days, languages, local, quantities
 
 _IPA_WORDS = frozenset(("us", "uk", "en", "lang", "pron", "local", "also", "ipa", "audio"))
 _SIDES = ("left", "right", "center", "centre", "links", "rechts", "gauche", "droite")
@@ -38,7 +38,7 @@ def render(call: Call) -> str | None:
         return None  # {{ca}}, which says that a link leads to a page in Catalan
     if key in SPACED and not call.n_parts:
         return SPACED[key]
-    if re.fullmatch(r"[a-z]{2,3}S", call.name):  # {{frS|mot}} in the German Wikipedia
+    if re.fullmatch(r"[A-Za-z][a-z]{1,2}S", call.name):  # {{frS|mot}} in the German Wikipedia
         return call.first or None
     text = _known(key, call)
     return text if text is None or text.strip() else None
@@ -80,6 +80,10 @@ def _known(key: str, call: Call) -> str | None:
         return _ship([key.upper(), *call.args], call.named)
     if key in quantities.READERS:
         return quantities.READERS[key](call)
+    if days.is_of_age(key):
+        return days.age(call)
+    if key == "in lang":
+        return languages.in_languages(call)
     if key == "as of":
         return days.as_of(call)
     if reader := _READERS.get(key):
@@ -191,7 +195,7 @@ def _old_style(args: list[str], named: dict[str, str]) -> str | None:
     """
     words = [arg.strip() for arg in args]
     if not words or words[0].isdecimal():
-        return " ".join(words[:3]) or None
+        return None if "".join(words[1:2]).isdecimal() else " ".join(words[:3]) or None
     return " ".join([*words[:2], *(f"[O.S. {word}]" for word in words[2:3])])
 
 
@@ -224,7 +228,7 @@ def _lines(args: list[str], named: dict[str, str]) -> str | None:
 
 _READERS = {
     **dict.fromkeys(("bracket", "brackets"), lambda args, named: f"[{args[0]}]" if args else None),
-    "nihongo": _nihongo, "nihongo3": _nihongo3, "sortname": _person,
+    "nihongo": _nihongo, "nihongo3": _nihongo3, "nihongo4": _nihongo, "sortname": _person,
     "linktext": lambda args, named: "".join(a.strip() for a in args),
     "ipac-en": _phonemes,
     "ill": _interlanguage, "interlanguage link": _interlanguage, "illm": _interlanguage,

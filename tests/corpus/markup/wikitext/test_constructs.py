@@ -43,6 +43,7 @@ def test_a_start_tag_may_hold_a_less_than_sign(wikitext: str, expected: str) -> 
         ("<pre><b>x</b></pre> <nowiki><b>y</b></nowiki>", "<b>x</b>\n<b>y</b>"),
         ("<syntaxhighlight lang=xml inline><b>z</b></syntaxhighlight> <code><nowiki><i></nowiki></code>",
          "<b>z</b> <i>"),
+        ("<nowiki/>* a\n<ref>x</ref># b\n''<nowiki />''* c", "* a\n# b\n* c"),
         ("<code>#include</code>\n<tt>* a</tt>\n<b>== c ==</b>", "#include\n* a\n== c =="),
     ],
 )  # fmt: skip

@@ -74,6 +74,7 @@ def text(wikitext: str, language: str = "") -> str:
         ("a (<phonos ipa=\"a\" />) is <phonos file=\"A.ogg\">b</phonos>, <ruby>c<rtc>d</rtc></ruby>",
          "a is b, cd"),
         ("&eacute; &nbsp;&amp;amp; &#8364; &#x20AC; &#99999999999;", "é &amp; € € \ufffd"),
+        ("&copyright; &copy; &ampamp; &notin;", "&copyright; © &ampamp; ∉"),
         # formulas and code
         ("<math>a_1 +\n {{b}}</math> and <math display=\"block\">x</math>", "$a_1 + {{b}}$ and $$x$$"),
         ("<code>x[[1]]</code>, <nowiki>[[a]] {{b}} ''c''</nowiki>", "x1, [[a]] {{b}} ''c''"),

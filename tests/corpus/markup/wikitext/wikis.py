@@ -1,5 +1,6 @@
 """Wikis of a few templates, defined in the ways in which the Wikipedias define theirs."""
 
+import datetime
 from collections.abc import Callable
 
 from llama_core.corpus.markup.wikitext.expand.definitions import Definitions, defined
@@ -13,4 +14,7 @@ def wiki(language: str, templates: dict[str, str]) -> Callable[[str], Page]:
         target = text.removeprefix("->") if text.startswith("->") else ""
         found.append(defined(f"Template:{title}", target and f"Template:{target}", text))
     definitions = Definitions(definition for definition in found if definition)
-    return lambda wikitext: read_page(wikitext, "The page", language=language, definitions=definitions)
+    today = datetime.datetime(2001, 3, 4, 5, 6)
+    return lambda wikitext: read_page(
+        wikitext, "The page", language=language, definitions=definitions, today=today
+    )

@@ -1,10 +1,10 @@
-"""`#time`: a given date in a given format. The present day is not known."""
+"""`#time`: a given date in a given format. The present day is that of the page's revision."""
 
 import calendar
 import datetime
 import re
 
-from llama_core.corpus.markup.wikitext.expand.frame import Expands, Frame, give_up
+from llama_core.corpus.markup.wikitext.expand.frame import ERROR, Expands, Frame, give_up
 from llama_core.corpus.markup.wikitext.months import DAYS, MONTHS, OF_MONTHS, month_number
 from llama_core.corpus.markup.wikitext.numbers import roman
 from llama_core.corpus.markup.wikitext.tree import Nodes
@@ -16,7 +16,8 @@ _MONTH_FIRST = re.compile(r"([^\W\d_]{3,12})\.?\s+(\d{1,2})(?:st|nd|rd|th)?,?\s+
 _DOTTED = re.compile(r"(\d{1,2})[./](\d{1,2})[./](\d{4})")
 _MONTH = re.compile(r"([^\W\d_]{3,12})\s+(\d{4})")
 _FORMAT = re.compile(r'"([^"]*)"|\\(.)|(xg|xn|xN|xr|.)', re.DOTALL)
-_OF_A_YEAR = frozenset({"Y", "y", "L"})
+_OF_A_YEAR = frozenset({"Y", "y", "L", "xr"})
+_NOW = frozenset({"", "now", "today"})
 _MAX_FORMAT = 200
 
 
@@ -24,23 +25,34 @@ def time(expander: Expands, argument: str, parts: list[Nodes], frame: Frame) -> 
     """Return a date in a format of `#time`. Raises UnknownError."""
     given = " ".join((expander.known(parts[0], frame) if parts else "").split())
     language = (expander.known(parts[1], frame) if len(parts) > 1 else "") or expander.language
-    found = _read(given)
-    if found is None or len(argument) > _MAX_FORMAT or language not in MONTHS:
+    found = expander.today if given.lower() in _NOW else _read(given)
+    if found is None and not given.isascii():
+        return ERROR  # no words of English, which alone are read here
+    if found is None or len(argument) > _MAX_FORMAT:
+        give_up()
+    if given.isdecimal() and any(_is_code(p) and p[3] not in _OF_A_YEAR for p in _FORMAT.finditer(argument)):
+        give_up()
+    return written_as(argument, found, language)
+
+
+def written_as(form: str, day: datetime.datetime, language: str) -> str:
+    """Return a day in a format of `#time`. Raises UnknownError where the format says more."""
+    if language not in MONTHS:
         give_up()
     out: list[str] = []
     in_roman = False
-    for piece in _FORMAT.finditer(argument):
-        code = piece[3] or ""
-        is_code = code.isascii() and code.isalpha()
-        if is_code and code != "xr" and given.isdecimal() and code not in _OF_A_YEAR:
-            give_up()
-        if code == "xr":
+    for piece in _FORMAT.finditer(form):
+        if piece[3] == "xr":
             in_roman = True
             continue
-        text = _piece(piece, found, language)
+        text, is_code = _piece(piece, day, language), _is_code(piece)
         out.append(roman(int(text)) if in_roman and is_code and text.isdecimal() else text)
         in_roman = in_roman and not is_code
     return "".join(out)
+
+
+def _is_code(piece: re.Match[str]) -> bool:
+    return piece[3] is not None and piece[3].isascii() and piece[3].isalpha()
 
 
 def _read(given: str) -> datetime.datetime | None:

@@ -130,7 +130,7 @@ class Definitions:
 
     def title_of(self, name: str) -> str:
         """Return the title that a bare name stands for. Redirects are followed."""
-        title = normal(name)
+        title = normal(name.partition("#")[0])
         for _ in range(_MAX_REDIRECTS):
             if title in self._texts or title not in self._redirects:
                 break

@@ -1,8 +1,10 @@
 """Templates expanded as MediaWiki does it, bounded in depth, size and steps.
 
-What cannot be known (a module in Lua, the present day, another page) makes the whole call unknown, for part
-of a text may say something else than all of it. Then the readers by hand are asked (`templates`).
+What cannot be known (a module in Lua, another page) makes the whole call unknown, for part of a text may say
+something else than all of it. Then the readers by hand are asked (`templates`).
 """
+
+import datetime
 
 from llama_core.corpus.markup.wikitext.call import Call, split_argument
 from llama_core.corpus.markup.wikitext.expand import functions
@@ -29,9 +31,15 @@ MAX_PAGE_CHARS = 1 << 26  # that are written while the calls of a page are expan
 class Expander:
     """Expands calls of one page."""
 
-    def __init__(self, definitions: Definitions, title: str = "", language: str = ""):
+    def __init__(
+        self,
+        definitions: Definitions,
+        title: str = "",
+        language: str = "",
+        today: datetime.datetime | None = None,
+    ):
         self.definitions, self.language = definitions, language
-        self._title = title
+        self._title, self._today = title, today
         self.knows_page = False  # whether anything so far depends on the page
         self.by_hand = False  # whether the call that was expanded last was read by hand
         self._steps = self._nested = self._chars = 0
@@ -42,6 +50,14 @@ class Expander:
         """The page's title."""
         self.knows_page = True
         return self._title
+
+    @property
+    def today(self) -> datetime.datetime:
+        """The day of the page's revision. Raises UnknownError where that is not known."""
+        self.knows_page = True
+        if self._today is None:
+            raise UnknownError
+        return self._today
 
     def expand(self, call: Node) -> str:
         """Return the wikitext that a call of the page stands for. Raises UnknownError."""

@@ -17,7 +17,7 @@ _FUNCTIONS: dict[str, Callable[[float], float]] = {
 # The operators by how tightly they bind, the loosest first. Power and unary signs stand below.
 _LEVELS: tuple[tuple[str, ...], ...] = (
     ("or",), ("and",), ("=", "<>", "!=", "<", ">", "<=", ">="), ("round",), ("+", "-"),
-    ("*", "/", "div", "mod", "fmod"), ("^",),
+    ("*", "/", "div", "mod", "fmod"), ("^",), ("e",),
 )  # fmt: skip
 
 
@@ -133,6 +133,8 @@ def _applied(operator: str, left: float, right: float) -> float:
             return math.fmod(int(left), int(right))
         case "fmod":
             return math.fmod(left, right)
+        case "e":
+            return float(left * math.pow(10, right))
         case "^":
             return float(math.pow(left, right))
         case "round":

@@ -1,11 +1,13 @@
 """What an expansion works with: the arguments of a call, what expands them, and what stops it."""
 
+import datetime
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 
 from llama_core.corpus.markup.wikitext.tree import HOLE, Nodes
 
 MAX_CHARS = 65_536  # of an expansion
+ERROR = '<strong class="error">error</strong>'  # what a parser function writes that cannot be evaluated
 
 
 class UnknownError(Exception):
@@ -40,10 +42,16 @@ class Expands(Protocol):
     """What parser functions ask of the expander."""
 
     language: str
+    by_hand: bool
 
     @property
     def title(self) -> str:
         """The page's title."""
+        ...
+
+    @property
+    def today(self) -> datetime.datetime:
+        """The day of the page's revision. Raises UnknownError where that is not known."""
         ...
 
     def text(self, nodes: Nodes, frame: Frame) -> str:

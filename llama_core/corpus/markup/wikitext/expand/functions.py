@@ -1,14 +1,15 @@
-"""Parser functions and variables of MediaWiki, as far as they say the same on any day and any other page."""
+"""Parser functions and variables of MediaWiki, as far as they say the same to any reader."""
 
 import re
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 from llama_core.corpus.markup.wikitext.call import split_argument
+from llama_core.corpus.markup.wikitext.elements import RESERVED
 from llama_core.corpus.markup.wikitext.expand.aliases import DEFAULTS
-from llama_core.corpus.markup.wikitext.expand.dates import time
+from llama_core.corpus.markup.wikitext.expand.dates import time, written_as
 from llama_core.corpus.markup.wikitext.expand.expressions import ExpressionError, evaluate, written
-from llama_core.corpus.markup.wikitext.expand.frame import Expands, Frame, give_up, replaced, sure
+from llama_core.corpus.markup.wikitext.expand.frame import ERROR, Expands, Frame, give_up, replaced, sure
 from llama_core.corpus.markup.wikitext.expand.modules import invoked
 from llama_core.corpus.markup.wikitext.expand.plurals import plural
 from llama_core.corpus.markup.wikitext.numbers import formatted, plain
@@ -16,7 +17,6 @@ from llama_core.corpus.markup.wikitext.tree import HOLE, Nodes
 
 _Function = Callable[[Expands, str, list[Nodes], Frame], str]
 
-_ERROR = '<strong class="error">error</strong>'
 _NUMBER = re.compile(r"[+-]?(?:\d{1,15}\.?\d{0,15}|\.\d{1,15})(?:[eE][+-]?\d{1,2})?")
 _LINKS = re.compile(r"\[\[(?:[^|\[\]]*\|)?([^|\[\]]*)\]\]")
 _MAX_WIDTH = 500
@@ -32,7 +32,13 @@ _NAMESPACES = {
     "0": "", "1": "Talk", "2": "User", "4": "Project", "6": "File", "8": "MediaWiki", "10": "Template",
     "12": "Help", "14": "Category", "100": "Portal", "828": "Module",
 }  # fmt: skip
-# What depends on the day, on the reader, or on the server.
+_TODAY = {  # in the formats of `#time`
+    "YEAR": "Y", "MONTH": "m", "MONTH2": "m", "MONTH1": "n", "MONTHNAME": "F", "MONTHNAMEGEN": "xg",
+    "MONTHABBREV": "M", "DAY": "j", "DAY2": "d", "DAYNAME": "l", "DOW": "w", "HOUR": "H", "TIME": "H:i",
+    "TIMESTAMP": "YmdHis",
+}  # fmt: skip
+_OF_TODAY = re.compile(rf"(?:CURRENT|LOCAL|REVISION)({'|'.join(_TODAY)})")
+# What depends on the reader, or on the server.
 _UNKNOWN = re.compile(
     r"(?:CURRENT|LOCAL|REVISION|NUMBEROF|PAGESIN|SITE|SERVER|SCRIPT|STYLE|CONTENTLANG|PAGEID|PAGELANG|TALK"
     r"|CASCADING|PROTECTION)[A-Z0-9]*(?::.*)?|(?:int|#property|#statements|#language|#lst[a-z]*|#section"
@@ -57,6 +63,8 @@ def evaluated(expander: Expands, name: str, parts: list[Nodes], frame: Frame) ->
             return _CONSTANTS[name]
         if name in _PAGE_NAMES or name.removesuffix("E") in _PAGE_NAMES:
             return expander.title
+        if found := _OF_TODAY.fullmatch(name):
+            return written_as(_TODAY[found[1]], expander.today, expander.language)
     if _UNKNOWN.fullmatch(name):
         give_up()
     function, colon, argument = name.partition(":")
@@ -68,12 +76,12 @@ def evaluated(expander: Expands, name: str, parts: list[Nodes], frame: Frame) ->
     key = function.lower()
     if key in _SILENT:
         return ""
-    found = _FUNCTIONS.get(key)
-    if found is None:
+    known = _FUNCTIONS.get(key)
+    if known is None:
         if function.startswith("#"):
             give_up()
         return None
-    return found(expander, argument.strip(), parts, frame)
+    return known(expander, argument.strip(), parts, frame)
 
 
 def is_function(name: str) -> bool:
@@ -155,7 +163,7 @@ def _expr(expander: Expands, argument: str, parts: list[Nodes], frame: Frame) ->
     try:
         value = evaluate(sure(_bare(argument)))
     except ExpressionError:
-        return _ERROR
+        return ERROR
     return "" if value is None else written(value)
 
 
@@ -171,7 +179,7 @@ def _ifexpr(expander: Expands, argument: str, parts: list[Nodes], frame: Frame) 
     try:
         value = evaluate(sure(_bare(argument)))
     except ExpressionError:
-        return _ERROR
+        return ERROR
     return _pick(expander, parts, 0 if value else 1, frame)
 
 
@@ -241,7 +249,7 @@ def _namespace(name: str) -> str:
 
 
 def _urlencode(expander: Expands, argument: str, parts: list[Nodes], frame: Frame) -> str:
-    style = _pick(expander, parts, 0, frame).upper()
+    style, argument = _pick(expander, parts, 0, frame).upper(), RESERVED.sub("", argument)
     if style == "WIKI":
         return quote(argument.replace(" ", "_"), safe=";@$!*(),/~:")
     return quote(argument, safe="") if style == "PATH" else quote_plus(argument, safe="")

@@ -1,8 +1,11 @@
-"""`#invoke`: modules are programs in Lua and are not run. Known are a few that say nothing or cut strings."""
+"""`#invoke`: modules are programs in Lua and are not run.
+
+Known are some that say nothing or cut strings, and functions that write words as a template does.
+"""
 
 import re
 
-from llama_core.corpus.markup.wikitext.call import split_argument
+from llama_core.corpus.markup.wikitext.call import Call, split_argument
 from llama_core.corpus.markup.wikitext.expand.frame import (
     MAX_CHARS,
     Expands,
@@ -12,21 +15,25 @@ from llama_core.corpus.markup.wikitext.expand.frame import (
     replaced,
     sure,
 )
-from llama_core.corpus.markup.wikitext.tree import Nodes
+from llama_core.corpus.markup.wikitext.readers import days, quantities
+from llama_core.corpus.markup.wikitext.templates import render
+from llama_core.corpus.markup.wikitext.tree import PARAMETER, Node, Nodes
 
 # They check a call's arguments or add categories.
 _SILENT = frozenset({
     "check for unknown parameters", "check for deprecated parameters", "check for conflicting parameters",
-    "category handler", "templatepar", "parameter validation", "tracking", "provjera parametara",
+    "templatepar", "parameter validation", "tracking", "provjera parametara",
     "controle params", "check isxn", "anchor", "parametri sconosciuti", "comprobación de parámetros",
 })  # fmt: skip
+_FOREIGN = frozenset({"lang", "langx", "langue", "transl", "nihongo", "interlanguage link", "ill"})
+_CATEGORIES = re.compile("[ck]ategor|категор")
 _MAX_REPEATS = 100
 
 
 def invoked(expander: Expands, module: str, parts: list[Nodes], frame: Frame) -> str:
     """Return what a function of a module gives. Raises UnknownError where it is not known."""
     module = " ".join(module.replace("_", " ").lower().split())
-    if module in _SILENT:
+    if module in _SILENT or _CATEGORIES.search(module):
         return ""
     function = expander.known(parts[0], frame).lower() if parts else ""
     args: dict[str, str] = {}
@@ -40,7 +47,26 @@ def invoked(expander: Expands, module: str, parts: list[Nodes], frame: Frame) ->
         return args.get("$B", args.get("$b", "")) if args else give_up()
     if module in ("string", "cadena", "cadenes", "str", "string2") and function in _STRINGS:
         return _string(function, {name: sure(value) for name, value in args.items()})
-    return give_up()
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", expander.known(parts[0], frame)) if parts else ""
+    return _by_hand(expander, module if function == "main" else name, parts[1:], frame)
+
+
+def _by_hand(expander: Expands, name: str, parts: list[Nodes], frame: Frame) -> str:
+    """Read a function of numbers, dates or foreign words as the template of its name. Raises UnknownError.
+
+    Without arguments by position, those of the template that calls it are its own.
+    """
+    if all(split_argument(part)[0] is not None for part in parts):
+        inherited: list[Nodes] = [[f"{key}=", Node(PARAMETER, [[key]])] for key in frame.arguments]
+        parts = [*inherited, *parts]
+    call = Call(name, parts, lambda nodes: expander.text(nodes, frame), expander.language)
+    is_number = call.key in quantities.READERS and call.first.lstrip("+-−")[:1].isdecimal()
+    is_date = days.is_of_date(call.key) or days.is_of_age(call.key)
+    words = render(call) if is_number or is_date or call.key in _FOREIGN else None
+    if words is None:
+        give_up()
+    expander.by_hand = expander.by_hand or frame.depth == 1
+    return words
 
 
 _STRINGS = ("len", "sub", "rep", "replace", "trim", "upper", "lower", "ucfirst")

@@ -20,8 +20,12 @@ _HIDDEN = re.compile(
 )
 _BOX = re.compile(
     r"(?:^|\n)[ \t:]*\{\||(?:^|\n)\|[-}]|(?:^|\n)!|(?:^|\n)={1,6}[^=\n]"
-    r"|<(?:table|tr|td|th|caption|gallery|hr|h[1-6]|dl|form|imagemap)\b"
-    r"|<div\b(?![^<>]{0,400}display\s{0,3}:\s{0,3}inline)",
+    r"|<(?:table|tr|td|th|caption|gallery|hr|h[1-6]|dl|form|imagemap)\b",
+    re.IGNORECASE,
+)
+_BLOCK = re.compile(r"<div\b(?![^<>]{0,400}display\s{0,3}:\s{0,3}inline)", re.IGNORECASE)
+_QUOTATION = re.compile(
+    rf"[\s{APART}]*<div\b[^<>]{{0,400}}\bclass=[^<>]{{0,200}}(?:quot(?!ebox)|zita|cita|cyta|poem)",
     re.IGNORECASE,
 )
 _NOTE = re.compile(r"<sup\b([^<>]*)>((?:[^<]|<(?!/?sup\b))*+)</sup\s*>", re.IGNORECASE)
@@ -35,6 +39,8 @@ _ELSEWHERE = re.compile(
     r"(?:\s|&nbsp;|<(?:small|sup|span)\b[^<>]*>){0,6}+[(\[]\s?\[\[:[a-z-]{2,12}:[^\[\]|]*(?:\|[^\[\]]*)?"
     r"\]\]\s?[)\]]"
 )
+_PLUS = re.compile(r"""<span class=["']?sr-only["']?>\+</span>""")  # 3 and 1/2, read aloud
+_QUOTES = re.compile("'{2,}")
 _TAG = re.compile(r"<[^<>]*>")
 _LINK = re.compile(r"\[\[(?:[^|\[\]]*\|)?([^|\[\]]*)\]\]")
 MAX_CHARS = 20_000  # more is a page of its own
@@ -49,11 +55,13 @@ def words_of(expanded: str) -> str | None:
         return None
     text = expanded
     if "<" in text:
+        text = _PLUS.sub(" ", text)
         text = _NOTE.sub(_without_note, _without_hidden(text)).replace("\n</span>", "</span>")
     if "[[:" in text:
         text = _ELSEWHERE.sub("", text)
     text = text.strip("\n")
-    if _BOX.search(text) or (len(text) < _HATNOTE_CHARS and _HATNOTE.fullmatch(text.strip())):
+    is_box = _BOX.search(text) or (_BLOCK.search(text) and not _QUOTATION.match(text))
+    if is_box or (len(text) < _HATNOTE_CHARS and _HATNOTE.fullmatch(text.strip())):
         return None
     if text.startswith(("*", "#", ":", ";")):  # MediaWiki, too, begins a new line for these
         return f"\n{text}\n"
@@ -90,10 +98,10 @@ def _without_note(found: re.Match[str]) -> str:
 
 
 def has_words(text: str) -> bool:
-    """Tell whether a text without links still says something, if only a break or a space."""
-    if "<br" in text:
+    """Tell whether a text without links still says something, if only a space or where a line may break."""
+    if "<br" in text or "<wbr" in text:
         return True
     text = _TAG.sub("", text).replace(APART, "")
     if HOLE in text:
         text = text.replace(HOLE, "").replace("&nbsp;", "").replace("\u00a0", "")
-    return bool(text.strip(" \t\n'"))
+    return bool(_QUOTES.sub("", text).strip(" \t\n"))

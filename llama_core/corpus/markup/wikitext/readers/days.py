@@ -27,6 +27,10 @@ _ISO = re.compile(r"(\d{4})-(\d{1,2})(?:-(\d{1,2}))?")
 _YEAR = re.compile(r"\d{3,4}")
 _DAY = re.compile(r"(?:0?[1-9]|[12]\d|3[01])(?:er|\.|º)?")
 _YES = ("y", "yes", "true", "1")
+_AGES = frozenset((
+    "age", "age in years", "alter", "âge", "edad", "idade", "edat", "leeftijd", "wiek", "возраст", "вік",
+    "възраст", "старост", "starost", "věk", "dob", "alder", "ålder", "életkor", "vârstă",
+))  # fmt: skip
 
 
 def is_of_date(key: str) -> bool:
@@ -84,6 +88,32 @@ def _from_year(call: Call, year: str, second: str, third: str, day_first: bool) 
     if day and day_first and language == "en":
         return f"{day.lstrip('0')} {MONTHS['en'][month - 1]} {year}"
     return date(year, month, day, language)
+
+
+def is_of_age(key: str) -> bool:
+    """Tell whether a template of this name, in lower case, may write how old somebody was."""
+    return key in _AGES
+
+
+def age(call: Call) -> str | None:
+    """Read {{age|1950|1|2|2000|3|4}}: the whole years from one day to another; to the present, None."""
+    words = [part for word in call.words for part in (word.split("-") if _ISO.fullmatch(word) else [word])]
+    if len(words) < 6:
+        return None
+    born, died = _day(words[:3], call), _day(words[3:6], call)
+    if born is None or died is None or died < born:
+        return None
+    years = died[0] - born[0] - (died[1:] < born[1:])
+    return f"{years} años" if call.language == "es" else str(years)
+
+
+def _day(words: list[str], call: Call) -> tuple[int, int, int] | None:
+    """Return the year, month and day that three words say, the year first or last."""
+    year, day = (words[0], words[2]) if _YEAR.fullmatch(words[0]) else (words[2], words[0])
+    month = _month(words[1], call)
+    if not (month and _YEAR.fullmatch(year) and _DAY.fullmatch(day)):
+        return None
+    return int(year), month, int(day.rstrip("er.º"))
 
 
 def as_of(call: Call) -> str | None:

@@ -4,11 +4,19 @@ A call that only shows what it computes, such as a converted value alone, has no
 """
 
 import re
+from itertools import takewhile
 
 from llama_core.corpus.markup.wikitext.call import Call
 from llama_core.corpus.markup.wikitext.names import OTHER_UNITS, UNITS
 
 _NUMBER = re.compile(r"[\d.,+−-]*\d[\d.,/+]*(?:e[+-]?\d+)?")
+_DEGREES = re.compile(r"\d{1,3}(?:\.\d{1,8})?", re.ASCII)
+_COMPASS = {key: {"W": "O"} for key in ("fr", "es", "pt", "ca", "it")} | {
+    "de": {"E": "O"}, "sv": {"E": "Ö", "W": "V"}, "da": {"E": "Ø", "W": "V"}, "ro": {"W": "V"},
+    "ru": {"N": " с. ш.", "S": " ю. ш.", "E": " в. д.", "W": " з. д."},
+    "uk": {"N": " пн. ш.", "S": " пд. ш.", "E": " сх. д.", "W": " зх. д."},
+    "bg": {"N": " с. ш.", "S": " ю. ш.", "E": " и. д.", "W": " з. д."},
+}  # fmt: skip
 _EXPONENT = re.compile(r"[−-]?\d")
 _JOINTS = {
     "-": "–", "–": "–", "—": "–", "to(-)": "–", "and(-)": "and", "x": "×", "×": "×", "by": "by", "+/-": "±",
@@ -17,6 +25,7 @@ _JOINTS = {
     "och": "och", "en": "en", "tot": "tot", "til": "til", "till": "till", "la": "la", "al": "al", "*": "×",
     "sau": "sau", "ou": "ou", "o": "o", "oder": "oder", "или": "или", "−": "–", "xx": "×",
 }  # fmt: skip
+_ENGLISH_JOINTS = {"to": "–", "by": "×", "and": "", "or": ""}  # in {{convert}} of other languages, if known
 # What joins a second number that has a name in {{unité}}.
 _NAMED_JOINTS = ("à", "et", "ou", "×", "x", "±")
 _DIVIDED = ("ft", "foot", "lb", "st", "mi", "yd")  # the units of which {{convert}} takes smaller ones, too
@@ -51,6 +60,7 @@ def convert(call: Call) -> str | None:
     words = [arg.strip() for arg in call.args]
     if words[1:2] == ["/"] and words[2:3] and all(map(str.isdecimal, (words[0], words[2]))):
         words[:3] = [f"{words[0]}/{words[2]}"]  # {{convert|1|/|2|in}}
+    is_english = call.language in ("en", "")
     out: list[str] = []
     at = 0
     while at < len(words) and _NUMBER.fullmatch(words[at]):
@@ -61,7 +71,10 @@ def convert(call: Call) -> str | None:
         word = words[at]
         follows = at + 1 < len(words) and _NUMBER.fullmatch(words[at + 1]) is not None
         if follows and word in _JOINTS:
-            out.append(_JOINTS[word])
+            joint = _JOINTS[word] if is_english else _ENGLISH_JOINTS.get(word, _JOINTS[word])
+            if not joint:
+                return None
+            out.append(joint)
         elif not _IS_UNIT.search(word):
             return None
         else:
@@ -167,7 +180,7 @@ def with_units(call: Call) -> str | None:
         if second := call.given(joint):
             first = _joined(first, joint, second)
     if first and any(any(map(str.isdigit, w)) and not _EXPONENT.fullmatch(w) for w in rest):
-        units = " ".join(rest).strip()  # {{unité|de 3|à 5|km}}, {{unité|5|km2}}
+        units = _superscripts(" ".join(rest).strip())  # {{unité|de 3|à 5|km}}, {{unité|5|km2}}
         return f"{first} {units}"
     power = call.given("e")
     text = f"{first}×10^{power}" if power else first
@@ -247,6 +260,27 @@ def fraction(call: Call) -> str | None:
     return f"{words[0]}/{words[1]}" if len(words) == 2 else f"{words[0]} {words[1]}/{words[2]}"
 
 
+def coordinates(call: Call) -> str | None:
+    """Read {{coord|51|30|N|0|7|W}} or {{coord|51.5|-0.12}} as `51°30′N 0°7′W`, `51.5°N 0.12°W`."""
+    if call.given("display", "affichage").lower() in ("title", "t", "titre"):
+        return None
+    words = list(takewhile(lambda word: ":" not in word, call.words))
+    if len(words) == 2:
+        signed = zip(words, ("NS", "EW"), strict=True)
+        words = [w for word, names in signed for w in (word.lstrip("-"), names[word[0] == "-"])]
+    half = len(words) // 2
+    north, east = words[:half], words[half:]
+    if not 2 <= half <= 4 or len(north) != len(east) or north[-1] not in "NS" or east[-1] not in "EW":
+        return None
+    if not all(map(_DEGREES.fullmatch, (*north[:-1], *east[:-1]))):
+        return None
+    sides = _COMPASS.get(call.language, {})
+    return " ".join(
+        "".join(map(str.__add__, place, "°′″"[: half - 1])) + sides.get(place[-1], place[-1])
+        for place in (north, east)
+    )
+
+
 def density(call: Call) -> str | None:
     """Read {{pop density|3645257|640081.87|km2|sqmi}}: the people for each unit of area."""
     words = [arg.replace(",", "").strip() for arg in call.args[:3]]
@@ -258,7 +292,7 @@ def density(call: Call) -> str | None:
 
 READERS = {
     "val": value, "frac": fraction, "sfrac": fraction, "fraction": fraction, "pop density": density,
-    "height": height, "su": raised_and_lowered, "e": power,
+    "height": height, "coord": coordinates, "su": raised_and_lowered, "e": power,
     "currency": money, "inrconvert": rupees, "dash year": years, "year range": years,
     "yearrange": years, "nombre": with_units, "num": with_units,
     "fmtn": with_units, "unité": with_units,

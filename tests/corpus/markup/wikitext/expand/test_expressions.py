@@ -14,6 +14,7 @@ from llama_core.corpus.markup.wikitext.expand.expressions import ExpressionError
         ("-2.5 round 0", "-3"), ("1234 round -2", "1200"), ("1 = 1 and 2 < 1", "0"), ("not 0", "1"),
         ("trunc 2.7 + floor -2.1 + ceil 2.1", "2"), ("1e3", "1000"), ("10^20", "1.0E+20"), ("abs -3", "3"),
         ("3 <> 4", "1"), ("4 >= 4 or 1", "1"), ("pi > 3", "1"), (".5*2", "1"), ("5 − 3", "2"),
+        ("2e(1+2)", "2000"), ("-5 e -1", "-0.5"), ("2*e > 5", "1"),
     ],
 )  # fmt: skip
 def test_values(expression: str, expected: str) -> None:

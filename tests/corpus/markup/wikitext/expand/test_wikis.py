@@ -106,6 +106,24 @@ WIKIS = [
         "a »ord«",
     ),
     (
+        "de",
+        {
+            "Zitat 2": '<templatestyles src="Z.css"/><div class="Vorlage_Zitat">\n<div style="margin:1em">'
+            "„{{{1}}}“</div></div>",
+            "Hinweis": '<div class="hinweis">{{{1}}}</div>',
+        },
+        "a\n{{Zitat 2|b}}\n{{Hinweis|c}}\nd{{Zitat 2#x|e}}",
+        "a\n\n„b“\n\nd\n\n„e“",
+    ),
+    (
+        "en",
+        {"Frac": '{{{1}}}<span class="sr-only">+</span><span class="num">{{{2}}}</span>&frasl;{{{3}}}'},
+        "a {{frac|3|1|2}} b",
+        "a 3 1⁄2 b",
+    ),
+    ("it", {"'": "<nowiki/>'"}, "l{{'}}''Odissea'' e un{{'}}'''altra'''", "l'Odissea e un'altra"),
+    ("de", {"Wbr": "<wbr />"}, "Donau{{wbr}}dampf{{shy}}schiff", "Donaudampfschiff"),
+    (
         "ro",
         {"Secol": "secolul {{#ifeq:{{{1}}}|I|I|al {{{1}}}-lea}}"},
         "în {{secol|IX}}, {{Secol|I}}",
@@ -115,7 +133,7 @@ WIKIS = [
         "bg",
         {"Формат": "{{formatnum:{{{1}}}}}"},
         "{{формат|12345,6}} {{формат|1234567}}",
-        "12345,6 1 234 567",
+        "12 345,6 1 234 567",
     ),
     (
         "sl",

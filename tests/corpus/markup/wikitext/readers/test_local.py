@@ -41,6 +41,7 @@ from llama_core.corpus.markup.wikitext.readers.local import _FUNCTIONS, LOCAL
         # works and other scripts
         ("en", "{{harvnb|Boolos|Jeffrey|1974}}, {{harvsp|Boolos|1974}}, {{harv|Boolos|1974}}",
          "Boolos & Jeffrey 1974, Boolos 1974, (Boolos 1974)"),
+        ("ru", "за{{'}}мок", "за\u0301мок"),
         ("en", "{{lang-zh|s=中国}}, {{lang-zh|中国}}, {{korean|hangul=한국|rr=Hanguk}}",
          "中国, 中国, 한국, Hanguk"),
         ("fr", "{{japonais|Go|碁|go}}", "Go (碁, go)"),
