@@ -127,7 +127,7 @@ class Stack:
 
     def _start_worker(self) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", "infra.workers", *POOLS]
-        env = os.environ | self._clients() | {"LLAMA_HOME": str(home()), "DO_NOT_TRACK": "1"}
+        env = os.environ | self._clients() | {"LLAMA_HOME": str(home())}
         return tether.start(command, self._worker.log, env)
 
     def _clients(self) -> dict[str, str]:
@@ -138,6 +138,7 @@ class Stack:
             # The tracking server refuses versions whose files are in a local store; its database does not.
             "MLFLOW_REGISTRY_URI": self._database,
             "MLFLOW_DISABLE_TELEMETRY": "true",
+            "DO_NOT_TRACK": "1",  # Prefect would send what is used to its makers, and say so in the terminal
             **past_proxies(),
         } | (self._asked.for_clients() if self._asked else {})
 
