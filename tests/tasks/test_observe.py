@@ -1,6 +1,7 @@
 """What a person is told of a stage's pace and end can be read at any size."""
 
 import io
+import logging
 import sys
 
 import pytest
@@ -40,6 +41,7 @@ def test_what_is_said_begins_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) 
     terminal = io.StringIO()
     terminal.isatty = lambda: True  # type: ignore[method-assign]
     monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(observe, "get_run_logger", lambda: logging.getLogger("of a run"))
     observe.live("step 8")
     observe.say("      WARNING step 9 made no update")
     observe.live("step 16", end=True)
