@@ -40,7 +40,8 @@ def check_returns(bad: Span, progress: TrainState, cfg: Train, why: str) -> None
     raise DivergedError(
         f"training diverged at step {first}: {last - first + 1} steps in a row made no update{often}. {cause}"
         "Nothing of them is in the weights: try a lower train.lr or a higher train.warmup_steps, perhaps "
-        "from an earlier checkpoint (train.start_from)"
+        "from an earlier checkpoint (train.start_from), or, where nothing was wrong with the loss, higher "
+        "train.spike_norm and train.spike_loss"
     )
 
 
