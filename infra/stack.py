@@ -83,7 +83,10 @@ class Stack:
             raise ServiceError(_in_use())
         for option, port in self._ports.items():
             if not prefect_server.is_free(port):
-                raise ServiceError(f"port {port} is taken by another program: choose another with {option}")
+                raise ServiceError(
+                    f"port {port} is taken by another program: end that, or choose another port, with "
+                    f"`.venv/bin/python -m infra.stack {option} PORT`"
+                )
         started: list[Service] = []
         try:
             self._server.run()
