@@ -237,8 +237,8 @@ def _training(curve: list[dict[str, Any]], time: Goodput) -> list[str]:
         spent += f"; the longest pause was before step {pause.step:,}, {clock(pause.seconds)}"
     parts = [f"{said} (median).", f"{spent}."]
     if lost := time.interruptions:
-        cost = clock(sum(pause.seconds for pause in lost))
-        parts.append(f"Interruptions: {len(lost):,}, which cost {cost}, the steps that were lost included.")
+        cost = f"{clock(time.lost)}, the steps that were lost included"
+        parts.append(f"Interruptions: {len(lost):,}, which cost {cost}.")
         parts.append(_some([(f"{p.step:,}", clock(p.seconds), p.cause) for p in lost], *INTERRUPTED))
     if skipped:
         why = "see `train.spike_norm` and `train.spike_loss`"
