@@ -36,6 +36,8 @@ def main(argv: list[str] | None = None) -> int:
     redact_logs()
     options = _parse(argv)
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("DO_NOT_TRACK", "1")  # nothing of a run is told to the makers of its libraries
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     forgive()
     log = logs_here() / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     try:

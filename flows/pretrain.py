@@ -34,7 +34,8 @@ def pretrain(
     """Pretrain a LLaMA by recipe, from raw text to the registry.
 
     Args:
-        recipe: micro, tiny, llama-v1, 7b, 13b, 33b, 65b, or the path or URL of a YAML recipe.
+        recipe: micro, tiny, 7b, 13b, 33b, 65b, llama-v1, llama-v1-trial, or the path or URL of a YAML
+            recipe.
         overrides: dotted keys and their values, such as {"train.lr": 0.001, "run.workers": 4}.
         store: fsspec URL of all artifacts, such as s3://bucket/prefix; default: the recipe's.
         refresh: look anew at lists, checksums and versions of packages, and say what has changed since the

@@ -190,7 +190,7 @@ def _named_server() -> str | None:
 
     context = get_settings_context()
     url = context.settings.api.url
-    if url is None:
+    if not url:
         return None
     if "PREFECT_API_URL" in os.environ:
         name, instead = "PREFECT_API_URL", "unset PREFECT_API_URL"

@@ -83,7 +83,10 @@ class Stack:
             raise ServiceError(_in_use())
         for option, port in self._ports.items():
             if not prefect_server.is_free(port):
-                raise ServiceError(f"port {port} is taken by another program: choose another with {option}")
+                raise ServiceError(
+                    f"port {port} is taken by another program: end that, or choose another port, with "
+                    f"`.venv/bin/python -m infra.stack {option} PORT`"
+                )
         started: list[Service] = []
         try:
             self._server.run()
@@ -127,7 +130,7 @@ class Stack:
 
     def _start_worker(self) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", "infra.workers", *POOLS]
-        env = os.environ | self._clients() | {"LLAMA_HOME": str(home()), "DO_NOT_TRACK": "1"}
+        env = os.environ | self._clients() | {"LLAMA_HOME": str(home())}
         return tether.start(command, self._worker.log, env)
 
     def _clients(self) -> dict[str, str]:
@@ -138,6 +141,7 @@ class Stack:
             # The tracking server refuses versions whose files are in a local store; its database does not.
             "MLFLOW_REGISTRY_URI": self._database,
             "MLFLOW_DISABLE_TELEMETRY": "true",
+            "DO_NOT_TRACK": "1",  # Prefect would send what is used to its makers, and say so in the terminal
             **past_proxies(),
         } | (self._asked.for_clients() if self._asked else {})
 

@@ -175,6 +175,8 @@ def hint_of(error: Exception) -> str:
         return "there is a file, or a link that leads nowhere, in the place of a folder: choose another one"
     if any(code in text for code in ("SignatureDoesNotMatch", "InvalidAccessKeyId", "ExpiredToken")):
         return f"the server refuses the credentials: {_RENEW[bool(os.environ.get('AWS_ACCESS_KEY_ID'))]}"
+    if isinstance(error, OSError) and error.errno == errno.EROFS:
+        return "its disk can only be read: point `store` elsewhere"
     if isinstance(error, PermissionError) or "AccessDenied" in text or "Forbidden" in text:
         return "access is denied: check the credentials and the permissions of the store"
     if "NoSuchBucket" in text or "bucket does not exist" in text:

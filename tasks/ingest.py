@@ -5,7 +5,7 @@ from prefect.runtime import flow_run
 from llama_core.corpus import ingest as core
 from llama_core.corpus import pins
 from llama_core.corpus.documents import Documents
-from llama_core.corpus.sources.raw import Raw
+from llama_core.corpus.sources.raw import ANEW, Raw
 from llama_core.step import Step
 from tasks.observe import say
 from tasks.run import Run
@@ -25,7 +25,7 @@ def raw_files(run: Run) -> dict[str, list[Raw]]:
     for change in found.changes:
         say(f"      {change}")
     if found.since:
-        hint = "" if run.refresh else ": refresh=true looks anew"
+        hint = "" if run.refresh else f": a run {ANEW} looks anew"
         say(f"      sources of the outside world as they were on {found.since}{hint}")
     return found.raws
 

@@ -44,6 +44,7 @@ WAIT_FOR_PREFECT = 900.0  # seconds that a run waits for a server that is away, 
 REQUEST = 30  # seconds for one update
 REST = 30.0  # seconds after a failed update in which no other is tried: each may take until its time-out
 
+_rewritten = False  # a line of the terminal stands open, to be rewritten in place
 _missed: list[Callable[[], Any]] = []
 _warned: set[str] = set()  # of what the terminal was told already
 _waited = 0.0  # seconds, for a server that is away
@@ -64,6 +65,11 @@ _keep_secrets_of(get_settings_context().settings.api)
 
 def say(text: str, level: int = logging.INFO) -> None:
     """Show a line in the terminal, and keep it in the run's log in Prefect."""
+    global _rewritten
+    if _rewritten:
+        _rewritten = False
+        sys.stderr.write("\n")
+        sys.stderr.flush()
     extra = {"said": True}
     try:
         logger: Any = get_run_logger()
@@ -179,9 +185,11 @@ def live(line: str, end: bool = False) -> None:
 
     `end`: go on in the next line of the terminal.
     """
+    global _rewritten
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\x1b[2K      {redact(line)}" + ("\n" if end else ""))
         sys.stderr.flush()
+        _rewritten = not end
     else:
         say(f"      {line}")
 

@@ -20,7 +20,7 @@ from llama_core.recipes.training import StartFrom
 from llama_core.step import Step
 from llama_core.tokens.order import n_windows
 from llama_core.tokens.shards import BESIDE
-from llama_core.train.metrics.goodput import goodput, told
+from llama_core.train.metrics.goodput import Goodput, goodput
 from llama_core.train.metrics.names import LOSS, NO_UPDATE, VALIDATION
 from llama_core.train.metrics.record import records
 from llama_core.train.profile import folder_of
@@ -34,9 +34,10 @@ from tasks.run import Run
 from tasks.step import make, stage
 from tasks.tokenizer import bytes_per_token
 
-REVISION = 4
+REVISION = 5
 POINTS = 1000  # of the training's curves
-MOST_ROWS = 20  # rows of the table of validations
+MOST_ROWS = 20  # rows of a table of the training
+INTERRUPTED = ("before step", "cost", "cause")
 ADDRESSES = ("dropped", "kept", "document")  # columns of examples that hold the URL or id of a document
 
 
@@ -65,13 +66,16 @@ def report(run: Run, made: dict[str, Artifact], version: Version) -> str:
 
 
 def metrics(trained: Artifact) -> list[dict[str, Any]]:
-    """Return the training's own record: of its first and last step, of validations, and of POINTS others."""
+    """Return the training's own record: of its first and last step, validations, steps without an update,
+    and POINTS others.
+    """
     steps = trained.counts["steps"]
     every = max(1, steps // POINTS)
     chosen: list[dict[str, Any]] = []
     for record in records(trained):
         at_an_end = not chosen or record["step"] == steps
-        if at_an_end or record["step"] % every == 0 or any(map(_is_validation, record)):
+        told = record.get("skipped") or any(map(_is_validation, record))
+        if at_an_end or told or record["step"] % every == 0:
             chosen.append(record)
     return chosen
 
@@ -134,8 +138,8 @@ def markdown(
         "## Tokenizer",
         _tokenizer(made["tokenizer"].shard("tokenizer").facts),
         "## Training",
-        _training(curve),
-        _table(validations(curve)),
+        *_training(curve, goodput(records(trained))),
+        *_validations(validations(curve)),
         *_profiles(run, trained),
         *_start(recipe.train.start_from),
         "## Evaluation",
@@ -206,14 +210,18 @@ def validations(curve: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+def _validations(rows: list[dict[str, Any]]) -> list[str]:
+    return ["Bits per byte of held-out text on the way:", _table(rows)] if rows else []
+
+
 def _is_validation(name: str) -> bool:
     return name.startswith(VALIDATION)
 
 
-def _training(curve: list[dict[str, Any]]) -> str:
-    """Return how the training went, in a few words."""
+def _training(curve: list[dict[str, Any]], time: Goodput) -> list[str]:
+    """Return how the training went: its figures, its interruptions, and its steps without an update."""
     if not curve:
-        return "The model was not trained here: it was imported."
+        return ["The model was not trained here: it was imported."]
     skipped = [record for record in curve if record.get("skipped")]
     updates = [record for record in curve if not record.get("skipped")]
     first, last = updates[0], updates[-1]
@@ -224,19 +232,25 @@ def _training(curve: list[dict[str, Any]]) -> str:
     said += f", {_median(curve, 'tokens_per_s'):,.0f} tokens/s"
     if last.get("mfu") is not None:
         said += f", MFU {_median(curve, 'mfu'):.1%} (PaLM), {_median(curve, 'mfu_causal'):.1%} (causal once)"
-    said += " (median)"
-    if skipped:
-        some = "; ".join(f"step {r['step']:,} ({escape(str(r.get(NO_UPDATE)))})" for r in skipped[:10])
-        some += " ..." if len(skipped) > 10 else ""
-        said += f"; {len(skipped):,} steps made no update (see train.spike_norm and train.spike_loss): {some}"
-    time = goodput(curve)
-    said += f". Steps that count took {time.share:.1%} of {clock(time.wall)}"
+    spent = f"Goodput {time.share:.1%}: the steps that count took so much of {clock(time.wall)}"
     if pause := max(time.pauses, key=lambda pause: pause.seconds, default=None):
-        said += f"; the longest pause was before step {pause.step:,}, {clock(pause.seconds)}"
+        spent += f"; the longest pause was before step {pause.step:,}, {clock(pause.seconds)}"
+    parts = [f"{said} (median).", f"{spent}."]
     if lost := time.interruptions:
-        cost = clock(sum(pause.seconds for pause in lost))
-        said += f". It was interrupted {len(lost):,} times, which cost {cost}: {escape(told(lost))}"
-    return f"{said}. Bits per byte of held-out text on the way:"
+        cost = f"{clock(time.lost)}, the steps that were lost included"
+        parts.append(f"Interruptions: {len(lost):,}, which cost {cost}.")
+        parts.append(_some([(f"{p.step:,}", clock(p.seconds), p.cause) for p in lost], *INTERRUPTED))
+    if skipped:
+        why = "see `train.spike_norm` and `train.spike_loss`"
+        parts.append(f"Steps without an update: {len(skipped):,} ({why}).")
+        parts.append(_some([(f"{r['step']:,}", str(r.get(NO_UPDATE))) for r in skipped], "step", "why"))
+    return parts
+
+
+def _some(rows: list[tuple[str, ...]], *columns: str) -> str:
+    """Return a table, of many rows the last MOST_ROWS."""
+    earlier = f"\n\nThese are the last {MOST_ROWS}." if len(rows) > MOST_ROWS else ""
+    return table(columns, rows[-MOST_ROWS:]) + earlier
 
 
 def _profiles(run: Run, trained: Artifact) -> list[str]:

@@ -12,7 +12,7 @@ from infra.launch.local import LocalLauncher
 from infra.launch.run import get_launcher, patiently
 from llama_core.corpus.clean import language
 from llama_core.corpus.decontaminate import evaluation_sets
-from llama_core.errors import RecipeError, StoreError
+from llama_core.errors import InputError, RecipeError, StoreError
 from llama_core.evaluate import planned
 from llama_core.recipe import Recipe
 from llama_core.recipes.load import load_recipe
@@ -98,10 +98,15 @@ def _capacity_for(launch: Launch) -> Callable[[], Capacity]:
 def check_benchmarks(recipe: Recipe, evaluates: bool) -> None:
     """Read the benchmarks' files, which training text is compared with, and on which a model is scored.
 
-    Raises InputError where one of them holds what cannot be used, and StoreError.
+    Raises InputError where there are none, or one of them holds what cannot be used, and StoreError.
     """
     if recipe.evaluate.data is None:
         return
+    if not evaluation_sets.files(recipe.evaluate.data)[0]:
+        raise InputError(
+            f"evaluate.data: {recipe.evaluate.data} holds no file of a benchmark: name the folder that does "
+            "(`make evaldata DIR=...` fills one), or leave it out"
+        )
     if evaluates:
         wanted = [*recipe.evaluate.tasks, *(recipe.evaluate.at.tasks or [])]
         planned.check(recipe.evaluate.data, wanted, here=recipe.evaluation_launch.launcher == "local")

@@ -251,7 +251,7 @@ def conclude(run_id: str, train: Artifact) -> None:
     try:
         with variables(**IMPATIENT):
             if missed := reconcile(run_id, train):
-                warn(f"      {missed} steps that MLflow had missed are written to it")
+                warn(f"      steps that MLflow had missed, and that are written to it now: {missed:,}")
             set_tags(run_id, {"llama.checkpoint": train.url, "llama.digest": train.digest})
             if "goodput" not in client().get_run(run_id).data.metrics:
                 time_of = goodput(records(train))

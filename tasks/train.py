@@ -8,14 +8,16 @@ from llama_core.artifact import Artifact
 from llama_core.job import Job
 from llama_core.step import Implied, Input, Named, Step
 from llama_core.train import REVISION
+from llama_core.train.metrics.goodput import Goodput, goodput
 from llama_core.train.metrics.names import INTERRUPTION
 from llama_core.train.metrics.names import VALIDATION as NAME
+from llama_core.train.metrics.record import records
 from tasks import tracking
 from tasks.evaluation import during
 from tasks.export import import_for_export
 from tasks.launch import launch
 from tasks.lineage import started_from, step_tags
-from tasks.observe import Progress, clock, live
+from tasks.observe import Progress, clock, live, say
 from tasks.run import Run
 from tasks.step import made, reused, stage
 
@@ -39,6 +41,7 @@ def train(run: Run, corpus: Artifact, tokenizer: Artifact, tokens: Artifact) -> 
         with tracking.running(run_id), during.evaluated(run, data, step):
             artifact = _follow(Job(step, recipe), run_id)
         made(artifact, time.monotonic() - started)
+        _say_goodput(goodput(records(artifact)))
     tracking.conclude(run_id, artifact)
     return artifact
 
@@ -88,6 +91,15 @@ def _follow(job: Job, run_id: str) -> Artifact:
             progress.update(step, line)
 
         return launch(job, "llama_core.train", on_metrics=show, beside=import_for_export)
+
+
+def _say_goodput(time: Goodput) -> None:
+    lost = (
+        f"; interruptions: {len(time.interruptions):,}, which cost {clock(time.lost)}"
+        if time.interruptions
+        else ""
+    )
+    say(f"      goodput {time.share:.1%}: the steps that count took so much of {clock(time.wall)}{lost}")
 
 
 def _is_news(record: dict[str, Any]) -> bool:

@@ -100,10 +100,11 @@ def run(
         final = course.final or state.phase == "cancelled" or bool(course.error and not course.begun)
         if final or course.stuck > job.launch.max_restarts:
             raise _failure(job, handle, state, course, tail)
-        why = {INTERRUPTED: course.cause or str(state)}
-        job = replace(job, saving=course.saving, env=job.env | why)
+        why = course.error or course.cause
+        job = replace(job, saving=course.saving, env=job.env | {INTERRUPTED: why or str(state)})
         without = f", without node {' and '.join(job.without)}" if job.without else ""
-        yield f"[launcher] {job.name} {state}; it is started again from its last checkpoint{without}"
+        told = f"{state}: {why}" if why else str(state)
+        yield f"[launcher] {job.name} {told}; it is started again from its last checkpoint{without}"
         if course.stuck > 1:
             time.sleep(back_off(course.stuck - 1, REST, LONGEST_REST))
 

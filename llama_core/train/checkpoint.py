@@ -163,7 +163,7 @@ def _load(
             continue
         if world.rank == 0:
             for name, why in failed.items():
-                log.warning("checkpoint %s cannot be used, %s goes on instead: %s", name, shard.name, why)
+                log.warning("checkpoint %s is left out, %s goes on instead: %s", name, shard.name, why)
             _delete(step, [name for name in failed if name > shard.name])
         return progress
     return None

@@ -32,7 +32,7 @@ from llama_core.train.saving import Saver
 from llama_core.train.stability.guard import Guard, batch_of
 from llama_core.train.stability.origin import WayBack
 from llama_core.train.stability.replicas import Replicas
-from llama_core.train.stability.returns import Steps, check_returns, past
+from llama_core.train.stability.returns import Steps, check_returns, in_words, past
 from llama_core.train.stability.stop import Stop
 from llama_core.train.stability.watchdog import Watchdog
 from llama_core.train.start import begin
@@ -158,7 +158,10 @@ def train(
                 progress = past(bad, progress, back, cfg)
                 metrics, guard = watching(progress)
                 saver.go_on_after(progress)
-                metrics.add_to_next({INTERRUPTION: f"steps {bad[0]} to {bad[1]} made no update"})
+                said = in_words(bad, progress)
+                metrics.add_to_next({INTERRUPTION: said})
+                if world.rank == 0:
+                    log.warning(said)
                 steps.go_on_after(progress.step)
                 continue
             if validation.due(n) and (n == cfg.steps or not stop.now()):

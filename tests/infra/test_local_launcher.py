@@ -111,6 +111,24 @@ def test_a_crashed_job_is_started_again(job) -> None:
     assert sum("started again" in line for line in lines) == 2
 
 
+def test_a_job_that_is_started_again_is_told_the_error_that_it_has_explained(job) -> None:
+    lines = list(
+        run(
+            job("""
+        import os, pathlib, sys
+        print('@metrics {"step": 1}')
+        if why := os.environ.get("LLAMA_INTERRUPTED"):
+            print("why:", why)
+        elif not print("@error the store is full: free some"):
+            sys.exit(2)
+    """)
+        )
+    )
+    [again] = [line for line in lines if "started again" in line]
+    assert "failed (exit code 2): the store is full: free some; it is started again" in again
+    assert "why: the store is full: free some" in lines
+
+
 def test_a_job_that_comes_no_further_is_not_started_more_often_than_the_recipe_says(job) -> None:
     with pytest.raises(LaunchError, match=r"(?s)exit code 1.*\(2 starts in a row came no further"):
         list(run(job(CRASHES_TWICE, max_restarts=1)))

@@ -321,6 +321,7 @@ def test_a_taken_port_is_one_clear_message(tmp_path: Path) -> None:
             command, env=os.environ | {"LLAMA_HOME": str(tmp_path)}, text=True, capture_output=True
         )
     assert stack.returncode == 2
-    assert (
-        stack.stderr == f"error: port {port} is taken by another program: choose another with --mlflow-port\n"
+    assert stack.stderr == (
+        f"error: port {port} is taken by another program: end that, or choose another port, with "
+        "`.venv/bin/python -m infra.stack --mlflow-port PORT`\n"
     )

@@ -51,7 +51,7 @@ def test_a_home_that_is_full_does_not_stop_a_training(
     assert "MLflow was not told the end of the training" in shown
     assert shown.count("cannot be written") == 1 and "Traceback" not in shown
     filler.unlink()
-    assert "steps that MLflow had missed are written to it" in pipeline.ok(*args)
+    assert "steps that MLflow had missed, and that are written to it now: " in pipeline.ok(*args)
     client = MlflowClient(f"sqlite:///{pipeline.home}/mlflow/mlflow.db")
     [experiment] = [e for e in client.search_experiments() if e.name == "llama-pretrain"]
     [run] = client.search_runs([experiment.experiment_id])

@@ -1,7 +1,12 @@
 """What a person is told of a stage's pace and end can be read at any size."""
 
+import io
+import logging
+import sys
+
 import pytest
 
+from tasks import observe
 from tasks.observe import Progress, clock, pace
 
 
@@ -30,3 +35,15 @@ def test_units_of_time_are_chosen_by_size() -> None:
     assert [clock(seconds) for seconds in (5, 3723, 172_800, 180_000)] == [
         "0:05", "1:02:03", "48:00:00", "2.1 days",
     ]  # fmt: skip
+
+
+def test_what_is_said_begins_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(observe, "get_run_logger", lambda: logging.getLogger("of a run"))
+    observe.live("step 8")
+    observe.say("      WARNING step 9 made no update")
+    observe.live("step 16", end=True)
+    observe.say("done")
+    assert terminal.getvalue() == "\r\x1b[2K      step 8\n\r\x1b[2K      step 16\n"

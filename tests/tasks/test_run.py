@@ -56,6 +56,15 @@ def test_a_benchmark_that_cannot_be_used_is_refused_before_any_work(tmp_path: Pa
         open_run("micro", overrides, str(tmp_path / "store"), trains=False)
 
 
+@pytest.mark.parametrize("trains", [True, False])
+def test_a_folder_of_benchmarks_that_holds_none_is_refused_before_any_work(
+    trains: bool, tmp_path: Path
+) -> None:
+    for folder in (tmp_path / "mistyped", tmp_path):
+        with pytest.raises(InputError, match=rf"evaluate\.data: {folder} holds no file of a benchmark"):
+            open_run("micro", {"evaluate.data": str(folder)}, str(tmp_path / "store"), trains=trains)
+
+
 def test_a_tokenizer_to_compare_with_is_read_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "other.model").write_bytes(b"no model")
     for name, says in (("other.model", "no SentencePiece model"), ("gone.model", "gone.model")):

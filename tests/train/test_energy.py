@@ -15,6 +15,12 @@ def test_hours_are_those_of_all_devices_with_the_pauses() -> None:
     assert found.in_steps == pytest.approx((4 + 4 + 2) * SECONDS / 3600)
 
 
+def test_a_step_that_made_no_update_takes_hours_and_does_not_count() -> None:
+    found = use([step_record(1, devices=4), step_record(2, devices=4) | {"skipped": 1}])
+    assert found.in_steps == pytest.approx(4 * SECONDS / 3600)
+    assert found.device_hours == pytest.approx(2 * 4 * SECONDS / 3600)
+
+
 def test_nobody_holds_devices_over_a_weekend() -> None:
     records = [step_record(1), step_record(2)]
     records[1]["time"] += STOPPED + 1

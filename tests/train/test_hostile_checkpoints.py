@@ -182,7 +182,7 @@ def test_each_kind_of_damage_is_named_and_the_checkpoint_before_is_taken(
         step.folder.publish_bytes(name, data[:-1] if damage == "cut" else data[:-3] + b"?" + data[-2:])
     found = checkpoint.load(*parts, ALONE)
     assert found and found.step == 1
-    assert "checkpoint step-00000002 cannot be used, step-00000001 goes on instead" in caplog.text
+    assert "checkpoint step-00000002 is left out, step-00000001 goes on instead" in caplog.text
     assert ending in caplog.text
     assert checkpoint.committed(step) == ["step-00000001"]
 

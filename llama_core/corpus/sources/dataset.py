@@ -18,7 +18,7 @@ from llama_core.artifact import digest_of
 from llama_core.corpus.document import Outcome, Quarantined
 from llama_core.corpus.recipe import Dataset
 from llama_core.corpus.sources import files
-from llama_core.corpus.sources.raw import Raw, open_url, shard_name
+from llama_core.corpus.sources.raw import ANEW, Raw, open_url, shard_name
 from llama_core.errors import InputError, LlamaError, StoreError
 
 _NETWORK = ("aiohttp", "httpx", "httpcore", "requests", "urllib3", "huggingface_hub", "botocore", "asyncio")
@@ -46,7 +46,7 @@ def read(source_name: str, source: Dataset, raw: Raw) -> Iterator[Outcome]:
     builder = _builder(source)
     name, origin = _files(builder, source).get(raw.url, ("", ()))
     if _digest(raw.url, origin) != raw.digest:
-        raise InputError(f"{raw.url} has changed since this run planned it: run again with refresh=true")
+        raise InputError(f"{raw.url} has changed since this run planned it: run again {ANEW}")
     if isinstance(builder, Parquet):
         yield from _read_parquet(source_name, source, raw)
         return

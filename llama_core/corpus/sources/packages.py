@@ -22,7 +22,7 @@ from llama_core.corpus.document import Document, Dropped, Outcome, Quarantined, 
 from llama_core.corpus.markup.newlines import code_with_newlines, with_newlines
 from llama_core.corpus.recipe import Packages, canonical
 from llama_core.corpus.sources import rules
-from llama_core.corpus.sources.raw import Raw
+from llama_core.corpus.sources.raw import ANEW, Raw
 from llama_core.errors import InputError
 from llama_core.file_system import check_regular
 
@@ -140,8 +140,7 @@ def read(source_name: str, source: Packages, raw: Raw) -> Iterator[Outcome]:
     package = Package(raw.name, f"corpus.sources.{source_name}.packages")
     if package.digest != raw.digest:
         raise InputError(
-            f"{raw.name} of source {source_name} has changed since this run planned it: run again with "
-            "refresh=true"
+            f"{raw.name} of source {source_name} has changed since this run planned it: run again {ANEW}"
         )
     forbidden = package.forbidden()
     for _, file in sorted(package.files.items()):

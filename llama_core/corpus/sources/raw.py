@@ -22,6 +22,7 @@ from llama_core.file_system import Tries, brief, file_system, hint_of, may_pass
 
 T = TypeVar("T")
 
+ANEW = "with --refresh (make: SET=--refresh, a deployment: refresh=true)"
 AT_ONCE = ("file://", "memory://", "s3://")  # never tried again here: s3fs does that itself
 _HOPELESS = (FileNotFoundError, PermissionError, ValueError, ImportError, NotImplementedError, StoreError)
 
@@ -108,7 +109,7 @@ def _check_unchanged(source: UrlSource, raw: Raw) -> None:
     """Raise InputError where what is known of a file without reading it is not what it was."""
     if raw.listed is None:
         if _identity(source, raw.url) != raw.digest:
-            raise InputError(f"{raw.url} has changed since this run planned it: run again with refresh=true")
+            raise InputError(f"{raw.url} has changed since this run planned it: run again {ANEW}")
     elif raw.listed.size is not None:
         fs, path = file_system_of(source, raw.url)
         size = _call(raw.url, lambda: fs.info(path))["size"]

@@ -46,7 +46,7 @@ def use(records: Iterable[dict[str, Any]]) -> Use:
             passed = seconds
         devices = _devices(record)
         total += devices * passed / 3600
-        steps += devices * seconds / 3600
+        steps += 0.0 if record.get("skipped") else devices * seconds / 3600
         known = known and record["joules"] is not None
         joules += record["joules"] or 0.0
         before = record["time"]

@@ -47,6 +47,11 @@ class Goodput:
         """The effective time's share of all: Llama 3's had more than 0.9 (Grattafiori et al. 2024)."""
         return min(1.0, self.effective / self.wall) if self.wall > 0 else 1.0
 
+    @property
+    def lost(self) -> float:
+        """The seconds that the interruptions have cost together."""
+        return sum(pause.seconds for pause in self.interruptions)
+
 
 def seconds_of(record: dict[str, Any]) -> float:
     """Return how long the step of a record took."""

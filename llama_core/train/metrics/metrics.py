@@ -159,7 +159,7 @@ class Metrics:
         told = mesh.world.gather(figures.seen())
         if mesh.world.rank == 0:
             self.why = (
-                f"loss {figures.loss}, gradient norm {figures.grad_norm}, "
+                f"loss {figures.loss:.4g}, gradient norm {figures.grad_norm:.4g}, "
                 f"sequences {first:,} to {first + size - 1:,}; {origin(told, figures.grad_norm)}"
             )
             log.warning("step %d made no update: %s", n, self.why)

@@ -1,6 +1,5 @@
 """How a training goes back to a checkpoint when too many steps in a row make no update (see `guard`)."""
 
-import logging
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -8,8 +7,6 @@ from llama_core.errors import DivergedError
 from llama_core.recipes.training import Train
 from llama_core.train.checkpoint import TrainState
 from llama_core.train.stability.guard import Span, batch_of
-
-log = logging.getLogger(__name__)
 
 
 class Steps(Iterator[int]):
@@ -43,7 +40,8 @@ def check_returns(bad: Span, progress: TrainState, cfg: Train, why: str) -> None
     raise DivergedError(
         f"training diverged at step {first}: {last - first + 1} steps in a row made no update{often}. {cause}"
         "Nothing of them is in the weights: try a lower train.lr or a higher train.warmup_steps, perhaps "
-        "from an earlier checkpoint (train.start_from)"
+        "from an earlier checkpoint (train.start_from), or, where nothing was wrong with the loss, higher "
+        "train.spike_norm and train.spike_loss"
     )
 
 
@@ -56,8 +54,13 @@ def past(bad: Span, progress: TrainState, back: TrainState, cfg: Train) -> Train
     over = progress.passed_over
     first = max(back.step + 1, bad[0] - cfg.spike_margin)
     span = batch_of(first, over), batch_of(bad[1], over) + 1
-    log.warning(
-        "steps %d to %d made no update: back to the weights after step %d, past batches %d to %d",
-        *bad, back.step, span[0], span[1] - 1,
-    )  # fmt: skip
     return replace(back, passed_over=(*over, span), returns=progress.returns + 1)
+
+
+def in_words(bad: Span, at: TrainState) -> str:
+    """Return what `past` has made of the bad steps: `at`."""
+    start, end = at.passed_over[-1]
+    return (
+        f"steps {bad[0]} to {bad[1]} made no update: back to the weights after step {at.step}, past batches "
+        f"{start} to {end - 1}"
+    )
