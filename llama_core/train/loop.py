@@ -32,7 +32,7 @@ from llama_core.train.saving import Saver
 from llama_core.train.stability.guard import Guard, batch_of
 from llama_core.train.stability.origin import WayBack
 from llama_core.train.stability.replicas import Replicas
-from llama_core.train.stability.returns import Steps, check_returns, past
+from llama_core.train.stability.returns import Steps, check_returns, note, past, remembered
 from llama_core.train.stability.stop import Stop
 from llama_core.train.stability.watchdog import Watchdog
 from llama_core.train.start import begin
@@ -111,6 +111,7 @@ def train(
         raise InputError(f"{step.folder.url} was trained on other data: delete it to start anew")
     elif world.rank == 0:
         log.info("resuming after step %d of %d, on %d processes", progress.step, cfg.steps, world.size)
+    progress = world.agree(partial(remembered, step, progress))
     began, before = first_begun(step) if world.rank == 0 else (0.0, False)
     metrics, guard = watching(progress)
     if why := os.environ.pop(INTERRUPTED, "started again" if again or before else ""):
@@ -156,6 +157,8 @@ def train(
                 world.agree(partial(check_returns, bad, progress, cfg, metrics.why))  # rank 0 knows why
                 back = checkpoint.go_back(step, bad[0], cfg.spike_margin, model, optimizer, world) or begun()
                 progress = past(bad, progress, back, cfg)
+                if world.rank == 0:
+                    note(step, progress)
                 metrics, guard = watching(progress)
                 saver.go_on_after(progress)
                 metrics.add_to_next({INTERRUPTION: f"steps {bad[0]} to {bad[1]} made no update"})

@@ -4,6 +4,7 @@ import logging
 
 from llama_core import program
 from llama_core.job import Job
+from llama_core.step import new_attempt
 from llama_core.tokenizer.model import Tokenizer
 from llama_core.tokens.loader import Loader
 from llama_core.train import distributed, loop
@@ -35,6 +36,8 @@ def _train(url: str, sha256: str | None) -> int:
         world = distributed.join(recipe.launch.device)
         if world.agree(lambda: job.step.finished() is not None):
             return 0
+        # What an earlier start of this job still uploads must replace nothing that this one commits.
+        job.step.attempt = world.agree(new_attempt)
         tokenizer = Tokenizer.load(job.input("tokenizer"))
         node = Mesh.of(recipe.layout, world).data_ranks_of_node
         tokens = job.input("tokens")
