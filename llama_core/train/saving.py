@@ -163,8 +163,8 @@ class Saver:
         A save before this one is waited for (but see `due`), and this one too where there is no room for the
         copy. After the last step, or if the training is `stopping`, it is tried again until it is there, and
         is returned with the record. Where one has failed, every process goes on, and the next one is sooner
-        than usual. Returns None where another attempt has finished the step. Raises StoreError where they have
-        failed for more than `run.unsaved_hours`.
+        than usual. Returns None where another attempt has finished the step. Raises StoreError where saves
+        have failed for more than `run.unsaved_hours`.
         """
         last = stopping or progress.step == self._cfg.steps
         while True:

@@ -210,7 +210,12 @@ def test_a_restart_among_steps_without_an_update_decides_as_if_there_had_been_no
 
 
 def test_a_start_between_a_return_and_the_next_save_does_not_go_back_once_more(training) -> None:
-    few = {"train.spike_window": 5, "train.most_skipped": 1, "train.most_returns": 1, "train.tokens": 16 * 1024}
+    few = {
+        "train.spike_window": 5,
+        "train.most_skipped": 1,
+        "train.most_returns": 1,
+        "train.tokens": 16 * 1024,
+    }
     run = training(**few, **{"run.save_every": 8})
     fault = BROKEN.format(bad={10, 11})
     killed = SCRIPT.format(fault=f"{fault}\n{KILLED_AFTER_THE_RETURN}", url=run.publish())

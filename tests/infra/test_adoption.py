@@ -147,3 +147,13 @@ def test_a_log_that_is_cut_by_its_rotation_is_read_on(tmp_path: Path) -> None:
         if line == "two":
             log.write_text("three\n")
     assert seen == ["one", "two", "three"]
+
+
+def test_a_long_log_is_read_to_its_end_a_part_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "AT_ONCE", 10)
+    log, lines = tmp_path / "log", [f"line {n} é" for n in range(100)]
+    log.write_text("\n".join(lines))
+    asked = iter(["running", *["succeeded"] * 1000])
+    assert list(launcher.follow(log, lambda: State(next(asked)), 1000)) == lines  # type: ignore[arg-type]
