@@ -5,6 +5,7 @@ import resource
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from llama_core.step import OpenShard, Step
 from llama_core.store import Store
 from llama_core.train import checkpoint, saving
 from llama_core.train.checkpoint import TrainState
-from llama_core.train.checkpoints.share import Share, share_of
+from llama_core.train.checkpoints.share import Share, bytes_of, share_of
 from llama_core.train.distributed import World
 from llama_core.train.metrics.record import Record
 from llama_core.train.optimizer import make_optimizer
@@ -140,6 +141,12 @@ def test_where_memory_has_no_room_for_a_copy_a_save_is_waited_for(
 
 def _away(*_: Any) -> None:
     raise StoreError("the store is away")
+
+
+def test_the_room_for_a_copy_of_a_gpus_share_is_what_torch_takes_for_it() -> None:
+    tensors = [SimpleNamespace(nbytes=size, is_cuda=True) for size in (5 << 30, 100)]
+    share: Any = SimpleNamespace(tensors=dict(enumerate(tensors)))
+    assert bytes_of(share) == 8 << 30
 
 
 def test_permanent_checkpoints_stay_and_of_the_others_the_last_ones(store: Store) -> None:
