@@ -143,12 +143,14 @@ class Saver:
     def due(self, n: int, wanted: bool = False) -> bool:
         """Tell whether the training is saved after step `n`. `wanted`: whether a process `wants` it.
 
-        A temporary save that is due while the one before it goes on for long comes as soon as that has ended.
+        A temporary save that is due while the one before it goes on for long comes as soon as that has ended,
+        and after one that has failed none does until it is `wanted`.
         """
         now, before = (self._periods_of(self._cfg.tokens_before(m)) for m in (n + 1, n))
         if n == self._cfg.steps or n in self._evaluated or now > before:
             return True
-        if not (wanted or self._late or n % self._run.save_every == 0):
+        regular = self._late or n % self._run.save_every == 0
+        if not (wanted or (regular and not self._failed)):
             return False
         if self._save is not None and not self._late:
             self.settle(n, SHORT_WAIT)

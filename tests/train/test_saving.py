@@ -205,6 +205,28 @@ def test_a_temporary_save_that_is_due_while_another_is_uploaded_comes_later_and_
     assert [s.facts["permanent"] for s in checkpoint.saved_in(session.step.folder)] == [False, False, True]
 
 
+def test_what_comes_broken_from_the_store_once_is_read_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, broken = Session(store), set[str]()
+    session.go_on(1)
+    session.save(1, stopping=True)
+    weights = [p.clone() for p in session.model.parameters()]
+    session.go_on(2)
+    read = Store.read_range
+
+    def broken_once(self: Store, name: str, start: int, end: int) -> bytes:
+        data = read(self, name, start, end)
+        if name in broken:
+            return data
+        broken.add(name)
+        return data[:-1] + bytes([data[-1] ^ 1])
+
+    monkeypatch.setattr(Store, "read_range", broken_once)
+    assert checkpoint.load(session.step, session.model, session.optimizer, ALONE)
+    assert broken and all(map(torch.equal, weights, session.model.parameters()))
+
+
 def away(*_: Any) -> Any:
     raise StoreError("the bucket is away")
 
@@ -221,7 +243,7 @@ def fails(session: Session, caplog: pytest.LogCaptureFixture, says: str) -> None
     while session.saver._failed == 0:
         session.saver.hear(session.saver.ended, 6)
     assert "the save after step 5 has failed" in caplog.text and says in caplog.text
-    assert not session.saver.wants
+    assert not session.saver.wants and not session.saver.due(10), "nor again and again"
     time.sleep(saving.REST)
     assert session.saver.wants and session.saver.due(7, wanted=True), "sooner than usual"
 
