@@ -5,7 +5,7 @@ import time
 
 from llama_core import program
 from llama_core.errors import StoreError
-from llama_core.file_system import back_off, hint_of
+from llama_core.file_system import back_off
 from llama_core.job import Job
 from llama_core.step import new_attempt
 from llama_core.tokenizer.model import Tokenizer
@@ -58,8 +58,8 @@ def _train(url: str, sha256: str | None) -> int:
 def _load(url: str, sha256: str | None) -> Job:
     """Return the job, as soon as its store answers.
 
-    Where a store is away for long, a training ends when it needs the next page of its tokens. Its next start
-    comes here, and would fail at once, as the few after it that a launcher makes. Raises StoreError where the
+    Where a store is away for long, a training ends when it needs the next page of its tokens. Its next starts
+    come here, and a launcher makes only a few that come no further. Raises StoreError where the
     store stays away, and at once where only a person can mend it.
     """
     until, failures = time.monotonic() + PATIENCE, 0
@@ -67,8 +67,7 @@ def _load(url: str, sha256: str | None) -> Job:
         try:
             return Job.load(url, sha256)
         except StoreError as error:
-            cause = error.__cause__
-            if not isinstance(cause, Exception) or hint_of(cause) or time.monotonic() > until:
+            if not error.away or time.monotonic() > until:
                 raise
             failures += 1
             rest = back_off(failures, REST, LONGEST_REST)
