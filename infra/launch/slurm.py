@@ -272,11 +272,11 @@ def _is_headless(fields: dict[str, str]) -> bool:
 
     A job with spare nodes goes on then, as far as Slurm knows, and does nothing more until its time limit.
     """
-    first = fields.get("BatchHost")
-    if fields.get("JobState") != "RUNNING" or not first or fields.get("NumNodes") == "1":
+    first, nodes = fields.get("BatchHost"), fields.get("NodeList")
+    if fields.get("JobState") != "RUNNING" or not first or nodes in (None, "", "(null)", first):
         return False
     with contextlib.suppress(LaunchError):
-        return first not in _slurm("scontrol", "show", "hostnames", fields["NodeList"]).split()
+        return first not in _slurm("scontrol", "show", "hostnames", nodes).split()
     return False
 
 

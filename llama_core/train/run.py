@@ -59,8 +59,8 @@ def _load(url: str, sha256: str | None) -> Job:
     """Return the job, as soon as its store answers.
 
     Where a store is away for long, a training ends when it needs the next page of its tokens. Its next starts
-    come here, and a launcher makes only a few that come no further. Raises StoreError where the
-    store stays away, and at once where only a person can mend it.
+    come here, and a launcher makes only a few that come no further. Raises StoreError where the store stays
+    away, and at once where only a person can mend it.
     """
     until, failures = time.monotonic() + PATIENCE, 0
     while True:

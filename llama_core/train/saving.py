@@ -307,6 +307,7 @@ class Saver:
                 save.progress.step, error, self._failed, hours, most,
             )  # fmt: skip
         if self._world.agree(lambda: hours > most):  # by the clock of one
+            error.away = False  # it has been waited for
             raise error
 
     def _periods_of(self, tokens: int) -> int:
