@@ -23,6 +23,9 @@ class RecipeError(LlamaError, ValueError):
 class StoreError(LlamaError):
     """The store cannot be reached, denies access, or is full."""
 
+    away = False
+    """True where it may answer again by itself: nothing says that a person has to mend it."""
+
 
 class DamagedError(StoreError):
     """Bytes on the store differ from what their manifest says."""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from llama_core import lifeline
-from llama_core.errors import DivergedError, InputError, LlamaError, RecipeError
+from llama_core.errors import DivergedError, InputError, LlamaError, RecipeError, StoreError
 from llama_core.exit import leave
 from llama_core.output import forgive
 from llama_core.url import redact, redact_logs
@@ -25,6 +25,7 @@ FINAL = (DivergedError, InputError, RecipeError)
 HUNG = 77  # the exit code of a process that came no further, and was ended by its watchdog
 LEFT_ALONE = 76  # the exit code of a process that has lost another process of its job
 STOPPED = 75  # EX_TEMPFAIL: it was asked to end, and has saved its progress; start it again
+AWAY = 74  # EX_IOERR: its store does not answer; a training that is started again waits for it
 INTERRUPTED = "LLAMA_INTERRUPTED"  # the variable that says why the program is started again
 
 
@@ -54,7 +55,7 @@ def run(package: str) -> NoReturn:
         sys.stdout.write(redact(traceback.format_exc()))
         kind = "final" if isinstance(error, FINAL) else "error"
         sys.stdout.write(f"@{kind} {' '.join(str(error).split())}\n")
-        code = FAILED
+        code = AWAY if isinstance(error, StoreError) and error.away else FAILED
     except Exception:
         sys.stdout.write(redact(traceback.format_exc()))
         code = 1

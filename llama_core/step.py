@@ -134,7 +134,7 @@ class Step:
         self.root, self.stage, self.revision = root, stage, revision
         self.identity, self.address = in_full(identity), in_address(identity)
         self.execution = execution or {}
-        self.attempt = "a-" + secrets.token_hex(4) if attempt is None else attempt
+        self.attempt = new_attempt() if attempt is None else attempt
         self.digests: dict[str, str] = {}
         self.parents: dict[str, list[str]] = {}
         for role, item in (inputs or {}).items():
@@ -298,6 +298,11 @@ class Step:
             raise damaged(what, "its address is made from other settings than its identity")
         step.parents, step.address = dict(plan.parents), plan.address
         return step
+
+
+def new_attempt() -> str:
+    """Return a name that no other attempt has."""
+    return "a-" + secrets.token_hex(4)
 
 
 def committed_shard(folder: Store, name: str) -> Shard:

@@ -371,7 +371,9 @@ class Store:
             hint = hint_of(error)
             if isinstance(error, FileNotFoundError) and not hint and not writes:
                 raise
-            raise StoreError(f"cannot {what} on {self.url}: {hint or brief(error)}") from error
+            failed = StoreError(f"cannot {what} on {self.url}: {hint or brief(error)}")
+            failed.away = not hint
+            raise failed from error
 
 
 def to_json(value: Any) -> bytes:

@@ -86,8 +86,12 @@ class Course:
 
 def last_saving(name: str, logs: Path) -> float | None:
     """Return the seconds that the last save of a job has taken, by the newest of its logs that tells it."""
-    found = [path for path in logs.iterdir() if path.name.startswith(f"{name}-")]
-    for path in sorted(found, key=lambda p: p.stat().st_mtime, reverse=True):
+    found: list[tuple[float, Path]] = []
+    for path in logs.iterdir():
+        if path.name.startswith(f"{name}-"):
+            with contextlib.suppress(OSError):  # somebody has just deleted it
+                found.append((path.stat().st_mtime, path))
+    for _, path in sorted(found, reverse=True):
         with contextlib.suppress(OSError), path.open("rb") as log:
             log.seek(max(0, path.stat().st_size - TAIL))
             if told := SAVING.findall(log.read()):

@@ -19,14 +19,14 @@ from torch.distributed.elastic.multiprocessing import api
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from llama_core.file_system import back_off
-from llama_core.program import FAILED, HUNG, INTERRUPTED, LEFT_ALONE, STOPPED
+from llama_core.program import AWAY, FAILED, HUNG, INTERRUPTED, LEFT_ALONE, STOPPED
 
 PATIENCE = 5.0  # seconds that the others have
 # Where a rank came no further, all that still can write their stacks, which may take half a minute.
 PATIENCE_HUNG = 40.0
 SOON = 60.0  # seconds: ranks that fail sooner may never come further
 REST, LONGEST_REST = 1.0, 60.0  # seconds before another start of ranks that have failed soon, twice and often
-OF_ALL = (FAILED, STOPPED, HUNG)  # what ranks of all nodes end with alike: no node is the cause
+OF_ALL = (FAILED, STOPPED, HUNG, AWAY)  # what ranks of all nodes end with alike: no node is the cause
 FINAL = (FAILED, STOPPED)  # another start is for the launcher to decide on
 
 # The exit codes of this node's ranks that have failed, by local rank: the first ones, and then the others.

@@ -20,6 +20,7 @@ from infra.launch.capacity import Capacity
 from llama_core.recipes.running import Launch
 
 GRACE = 30  # seconds between asking a job to end and killing it
+AT_ONCE = 16 << 20  # bytes of a log that are read at a time: that of three weeks has hundreds of megabytes
 # Seconds that a job has to save and end: where it has not told how long a save takes, and at least.
 TO_SAVE, LEAST_TO_SAVE = 300, 60
 
@@ -145,11 +146,13 @@ def follow(log: Path, poll: Callable[[], State], every: float) -> Iterator[str]:
             if file.seek(0, os.SEEK_END) < position:
                 position, rest = 0, b""
             file.seek(position)
-            data = file.read()
+            data = file.read(AT_ONCE)
         position += len(data)
         *lines, rest = (rest + data).split(b"\n")
         for line in lines:
             yield line.decode(errors="replace")
+        if len(data) == AT_ONCE:
+            continue
         if state.ended:
             break
         time.sleep(every)

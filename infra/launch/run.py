@@ -62,7 +62,10 @@ def run(
             if not course.begun:
                 raise
             yield f"[launcher] {job.name} cannot be started now ({error}); it is tried again"
-            time.sleep(LONGEST_REST)
+            if job.without:  # a node that is gone for good cannot be left out: Slurm refuses its name
+                job = replace(job, without=())
+            else:
+                time.sleep(LONGEST_REST)
             continue
         except BaseException as reason:
             if launcher.outlives:

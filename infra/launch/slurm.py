@@ -113,7 +113,13 @@ class SlurmLauncher:
         if "JobState" not in fields:
             return State("unknown", f"scontrol says nothing of job {handle.id}, which is looked for again")
         # A controller that has lost its state gives its numbers once more.
-        return _state(fields) if fields.get("JobName", handle.name) == handle.name else forgotten
+        if fields.get("JobName", handle.name) != handle.name:
+            return forgotten
+        if _is_headless(fields):
+            with contextlib.suppress(LaunchError):  # it is tried again at the next look
+                _slurm("scontrol", "requeue", handle.id)
+            return State("pending", f"its first node, {fields['BatchHost']}, is lost: it is queued again")
+        return _state(fields)
 
     def cancel(self, handle: Handle, patience: float = 0) -> None:
         """End the job, and return when it has ended.
@@ -259,6 +265,19 @@ def _capacity(rows: list[list[str]]) -> Capacity:
         gpus=gpus,
         gpu_memory=None,
     )
+
+
+def _is_headless(fields: dict[str, str]) -> bool:
+    """Tell whether a job that runs has lost its first node, and with it the script that would end it.
+
+    A job with spare nodes goes on then, as far as Slurm knows, and does nothing more until its time limit.
+    """
+    first, nodes = fields.get("BatchHost"), fields.get("NodeList")
+    if fields.get("JobState") != "RUNNING" or not first or nodes in (None, "", "(null)", first):
+        return False
+    with contextlib.suppress(LaunchError):
+        return first not in _slurm("scontrol", "show", "hostnames", nodes).split()
+    return False
 
 
 def _state(fields: dict[str, str]) -> State:

@@ -129,10 +129,12 @@ class RunSection(Section):
     `evaluate.at` are saved after exactly their step."""
     save_minutes: Execution[float | None] = Field(None, gt=0)
     """Minutes after the last checkpoint at which another one is saved, however few the steps; null: none."""
-    most_failed_saves: Execution[int] = Field(10, ge=0)
-    """Number of saves in a row that may fail because the store is away or full, its bucket is gone, or it
-    refuses the credentials; one more ends the run. Credentials of an AWS credentials file or a profile are
-    read again when they are refused; those of the environment cannot change in a running process."""
+    unsaved_hours: Execution[float] = Field(12.0, ge=0)
+    """Hours for which one save after the other may fail because the store is away or full, its bucket is
+    gone, or it refuses the credentials; one that fails later ends the run. Meanwhile the training goes on and
+    tries again, first after seconds and then every few minutes. Credentials of an AWS credentials file or a
+    profile are read again when they are refused; those of the environment cannot change in a running
+    process."""
     keep: Execution[int] = Field(2, ge=1)
     """Number of checkpoints that are kept besides the newest and the permanent ones."""
     keep_every: Execution[int] = Field(0, ge=0)

@@ -277,11 +277,15 @@ def retain(step: Step, keep: int, known: dict[str, bool] | None = None) -> None:
 
 
 def sweep(step: Step, n: int) -> None:
-    """Delete what saves after steps before `n` have left that were never committed, so that no disk fills."""
+    """Delete what saves up to step `n` have left that were never committed, so that no disk fills.
+
+    What this attempt has of step `n` stays: it is being saved.
+    """
     lying = [name.split("/") for name in step.folder.list() if name.count("/") == 2]
     names = committed(step)  # later than the listing: one that was committed in between is among them
-    left = [(a, name, *rest) for a, name, *rest in lying if name.startswith(PREFIX) and name < name_of(n)]
-    step.folder.delete(["/".join(parts) for parts in left if parts[1] not in names])
+    older = [parts for parts in lying if parts[1].startswith(PREFIX) and parts[1] <= name_of(n)]
+    left = [p for p in older if p[1] not in names and p[:2] != [step.attempt, name_of(n)]]
+    step.folder.delete(["/".join(parts) for parts in left])
 
 
 def _kept(step: Step, names: list[str], keep: int, known: dict[str, bool]) -> list[str]:

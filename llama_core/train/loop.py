@@ -32,7 +32,7 @@ from llama_core.train.saving import Saver
 from llama_core.train.stability.guard import Guard, batch_of
 from llama_core.train.stability.origin import WayBack
 from llama_core.train.stability.replicas import Replicas
-from llama_core.train.stability.returns import Steps, check_returns, in_words, past
+from llama_core.train.stability.returns import Steps, check_returns, in_words, note, past, remembered
 from llama_core.train.stability.stop import Stop
 from llama_core.train.stability.watchdog import Watchdog
 from llama_core.train.start import begin
@@ -111,6 +111,7 @@ def train(
         raise InputError(f"{step.folder.url} was trained on other data: delete it to start anew")
     elif world.rank == 0:
         log.info("resuming after step %d of %d, on %d processes", progress.step, cfg.steps, world.size)
+    progress = world.agree(partial(remembered, step, progress))
     began, before = first_begun(step) if world.rank == 0 else (0.0, False)
     metrics, guard = watching(progress)
     if why := os.environ.pop(INTERRUPTED, "started again" if again or before else ""):
@@ -162,6 +163,7 @@ def train(
                 metrics.add_to_next({INTERRUPTION: said})
                 if world.rank == 0:
                     log.warning(said)
+                    note(step, progress)
                 steps.go_on_after(progress.step)
                 continue
             if validation.due(n) and (n == cfg.steps or not stop.now()):

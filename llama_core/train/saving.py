@@ -36,12 +36,11 @@ from llama_core.train.metrics.names import INTERRUPTION, SAVING
 from llama_core.train.stability.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
-SHARE = 10  # after this share of `save_every` a save that has failed is tried again
 MOST_OF_MEMORY = 0.8  # of what is left: so much the copies may take
 LOOK_EVERY = 10.0  # seconds between two looks at a save that is waited for
 SHORT_WAIT = 5.0  # seconds that a temporary save waits for the one before it; then it comes later
 LONGEST_SAVE = 3600.0  # seconds after which one that is waited for hangs: the store tries for minutes
-REST, LONGEST_REST = 5.0, 300.0  # seconds between two tries where there is no step to make in between
+REST, LONGEST_REST = 5.0, 300.0  # seconds after which a save that has failed is tried again
 
 
 class _Task(threading.Thread):
@@ -112,7 +111,8 @@ class Saver:
         self._finished = False  # another attempt was first
         self._record: Object | None = None
         self._failed = 0  # saves in a row
-        self._again: int | None = None  # the step after which the next of them is tried
+        self._failing_since = math.inf  # when the first of them was begun
+        self._again_at = math.inf  # when the next of them is tried
         self._saved_at = time.monotonic()
         self._sweeps = True  # saves may have left something: those before the start, or that have failed
         self._known: dict[str, bool]  # checkpoints that rank 0 has seen: whether they are permanent
@@ -131,10 +131,9 @@ class Saver:
 
     @property
     def wants(self) -> bool:
-        """True on rank 0 if `run.save_minutes` have passed since the last save."""
-        if self._run.save_minutes is None or self._world.rank:
-            return False
-        return time.monotonic() - self._saved_at > 60 * self._run.save_minutes
+        """True on rank 0 if a save that has failed is to be tried again, or after `run.save_minutes`."""
+        minutes, now = self._run.save_minutes or math.inf, time.monotonic()
+        return self._world.rank == 0 and now > min(self._again_at, self._saved_at + 60 * minutes)
 
     def go_on_after(self, progress: TrainState) -> None:
         """Note where the training goes on: checkpoints from there on are permanent ones by `keep_every`."""
@@ -144,12 +143,14 @@ class Saver:
     def due(self, n: int, wanted: bool = False) -> bool:
         """Tell whether the training is saved after step `n`. `wanted`: whether a process `wants` it.
 
-        A temporary save that is due while the one before it goes on for long comes as soon as that has ended.
+        A temporary save that is due while the one before it goes on for long comes as soon as that has ended,
+        and after one that has failed none does until it is `wanted`.
         """
         now, before = (self._periods_of(self._cfg.tokens_before(m)) for m in (n + 1, n))
         if n == self._cfg.steps or n in self._evaluated or now > before:
             return True
-        if not (wanted or self._late or n == self._again or n % self._run.save_every == 0):
+        regular = self._late or n % self._run.save_every == 0
+        if not (wanted or (regular and not self._failed)):
             return False
         if self._save is not None and not self._late:
             self.settle(n, SHORT_WAIT)
@@ -164,8 +165,8 @@ class Saver:
         A save before this one is waited for (but see `due`), and this one too where there is no room for the
         copy. After the last step, or if the training is `stopping`, it is tried again until it is there, and
         is returned with the record. Where one has failed, every process goes on, and the next one is sooner
-        than usual. Returns None where another attempt has finished the step. Raises StoreError after more
-        than `run.most_failed_saves` failures in a row.
+        than usual. Returns None where another attempt has finished the step. Raises StoreError where saves
+        have failed for more than `run.unsaved_hours`.
         """
         last = stopping or progress.step == self._cfg.steps
         while True:
@@ -207,10 +208,10 @@ class Saver:
             self._save = None
             failed = save.progress.step
             save.metrics.add_to_next({INTERRUPTION: f"the save after step {failed} has failed: {error}"})
-            self._note_failure(failed, n, error)
+            self._note_failure(save, error)
             return False
         save.metrics.add_to_next({SAVING: round(time.monotonic() - save.began, 3)})
-        self._save, self._failed, self._again = None, 0, None
+        self._save, self._failed, self._failing_since = None, 0, math.inf
         self._periods = max(self._periods, self._periods_of(save.progress.tokens))
         return self._finished
 
@@ -255,7 +256,7 @@ class Saver:
         periods = self._periods_of(progress.tokens)
         permanent = periods > self._periods or progress.step in self._evaluated
         self._save = _Save(progress, share, permanent, metrics, metrics.seal(), time.monotonic())
-        self._again, self._late = None, False
+        self._again_at, self._late = math.inf, False
         self._saved_at = time.monotonic()
         shard = OpenShard(self._step, checkpoint.name_of(progress.step))
         sweeps, self._sweeps = self._sweeps and self._world.rank == 0, False
@@ -292,18 +293,22 @@ class Saver:
                 n, before.progress.step, time.monotonic() - before.began,
             )  # fmt: skip
 
-    def _note_failure(self, step: int, n: int, error: StoreError) -> None:
+    def _note_failure(self, save: _Save, error: StoreError) -> None:
+        now, most = time.monotonic(), self._run.unsaved_hours
+        self._failing_since = min(self._failing_since, save.began)
+        hours = (now - self._failing_since) / 3600
         self._failed += 1
-        self._sweeps = True
+        self._sweeps, self._late = True, False
+        self._again_at = now + back_off(self._failed, REST, LONGEST_REST)
         if self._world.rank == 0:
             log.warning(
-                "the save after step %d has failed (%s): failure %d in a row, up to %d end nothing",
-                step, error, self._failed, self._run.most_failed_saves,
+                "the save after step %d has failed (%s): failure %d in a row, for %.2f h, and up to %g h "
+                "(run.unsaved_hours) end nothing",
+                save.progress.step, error, self._failed, hours, most,
             )  # fmt: skip
-        if self._failed > self._run.most_failed_saves:
+        if self._world.agree(lambda: hours > most):  # by the clock of one
+            error.away = False  # it has been waited for
             raise error
-        self._late = False
-        self._again = n + max(1, self._run.save_every // SHARE)
 
     def _periods_of(self, tokens: int) -> int:
         """Return how often a permanent checkpoint was due by then."""

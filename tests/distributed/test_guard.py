@@ -118,6 +118,13 @@ def killed(self, n, *of):
 loop.Metrics.step = killed
 """
 KILLED_AT_THE_RETURN = "loop.checkpoint.go_back = lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
+KILLED_AFTER_THE_RETURN = """
+past = loop.past
+def killed(*of):
+    loop.Metrics.step = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    return past(*of)
+loop.past = killed
+"""
 PAST = "loop.batch_of = lambda n, _: n - 1 if n <= {first} else n - 1 + {passed}"
 
 
@@ -200,6 +207,23 @@ def test_a_restart_among_steps_without_an_update_decides_as_if_there_had_been_no
     assert "steps 12 to 15 made no update: back to the weights after step 11" in said
     run_with(other, fault)
     assert end_of(run) == end_of(other)
+
+
+def test_a_start_between_a_return_and_the_next_save_does_not_go_back_once_more(training) -> None:
+    few = {
+        "train.spike_window": 5,
+        "train.most_skipped": 1,
+        "train.most_returns": 1,
+        "train.tokens": 16 * 1024,
+    }
+    run = training(**few, **{"run.save_every": 8})
+    fault = BROKEN.format(bad={10, 11})
+    killed = SCRIPT.format(fault=f"{fault}\n{KILLED_AFTER_THE_RETURN}", url=run.publish())
+    died = programs.run("-c", killed)
+    assert died.returncode == -signal.SIGKILL and "back to the weights after step 8" in died.stdout
+    assert "back to the weights" not in run_with(run, fault, 1)
+    progress, _ = checkpoint.read_progress(run.step.folder, checkpoint.final(run.artifact()))
+    assert (progress.passed_over, progress.returns) == (((8, 12),), 1)
 
 
 @pytest.mark.slow

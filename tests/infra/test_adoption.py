@@ -96,6 +96,21 @@ def test_a_node_that_failed_unwatched_is_left_out_when_it_fails_again_and_not_be
     assert running.cancelled and again.value.job.without == ("n1",)
 
 
+def test_a_node_that_slurm_does_not_know_any_more_is_not_left_out_for_ever(tmp_path: Path) -> None:
+    class Repaired(Running):
+        def submit(self, job: JobSpec) -> Handle:
+            if job.without:
+                raise LaunchError("sbatch: error: Batch job submission failed: Invalid node name specified")
+            raise Submitted(job)
+
+    past = [step(1), FAILED.format(1), RESTARTED, step(2)]
+    running = Repaired(tmp_path / "log", past, [step(3), FAILED.format(1), RESTARTED])
+    running.nodes = 9
+    with pytest.raises(Submitted):
+        follow(running)
+    assert running.cancelled
+
+
 def test_a_launcher_that_is_away_when_a_job_is_to_be_adopted_is_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,3 +147,13 @@ def test_a_log_that_is_cut_by_its_rotation_is_read_on(tmp_path: Path) -> None:
         if line == "two":
             log.write_text("three\n")
     assert seen == ["one", "two", "three"]
+
+
+def test_a_long_log_is_read_to_its_end_a_part_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "AT_ONCE", 10)
+    log, lines = tmp_path / "log", [f"line {n} é" for n in range(100)]
+    log.write_text("\n".join(lines))
+    asked = iter(["running", *["succeeded"] * 1000])
+    assert list(launcher.follow(log, lambda: State(next(asked)), 1000)) == lines  # type: ignore[arg-type]

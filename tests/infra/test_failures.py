@@ -1,17 +1,29 @@
 """A node is named where a rank of it alone has failed, and not for what meets all ranks alike."""
 
+import subprocess
+import sys
+
+import programs
 import pytest
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from infra.launch import failures
 from infra.launch.agent import RESTARTED
 from infra.launch.course import Course
-from llama_core.program import FAILED, HUNG, INTERRUPTED
+from llama_core.program import AWAY, FAILED, HUNG, INTERRUPTED
 
 
 @pytest.mark.parametrize(
     ("code", "nodes", "named"),
-    [(-9, 1, True), (-11, 4, True), (1, 4, True), (1, 1, False), (FAILED, 4, False), (HUNG, 4, False)],
+    [
+        (-9, 1, True),
+        (-11, 4, True),
+        (1, 4, True),
+        (1, 1, False),
+        (FAILED, 4, False),
+        (HUNG, 4, False),
+        (AWAY, 4, False),
+    ],
 )
 def test_only_what_is_of_one_node_is_held_against_it(
     code: int, nodes: int, named: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -46,3 +58,20 @@ def test_what_fails_on_several_nodes_at_once_is_held_against_none() -> None:
     course.note("[agent] rank 1 failed first: it was killed by SIGKILL (node n2)")
     course.fail()
     assert course.bad_node == "n2"
+
+
+NO_STORE = """
+from llama_core import file_system, program
+from llama_core.store import Store
+file_system.S3_RETRIES = 1
+program.load = lambda package: lambda: Store("s3://bucket/store").read("page")
+program.run("any")
+"""
+
+
+def test_ranks_whose_store_is_away_start_again_where_they_are_and_wait_for_it() -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
+    env = programs.environment() | keys | {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+    done = subprocess.run([sys.executable, "-c", NO_STORE], env=env, capture_output=True, text=True)
+    assert done.returncode == AWAY and "@error cannot read page on s3://bucket/store" in done.stdout
+    assert failures.Restarts(1).again(AWAY) and not failures.Restarts(1).again(FAILED)

@@ -195,6 +195,7 @@ def test_a_network_that_fails_one_request_in_three(
     assert {f"{fault} {method}" for fault in FAULTS for method in ("GET", "PUT")} <= proxy.done.keys()
 
 
+SOON_GIVEN_UP = {"run.unsaved_hours": 1e-5}
 IMPATIENT = """
 import os, pathlib
 from llama_core import file_system
@@ -275,7 +276,7 @@ def test_a_bucket_that_is_deleted(
     s3.make_bucket(name)
     theirs = Bucket(f"s3://{name}/store", bucket.tokens)
     copy(bucket.tokens[0], Store(theirs.url))
-    training = theirs.training(**{"run.most_failed_saves": 10 if comes_back else 2})
+    training = theirs.training(**({} if comes_back else SOON_GIVEN_UP))
 
     def delete() -> None:
         s3.delete_bucket(name)
@@ -294,7 +295,7 @@ def test_a_bucket_that_is_deleted(
     else:
         assert done.returncode == FAILED, done.stdout
         assert re.search(rf"@error cannot .*: {hint}", done.stdout)
-        assert "failure 3 in a row, up to 2 end nothing" in done.stdout
+        assert "(run.unsaved_hours) end nothing" in done.stdout
 
 
 def test_keys_that_are_renewed_while_it_trains(
@@ -323,7 +324,7 @@ def test_keys_that_are_renewed_while_it_trains(
 def test_keys_of_the_environment_that_are_revoked_are_told_with_what_to_do(
     s3: ceph.Ceph, bucket: Bucket, through: Callable[..., FaultProxy], failed: Path
 ) -> None:
-    training = bucket.training(**{"run.most_failed_saves": 1})
+    training = bucket.training(**SOON_GIVEN_UP)
     keys = ceph.Keys("AKIAC4N4RYenv", "c4n4ry-secret-env")
     s3.create(keys)
     watch = Away("PUT", FIRST, lambda: s3.revoke(keys))

@@ -82,22 +82,40 @@ def test_a_spare_node_takes_the_place_of_one_that_fails_in_the_same_allocation(
     assert lines.count(RESTARTED) == 1 and not any("[launcher] llama" in line for line in lines)
 
 
+UNTIL_FINISH = """
+    import os, pathlib, sys, time
+    from llama_core.train import distributed
+    world, node = distributed.join("cpu"), os.environ["SLURMD_NODENAME"]
+    sys.stdout.write(f"rank {world.rank} on {node} in {os.environ['SLURM_JOB_ID']}\\n")
+    sys.stdout.flush()
+    try:
+        while not world.sum(float(pathlib.Path("finish").exists()))[0]:
+            time.sleep(0.1)
+    except RuntimeError as error:
+        sys.exit(76 if distributed.is_left_alone(error) else 1)
+"""
+
+
+def test_a_job_with_spare_nodes_whose_first_node_dies_is_queued_again(
+    slurm: SlurmLauncher, job, cluster: SlurmCluster
+) -> None:
+    """Its script has died with that node, and Slurm would let the others wait until the time limit."""
+    lines = run(job(UNTIL_FINISH, procs_per_node=1, spare_nodes=1, max_restarts=1), slurm)
+    first = [next(line for line in lines if line.startswith("rank")) for _ in range(2)]
+    with cluster.without_node("n1"):
+        told = next(line for line in lines if line.startswith("[launcher] pending"))
+        assert "its first node, n1, is lost" in told
+    Path("finish").touch()
+    rest = list(lines)
+    again = [line for line in rest if line.startswith("rank")]
+    assert len(again) == 2 and len({line.split(" in ")[1] for line in first + again}) == 1
+    assert not any("[launcher] llama" in line for line in rest), "it is no failure of the job"
+
+
 def test_a_spare_node_takes_the_place_of_one_that_dies_as_a_whole(
     slurm: SlurmLauncher, job, cluster: SlurmCluster
 ) -> None:
-    program = """
-        import os, pathlib, sys, time
-        from llama_core.train import distributed
-        world, node = distributed.join("cpu"), os.environ["SLURMD_NODENAME"]
-        sys.stdout.write(f"rank {world.rank} on {node} in {os.environ['SLURM_JOB_ID']}\\n")
-        sys.stdout.flush()
-        try:
-            while not world.sum(float(pathlib.Path("finish").exists()))[0]:
-                time.sleep(0.1)
-        except RuntimeError as error:
-            sys.exit(76 if distributed.is_left_alone(error) else 1)
-    """
-    the_job = job(program, procs_per_node=1, spare_nodes=1, max_restarts=1)
+    the_job = job(UNTIL_FINISH, procs_per_node=1, spare_nodes=1, max_restarts=1)
     # The other agents do not wait as long as elsewhere for that of the dead node.
     Path("sitecustomize.py").write_text(
         'import sys\nif "infra.launch.agent" in sys.orig_argv:\n'

@@ -3,7 +3,9 @@
 import pickle
 import resource
 import threading
+import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from llama_core.step import OpenShard, Step
 from llama_core.store import Store
 from llama_core.train import checkpoint, saving
 from llama_core.train.checkpoint import TrainState
-from llama_core.train.checkpoints.share import Share, share_of
+from llama_core.train.checkpoints.share import Share, bytes_of, share_of
 from llama_core.train.distributed import World
 from llama_core.train.metrics.record import Record
 from llama_core.train.optimizer import make_optimizer
@@ -141,6 +143,12 @@ def _away(*_: Any) -> None:
     raise StoreError("the store is away")
 
 
+def test_the_room_for_a_copy_of_a_gpus_share_is_what_torch_takes_for_it() -> None:
+    tensors = [SimpleNamespace(nbytes=size, is_cuda=True) for size in (5 << 30, 100)]
+    share: Any = SimpleNamespace(tensors=dict(enumerate(tensors)))
+    assert bytes_of(share) == 8 << 30
+
+
 def test_permanent_checkpoints_stay_and_of_the_others_the_last_ones(store: Store) -> None:
     session = Session(store, **{"run.save_every": 2, "run.keep": 1, "run.keep_every": 5 * BATCH})
     session.run(20)
@@ -197,6 +205,28 @@ def test_a_temporary_save_that_is_due_while_another_is_uploaded_comes_later_and_
     assert [s.facts["permanent"] for s in checkpoint.saved_in(session.step.folder)] == [False, False, True]
 
 
+def test_what_comes_broken_from_the_store_once_is_read_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, broken = Session(store), set[str]()
+    session.go_on(1)
+    session.save(1, stopping=True)
+    weights = [p.clone() for p in session.model.parameters()]
+    session.go_on(2)
+    read = Store.read_range
+
+    def broken_once(self: Store, name: str, start: int, end: int) -> bytes:
+        data = read(self, name, start, end)
+        if name in broken:
+            return data
+        broken.add(name)
+        return data[:-1] + bytes([data[-1] ^ 1])
+
+    monkeypatch.setattr(Store, "read_range", broken_once)
+    assert checkpoint.load(session.step, session.model, session.optimizer, ALONE)
+    assert broken and all(map(torch.equal, weights, session.model.parameters()))
+
+
 def away(*_: Any) -> Any:
     raise StoreError("the bucket is away")
 
@@ -213,10 +243,15 @@ def fails(session: Session, caplog: pytest.LogCaptureFixture, says: str) -> None
     while session.saver._failed == 0:
         session.saver.hear(session.saver.ended, 6)
     assert "the save after step 5 has failed" in caplog.text and says in caplog.text
-    assert session.saver.due(7) and not session.saver.due(8), "sooner than usual"
+    assert not session.saver.wants and not session.saver.due(10), "nor again and again"
+    time.sleep(saving.REST)
+    assert session.saver.wants and session.saver.due(7, wanted=True), "sooner than usual"
 
 
-def test_a_full_disk_is_told_and_the_training_goes_on(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk_is_told_and_the_training_goes_on(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(saving, "REST", 1.0)
     session = Session(store, **{"run.save_every": 5})
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, before[1]))  # bytes, as a full disk would
@@ -245,6 +280,7 @@ def test_a_bucket_that_is_deleted_is_told_and_one_that_is_back_is_used(
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     try:
+        monkeypatch.setattr(saving, "REST", 1.0)
         session = Session(Store("s3://checkpoints/store"), **{"run.save_every": 5})
         fails(session, caplog, "the bucket does not exist: create it first")
         s3fs.S3FileSystem(endpoint_url=session.step.root.fs.endpoint_url).mkdir("checkpoints")
@@ -255,16 +291,20 @@ def test_a_bucket_that_is_deleted_is_told_and_one_that_is_back_is_used(
         server.stop()
 
 
-def test_saves_that_fail_again_and_again_end_the_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(share: Share, shard: Any) -> Any:
-        raise StoreError("the bucket is away")
-
+def test_saves_that_fail_for_hours_end_the_run_and_many_within_a_short_time_do_not(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(Share, "upload", away)
     monkeypatch.setattr(saving, "REST", 0.01)
-    session = Session(store, **{"run.most_failed_saves": 3})
+    fast = Session(store)
+    for n in range(1, 19):
+        fast.save(n)
+        fast.saver.settle(n)
+    assert "failure 18 in a row, for 0.00 h, and up to 12 h (run.unsaved_hours)" in caplog.text
+    session = Session(store, **{"run.unsaved_hours": 0.3 / 3600})
     with pytest.raises(StoreError, match="the bucket is away"):
         session.save(5, stopping=True)
-    assert session.saver._failed == 4
+    assert 2 <= session.saver._failed <= 10, "the rests between them grow"
 
 
 def test_a_step_that_another_attempt_has_finished_is_left_to_it(store: Store) -> None:

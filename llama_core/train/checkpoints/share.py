@@ -97,8 +97,9 @@ def _grid(model: nn.Module, world: World) -> tuple[int, int, int, int]:
 
 
 def bytes_of(share: Share) -> int:
-    """Return how many bytes a copy of a share takes."""
-    return sum(map(_room, share.tensors.values()))
+    """Return how many bytes a copy of a share takes: of a GPU's, a power of two, as torch takes them."""
+    size = sum(map(_room, share.tensors.values()))
+    return 1 << (size - 1).bit_length() if any(t.is_cuda for t in share.tensors.values()) else size
 
 
 def _room(tensor: Tensor) -> int:

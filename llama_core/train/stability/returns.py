@@ -1,12 +1,18 @@
 """How a training goes back to a checkpoint when too many steps in a row make no update (see `guard`)."""
 
+import contextlib
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 
-from llama_core.errors import DivergedError
+from llama_core.errors import DamagedError, DivergedError, StoreError
 from llama_core.recipes.training import Train
-from llama_core.train.checkpoint import TrainState
+from llama_core.step import Step
+from llama_core.train.checkpoint import PROGRESS, TrainState
 from llama_core.train.stability.guard import Span, batch_of
+
+log = logging.getLogger(__name__)
+NOTE = "returns/newest.json"
 
 
 class Steps(Iterator[int]):
@@ -64,3 +70,26 @@ def in_words(bad: Span, at: TrainState) -> str:
         f"steps {bad[0]} to {bad[1]} made no update: back to the weights after step {at.step}, past batches "
         f"{start} to {end - 1}"
     )
+
+
+def note(step: Step, progress: TrainState) -> None:
+    """Note on the store that a training has gone back, to where `progress` says; rank 0 calls it.
+
+    Only its next checkpoint tells it too. A job that is killed before would forget how often it went back.
+    """
+    try:
+        step.folder.publish_json(NOTE, progress.state() | {"updates": 0})
+    except StoreError as error:
+        log.warning("a start before the next save forgets that the training went back (%s)", error)
+
+
+def remembered(step: Step, progress: TrainState) -> TrainState:
+    """Return where a training goes on, with the return after its checkpoint that was noted; rank 0 calls it.
+
+    `progress`: what the checkpoint tells. What is noted of a return to before it, it has itself.
+    """
+    with contextlib.suppress(DamagedError, FileNotFoundError):
+        told = step.folder.read_as(PROGRESS, NOTE)
+        if told.returns > progress.returns and told.step >= progress.step:
+            return replace(progress, passed_over=told.passed_over, returns=told.returns)
+    return progress
