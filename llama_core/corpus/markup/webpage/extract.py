@@ -6,7 +6,7 @@ from collections import Counter
 from resiliparse.parse.html import DOMContext, HTMLTree, traverse_dom
 from selectolax.lexbor import LexborHTMLParser
 
-from llama_core.corpus.markup.webpage.formulas import find_formulas
+from llama_core.corpus.markup.webpage.formulas import find_formulas, without_prefixes
 from llama_core.corpus.markup.webpage.main_content import choose
 from llama_core.corpus.markup.webpage.page_charset import decode
 from llama_core.corpus.markup.webpage.page_text import text_of
@@ -40,7 +40,7 @@ def extract(data: bytes, charset: str) -> tuple[str, str] | str:
 
     `data`: the HTML as bytes. `charset`: the encoding that the server declares, empty if it declares none.
     """
-    html = decode(data, charset)
+    html = without_prefixes(decode(data, charset))
     if _has_too_many_attributes(html):
         return "too_many_attributes"
     tags = html.count("<")

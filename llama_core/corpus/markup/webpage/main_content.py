@@ -42,7 +42,7 @@ _NAMES = """
     |byline|dateline|timestamp|pubdate|post-?meta|entry-?meta|article-?meta|metadata|meta
     |author-?(?:bio|box|info|content|profile|desc(?:ription)?|details|card|section)
     |(?:post|entry|article)-author|about-?(?:the-?)?author|bio|tags|tag-?list|tagcloud|keywords|categories
-    |print-?footer|post-?profile|signature
+    |print-?footer|post-?profile|signature|material-(?:icons?|symbols)
     |modal|popup|lightbox|overlay|tooltip|drop-?down|(?:visually|is|screen-?reader)-?hidden
     |screen-?reader(?:-text)?|sr-?only
     |print|printonly|noprint|gallery|carousel|slideshow|slider|thumbnails?|credits?|photo-?credit
@@ -90,6 +90,12 @@ _UNSEEN = re.compile(
 _LETTERS_BEFORE = re.compile(r"\w[\w,:'’]* ?\Z|[(\[“\"]\Z")
 _LETTERS_AFTER = re.compile(r"[.,;:!?)\]”\"]|\s?[^\W\d_]")
 _DIGITS = re.compile(r"\d+")
+# Asides that are a part of the text.
+_ASIDES = re.compile(
+    r"(?:^|[\s_-])(?:notes?|tip|hint|warning|caution|danger|important|admonition|callout|notice|attention"
+    r"|footnotes?|example|topic|(?<!pull-)quote)(?:$|[\s_-])",
+    re.IGNORECASE,
+)
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _ALWAYS = frozenset({"body", "html", "main", "h1", "article"})
 _SURROUNDING = frozenset({"footer", "aside", "header"})
@@ -195,7 +201,8 @@ def _is_part(
     if not tag or tag in _ALWAYS:
         return False
     if tag in _SURROUNDING and not (tag == "header" and has_title):
-        return tree.tag[tree.parent[node]] != "blockquote"
+        names = _names(tree, node)
+        return tree.tag[tree.parent[node]] != "blockquote" and not (tag == "aside" and _ASIDES.search(names))
     if tag == "a" and 0 < tree.chars(node) < 3 and tree.text.get(node + 1, "").strip() in _ANCHORS:
         return True
     own = tree.attributes.get(node, _NONE)
@@ -210,7 +217,11 @@ def _is_part(
         names = own.get("class") or ""
         if not _is_denied(_without(unnamed, names)):
             return False
-    return not (tag in _INLINE and not _UNSEEN.search(names) and _is_in_sentence(tree, node))
+    if tag not in _INLINE:
+        return True
+    if tree.text.get(node + 1) == "/":  # of a fraction whose parts stand above one another
+        return False
+    return bool(_UNSEEN.search(names)) or not _is_in_sentence(tree, node)
 
 
 def _without(patterns: tuple[re.Pattern[str], ...], names: str) -> str:
@@ -276,7 +287,7 @@ def _is_authored(tree: PageTree, node: int) -> bool:
     if "class" in own or "id" in own or not _ALL_HEADINGS.isdisjoint(tree.tag[node : tree.end[node]]):
         return False
     beside = islice(tree.children(tree.parent[node]), _BESIDE)
-    return any(tree.tag[n] == "p" and tree.prose(n) > tree.linked(n) for n in beside)
+    return any(tree.tag[n] == "p" and tree.chars(n) > 2 * tree.linked(n) for n in beside)
 
 
 def _drop_around(tree: PageTree) -> None:

@@ -46,6 +46,9 @@ _NEVER = frozenset(
     }
     | {"progress", "meter"}
 )
+# What opens a part of the page is its title there,
+_CONTROLS = frozenset({"button", "label"})
+_TITLES = frozenset({"h1", "h2", "h3", "h4", "h5", "h6", "dt"})
 _NO_LANDMARKS = frozenset(
     {"navigation", "search", "dialog", "alert", "menu", "menubar", "toolbar", "tooltip"}
 )
@@ -138,7 +141,9 @@ def tree_of(body: LexborNode, formulas: Formulas | None, with_hidden: bool = Fal
     for node in body.traverse(include_text=True):
         name = node.tag or ""
         # Comments, and processing instructions, which have no name.
-        if not name or name == "-comment" or (name in _NEVER and not (formulas and name == "script")):
+        if not name or name == "-comment":
+            continue
+        if name in _NEVER and name not in _CONTROLS and not (formulas and name == "script"):
             continue
         above = -1
         if places:
@@ -164,7 +169,7 @@ def tree_of(body: LexborNode, formulas: Formulas | None, with_hidden: bool = Fal
                 pass
             elif name == "img" and _EMOJI.fullmatch(own.get("alt") or ""):
                 words = own["alt"] or ""
-            elif name in _NEVER or (
+            elif (name in _NEVER and not (name in _CONTROLS and tags[above] in _TITLES)) or (
                 places and not with_hidden and not _HIDING_ATTRIBUTES.isdisjoint(own) and _is_hidden(own)
             ):
                 continue
