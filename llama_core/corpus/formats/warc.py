@@ -122,7 +122,8 @@ def _record(stream: "_Stream", limit: int, types: frozenset[str]) -> Record:
     size = headers.get("content-length", "")
     if not (size.isascii() and size.isdecimal() and len(size) < 19):
         record.error = "bad_header"
-        stream.resync()
+        if not stream.starts_with(MARK):
+            stream.resync()
         return record
     length = int(size)
     is_wanted = headers.get("warc-type", "").lower() in types

@@ -30,7 +30,8 @@ ENDINGS = (".warc.wet.gz", ".warc.wet", ".wet.gz", ".wet", ".warc.gz", ".warc")
 
 _TEXTS = frozenset({"conversion", "response"})
 _OTHERS = frozenset({"warcinfo", "request", "metadata", "resource", "revisit", "continuation"})
-_HTML = re.compile(r"[^/]+/.*html.*")  # text/html, application/xhtml+xml and what people write for them
+_HTML = re.compile(r"[^/]+/.*htm.*")  # text/html, application/xhtml+xml and what people write for them
+_SUCCESSES = (200, 203)  # the second: a proxy has changed the page
 # What servers state that do not know what they send: the payload says whether it is HTML.
 _NOTHING = frozenset(
     {
@@ -127,7 +128,7 @@ def _html(body: bytes, headers: dict[str, str], limit: int) -> _Page | NonConten
     response = parse_response(body)
     if response is None:
         return "bad_http"
-    if response.status != 200:
+    if response.status not in _SUCCESSES:
         return NonContent("redirect" if 300 <= response.status < 400 else "http_error")
     identified = media_type(headers.get("warc-identified-payload-type", ""))
     stated = identified or response.media_type
