@@ -25,8 +25,10 @@ from llama_core.corpus.markup.webpage.extract import extract
 from llama_core.corpus.recipe import CommonCrawl
 from llama_core.corpus.sources import rules
 from llama_core.corpus.sources.raw import Raw, find_files, open_unchanged
+from llama_core.errors import InputError
 
-ENDINGS = (".warc.wet.gz", ".warc.wet", ".wet.gz", ".wet", ".warc.gz", ".warc")
+ENDINGS = (".wet.gz", ".wet.zst", ".wet", ".warc.gz", ".warc.zst", ".warc")
+_ARC = (".arc", ".arc.gz")
 
 _TEXTS = frozenset({"conversion", "response"})
 _OTHERS = frozenset({"warcinfo", "request", "metadata", "resource", "revisit", "continuation"})
@@ -58,6 +60,12 @@ _Page = tuple[str, str]  # its title and its text
 
 def raw_files(source: CommonCrawl, key: str) -> list[Raw]:
     """Return the files of a source. Raises InputError."""
+    for url in source.urls:
+        if url.lower().endswith(_ARC):
+            raise InputError(
+                f"{key}.urls: {url} is an ARC file, the format before WARC: convert it with `warcio recompress "
+                "FILE.arc.gz FILE.warc.gz` (pip install warcio), and name the result"
+            )
     return find_files(source, key, ENDINGS)
 
 
