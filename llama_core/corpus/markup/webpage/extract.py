@@ -10,7 +10,7 @@ from llama_core.corpus.markup.webpage.formulas import find_formulas, without_pre
 from llama_core.corpus.markup.webpage.main_content import choose
 from llama_core.corpus.markup.webpage.page_charset import decode
 from llama_core.corpus.markup.webpage.page_text import text_of
-from llama_core.corpus.markup.webpage.page_tree import MAX_DEPTH, TooDeepError, tree_of
+from llama_core.corpus.markup.webpage.page_tree import MAX_DEPTH, TooDeepError, tree_of, unfolded
 
 # The parser's time grows with the square of the number of attributes in a tag, the extraction's with the
 # square of the depth, and both with the number of elements. The parser also opens every unclosed `<b>` or
@@ -55,7 +55,7 @@ def extract(data: bytes, charset: str) -> tuple[str, str] | str:
         return "", ""
     try:
         formulas = find_formulas(page, html)
-        tree = tree_of(body, formulas)
+        tree = tree_of(body, formulas, unfolded(html))
         if not tree.prose(0):  # a script may show what is hidden
             whole = tree_of(body, formulas, with_hidden=True)
             tree = whole if whole.prose(0) else tree

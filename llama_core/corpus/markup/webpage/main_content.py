@@ -21,6 +21,7 @@ _DECLARED = 0.3  # share of the prose that an element must hold to be the conten
 _RIVAL = 0.5  # of its prose: an element of the same kind with more is content too
 _MAIN = 0.8  # an element with this share of its parent's prose is where the content is
 _MUCH = 300  # characters of prose that make an element beside that one content too,
+_SOME_PROSE = 0.3  # share of prose above which a section of such a page is no menu however many links it has
 _MOST_LABEL = 60  # characters of a heading that says no more than what the list under it is
 _SHORT = 700  # characters of prose below which a page has no part to spare
 _SOME_LINKED = 0.35  # unless more than this share of its characters is linked
@@ -42,7 +43,7 @@ _NAMES = """
     |byline|dateline|timestamp|pubdate|post-?meta|entry-?meta|article-?meta|metadata|meta
     |author-?(?:bio|box|info|content|profile|desc(?:ription)?|details|card|section)
     |(?:post|entry|article)-author|about-?(?:the-?)?author|bio|tags|tag-?list|tagcloud|keywords|categories
-    |print-?footer|post-?profile|signature|material-(?:icons?|symbols)
+    |catlinks|print-?footer|post-?profile|material-(?:icons?|symbols)
     |modal|popup|lightbox|overlay|tooltip|drop-?down|(?:visually|is|screen-?reader)-?hidden
     |screen-?reader(?:-text)?|sr-?only
     |print|printonly|noprint|gallery|carousel|slideshow|slider|thumbnails?|credits?|photo-?credit
@@ -269,6 +270,7 @@ def _has(tree: PageTree, tags: frozenset[str]) -> list[bool]:
 
 def _drop_menus(tree: PageTree) -> None:
     """Drop lists, tables and sections of links, the innermost first."""
+    is_short = tree.prose(0) < _SHORT
     for node in reversed([node for node in tree.left() if tree.tag[node] in _CLUSTERS]):
         chars = tree.chars(node)
         if chars and chars < _MENU_CHARS:
@@ -277,7 +279,9 @@ def _drop_menus(tree: PageTree) -> None:
             if tree.tag[node] in _LISTS and _is_authored(tree, node):
                 continue
             most = _MOST_LINKED if tree.tag[node] in _WITH_LINKS else _LINKED
-            if tree.linked(node) > most * chars and tree.prose(node) <= _LARGE * tree.prose(0):
+            if tree.linked(node) <= most * chars or tree.prose(node) > _LARGE * tree.prose(0):
+                continue
+            if not (is_short and tree.prose(node) > _SOME_PROSE * chars):
                 tree.drop(node)
 
 
@@ -361,14 +365,15 @@ def _declared(tree: PageTree) -> int:
         kind = "body" if own.get("itemprop") == "articleBody" else tree.tag[at]
         if own.get("role") == "main":
             kind = "main"
-        if kind in _ROOTS and tree.prose(at):
+        if kind in _ROOTS and tree.chars(at):
             found.setdefault(kind, []).append(at)
     for kind in _ROOTS:
         some = sorted(found.get(kind, ()), key=lambda n: -tree.prose(n))
-        if some and tree.prose(some[0]) >= _DECLARED * tree.prose(0):
+        if some and tree.prose(some[0]) and tree.prose(some[0]) >= _DECLARED * tree.prose(0):
             node = some[0]
             least = _RIVAL * tree.prose(node)
-            if not any(tree.prose(n) > least and not node <= n < tree.end[node] for n in some[1:]):
+            others = [n for n in some[1:] if not node <= n < tree.end[node]]
+            if not any(tree.prose(n) > least or _is_alike(tree, n, node) for n in others):
                 _keep_only(tree, node)
                 return node
     return 0

@@ -46,12 +46,13 @@ _NEVER = frozenset(
     }
     | {"progress", "meter"}
 )
-# What opens a part of the page is its title there,
+# What opens a part of the page is its title, where it stands first in one of these.
 _CONTROLS = frozenset({"button", "label"})
 _TITLES = frozenset({"h1", "h2", "h3", "h4", "h5", "h6", "dt"})
 _NO_LANDMARKS = frozenset(
     {"navigation", "search", "dialog", "alert", "menu", "menubar", "toolbar", "tooltip"}
 )
+_CONTROLLED = re.compile(r"""\baria-controls\s*=\s*["']?([\w:.-]+)""", re.IGNORECASE)
 _HIDING_ATTRIBUTES = frozenset({"hidden", "aria-hidden", "style", "role"})  # that `_is_hidden` looks at
 _HIDING = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|(?:left|top|text-indent)\s*:\s*-\d{4}", re.IGNORECASE
@@ -125,10 +126,20 @@ class PageTree:
             at += 1
 
 
-def tree_of(body: LexborNode, formulas: Formulas | None, with_hidden: bool = False) -> PageTree:
+def unfolded(html: str) -> frozenset[str]:
+    """Return the ids of what readers see once they press a button, such as the answers to questions."""
+    return frozenset(_CONTROLLED.findall(html)) if "aria-controls" in html else frozenset()
+
+
+def tree_of(
+    body: LexborNode,
+    formulas: Formulas | None,
+    shown: frozenset[str] = frozenset(),
+    with_hidden: bool = False,
+) -> PageTree:
     """Return the nodes below `body`, which is node 0. Each of the `formulas` is one text.
 
-    `with_hidden`: with what readers do not see before a script runs.
+    `shown`: ids of elements that are read although they are hidden. `with_hidden`: all are.
 
     Raises TooDeepError.
     """
@@ -169,8 +180,15 @@ def tree_of(body: LexborNode, formulas: Formulas | None, with_hidden: bool = Fal
                 pass
             elif name == "img" and _EMOJI.fullmatch(own.get("alt") or ""):
                 words = own["alt"] or ""
-            elif (name in _NEVER and not (name in _CONTROLS and tags[above] in _TITLES)) or (
-                places and not with_hidden and not _HIDING_ATTRIBUTES.isdisjoint(own) and _is_hidden(own)
+            elif (
+                name in _NEVER
+                and not (name in _CONTROLS and tags[above] in _TITLES and sums[above][0] == last[0])
+            ) or (
+                places
+                and not with_hidden
+                and not _HIDING_ATTRIBUTES.isdisjoint(own)
+                and own.get("id") not in shown
+                and _is_hidden(own)
             ):
                 continue
             else:
@@ -202,6 +220,8 @@ def tree_of(body: LexborNode, formulas: Formulas | None, with_hidden: bool = Fal
 
 def _is_hidden(attributes: dict[str, str | None]) -> bool:
     """Tell whether readers of the page do not see an element, or it has a role that is no content."""
+    if attributes.get("role") == "tabpanel":
+        return False
     if "hidden" in attributes or (attributes.get("aria-hidden") or "").lower() == "true":
         return True
     if (style := attributes.get("style")) and _HIDING.search(style):
