@@ -6,11 +6,11 @@ from collections import Counter
 from resiliparse.parse.html import DOMContext, HTMLTree, traverse_dom
 from selectolax.lexbor import LexborHTMLParser
 
-from llama_core.corpus.markup.webpage.formulas import find_formulas, without_prefixes
+from llama_core.corpus.markup.webpage.formulas import Formulas, has_formulas, without_prefixes
 from llama_core.corpus.markup.webpage.main_content import choose
 from llama_core.corpus.markup.webpage.page_charset import decode
 from llama_core.corpus.markup.webpage.page_text import text_of
-from llama_core.corpus.markup.webpage.page_tree import MAX_DEPTH, TooDeepError, tree_of, unfolded
+from llama_core.corpus.markup.webpage.page_tree import MAX_DEPTH, TooDeepError, tree_of
 
 # The parser's time grows with the square of the number of attributes in a tag, the extraction's with the
 # square of the depth, and both with the number of elements. The parser also opens every unclosed `<b>` or
@@ -40,7 +40,7 @@ def extract(data: bytes, charset: str) -> tuple[str, str] | str:
 
     `data`: the HTML as bytes. `charset`: the encoding that the server declares, empty if it declares none.
     """
-    html = without_prefixes(decode(data, charset))
+    html = decode(data, charset)
     if _has_too_many_attributes(html):
         return "too_many_attributes"
     tags = html.count("<")
@@ -48,14 +48,15 @@ def extract(data: bytes, charset: str) -> tuple[str, str] | str:
         return "too_many_elements"
     if tags > _MOST_NESTED and _is_too_deep(html):
         return "too_deep"
-    page = LexborHTMLParser(html)
+    is_mathematical = has_formulas(html)
+    page = LexborHTMLParser(without_prefixes(html) if is_mathematical else html)
     title = page.css_first("title")
     body = page.body
     if body is None:
         return "", ""
     try:
-        formulas = find_formulas(page, html)
-        tree = tree_of(body, formulas, unfolded(html))
+        formulas = Formulas(page) if is_mathematical else None
+        tree = tree_of(body, formulas, html)
         if not tree.prose(0):  # a script may show what is hidden
             whole = tree_of(body, formulas, with_hidden=True)
             tree = whole if whole.prose(0) else tree

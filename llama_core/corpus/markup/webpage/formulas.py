@@ -13,7 +13,7 @@ from urllib.parse import unquote, unquote_plus
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 # Without one of these in its source a page has no formula that is known here.
-_MARKS = ("math", "MathJax", "atex", "metex", "/equation?tex=", "cht=tx")
+_MARKS = ("math", "MathJax", "atex", "mimetex.cgi", "/equation?tex=", "chart?cht=tx")
 _SCRIPTS = 'script[type^="math/"]'
 _RENDERED = re.compile(r"(?:^|\s)(?:MathJax|MJX|mjx-)")
 # Classes of elements that hold one formula in all of its forms.
@@ -43,7 +43,7 @@ _RAW = re.compile(
     r"|\\begin\{((?:equation|align|gather|multline|eqnarray)\*?)\}.{1,2000}?\\end\{\1\}",
     re.DOTALL,
 )
-_RAW_MARKS = ("\\(", "\\[", "$$", "\\begin{")
+_RAW_MARK = re.compile(r"\\[(\[b]|\$\$")  # quick to find
 _CODE = frozenset({"code", "pre", "kbd", "samp", "tt"})
 _TEX = re.compile(r"(?:application/|text/)?(?:x-)?(?:la)?tex", re.IGNORECASE)
 _ATTRIBUTES = ("data-latex", "data-tex", "alttext")
@@ -99,23 +99,22 @@ class Formulas:
         return "" if self._has_scripts and "MathJax_Preview" in classes else None
 
 
-def find_formulas(page: LexborHTMLParser, html: str) -> Formulas | None:
-    """Return the formulas of a page, whose source is `html`, or None where it can have none."""
-    return Formulas(page) if any(mark in html for mark in _MARKS) else None
+def has_formulas(html: str) -> bool:
+    """Tell whether the source of a page may hold a formula."""
+    return any(mark in html for mark in _MARKS)
 
 
 def without_prefixes(html: str) -> str:
     """Return the source of a page with its MathML as HTML has it, which knows no prefixes of XML."""
-    if ":math" not in html or not (found := _PREFIX.search(html)):
+    found = _PREFIX.search(html)
+    if not found:
         return html
     return html.replace(f"<{found[1]}:", "<").replace(f"</{found[1]}:", "</")
 
 
 def in_text(node: LexborNode, words: str) -> str:
     """Return the words of a text node, with TeX that stands in them as a script would find it in dollars."""
-    if not any(mark in words for mark in _RAW_MARKS):
-        return words
-    if node.parent is not None and node.parent.tag in _CODE:
+    if not _RAW_MARK.search(words) or (node.parent is not None and node.parent.tag in _CODE):
         return words
     return _RAW.sub(lambda found: dollars(found[0]), words)
 

@@ -14,7 +14,7 @@ from llama_core.corpus.markup.webpage.page_tree import PageTree
 # Chosen by the F1 of `benchmarks.extraction` and by reading what pages that are no articles lose. A fifth
 # more or less of one of them changes the F1 by some 0.002.
 _LARGE = 0.6  # an element with more than this share of the prose is not left out, whatever its name and links
-_LINKED = 0.4  # share of linked characters from which on an element is a menu
+_LINKED = 0.36  # share of linked characters from which on an element is a menu
 _MOST_LINKED = 0.8  # the same for paragraphs and tables, which often hold links for good reason
 _MENU_CHARS = 2000  # an element of more characters is more than a menu
 _DECLARED = 0.3  # share of the prose that an element must hold to be the content that it says it is
@@ -25,6 +25,7 @@ _SOME_PROSE = 0.3  # share of prose above which a section of such a page is no m
 _MOST_LABEL = 60  # characters of a heading that says no more than what the list under it is
 _SHORT = 700  # characters of prose below which a page has no part to spare
 _SOME_LINKED = 0.35  # unless more than this share of its characters is linked
+_FEW_LINKED = 0.2  # share of linked characters up to which a list beside it is content
 _UNLINKED = 0.05  # share of linked characters up to which an element has hardly any links
 
 _NAMES = """
@@ -273,22 +274,25 @@ def _drop_menus(tree: PageTree) -> None:
     is_short = tree.prose(0) < _SHORT
     for node in reversed([node for node in tree.left() if tree.tag[node] in _CLUSTERS]):
         chars = tree.chars(node)
-        if chars and chars < _MENU_CHARS:
-            if "h1" in tree.tag[node : tree.end[node]]:
-                continue
-            if tree.tag[node] in _LISTS and _is_authored(tree, node):
-                continue
-            most = _MOST_LINKED if tree.tag[node] in _WITH_LINKS else _LINKED
-            if tree.linked(node) <= most * chars or tree.prose(node) > _LARGE * tree.prose(0):
-                continue
-            if not (is_short and tree.prose(node) > _SOME_PROSE * chars):
-                tree.drop(node)
+        most = _MOST_LINKED if tree.tag[node] in _WITH_LINKS else _LINKED
+        if not chars or chars >= _MENU_CHARS or tree.linked(node) <= most * chars:
+            continue
+        if tree.prose(node) > _LARGE * tree.prose(0) or (is_short and tree.prose(node) > _SOME_PROSE * chars):
+            continue
+        if (tree.tag[node] in _LISTS and _is_authored(tree, node)) or "h1" in _inside(tree, node):
+            continue
+        tree.drop(node)
+
+
+def _inside(tree: PageTree, node: int) -> list[str]:
+    """Return the tags in a subtree."""
+    return tree.tag[node : tree.end[node]]
 
 
 def _is_authored(tree: PageTree, node: int) -> bool:
     """Tell whether a list of links stands between paragraphs of prose as their author has put it there."""
     own = tree.attributes.get(node, _NONE)
-    if "class" in own or "id" in own or not _ALL_HEADINGS.isdisjoint(tree.tag[node : tree.end[node]]):
+    if "class" in own or "id" in own or not _ALL_HEADINGS.isdisjoint(_inside(tree, node)):
         return False
     beside = islice(tree.children(tree.parent[node]), _BESIDE)
     return any(tree.tag[n] == "p" and tree.chars(n) > 2 * tree.linked(n) for n in beside)
@@ -326,35 +330,35 @@ def _is_alike(tree: PageTree, node: int, main: int) -> bool:
 def _is_content(tree: PageTree, node: int) -> bool:
     """Tell whether an element beside the one with most of the prose goes with it.
 
-    It does if it has much prose of its own, if the page is short, or if it has hardly any links and holds a list, a table, code, a
-    picture with its words or a quotation: of these, many have no line that is long enough to be prose.
+    It does if it has much prose of its own or the page is short, or if it has few links and holds a list, a
+    table, code, a picture with its words or a quotation: of these, many have no line that is long enough to
+    be prose.
     """
-    inside = tree.tag[node : tree.end[node]]
-    if tree.prose(0) < _SHORT and "h1" in inside:
+    is_short = tree.prose(0) < _SHORT
+    if is_short and "h1" in _inside(tree, node):
         return True
-    if tree.linked(node) <= _SOME_LINKED * tree.chars(node) and (
-        tree.prose(node) >= _MUCH or tree.prose(0) < _SHORT
-    ):
+    linked, chars = tree.linked(node), tree.chars(node)
+    if linked <= _SOME_LINKED * chars and (is_short or tree.prose(node) >= _MUCH):
         return True
-    if tree.linked(node) > _UNLINKED * tree.chars(node):
-        return False
-    return not _STRUCTURED.isdisjoint(inside)
+    return linked <= _FEW_LINKED * chars and not _STRUCTURED.isdisjoint(_inside(tree, node))
 
 
 def _drop_lone_headings(tree: PageTree) -> None:
-    """Drop the headings of lists and sections that were left out."""
+    """Drop the headings of lists and sections that were left out: no text follows up to the next heading."""
     for node in [node for node in tree.left() if tree.tag[node] in _LOWER_HEADINGS]:
-        after, end = tree.end[node], tree.end[tree.parent[node]]
+        after, size = tree.end[node], len(tree.tag)
         has_lost = False
-        while after < end and tree.tag[after] not in _ALL_HEADINGS:
+        while after < size:
+            name = tree.tag[after]
             if after in tree.dropped:
-                has_lost = True
-            elif tree.chars(after):
+                has_lost, after = True, tree.end[after]
+            elif name in _ALL_HEADINGS or (not name and not tree.text[after].isspace()):
                 break
-            after = tree.end[after]
-        else:
-            if has_lost and tree.chars(node) < _MOST_LABEL:
-                tree.drop(node)
+            else:
+                after += 1
+        is_last = after == size or "" < tree.tag[after] <= tree.tag[node]
+        if has_lost and is_last and tree.chars(node) < _MOST_LABEL:
+            tree.drop(node)
 
 
 def _declared(tree: PageTree) -> int:
