@@ -63,8 +63,8 @@ def raw_files(source: CommonCrawl, key: str) -> list[Raw]:
     for url in source.urls:
         if url.lower().endswith(_ARC):
             raise InputError(
-                f"{key}.urls: {url} is an ARC file, the format before WARC: convert it with `warcio recompress "
-                "FILE.arc.gz FILE.warc.gz` (pip install warcio), and name the result"
+                f"{key}.urls: {url} is an ARC file, the format before WARC: convert it with `warcio "
+                "recompress FILE.arc.gz FILE.warc.gz` (pip install warcio), and name the result"
             )
     return find_files(source, key, ENDINGS)
 

@@ -54,7 +54,9 @@ _NAMES = """
     |(?:news-?)?ticker|breaking-(?:block|bar)|text-?size|text-?resizer
     |font-?(?:size|resizer)|likes-other-gravatars?
 """
-_NUMBERS = "linenos?|lineno(?:div)?|linenumbers?|line-number|blob-num|crayon-nums|hljs-ln-numbers|rouge-gutter"
+_NUMBERS = (  # of lines of code
+    "linenos?|lineno(?:div)?|linenumbers?|line-number|blob-num|crayon-nums|hljs-ln-numbers|rouge-gutter"
+)
 _DENIED = re.compile(
     rf"(?:^|[\s_-])(?:{''.join(_NAMES.split())}|{_NUMBERS})(?:$|[\s_-])|(?:^|\s)(?:hidden|invisible)(?!\S)"
 )

@@ -33,9 +33,7 @@ _SEVEN_BITS = ("iso2022", "iso-2022", "hz")
 _META = re.compile(rb"""<meta\b[^>]{0,300}?\bcharset\s*=\s*["']?\s*([\w.:()-]{2,40})""", re.IGNORECASE)
 _XML = re.compile(rb"""\s*<\?xml\b[^>]{0,200}?\bencoding\s*=\s*["']([\w.:()-]{2,40})""", re.IGNORECASE)
 # Comments and scripts may hold the tags of other pages.
-_NO_TAGS = re.compile(
-    rb"<!--(?:[^-]++|-(?!->))*+(?:-->)?|<script\b(?:[^<]++|<(?!/script))*+", re.IGNORECASE
-)
+_NO_TAGS = re.compile(rb"<!--(?:[^-]++|-(?!->))*+(?:-->)?|<script\b(?:[^<]++|<(?!/script))*+", re.IGNORECASE)
 _HEAD = (
     1 << 16
 )  # bytes in which a page may declare its encoding: standards say 1,024, and pages do not keep to it

@@ -59,8 +59,8 @@ def text_of(tree: PageTree) -> str:
 def _layout_tables(tree: PageTree) -> set[int]:
     """Return the rows and cells of the tables that lay a page out.
 
-    Such a table has no row with text in two cells, or it has a cell that holds another table, a heading, a list or several
-    blocks, or it is an equation with its number, as LaTeXML writes it.
+    Such a table has no row with text in two cells, or it has a cell that holds another table, a heading, a
+    list or several blocks, or it is an equation with its number, as LaTeXML writes it.
     """
     found: set[int] = set()
     tables: list[list[int]] = []  # of the open ones: where it ends, its widest row, 1 if it is one, its parts

@@ -181,11 +181,10 @@ def tree_of(
                 pass
             elif name == "img" and _EMOJI.fullmatch(own.get("alt") or ""):
                 words = own["alt"] or ""
-            elif name in _NEVER and not (
-                name in _CONTROLS and tags[above] in _TITLES and sums[above][0] == last[0]
-            ):
-                continue
             elif (
+                name in _NEVER
+                and not (name in _CONTROLS and tags[above] in _TITLES and sums[above][0] == last[0])
+            ) or (
                 places
                 and not with_hidden
                 and not _HIDING_ATTRIBUTES.isdisjoint(own)
