@@ -41,7 +41,11 @@ def chunks(file: Readable, url: str, trailing: str = "damaged_stream") -> Iterat
 def unzstd(file: Readable, dictionary: bytes = b"") -> Iterator[bytes | str]:
     """Yield the decompressed bytes of zstd frames as `chunks` does. Frames may need a `dictionary`."""
     known = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
-    decompressor = zstandard.ZstdDecompressor(dict_data=known)
+    try:
+        decompressor = zstandard.ZstdDecompressor(dict_data=known)
+    except zstandard.ZstdError:
+        yield "damaged_stream"
+        return
     yield from _inflate(file, decompressor.decompressobj, zstandard.ZstdError, ZSTD_PIECE)
 
 

@@ -68,9 +68,20 @@ def frames(file: BinaryIO, block: bytes) -> Iterator[Piece]:
         size = int.from_bytes(again.read(8)[4:], "little")
         dictionary = again.read(min(size, _MAX_DICTIONARY))
         if dictionary.startswith(zstandard.FRAME_HEADER):
-            dictionary = b"".join(p for p in unzstd(io.BytesIO(dictionary)) if isinstance(p, bytes))
+            dictionary = _unpacked(dictionary)
     for piece in unzstd(again, dictionary):
         yield Damage(piece, is_fresh=False) if isinstance(piece, str) else (piece, None)
+
+
+def _unpacked(dictionary: bytes) -> bytes:
+    """Return a dictionary that was compressed, or nothing if it is damaged or too large."""
+    parts, size = [], 0
+    for piece in unzstd(io.BytesIO(dictionary)):
+        size += len(piece)
+        if isinstance(piece, str) or size > _MAX_DICTIONARY:
+            return b""
+        parts.append(piece)
+    return b"".join(parts)
 
 
 def inflate(file: BinaryIO, block: bytes, padding: list[int]) -> Iterator[Piece]:

@@ -335,3 +335,12 @@ def test_a_cut_file_of_zstd_says_that_it_is_cut() -> None:
     found = read(b"".join(frames)[:-9])
     assert texts(found) == TEXTS[:2] and errors(found) == ["truncated_stream"]
     assert errors(read(zstandard.ZstdCompressor().compress(PAGES[0])[:-9]))
+
+
+@pytest.mark.parametrize(
+    "words", [b"\x37\xa4\x30\xec" + bytes(range(99)), zstandard.compress(bytes(64 << 20))]
+)
+def test_a_damaged_or_huge_dictionary_is_an_error_at_most(words: bytes) -> None:
+    head = b"\x5d\x2a\x4d\x18" + len(words).to_bytes(4, "little") + words
+    found = read(head + zstandard.compress(PAGES[0]))
+    assert errors(found) == ["damaged_stream"] or texts(found) == TEXTS[:1]
