@@ -69,14 +69,15 @@ def decode_payload(response: Response, limit: int, is_cut: bool) -> bytes | str:
     `limit`: how many bytes may come out. `is_cut`: the archive says that it holds only a part. The length
     that the head states is not checked: older crawls took encodings off and left the length as it was.
     """
-    data: bytes | str = response.payload
-    for field in ("transfer-encoding", "content-encoding"):
-        for name in reversed(response.headers.get(field, "").lower().split(",")):
-            if isinstance(data, str):
-                return data
-            name = name.strip("\"' \t")
-            is_chunked = field == "transfer-encoding" and name == "chunked"
-            data = _join_chunks(data, is_cut) if is_chunked else _decode(name, data, limit, is_cut)
+    transfer = response.headers.get("transfer-encoding", "").lower()
+    is_chunked = "chunked" in transfer
+    data = _join_chunks(response.payload, is_chunked, is_cut)
+    names = (response.headers.get("content-encoding", "").lower(), transfer)
+    for name in reversed(",".join(names).split(",")):
+        if isinstance(data, str):
+            return data
+        name = name.strip("\"' \t")
+        data = data if name == "chunked" else _decode(name, data, limit, is_cut)
     return data
 
 
@@ -85,8 +86,11 @@ def _is_markup(data: bytes) -> bool:
     return data[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<"
 
 
-def _join_chunks(data: bytes, is_cut: bool) -> bytes | str:
-    """Take the chunked transfer encoding off, if it is there."""
+def _join_chunks(data: bytes, is_stated: bool, is_cut: bool) -> bytes | str:
+    """Take the chunked transfer encoding off, if it is there.
+
+    Where the head does not state it, it is there if each chunk ends where it says, up to the last.
+    """
     parts: list[bytes] = []
     at = 0
     if _is_markup(data) or not _CHUNK.match(data):
@@ -96,7 +100,11 @@ def _join_chunks(data: bytes, is_cut: bool) -> bytes | str:
         if not size:
             return b"".join(parts)
         at = head.end() + size
+        if not is_stated and data[at : at + 2] != b"\r\n":
+            return data
         parts.append(data[head.end() : at])
+    if not is_stated:
+        return data
     return b"".join(parts) if is_cut else "damaged_payload"
 
 

@@ -15,10 +15,10 @@ _MAGIC = (
     b"SQLite format 3\0", b"wOFF", b"wOF2", b"OTTO\0", b"\0\1\0\0\0", b"true\0", b"ttcf\0", b"ID3", b"OggS",
     b"dex\n", b"fLaC", b"MThd", b"#!AMR", b"FWS", b"CWS", b"ZWS", b"FLV\1", b"\0\0\1\xba",
     b"\x1a\x45\xdf\xa3", b"\0\0\1\xb3",
-    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",
+    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", b"bplist00", b"\xff\x0a", b"d8:announce", b"PAR1", b"AC10",
 )  # fmt: skip
 _BOXES = re.compile(rb".{4}(?:ftyp|moov|mdat|free|wide|skip)", re.DOTALL)  # MP4 and its kin
-_AUDIO = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\x10-\xee]")
+_AUDIO = re.compile(rb"\xff[\xe2\xe3\xf1-\xf3\xf9-\xfb][\x10-\xee]")
 # Its readers look for the mark in the first kilobyte. In a line of words it is spoken of.
 _PDF = re.compile(rb"[^<]{0,1023}?[\0-\x1f\x7f-\xff]%PDF-\d")
 _SPACES = b" \t\r\n\f"
@@ -41,10 +41,13 @@ _FEED = re.compile(
     _PROLOG + rb"<(?:\w++:)?(?:rss|feed|rdf|urlset|sitemapindex|svg|opml|schema|stylesheet)[\s>]",
     re.IGNORECASE,
 )
+# The first element of other XML names its vocabulary.
+_VOCABULARY = re.compile(_PROLOG + rb"<[\w:.-]++\s[^>]*?\bxmlns(?::[\w.-]++)?\s*=", re.IGNORECASE)
 _XML = re.compile(rb"(?:\xef\xbb\xbf)?\s*+<\?xml\b")
 _STRING = rb'"(?:[^"\\]|\\.)*+"\s*+'
+# It may stand in a call, or behind what keeps scripts of other sites from reading it.
 _JSON = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*+(?:(?:\[\s*+)?+\{\s*+(?:"
+    rb"(?:\xef\xbb\xbf)?\s*+(?:(?:/\*\*/\s*+)?+[\w$.]{1,100}+\(\s*+|\)\]\}',?+\s*+)?+(?:(?:\[\s*+)?+\{\s*+(?:"
     + _STRING
     + rb":|\})|\[\s*+"
     + _STRING
@@ -79,7 +82,9 @@ def is_binary(data: bytes) -> bool:
 def is_other_text(data: bytes) -> bool:
     """Tell whether data is a text that is no HTML: JSON, a feed or other XML, a script or a style sheet."""
     start = _narrow(data[:_LOOKED_AT])
-    if _JSON.match(start) or _FEED.match(start) or (_XML.match(start) and not is_html(data)):
+    if _JSON.match(start) or _FEED.match(start):
+        return True
+    if (_XML.match(start) or _VOCABULARY.match(start)) and not is_html(data):
         return True
     if _TAG.search(start):
         return False

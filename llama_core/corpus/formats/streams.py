@@ -30,13 +30,23 @@ def chunks(file: Readable, url: str, trailing: str = "damaged_stream") -> Iterat
             file, lambda: zlib.decompressobj(wbits=31), zlib.error, CHUNK_BYTES >> 4, trailing
         )
     elif url.endswith(".zst"):
-        decompressor = zstandard.ZstdDecompressor()
-        yield from _inflate(file, decompressor.decompressobj, zstandard.ZstdError, ZSTD_PIECE)
+        yield from unzstd(file)
     elif url.endswith(".bz2"):
         yield from _bunzip2(file)
     else:
         while piece := file.read(CHUNK_BYTES):
             yield piece
+
+
+def unzstd(file: Readable, dictionary: bytes = b"") -> Iterator[bytes | str]:
+    """Yield the decompressed bytes of zstd frames as `chunks` does. Frames may need a `dictionary`."""
+    known = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
+    try:
+        decompressor = zstandard.ZstdDecompressor(dict_data=known)
+    except zstandard.ZstdError:
+        yield "damaged_stream"
+        return
+    yield from _inflate(file, decompressor.decompressobj, zstandard.ZstdError, ZSTD_PIECE)
 
 
 def _inflate(

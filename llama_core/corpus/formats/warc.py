@@ -1,7 +1,8 @@
 """The records of a WARC or WET file, streamed in bounded memory: nothing that is lost is lost silently.
 
 A file is plain, or gzip of any members: Common Crawl has one for each record. Trailers of gzip and
-Content-Length are checked. After damage, reading goes on at the next record that can be found.
+Content-Length are checked. After damage, reading goes on at the next record that can be found. Files of zstd,
+as ArchiveTeam has them, are read up to the first damage.
 
 Our own code, not `warcio` or `FastWARC`: where a gzip file is cut, both end as if it were whole.
 """
@@ -15,7 +16,17 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from llama_core.corpus.formats.streams import CHUNK_BYTES
-from llama_core.corpus.formats.warc_members import GZIP, MARK, Damage, Piece, find_member, inflate, plain
+from llama_core.corpus.formats.warc_members import (
+    GZIP,
+    MARK,
+    ZSTD,
+    Damage,
+    Piece,
+    find_member,
+    frames,
+    inflate,
+    plain,
+)
 
 _MAX_HEADER = 1 << 16
 _NEXT = b"\nWARC/1."
@@ -62,9 +73,14 @@ def records(file: BinaryIO, limit: int, types: frozenset[str]) -> Iterator[Recor
     A body of more than `limit` bytes is never held: its record has the error `too_long`.
     """
     block = file.read(CHUNK_BYTES)
-    is_plain = not block.startswith(GZIP) and find_member(block, 0) < 0
-    padding: list[int] = []
-    stream = _Stream(plain(file, block) if is_plain else inflate(file, block, padding))
+    is_plain, padding = False, list[int]()
+    if block.startswith(ZSTD):
+        pieces = frames(file, block)
+    elif block.startswith(GZIP) or find_member(block, 0) >= 0:
+        pieces = inflate(file, block, padding)
+    else:
+        pieces, is_plain = plain(file, block), True
+    stream = _Stream(pieces)
     is_empty = True
     while stream.open_segment():
         begin = stream.offset
@@ -122,7 +138,8 @@ def _record(stream: "_Stream", limit: int, types: frozenset[str]) -> Record:
     size = headers.get("content-length", "")
     if not (size.isascii() and size.isdecimal() and len(size) < 19):
         record.error = "bad_header"
-        stream.resync()
+        if not stream.starts_with(MARK):
+            stream.resync()
         return record
     length = int(size)
     is_wanted = headers.get("warc-type", "").lower() in types

@@ -1,16 +1,21 @@
-"""The bytes of a WARC file, plain or gzip of any members; after damage, from the next member on."""
+"""The bytes of a WARC file, plain, zstd, or gzip of any members: after damage, from the next member on."""
 
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+import zstandard
 from zlib_ng import zlib_ng as zlib  # 1.3 times as fast as zlib
 
-from llama_core.corpus.formats.streams import CHUNK_BYTES
+from llama_core.corpus.formats.streams import CHUNK_BYTES, unzstd
 
 MARK = b"WARC/"  # a record begins with it
 GZIP = b"\x1f\x8b\x08"
+_DICTIONARY = b"\x5d\x2a\x4d\x18"  # a frame that holds the dictionary of those after it
+ZSTD = (zstandard.FRAME_HEADER, _DICTIONARY)
+_MAX_DICTIONARY = 16 << 20
 _SMALLEST = 64  # no record is smaller when it is compressed
 
 _DAMAGED: Any = zlib.error
@@ -41,6 +46,42 @@ def plain(file: BinaryIO, block: bytes) -> Iterator[Piece]:
     yield block, 0
     while block := file.read(CHUNK_BYTES):
         yield block, None
+
+
+@dataclass(slots=True)
+class _Again:
+    """A file of which the first bytes, which have been read, are read again."""
+
+    block: bytes
+    file: BinaryIO
+
+    def read(self, size: int) -> bytes:
+        piece, self.block = self.block[:size], self.block[size:]
+        return piece if len(piece) == size else piece + self.file.read(size - len(piece))
+
+
+def frames(file: BinaryIO, block: bytes) -> Iterator[Piece]:
+    """Yield the bytes of zstd frames, the first of which may hold the dictionary of the others."""
+    again = _Again(block, file)
+    dictionary = b""
+    if block.startswith(_DICTIONARY):
+        size = int.from_bytes(again.read(8)[4:], "little")
+        dictionary = again.read(min(size, _MAX_DICTIONARY))
+        if dictionary.startswith(zstandard.FRAME_HEADER):
+            dictionary = _unpacked(dictionary)
+    for piece in unzstd(again, dictionary):
+        yield Damage(piece, is_fresh=False) if isinstance(piece, str) else (piece, None)
+
+
+def _unpacked(dictionary: bytes) -> bytes:
+    """Return a dictionary that was compressed, or nothing if it is damaged or too large."""
+    parts, size = [], 0
+    for piece in unzstd(io.BytesIO(dictionary)):
+        size += len(piece)
+        if isinstance(piece, str) or size > _MAX_DICTIONARY:
+            return b""
+        parts.append(piece)
+    return b"".join(parts)
 
 
 def inflate(file: BinaryIO, block: bytes, padding: list[int]) -> Iterator[Piece]:

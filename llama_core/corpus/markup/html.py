@@ -83,7 +83,9 @@ class TextBuilder:
         if self._fresh:
             text = text.lstrip()
             self._fresh = not text
-        self._out.append(_SPACES.sub(" ", text.translate(_INVISIBLE)))
+        if not (text.isascii() and text.isprintable()):  # most text is; to look is quicker than to replace
+            text = text.translate(_INVISIBLE)
+        self._out.append(_SPACES.sub(" ", text))
 
     def tag(self, name: str, opens: bool, attributes: str = "") -> None:
         if self._hidden:

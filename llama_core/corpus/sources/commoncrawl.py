@@ -25,12 +25,15 @@ from llama_core.corpus.markup.webpage.extract import extract
 from llama_core.corpus.recipe import CommonCrawl
 from llama_core.corpus.sources import rules
 from llama_core.corpus.sources.raw import Raw, find_files, open_unchanged
+from llama_core.errors import InputError
 
-ENDINGS = (".warc.wet.gz", ".warc.wet", ".wet.gz", ".wet", ".warc.gz", ".warc")
+ENDINGS = (".wet.gz", ".wet.zst", ".wet", ".warc.gz", ".warc.zst", ".warc")
+_ARC = (".arc", ".arc.gz")
 
 _TEXTS = frozenset({"conversion", "response"})
 _OTHERS = frozenset({"warcinfo", "request", "metadata", "resource", "revisit", "continuation"})
-_HTML = re.compile(r"[^/]+/.*html.*")  # text/html, application/xhtml+xml and what people write for them
+_HTML = re.compile(r"[^/]+/.*htm.*")  # text/html, application/xhtml+xml and what people write for them
+_SUCCESSES = (200, 203)  # the second: a proxy has changed the page
 # What servers state that do not know what they send: the payload says whether it is HTML.
 _NOTHING = frozenset(
     {
@@ -57,6 +60,12 @@ _Page = tuple[str, str]  # its title and its text
 
 def raw_files(source: CommonCrawl, key: str) -> list[Raw]:
     """Return the files of a source. Raises InputError."""
+    for url in source.urls:
+        if url.lower().endswith(_ARC):
+            raise InputError(
+                f"{key}.urls: {url} is an ARC file, the format before WARC: convert it with `warcio "
+                "recompress FILE.arc.gz FILE.warc.gz` (pip install warcio), and name the result"
+            )
     return find_files(source, key, ENDINGS)
 
 
@@ -127,7 +136,7 @@ def _html(body: bytes, headers: dict[str, str], limit: int) -> _Page | NonConten
     response = parse_response(body)
     if response is None:
         return "bad_http"
-    if response.status != 200:
+    if response.status not in _SUCCESSES:
         return NonContent("redirect" if 300 <= response.status < 400 else "http_error")
     identified = media_type(headers.get("warc-identified-payload-type", ""))
     stated = identified or response.media_type

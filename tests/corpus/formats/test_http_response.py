@@ -72,6 +72,12 @@ def test_chunks_that_stop_early_are_an_error_unless_the_archive_cut_them() -> No
     assert decode(cut, "Transfer-Encoding: chunked", is_cut=True)
 
 
+def test_chunks_that_no_head_states_are_joined_if_they_are_whole() -> None:
+    assert decode(chunked(PAGE, 99)) == PAGE
+    for data in (chunked(PAGE, 99)[:400], b"add this: " + PAGE, b"12\r\n" + PAGE):
+        assert decode(data) == data
+
+
 def test_the_head_is_read_whatever_its_line_ends() -> None:
     for newline in (b"\r\n", b"\n"):
         block = newline.join(

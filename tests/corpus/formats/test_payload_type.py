@@ -39,6 +39,9 @@ BINARY = {
     "font": b"wOF2" + NOISE,
     "program": b"\x7fELF\x02\x01\x01" + bytes(100),
     "icon": b"\x00\x00\x01\x00\x01\x00" + NOISE,
+    "property list": b"bplist00\xd1\x01\x02",
+    "torrent": b"d8:announce35:http://tracker.example/announce",
+    "AAC": b"\xff\xf1\x50\x80",
     "no format that is known": NOISE,
     "zeros": bytes(500),
 }
@@ -97,6 +100,8 @@ def test_what_begins_otherwise_is_not_known_as_html(data: str) -> None:
         "<?xml version='1.0'?><!-- a --><feed xmlns='http://www.w3.org/2005/Atom'></feed>", "<rss><channel>",
         "<?xml version='1.0'?><a:RDF></a:RDF>", "<urlset><url>", "<svg width='1'><text>a</text></svg>",
         "<?xml version='1.0'?><!DOCTYPE a [<!ENTITY b 'c'>]><d>Words</d>",
+        'cb({"a": 1});', '/**/ jQuery1_2([{"a": 1}])', ")]}'\n{\"a\": 1}",
+        "<soap:Envelope xmlns:soap='a'><soap:Body>b", "<TEI\n xmlns='a'><p>b",
         "(function(){var a=1;window.b=a;})();", "@charset 'a'; body { margin: 0; } .a > .b { margin: 0; }",
     ],
 )  # fmt: skip
@@ -108,7 +113,8 @@ def test_text_of_other_kinds_is_no_page(data: str) -> None:
     "data",
     [
         warcs.ARTICLE, "Plain words; served as a page.", "[1] A note, and (2) another.", "",
-        "<my-app>a</my-app>", '"To be or not to be", he said.', '["Quoted", in brackets] is how it starts.',
+        "<my-app>a</my-app>", "<div xmlns='http://www.w3.org/1999/xhtml'>a", "f(x) is a function.",
+        '"To be or not to be", he said.', '["Quoted", in brackets] is how it starts.',
         "The ship is safe;\nthe prize is won;\nthe bells ring;\nthe people cheer;\n",
         "<?xml version='1.0'?>\n<!DOCTYPE html PUBLIC 'a'><html xmlns='b'>", "<script>a = {b: 1};</script>",
         "<html><style>" + "a {b: c;} " * 90,

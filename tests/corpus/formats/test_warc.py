@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 
 import pytest
+import zstandard
 from corpus import warcs
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +25,15 @@ PAGES = [warcs.page(i, text, warcs.OLD if i % 2 else warcs.NEW) for i, text in e
 
 def read(data: bytes, limit: int = LIMIT) -> list[Record]:
     return [r for r in records(io.BytesIO(data), limit, TYPES) if isinstance(r, Record)]
+
+
+def zstd_with_dictionary(parts: list[bytes], is_packed: bool) -> bytes:
+    """Frames of records behind one that holds their dictionary, as ArchiveTeam publishes them."""
+    words = zstandard.train_dictionary(4000, PAGES * 9).as_bytes()
+    packer = zstandard.ZstdCompressor(dict_data=zstandard.ZstdCompressionDict(words))
+    words = zstandard.compress(words) if is_packed else words
+    head = b"\x5d\x2a\x4d\x18" + len(words).to_bytes(4, "little")
+    return head + words + b"".join(map(packer.compress, parts))
 
 
 def skipped(data: bytes) -> int:
@@ -42,6 +52,9 @@ PACKINGS: dict[str, Callable[[list[bytes]], bytes]] = {
     "plain": b"".join,
     "a member a record": lambda parts: warcs.members(*parts),
     "one member": lambda parts: gzip.compress(b"".join(parts), mtime=0),
+    "zstd": lambda parts: zstandard.compress(b"".join(parts)),
+    "zstd with a dictionary": lambda parts: zstd_with_dictionary(parts, is_packed=False),
+    "zstd with a packed dictionary": lambda parts: zstd_with_dictionary(parts, is_packed=True),
     "members of 1000 bytes": lambda parts: warcs.members(*pieces(b"".join(parts), 1000)),
 }
 
@@ -310,3 +323,24 @@ def test_damaged_members_inside_one_another_take_time_in_proportion_to_their_byt
     data = b"".join(begin + b"WARC/1.0\r\nA: b\r\n" for _ in range(30_000))
     found = read(data)
     assert 1 <= len(found) <= 30_000 and not texts(found)
+
+
+def test_a_header_without_fields_hides_no_record() -> None:
+    found = read(b"WARC/1.0\r\n\r\n".join(PAGES[:3]))
+    assert texts(found) == TEXTS[:3] and errors(found) == ["bad_header"] * 2
+
+
+def test_a_cut_file_of_zstd_says_that_it_is_cut() -> None:
+    frames = [zstandard.compress(page) for page in PAGES[:3]]
+    found = read(b"".join(frames)[:-9])
+    assert texts(found) == TEXTS[:2] and errors(found) == ["truncated_stream"]
+    assert errors(read(zstandard.ZstdCompressor().compress(PAGES[0])[:-9]))
+
+
+@pytest.mark.parametrize(
+    "words", [b"\x37\xa4\x30\xec" + bytes(range(99)), zstandard.compress(bytes(64 << 20))]
+)
+def test_a_damaged_or_huge_dictionary_is_an_error_at_most(words: bytes) -> None:
+    head = b"\x5d\x2a\x4d\x18" + len(words).to_bytes(4, "little") + words
+    found = read(head + zstandard.compress(PAGES[0]))
+    assert errors(found) == ["damaged_stream"] or texts(found) == TEXTS[:1]

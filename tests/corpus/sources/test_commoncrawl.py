@@ -25,6 +25,7 @@ from llama_core.corpus.formats.warc import Record, records
 from llama_core.corpus.recipe import CommonCrawl
 from llama_core.corpus.sources import commoncrawl
 from llama_core.corpus.sources.raw import raw_file
+from llama_core.errors import InputError
 
 MB = 1 << 20
 
@@ -152,6 +153,12 @@ def test_a_record_ends_in_an_outcome_of_its_own_name(tmp_path: Path, record: byt
     after = warcs.page(2, "T\nThe next text is read as well.")
     found = read_bytes(tmp_path, record + after, min_chars=12, max_record_bytes=4000)
     assert named(found) == Counter([name]) + Counter(["document"])
+
+
+@pytest.mark.parametrize("name", ["a.arc.gz", "A.ARC"])
+def test_an_arc_file_is_refused_with_what_to_do(name: str) -> None:
+    with pytest.raises(InputError, match=rf"corpus.sources.web.urls: /x/{name} .*`warcio recompress"):
+        commoncrawl.raw_files(source(urls=[f"/x/{name}"]), "corpus.sources.web")
 
 
 def test_a_source_of_crawls_is_conserved(tmp_path: Path, ingested, store) -> None:  # type: ignore[no-untyped-def]

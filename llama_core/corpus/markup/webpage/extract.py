@@ -6,7 +6,7 @@ from collections import Counter
 from resiliparse.parse.html import DOMContext, HTMLTree, traverse_dom
 from selectolax.lexbor import LexborHTMLParser
 
-from llama_core.corpus.markup.webpage.formulas import find_formulas
+from llama_core.corpus.markup.webpage.formulas import Formulas, has_formulas, without_prefixes
 from llama_core.corpus.markup.webpage.main_content import choose
 from llama_core.corpus.markup.webpage.page_charset import decode
 from llama_core.corpus.markup.webpage.page_text import text_of
@@ -48,14 +48,15 @@ def extract(data: bytes, charset: str) -> tuple[str, str] | str:
         return "too_many_elements"
     if tags > _MOST_NESTED and _is_too_deep(html):
         return "too_deep"
-    page = LexborHTMLParser(html)
+    is_mathematical = has_formulas(html)
+    page = LexborHTMLParser(without_prefixes(html) if is_mathematical else html)
     title = page.css_first("title")
     body = page.body
     if body is None:
         return "", ""
     try:
-        formulas = find_formulas(page, html)
-        tree = tree_of(body, formulas)
+        formulas = Formulas(page) if is_mathematical else None
+        tree = tree_of(body, formulas, html)
         if not tree.prose(0):  # a script may show what is hidden
             whole = tree_of(body, formulas, with_hidden=True)
             tree = whole if whole.prose(0) else tree

@@ -6,13 +6,14 @@ in a line.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from urllib.parse import unquote, unquote_plus
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 # Without one of these in its source a page has no formula that is known here.
-_MARKS = ("math", "MathJax", "atex", "metex", "/equation?tex=")
+_MARKS = ("math", "MathJax", "atex", "mimetex.cgi", "/equation?tex=", "chart?cht=tx")
 _SCRIPTS = 'script[type^="math/"]'
 _RENDERED = re.compile(r"(?:^|\s)(?:MathJax|MJX|mjx-)")
 # Classes of elements that hold one formula in all of its forms.
@@ -36,9 +37,13 @@ _NO_TEX = frozenset({"", "equation", "formula", "math", "latex", "image", "img"}
 _LOOKS = re.compile(
     r"(?:\\(?:inline|dpi\{\d*\}|[bf][gn]_\w+|tiny|small|large|Large|LARGE|huge|Huge)(?![a-zA-Z])\s*)+"
 )
+# TeX in text, as MathJax and KaTeX find it.
 _RAW = re.compile(
-    r"\\\(.{1,1000}?\\\)|\\\[.{1,1000}?\\\]", re.DOTALL
-)  # TeX in text, as MathJax and KaTeX find it
+    r"\\\(.{1,1000}?\\\)|\\\[.{1,1000}?\\\]|\$\$[^$]{1,1000}\$\$"
+    r"|\\begin\{((?:equation|align|gather|multline|eqnarray)\*?)\}.{1,2000}?\\end\{\1\}",
+    re.DOTALL,
+)
+_RAW_MARK = re.compile(r"\\[(\[b]|\$\$")  # quick to find
 _CODE = frozenset({"code", "pre", "kbd", "samp", "tt"})
 _TEX = re.compile(r"(?:application/|text/)?(?:x-)?(?:la)?tex", re.IGNORECASE)
 _ATTRIBUTES = ("data-latex", "data-tex", "alttext")
@@ -47,6 +52,8 @@ _FENCES = re.compile(r"\$\$(.*)\$\$|\$(.*)\$|\\\((.*)\\\)|\\\[(.*)\\\]", re.DOTA
 # What writers of pages put around TeX in a script for the sake of XHTML, and TeX's own comments.
 _CDATA = re.compile(r"(?:%\s*)?(?:<!\[CDATA\[|\]\]>)")
 _COMMENT = re.compile(r"(?<!\\)(?:\\\\)*+%")
+_GLYPH = re.compile(r"""(?:\bmjx-c|\bdata-c=["'])(1?[0-9A-F]{2,4})\b""")
+_PREFIX = re.compile(r"<(mml|m):math[\s>]")
 _MAX_DEPTH = 50  # of MathML that is written in a line; what is deeper is left out
 _ACCENTS = {
     "^": r"\hat", "ˆ": r"\hat", "¯": r"\bar", "‾": r"\bar", "→": r"\vec", "⃗": r"\vec", "~": r"\tilde",
@@ -92,14 +99,22 @@ class Formulas:
         return "" if self._has_scripts and "MathJax_Preview" in classes else None
 
 
-def find_formulas(page: LexborHTMLParser, html: str) -> Formulas | None:
-    """Return the formulas of a page, whose source is `html`, or None where it can have none."""
-    return Formulas(page) if any(mark in html for mark in _MARKS) else None
+def has_formulas(html: str) -> bool:
+    """Tell whether the source of a page may hold a formula."""
+    return any(mark in html for mark in _MARKS)
+
+
+def without_prefixes(html: str) -> str:
+    """Return the source of a page with its MathML as HTML has it, which knows no prefixes of XML."""
+    found = _PREFIX.search(html)
+    if not found:
+        return html
+    return html.replace(f"<{found[1]}:", "<").replace(f"</{found[1]}:", "</")
 
 
 def in_text(node: LexborNode, words: str) -> str:
     """Return the words of a text node, with TeX that stands in them as a script would find it in dollars."""
-    if ("\\(" not in words and "\\[" not in words) or (node.parent is not None and node.parent.tag in _CODE):
+    if not _RAW_MARK.search(words) or (node.parent is not None and node.parent.tag in _CODE):
         return words
     return _RAW.sub(lambda found: dollars(found[0]), words)
 
@@ -162,7 +177,12 @@ def _formula(node: LexborNode, attributes: dict[str, str | None]) -> str:
     if math is None and (plain := node.css_first(".katex-mathml")) is not None:
         # What a site has left of MathML is what is shown, and then the TeX.
         return dollars((plain.text(deep=True) or "").strip().rpartition("\n")[2])
-    return _in_line(math) if math is not None else " ".join((node.text(deep=True) or "").split())
+    if math is not None:
+        return _in_line(math)
+    # MathJax 3 shows each glyph by the class of an element or a path that is named after the character.
+    return " ".join((node.text(deep=True) or "").split()) or unicodedata.normalize(
+        "NFKC", "".join(chr(int(code, 16)) for code in _GLYPH.findall(node.html or ""))
+    )
 
 
 def _of_mathml(source: str) -> str:

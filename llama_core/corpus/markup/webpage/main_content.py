@@ -14,14 +14,18 @@ from llama_core.corpus.markup.webpage.page_tree import PageTree
 # Chosen by the F1 of `benchmarks.extraction` and by reading what pages that are no articles lose. A fifth
 # more or less of one of them changes the F1 by some 0.002.
 _LARGE = 0.6  # an element with more than this share of the prose is not left out, whatever its name and links
-_LINKED = 0.4  # share of linked characters from which on an element is a menu
+_LINKED = 0.36  # share of linked characters from which on an element is a menu
 _MOST_LINKED = 0.8  # the same for paragraphs and tables, which often hold links for good reason
 _MENU_CHARS = 2000  # an element of more characters is more than a menu
 _DECLARED = 0.3  # share of the prose that an element must hold to be the content that it says it is
 _RIVAL = 0.5  # of its prose: an element of the same kind with more is content too
 _MAIN = 0.8  # an element with this share of its parent's prose is where the content is
 _MUCH = 300  # characters of prose that make an element beside that one content too,
+_SOME_PROSE = 0.3  # share of prose above which a section of such a page is no menu however many links it has
+_MOST_LABEL = 60  # characters of a heading that says no more than what the list under it is
+_SHORT = 700  # characters of prose below which a page has no part to spare
 _SOME_LINKED = 0.35  # unless more than this share of its characters is linked
+_FEW_LINKED = 0.2  # share of linked characters up to which a list beside it is content
 _UNLINKED = 0.05  # share of linked characters up to which an element has hardly any links
 
 _NAMES = """
@@ -40,17 +44,28 @@ _NAMES = """
     |byline|dateline|timestamp|pubdate|post-?meta|entry-?meta|article-?meta|metadata|meta
     |author-?(?:bio|box|info|content|profile|desc(?:ription)?|details|card|section)
     |(?:post|entry|article)-author|about-?(?:the-?)?author|bio|tags|tag-?list|tagcloud|keywords|categories
-    |modal|popup|lightbox|overlay|tooltip|drop-?down|hidden(?!-(?:xs|sm|md|lg|xl))|visually-?hidden
+    |catlinks|print-?footer|post-?profile|material-(?:icons?|symbols)
+    |modal|popup|lightbox|overlay|tooltip|drop-?down|(?:visually|is|screen-?reader)-?hidden
     |screen-?reader(?:-text)?|sr-?only
-    |invisible|print|printonly|noprint|gallery|carousel|slideshow|slider|thumbnails?|credits?|photo-?credit
+    |print|printonly|noprint|gallery|carousel|slideshow|slider|thumbnails?|credits?|photo-?credit
     |search|searchbox|feedback|ratings?|votes?|poll|donate|donation|tools|jump-?links?
     |headerlink|header-anchor|permalink|hash-?link|anchor-?link
-    |linenos?|lineno(?:div)?|linenumbers?|line-number|blob-num|crayon-nums|hljs-ln-numbers|rouge-gutter
     |mw-editsection|mw-cite-backlink|viewcode-link
     |(?:news-?)?ticker|breaking-(?:block|bar)|text-?size|text-?resizer
     |font-?(?:size|resizer)|likes-other-gravatars?
 """
-_DENIED = re.compile(rf"(?:^|[\s_-])(?:{''.join(_NAMES.split())})(?:$|[\s_-])")
+_NUMBERS = (  # of lines of code
+    "linenos?|lineno(?:div)?|linenumbers?|line-number|blob-num|crayon-nums|hljs-ln-numbers|rouge-gutter"
+)
+_DENIED = re.compile(
+    rf"(?:^|[\s_-])(?:{''.join(_NAMES.split())}|{_NUMBERS})(?:$|[\s_-])|(?:^|\s)(?:hidden|invisible)(?!\S)"
+)
+# What a name says of the rest of an element, of its subject, or of a width of the screen at which it is seen.
+_MODIFIERS = re.compile(
+    r"(?:^|(?<=\s))(?:(?:has|no|with|without|hide|show)-\S+|(?:category|tag)-(?!list|cloud)\S+"
+    r"|(?:hidden|invisible)(?=\s(?:\S+\s)*?\w+:(?:block|flex|grid|inline|table|visible)))"
+)
+_LINE_NUMBERS = re.compile(rf"(?:^|[\s_-])(?:{_NUMBERS})(?:$|[\s_-])", re.IGNORECASE)
 _ALLOWED = re.compile(
     r"(?:^|[\s_-])(?:article|story|post|entry|blog|page|main|content|text)-?"
     r"(?:body|content|text|main|wrap(?:per)?|container|inner|area|page)(?:$|[\s_-])"
@@ -78,6 +93,13 @@ _UNSEEN = re.compile(
 )
 _LETTERS_BEFORE = re.compile(r"\w[\w,:'’]* ?\Z|[(\[“\"]\Z")
 _LETTERS_AFTER = re.compile(r"[.,;:!?)\]”\"]|\s?[^\W\d_]")
+_DIGITS = re.compile(r"\d+")
+# Asides that are a part of the text.
+_ASIDES = re.compile(
+    r"(?:^|[\s_-])(?:notes?|tip|hint|warning|caution|danger|important|admonition|callout|notice|attention"
+    r"|footnotes?|example|topic|(?<!pull-)quote)(?:$|[\s_-])",
+    re.IGNORECASE,
+)
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _ALWAYS = frozenset({"body", "html", "main", "h1", "article"})
 _SURROUNDING = frozenset({"footer", "aside", "header"})
@@ -105,11 +127,16 @@ _CONTAINERS = frozenset(
         "fieldset",
     ]
 )
+_CODE = frozenset({"pre", "code", "kbd", "samp"})
+_FIRST_NODES = 8  # of a section that are looked at for a link to it
 _NONE: dict[str, str | None] = {}
 _ROOTS = ("body", "article", "main")
 _STRUCTURED = frozenset({"ul", "ol", "dl", "table", "pre", "figure", "blockquote"})
 _HEADINGS = frozenset({"h1", "h2"})
-_ALL_HEADINGS = _HEADINGS | {"h3", "h4", "h5", "h6"}
+_LOWER_HEADINGS = frozenset({"h2", "h3", "h4", "h5", "h6"})
+_ALL_HEADINGS = _LOWER_HEADINGS | {"h1"}
+# Elements whose ids are made of their words, for links to them.
+_WITH_ANCHORS = _ALL_HEADINGS | {"p", "li", "dt", "dd", "tr", "td", "th", "a", "figure", "table"}
 
 
 def choose(tree: PageTree) -> None:
@@ -117,12 +144,13 @@ def choose(tree: PageTree) -> None:
     _drop_named(tree)
     _drop_menus(tree)
     _drop_around(tree)
+    _drop_lone_headings(tree)
 
 
 @lru_cache(1 << 16)
 def _is_denied(names: str) -> bool:
     """Tell whether the `class` and `id` of an element name a part that is no content."""
-    names = _CAMEL.sub("-", names).lower()
+    names = _MODIFIERS.sub("", _CAMEL.sub("-", names).lower())
     return bool(_DENIED.search(names)) and not _ALLOWED.search(names)
 
 
@@ -131,13 +159,16 @@ def _drop_named(tree: PageTree) -> None:
     most = tree.prose(0) * _LARGE if tree.prose(0) > 400 else 0
     all_chars = tree.chars(0) * _LARGE
     at, end = 1, len(tree.tag)
+    code_end = 0
     unnamed: tuple[re.Pattern[str], ...] = ()
     while at < end:
         begin = at
         named = []
         while at < end:
             content = (*unnamed, _GALLERY) if has_caption[at] else unnamed
-            if _is_part(tree, at, has_title[at], content) and (
+            if tree.tag[at] in _CODE:
+                code_end = max(code_end, tree.end[at])
+            if _is_part(tree, at, has_title[at], at < code_end, content) and (
                 tree.prose(at) <= most if most else tree.chars(at) <= all_chars
             ):
                 named.append(at)
@@ -163,7 +194,9 @@ def _drop_named(tree: PageTree) -> None:
         at, end = main + 1, tree.end[main] if main < end else end
 
 
-def _is_part(tree: PageTree, node: int, has_title: bool, unnamed: tuple[re.Pattern[str], ...]) -> bool:
+def _is_part(
+    tree: PageTree, node: int, has_title: bool, in_code: bool, unnamed: tuple[re.Pattern[str], ...]
+) -> bool:
     """Tell whether an element says by its tag or its names that it is a part of every page.
 
     `unnamed`: names of parts that are content here.
@@ -172,19 +205,40 @@ def _is_part(tree: PageTree, node: int, has_title: bool, unnamed: tuple[re.Patte
     if not tag or tag in _ALWAYS:
         return False
     if tag in _SURROUNDING and not (tag == "header" and has_title):
-        return tree.tag[tree.parent[node]] != "blockquote"
+        names = _names(tree, node)
+        return tree.tag[tree.parent[node]] != "blockquote" and not (tag == "aside" and _ASIDES.search(names))
     if tag == "a" and 0 < tree.chars(node) < 3 and tree.text.get(node + 1, "").strip() in _ANCHORS:
         return True
     own = tree.attributes.get(node, _NONE)
     if "class" not in own and "id" not in own:
         return False
     names = _names(tree, node)
-    left = names
-    for pattern in unnamed:
-        left = pattern.sub("", left)
-    return _is_denied(left) and not (
-        tag in _INLINE and not _UNSEEN.search(names) and _is_in_sentence(tree, node)
-    )
+    if not _is_denied(_without(unnamed, names)):
+        return False
+    if in_code:  # names there say what the code means
+        return bool(_LINE_NUMBERS.search(names))
+    if "id" in own and (tag in _WITH_ANCHORS or _links_to_itself(tree, node)):
+        names = own.get("class") or ""
+        if not _is_denied(_without(unnamed, names)):
+            return False
+    if tag not in _INLINE:
+        return True
+    if tree.text.get(node + 1) == "/":  # of a fraction whose parts stand above one another
+        return False
+    return bool(_UNSEEN.search(names)) or not _is_in_sentence(tree, node)
+
+
+def _without(patterns: tuple[re.Pattern[str], ...], names: str) -> str:
+    for pattern in patterns:
+        names = pattern.sub("", names)
+    return names
+
+
+def _links_to_itself(tree: PageTree, node: int) -> bool:
+    """Tell whether the heading that an element begins with has a link to it, as sections of manuals have."""
+    link = f"#{tree.attributes[node].get('id')}"
+    inside = range(node + 1, min(node + _FIRST_NODES, tree.end[node]))
+    return any(tree.attributes.get(n, _NONE).get("href") == link for n in inside)
 
 
 def _is_in_sentence(tree: PageTree, node: int) -> bool:
@@ -219,23 +273,31 @@ def _has(tree: PageTree, tags: frozenset[str]) -> list[bool]:
 
 def _drop_menus(tree: PageTree) -> None:
     """Drop lists, tables and sections of links, the innermost first."""
+    is_short = tree.prose(0) < _SHORT
     for node in reversed([node for node in tree.left() if tree.tag[node] in _CLUSTERS]):
         chars = tree.chars(node)
-        if chars and chars < _MENU_CHARS:
-            if tree.tag[node] in _LISTS and _is_authored(tree, node):
-                continue
-            most = _MOST_LINKED if tree.tag[node] in _WITH_LINKS else _LINKED
-            if tree.linked(node) > most * chars and tree.prose(node) <= _LARGE * tree.prose(0):
-                tree.drop(node)
+        most = _MOST_LINKED if tree.tag[node] in _WITH_LINKS else _LINKED
+        if not chars or chars >= _MENU_CHARS or tree.linked(node) <= most * chars:
+            continue
+        if tree.prose(node) > _LARGE * tree.prose(0) or (is_short and tree.prose(node) > _SOME_PROSE * chars):
+            continue
+        if (tree.tag[node] in _LISTS and _is_authored(tree, node)) or "h1" in _inside(tree, node):
+            continue
+        tree.drop(node)
+
+
+def _inside(tree: PageTree, node: int) -> list[str]:
+    """Return the tags in a subtree."""
+    return tree.tag[node : tree.end[node]]
 
 
 def _is_authored(tree: PageTree, node: int) -> bool:
     """Tell whether a list of links stands between paragraphs of prose as their author has put it there."""
     own = tree.attributes.get(node, _NONE)
-    if "class" in own or "id" in own or not _ALL_HEADINGS.isdisjoint(tree.tag[node : tree.end[node]]):
+    if "class" in own or "id" in own or not _ALL_HEADINGS.isdisjoint(_inside(tree, node)):
         return False
     beside = islice(tree.children(tree.parent[node]), _BESIDE)
-    return any(tree.tag[n] == "p" and tree.prose(n) > tree.linked(n) for n in beside)
+    return any(tree.tag[n] == "p" and tree.chars(n) > 2 * tree.linked(n) for n in beside)
 
 
 def _drop_around(tree: PageTree) -> None:
@@ -253,24 +315,52 @@ def _drop_around(tree: PageTree) -> None:
 
 
 def _is_alike(tree: PageTree, node: int, main: int) -> bool:
-    """Tell whether an element has the tag and class of that with most of the prose, and hardly any links."""
-    if tree.tag[node] != tree.tag[main] or tree.linked(node) > _UNLINKED * tree.chars(node):
+    """Tell whether an element is of the kind of that with most of the prose.
+
+    It has the same tag, and the same class and hardly any links, or the same id but for its number, as the
+    posts of a forum have.
+    """
+    if tree.tag[node] != tree.tag[main]:
         return False
     own, other = tree.attributes.get(node, _NONE), tree.attributes.get(main, _NONE)
-    return own.get("class") == other.get("class") and "id" not in own
+    if "id" in own:
+        stem, number = _DIGITS.subn("", own["id"] or "")
+        return number > 0 and stem == _DIGITS.sub("", other.get("id") or "")
+    return own.get("class") == other.get("class") and tree.linked(node) <= _UNLINKED * tree.chars(node)
 
 
 def _is_content(tree: PageTree, node: int) -> bool:
     """Tell whether an element beside the one with most of the prose goes with it.
 
-    It does if it has much prose of its own, or if it has hardly any links and holds a list, a table, code, a
-    picture with its words or a quotation: of these, many have no line that is long enough to be prose.
+    It does if it has much prose of its own or the page is short, or if it has few links and holds a list, a
+    table, code, a picture with its words or a quotation: of these, many have no line that is long enough to
+    be prose.
     """
-    if tree.prose(node) >= _MUCH and tree.linked(node) <= _SOME_LINKED * tree.chars(node):
+    is_short = tree.prose(0) < _SHORT
+    if is_short and "h1" in _inside(tree, node):
         return True
-    if tree.linked(node) > _UNLINKED * tree.chars(node):
-        return False
-    return not _STRUCTURED.isdisjoint(tree.tag[node : tree.end[node]])
+    linked, chars = tree.linked(node), tree.chars(node)
+    if linked <= _SOME_LINKED * chars and (is_short or tree.prose(node) >= _MUCH):
+        return True
+    return linked <= _FEW_LINKED * chars and not _STRUCTURED.isdisjoint(_inside(tree, node))
+
+
+def _drop_lone_headings(tree: PageTree) -> None:
+    """Drop the headings of lists and sections that were left out: no text follows up to the next heading."""
+    for node in [node for node in tree.left() if tree.tag[node] in _LOWER_HEADINGS]:
+        after, size = tree.end[node], len(tree.tag)
+        has_lost = False
+        while after < size:
+            name = tree.tag[after]
+            if after in tree.dropped:
+                has_lost, after = True, tree.end[after]
+            elif name in _ALL_HEADINGS or (not name and not tree.text[after].isspace()):
+                break
+            else:
+                after += 1
+        is_last = after == size or "" < tree.tag[after] <= tree.tag[node]
+        if has_lost and is_last and tree.chars(node) < _MOST_LABEL:
+            tree.drop(node)
 
 
 def _declared(tree: PageTree) -> int:
@@ -281,14 +371,15 @@ def _declared(tree: PageTree) -> int:
         kind = "body" if own.get("itemprop") == "articleBody" else tree.tag[at]
         if own.get("role") == "main":
             kind = "main"
-        if kind in _ROOTS and tree.prose(at):
+        if kind in _ROOTS and tree.chars(at):
             found.setdefault(kind, []).append(at)
     for kind in _ROOTS:
         some = sorted(found.get(kind, ()), key=lambda n: -tree.prose(n))
-        if some and tree.prose(some[0]) >= _DECLARED * tree.prose(0):
+        if some and tree.prose(some[0]) and tree.prose(some[0]) >= _DECLARED * tree.prose(0):
             node = some[0]
             least = _RIVAL * tree.prose(node)
-            if not any(tree.prose(n) > least and not node <= n < tree.end[node] for n in some[1:]):
+            others = [n for n in some[1:] if not node <= n < tree.end[node]]
+            if not any(tree.prose(n) > least or _is_alike(tree, n, node) for n in others):
                 _keep_only(tree, node)
                 return node
     return 0

@@ -32,24 +32,43 @@ _NO_CHARSETS = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_esc
 _SEVEN_BITS = ("iso2022", "iso-2022", "hz")
 _META = re.compile(rb"""<meta\b[^>]{0,300}?\bcharset\s*=\s*["']?\s*([\w.:()-]{2,40})""", re.IGNORECASE)
 _XML = re.compile(rb"""\s*<\?xml\b[^>]{0,200}?\bencoding\s*=\s*["']([\w.:()-]{2,40})""", re.IGNORECASE)
-_COMMENTS = re.compile(rb"<!--(?:[^-]++|-(?!->))*+(?:-->)?")
+# Comments and scripts may hold the tags of other pages.
+_NO_TAGS = re.compile(rb"<!--(?:[^-]++|-(?!->))*+(?:-->)?|<script\b(?:[^<]++|<(?!/script))*+", re.IGNORECASE)
 _HEAD = (
     1 << 16
 )  # bytes in which a page may declare its encoding: standards say 1,024, and pages do not keep to it
 _MOST_DECLARED = 4
 _SAMPLE = 1 << 17  # bytes that a guess looks at
+_WIDE_MARKUP = re.compile(rb"(?:[ \t\r\n]\0)*+<\0[!?a-zA-Z]\0")  # that a page in UTF-16 begins with
 _FEW = 3  # bad bytes that are no reason to doubt what both the server and the page declare
 # Dashes, quotes and dots: the bytes of one in UTF-8 are next to never text in another encoding. So many bad
 # bytes for each are no reason to doubt.
 _SIGNS = re.compile(r"[\u2010-\u203a]")
 _BAD_OF_SIGN = 6
+_SURE = 3  # so many good characters for each bad byte are those of UTF-8, whatever is declared
+# So many are, where nothing else is known. In text of one byte a character there are next to none,
+_UNSURE = 0.5
+# but in these there are some by chance.
+_EAST_ASIAN = frozenset({"gb18030", "cp932", "euc_jis_2004", "cp949", "big5hkscs"})
+_OTHER_SCRIPTS = _EAST_ASIAN | {
+    "cp1251", "koi8-r", "koi8-u", "iso8859-5", "cp866", "cp855", "mac-cyrillic", "cp1253", "iso8859-7",
+    "cp1255", "iso8859-8", "cp862", "cp1256", "iso8859-6", "cp874",
+}  # fmt: skip
+# What else may be guessed. Pages in the encodings of DOS and the Macintosh say so.
+_LATIN = frozenset(
+    {"cp1250", "iso8859-2", "iso8859-16", "cp1254", "cp1257", "iso8859-4", "iso8859-13", "iso8859-15"}
+)
 _SHARE = 0.02  # of the characters beyond ASCII: so many bad ones may be among them in a declared encoding
+# Shares of letters beyond ASCII: the languages of Latin-1 alone have fewer than the first, no language in
+# Latin letters has more than the second.
+_FEW_ACCENTS, _MANY_ACCENTS = 0.02, 0.3
 _REPLACED = "\ufffd"
 _UNDEFINED = re.compile(rb"[\x80-\x9f]")
 # Dashes, quotes and signs in cp1252: a page with no other bytes beyond ASCII is too short to guess from.
 _ASCII_AND_SIGNS = (
     bytes(range(128)) + b"\x80\x82\x84\x85\x86\x87\x89\x8b" + bytes(range(0x91, 0x9A)) + b"\x9b"
 )
+_NO_LETTERS = bytes(b for b in range(256) if not (b < 128 and chr(b).isalpha()))
 _PLAIN_TEXT = re.compile(rb"<(?:script|style)\b.*?</(?:script|style)\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 # Encodings of one letter form each, told apart by whether the bytes are used that only the second has.
 _TWINS = {
@@ -81,11 +100,24 @@ def decode(data: bytes, charset: str) -> str:
             return data.decode("utf-8", "replace")  # the page is cut
     pages = [_codec(label) for label in _declared(data)]
     text = data.decode("utf-8", "replace")
-    if _is_nearly_utf8(data, text, has_bom or [header, *pages[:1]] == ["utf-8", "utf-8"]):
+    good, bad = _beyond_ascii(text)
+    bad -= data.count(_REPLACED.encode())  # those that the page itself shows
+    is_declared = has_bom or [header, *pages[:1]] == ["utf-8", "utf-8"]
+    if good > _SURE * bad or (is_declared and bad <= _FEW):
+        return text
+    if _BAD_OF_SIGN * len(_SIGNS.findall(text)) >= bad:
         return text
     names = dict.fromkeys((header, *pages))
     stated = [name for name in names if not name.startswith(("utf-", *_SEVEN_BITS))]
-    name = _best([name for name in stated if name and _fits(data, name)]) or _guess(data)
+    name = _best([name for name in stated if name and _fits(data, name)])
+    if name in ("", "cp1252"):
+        guess = _guess(data)
+        name = guess if not name or _is_of_other_script(data, guess) else name
+        is_utf8 = good > bad if name in _EAST_ASIAN else good > _UNSURE * bad
+    else:
+        is_utf8 = good > bad and name not in _EAST_ASIAN
+    if is_utf8:
+        return text
     return data.decode(name, _EURO_OR_REPLACED if name == "gb18030" else "replace")
 
 
@@ -100,16 +132,6 @@ _EURO_OR_REPLACED = "llama_core.euro_or_replaced"
 codecs.register_error(_EURO_OR_REPLACED, _euro_or_replaced)
 
 
-def _is_nearly_utf8(data: bytes, text: str, is_declared: bool) -> bool:
-    """Tell whether bytes, of which `text` is what UTF-8 makes, are UTF-8 but for the bad ones.
-
-    `is_declared`: by the server and by the page.
-    """
-    good, bad = _beyond_ascii(text)
-    bad -= data.count(_REPLACED.encode())  # those that the page itself shows
-    return good > bad or (is_declared and bad <= _FEW) or _BAD_OF_SIGN * len(_SIGNS.findall(text)) >= bad > 0
-
-
 def _seven_bits(data: bytes, header: str) -> str:
     """Return the encoding in which a page of ASCII bytes, some of them escapes, stands for other letters."""
     for name in (header, *map(_codec, _declared(data))):
@@ -122,7 +144,7 @@ def _declared(data: bytes) -> list[str]:
     """Return the encodings that a page itself declares, as they are written there. Some declare several."""
     head = data[:_HEAD]
     xml = _XML.match(head)
-    found = _META.findall(_COMMENTS.sub(b"", head) if b"<!--" in head else head)
+    found = _META.findall(_NO_TAGS.sub(b"", head))
     return [label.decode() for label in ([xml[1]] if xml else []) + found[:_MOST_DECLARED]]
 
 
@@ -148,8 +170,10 @@ def _wide(data: bytes, header: str) -> str:
     start = data[:200]
     if len(start) < 4 or start.count(0) < len(start) // 4:
         # Text of other scripts than Latin has few zero bytes; its markup has them.
-        is_stated = header.startswith("utf-16")
-        return ("utf-16-be" if header == "utf-16-be" else "utf-16-le") if is_stated and b"<\0" in data else ""
+        if not _WIDE_MARKUP.match(start.removeprefix(b"\0")) and not header.startswith("utf-16"):
+            return ""
+        name = "utf-16-be" if start[:1] == b"\0" or header == "utf-16-be" else "utf-16-le"
+        return name if b"<\0" in data else ""
     of_four = [start[at::4].count(0) for at in range(4)]
     most = len(start) // 4 * 0.9
     if min(of_four[:2]) > most > of_four[3]:
@@ -185,22 +209,34 @@ def _best(fitting: list[str]) -> str:
 
 def _guess(data: bytes) -> str:
     """Guess an encoding from the text of a page. The least that is answered is cp1252."""
-    text = _PLAIN_TEXT.sub(b" ", data[: 4 * _SAMPLE])
-    if text.isascii():
-        text = data
+    text = _plain_text(data)
     if not text.translate(None, _ASCII_AND_SIGNS):
         return "cp1252"
     detector = EncodingDetector()
     detector.update(text[:_SAMPLE])
-    try:
-        name = codecs.lookup(detector.encoding(html5_compatible=False) or "").name
-    except LookupError:
-        name = ""
-    name = "koi8-u" if name == "koi8-r" else _WIDER.get(name, name)
+    name = _codec(detector.encoding(html5_compatible=False) or "")
+    if name not in _OTHER_SCRIPTS and (name not in _LATIN or _share_beyond_ascii(text) < _FEW_ACCENTS):
+        return "cp1252"
+    name = "koi8-u" if name == "koi8-r" else name
     if _UNDEFINED.search(text):
         name = _TWINS.get(name, name)
     elif name in ("cp1250", "iso8859-16"):
         name = "iso8859-2"
-    if name in ("", "ascii", "utf-8") or name.startswith("utf-") or not _fits(data, name):
-        return "cp1252"
-    return name
+    return name if _fits(data, name) else "cp1252"
+
+
+def _is_of_other_script(data: bytes, guess: str) -> bool:
+    """Tell whether the text of a page that is declared to be Latin-1 is that of another script."""
+    return guess in _OTHER_SCRIPTS and _share_beyond_ascii(_plain_text(data)) > _MANY_ACCENTS
+
+
+def _plain_text(data: bytes) -> bytes:
+    """Return the beginning of a page's text without its tags, or of all if that has only ASCII."""
+    text = _PLAIN_TEXT.sub(b" ", data[: 4 * _SAMPLE])
+    return data if text.isascii() else text
+
+
+def _share_beyond_ascii(text: bytes) -> float:
+    """Return the share that bytes beyond ASCII, but for the no-break space, have in the letters of a text."""
+    beyond = len(text.translate(None, bytes(range(128)) + b"\xa0"))
+    return beyond / max(1, beyond + len(text.translate(None, _NO_LETTERS)))

@@ -59,14 +59,15 @@ def text_of(tree: PageTree) -> str:
 def _layout_tables(tree: PageTree) -> set[int]:
     """Return the rows and cells of the tables that lay a page out.
 
-    Such a table has one column, or a cell that holds another table, a heading, a list or several blocks,
-    or it is an equation with its number, as LaTeXML writes it.
+    Such a table has no row with text in two cells, or it has a cell that holds another table, a heading, a
+    list or several blocks, or it is an equation with its number, as LaTeXML writes it.
     """
     found: set[int] = set()
     tables: list[list[int]] = []  # of the open ones: where it ends, its widest row, 1 if it is one, its parts
-    cells = 0  # in the row that is open
+    cells = 0  # that have text, in the row that is open
     blocks = 0  # that have text, in the cell that is open
     is_new = False  # whether a block has begun since the last text
+    is_empty = False  # whether the cell that is open has no text yet
     for at, name in enumerate(tree.tag):
         while tables and tables[-1][0] <= at:
             _close(tables.pop(), found)
@@ -81,17 +82,19 @@ def _layout_tables(tree: PageTree) -> set[int]:
             cells = 0
             tables[-1].append(at)
         elif name in _CELLS:
-            cells, blocks, is_new = cells + 1, 0, True
-            tables[-1][1] = max(tables[-1][1], cells)
+            blocks, is_new, is_empty = 0, True, True
             tables[-1].append(at)
         elif name in _NOT_IN_ROWS:
             tables[-1][2] = 1
         elif name in _BLOCKS:
             is_new = True
-        elif is_new and not name and not tree.text[at].isspace():
-            blocks, is_new = blocks + 1, False
+        elif (is_new or is_empty) and not name and not tree.text[at].isspace():
+            blocks, is_new = blocks + is_new, False
             if blocks > _MOST_BLOCKS:
                 tables[-1][2] = 1
+            if is_empty:
+                cells, is_empty = cells + 1, False
+                tables[-1][1] = max(tables[-1][1], cells)
     for table in reversed(tables):
         _close(table, found)
     return found

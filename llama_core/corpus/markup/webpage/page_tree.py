@@ -7,6 +7,7 @@ such as scripts, is not among them.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 from selectolax.lexbor import LexborNode
 
@@ -46,9 +47,14 @@ _NEVER = frozenset(
     }
     | {"progress", "meter"}
 )
+# What opens a part of the page is its title, where it stands first in one of these.
+_CONTROLS = frozenset({"button", "label"})
+_TITLES = frozenset({"h1", "h2", "h3", "h4", "h5", "h6", "dt"})
+_LEFT_OUT = _NEVER - _CONTROLS | {"", "-comment"}  # processing instructions have no name
 _NO_LANDMARKS = frozenset(
     {"navigation", "search", "dialog", "alert", "menu", "menubar", "toolbar", "tooltip"}
 )
+_CONTROLLED = re.compile(r"""aria-controls=["']?([\w:.-]+)""")
 _HIDING_ATTRIBUTES = frozenset({"hidden", "aria-hidden", "style", "role"})  # that `_is_hidden` looks at
 _HIDING = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|(?:left|top|text-indent)\s*:\s*-\d{4}", re.IGNORECASE
@@ -122,13 +128,25 @@ class PageTree:
             at += 1
 
 
-def tree_of(body: LexborNode, formulas: Formulas | None, with_hidden: bool = False) -> PageTree:
+def tree_of(
+    body: LexborNode,
+    formulas: Formulas | None,
+    html: str = "",
+    with_hidden: bool = False,
+) -> PageTree:
     """Return the nodes below `body`, which is node 0. Each of the `formulas` is one text.
 
-    `with_hidden`: with what readers do not see before a script runs.
+    `html`: the source, in which buttons may say that they show an element which is hidden: it is read.
+    `with_hidden`: all that is hidden is read.
 
     Raises TooDeepError.
     """
+
+    @cache
+    def shown() -> set[str]:
+        """Return the ids of elements that a button shows."""
+        return set(_CONTROLLED.findall(html))
+
     tree = PageTree()
     tags, texts, parents, ends, sums = tree.tag, tree.text, tree.parent, tree.end, tree.sums
     last = sums[0]
@@ -137,8 +155,7 @@ def tree_of(body: LexborNode, formulas: Formulas | None, with_hidden: bool = Fal
     link = -1  # the outermost open link
     for node in body.traverse(include_text=True):
         name = node.tag or ""
-        # Comments, and processing instructions, which have no name.
-        if not name or name == "-comment" or (name in _NEVER and not (formulas and name == "script")):
+        if name in _LEFT_OUT and not (formulas and name == "script"):
             continue
         above = -1
         if places:
@@ -164,8 +181,15 @@ def tree_of(body: LexborNode, formulas: Formulas | None, with_hidden: bool = Fal
                 pass
             elif name == "img" and _EMOJI.fullmatch(own.get("alt") or ""):
                 words = own["alt"] or ""
-            elif name in _NEVER or (
-                places and not with_hidden and not _HIDING_ATTRIBUTES.isdisjoint(own) and _is_hidden(own)
+            elif (
+                name in _NEVER
+                and not (name in _CONTROLS and tags[above] in _TITLES and sums[above][0] == last[0])
+            ) or (
+                places
+                and not with_hidden
+                and not _HIDING_ATTRIBUTES.isdisjoint(own)
+                and _is_hidden(own)
+                and own.get("id") not in shown()
             ):
                 continue
             else:
@@ -197,6 +221,8 @@ def tree_of(body: LexborNode, formulas: Formulas | None, with_hidden: bool = Fal
 
 def _is_hidden(attributes: dict[str, str | None]) -> bool:
     """Tell whether readers of the page do not see an element, or it has a role that is no content."""
+    if attributes.get("role") == "tabpanel":
+        return False
     if "hidden" in attributes or (attributes.get("aria-hidden") or "").lower() == "true":
         return True
     if (style := attributes.get("style")) and _HIDING.search(style):

@@ -140,6 +140,10 @@ def test_mathml_without_tex_is_written_in_a_line(mathml: str, line: str) -> None
     ("markup", "line"),
     [
         (r'<span class="math inline">\(x^2\)</span>, <span class="arithmatex">\[y\]</span>', "$x^2$, $y$"),
+        (r"$$x$$, \begin{align}y\end{align} of math", "$x$, $\\begin{align}y\\end{align}$ of math"),
+        ('<mml:math><mml:msup><mml:mi>x</mml:mi><mml:mn>2</mml:mn></mml:msup></mml:math>', "$x^2$"),
+        ('<img src="https://chart.googleapis.com/chart?cht=tx&amp;chl=x%5E2">', "$x^2$"),
+        ('<mjx-container class=MathJax><mjx-c class="mjx-c1D438 TEX-I"></mjx-c></mjx-container>', "E"),
         (r"\(x\) and \[y_1\], for $5 and <code>\(z\)</code> math", r"$x$ and $y_1$, for $5 and \(z\) math"),
         ('<img class=latex src="https://s0.wp.com/latex.php?bg=f&latex=x%5E2+y">', "$x^2 y$"),
         (r'<img alt="Equation" src="https://latex.codecogs.com/gif.latex?\inline&space;x%5E2+y">', "$x^2+y$"),

@@ -253,3 +253,98 @@ def test_hostile_markup_takes_seconds_at_most(hostile: str) -> None:
 def test_the_time_grows_with_the_length_of_a_page() -> None:
     rows = list(itertools.repeat(f"<div class=row><p>{PROSE}</p><ul><li><a href=a>x</a></ul></div>", 9000))
     assert text("".join(rows)).count("small island") == 9000
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "<pre><code><b class=hljs-meta>@cache</b>\n<b class=hljs-comment># why</b>\nx</code></pre>",
+        "<pre><span class='token comment'># why</span> <span class='token tag'>@cache</span></pre>",
+        "<pre><span class=lineno>1</span>@cache <span class=cm-comment># why</span></pre>",
+        "<p>Type <code class=comments># why</code> and <code class=search>@cache</code>.</p>",
+    ],
+)
+def test_names_inside_code_say_what_the_code_means(code: str) -> None:
+    found = text(f"{PROSE * 3}{code}{PROSE * 3}")
+    assert "# why" in found and "@cache" in found and "1" not in found
+
+
+@pytest.mark.parametrize("name", ["search", "comments", "print", "related", "menu", "tags"])
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "<h2 id={0}>The head</h2><p>Its text.</p>",
+        "<section id={0}><h2>The head<a class=headerlink href=#{0}>¶</a></h2><p>Its text.</p></section>",
+        "<dl><dt id={0}>The head</dt><dd>Its text.</dd></dl>",
+        "<ul><li id={0}>The head</li><li>Its text.</li></ul>",
+    ],
+)
+def test_an_id_that_is_made_of_a_heading_names_no_part_of_the_site(name: str, markup: str) -> None:
+    found = text(f"{PROSE * 3}{markup.format(name)}{PROSE * 3}")
+    assert "The head" in found and "Its text." in found
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "field field--label-hidden field__item",
+        "overflow-hidden",
+        "hidden md:block",
+        "post has-post-thumbnail category-ads tag-print",
+        "wrap no-sidebar",
+        "with-sidebar",
+    ],
+)
+def test_what_a_class_says_of_something_else_is_no_name(names: str) -> None:
+    assert "A short text." in text(f"{PROSE * 3}<div class='{names}'><p>A short text.</p></div>{PROSE * 3}")
+
+
+def test_a_short_page_keeps_its_parts() -> None:
+    body = (
+        "<main><div class=title><h1><a href=#>Rope</a></h1></div><div><span>€29.90</span></div>"
+        f"<div class=text>{PROSE}</div><div><p>Made of hemp.</p></div></main>"
+    )
+    assert text(body).startswith("Rope\n\n€29.90\n\n") and text(body).endswith("Made of hemp.")
+
+
+@pytest.mark.parametrize("shape", ["<div class=post id=p{}>", "<article class='post odd' id=post-{}>"])
+def test_short_answers_in_a_forum_are_kept_with_the_long_question(shape: str) -> None:
+    tag = shape[1:].split()[0]
+    posts = [PROSE * 9, "<a href=u>ann</a><p>Yes, it goes there.</p>", "<a href=u>bob</a><p>No, never.</p>"]
+    found = text("<main>" + "".join(f"{shape.format(i)}{p}</{tag}>" for i, p in enumerate(posts)) + "</main>")
+    assert "Yes, it goes there." in found and "No, never." in found
+
+
+@pytest.mark.parametrize(
+    "markup", ["<h3>Read more</h3><ul id=a>{}</ul>", "<div><h3>More</h3></div><ul id=a>{}</ul>"]
+)
+def test_the_heading_of_a_list_that_is_left_out_goes_with_it(markup: str) -> None:
+    links = "".join(f"<li><a href=/{i}>Another story of the island {i}</a></li>" for i in range(9))
+    found = text(f"<h2>Fares</h2>{PROSE * 6}<h2>Part</h2><h3>Sub</h3>{PROSE}{markup.format(links)}")
+    assert "more" not in found.lower() and found.startswith("Fares") and "Part\n\nSub" in found
+
+
+@pytest.mark.parametrize("name", ["note", "admonition warning", "quote no-group", "footnote-list brackets"])
+def test_asides_that_are_notes_are_read(name: str) -> None:
+    assert "Mind the gap." in text(f"{PROSE * 6}<aside class='{name}'><p>Mind the gap.</p></aside>{PROSE}")
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "<h3><button>When?</button></h3><div>At noon.</div>",
+        "<h3><button aria-controls=a>When?</button></h3><div id=a hidden>At noon.</div>",
+        '<h3>When?<button>Copy</button></h3><div id=b style="display:none">At noon.</div><a aria-controls=b>',
+        "<h3>When?</h3><div role=tabpanel hidden>At noon.</div>",
+    ],
+)
+def test_what_a_button_unfolds_is_read_with_its_title(markup: str) -> None:
+    found = text(f"{PROSE * 6}{markup}")
+    assert found.endswith("When?\n\nAt noon.") and "Copy" not in found
+
+
+def test_rows_with_text_in_one_cell_are_no_table_and_fractions_keep_their_slash() -> None:
+    rows = "".join(f"<tr><td></td><td>{word}</td></tr>" for word in ("One.", "Two."))
+    half = "<span class=num>1</span><span class=sr-only>/</span><span class=den>2</span>"
+    found = text(f"{PROSE}<table>{rows}</table><p>It is {half} mile.</p>")
+    assert "|" not in found and "One." in found and found.endswith("It is 1/2 mile.")

@@ -194,3 +194,45 @@ def test_a_charset_that_is_none_is_as_if_nothing_were_declared(declared: str) ->
     html = page("Plain text, and an é.")
     assert decode(html.encode(), declared) == html
     assert decode(html.encode("cp1252"), declared) == html
+
+
+OTHER_SCRIPTS = [(text, e) for text, e in CASES if not text[0].isascii() and not text.startswith("Я")]
+
+
+@pytest.mark.parametrize(("text", "encoding"), [c for c in OTHER_SCRIPTS if c[1] != "iso-2022-jp"])
+@pytest.mark.parametrize(("header", "meta"), [("iso-8859-1", ""), ("", "windows-1252")])
+def test_a_page_in_another_script_is_not_latin_1_whatever_it_says(
+    text: str, encoding: str, header: str, meta: str
+) -> None:
+    data = page(text, meta).encode(encoding, "replace")
+    assert decode(data, header) == data.decode(encoding)
+
+
+@pytest.mark.parametrize("declared", ["", "iso-8859-1"])
+def test_few_accents_are_those_of_latin_1(declared: str) -> None:
+    words = "La nave parte dal porto la mattina e torna la sera, se il tempo lo permette; "
+    html = page(words * 3 + "perché è così.", declared)
+    assert decode(html.encode("cp1252"), declared) == html
+
+
+@pytest.mark.parametrize("bad", range(1, 8))
+def test_utf8_with_as_many_bad_bytes_as_good_characters_is_utf8(bad: int) -> None:
+    start, end = page("Größe, Übung, Straße, für, Mädchen, schön: ").split("</p>", 1)
+    data = start.encode() + b"\xe9 " * bad + b"</p>" + end.encode()
+    assert decode(data, "utf-8").startswith(start)
+
+
+def test_kana_of_one_byte_are_not_taken_for_utf8_where_their_encoding_is_declared() -> None:
+    html = page("ﾒｰﾙで問い合わせ", "shift_jis")
+    assert decode(html.encode("cp932"), "") == html
+
+
+@pytest.mark.parametrize("form", ["utf-16-le", "utf-16-be"])
+def test_utf16_without_a_mark_is_known_by_its_first_tag_though_few_bytes_are_zero(form: str) -> None:
+    html = "<html><p>" + "岛上的天气很温和，冬天经常下雨。" * 30 + "</p></html>"
+    assert decode(html.encode(form), "") == html
+
+
+def test_a_declaration_in_a_script_does_not_count() -> None:
+    html = page("Погода на острове мягкая").replace("<head>", "<head><script>'<meta charset=big5>'</script>")
+    assert decode(html.encode("cp1251"), "") == html
