@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 from pipeline import Pipeline
 
+from infra.imports import lasting
 from llama_core.store import Store
 
 if TYPE_CHECKING:
@@ -46,6 +47,12 @@ LONGEST = (
     "infra/test_services.py",
     "test_whole_run.py",
 )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    with lasting():  # each worker collects all tests
+        return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -162,6 +162,13 @@ for name in {modules!r}:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_flow_starts_without_importing_torch() -> None:
+    """It takes seconds, and a flow that only follows a training has no use for it."""
+    program = "import flows.pretrain, sys; sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_llama_core_imports_without_extras_and_a_source_that_needs_one_says_which() -> None:
     modules = [
         ".".join(p.relative_to(ROOT).with_suffix("").parts)
