@@ -93,6 +93,20 @@ def once(shared: Path) -> Callable[[str, Callable[[Path], T]], T]:
     return get
 
 
+@pytest.fixture
+def database(tmp_path: Path, once: Callable[[str, Callable[[Path], Path]], Path]) -> str:
+    """An empty database of MLflow's, named by nothing yet: its tables take seconds to make."""
+    from mlflow import MlflowClient
+
+    def make(folder: Path) -> Path:
+        MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
+        return folder / "mlflow.db"
+
+    copy = tmp_path / "mlflow.db"
+    copy.write_bytes(once("mlflow", make).read_bytes())
+    return f"sqlite:///{copy}"
+
+
 @pytest.fixture(scope="session")
 def prefect_url(shared: Path) -> Iterator[str]:
     """The API of a real Prefect server that all whole runs share: it goes with the last worker."""

@@ -26,9 +26,8 @@ from tasks.train import headline
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    MlflowClient().search_experiments()  # makes the database
+def run(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", database)
     return Run(load_recipe("micro"), Store(str(tmp_path / "store")))
 
 
