@@ -8,6 +8,8 @@ EXTRAS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
+# Tests sync tens of thousands of small files and databases: a disk takes milliseconds for each, memory none.
+MEMORY = $(shell df --output=avail,target /dev/shm 2>/dev/null | awk '$$1 > 4000000 && $$2 == "/dev/shm" {print $$2}')
 RECIPE ?= tiny
 STORE ?=
 EVAL_DATA ?=
@@ -52,7 +54,7 @@ chat: $(INSTALLED)-ui ## a page to talk to the registered models: in the browser
 	@$(BIN)/python -m llama_core.generate.page
 
 test: $(VENV)/.test lint ## the tests that run in minutes
-	$(PYTEST) -m "not slow and not gpu"
+	$(if $(MEMORY),PYTEST_DEBUG_TEMPROOT=$(MEMORY)) $(PYTEST) -m "not slow and not gpu"
 
 test-slow: $(VENV)/.test ## chaos, long distributed and whole-system tests
 	$(PYTEST) -m "slow and not gpu"

@@ -17,6 +17,7 @@ from typing import Any
 
 from infra import services
 from infra.home import logs_here, private
+from infra.imports import lasting
 from llama_core.errors import LlamaError, RecipeError
 from llama_core.exit import leave
 from llama_core.output import forgive
@@ -98,7 +99,8 @@ def _overrides(pairs: list[str]) -> dict[str, Any]:
 
 def _flow(name: str) -> Any:
     """Return a flow. It is imported only here, because Prefect reads its settings when it is imported."""
-    module = __import__(f"flows.{name}", fromlist=[name])
+    with lasting():
+        module = __import__(f"flows.{name}", fromlist=[name])
     return getattr(module, name)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import uvicorn
 
+from infra.imports import lasting
 from llama_core.own_origin import LOOPBACK, OwnOrigin
 
 NAMES = "LLAMA_SERVER_NAMES"  # what `--name` has named, for the processes of a server
@@ -20,7 +21,8 @@ NAMES = "LLAMA_SERVER_NAMES"  # what `--name` has named, for the processes of a 
 
 def prefect_app() -> OwnOrigin:
     """Return Prefect's server: API, UI, and the services that schedule and react to events."""
-    from prefect.server.api.server import create_app
+    with lasting():
+        from prefect.server.api.server import create_app
 
     return OwnOrigin(create_app(final=True), os.environ[NAMES].split())
 
@@ -28,12 +30,13 @@ def prefect_app() -> OwnOrigin:
 def mlflow_app() -> OwnOrigin:
     """Return MLflow's server, with its login where one is set."""
     app: Any
-    if "MLFLOW_AUTH_ADMIN_PASSWORD" in os.environ:
-        from mlflow.server.auth import create_app
+    with lasting():
+        if "MLFLOW_AUTH_ADMIN_PASSWORD" in os.environ:
+            from mlflow.server.auth import create_app
 
-        app = create_app()
-    else:
-        from mlflow.server.fastapi_app import app
+            app = create_app()
+        else:
+            from mlflow.server.fastapi_app import app
     return OwnOrigin(app, os.environ[NAMES].split())
 
 
@@ -109,13 +112,15 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     names = [*LOOPBACK, *(options.name or [])]
     os.environ[NAMES] = " ".join(names)
+    with lasting():
+        told = PREPARE[options.server](names)
     uvicorn.run(
         f"infra.servers:{options.server}_app",
         factory=True,
         host=options.host,
         port=options.port,
         workers=options.workers,
-        **PREPARE[options.server](names),
+        **told,
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 from pipeline import Pipeline
 
+from infra.imports import lasting
 from llama_core.store import Store
 
 if TYPE_CHECKING:
@@ -48,6 +49,12 @@ LONGEST = (
 )
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    with lasting():  # each worker collects all tests
+        return (yield)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     rank = {here / name: n for n, name in enumerate(LONGEST)}
@@ -84,6 +91,20 @@ def once(shared: Path) -> Callable[[str, Callable[[Path], T]], T]:
             return pickle.loads(made.read_bytes())
 
     return get
+
+
+@pytest.fixture
+def database(tmp_path: Path, once: Callable[[str, Callable[[Path], Path]], Path]) -> str:
+    """An empty database of MLflow's, named by nothing yet: its tables take seconds to make."""
+    from mlflow import MlflowClient
+
+    def make(folder: Path) -> Path:
+        MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
+        return folder / "mlflow.db"
+
+    copy = tmp_path / "mlflow.db"
+    copy.write_bytes(once("mlflow", make).read_bytes())
+    return f"sqlite:///{copy}"
 
 
 @pytest.fixture(scope="session")

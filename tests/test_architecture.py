@@ -4,7 +4,7 @@ import ast
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -88,10 +88,10 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imports(path: Path, known: Collection[str]) -> set[str]:
-    """The known modules that a file imports, at its top or inside a function."""
+def imports(nodes: Iterable[ast.AST], known: Collection[str]) -> set[str]:
+    """The known modules that code imports."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names} & set(known)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -105,7 +105,8 @@ def imports(path: Path, known: Collection[str]) -> set[str]:
 def graph() -> dict[str, set[str]]:
     """What each module of the project imports of it."""
     known = modules()
-    return {name: imports(path, known) - {name} for name, path in known.items()}
+    every = {name: ast.walk(ast.parse(path.read_text())) for name, path in known.items()}
+    return {name: imports(nodes, known) - {name} for name, nodes in every.items()}
 
 
 def test_imports_point_one_way(graph: dict[str, set[str]]) -> None:
@@ -160,6 +161,18 @@ for name in {modules!r}:
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_flow_starts_without_importing_torch() -> None:
+    """It takes seconds, and a flow that only follows a training has no use for it."""
+    known = modules()
+    found, todo = {"flows"}, {"flows.pretrain"}
+    while todo:
+        found |= todo
+        here = [ast.parse(known[name].read_text()).body for name in todo]
+        asked = set().union(*(imports(body, [*known, "torch"]) for body in here))
+        assert "torch" not in asked, todo
+        todo = {name for name in asked if name in known} - found
 
 
 def test_llama_core_imports_without_extras_and_a_source_that_needs_one_says_which() -> None:

@@ -71,10 +71,10 @@ def test_without_the_pipeline_the_error_says_what_to_install(tmp_path: Path) -> 
 
 
 def test_the_pipeline_offers_the_names_of_mlflows_registry(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tasks.registry import names
 
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", database)
     with pytest.raises(InputError, match="has no model nothing: nothing is registered"):
         names.resolve("models:/nothing@all")

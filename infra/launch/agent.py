@@ -18,6 +18,7 @@ import signal
 import sys
 import traceback
 
+from infra.imports import lasting
 from llama_core import lifeline, program
 from llama_core.exit import leave
 from llama_core.output import forgive
@@ -38,12 +39,13 @@ def main() -> int:
     forgive()
     redact_logs()
 
-    from torch.distributed import run
-    from torch.distributed.elastic.multiprocessing.api import SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import elastic_launch
+    with lasting():
+        from torch.distributed import run
+        from torch.distributed.elastic.multiprocessing.api import SignalException
+        from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+        from torch.distributed.launcher.api import elastic_launch
 
-    from infra.launch import failures, rendezvous
+        from infra.launch import failures, rendezvous
 
     arguments = run.parse_args(sys.argv[1:])
     forks = arguments.start_method == "fork"
@@ -57,7 +59,8 @@ def main() -> int:
         module = arguments.training_script
         spec = importlib.util.find_spec(module)
         if spec and spec.submodule_search_locations:
-            program.load(module)
+            with lasting():
+                program.load(module)
         lifeline.keep()
         logging.getLogger("torch.distributed.elastic.multiprocessing.api").addFilter(_is_news)
         entrypoint, parameters = _rank, [module, *arguments.training_script_args]

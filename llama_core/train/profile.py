@@ -14,14 +14,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from llama_core.recipe import Recipe
 from llama_core.step import Step
 from llama_core.store import Store
-from llama_core.train.distributed import World
+
+if TYPE_CHECKING:
+    from llama_core.train.distributed import World  # with it comes torch, which a report does without
 
 log = logging.getLogger(__name__)
 FOLDER = "profiles"
@@ -37,7 +37,7 @@ def folder_of(root: Store, step_name: str) -> Store:
 class Profile:
     """Profiles some steps of a training: `begin(n)` before each step, and `ends(n)` after it."""
 
-    def __init__(self, step: Step, recipe: Recipe, world: World):
+    def __init__(self, step: Step, recipe: Recipe, world: "World"):
         wanted = recipe.run.profile
         self._span = tuple(wanted) if wanted and world.rank in (0, world.size - 1) else None
         self._store = folder_of(step.root, step.name).at(step.attempt)
@@ -60,6 +60,7 @@ class Profile:
         return True
 
     def _start(self, n: int) -> None:
+        import torch
         from torch.profiler import ProfilerActivity, profile
 
         activities = [ProfilerActivity.CPU]
@@ -72,6 +73,8 @@ class Profile:
         self._profiler = profiler
 
     def _write(self, n: int) -> None:
+        import torch
+
         on_cuda = self._world.device.type == "cuda"
         if on_cuda:
             torch.cuda.synchronize()

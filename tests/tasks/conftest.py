@@ -2,11 +2,10 @@
 
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 from registered import Model, made_steps
 from trained import Trained
 from unorchestrated import leave_prefect_out
@@ -17,19 +16,6 @@ from llama_core.step import Step
 from llama_core.store import Store
 from tasks.export import mlflow_files
 from tasks.run import Run
-
-
-@pytest.fixture
-def database(tmp_path: Path, shared: Path, once: Callable[[str, Callable[[Path], Path]], Path]) -> str:
-    """An empty database of MLflow's, named by nothing yet: its tables take a second to make."""
-
-    def make(folder: Path) -> Path:
-        MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
-        return folder / "mlflow.db"
-
-    copy = tmp_path / "mlflow.db"
-    copy.write_bytes(once("mlflow", make).read_bytes())
-    return f"sqlite:///{copy}"
 
 
 @pytest.fixture(scope="module")
