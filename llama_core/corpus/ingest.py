@@ -40,7 +40,7 @@ from llama_core.store import Store
 
 Objects = dict[str, list[Object]]
 
-REVISION = 7
+REVISION = 8
 COLLECTED = "collected."  # how the names of the first phase's shards begin; the artifact does not hold these
 SAMPLES = 3  # texts that each shard keeps, to be read by eye, of those dropped for one reason
 SAMPLE_CHARS = 2000  # characters that are kept of such a text

@@ -20,7 +20,7 @@ from llama_core.recipe import Recipe
 from llama_core.store import Store
 
 GOLDEN = {
-    ("ingest", 7): "dd3eeaec0ebb6e62c24241f2ae70ec3c909196162c6e421aa183658eb44a3a9d",
+    ("ingest", 8): "dd3eeaec0ebb6e62c24241f2ae70ec3c909196162c6e421aa183658eb44a3a9d",
     ("dedup", 4): "f1f493628f366002e3749d10bf1852912bf7e919756fb5c426a9ea6fde3809ad",
     ("corpus", 2): "88b073cbaecb72690514a7f9681f4fa5170e62aaf922a98d96a4abc9e076eb43",
     ("decontaminate", 1): "596afed0b7b58fb5f41ca99c5666ec6db266de16057e433566300e0b1877058a",

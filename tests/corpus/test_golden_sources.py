@@ -18,22 +18,22 @@ from llama_core.corpus.markup.wikitext.page import read_page
 from llama_core.recipes.load import load_recipe
 
 GOLDEN = {
-    ("arxiv", 7): "dbeecf75e38c5a08",
-    ("books", 7): "905da510804c48e9",
-    ("c4", 7): "e3e08ecd42dbb90c",
-    ("commoncrawl", 7): "d9ef45e94916dad4",
-    ("github", 7): "ee0d966342957d8d",
-    ("stackexchange", 7): "72d645cce5e7adb1",
-    ("wikipedia", 7): "e36c71d4eadb797c",
+    ("arxiv", 8): "dbeecf75e38c5a08",
+    ("books", 8): "905da510804c48e9",
+    ("c4", 8): "e3e08ecd42dbb90c",
+    ("commoncrawl", 8): "d9ef45e94916dad4",
+    ("github", 8): "ee0d966342957d8d",
+    ("stackexchange", 8): "72d645cce5e7adb1",
+    ("wikipedia", 8): "e36c71d4eadb797c",
 }
 MARKUP = {
-    ("harvmac", 7): "6b4e7564451b30ec",
-    ("html", 7): "752c75671fda362d",
-    ("latex", 7): "d3a579c80a6ff36f",
-    ("plain", 7): "7790148dad499fa6",
-    ("webpage", 7): "512d336dbbc01c91",
-    ("wikitext", 7): "3e5e9e53efce7e36",
-    ("wikitext_sr", 7): "81519caf254d14e4",
+    ("harvmac", 8): "6b4e7564451b30ec",
+    ("html", 8): "752c75671fda362d",
+    ("latex", 8): "d3a579c80a6ff36f",
+    ("plain", 8): "7790148dad499fa6",
+    ("webpage", 8): "512d336dbbc01c91",
+    ("wikitext", 8): "3e5e9e53efce7e36",
+    ("wikitext_sr", 8): "81519caf254d14e4",
 }
 
 

@@ -16,7 +16,7 @@ from llama_core.corpus.documents import Documents
 from llama_core.phases import Plan, one_phase
 from llama_core.step import Step
 
-REVISION = 3
+REVISION = 4
 BATCH = 512  # documents whose language is identified together
 BATCH_CHARS = 4 << 20  # characters of those documents, about
 
