@@ -20,7 +20,7 @@ from llama_core.train.checkpoint import TrainState
 from llama_core.train.digest import model_digest
 from llama_core.train.distributed import World
 from llama_core.train.garbage import collected_between
-from llama_core.train.metrics.goodput import first_begun
+from llama_core.train.metrics.goodput import first_begun, since
 from llama_core.train.metrics.hardware import name_of
 from llama_core.train.metrics.metrics import Metrics
 from llama_core.train.metrics.names import BEGAN, INTERRUPTION
@@ -114,8 +114,9 @@ def train(
     progress = world.agree(partial(remembered, step, progress))
     began, before = first_begun(step) if world.rank == 0 else (0.0, False)
     metrics, guard = watching(progress)
-    if why := os.environ.pop(INTERRUPTED, "started again" if again or before else ""):
-        metrics.add_to_next({INTERRUPTION: why})
+    why = os.environ.pop(INTERRUPTED, "started again" if again or before else "")
+    if why and world.rank == 0:
+        metrics.add_to_next({INTERRUPTION: since(step, progress.step, why)})
     steps = Steps(progress.step, cfg.steps)
     validation = Validation(heldout, model, recipe, bos_id)
     profile = Profile(step, recipe, world)
@@ -159,11 +160,11 @@ def train(
                 progress = past(bad, progress, back, cfg)
                 metrics, guard = watching(progress)
                 saver.go_on_after(progress)
-                said = in_words(bad, progress)
-                metrics.add_to_next({INTERRUPTION: said})
                 if world.rank == 0:
+                    said = in_words(bad, progress)
                     log.warning(said)
                     note(step, progress)
+                    metrics.add_to_next({INTERRUPTION: since(step, progress.step, said)})
                 steps.go_on_after(progress.step)
                 continue
             if validation.due(n) and (n == cfg.steps or not stop.now()):

@@ -24,9 +24,9 @@ sys.exit(main({url!r}))
 
 @pytest.mark.slow
 def test_it_counts_from_the_first_step_of_the_first_attempt(training) -> None:
-    """One attempt is killed before it has saved anything, one after a save; nothing trains for a while."""
+    """One attempt is killed before it has saved anything, two after a save; nothing trains for a while."""
     run = training(**{"run.save_every": 4, "train.tokens": 12 * 1024})
-    for at in (3, 7):
+    for at in (3, 7, 8):
         killed = programs.run("-c", KILLED.format(at=at, url=run.publish()))
         assert killed.returncode == -signal.SIGKILL, killed.stdout
         time.sleep(1.0)
@@ -40,7 +40,7 @@ def test_it_counts_from_the_first_step_of_the_first_attempt(training) -> None:
     assert found.effective == pytest.approx(effective) and found.share == effective / found.wall
     assert [(pause.step, pause.cause) for pause in found.interruptions] == [
         (1, "started again"),
-        (5, "started again"),
+        (5, "started again; then started again"),
     ]
     first, second = (pause.seconds for pause in found.interruptions)
     assert first == pytest.approx(records[0]["time"] - seconds_of(records[0]) - began, abs=0.01) and first > 1

@@ -2,7 +2,9 @@
 
 import pytest
 
-from llama_core.train.metrics.goodput import Pause, goodput, told
+from llama_core.step import Step
+from llama_core.store import Store
+from llama_core.train.metrics.goodput import MOST, Pause, goodput, since, told
 
 
 def record(step: int, at: float, seconds: float) -> dict[str, float]:
@@ -23,6 +25,18 @@ def test_interruptions_are_told_with_cause_and_cost() -> None:
     assert found.interruptions == [Pause(2, 36, "rank 3 was killed by SIGKILL")]
     assert told(found.interruptions) == "rank 3 was killed by SIGKILL, before step 2 (36 s)"
     assert told(found.interruptions * 12).startswith("2 earlier ones; rank 3 was killed")
+
+
+def test_interruptions_since_a_save_are_told_together(store: Store) -> None:
+    """The record of the steps in between, which told of the earlier ones, is lost with them."""
+    step = Step(store, "train", 1, {})
+    assert since(step, 100, "rank 3 was killed") == "rank 3 was killed"
+    assert since(step, 100, "n2 is gone") == "rank 3 was killed; then n2 is gone"
+    assert since(step, 200, "n4 is gone") == "n4 is gone"
+    for n in range(MOST):
+        since(step, 300, str(n))
+    assert since(step, 300, "n5 is gone").startswith("0; then 1; then 2")
+    assert since(step, 300, "n5 is gone").startswith("1 earlier ones; then 1; then 2")
 
 
 def test_what_was_done_before_the_first_checkpoint_is_lost_time() -> None:

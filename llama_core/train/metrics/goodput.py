@@ -14,7 +14,8 @@ from llama_core.store import to_json
 from llama_core.train.metrics.names import BEGAN, INTERRUPTION, SECONDS
 
 MOST = 10  # pauses that are kept
-TIME, MARK = TypeAdapter(float), f"{BEGAN}/first.json"
+TIME, TEXT = TypeAdapter(float), TypeAdapter(str)
+MARK, NOTES = f"{BEGAN}/first.json", "interruptions"
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,21 @@ def first_begun(step: Step) -> tuple[float, bool]:
         if not step.folder.create(MARK, to_json(now)):
             return step.folder.read_as(TIME, MARK), True
     return now, False
+
+
+def since(step: Step, after: int, cause: str) -> str:
+    """Note what has interrupted a training that goes on after step `after`, on rank 0.
+
+    Returns it behind what else did so since that step was saved: the record of the steps that were lost told
+    that, and is lost with them. It is returned alone where the store is away.
+    """
+    folder, causes = f"{NOTES}/{after:08}", list[str]()
+    with contextlib.suppress(StoreError, DamagedError, FileNotFoundError):
+        names = step.folder.list(folder)
+        causes = [f"{len(names) - MOST} earlier ones"] if len(names) > MOST else []
+        causes += [step.folder.read_as(TEXT, name) for name in names[-MOST:]]
+        step.folder.publish_json(f"{folder}/{time.time_ns()}.json", cause)
+    return "; then ".join([*causes, cause])
 
 
 def goodput(records: Iterable[dict[str, Any]]) -> Goodput:
