@@ -42,7 +42,7 @@ def test_the_report_shows_that_the_sums_hold(micro: Pipeline) -> None:
     page = report.read(report.shard("report").object(".html")).decode()
     assert "<svg" in page and "<table>" in page
     assert "drawn with temperature 0.8, top-p 0.95 and seed 1" in page
-    assert re.search(r"Steps that count took \d+\.\d% of \d:\d\d", text)
+    assert re.search(r"Goodput \d+\.\d%: the steps that count took so much of \d:\d\d", text)
 
 
 def test_the_report_shows_names_with_underscores_as_they_are(micro: Pipeline) -> None:

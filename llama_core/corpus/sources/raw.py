@@ -271,7 +271,8 @@ def _expand(source: UrlSource, pattern: str) -> list[str]:
 def _identity(source: UrlSource, url: str) -> str:
     """Return a digest of the URL, the size, and the ETag or the time of change: the file is not read.
 
-    For a folder it is of the path, size and time of change of every file in it.
+    For a folder it is of the path, size and time of change of every file in it. A link's size is that of what
+    it leads to, perhaps out of the folder, and does not count: links in a folder are not followed.
     """
     fs, path = file_system_of(source, url)
     info = _call(url, lambda: fs.info(path))
@@ -282,7 +283,10 @@ def _identity(source: UrlSource, url: str) -> str:
     if not url.startswith("file://"):
         raise InputError(f"{url} is a folder: name its files, as in {url}/*")
     files = _call(url, lambda: fs.find(path, detail=True))
-    return digest_of([url, sorted([name, *_state(info)] for name, info in files.items())])
+    states = [
+        [name, *_state(info | {"size": 0} if info.get("islink") else info)] for name, info in files.items()
+    ]
+    return digest_of([url, sorted(states)])
 
 
 def _state(info: dict[str, Any]) -> list[Any]:

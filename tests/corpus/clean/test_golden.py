@@ -26,7 +26,7 @@ from llama_core.store import Store
 
 GOLDEN = {
     ("lines", 1): "cab1bf7acd19bb0fd298d2cd295d7b0b7c68fa68dcfc498e28587e0ca286510a",
-    ("quality", 3): "658ddd9d2819e45d4e3e30f7106211ed4d0053a39ae7f796a8b6af88c2a7cab7",
+    ("quality", 4): "658ddd9d2819e45d4e3e30f7106211ed4d0053a39ae7f796a8b6af88c2a7cab7",
     ("perplexity", 1): "2048c946d3fd89ba0676d8a618cdafb4b4fc3e28462fc1f19d0ec8898fac9d55",
     ("references", 1): "480e77bc88eabb3afa17ff587eb671f8f9df98fce165560f70bd00b1845e68da",
 }

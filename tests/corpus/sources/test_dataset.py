@@ -47,10 +47,12 @@ def test_each_data_file_is_a_shard_and_each_row_a_document(
 def test_a_folder_of_parquet_is_read_by_split_and_column(
     tmp_path: Path, ingested: Callable[..., Artifact]
 ) -> None:
+    folder = tmp_path / "folder"  # with nothing else in it: `datasets` takes a `dev` above it for a split too
+    folder.mkdir()
     for split, count in {"train": 5, "test": 2}.items():
         rows = {"content": [f"{TEXT}{split} {i}" for i in range(count)], "blob": [b"\0\1"] * count}
-        pq.write_table(pa.table(rows), tmp_path / f"{split}-00000-of-00001.parquet")
-    artifact = ingested(source(tmp_path, split="test", column="content"))
+        pq.write_table(pa.table(rows), folder / f"{split}-00000-of-00001.parquet")
+    artifact = ingested(source(folder, split="test", column="content"))
     assert [d.text for d in documents_of(artifact)] == [f"{TEXT}test 0", f"{TEXT}test 1"]
     metas = [json.loads(d.meta) for d in documents_of(artifact)]
     assert metas == [{"offset": 0}, {"offset": 1}], "what is no text is no field"

@@ -29,6 +29,7 @@ from identify.vendor.licenses import LICENSES
 
 from llama_core.artifact import Artifact
 from llama_core.corpus.code.repository_license import UNKNOWN
+from llama_core.corpus.sources.raw import raw_file
 from llama_core.errors import InputError
 
 ROWS = [
@@ -377,6 +378,10 @@ def test_a_checkout_is_read_without_following_a_link_out_of_it(
     (path / "up").symlink_to(tmp_path)
     os.mkfifo(path / "pipe.py")
     artifact = ingested(github(path))
+    planned = raw_file(github(path), path.as_uri())
+    for n in range(99):
+        (tmp_path / str(n)).touch()  # a file system in memory tells the size of a folder by what is in it
+    assert raw_file(github(path), path.as_uri()) == planned
     head = subprocess.run(
         ["git", "-C", path, "rev-parse", "HEAD"], capture_output=True, text=True
     ).stdout.strip()
