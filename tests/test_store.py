@@ -393,6 +393,7 @@ def test_an_upload_is_complete_if_only_the_answer_was_lost(
         entry = any_store.publish_bytes("large.bin", data)
     assert any_store.read("large.bin", expect=entry) == data
     if any_store.is_s3:
+        any_store.fs.retries = 2  # this server makes an error of its own of an upload that it does not know
         with pytest.raises(StoreError, match="cannot publish"), any_store.publish("gone.bin") as file:
             file.write(data)
             any_store.fs.clear_multipart_uploads("/".join(any_store.path().split("/")[:1]))
