@@ -28,7 +28,7 @@ from llama_core.artifact import Artifact
 from llama_core.errors import ServiceError
 from llama_core.file_system import brief
 from llama_core.section import in_full
-from llama_core.train.metrics.goodput import goodput, told
+from llama_core.train.metrics.goodput import Goodput, goodput, told
 from llama_core.train.metrics.names import BEGAN
 from llama_core.train.metrics.record import records
 from tasks.launch import GOES_ON
@@ -242,9 +242,10 @@ class Tracker:
                 del self._buffer[: len(batch)]
 
 
-def conclude(run_id: str, train: Artifact) -> None:
+def conclude(run_id: str, train: Artifact, spent: Goodput | None = None) -> None:
     """Write to its run what MLflow has missed of a finished training, where that lies, and that it is done.
 
+    `spent`: its goodput, where that was taken from the record already: weeks of steps take long to read.
     Where MLflow fails, a line in the terminal says so: the training is done, and the next run of the same
     recipe concludes it.
     """
@@ -254,7 +255,7 @@ def conclude(run_id: str, train: Artifact) -> None:
                 warn(f"      steps that MLflow had missed, and that are written to it now: {missed:,}")
             set_tags(run_id, {"llama.checkpoint": train.url, "llama.digest": train.digest})
             if "goodput" not in client().get_run(run_id).data.metrics:
-                time_of = goodput(records(train))
+                time_of = spent or goodput(records(train))
                 client().log_metric(run_id, "interruptions", len(time_of.interruptions))
                 if time_of.interruptions:
                     set_tags(run_id, {"llama.interruptions": told(time_of.interruptions)})

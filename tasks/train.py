@@ -33,7 +33,7 @@ def train(run: Run, corpus: Artifact, tokenizer: Artifact, tokens: Artifact) -> 
     lineage = step_tags({"tokens": tokens, "tokenizer": tokenizer}) | started_from(recipe)
     run_id = tracking.training_run(run, imported.name if imported else step.name, lineage)
     started = time.monotonic()
-    artifact = imported or step.finished()
+    artifact, spent = imported or step.finished(), None
     if artifact:
         reused(artifact)
     else:
@@ -41,8 +41,9 @@ def train(run: Run, corpus: Artifact, tokenizer: Artifact, tokens: Artifact) -> 
         with tracking.running(run_id), during.evaluated(run, data, step):
             artifact = _follow(Job(step, recipe), run_id)
         made(artifact, time.monotonic() - started)
-        _say_goodput(goodput(records(artifact)))
-    tracking.conclude(run_id, artifact)
+        spent = goodput(records(artifact))
+        _say_goodput(spent)
+    tracking.conclude(run_id, artifact, spent)
     return artifact
 
 
